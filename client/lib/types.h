@@ -1,0 +1,136 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+/// What the local API says, as types: filled in by the daemon, read by its clients. JSON: client/lib/json.h.
+/// Times are RFC 3339 UTC with milliseconds. Absent values are `nullopt`, in JSON `null`.
+namespace neptune::api {
+
+/// Counts are of changes; for a run log, one operation row is one change. `pending` includes neither held nor in
+/// flight.
+struct Counts {
+  std::uint64_t pending = 0;
+  std::uint64_t held = 0;
+  std::uint64_t in_flight = 0;
+  std::uint64_t synced = 0;    ///< since the state directory was made
+  std::uint64_t rejected = 0;  ///< since the state directory was made
+};
+
+struct Totals : Counts {
+  std::uint64_t pending_bytes = 0;  ///< of all that is not synced: pending, held and in flight
+  std::optional<std::string> oldest_pending_at;
+};
+
+/// Mode of a scope: "normal", "read_only" (the server's doing) or "held" (an operator's doing).
+struct ScopeStatus : Totals {
+  std::string name;
+  std::string mode = "normal";
+  std::optional<std::string> reason;
+  std::optional<std::string> since;
+  std::optional<std::string> next_probe_at;
+  bool operator_hold = false;  ///< an operator's hold stands, whatever the server says
+};
+
+struct ProjectStatus : ScopeStatus {};
+
+struct WorkspaceStatus : ScopeStatus {
+  std::vector<ProjectStatus> projects;
+};
+
+struct ServerStatus {
+  std::string url;
+  bool reachable = false;
+  std::optional<std::string> last_success_at;
+  std::optional<std::string> last_error;  ///< a sentence; null when the last call went well
+};
+
+/// A folder that is watched, or a source that was found in it.
+struct SourceStatus {
+  std::string path;
+  std::string kind;   ///< "watch" | "run-log" | "client-1x" | "change-queue"
+  std::string state;  ///< "watching" | "settling_in" | "live" | "closed" | "left_to_client" | "set_aside" | "synced"
+  std::optional<std::string> detail;  ///< a sentence: why it is set aside, what it waits for
+  std::optional<std::string> project;
+  std::optional<std::string> run;
+  std::uint64_t pending = 0;
+  std::uint64_t uploads = 0;  ///< files that wait to be uploaded
+  bool read_only = false;
+};
+
+struct Status {
+  std::string version;
+  std::int64_t pid = 0;
+  std::string state;  ///< "running" | "draining"
+  std::string started_at;
+  ServerStatus server;
+  Totals totals;
+  std::vector<WorkspaceStatus> workspaces;
+  std::vector<SourceStatus> sources;
+};
+
+/// One ordered stream of changes.
+struct Stream : Counts {
+  std::string id;
+  std::string project;
+  std::string container_type = "run";  ///< "run" | "model" | "model_version" | "project"
+  std::string container;               ///< the run id
+  std::string source;                  ///< where its changes wait
+  std::string state;                   ///< "waiting" | "sending" | "unconfirmed" | "held" | "blocked" | "idle" | "done"
+  std::string why;                     ///< a sentence: what it waits for; empty when nothing waits
+  bool closed = false;                 ///< nobody writes to its source any more
+  std::uint64_t pending_bytes = 0;
+  std::uint64_t uploads = 0;
+  std::optional<std::string> oldest_pending_at;
+  std::optional<std::string> last_synced_at;
+};
+
+/// One change the server refused for good. Its bytes are kept, so that it can be tried again.
+struct Rejected {
+  std::int64_t id = 0;
+  std::string at;
+  std::string project;
+  std::string container;
+  std::string source;
+  std::int64_t position = 0;  ///< the operation's sequence id in its source
+  std::string kind;           ///< "run.create" | "run.update"
+  std::string code;           ///< "SERIES_STEP_NON_INCREASING", "http_400", ...
+  std::string reason;         ///< a sentence
+  std::uint64_t bytes = 0;
+};
+
+/// Something that happened. Ids grow by one; a gap means that older events were dropped.
+struct Event {
+  std::uint64_t id = 0;
+  std::string at;
+  std::string type;  ///< "mode_changed" | "source_found" | "source_changed" | "source_set_aside" | "source_gone" |
+                     ///< "synced" | "rejected" | "server_unreachable" | "server_reachable" | "token_rejected" | "hold"
+                     ///< | "release" | "draining" | "gap"
+  std::optional<std::string> scope;   ///< workspace or workspace/project
+  std::optional<std::string> stream;  ///< run id
+  std::string message;                ///< a sentence
+  std::optional<std::uint64_t> count;
+};
+
+/// What `POST /v1/flush` answers: what is left at this moment.
+struct FlushReply : Counts {};
+
+/// The answer to hold, release and probe.
+struct ScopeReply : ScopeStatus {
+  std::string message;  ///< a sentence: what was done
+};
+
+/// What a release would let go (`release?dry_run=1`).
+struct ReleasePlan {
+  std::string scope;
+  std::uint64_t changes = 0;
+  std::uint64_t bytes = 0;
+  std::optional<double> seconds;                  ///< at the present rate; null when nothing was sent lately
+  std::optional<std::int64_t> storage_available;  ///< what the server reports; null when it does not
+  std::optional<bool> fits;
+  std::string message;
+};
+
+}  // namespace neptune::api

@@ -1,0 +1,27 @@
+# Build switches, and the flags every target of the project is built with.
+option(NEPTUNE_TESTS "Build the tests and the sandbox server" ON)
+option(NEPTUNE_WERROR "Treat warnings as errors" ON)
+set(NEPTUNE_SANITIZE "" CACHE STRING "Sanitizers to build with, as for -fsanitize=: address,undefined or thread")
+
+add_library(neptune_flags INTERFACE)
+target_compile_options(neptune_flags INTERFACE -Wall -Wextra -Wconversion -Wshadow -Wnon-virtual-dtor)
+if(NEPTUNE_WERROR)
+  target_compile_options(neptune_flags INTERFACE -Werror)
+endif()
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # GCC 12 reports false positives for these two in coroutine frames and std::expected.
+  target_compile_options(neptune_flags INTERFACE -Wno-maybe-uninitialized -Wno-dangling-pointer)
+endif()
+if(NEPTUNE_SANITIZE)
+  target_compile_options(neptune_flags INTERFACE -fsanitize=${NEPTUNE_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_link_options(neptune_flags INTERFACE -fsanitize=${NEPTUNE_SANITIZE})
+endif()
+
+find_program(NEPTUNE_CCACHE ccache)
+if(NEPTUNE_CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${NEPTUNE_CCACHE})
+endif()
+find_program(NEPTUNE_MOLD mold)
+if(NEPTUNE_MOLD)
+  add_link_options(-fuse-ld=mold)
+endif()

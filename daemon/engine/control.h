@@ -1,0 +1,52 @@
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "changes/names.h"
+#include "client/lib/types.h"
+#include "support/error.h"
+
+namespace neptune::engine {
+
+/// Which streams are asked for; empty members match all.
+struct StreamFilter {
+  std::optional<std::string> project;  ///< "workspace/project", or "workspace" for all of its projects
+  std::optional<std::string> run;
+};
+
+/// What the front door may ask of the engine. Called on the loop; the plain functions cost the same whatever the
+/// backlog.
+class Control {
+ public:
+  virtual ~Control() = default;
+
+  virtual api::Status status() const = 0;
+  /// Streams that are open, and the newest of those that are done.
+  virtual std::vector<api::Stream> streams(const StreamFilter& filter) const = 0;
+
+  /// Newest first, `limit` at most, with ids below `before` (0: from the newest).
+  virtual boost::asio::awaitable<Result<std::vector<api::Rejected>>> rejected(std::int64_t before,
+                                                                              std::uint32_t limit) = 0;
+  virtual boost::asio::awaitable<Result<std::string>> rejected_payload(std::int64_t id) = 0;
+  virtual boost::asio::awaitable<Result<void>> retry_rejected(std::int64_t id) = 0;
+  virtual boost::asio::awaitable<Result<void>> discard_rejected(std::int64_t id) = 0;
+
+  /// Events with ids above `after` that are still kept, oldest first; waits until there is at least one.
+  /// A first event of type "gap" says that some between were dropped.
+  virtual boost::asio::awaitable<std::vector<api::Event>> events_after(std::uint64_t after) = 0;
+  virtual std::uint64_t last_event_id() const = 0;
+
+  /// Try everything now: end the waits between retries, look through the folders.
+  virtual api::FlushReply flush() = 0;
+
+  virtual boost::asio::awaitable<Result<api::ScopeReply>> hold(Scope scope, std::string by) = 0;
+  virtual boost::asio::awaitable<Result<api::ScopeReply>> release(Scope scope, std::string by) = 0;
+  virtual Result<api::ScopeReply> probe(const Scope& scope) = 0;
+  virtual Result<api::ReleasePlan> plan_release(const Scope& scope) const = 0;
+};
+
+}  // namespace neptune::engine

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <chrono>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "sources/source.h"
+#include "support/clock.h"
+#include "support/worker_pool.h"
+
+namespace neptune::sources {
+
+/// One `[[watch]]` of the configuration.
+struct WatchFolder {
+  std::filesystem::path path;
+  enum class Kind : std::uint8_t { automatic, run_logs, client_1x } kind = Kind::automatic;
+  std::string project;                                     ///< where 1.x offline runs are created
+  std::optional<std::chrono::milliseconds> cleanup_after;  ///< none: never
+};
+
+struct WatchState {
+  std::string path;
+  std::string problem;  ///< empty when all is well; else a sentence
+  bool network = false;
+};
+
+struct RunLogsOptions {
+  std::vector<WatchFolder> folders;
+  std::chrono::milliseconds live_after{
+      5000};  ///< docs/protocol.md, "Sharing a log": one holder, seen twice this far apart
+  std::chrono::milliseconds closed_after{1000};  ///< no holder, seen twice this far apart
+  std::chrono::milliseconds rescan{60000};  ///< the safety net behind inotify, and the only way on network file systems
+  std::size_t open_logs = 64;               ///< descriptors: how many logs are open in SQLite at once
+};
+
+/// Finds the run logs of the watched folders, tells how each may be treated, and hands them out as Sources.
+///
+/// Operation: inotify reports new directories and commits (writes to `-wal`); a slow rescan is the safety net.
+/// /proc/locks tells who has a log open; a pidfd reports the end of a holder. Nothing polls otherwise.
+class RunLogs {
+ public:
+  RunLogs(boost::asio::any_io_executor executor, WorkerPool& pool, const Clock& clock, RunLogsOptions options,
+          SourceListener& listener);
+  ~RunLogs();
+
+  /// Runs until cancelled.
+  boost::asio::awaitable<void> run();
+
+  /// Looks through every folder now.
+  void rescan();
+
+  std::vector<WatchState> folders() const;
+
+  /// Removes a closed log whose every operation is confirmed (its `confirmed` position is past the last row) and that
+  /// has no uploads left, if nobody has it open. False when it must stay.
+  boost::asio::awaitable<Result<bool>> remove(SourceKey key, Position confirmed);
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace neptune::sources

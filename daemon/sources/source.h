@@ -1,0 +1,135 @@
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "changes/names.h"
+#include "support/clock.h"
+#include "support/error.h"
+
+/// Where changes wait on disk, behind one interface.
+///
+/// Positions: a source numbers its changes upwards (a run log's sequence_id). The engine keeps, durably, the position
+/// up to which each source is confirmed, and passes it as `after`; a source never decides what was sent. Concurrency:
+/// the engine makes at most one call at a time on a source, except that one ByteStream may be read meanwhile. Calls run
+/// on the loop's executor and do their file work on the worker pool.
+namespace neptune::sources {
+
+using Position = std::int64_t;
+
+enum class Kind : std::uint8_t { change_queue, run_log, client_dir };
+enum class OperationKind : std::uint8_t { create, update };
+
+/// What waits after a position.
+struct Backlog {
+  std::uint64_t count = 0;             ///< operations
+  std::uint64_t bytes = 0;             ///< their stored sizes
+  std::uint64_t uploads = 0;           ///< files that wait to be uploaded
+  Position last = 0;                   ///< the newest operation's position; 0 when none
+  std::optional<WallTime> oldest_at;   ///< when the first of them was logged
+  std::optional<OperationKind> next;   ///< what the first of them is
+  std::optional<RunName> fork_parent;  ///< when the first of them creates a fork
+};
+
+struct BatchLimits {
+  std::uint64_t operations;
+  std::uint64_t bytes;  ///< framed payload (wire::framed_size)
+};
+
+/// The next operations of a source, all of one kind (a create is alone): sizes are known, bytes are not read yet.
+struct Batch {
+  OperationKind kind = OperationKind::update;
+  Position first = 0, last = 0;  ///< inclusive
+  std::uint64_t count = 0;
+  std::uint64_t payload_bytes = 0;  ///< update: Σ framed_size; create: the operation's size
+};
+
+/// Bytes of a batch in small pieces. `next` returns a view that lives until the following call, empty at the end.
+class ByteStream {
+ public:
+  virtual ~ByteStream() = default;
+  virtual boost::asio::awaitable<Result<std::string_view>> next() = 0;
+};
+
+/// An operation that no request can carry, found while a batch was put together (over the limits of a request).
+struct Oversized {
+  Position position;
+  std::uint64_t bytes;
+};
+
+class Source {
+ public:
+  virtual ~Source() = default;
+
+  /// What waits after `after`. Costs only what came since the last call (counts are kept, not recounted).
+  virtual boost::asio::awaitable<Result<Backlog>> backlog(Position after) = 0;
+
+  /// The next batch after `after`, at least one operation; nothing when nothing waits.
+  virtual boost::asio::awaitable<Result<std::variant<std::monostate, Batch, Oversized>>> next_batch(
+      Position after, BatchLimits limits) = 0;
+
+  /// The batch's bytes: framed operations (update), or the one operation bare (create).
+  virtual std::unique_ptr<ByteStream> open(const Batch& batch) = 0;
+
+  /// One operation's bytes, for the record of a rejection.
+  virtual boost::asio::awaitable<Result<std::string>> read(Position position) = 0;
+
+  /// Takes confirmed operations (positions up to `upto`) out, durably, in small transactions. False when this source
+  /// may only be read, or its disk is full: nothing was taken out, and the engine's record of the position stands in
+  /// for it.
+  virtual boost::asio::awaitable<Result<bool>> settle(Position upto) = 0;
+
+  /// Lets go of open files while nothing is to be done; the next call opens them again.
+  virtual boost::asio::awaitable<void> release() = 0;
+};
+
+/// What a source is to be known by, and what keeps it apart from another at the same path.
+struct SourceKey {
+  std::string path;  ///< the run log's directory
+  std::uint64_t device = 0, inode = 0;
+  std::int64_t born_ms = 0;  ///< the file's birth time; 0 where the file system has none
+  auto operator<=>(const SourceKey&) const = default;
+};
+
+enum class SourceState : std::uint8_t {
+  settling_in,     ///< found, but too young to know whether the client syncs it by itself
+  live,            ///< a job still writes it
+  closed,          ///< nobody has it open
+  left_to_client,  ///< the official client's own sync process lives; not touched
+  set_aside,       ///< cannot be read; `problem` says why; tried again when it changes
+};
+
+struct SourceInfo {
+  SourceKey key;
+  Kind kind = Kind::run_log;
+  SourceState state = SourceState::settling_in;
+  std::optional<RunName> run;         ///< once known
+  std::string order;                  ///< among sources of one run, the lower goes first (time of creation)
+  std::optional<Error> problem;       ///< state set_aside
+  bool read_only = false;             ///< another user's: followed, never written
+  bool network = false;               ///< on a network file system: taken only when closed, by rescan
+  std::vector<std::int32_t> holders;  ///< pids that have it open
+};
+
+/// What happens to the sources of the watched folders. All on the loop; `source` is null unless the source may be taken
+/// (state live or closed), and stays valid until a later call says otherwise.
+class SourceListener {
+ public:
+  virtual ~SourceListener() = default;
+  /// A source was found, or what is known of it changed.
+  virtual void source_changed(const SourceInfo& info, std::shared_ptr<Source> source) = 0;
+  /// Something was written to it.
+  virtual void source_written(const SourceKey& key) = 0;
+  /// Its file is gone.
+  virtual void source_vanished(const SourceKey& key) = 0;
+  /// Every folder has been looked through once, and every log found in it was announced.
+  virtual void first_scan_done() = 0;
+};
+
+}  // namespace neptune::sources

@@ -1,0 +1,68 @@
+#include "changes/wire.h"
+
+#include <gtest/gtest.h>
+
+#include "ingest.pb.h"
+#include "ingest_pub.pb.h"
+
+namespace neptune {
+namespace {
+
+const RunName run{{"ml-team", "classification"}, "r-1"};
+
+std::string snapshot(std::uint64_t step, std::size_t padding) {
+  ingest::v1::UpdateRunSnapshot message;
+  message.mutable_step()->set_whole(step);
+  (*message.mutable_assign())["note"].set_string(std::string(padding, 'x'));
+  return message.SerializeAsString();
+}
+
+TEST(Wire, FramedOperationsAfterAHeadAreAnUpdateBatch) {
+  std::string frames;
+  std::uint64_t size = 0;
+  for (std::uint64_t step : {1, 2, 3}) {
+    const auto operation = snapshot(step, step * 100);
+    wire::append_frame_head(frames, operation.size());
+    frames += operation;
+    size += wire::framed_size(operation.size());
+  }
+  ASSERT_EQ(frames.size(), size);
+  ingest::v1::pub::RunOperation parsed;
+  ASSERT_TRUE(parsed.ParseFromString(wire::update_head(run, size) + frames));
+  EXPECT_EQ(parsed.project(), "ml-team/classification");
+  EXPECT_EQ(parsed.run_id(), "r-1");
+  ASSERT_EQ(parsed.update_batch().snapshots_size(), 3);
+  EXPECT_EQ(parsed.update_batch().snapshots(2).step().whole(), 3u);
+  EXPECT_EQ(parsed.update_batch().snapshots(2).assign().at("note").string().size(), 300u);
+}
+
+TEST(Wire, AFrameCostsItsTagAndItsLength) {
+  EXPECT_EQ(wire::framed_size(0), 2u);
+  EXPECT_EQ(wire::framed_size(127), 129u);
+  EXPECT_EQ(wire::framed_size(128), 131u);
+  EXPECT_EQ(wire::framed_size(1u << 21), (1u << 21) + 5u);
+}
+
+TEST(Wire, ACreateCarriesTheStoredRun) {
+  ingest::v1::Run create;
+  create.set_experiment_id("baseline");
+  ingest::v1::pub::RunOperation parsed;
+  ASSERT_TRUE(parsed.ParseFromString(wire::create_request(run, create.SerializeAsString())));
+  EXPECT_EQ(parsed.create().experiment_id(), "baseline");
+}
+
+TEST(Wire, ReadsTheParentOfAFork) {
+  ingest::v1::Run create;
+  EXPECT_EQ(wire::read_fork(run.project, create.SerializeAsString())->has_value(), false);
+  create.mutable_fork_point()->set_parent_run_id("root");
+  EXPECT_EQ((*wire::read_fork(run.project, create.SerializeAsString()))->parent, (RunName{run.project, "root"}));
+  create.mutable_fork_point()->set_parent_project("other/place");
+  EXPECT_EQ((*wire::read_fork(run.project, create.SerializeAsString()))->parent, (RunName{{"other", "place"}, "root"}));
+}
+
+TEST(Wire, RefusesACreateThatIsNoMessage) {
+  EXPECT_FALSE(wire::read_fork(run.project, "\xff\xff\xff"));
+}
+
+}  // namespace
+}  // namespace neptune
