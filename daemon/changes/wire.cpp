@@ -1,6 +1,6 @@
 #include "changes/wire.h"
 
-#include "ingest.pb.h"
+#include "proto/ingest.pb.h"
 
 namespace neptune::wire {
 

@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include "ingest.pb.h"
-#include "ingest_pub.pb.h"
+#include "proto/ingest.pb.h"
+#include "proto/ingest_pub.pb.h"
 
 namespace neptune {
 namespace {
