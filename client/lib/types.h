@@ -133,4 +133,33 @@ struct ReleasePlan {
   std::string message;
 };
 
+/// `GET /v1/workspaces`.
+struct WorkspaceList {
+  std::vector<WorkspaceStatus> workspaces;
+};
+
+/// `GET /v1/streams`.
+struct StreamList {
+  std::vector<Stream> streams;
+};
+
+/// One page of `GET /v1/rejected`, newest first. `next_before` asks for the following page; null on the last one.
+struct RejectedList {
+  std::vector<Rejected> rejected;
+  std::optional<std::int64_t> next_before;
+};
+
+/// The answer to retry and discard.
+struct RejectedReply {
+  std::int64_t id = 0;
+  std::string message;  ///< a sentence: what was done
+};
+
+/// How every error is answered: `{"error": {...}}`. `field` is there only when one part of the request is at fault.
+struct ErrorReply {
+  std::string code;     ///< snake_case and stable
+  std::string message;  ///< a sentence that says what to do
+  std::optional<std::string> field;
+};
+
 }  // namespace neptune::api
