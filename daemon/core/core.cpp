@@ -1,0 +1,354 @@
+#include "core/core.h"
+
+#include <algorithm>
+
+namespace neptune::core {
+
+Core::Core(Options options, std::uint64_t seed) : options_(options), random_(seed), gates_(options.gate, random_) {}
+
+Core::Stream* Core::find(StreamId id) {
+  const auto it = streams_.find(id);
+  return it == streams_.end() ? nullptr : &it->second;
+}
+
+std::vector<Core::Stream*> Core::streams_of(const Scope& scope) {
+  std::vector<Stream*> streams;
+  auto it = projects_.lower_bound(ProjectName{scope.workspace, scope.project});
+  for (; it != projects_.end() && it->first.workspace == scope.workspace; ++it) {
+    if (!scope.is_workspace() && it->first.project != scope.project) break;
+    for (const auto id : it->second) streams.push_back(&streams_.at(id));
+  }
+  return streams;
+}
+
+// Streams
+
+void Core::open(StreamSpec spec, Instant now) {
+  const auto id = spec.id;
+  const auto& name = spec.container;
+  containers_[name].emplace(spec.order, id);
+  projects_[name.project].insert(id);
+  workspace_servers_[name.project.workspace] = spec.server;
+  auto& stream = streams_[id];
+  stream.spec = std::move(spec);
+  stream.opened_at = now;
+}
+
+void Core::backlog(StreamId id, Position after, Backlog backlog, Instant now) {
+  auto* stream = find(id);
+  if (!stream || stream->closing || after != stream->spec.confirmed) return;
+  stream->backlog_known = true;
+  stream->backlog = std::move(backlog);
+  if (stream->backlog.fork_parent) {
+    forks_.insert(id);
+  } else {
+    forks_.erase(id);
+  }
+  if (!stream->backlog.create_next) ready_forks_of(stream->spec.container);
+  retally(*stream);
+  ready_container(stream->spec.container);
+  schedule(now);
+}
+
+void Core::pause(StreamId id, bool paused, Instant now) {
+  auto* stream = find(id);
+  if (!stream || std::exchange(stream->paused, paused) == paused) return;
+  ready_container(stream->spec.container);
+  ready_forks_of(stream->spec.container);
+  schedule(now);
+}
+
+void Core::close(StreamId id, Instant now) {
+  auto* stream = find(id);
+  if (!stream || stream->closing) return;
+  const auto container = stream->spec.container;
+  total_ -= stream->counted;
+  tallies_[container.project] -= stream->counted;
+  stream->counted = {};
+  auto& siblings = containers_[container];
+  siblings.erase({stream->spec.order, id});
+  if (siblings.empty()) containers_.erase(container);
+  auto& project = projects_[container.project];
+  project.erase(id);
+  if (project.empty()) projects_.erase(container.project);
+  forks_.erase(id);
+  forget_check(*stream);
+  gates_.unconfirmed(id);
+  if (stream->phase == Phase::sending) {
+    stream->closing = true;
+  } else {
+    drop(*stream);
+  }
+  ready_container(container);
+  ready_forks_of(container);
+  schedule(now);
+}
+
+void Core::drop(Stream& stream) {
+  timers_.cancel({Alarm::Of::stream, stream.spec.id, {}});
+  streams_.erase(stream.spec.id);
+}
+
+void Core::discovering(bool on, Instant now) {
+  if (std::exchange(discovering_, on) == on || on) return;
+  for (const auto id : forks_) ready(streams_.at(id));
+  schedule(now);
+}
+
+// Whose turn it is
+
+Core::Verdict Core::verdict(const Stream& stream, Instant now) const {
+  if (stream.phase == Phase::sending) return {Wait::sending, {}};
+  if (stream.phase == Phase::unconfirmed) return {Wait::unconfirmed, {}};
+  if (stream.paused) return {Wait::paused, {}};
+  if (!stream.backlog_known) return {Wait::counting, {}};
+  if (stream.backlog.count == 0) return {Wait::nothing, {}};
+  const auto& container = stream.spec.container;
+  const auto gate = gates_.verdict(container.project, stream.backlog.frees_next);
+  using Gate = Gates::Verdict;
+  switch (gate) {
+    case Gate::workspace_mode:
+      return {Wait::workspace_mode, gates_.view(Scope::of(container.project.workspace)).next_probe};
+    case Gate::project_mode:
+      return {Wait::project_mode, gates_.view(Scope::of(container.project)).next_probe};
+    case Gate::workspace_held:
+      return {Wait::workspace_held, {}};
+    case Gate::project_held:
+      return {Wait::project_held, {}};
+    case Gate::open:
+    case Gate::confirm:
+      break;
+  }
+  if (stream.release_at && *stream.release_at > now) return {Wait::ramp, stream.release_at};
+  if (!is_head(stream)) return {Wait::earlier_source, {}};
+  if (const auto fork = fork_verdict(stream, now); fork.wait != Wait::turn) return fork;
+  if (stream.not_before && *stream.not_before > now) return {Wait::retry, stream.not_before};
+  const auto server = servers_.find(stream.spec.server);
+  if (server != servers_.end() && !available(server->second, now)) return {Wait::server, server->second.not_before};
+  return {Wait::turn, {}, gate == Gate::confirm};
+}
+
+bool Core::is_head(const Stream& stream) const {
+  for (const auto& [order, id] : containers_.at(stream.spec.container)) {
+    if (id == stream.spec.id) return true;
+    const auto& earlier = streams_.at(id);
+    if (!earlier.backlog_known || earlier.backlog.count > 0 || earlier.phase != Phase::idle) return false;
+  }
+  return true;
+}
+
+Core::Verdict Core::fork_verdict(const Stream& stream, Instant now) const {
+  if (!stream.backlog.fork_parent) return {Wait::turn, {}};
+  const auto& parent = *stream.backlog.fork_parent;
+  if (create_pending(parent)) {
+    if (depends_on(parent, stream.spec.container)) return {Wait::turn, {}};
+    return {Wait::parent, {}};
+  }
+  const auto found_by = stream.opened_at + options_.parent_discovery;
+  if (discovering_ && !containers_.contains(parent) && now < found_by) return {Wait::discovery, found_by};
+  return {Wait::turn, {}};
+}
+
+/// Its create waits here, or may do so. A source that is paused and was never looked into is the server's to judge.
+bool Core::create_pending(const RunName& container) const {
+  const auto it = containers_.find(container);
+  if (it == containers_.end()) return false;
+  return std::ranges::any_of(it->second, [this](const auto& entry) {
+    const auto& stream = streams_.at(entry.second);
+    return stream.backlog_known ? stream.backlog.create_next : !stream.paused;
+  });
+}
+
+/// True when the creates that wait here lead from `container` up to `ancestor`: a circle no order can satisfy.
+bool Core::depends_on(const RunName& container, const RunName& ancestor) const {
+  auto name = container;
+  for (int generations = 0; generations < 1000; ++generations) {
+    if (name == ancestor) return true;
+    const auto it = containers_.find(name);
+    if (it == containers_.end()) return false;
+    const auto fork = std::ranges::find_if(
+        it->second, [this](const auto& entry) { return streams_.at(entry.second).backlog.fork_parent.has_value(); });
+    if (fork == it->second.end()) return false;
+    name = *streams_.at(fork->second).backlog.fork_parent;
+  }
+  return true;
+}
+
+void Core::schedule(Instant now) {
+  if (stopping_) return;
+  for (auto& [id, scheduler] : schedulers_) {
+    auto& server = servers_[id];
+    while (server.sending < options_.max_in_flight && available(server, now)) {
+      const auto next = scheduler.next();
+      if (!next) break;
+      auto* stream = find(*next);
+      if (!stream || stream->closing) continue;
+      const auto [wait, until, confirming] = verdict(*stream, now);
+      if (wait == Wait::turn) {
+        start(*stream, confirming);
+      } else if (until && (wait == Wait::retry || wait == Wait::ramp || wait == Wait::discovery)) {
+        timers_.set({Alarm::Of::stream, *next, {}}, *until);
+      }
+    }
+  }
+}
+
+void Core::start(Stream& stream, bool confirming) {
+  auto& server = servers_[stream.spec.server];
+  server.sending++;
+  server.trying = server.state != ServerChanged::State::up;
+  stream.phase = Phase::sending;
+  stream.request = {};
+  if (confirming) gates_.begin_confirm(stream.spec.container.project, stream.spec.id);
+  auto operations = confirming ? options_.confirm_operations : options_.batch_operations;
+  if (stream.limit != 0) operations = std::min(operations, stream.limit);
+  actions_.emplace_back(Send{stream.spec.id, stream.spec.confirmed, operations, options_.batch_bytes});
+}
+
+void Core::ready(const Stream& stream) {
+  if (stream.phase == Phase::idle && !stream.paused && stream.backlog_known && stream.backlog.count > 0)
+    schedulers_[stream.spec.server].add(stream.spec.container.project.workspace, stream.spec.id);
+}
+
+void Core::ready_scope(const Scope& scope) {
+  for (auto* stream : streams_of(scope)) {
+    retally(*stream);
+    ready(*stream);
+  }
+}
+
+void Core::ready_container(const RunName& container) {
+  const auto it = containers_.find(container);
+  if (it == containers_.end()) return;
+  for (const auto& [order, id] : it->second) ready(streams_.at(id));
+}
+
+void Core::ready_forks_of(const RunName& container) {
+  for (const auto id : forks_)
+    if (const auto& fork = streams_.at(id); fork.backlog.fork_parent == container) ready(fork);
+}
+
+// Counting
+
+void Core::retally(Stream& stream) {
+  if (stream.closing) return;
+  Tally tally;
+  const auto& project = stream.spec.container.project;
+  if (stream.phase != Phase::idle) tally.in_flight = std::min(stream.request.count, stream.backlog.count);
+  tally.bytes = stream.backlog.bytes;
+  const auto rest = stream.backlog.count - tally.in_flight;
+  if (gates_.verdict(project, stream.backlog.frees_next) == Gates::Verdict::open) {
+    tally.pending = rest;
+  } else {
+    tally.held = rest;
+    const auto out = stream.phase != Phase::idle ? stream.request.bytes : 0;
+    tally.held_bytes = tally.bytes - std::min(out, tally.bytes);
+  }
+  if (tally == stream.counted) return;
+  auto& of_project = tallies_[project];
+  of_project += tally;
+  of_project -= stream.counted;
+  total_ += tally;
+  total_ -= stream.counted;
+  stream.counted = tally;
+}
+
+Tally Core::tally(const Scope& scope) const {
+  Tally sum;
+  for (auto it = tallies_.lower_bound(ProjectName{scope.workspace, scope.project});
+       it != tallies_.end() && it->first.workspace == scope.workspace; ++it) {
+    if (!scope.is_workspace() && it->first.project != scope.project) break;
+    sum += it->second;
+  }
+  return sum;
+}
+
+StreamView Core::stream(StreamId id, Instant now) const {
+  const auto it = streams_.find(id);
+  if (it == streams_.end() || it->second.closing) return {};
+  const auto& stream = it->second;
+  const auto [wait, until, confirming] = verdict(stream, now);
+  StreamView view{&stream.spec, stream.counted, wait, stream.trouble, until, stream.attempts};
+  if (wait == Wait::server) view.trouble = servers_.at(stream.spec.server).trouble;
+  return view;
+}
+
+bool Core::writes_wait(const std::string& workspace) const {
+  for (auto it = projects_.lower_bound(ProjectName{workspace, {}});
+       it != projects_.end() && it->first.workspace == workspace; ++it)
+    for (const auto id : it->second) {
+      const auto& stream = streams_.at(id);
+      if (stream.backlog.count > 0 && !stream.paused && !stream.backlog.frees_next) return true;
+    }
+  return false;
+}
+
+// Time and the operator
+
+void Core::time_passed(Instant now) {
+  for (const auto& alarm : timers_.due(now)) {
+    switch (alarm.of) {
+      case Alarm::Of::stream:
+        if (const auto* stream = find(alarm.id)) ready(*stream);
+        break;
+      case Alarm::Of::server:
+        break;  // its line stands ready
+      case Alarm::Of::check:
+        check_due({static_cast<ServerId>(alarm.id), alarm.project}, now);
+        break;
+    }
+  }
+  for (const auto& scope : gates_.due(now)) {
+    if (scope.is_workspace()) {
+      ask_status(scope.workspace, now);
+    } else {
+      ready_scope(scope);
+    }
+  }
+  schedule(now);
+}
+
+std::optional<Instant> Core::next_wakeup() const {
+  const auto timer = timers_.next();
+  const auto gate = gates_.next();
+  if (!timer || !gate) return timer ? timer : gate;
+  return std::min(*timer, *gate);
+}
+
+void Core::hold(const Scope& scope, bool on, Instant now) {
+  if (!gates_.hold(scope, on)) return;
+  ready_scope(scope);
+  schedule(now);
+}
+
+bool Core::probe(const Scope& scope, Instant now) {
+  if (!gates_.probe_now(scope, now)) return false;
+  time_passed(now);
+  return true;
+}
+
+void Core::restore(const Scope& scope, std::string reason, Instant now) {
+  gates_.enter(scope, std::move(reason), now);
+  ready_scope(scope);
+}
+
+void Core::flush(Instant now) {
+  for (auto& [id, server] : servers_)
+    if (server.state != ServerChanged::State::token_rejected) server.not_before.reset();
+  for (auto& [id, stream] : streams_) {
+    stream.not_before.reset();
+    ready(stream);
+  }
+  for (const auto& [key, checks] : checks_)
+    if (!checks.out) arm_check(key, now);
+  time_passed(now);
+}
+
+void Core::token_replaced(ServerId id, Instant now) {
+  auto& server = servers_[id];
+  server.not_before.reset();
+  server.failures = 0;
+  schedule(now);
+}
+
+}  // namespace neptune::core

@@ -1,0 +1,226 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/backoff.h"
+#include "core/gate.h"
+#include "core/scheduler.h"
+#include "core/timers.h"
+#include "core/types.h"
+
+namespace neptune::core {
+
+struct Options {
+  std::uint32_t max_in_flight = 4;          ///< requests being handed in at once, a server
+  std::uint64_t batch_operations = 10'000;  ///< of one request: bounds settling and isolating, not the protocol
+  std::uint64_t batch_bytes = 8u << 20;     ///< of one request's payload; the protocol allows 16 MiB
+  std::uint64_t confirm_operations = 100;   ///< of the one write that confirms a scope is writable again
+  Duration check_first = std::chrono::milliseconds(20);
+  Duration check_max = std::chrono::seconds(1);
+  Duration unconfirmed_max = std::chrono::minutes(10);  ///< then the request is sent again whole (it is idempotent)
+  BackoffLimits retry{std::chrono::milliseconds(500), std::chrono::minutes(1)};  ///< a stream's own failures
+  BackoffLimits blocked{std::chrono::seconds(10), std::chrono::minutes(15)};  ///< no permission, no such project or run
+  BackoffLimits server{std::chrono::milliseconds(250), std::chrono::seconds(30)};  ///< the server as a whole
+  Duration token_pause = std::chrono::minutes(5);                                  ///< after the token was refused
+  Duration parent_discovery = std::chrono::seconds(10);  ///< a fork's parent may still be found here
+  Duration parent_patience = std::chrono::seconds(15);   ///< the server's "no such parent" becomes final after this
+  GateOptions gate;
+};
+
+/// All decisions, and no I/O: events go in, actions come out (`take_actions`), time is an argument.
+///
+/// Invariants (each checked on random histories in tests):
+///  - a stream's changes are handed in in order, with one unconfirmed request at a time; a change is settled only after
+///  a check
+///    confirmed it, or after it was recorded as rejected;
+///  - nothing is settled twice, nothing is skipped;
+///  - a create is confirmed before its run's first update, and a parent's create before its fork's, when the parent is
+///  known here;
+///  - no write starts into a scope known as read-only or held, but one confirming write at a time (Gates);
+///  - a failure of one stream, project or workspace delays no other; a failure of the server delays all of its streams;
+///  - what read-only mode sends back costs no attempt.
+///
+/// Where a request stands:
+///
+///   idle ──Send──▶ sending ──sent()──▶ unconfirmed ──checked()──▶ idle, settled or isolating
+///     ▲               │ failed()            │ suspended, lost
+///     └───────────────┴─────────────────────┘
+///
+/// A check does not say which change of a request was refused: the request is sent again in halves until it is alone.
+///
+/// Concurrency: none; one owner calls everything.
+class Core {
+ public:
+  Core(Options options, std::uint64_t seed);
+
+  // Streams, told by the driver.
+  void open(StreamSpec spec, Instant now);
+  /// What waits after `after`. Ignored unless `after` is the stream's confirmed position: the driver asks again.
+  void backlog(StreamId stream, Position after, Backlog backlog, Instant now);
+  /// Its source may not be taken now, or may again.
+  void pause(StreamId stream, bool paused, Instant now);
+  /// Its source is gone. Actions for it that are still out may be reported, and are ignored.
+  void close(StreamId stream, Instant now);
+  /// True while a source was found whose run is not known yet: a fork's parent may be among them.
+  void discovering(bool on, Instant now);
+
+  // What became of a Send.
+  void sent(StreamId stream, Sent sent, std::string request_id, Instant now);
+  void failed(StreamId stream, std::optional<Sent> sent, Failure failure, Instant now);
+  /// Nothing was there to send.
+  void nothing_to_send(StreamId stream, Instant now);
+
+  // What became of a Check or an AskStatus.
+  void checked(const Check& check, const std::vector<RequestStatus>& statuses, Instant now);
+  void check_failed(const Check& check, const Failure& failure, Instant now);
+  void status_told(const AskStatus& ask, const Answer<WorkspaceStatus>& answer, Instant now);
+
+  // Time and the operator.
+  void time_passed(Instant now);
+  std::optional<Instant> next_wakeup() const;
+  void hold(const Scope& scope, bool on, Instant now);
+  bool probe(const Scope& scope, Instant now);
+  /// A mode that was kept from before a restart.
+  void restore(const Scope& scope, std::string reason, Instant now);
+  /// Ends all waits between retries.
+  void flush(Instant now);
+  /// A new token was read.
+  void token_replaced(ServerId server, Instant now);
+  void set_priority(ServerId server, const std::string& workspace, std::uint32_t turns) {
+    schedulers_[server].set_priority(workspace, turns);
+  }
+  /// No further Send comes out.
+  void stop_sending() { stopping_ = true; }
+
+  /// The decisions since the last call, in order.
+  std::vector<Action> take_actions() { return std::exchange(actions_, {}); }
+
+  // Views, for people.
+  StreamView stream(StreamId stream, Instant now) const;
+  ScopeView scope(const Scope& scope) const { return gates_.view(scope); }
+  Tally tally(const Scope& scope) const;
+  Tally total() const { return total_; }
+  const std::map<ProjectName, Tally>& projects() const { return tallies_; }
+
+ private:
+  enum class Phase : std::uint8_t { idle, sending, unconfirmed };
+
+  struct Stream {
+    StreamSpec spec;
+    Backlog backlog;
+    bool backlog_known = false;
+    bool paused = false;
+    bool closing = false;  // its source is gone, a Send is still out
+    Phase phase = Phase::idle;
+    Sent request;            // what is out
+    std::string request_id;  // the server's
+    Instant unconfirmed_since;
+    std::uint32_t attempts = 0;         // failures in a row
+    std::optional<Instant> not_before;  // after a failure
+    std::optional<Instant> release_at;  // within the ramp of a scope that opened
+    std::uint64_t limit = 0;            // of the next request while a refused change is isolated; 0: no limit
+    std::uint64_t suspects = 0;         // changes known to hold a refused one
+    std::uint32_t ambiguous = 0;        // answers in a row that the status call could not explain
+    std::string trouble;
+    Instant opened_at;
+    std::optional<Instant> orphan_since;  // the server first said that the fork's parent is unknown
+    Tally counted;                        // its share of the tallies
+  };
+
+  struct Server {
+    std::uint32_t sending = 0;
+    ServerChanged::State state = ServerChanged::State::up;
+    std::uint32_t failures = 0;
+    std::optional<Instant> not_before;
+    bool trying = false;  // one call is out to see whether it is back
+    std::string trouble;
+  };
+
+  struct Checks {
+    std::set<StreamId> waiting;
+    bool out = false;
+    Duration interval{};
+    StreamId asked_last = 0;  // where the next check goes on when one cannot ask for all
+  };
+  using CheckKey = std::pair<ServerId, ProjectName>;
+
+  struct Alarm {
+    enum class Of : std::uint8_t { stream, server, check } of;
+    std::uint64_t id;     // stream or server
+    ProjectName project;  // check
+    auto operator<=>(const Alarm&) const = default;
+  };
+
+  // Scheduling (core.cpp)
+  void schedule(Instant now);
+  void start(Stream& stream, bool confirming);
+  void ready(const Stream& stream);
+  void ready_scope(const Scope& scope);
+  void ready_container(const RunName& container);
+  void ready_forks_of(const RunName& container);
+  struct Verdict {
+    Wait wait;
+    std::optional<Instant> until;
+    bool confirming = false;
+  };
+  Verdict verdict(const Stream& stream, Instant now) const;
+  Verdict fork_verdict(const Stream& stream, Instant now) const;
+  bool is_head(const Stream& stream) const;
+  bool create_pending(const RunName& container) const;
+  bool depends_on(const RunName& container, const RunName& ancestor) const;
+  void retally(Stream& stream);
+  Stream* find(StreamId stream);
+  void drop(Stream& stream);
+  std::vector<Stream*> streams_of(const Scope& scope);
+  bool writes_wait(const std::string& workspace) const;
+
+  // Outcomes (outcomes.cpp)
+  void back(Stream& stream);
+  void confirm(Stream& stream);
+  void advance(Stream& stream);
+  void refuse(Stream& stream, const std::string& code, const std::string& reason);
+  void retry(Stream& stream, std::string trouble, BackoffLimits limits, Instant now);
+  void judge(Stream& stream, const RequestStatus& status, Instant now);
+  void orphaned(Stream& stream, const std::string& code, const std::string& reason, Instant now);
+  void read_only(const Scope& scope, std::string reason, Instant now);
+  void opened(const Scope& scope, StreamId confirmed_by, Instant now);
+  void closed(const Scope& scope);
+  void apply(const Gates::Effect& effect, Instant now);
+  void write_was_taken(const Stream& stream, Instant now);
+  void ask_status(const std::string& workspace, Instant now);
+
+  // The server as a whole, and checks (servers.cpp)
+  bool available(const Server& server, Instant now) const;
+  void server_failed(ServerId id, const Failure& failure, Instant now);
+  void server_answered(ServerId id);
+  void await_check(Stream& stream, Instant now);
+  void forget_check(Stream& stream);
+  void check_due(const CheckKey& key, Instant now);
+  void arm_check(const CheckKey& key, Instant at);
+
+  Options options_;
+  Random random_;
+  Gates gates_;
+  std::map<ServerId, Scheduler> schedulers_;
+  std::map<StreamId, Stream> streams_;
+  std::map<ServerId, Server> servers_;
+  std::map<CheckKey, Checks> checks_;
+  std::map<RunName, std::set<std::pair<std::string, StreamId>>> containers_;
+  std::map<ProjectName, std::set<StreamId>> projects_;
+  std::map<std::string, ServerId> workspace_servers_;
+  std::set<StreamId> forks_;  // streams whose next change creates a fork
+  std::map<ProjectName, Tally> tallies_;
+  Tally total_;
+  Timers<Alarm> timers_;
+  std::vector<Action> actions_;
+  bool discovering_ = false;
+  bool stopping_ = false;
+};
+
+}  // namespace neptune::core

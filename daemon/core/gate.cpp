@@ -1,0 +1,189 @@
+#include "core/gate.h"
+
+namespace neptune::core {
+
+const Gates::State* Gates::find(const Scope& scope) const {
+  const auto it = states_.find(scope);
+  return it == states_.end() ? nullptr : &it->second;
+}
+
+Gates::Verdict Gates::verdict(const ProjectName& project, bool frees) const {
+  if (frees) return Verdict::open;
+  const auto* workspace_state = find(Scope::of(project.workspace));
+  const auto* project_state = find(Scope::of(project));
+  if (workspace_state && workspace_state->operator_hold) return Verdict::workspace_held;
+  if (project_state && project_state->operator_hold) return Verdict::project_held;
+  if (!writable(workspace_state) && !can_confirm(*workspace_state)) return Verdict::workspace_mode;
+  if (!writable(project_state) && !can_confirm(*project_state)) return Verdict::project_mode;
+  return writable(workspace_state) && writable(project_state) ? Verdict::open : Verdict::confirm;
+}
+
+void Gates::begin_confirm(const ProjectName& project, StreamId stream) {
+  for (const auto& scope : {Scope::of(project.workspace), Scope::of(project)}) {
+    const auto it = states_.find(scope);
+    if (it != states_.end() && it->second.mode == Mode::read_only) it->second.confirming = stream;
+  }
+}
+
+std::vector<Scope> Gates::confirmed(StreamId stream) {
+  std::vector<Scope> opened;
+  for (auto& [scope, state] : states_) {
+    if (state.confirming != stream) continue;
+    open(state, scope);
+    opened.push_back(scope);
+  }
+  return opened;
+}
+
+void Gates::unconfirmed(StreamId stream) {
+  for (auto& [scope, state] : states_)
+    if (state.confirming == stream) state.confirming.reset();
+}
+
+bool Gates::enter(const Scope& scope, std::string reason, Instant now) {
+  auto& state = states_[scope];
+  const bool was_writable = state.mode == Mode::normal;
+  // Late answers of writes that were out before the first signal say nothing new; only the confirming one's does.
+  if (!was_writable && state.phase != Phase::confirming) return false;
+  if (!was_writable) state.probes++;
+  close(state, scope, std::move(reason), now);
+  return was_writable;
+}
+
+Gates::Effect Gates::suspect(const ProjectName& project, std::string reason, Instant now) {
+  const auto scope = Scope::of(project.workspace);
+  const auto* project_state = find(Scope::of(project));
+  if (!writable(project_state) && writable(find(scope))) {
+    enter(Scope::of(project), std::move(reason), now);
+    return {};
+  }
+  auto& state = states_[scope];
+  if (state.mode == Mode::read_only && state.phase == Phase::confirming && state.said_normal)
+    return narrow(state, project, reason, now);
+  if (!enter(scope, std::move(reason), now)) return {};
+  state.suspected_for = project;
+  state.phase = Phase::asking;
+  state.next_probe.reset();
+  timers_.cancel(scope);
+  return {.opened = {}, .closed = {scope}};
+}
+
+/// The workspace is writable after all: the project alone is read-only.
+Gates::Effect Gates::narrow(State& state, const ProjectName& project, const std::string& reason, Instant now) {
+  const auto scope = Scope::of(project.workspace);
+  open(state, scope);
+  Effect effect{.opened = {scope}, .closed = {}};
+  if (enter(Scope::of(project), reason, now)) effect.closed.push_back(Scope::of(project));
+  return effect;
+}
+
+Gates::Effect Gates::status(const std::string& workspace, const StatusWord& word, bool writes_wait, Instant now) {
+  using Is = StatusWord::Is;
+  Effect effect;
+  const auto scope = Scope::of(workspace);
+  const auto it = states_.find(scope);
+  if (it == states_.end() || it->second.mode == Mode::normal) {
+    if (word.is == Is::read_only && enter(scope, "the server reports the workspace as read-only", now)) {
+      states_[scope].details = word.details;
+      effect.closed.push_back(scope);
+    }
+    return effect;
+  }
+  auto& state = it->second;
+  if (!word.details.empty()) state.details = word.details;
+  if (state.phase != Phase::asking) return effect;
+  const auto suspected_for = std::exchange(state.suspected_for, std::nullopt);
+  switch (word.is) {
+    case Is::read_only:
+      state.probes++;
+      wait_for_probe(state, scope, now);
+      break;
+    case Is::unanswered:
+      wait_for_probe(state, scope, now);
+      break;
+    case Is::unknown:
+      // The first word after the signal: the server cannot tell, so wait as after any other signal.
+      if (suspected_for) {
+        wait_for_probe(state, scope, now);
+      } else {
+        state.phase = Phase::confirming;
+      }
+      break;
+    case Is::normal:
+      if (suspected_for) return narrow(state, *suspected_for, std::string(state.reason), now);
+      if (!writes_wait || state.operator_hold) {
+        open(state, scope);
+        effect.opened.push_back(scope);
+      } else {
+        state.phase = Phase::confirming;
+        state.said_normal = true;
+      }
+      break;
+  }
+  return effect;
+}
+
+std::vector<Scope> Gates::due(Instant now) {
+  auto scopes = timers_.due(now);
+  for (const auto& scope : scopes) {
+    auto& state = states_[scope];
+    state.next_probe.reset();
+    state.phase = scope.is_workspace() ? Phase::asking : Phase::confirming;
+  }
+  return scopes;
+}
+
+bool Gates::probe_now(const Scope& scope, Instant now) {
+  const auto it = states_.find(scope);
+  if (it == states_.end() || it->second.mode == Mode::normal) return false;
+  auto& state = it->second;
+  state.probes = 0;
+  if (state.phase == Phase::waiting) {
+    state.next_probe = now;
+    timers_.set(scope, now);
+  }
+  return true;
+}
+
+bool Gates::hold(const Scope& scope, bool on) {
+  if (!on && !find(scope)) return false;
+  auto& state = states_[scope];
+  return std::exchange(state.operator_hold, on) != on;
+}
+
+ScopeView Gates::view(const Scope& scope) const {
+  const auto* state = find(scope);
+  if (!state) return {};
+  ScopeView view{state->mode, {}, state->operator_hold, state->next_probe};
+  if (state->mode == Mode::read_only) {
+    view.reason = state->reason;
+    if (!state->details.empty()) view.reason += " (" + state->details + ")";
+  }
+  return view;
+}
+
+void Gates::close(State& state, const Scope& scope, std::string reason, Instant now) {
+  if (state.mode == Mode::normal) state.probes = 0;
+  state.mode = Mode::read_only;
+  state.reason = std::move(reason);
+  wait_for_probe(state, scope, now);
+}
+
+void Gates::open(State& state, const Scope& scope) {
+  const bool operator_hold = state.operator_hold;
+  state = State{};
+  state.operator_hold = operator_hold;
+  timers_.cancel(scope);
+}
+
+void Gates::wait_for_probe(State& state, const Scope& scope, Instant now) {
+  state.phase = Phase::waiting;
+  state.said_normal = false;
+  state.confirming.reset();
+  const auto interval =
+      std::min(options_.probe_interval_max, options_.probe_interval * (std::int64_t{1} << std::min(state.probes, 20u)));
+  state.next_probe = now + jittered(interval, random_);
+  timers_.set(scope, *state.next_probe);
+}
+
+}  // namespace neptune::core

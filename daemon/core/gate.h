@@ -1,0 +1,115 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "core/backoff.h"
+#include "core/timers.h"
+#include "core/types.h"
+
+namespace neptune::core {
+
+struct GateOptions {
+  Duration probe_interval = std::chrono::seconds(30);
+  Duration probe_interval_max = std::chrono::minutes(15);
+  Duration release_ramp = std::chrono::seconds(30);
+};
+
+/// The modes of all scopes: which writes may start, and how a read-only scope becomes writable again.
+///
+///            any read-only signal                    probe is due
+///   normal ───────────────────────▶ waiting ─────────────────────▶ asking (workspace)
+///      ▲                              ▲  ▲                            │
+///      │        the write is          │  │ the status call says       │ it says normal, or it is
+///      │        suspended again       │  │ read-only: wait longer     │ not offered by this server
+///      │                              │  └────────────────────────────┤
+///      └────────── confirming ────────┘◀──────────────────────────────┘
+///         the one write was stored          (a project goes from waiting straight to confirming)
+///
+/// Invariants: while a scope is read-only no write of it starts, except one at a time while it is confirming; a scope
+/// never closes another; an operator's hold stands beside the server's mode and neither ends the other. Changes that
+/// only remove pass always.
+class Gates {
+ public:
+  Gates(GateOptions options, Random& random) : options_(options), random_(random) {}
+
+  enum class Verdict : std::uint8_t { open, confirm, workspace_mode, project_mode, workspace_held, project_held };
+
+  /// May a change of this project start now? `confirm`: yes, and it is the one write that confirms.
+  Verdict verdict(const ProjectName& project, bool frees) const;
+
+  /// The write that starts now is the confirming one of every confirming scope above it.
+  void begin_confirm(const ProjectName& project, StreamId stream);
+
+  /// The stream's write was taken: the scopes that it confirmed, now open.
+  std::vector<Scope> confirmed(StreamId stream);
+
+  /// The stream's write ended without a word on the mode: another may confirm.
+  void unconfirmed(StreamId stream);
+
+  /// A read-only signal. True when the scope was writable until now.
+  bool enter(const Scope& scope, std::string reason, Instant now);
+
+  /// Scopes whose mode changed.
+  struct Effect {
+    std::vector<Scope> opened;
+    std::vector<Scope> closed;
+  };
+
+  /// A check reported suspended writes: the workspace closes at once, and if the status call calls it writable, the
+  /// project alone was meant.
+  Effect suspect(const ProjectName& project, std::string reason, Instant now);
+
+  struct StatusWord {
+    enum class Is : std::uint8_t { normal, read_only, unknown, unanswered } is;
+    std::string details;  ///< what the call adds to the reason ("12 GB of 10 GB storage used"), may be empty
+  };
+  /// The status call's word. `writes_wait`: something could confirm it.
+  Effect status(const std::string& workspace, const StatusWord& word, bool writes_wait, Instant now);
+
+  /// Scopes whose probe is due: a workspace in the list is to be asked for, a project is confirming now.
+  std::vector<Scope> due(Instant now);
+  std::optional<Instant> next() const { return timers_.next(); }
+
+  /// Probe at once (after a delete, or on an operator's word). False when the scope is not read-only.
+  bool probe_now(const Scope& scope, Instant now);
+
+  /// An operator's hold. True when that changed something.
+  bool hold(const Scope& scope, bool on);
+
+  ScopeView view(const Scope& scope) const;
+
+ private:
+  enum class Phase : std::uint8_t { waiting, asking, confirming };
+  struct State {
+    Mode mode = Mode::normal;
+    Phase phase = Phase::waiting;
+    bool operator_hold = false;
+    std::string reason;
+    std::string details;
+    std::uint32_t probes = 0;  ///< since it closed
+    std::optional<Instant> next_probe;
+    std::optional<StreamId> confirming;        ///< the write that is out
+    bool said_normal = false;                  ///< the status call, before this confirming phase
+    std::optional<ProjectName> suspected_for;  ///< the project whose check closed the workspace
+  };
+
+  const State* find(const Scope& scope) const;
+  void close(State& state, const Scope& scope, std::string reason, Instant now);
+  void open(State& state, const Scope& scope);
+  Effect narrow(State& state, const ProjectName& project, const std::string& reason, Instant now);
+  void wait_for_probe(State& state, const Scope& scope, Instant now);
+  static bool writable(const State* state) { return !state || state->mode == Mode::normal; }
+  static bool can_confirm(const State& state) { return state.phase == Phase::confirming && !state.confirming; }
+
+  GateOptions options_;
+  Random& random_;
+  std::map<Scope, State> states_;  // scopes that ever were other than normal
+  Timers<Scope> timers_;
+};
+
+}  // namespace neptune::core

@@ -1,0 +1,360 @@
+// What the answers to a request mean for its stream and for the scopes above it.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "core/core.h"
+
+namespace neptune::core {
+
+namespace {
+
+constexpr BackoffLimits parent_retry{std::chrono::seconds(1), std::chrono::seconds(4)};
+
+/// Client errors that speak of the way to the server rather than of the change.
+bool speaks_of_the_route(const std::string& code) {
+  static constexpr std::array routes{"http_404", "http_405", "http_407", "http_410"};
+  return std::ranges::find(routes, code) != routes.end();
+}
+
+std::string gigabytes(std::int64_t bytes) {
+  return fmt::format("{:.1f} GB", static_cast<double>(bytes) / 1e9);
+}
+
+std::string details(const WorkspaceStatus& status) {
+  std::string text;
+  const auto add = [&text](const std::string& part) { text += (text.empty() ? "" : ", ") + part; };
+  if (status.storage_limit && status.storage_available)
+    add(fmt::format("{} of {} storage used", gigabytes(*status.storage_limit - *status.storage_available),
+                    gigabytes(*status.storage_limit)));
+  if (status.active_projects) add(fmt::format("{} active projects", *status.active_projects));
+  if (status.monitoring_seconds_available)
+    add(fmt::format("{} monitoring hours left", *status.monitoring_seconds_available / 3600));
+  if (!status.subscription.empty()) add("subscription " + status.subscription);
+  return text;
+}
+
+struct Findings {
+  bool suspended = false;
+  bool broken = false;  // the server failed, not the change
+  bool only_run_missing = true;
+  std::int64_t refused = 0, total = 0;
+  IngestCode worst = IngestCode::ok;  // of the refusals, the most frequent
+};
+
+Findings examine(const RequestStatus& status) {
+  Findings found;
+  std::int64_t most = 0;
+  for (const auto& entry : status.counts) {
+    found.total += entry.count;
+    if ((entry.code == 0 && entry.detail == IngestCode::ok) || is_duplicate(entry.detail)) continue;
+    if (entry.detail == IngestCode::ingest_suspended) {
+      found.suspended = true;
+    } else if (entry.detail == IngestCode::internal || entry.detail == IngestCode::ok) {
+      found.broken = true;
+    } else {
+      found.refused += entry.count;
+      if (entry.detail != IngestCode::run_not_found) found.only_run_missing = false;
+      if (entry.count > most) {
+        most = entry.count;
+        found.worst = entry.detail;
+      }
+    }
+  }
+  return found;
+}
+
+std::string sentence(const Findings& found, const RequestStatus& status) {
+  auto text = fmt::format("the server refused it with {}", name(found.worst));
+  if (found.refused < found.total)
+    text += fmt::format(" ({} of {} values; the others were stored)", found.refused, found.total);
+  if (!status.message.empty()) text += ": " + status.message;
+  return text;
+}
+
+}  // namespace
+
+void Core::sent(StreamId id, Sent sent, std::string request_id, Instant now) {
+  auto* stream = find(id);
+  if (!stream || stream->phase != Phase::sending) return;
+  servers_[stream->spec.server].sending--;
+  server_answered(stream->spec.server);
+  if (stream->closing) {
+    drop(*stream);
+  } else {
+    stream->request = sent;
+    stream->request_id = std::move(request_id);
+    stream->phase = Phase::unconfirmed;
+    stream->unconfirmed_since = now;
+    retally(*stream);
+    await_check(*stream, now);
+  }
+  schedule(now);
+}
+
+void Core::failed(StreamId id, std::optional<Sent> sent, Failure failure, Instant now) {
+  auto* stream = find(id);
+  if (!stream || stream->phase != Phase::sending) return;
+  const auto server = stream->spec.server;
+  servers_[server].sending--;
+  using Kind = Failure::Kind;
+  const bool server_is_up = servers_[server].state == ServerChanged::State::up;
+  const bool at_once = failure.retry_after && failure.retry_after->count() == 0;
+  const bool no_answer = failure.kind == Kind::unreachable || failure.kind == Kind::token_rejected ||
+                         (failure.kind == Kind::busy && !at_once);
+  if (no_answer) {
+    server_failed(server, failure, now);
+  } else if (failure.kind == Kind::source) {
+    servers_[server].trying = false;
+  } else {
+    server_answered(server);
+  }
+  if (stream->closing) {
+    drop(*stream);
+    schedule(now);
+    return;
+  }
+  if (sent) stream->request = *sent;
+  const auto& project = stream->spec.container.project;
+  const auto scope = failure.scope_is_project ? Scope::of(project) : Scope::of(project.workspace);
+  switch (failure.kind) {
+    case Kind::unreachable:
+      // The first failure of a server that served others may be this request's own fault: it steps back for a while.
+      if (server_is_up) {
+        retry(*stream, failure.message, options_.retry, now);
+      } else {
+        back(*stream);
+      }
+      break;
+    case Kind::busy:
+      if (at_once && ++stream->attempts > 3) {
+        retry(*stream, failure.message, options_.retry, now);
+      } else {
+        back(*stream);
+      }
+      break;
+    case Kind::token_rejected:
+      back(*stream);
+      break;
+    case Kind::server_error:
+      // Smaller requests find out which change the server stumbles over, and let the others pass.
+      if (stream->attempts >= 2 && stream->request.count > 1) stream->limit = (stream->request.count + 1) / 2;
+      [[fallthrough]];
+    case Kind::source:
+      retry(*stream, failure.message, options_.retry, now);
+      break;
+    case Kind::forbidden:
+      retry(*stream, failure.message, options_.blocked, now);
+      break;
+    case Kind::read_only:
+      back(*stream);
+      read_only(scope, failure.message, now);
+      break;
+    case Kind::ambiguous_limit:
+      if (sent && ++stream->ambiguous > 3) {
+        refuse(*stream, failure.code, failure.message);
+      } else {
+        retry(*stream, failure.message, options_.retry, now);
+        ask_status(project.workspace, now);
+      }
+      break;
+    case Kind::too_large:
+    case Kind::rejected:
+      if (sent && !speaks_of_the_route(failure.code)) {
+        refuse(*stream, failure.code, failure.message);
+      } else {
+        retry(*stream, failure.message, options_.blocked, now);
+      }
+      break;
+  }
+  schedule(now);
+}
+
+void Core::nothing_to_send(StreamId id, Instant now) {
+  auto* stream = find(id);
+  if (!stream || stream->phase != Phase::sending) return;
+  auto& server = servers_[stream->spec.server];
+  server.sending--;
+  server.trying = false;
+  if (stream->closing) {
+    drop(*stream);
+  } else {
+    stream->backlog = {};
+    forks_.erase(id);
+    back(*stream);
+    ready_container(stream->spec.container);
+  }
+  schedule(now);
+}
+
+void Core::judge(Stream& stream, const RequestStatus& status, Instant now) {
+  const auto found = examine(status);
+  const auto& container = stream.spec.container;
+  if (found.suspended) {
+    const auto reason =
+        status.message.empty() ? std::string("the server suspends writes (INGEST_SUSPENDED)") : status.message;
+    back(stream);
+    apply(gates_.suspect(container.project, reason, now), now);
+  } else if (found.broken) {
+    retry(stream, "the server failed to process the request; it is sent again", options_.retry, now);
+  } else if (found.refused == 0) {
+    write_was_taken(stream, now);
+    confirm(stream);
+  } else if (stream.request.create && found.worst == IngestCode::run_fork_parent_not_found) {
+    orphaned(stream, name(found.worst), sentence(found, status), now);
+  } else if (found.worst == IngestCode::project_not_found || found.worst == IngestCode::project_invalid_name) {
+    retry(stream,
+          fmt::format("the server does not know the project {}; create it, or see that the token may use it",
+                      container.project.full()),
+          options_.blocked, now);
+  } else if (!stream.request.create && found.only_run_missing) {
+    retry(stream,
+          fmt::format("the server does not know the run {}; it was not created there, or was deleted", container.run),
+          stream.attempts < 3 ? options_.retry : options_.blocked, now);
+  } else {
+    write_was_taken(stream, now);
+    refuse(stream, name(found.worst), sentence(found, status));
+  }
+}
+
+void Core::confirm(Stream& stream) {
+  const auto count = stream.request.count;
+  actions_.emplace_back(Settle{stream.spec.id, stream.request.last, count});
+  // What was sent held none of the refused ones, so the rest of the suspects holds one: halve that.
+  stream.suspects -= std::min(count, stream.suspects);
+  stream.limit = (stream.suspects + 1) / 2;
+  advance(stream);
+}
+
+void Core::refuse(Stream& stream, const std::string& code, const std::string& reason) {
+  const auto count = stream.request.count;
+  if (count > 1) {
+    stream.suspects = count;
+    stream.limit = (count + 1) / 2;
+    stream.trouble = reason;
+    back(stream);
+    return;
+  }
+  actions_.emplace_back(Reject{stream.spec.id, stream.request.last, stream.request.create, code, reason});
+  // The other suspects may hold more of them, or none: try them whole.
+  stream.suspects -= std::min<std::uint64_t>(1, stream.suspects);
+  stream.limit = stream.suspects;
+  advance(stream);
+}
+
+/// Past the request that was out: it is settled, or recorded as rejected.
+void Core::advance(Stream& stream) {
+  const auto request = stream.request;
+  stream.spec.confirmed = request.last;
+  stream.backlog.count -= std::min(request.count, stream.backlog.count);
+  stream.backlog.bytes -= std::min(request.bytes, stream.backlog.bytes);
+  stream.attempts = 0;
+  stream.ambiguous = 0;
+  stream.trouble.clear();
+  stream.not_before.reset();
+  stream.orphan_since.reset();
+  if (request.create) {
+    stream.backlog.create_next = false;
+    stream.backlog.fork_parent.reset();
+    forks_.erase(stream.spec.id);
+  }
+  back(stream);
+  ready_container(stream.spec.container);
+  if (request.create) ready_forks_of(stream.spec.container);
+}
+
+void Core::orphaned(Stream& stream, const std::string& code, const std::string& reason, Instant now) {
+  if (!stream.orphan_since) stream.orphan_since = now;
+  if (now - *stream.orphan_since >= options_.parent_patience) {
+    write_was_taken(stream, now);
+    refuse(stream, code, reason);
+  } else {
+    retry(stream, reason, parent_retry, now);
+  }
+}
+
+/// Back to where it was before it was sent, at no cost.
+void Core::back(Stream& stream) {
+  forget_check(stream);
+  gates_.unconfirmed(stream.spec.id);
+  stream.phase = Phase::idle;
+  retally(stream);
+  ready(stream);
+}
+
+void Core::retry(Stream& stream, std::string trouble, BackoffLimits limits, Instant now) {
+  stream.trouble = std::move(trouble);
+  stream.not_before = now + backoff(limits, ++stream.attempts, random_);
+  back(stream);
+}
+
+// Modes
+
+void Core::write_was_taken(const Stream& stream, Instant now) {
+  for (const auto& scope : gates_.confirmed(stream.spec.id)) opened(scope, stream.spec.id, now);
+}
+
+void Core::read_only(const Scope& scope, std::string reason, Instant now) {
+  if (gates_.enter(scope, std::move(reason), now)) apply({.opened = {}, .closed = {scope}}, now);
+}
+
+void Core::apply(const Gates::Effect& effect, Instant now) {
+  for (const auto& scope : effect.opened) opened(scope, 0, now);
+  for (const auto& scope : effect.closed) {
+    closed(scope);
+    ask_status(scope.workspace, now);
+  }
+}
+
+void Core::closed(const Scope& scope) {
+  actions_.emplace_back(ModeChanged{scope, Mode::read_only, gates_.view(scope).reason});
+  ready_scope(scope);
+}
+
+void Core::opened(const Scope& scope, StreamId confirmed_by, Instant now) {
+  actions_.emplace_back(ModeChanged{scope, Mode::normal, {}});
+  std::uniform_int_distribution<Duration::rep> ramp(0, options_.gate.release_ramp.count());
+  for (auto* stream : streams_of(scope)) {
+    if (stream->spec.id != confirmed_by) stream->release_at = now + Duration(ramp(random_));
+    retally(*stream);
+    ready(*stream);
+  }
+}
+
+void Core::ask_status(const std::string& workspace, Instant now) {
+  const auto server = workspace_servers_[workspace];
+  if (available(servers_[server], now)) {
+    actions_.emplace_back(AskStatus{server, workspace});
+  } else {
+    gates_.status(workspace, {Gates::StatusWord::Is::unanswered, {}}, false, now);
+  }
+}
+
+void Core::status_told(const AskStatus& ask, const Answer<WorkspaceStatus>& answer, Instant now) {
+  using Kind = Failure::Kind;
+  using Is = Gates::StatusWord::Is;
+  Gates::StatusWord word{Is::unknown, {}};
+  if (answer) {
+    server_answered(ask.server);
+    word = {answer->read_only ? Is::read_only : Is::normal, details(*answer)};
+  } else if (const auto kind = answer.error().kind;
+             kind == Kind::unreachable || kind == Kind::busy || kind == Kind::token_rejected) {
+    server_failed(ask.server, answer.error(), now);
+    word.is = Is::unanswered;
+  }
+  apply(gates_.status(ask.workspace, word, writes_wait(ask.workspace), now), now);
+  if (word.is == Is::normal) {
+    // What a bare limit answer left open: the workspace is writable, so the change itself was meant.
+    for (auto* stream : streams_of(Scope::of(ask.workspace))) {
+      if (stream->ambiguous == 0 || stream->phase != Phase::idle) continue;
+      stream->ambiguous = 0;
+      stream->not_before.reset();
+      refuse(*stream, "http_422", stream->trouble);
+    }
+  }
+  ready_scope(Scope::of(ask.workspace));
+  schedule(now);
+}
+
+}  // namespace neptune::core

@@ -1,0 +1,145 @@
+// The server as a whole: away, busy or refusing the token; and the checks of what it was handed.
+#include <algorithm>
+
+#include "changes/limits.h"
+#include "core/core.h"
+
+namespace neptune::core {
+
+bool Core::available(const Server& server, Instant now) const {
+  if (server.not_before && *server.not_before > now) return false;
+  return server.state == ServerChanged::State::up || !server.trying;
+}
+
+void Core::server_failed(ServerId id, const Failure& failure, Instant now) {
+  auto& server = servers_[id];
+  server.trying = false;
+  server.trouble = failure.message;
+  using State = ServerChanged::State;
+  const auto state = failure.kind == Failure::Kind::token_rejected ? State::token_rejected
+                     : failure.kind == Failure::Kind::busy         ? State::busy
+                                                                   : State::down;
+  // What was out together fails together: one failure, one step of the backoff.
+  if (!server.not_before || *server.not_before <= now) server.failures++;
+  auto pause = backoff(options_.server, server.failures, random_);
+  if (state == State::token_rejected) {
+    pause = options_.token_pause;
+  } else if (failure.retry_after) {
+    pause = *failure.retry_after;
+  }
+  server.not_before = std::max(server.not_before.value_or(now), now + pause);
+  timers_.set({Alarm::Of::server, id, {}}, *server.not_before);
+  if (std::exchange(server.state, state) != state) actions_.emplace_back(ServerChanged{id, state, failure.message});
+}
+
+void Core::server_answered(ServerId id) {
+  auto& server = servers_[id];
+  server.trying = false;
+  if (server.state == ServerChanged::State::up) return;
+  server.state = ServerChanged::State::up;
+  server.failures = 0;
+  server.not_before.reset();
+  server.trouble.clear();
+  timers_.cancel({Alarm::Of::server, id, {}});
+  actions_.emplace_back(ServerChanged{id, ServerChanged::State::up, {}});
+}
+
+// Checks
+
+void Core::arm_check(const CheckKey& key, Instant at) {
+  timers_.set({Alarm::Of::check, key.first, key.second}, at);
+}
+
+void Core::await_check(Stream& stream, Instant now) {
+  const CheckKey key{stream.spec.server, stream.spec.container.project};
+  auto& checks = checks_[key];
+  checks.waiting.insert(stream.spec.id);
+  checks.interval = options_.check_first;
+  if (!checks.out) arm_check(key, now + checks.interval);
+}
+
+void Core::forget_check(Stream& stream) {
+  if (stream.phase != Phase::unconfirmed) return;
+  const auto it = checks_.find({stream.spec.server, stream.spec.container.project});
+  if (it != checks_.end()) it->second.waiting.erase(stream.spec.id);
+}
+
+void Core::check_due(const CheckKey& key, Instant now) {
+  const auto it = checks_.find(key);
+  if (it == checks_.end() || it->second.out) return;
+  auto& checks = it->second;
+  if (checks.waiting.empty()) {
+    checks_.erase(it);
+    return;
+  }
+  auto& server = servers_[key.first];
+  if (!available(server, now)) {
+    arm_check(key, std::max(server.not_before.value_or(now), now + checks.interval));
+    return;
+  }
+  server.trying = server.state != ServerChanged::State::up;
+  Check check{key.first, key.second, {}, {}};
+  auto next = checks.waiting.upper_bound(checks.asked_last);
+  while (check.ids.size() < std::min(limits::check_ids, checks.waiting.size())) {
+    if (next == checks.waiting.end()) next = checks.waiting.begin();
+    check.streams.push_back(*next);
+    check.ids.push_back(streams_.at(*next).request_id);
+    checks.asked_last = *next++;
+  }
+  checks.out = true;
+  actions_.emplace_back(std::move(check));
+}
+
+void Core::checked(const Check& check, const std::vector<RequestStatus>& statuses, Instant now) {
+  server_answered(check.server);
+  const CheckKey key{check.server, check.project};
+  checks_[key].out = false;
+  for (std::size_t i = 0; i < check.ids.size() && i < statuses.size(); ++i) {
+    auto* stream = find(check.streams[i]);
+    if (!stream || stream->phase != Phase::unconfirmed || stream->request_id != check.ids[i]) continue;
+    if (!statuses[i].pending) {
+      judge(*stream, statuses[i], now);
+    } else if (now - stream->unconfirmed_since > options_.unconfirmed_max) {
+      retry(*stream, "the server took the request but never processed it; it is sent again", options_.retry, now);
+    }
+  }
+  if (auto& checks = checks_[key]; checks.waiting.empty()) {
+    checks_.erase(key);
+  } else {
+    checks.interval = std::min(options_.check_max, checks.interval * 3 / 2);
+    arm_check(key, now + checks.interval);
+  }
+  schedule(now);
+}
+
+void Core::check_failed(const Check& check, const Failure& failure, Instant now) {
+  using Kind = Failure::Kind;
+  const CheckKey key{check.server, check.project};
+  auto& checks = checks_[key];
+  checks.out = false;
+  checks.interval = options_.check_max;
+  arm_check(key, now + checks.interval);
+  if (failure.kind == Kind::unreachable || failure.kind == Kind::busy || failure.kind == Kind::token_rejected) {
+    server_failed(check.server, failure, now);
+  } else {
+    server_answered(check.server);
+    // The server does not know these requests (any more): what they carried is sent again, which is idempotent.
+    const bool forgotten = failure.kind == Kind::rejected || failure.kind == Kind::too_large;
+    for (std::size_t i = 0; i < check.ids.size(); ++i) {
+      auto* stream = find(check.streams[i]);
+      if (!stream || stream->phase != Phase::unconfirmed || stream->request_id != check.ids[i]) continue;
+      if (forgotten) {
+        retry(*stream, failure.message, options_.retry, now);
+      } else {
+        stream->trouble = failure.message;
+      }
+    }
+    if (failure.kind == Kind::read_only) {
+      read_only(failure.scope_is_project ? Scope::of(check.project) : Scope::of(check.project.workspace),
+                failure.message, now);
+    }
+  }
+  schedule(now);
+}
+
+}  // namespace neptune::core

@@ -1,0 +1,154 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "changes/failure.h"
+#include "changes/names.h"
+#include "support/clock.h"
+
+/// What the core is told and what it decides. Positions number a stream's changes upwards; the core adds no meaning to
+/// them.
+namespace neptune::core {
+
+using StreamId = std::uint64_t;  ///< never used again
+using ServerId = std::uint32_t;
+using Position = std::int64_t;
+
+struct StreamSpec {
+  StreamId id = 0;
+  ServerId server = 0;
+  RunName container;
+  std::string order;       ///< among streams of one container, the lower goes first
+  Position confirmed = 0;  ///< everything up to here is known to be on the server
+};
+
+/// What waits in a stream after its confirmed position.
+struct Backlog {
+  std::uint64_t count = 0;
+  std::uint64_t bytes = 0;
+  bool create_next = false;            ///< the first of them creates the container
+  bool frees_next = false;             ///< the first of them only removes: it passes a read-only gate
+  std::optional<RunName> fork_parent;  ///< when the first of them creates a fork
+};
+
+/// What was handed in with a Send: the changes first..last, all of one kind.
+struct Sent {
+  Position last = 0;
+  std::uint64_t count = 0;
+  std::uint64_t bytes = 0;  ///< as Backlog counts them
+  bool create = false;
+};
+
+enum class Mode : std::uint8_t { normal, read_only };
+
+// Actions: what the driver is to do.
+
+/// Hand in the stream's next changes after `after`, at most that many.
+struct Send {
+  StreamId stream;
+  Position after;
+  std::uint64_t max_operations;
+  std::uint64_t max_bytes;
+};
+
+/// Ask for the fate of these requests; `ids[i]` belongs to `streams[i]`.
+struct Check {
+  ServerId server;
+  ProjectName project;
+  std::vector<StreamId> streams;
+  std::vector<std::string> ids;
+};
+
+/// Confirmed up to `upto` (inclusive): record it, then take the changes out of their source.
+struct Settle {
+  StreamId stream;
+  Position upto;
+  std::uint64_t count;
+};
+
+/// Refused for good: record the change with its bytes, durably, then treat it as settled.
+struct Reject {
+  StreamId stream;
+  Position position;
+  bool create;
+  std::string code;
+  std::string reason;
+};
+
+struct AskStatus {
+  ServerId server;
+  std::string workspace;
+};
+
+/// The server's mode of a scope changed: to be kept, so that it survives a restart, and told.
+struct ModeChanged {
+  Scope scope;
+  Mode mode;
+  std::string reason;
+};
+
+/// A server went away, came back, or refuses the token.
+struct ServerChanged {
+  ServerId server;
+  enum class State : std::uint8_t { up, down, busy, token_rejected } state;
+  std::string message;
+};
+
+using Action = std::variant<Send, Check, Settle, Reject, AskStatus, ModeChanged, ServerChanged>;
+
+// What people are told.
+
+/// Why a stream's next change has not been sent yet.
+enum class Wait : std::uint8_t {
+  nothing,         ///< nothing waits
+  turn,            ///< for a free connection
+  sending,         ///< being handed in
+  unconfirmed,     ///< handed in, the server has not processed it yet
+  counting,        ///< its backlog is not known yet
+  paused,          ///< its source may not be taken now
+  earlier_source,  ///< an older source of the same container goes first
+  parent,          ///< a fork, for its parent's create
+  discovery,       ///< a fork whose parent may still be found here
+  retry,           ///< after a failure of its own, `trouble`
+  server,          ///< the server is away, busy, or refuses the token
+  workspace_mode,  ///< the workspace is read-only
+  project_mode,    ///< the project is read-only
+  workspace_held,  ///< an operator holds the workspace
+  project_held,    ///< an operator holds the project
+  ramp,            ///< released, its turn comes within the release ramp
+};
+
+constexpr bool is_held(Wait wait) {
+  return wait >= Wait::workspace_mode && wait <= Wait::project_held;
+}
+
+/// What a scope or a stream has waiting. `held`: waiting because its scope is not writable.
+struct Tally {
+  std::uint64_t pending = 0, held = 0, in_flight = 0, bytes = 0, held_bytes = 0;
+
+  Tally& operator+=(const Tally& other);
+  Tally& operator-=(const Tally& other);
+  bool operator==(const Tally&) const = default;
+};
+
+struct StreamView {
+  const StreamSpec* spec = nullptr;
+  Tally tally;
+  Wait wait = Wait::nothing;
+  std::string trouble;           ///< the last failure, a sentence; empty when the last request went well
+  std::optional<Instant> until;  ///< when it will be tried again, where that is a matter of time
+  std::uint32_t attempts = 0;
+};
+
+struct ScopeView {
+  Mode mode = Mode::normal;
+  std::string reason;
+  bool operator_hold = false;
+  std::optional<Instant> next_probe;
+};
+
+}  // namespace neptune::core

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace neptune::core {
+
+/// What a random history is made of.
+struct HistoryOptions {
+  bool modes = true;      ///< workspaces and projects turn read-only and back, in every way of showing it
+  bool failures = true;   ///< lost answers, dropped requests, busy and broken answers
+  bool restarts = true;   ///< the process is killed at any moment and starts again from what was durable
+  bool poison = true;     ///< changes that the server refuses for good
+  bool operators = true;  ///< holds and releases
+};
+
+struct HistoryReport {
+  std::string violation;  ///< empty when every invariant held
+  std::uint64_t sends = 0, restarts = 0, flips = 0, rejected = 0, probes = 0, suspended = 0;
+};
+
+/// Plays one history of the core against a model of a server, from a seed, in simulated time, and checks every invariant of
+/// the core on each step; then lets the server recover and checks that all is synced in the end.
+HistoryReport play_history(std::uint64_t seed, const HistoryOptions& options);
+
+}  // namespace neptune::core

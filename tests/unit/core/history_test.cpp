@@ -1,0 +1,53 @@
+#include "history.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+namespace neptune::core {
+namespace {
+
+std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
+  const char* text = std::getenv(name);
+  return text ? std::strtoull(text, nullptr, 10) : otherwise;
+}
+
+/// NEPTUNE_HISTORIES=100000 NEPTUNE_SEED=1 runs a longer campaign; a failure names the seed to replay.
+void play_many(std::uint64_t count, const HistoryOptions& options, HistoryReport& sum) {
+  const auto first = from_environment("NEPTUNE_SEED", 1);
+  for (std::uint64_t seed = first; seed < first + count; ++seed) {
+    const auto report = play_history(seed, options);
+    ASSERT_EQ(report.violation, "");
+    sum.sends += report.sends;
+    sum.restarts += report.restarts;
+    sum.flips += report.flips;
+    sum.rejected += report.rejected;
+    sum.probes += report.probes;
+    sum.suspended += report.suspended;
+  }
+}
+
+TEST(History, EverythingIsSyncedOnceAndInOrderWhenNothingGoesWrong) {
+  HistoryReport sum;
+  play_many(500, {.modes = false, .failures = false, .restarts = false, .poison = false, .operators = false}, sum);
+  EXPECT_GT(sum.sends, 0u);
+}
+
+TEST(History, RefusedChangesAreFoundByHalvesAndTheRestIsStored) {
+  HistoryReport sum;
+  play_many(500, {.modes = false, .failures = false, .restarts = false, .poison = true, .operators = false}, sum);
+  EXPECT_GT(sum.rejected, 0u);
+}
+
+TEST(History, LosesNothingAndRepeatsNothingOverFailuresRestartsAndModes) {
+  HistoryReport sum;
+  play_many(from_environment("NEPTUNE_HISTORIES", 20'000), {}, sum);
+  EXPECT_GT(sum.restarts, 0u);
+  EXPECT_GT(sum.flips, 0u);
+  EXPECT_GT(sum.rejected, 0u);
+  EXPECT_GT(sum.probes, 0u);
+  EXPECT_GT(sum.suspended, 0u);
+}
+
+}  // namespace
+}  // namespace neptune::core
