@@ -18,7 +18,8 @@ namespace neptune {
 /// A few threads for what blocks (SQLite, files), so that the loop never does.
 ///
 /// `co_await pool.run(f)` runs `f` on one of the threads and comes back on the caller's executor with its result or its
-/// exception. A call that has begun is always waited for: what `f` refers to in the caller's frame stays alive.
+/// exception. A call that has begun is always waited for: what `f` refers to in the caller's frame stays alive. A
+/// cancellation that comes meanwhile takes effect at the caller's next `co_await`.
 /// Callers that need order among their calls await one before they start the next.
 class WorkerPool {
  public:
@@ -29,8 +30,6 @@ class WorkerPool {
   boost::asio::awaitable<std::invoke_result_t<F&>> run(F f) {
     using R = std::invoke_result_t<F&>;
     namespace asio = boost::asio;
-    // The work must not be abandoned half-way, so cancellation is not passed on to it.
-    co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
     auto home = co_await asio::this_coro::executor;
     std::exception_ptr error;
     if constexpr (std::is_void_v<R>) {
@@ -48,6 +47,7 @@ class WorkerPool {
   template <class F>
   boost::asio::awaitable<void> hop(boost::asio::any_io_executor home, F f, std::exception_ptr& error) {
     namespace asio = boost::asio;
+    // Takes no cancellation slot: the work must not be abandoned half-way.
     co_await asio::async_initiate<const asio::use_awaitable_t<>&, void()>(
         [this, home, &f, &error](auto handler) {
           asio::post(threads_, [home, &f, &error, handler = std::move(handler)]() mutable {

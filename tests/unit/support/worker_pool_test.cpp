@@ -2,10 +2,15 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <future>
 #include <stdexcept>
 #include <thread>
+
+#include "support/task_group.h"
 
 namespace neptune {
 namespace {
@@ -49,6 +54,55 @@ TEST(WorkerPool, CarriesAnExceptionBack) {
   asio::co_spawn(loop, run_failing(pool, caught), asio::detached);
   loop.run();
   EXPECT_EQ(caught, "no");
+}
+
+asio::awaitable<void> work_then_wait(WorkerPool& pool, std::shared_future<void> go, std::atomic<bool>& worked,
+                                     bool& waited) {
+  auto work = [go, &worked] {
+    go.wait();
+    worked = true;
+  };
+  co_await pool.run(std::move(work));
+  asio::steady_timer timer(co_await asio::this_coro::executor, std::chrono::hours(1));
+  co_await timer.async_wait(asio::use_awaitable);
+  waited = true;
+}
+
+asio::awaitable<void> stop_it(TaskGroup& group) {
+  co_await group.stop();
+}
+
+TEST(WorkerPool, ACallThatHasBegunIsFinishedAndItsCallerIsCancelledAfterIt) {
+  asio::io_context loop;
+  WorkerPool pool(1);
+  TaskGroup group(loop.get_executor());
+  std::promise<void> go;
+  std::atomic<bool> worked = false;
+  bool waited = false;
+  group.spawn("worker", work_then_wait(pool, go.get_future().share(), worked, waited));
+  loop.poll();
+  group.cancel();
+  go.set_value();
+  asio::co_spawn(loop, stop_it(group), asio::detached);
+  loop.run();
+  EXPECT_TRUE(worked);
+  EXPECT_FALSE(waited);
+}
+
+TEST(WorkerPool, ATaskThatWorkedOnceCanStillBeCancelled) {
+  asio::io_context loop;
+  WorkerPool pool(1);
+  TaskGroup group(loop.get_executor());
+  std::promise<void> go;
+  go.set_value();
+  std::atomic<bool> worked = false;
+  bool waited = false;
+  group.spawn("worker", work_then_wait(pool, go.get_future().share(), worked, waited));
+  while (!worked) loop.run_one();
+  loop.poll();
+  asio::co_spawn(loop, stop_it(group), asio::detached);
+  loop.run();
+  EXPECT_FALSE(waited);
 }
 
 }  // namespace
