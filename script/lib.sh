@@ -1,0 +1,37 @@
+# Shared by the scripts of this folder: source it, do not run it.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+if [[ -t 1 && -z ${NO_COLOR:-} ]]; then
+  bold=$'\e[1m' dim=$'\e[2m' plain=$'\e[0m'
+else
+  bold='' dim='' plain=''
+fi
+
+# A step, for a person who watches.
+step() { printf '\n%s%s%s\n' "$bold" "$*" "$plain"; }
+
+# What a step has to say.
+note() { printf '  %s\n' "$*"; }
+
+# Ends the script with a sentence that says what to do.
+die() {
+  printf '%s: %s\n' "${0##*/}" "$*" >&2
+  exit 1
+}
+
+# The comment at the top of the running script is its help.
+usage() { awk 'NR > 1 { if (!/^#/) exit; sub(/^# ?/, ""); print }' "$0"; }
+
+# Configures and builds a preset: build_preset PRESET [TARGET...]. Quiet: the output is shown when something fails.
+build_preset() {
+  local preset=$1 log
+  shift
+  mkdir -p "$root/build"
+  log="$root/build/$preset.log"
+  if ! (cd "$root" && cmake --preset "$preset" && nice cmake --build --preset "$preset" ${1:+--target "$@"}) >"$log" 2>&1; then
+    grep -E -A12 'error|FAILED|CMake Error' "$log" | head -n 80 >&2 || tail -n 40 "$log" >&2
+    die "the $preset build failed; all of its output is in $log"
+  fi
+}
