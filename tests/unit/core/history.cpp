@@ -65,7 +65,9 @@ class History {
 
   std::uint64_t pick(std::uint64_t n) { return std::uniform_int_distribution<std::uint64_t>(0, n - 1)(random_); }
   bool chance(double p) { return std::bernoulli_distribution(p)(random_); }
-  Duration span(Duration max) { return Duration(static_cast<Duration::rep>(pick(static_cast<std::uint64_t>(max.count())) + 1)); }
+  Duration span(Duration max) {
+    return Duration(static_cast<Duration::rep>(pick(static_cast<std::uint64_t>(max.count())) + 1));
+  }
 
   void build() {
     const auto workspaces = 1 + pick(3);
@@ -227,7 +229,8 @@ class History {
           break;
       }
     } else if (mode.first && mode.second.style == Style::http) {
-      failure = Failure{Failure::Kind::read_only, "WORKSPACE_IN_READ_ONLY_MODE", "over quota", {}, !mode.first->is_workspace()};
+      failure = Failure{
+          Failure::Kind::read_only, "WORKSPACE_IN_READ_ONLY_MODE", "over quota", {}, !mode.first->is_workspace()};
     } else {
       taken = true;
     }
@@ -278,8 +281,10 @@ class History {
     auto& run = runs_[streams_.at(settle.stream)];
     if (settle.upto <= run.confirmed || settle.upto > run.size) return violate("settled twice, or beyond the end");
     for (auto i = run.confirmed + 1; i <= settle.upto; ++i)
-      if (!std::ranges::binary_search(run.stored, i)) return violate(fmt::format("{} settled, but the server has no change {}", run.name.run, i));
-    if (settle.count != static_cast<std::uint64_t>(settle.upto - run.confirmed)) return violate("a settle counts wrong");
+      if (!std::ranges::binary_search(run.stored, i))
+        return violate(fmt::format("{} settled, but the server has no change {}", run.name.run, i));
+    if (settle.count != static_cast<std::uint64_t>(settle.upto - run.confirmed))
+      return violate("a settle counts wrong");
     run.confirmed = settle.upto;
   }
 
@@ -288,7 +293,8 @@ class History {
     auto& run = runs_[streams_.at(reject.stream)];
     if (reject.position != run.confirmed + 1) return violate("a rejection out of order");
     if (!run.poison.contains(reject.position))
-      return violate(fmt::format("{}: change {} rejected with {}, and nothing is wrong with it", run.name.run, reject.position, reject.code));
+      return violate(fmt::format("{}: change {} rejected with {}, and nothing is wrong with it", run.name.run,
+                                 reject.position, reject.code));
     run.rejected.insert(reject.position);
     run.confirmed = reject.position;
   }
@@ -310,7 +316,7 @@ class History {
     });
   }
 
-  void carry_out(const ModeChanged& changed) {  
+  void carry_out(const ModeChanged& changed) {
     durable_modes_[changed.scope] = changed.mode;
     if (changed.mode == Mode::read_only) {
       known_read_only_.insert(changed.scope);
@@ -336,8 +342,11 @@ class History {
     const auto [scope, mode] = mode_of(run.name.project);
     std::map<IngestCode, std::int64_t> codes;
     const auto count = request.last - request.first + 1;
-    const auto store_upto = !scope ? request.last : mode.style == Style::check_part ? request.first + count / 2 - 1 : request.first - 1;
-    for (auto i = request.first; i <= request.last; ++i) codes[i <= store_upto ? store(run, i) : IngestCode::ingest_suspended]++;
+    const auto store_upto = !scope                            ? request.last
+                            : mode.style == Style::check_part ? request.first + count / 2 - 1
+                                                              : request.first - 1;
+    for (auto i = request.first; i <= request.last; ++i)
+      codes[i <= store_upto ? store(run, i) : IngestCode::ingest_suspended]++;
     if (codes.contains(IngestCode::ingest_suspended)) report_.suspended++;
     for (const auto& [code, n] : codes) request.status.counts.push_back({0, n, code});
     request.processed = true;
@@ -394,10 +403,12 @@ class History {
             const auto view = core_->stream(id, now_);
             why = fmt::format("wait {} trouble '{}'", static_cast<int>(view.wait), view.trouble);
           }
-        return violate(fmt::format("{}/{} stopped at {} of {}: {}", run.name.project.full(), run.name.run, run.confirmed, run.size, why));
+        return violate(fmt::format("{}/{} stopped at {} of {}: {}", run.name.project.full(), run.name.run,
+                                   run.confirmed, run.size, why));
       }
       if (run.rejected != run.poison) return violate(run.name.run + ": not exactly the refused changes were rejected");
-      if (run.stored.size() + run.poison.size() != static_cast<std::size_t>(run.size)) return violate(run.name.run + ": changes are missing");
+      if (run.stored.size() + run.poison.size() != static_cast<std::size_t>(run.size))
+        return violate(run.name.run + ": changes are missing");
     }
     for (const auto& [id, index] : streams_)
       if (core_->stream(id, now_).tally != Tally{}) return violate("a tally is not empty in the end");
@@ -441,6 +452,8 @@ class History {
 
 }  // namespace
 
-HistoryReport play_history(std::uint64_t seed, const HistoryOptions& options) { return History(seed, options).play(); }
+HistoryReport play_history(std::uint64_t seed, const HistoryOptions& options) {
+  return History(seed, options).play();
+}
 
 }  // namespace neptune::core

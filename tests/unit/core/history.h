@@ -19,8 +19,8 @@ struct HistoryReport {
   std::uint64_t sends = 0, restarts = 0, flips = 0, rejected = 0, probes = 0, suspended = 0;
 };
 
-/// Plays one history of the core against a model of a server, from a seed, in simulated time, and checks every invariant of
-/// the core on each step; then lets the server recover and checks that all is synced in the end.
+/// Plays one history of the core against a model of a server, from a seed, in simulated time, and checks every
+/// invariant of the core on each step; then lets the server recover and checks that all is synced in the end.
 HistoryReport play_history(std::uint64_t seed, const HistoryOptions& options);
 
 }  // namespace neptune::core
