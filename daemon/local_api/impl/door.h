@@ -1,0 +1,60 @@
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/beast/core/basic_stream.hpp>
+#include <cstddef>
+#include <map>
+#include <set>
+#include <string>
+
+#include "local_api/impl/peer.h"
+#include "local_api/impl/routes.h"
+#include "local_api/local_api.h"
+
+namespace neptune::local_api {
+
+using Stream = boost::beast::basic_stream<boost::asio::local::stream_protocol>;
+
+struct Connection;
+
+/// What all connections share. Lives as long as the LocalApi.
+struct Door {
+  Door(const Options& o, Context c, Operators& ops) : options(o), context(c), operators(ops) {}
+
+  const Options& options;
+  Context context;
+  Operators& operators;
+  bool stopping = false;
+  Instant last_nudge{};                        // of somebody who is no operator
+  std::set<Connection*> connections;           // each takes itself out when it ends
+  std::map<uid_t, std::size_t> per_user;       // how many of them a user has
+  std::set<boost::asio::steady_timer*> bells;  // cancelled when there are new events; each reader's own
+
+  void ring() {
+    for (auto* bell : bells) bell->cancel();
+  }
+};
+
+/// One accepted connection, counted while it lives.
+struct Connection {
+  Connection(Stream s, Peer p, Door& d) : stream(std::move(s)), peer(p), door(d) {
+    door.connections.insert(this);
+    ++door.per_user[peer.uid];
+  }
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+  ~Connection() {
+    door.connections.erase(this);
+    const auto mine = door.per_user.find(peer.uid);
+    if (--mine->second == 0) door.per_user.erase(mine);
+  }
+
+  Stream stream;
+  Peer peer;
+  Door& door;
+  bool idle = true;  // between requests: may be closed without anybody losing an answer
+};
+
+}  // namespace neptune::local_api

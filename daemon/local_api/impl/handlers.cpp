@@ -1,0 +1,185 @@
+#include <limits>
+
+#include "client/lib/json.h"
+#include "local_api/impl/metrics.h"
+#include "local_api/impl/routes.h"
+
+namespace neptune::local_api {
+
+namespace {
+
+namespace asio = boost::asio;
+
+constexpr std::uint64_t max_id = std::numeric_limits<std::int64_t>::max();
+
+template <class T>
+Answer json(const T& value) {
+  Answer answer;
+  answer.body = api::to_json(value);
+  return answer;
+}
+
+template <class T>
+Answer json(const Result<T>& result) {
+  return result ? json(*result) : error_answer(result.error());
+}
+
+std::expected<std::int64_t, Answer> rejected_id(const Call& call) {
+  Call as_query;
+  as_query.query.emplace("id", call.args.at(0));
+  const auto id = number(as_query, "id", 0, 1, max_id - 1);
+  if (!id) return std::unexpected(id.error());
+  return static_cast<std::int64_t>(*id);
+}
+
+std::expected<Scope, Answer> scope_of(const Call& call) {
+  auto scope = Scope::parse(call.args.at(0));
+  if (!scope) return std::unexpected(error_answer(400, scope.error().code, scope.error().message, "scope"));
+  return std::move(*scope);
+}
+
+asio::awaitable<Answer> get_status(Context context, Call) {
+  co_return json(context.control.status());
+}
+
+asio::awaitable<Answer> get_workspaces(Context context, Call) {
+  co_return json(api::WorkspaceList{context.control.status().workspaces});
+}
+
+asio::awaitable<Answer> get_workspace(Context context, Call call) {
+  const auto status = context.control.status();
+  std::string known;
+  for (const auto& workspace : status.workspaces) {
+    if (workspace.name == call.args[0]) co_return json(workspace);
+    known += (known.empty() ? "" : ", ") + workspace.name;
+  }
+  co_return error_answer(404, "unknown_workspace",
+                         "No changes of a workspace '" + call.args[0] +
+                             "' have been seen. Known: " + (known.empty() ? "none yet" : known) + ".");
+}
+
+asio::awaitable<Answer> get_streams(Context context, Call call) {
+  engine::StreamFilter filter;
+  if (const auto project = call.query.find("project"); project != call.query.end()) {
+    const auto scope = Scope::parse(project->second);
+    if (!scope) co_return error_answer(400, scope.error().code, scope.error().message, "project");
+    filter.project = project->second;
+  }
+  if (const auto run = call.query.find("run"); run != call.query.end()) filter.run = run->second;
+  co_return json(api::StreamList{context.control.streams(filter)});
+}
+
+asio::awaitable<Answer> get_rejected_page(Context context, Call call) {
+  const auto before = number(call, "before", 0, 0, max_id);
+  if (!before) co_return before.error();
+  const auto limit = number(call, "limit", 100, 1, 1000);
+  if (!limit) co_return limit.error();
+  // One more than asked for tells whether another page follows.
+  auto rows =
+      co_await context.control.rejected(static_cast<std::int64_t>(*before), static_cast<std::uint32_t>(*limit + 1));
+  if (!rows) co_return error_answer(rows.error());
+  api::RejectedList page{std::move(*rows), std::nullopt};
+  if (page.rejected.size() > *limit) {
+    page.rejected.resize(*limit);
+    page.next_before = page.rejected.back().id;
+  }
+  co_return json(page);
+}
+
+Answer no_such_rejected(std::int64_t id) {
+  return error_answer(404, "unknown_rejected",
+                      "There is no rejected change " + std::to_string(id) + ". `neptune-sync rejected` lists them.");
+}
+
+asio::awaitable<Answer> get_rejected(Context context, Call call) {
+  const auto id = rejected_id(call);
+  if (!id) co_return id.error();
+  const auto rows = co_await context.control.rejected(*id + 1, 1);
+  if (!rows) co_return error_answer(rows.error());
+  if (rows->empty() || rows->front().id != *id) co_return no_such_rejected(*id);
+  co_return json(rows->front());
+}
+
+asio::awaitable<Answer> get_payload(Context context, Call call) {
+  const auto id = rejected_id(call);
+  if (!id) co_return id.error();
+  auto payload = co_await context.control.rejected_payload(*id);
+  if (!payload) co_return error_answer(payload.error());
+  Answer answer;
+  answer.content_type = "application/octet-stream";
+  answer.body = std::move(*payload);
+  co_return answer;
+}
+
+asio::awaitable<Answer> retry_rejected(Context context, Call call) {
+  const auto id = rejected_id(call);
+  if (!id) co_return id.error();
+  const auto done = co_await context.control.retry_rejected(*id);
+  if (!done) co_return error_answer(done.error());
+  co_return json(api::RejectedReply{*id, "Rejected change " + std::to_string(*id) + " will be sent again."});
+}
+
+asio::awaitable<Answer> discard_rejected(Context context, Call call) {
+  const auto id = rejected_id(call);
+  if (!id) co_return id.error();
+  const auto done = co_await context.control.discard_rejected(*id);
+  if (!done) co_return error_answer(done.error());
+  co_return json(api::RejectedReply{*id, "Rejected change " + std::to_string(*id) + " was discarded."});
+}
+
+asio::awaitable<Answer> flush(Context context, Call) {
+  co_return json(context.control.flush());
+}
+
+asio::awaitable<Answer> hold(Context context, Call call) {
+  auto scope = scope_of(call);
+  if (!scope) co_return scope.error();
+  co_return json(co_await context.control.hold(std::move(*scope), std::move(call.by)));
+}
+
+asio::awaitable<Answer> release(Context context, Call call) {
+  auto scope = scope_of(call);
+  if (!scope) co_return scope.error();
+  const auto dry_run = flag(call, "dry_run", false);
+  if (!dry_run) co_return dry_run.error();
+  if (*dry_run) co_return json(context.control.plan_release(*scope));
+  co_return json(co_await context.control.release(std::move(*scope), std::move(call.by)));
+}
+
+asio::awaitable<Answer> probe(Context context, Call call) {
+  const auto scope = scope_of(call);
+  if (!scope) co_return scope.error();
+  co_return json(context.control.probe(*scope));
+}
+
+asio::awaitable<Answer> get_metrics(Context context, Call) {
+  Answer answer;
+  answer.content_type = metrics_content_type;
+  answer.body = metrics_text(context.control.status(), context.clock.wall());
+  co_return answer;
+}
+
+}  // namespace
+
+std::span<const Route> routes() {
+  static const std::vector<Route> table{
+      {"GET", "/v1/status", Needs::read, {}, get_status},
+      {"GET", "/v1/workspaces", Needs::read, {}, get_workspaces},
+      {"GET", "/v1/workspaces/{}", Needs::read, {}, get_workspace},
+      {"GET", "/v1/streams", Needs::read, {"project", "run"}, get_streams},
+      {"GET", "/v1/rejected", Needs::read, {"before", "limit"}, get_rejected_page},
+      {"GET", "/v1/rejected/{}", Needs::read, {}, get_rejected},
+      {"GET", "/v1/rejected/{}/payload", Needs::operate, {}, get_payload},
+      {"POST", "/v1/rejected/{}/retry", Needs::operate, {}, retry_rejected},
+      {"POST", "/v1/rejected/{}/discard", Needs::operate, {}, discard_rejected},
+      {"GET", "/v1/events", Needs::read, {"since", "follow"}, nullptr},
+      {"POST", "/v1/flush", Needs::nudge, {}, flush},
+      {"POST", "/v1/scopes/{}/hold", Needs::operate, {}, hold},
+      {"POST", "/v1/scopes/{}/release", Needs::operate, {"dry_run"}, release},
+      {"POST", "/v1/scopes/{}/probe", Needs::nudge, {}, probe},
+      {"GET", "/metrics", Needs::read, {}, get_metrics},
+  };
+  return table;
+}
+
+}  // namespace neptune::local_api

@@ -1,0 +1,88 @@
+#include "local_api/impl/metrics.h"
+
+#include <gtest/gtest.h>
+
+#include <sstream>
+
+namespace neptune::local_api {
+namespace {
+
+api::Status sample() {
+  api::Status status;
+  status.version = "1.2.3";
+  status.state = "running";
+  status.server.reachable = true;
+  auto& workspace = status.workspaces.emplace_back();
+  workspace.name = "ml-team";
+  workspace.mode = "read_only";
+  workspace.held = 7;
+  auto& project = workspace.projects.emplace_back();
+  project.name = "ml-team/classification";
+  project.held = 7;
+  project.synced = 18446744073709551615u;
+  project.pending_bytes = 512;
+  project.oldest_pending_at = "2026-01-02T03:04:05.678Z";
+  status.sources.resize(3);
+  for (auto& source : status.sources) source.kind = "run-log", source.state = "live";
+  status.sources[2].state = "set_aside";
+  return status;
+}
+
+const WallTime now = from_unix_ms(1767323045678 + 1500);
+
+bool has_line(const std::string& text, const std::string& line) {
+  return text.starts_with(line + "\n") || text.find("\n" + line + "\n") != std::string::npos;
+}
+
+TEST(Metrics, SaysForEachProjectWhatWaitsAndHowLong) {
+  const auto text = metrics_text(sample(), now);
+  EXPECT_TRUE(has_line(text, R"(neptune_sync_held_changes{workspace="ml-team",project="classification"} 7)")) << text;
+  EXPECT_TRUE(has_line(
+      text, R"(neptune_sync_synced_changes_total{workspace="ml-team",project="classification"} 18446744073709551615)"));
+  EXPECT_TRUE(has_line(text, R"(neptune_sync_pending_bytes{workspace="ml-team",project="classification"} 512)"));
+  EXPECT_TRUE(
+      has_line(text, R"(neptune_sync_oldest_pending_age_seconds{workspace="ml-team",project="classification"} 1.5)"));
+  EXPECT_TRUE(has_line(text, "# TYPE neptune_sync_synced_changes_total counter"));
+}
+
+TEST(Metrics, KeepsWorkspacesInMetricsOfTheirOwnSoThatSumsCountNothingTwice) {
+  const auto text = metrics_text(sample(), now);
+  EXPECT_TRUE(has_line(text, R"(neptune_sync_workspace_held_changes{workspace="ml-team"} 7)"));
+  EXPECT_TRUE(has_line(text, R"(neptune_sync_workspace_mode{workspace="ml-team",mode="read_only"} 1)"));
+  EXPECT_TRUE(has_line(text, R"(neptune_sync_workspace_mode{workspace="ml-team",mode="normal"} 0)"));
+  EXPECT_TRUE(has_line(text, R"(neptune_sync_sources{kind="run-log",state="live"} 2)"));
+}
+
+TEST(Metrics, EscapesLabels) {
+  auto status = sample();
+  status.workspaces[0].name = "a\"b\\c\nd";
+  const auto text = metrics_text(status, now);
+  EXPECT_TRUE(has_line(text, R"(neptune_sync_workspace_held_changes{workspace="a\"b\\c\nd"} 7)")) << text;
+}
+
+TEST(Metrics, EveryFamilyIsIntroducedOnceBeforeItsSamples) {
+  std::istringstream lines(metrics_text(sample(), now));
+  std::string line, family;
+  std::vector<std::string> seen;
+  while (std::getline(lines, line)) {
+    if (line.starts_with("# HELP ")) continue;
+    if (line.starts_with("# TYPE ")) {
+      family = line.substr(7, line.find(' ', 7) - 7);
+      EXPECT_EQ(std::count(seen.begin(), seen.end(), family), 0) << family;
+      seen.push_back(family);
+    } else {
+      EXPECT_EQ(line.substr(0, line.find_first_of("{ ")), family);
+    }
+  }
+  EXPECT_GT(seen.size(), 15u);
+}
+
+TEST(Metrics, AClockThatWasSetBackMakesNoNegativeAge) {
+  const auto text = metrics_text(sample(), from_unix_ms(0));
+  EXPECT_TRUE(
+      has_line(text, R"(neptune_sync_oldest_pending_age_seconds{workspace="ml-team",project="classification"} 0)"))
+      << text;
+}
+
+}  // namespace
+}  // namespace neptune::local_api
