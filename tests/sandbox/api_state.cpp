@@ -1,0 +1,326 @@
+// GET /sandbox/state: what the sandbox holds and what it saw. README.md documents the shape.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <boost/json.hpp>
+
+#include "tests/sandbox/json_text.h"
+#include "tests/sandbox/world.h"
+
+namespace neptune::sandbox {
+
+namespace json = boost::json;
+using json_text::append_double;
+using json_text::append_integer;
+using json_text::append_key;
+using json_text::append_string;
+using json_text::Separator;
+
+namespace {
+
+/// Strings of more characters are shown as {"length": n}.
+constexpr std::size_t shown_characters = 1000;
+/// Series of a folder (their path up to the last '/') that holds more of them are counted, not listed.
+constexpr std::size_t listed_series = 1000;
+
+struct View {
+  std::string project, run;  ///< "workspace/project", "workspace/project/run"; empty: all
+  bool summary = false, recent = false, full = false;
+
+  bool all_series() const { return full || !run.empty(); }
+};
+
+std::size_t characters(std::string_view text) {
+  return static_cast<std::size_t>(
+      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+}
+
+std::string_view folder_of(std::string_view path) {
+  const auto slash = path.rfind('/');
+  return slash == std::string_view::npos ? std::string_view() : path.substr(0, slash);
+}
+
+/// Everything about one value as text, by its type.
+class ValueWriter {
+ public:
+  ValueWriter(std::string& out, const View& view) : out_(out), view_(view) {}
+
+  void operator()(double value) const { append_double(out_, value); }
+  void operator()(std::int64_t value) const { append_integer(out_, value); }
+  void operator()(bool value) const { out_.append(value ? "true" : "false"); }
+  void operator()(const Datetime& value) const { append_string(out_, value.text()); }
+  void operator()(const std::string& value) const {
+    const auto length = value.size() <= shown_characters || view_.full ? 0 : characters(value);
+    if (length > shown_characters)
+      out_.append(fmt::format("{{\"length\":{}}}", length));
+    else
+      append_string(out_, value);
+  }
+  void operator()(const File& value) const {
+    out_.append("{\"path\":");
+    append_string(out_, value.path);
+    out_.append(",\"size\":");
+    append_integer(out_, value.size);
+    out_.append(",\"mime\":");
+    append_string(out_, value.mime_type);
+    out_.push_back('}');
+  }
+  void operator()(const StringSet& value) const {
+    list(value, [&](const std::string& text) { append_string(out_, text); });
+  }
+  void operator()(const Histogram& value) const {
+    if (!view_.full) return append_string(out_, "histogram");
+    out_.append("{\"bin_edges\":");
+    list(value.bin_edges, [&](double edge) { append_double(out_, edge); });
+    out_.append(",\"counts\":");
+    list(value.counts, [&](std::uint64_t count) { append_integer(out_, count); });
+    out_.append(",\"densities\":");
+    list(value.densities, [&](double density) { append_double(out_, density); });
+    out_.push_back('}');
+  }
+
+ private:
+  template <class List, class Write>
+  void list(const List& values, Write write) const {
+    Separator comma;
+    out_.push_back('[');
+    for (const auto& value : values) {
+      comma.next(out_);
+      write(value);
+    }
+    out_.push_back(']');
+  }
+
+  std::string& out_;
+  const View& view_;
+};
+
+/// FNV-1a, 64 bits, over steps and values; README.md says over which bytes.
+class PointsHash {
+ public:
+  void add(std::uint64_t word) {
+    for (int i = 0; i < 8; ++i) byte(static_cast<unsigned char>(word >> (8 * i)));
+  }
+  void add(double value) { add(std::bit_cast<std::uint64_t>(value)); }
+  void add(const std::string& text) {
+    for (const char c : text) byte(static_cast<unsigned char>(c));
+  }
+  void add(const File& file) { add(file.path); }
+  void add(const Histogram& histogram) {
+    for (const double edge : histogram.bin_edges) add(edge);
+    for (const auto count : histogram.counts) add(count);
+    for (const double density : histogram.densities) add(density);
+  }
+  std::string text() const { return fmt::format("{:016x}", hash_); }
+
+ private:
+  void byte(unsigned char value) { hash_ = (hash_ ^ value) * 0x100000001B3u; }
+  std::uint64_t hash_ = 0xCBF29CE484222325u;
+};
+
+template <class T>
+void append_series(std::string& out, const Series<T>& series, const View& view) {
+  const auto& points = series.points();
+  if (view.summary) {
+    PointsHash hash;
+    for (const auto& point : points) {
+      hash.add(point.step);
+      hash.add(point.value);
+    }
+    out.append(fmt::format("{{\"count\":{},\"last_step\":{},\"hash\":\"{}\"}}", points.size(), points.back().step,
+                           hash.text()));
+    return;
+  }
+  const ValueWriter write(out, view);
+  Separator comma;
+  out.push_back('[');
+  for (const auto& point : points) {
+    comma.next(out);
+    out.push_back('[');
+    append_integer(out, point.step);
+    out.push_back(',');
+    write(point.value);
+    out.push_back(']');
+  }
+  out.push_back(']');
+}
+
+/// Writes the run's fields to the object of their kind.
+class FieldWriter {
+ public:
+  FieldWriter(const Run& run, const View& view) : run_(run), view_(view) {}
+
+  void append_to(std::string& out) {
+    std::vector<const Fields::value_type*> sorted;
+    sorted.reserve(run_.fields.size());
+    for (const auto& field : run_.fields) sorted.push_back(&field);
+    std::sort(sorted.begin(), sorted.end(),
+              [](const auto* left, const auto* right) { return left->first < right->first; });
+    count_folders();
+    for (const auto* field : sorted) {
+      path_ = field->first;
+      std::visit(*this, field->second);
+    }
+    out.append("{\"attrs\":{").append(attrs_).append("},\"series\":{").append(series_);
+    out.append("},\"sets\":{").append(sets_).append("},\"experiment\":");
+    append_string(out, run_.experiment);
+    out.append(",\"parent\":");
+    if (run_.fork)
+      append_string(out, run_.fork->run);
+    else
+      out.append("null");
+    if (wide_ > 0) out.append(fmt::format(",\"wide_series_count\":{}", wide_));
+    out.push_back('}');
+  }
+
+  template <class T>
+  void operator()(const Series<T>& series) {
+    if (!view_.all_series() && series_of_folder_[folder_of(path_)] > listed_series) {
+      ++wide_;
+      return;
+    }
+    append_key(series_, series_comma_, path_);
+    append_series(series_, series, view_);
+  }
+  void operator()(const StringSet& set) {
+    append_key(sets_, sets_comma_, path_);
+    ValueWriter(sets_, view_)(set);
+  }
+  template <class T>
+  void operator()(const T& value) {
+    append_key(attrs_, attrs_comma_, path_);
+    ValueWriter(attrs_, view_)(value);
+  }
+
+ private:
+  static constexpr std::size_t first_series_type = 7;
+
+  void count_folders() {
+    static_assert(std::is_same_v<std::variant_alternative_t<first_series_type, Field>, Series<double>>);
+    for (const auto& [path, field] : run_.fields)
+      if (field.index() >= first_series_type) ++series_of_folder_[folder_of(path)];
+  }
+
+  const Run& run_;
+  const View& view_;
+  std::unordered_map<std::string_view, std::size_t> series_of_folder_;
+  std::string_view path_;
+  std::string attrs_, series_, sets_;
+  Separator attrs_comma_, series_comma_, sets_comma_;
+  std::size_t wide_ = 0;
+};
+
+void append_runs_and_files(std::string& out, const Store& store, const View& view) {
+  std::string files;
+  Separator runs_comma, files_comma;
+  out.append("\"runs\":{");
+  for (const auto& [workspace_name, workspace] : store.workspaces())
+    for (const auto& [project_name, project] : workspace.projects) {
+      const auto full = project.name.full();
+      if (!view.project.empty() && view.project != full) continue;
+      for (const auto& [run_id, run] : project.runs) {
+        const auto key = full + "/" + run_id;
+        if (!view.run.empty() && view.run != key) continue;
+        append_key(out, runs_comma, key);
+        FieldWriter(run, view).append_to(out);
+      }
+      for (const auto& [path, bytes] : project.files) {
+        append_key(files, files_comma, full + "/" + path);
+        append_integer(files, bytes);
+      }
+    }
+  out.append("},\"files\":{").append(files).append("}");
+}
+
+json::object scope_json(const Scope& scope, const ScopeState& state) {
+  json::object out{{"mode", state.read_only() ? "read_only" : "normal"},
+                   {"reason", reason(scope, state)},
+                   {"style", state.style.name},
+                   {"storage_bytes", state.used},
+                   {"writes_while_read_only", state.writes_while_read_only}};
+  out[scope.is_workspace() ? "quota" : "storage_limit"] =
+      state.limit ? json::value(*state.limit) : json::value(nullptr);
+  return out;
+}
+
+void append_scopes(std::string& out, const Store& store) {
+  json::object workspaces, projects, writes;
+  for (const auto& [name, workspace] : store.workspaces()) {
+    auto entry = scope_json(Scope::of(name), workspace.state);
+    entry["type"] = workspace.type;
+    workspaces[name] = std::move(entry);
+    writes[name] = workspace.state.writes_while_read_only;
+    for (const auto& [project_name, project] : workspace.projects) {
+      auto below = scope_json(Scope::of(project.name), project.state);
+      below["id"] = project.id;
+      below["visibility"] = project.visibility;
+      below["archived"] = project.state.archived;
+      below["runs"] = project.runs.size();
+      projects[project.name.full()] = std::move(below);
+      writes[project.name.full()] = project.state.writes_while_read_only;
+    }
+  }
+  out.append(",\"workspaces\":").append(json::serialize(workspaces));
+  out.append(",\"projects\":").append(json::serialize(projects));
+  out.append(",\"writes_while_read_only\":").append(json::serialize(writes));
+}
+
+void append_counters(std::string& out, const World& world) {
+  json::object requests;
+  for (const auto& [endpoint, statuses] : world.requests) {
+    json::object counts;
+    for (const auto& [status, count] : statuses) counts[status] = count;
+    requests[endpoint] = std::move(counts);
+  }
+  const auto& totals = world.store.totals;
+  out.append(",\"requests\":").append(json::serialize(requests));
+  out.append(fmt::format(",\"duplicates\":{{\"points\":{},\"creates\":{}}}", totals.duplicate_points,
+                         totals.duplicate_creates));
+  out.append(
+      fmt::format(",\"order_violations\":{},\"unprocessed\":{}", totals.order_violations, world.queue.waiting()));
+}
+
+void append_recent(std::string& out, const IngestQueue& queue) {
+  json::array recent;
+  for (const auto& arrival : queue.arrivals())
+    recent.push_back({{"id", arrival.id},
+                      {"project", arrival.project},
+                      {"run", arrival.run},
+                      {"kind", arrival.create ? "create" : "update"},
+                      {"operations", arrival.operations},
+                      {"bytes", arrival.bytes},
+                      {"mono_us", arrival.mono_us},
+                      {"wall_ms", arrival.wall_ms},
+                      {"processed_mono_us", queue.status(arrival.id)->processed_mono_us}});
+  out.append(",\"recent\":").append(json::serialize(recent));
+}
+
+Response state(const World& world, const Request& request) {
+  View view;
+  view.project = request.query_value("project");
+  view.run = request.query_value("run");
+  view.summary = request.query_value("summary") == "1";
+  view.recent = request.query_value("recent") == "1";
+  view.full = request.query_value("full") == "1";
+  std::string out = "{";
+  append_runs_and_files(out, world.store, view);
+  append_scopes(out, world.store);
+  append_counters(out, world);
+  if (view.recent) append_recent(out, world.queue);
+  out.append("}\n");
+  return {200, std::move(out), "application/json", {}};
+}
+
+}  // namespace
+
+void add_state_api(World& world) {
+  Route route;
+  route.method = "GET";
+  route.pattern = "/sandbox/state";
+  route.needs_token = false;
+  route.handle = [&world](const Request& request) { return state(world, request); };
+  world.router.add(std::move(route));
+}
+
+}  // namespace neptune::sandbox

@@ -1,0 +1,118 @@
+#pragma once
+
+#include <algorithm>
+#include <bit>
+#include <cstdint>
+#include <set>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <variant>
+#include <vector>
+
+#include "changes/ingest_code.h"
+
+/// What a run holds: each path is one attribute or one series, of one type for good.
+namespace neptune::sandbox {
+
+struct Datetime {
+  std::int64_t seconds = 0;
+  std::int32_t nanos = 0;
+  /// RFC 3339 UTC with as many fraction digits as it needs of 0, 3, 6, 9.
+  std::string text() const;
+  bool operator==(const Datetime&) const = default;
+};
+
+struct File {
+  std::string path, mime_type;
+  std::int64_t size = 0;
+  bool operator==(const File&) const = default;
+};
+
+struct Histogram {
+  std::vector<double> bin_edges;
+  std::vector<std::uint64_t> counts;
+  std::vector<double> densities;
+  bool operator==(const Histogram&) const = default;
+};
+
+using StringSet = std::set<std::string, std::less<>>;
+
+inline bool same(double left, double right) {
+  return std::bit_cast<std::uint64_t>(left) == std::bit_cast<std::uint64_t>(right);
+}
+template <class T>
+bool same(const T& left, const T& right) {
+  return left == right;
+}
+
+/// One series: committed points, then previews, each in order of their steps (millionths).
+///
+/// A committed point replaces the previews up to its step. A preview may be replaced by another of its step. The steps
+/// of replaced previews are remembered, so that sending one again is a duplicate and not a refusal.
+template <class T>
+class Series {
+ public:
+  struct Point {
+    std::uint64_t step;
+    T value;
+  };
+
+  const std::vector<Point>& points() const { return points_; }
+
+  IngestCode append(std::uint64_t step, T value, bool preview) {
+    return preview ? append_preview(step, std::move(value)) : commit(step, std::move(value));
+  }
+
+ private:
+  using Iterator = typename std::vector<Point>::iterator;
+
+  Iterator first_preview() { return points_.begin() + static_cast<std::ptrdiff_t>(committed_); }
+  static Iterator find(Iterator from, Iterator to, std::uint64_t step) {
+    return std::lower_bound(from, to, step, [](const Point& point, std::uint64_t at) { return point.step < at; });
+  }
+
+  IngestCode commit(std::uint64_t step, T value) {
+    if (committed_ > 0 && step <= points_[committed_ - 1].step) {
+      const auto found = find(points_.begin(), first_preview(), step);
+      const bool equal = found != first_preview() && found->step == step && same(found->value, value);
+      return equal ? IngestCode::series_point_duplicate : IngestCode::series_step_non_increasing;
+    }
+    const auto keep_from = find(first_preview(), points_.end(), step + 1);
+    for (auto at = first_preview(); at != keep_from; ++at) replaced_.insert(at->step);
+    const auto place = points_.erase(first_preview(), keep_from);
+    points_.insert(place, Point{step, std::move(value)});
+    ++committed_;
+    return IngestCode::ok;
+  }
+
+  IngestCode append_preview(std::uint64_t step, T value) {
+    if (committed_ > 0 && step <= points_[committed_ - 1].step)
+      return replaced_.contains(step) ? IngestCode::series_point_duplicate
+                                      : IngestCode::series_preview_step_not_after_last_committed_step;
+    const auto found = find(first_preview(), points_.end(), step);
+    if (found == points_.end() || found->step != step) {
+      points_.insert(found, Point{step, std::move(value)});
+      return IngestCode::ok;
+    }
+    if (same(found->value, value)) return IngestCode::series_point_duplicate;
+    found->value = std::move(value);
+    return IngestCode::ok;
+  }
+
+  std::vector<Point> points_;
+  std::size_t committed_ = 0;
+  std::set<std::uint64_t> replaced_;
+};
+
+using Field = std::variant<double, std::int64_t, bool, std::string, Datetime, File, StringSet, Series<double>,
+                           Series<std::string>, Series<Histogram>, Series<File>>;
+
+struct StringHash {
+  using is_transparent = void;
+  std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
+};
+
+using Fields = std::unordered_map<std::string, Field, StringHash, std::equal_to<>>;
+
+}  // namespace neptune::sandbox

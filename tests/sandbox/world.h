@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "tests/sandbox/access.h"
+#include "tests/sandbox/faults.h"
+#include "tests/sandbox/http.h"
+#include "tests/sandbox/ingest_queue.h"
+#include "tests/sandbox/journal.h"
+#include "tests/sandbox/store.h"
+
+namespace neptune::sandbox {
+
+/// Everything the routes work on.
+struct World {
+  World(boost::asio::any_io_executor executor, std::string url, std::string api_key)
+      : access(std::move(url), std::move(api_key)), queue(executor, store, journal) {}
+
+  Journal journal;
+  Store store;
+  Access access;
+  Faults faults;
+  IngestQueue queue;
+  Router router;
+  /// Endpoint → status, or "dropped" → how many.
+  std::map<std::string, std::map<std::string, std::uint64_t>> requests;
+};
+
+// One file an area: it adds its routes to the router.
+void add_auth_api(World& world);
+void add_ingest_api(World& world);
+void add_workspace_api(World& world);
+void add_control_api(World& world);
+void add_state_api(World& world);
+
+/// A control call again, from the state file: only what lasts.
+Result<void> replay_control(World& world, std::string_view settings);
+/// Ends every fault and everything else that is not meant to last.
+void end_faults(World& world);
+
+}  // namespace neptune::sandbox
