@@ -44,7 +44,8 @@ class Reader {
 /// One table of the document. Each call reads one key into `out`, which keeps its value when the key is absent.
 class Section {
  public:
-  Section(Reader& reader, const toml::table& table, std::string name) : reader_(reader), table_(table), name_(name) {}
+  Section(Reader& reader, const toml::table& table, std::string name)
+      : reader_(reader), table_(table), name_(std::move(name)) {}
 
   bool has(std::string_view key) const { return table_.contains(key); }
 

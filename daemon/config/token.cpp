@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstring>
+#include <system_error>
 
 #include "config/config.h"
 #include "config/impl/defaults.h"
@@ -17,6 +17,10 @@ namespace {
 // A token is a few hundred bytes of base64; whatever is larger is some other file.
 constexpr std::size_t kTokenBytes = 16 * 1024;
 constexpr std::string_view kWhiteSpace = " \t\r\n\v\f";
+
+std::string system_message(int reason) {
+  return std::generic_category().message(reason);
+}
 
 class Descriptor {
  public:
@@ -79,12 +83,12 @@ Result<Token> read_token_file(const std::filesystem::path& path) {
     return fail("token_file_unreadable",
                 fmt::format("the API token file {} cannot be read: {}; it must exist and belong to the user that runs "
                             "the daemon",
-                            path.native(), std::strerror(reason)));
+                            path.native(), system_message(reason)));
   }
   struct stat info{};
   if (::fstat(file.get(), &info) != 0)
     return fail("token_file_unreadable", fmt::format("the API token file {} cannot be read: {}; check its disk",
-                                                     path.native(), std::strerror(errno)));
+                                                     path.native(), system_message(errno)));
   if (auto ok = check_file(path, info); !ok) return std::unexpected(ok.error());
 
   std::array<char, kTokenBytes> buffer{};
@@ -94,7 +98,7 @@ Result<Token> read_token_file(const std::filesystem::path& path) {
     if (n < 0 && errno == EINTR) continue;
     if (n < 0)
       return fail("token_file_unreadable", fmt::format("the API token file {} cannot be read: {}; check its disk",
-                                                       path.native(), std::strerror(errno)));
+                                                       path.native(), system_message(errno)));
     if (n == 0) break;
     size += static_cast<std::size_t>(n);
   }
