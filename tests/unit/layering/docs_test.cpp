@@ -1,0 +1,69 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <regex>
+
+#include "tests/unit/layering/source_tree.h"
+
+/// What pages and comments point to must be there.
+namespace neptune::layering {
+namespace {
+
+using ::testing::IsEmpty;
+
+/// Relative links of a page that lead nowhere. Links elsewhere and within the page are not followed.
+std::vector<std::string> broken_links(const SourceFile& page) {
+  const auto folder = std::filesystem::path(SOURCE_DIR) / std::filesystem::path(page.path).parent_path();
+  const std::regex link("\\]\\(([^)#\\s]+)(#[^)]*)?\\)");
+  std::vector<std::string> broken;
+  for (std::sregex_iterator it(page.text.begin(), page.text.end(), link), end; it != end; ++it) {
+    const std::string target = (*it)[1];
+    if (target.find("://") == std::string::npos && !std::filesystem::exists(folder / target))
+      broken.push_back(page.path + ": " + target);
+  }
+  return broken;
+}
+
+/// Sections of docs/protocol.md that a comment names and that are not there. The beginning of a title will do.
+std::vector<std::string> unknown_sections(const SourceFile& file, const std::string& protocol) {
+  // A comment may be broken anywhere: look at it as one line.
+  const auto text = std::regex_replace(file.text, std::regex("\\s*\n\\s*(///?<?)?\\s*"), " ");
+  const std::regex reference("docs/protocol\\.md[,:]? \\(?\"([^\"]+)\"");
+  std::vector<std::string> unknown;
+  for (std::sregex_iterator it(text.begin(), text.end(), reference), end; it != end; ++it)
+    if (protocol.find("\n## " + (*it)[1].str()) == std::string::npos)
+      unknown.push_back(file.path + ": " + (*it)[1].str());
+  return unknown;
+}
+
+TEST(Documentation, EveryLinkLeadsToAFile) {
+  auto pages = files_below({"docs"}, {".md"});
+  for (const auto* page : {"README.md", "CONTRIBUTING.md", "CHANGELOG.md"}) pages.push_back(read_source(page));
+  ASSERT_GT(pages.size(), 5u);
+  for (const auto& page : pages) EXPECT_THAT(broken_links(page), IsEmpty());
+}
+
+TEST(Documentation, EverySectionThatCodeRefersToIsThere) {
+  const auto protocol = read_source("docs/protocol.md").text;
+  for (const auto& file : files_below({"daemon", "client", "tests"}, {".h", ".cpp", ".proto"}))
+    if (!file.path.starts_with("tests/unit/layering/")) {
+      EXPECT_THAT(unknown_sections(file, protocol), IsEmpty());
+    }
+}
+
+TEST(Documentation, ALinkThatLeadsNowhereIsFound) {
+  EXPECT_EQ(broken_links({"docs/a.md", "[x](protocol.md#ingestion) [y](https://example.org/z) [z](nowhere.md)"}),
+            std::vector<std::string>{"docs/a.md: nowhere.md"});
+}
+
+TEST(Documentation, ASectionThatIsMissingIsFoundAcrossLines) {
+  const std::string protocol = "# Page\n\n## Sharing a log with a live process\n";
+  EXPECT_THAT(unknown_sections({"a.h", "// (docs/protocol.md, \"Sharing a log\")"}, protocol), IsEmpty());
+  EXPECT_EQ(unknown_sections({"a.h", "/// docs/protocol.md,\n  /// \"Nothing\""}, protocol),
+            std::vector<std::string>{"a.h: Nothing"});
+}
+
+}  // namespace
+}  // namespace neptune::layering
