@@ -104,14 +104,14 @@ struct Rejected {
 /// Something that happened. Ids grow by one; a gap means that older events were dropped.
 struct Event {
   std::uint64_t id = 0;
-  std::string at;
-  std::string type;  ///< "mode_changed" | "source_found" | "source_changed" | "source_set_aside" | "source_gone" |
-                     ///< "synced" | "rejected" | "server_unreachable" | "server_reachable" | "token_rejected" | "hold"
-                     ///< | "release" | "draining" | "gap"
-  std::optional<std::string> scope;   ///< workspace or workspace/project
-  std::optional<std::string> stream;  ///< run id
-  std::string message;                ///< a sentence
-  std::optional<std::uint64_t> count;
+  std::string at{};
+  std::string type{};  ///< "mode_changed" | "source_found" | "source_changed" | "source_set_aside" | "source_gone" |
+                       ///< "synced" | "rejected" | "server_unreachable" | "server_reachable" | "token_rejected" |
+                       ///< "hold" | "release" | "draining" | "gap"
+  std::optional<std::string> scope{};   ///< workspace or workspace/project
+  std::optional<std::string> stream{};  ///< run id
+  std::string message{};                ///< a sentence
+  std::optional<std::uint64_t> count{};
 };
 
 /// What `POST /v1/flush` answers: what is left at this moment.

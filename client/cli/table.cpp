@@ -1,0 +1,79 @@
+#include "client/cli/table.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace neptune::cli {
+
+namespace {
+
+constexpr std::string_view gap = "  ", note_indent = "    ";
+constexpr std::size_t narrowest = 8;
+
+std::size_t total(const std::vector<std::size_t>& widths) {
+  return std::accumulate(widths.begin(), widths.end(), std::size_t{0}) + gap.size() * (widths.size() - 1);
+}
+
+}  // namespace
+
+void Table::add(std::vector<Cell> cells, std::string note) {
+  cells.resize(columns_.size());
+  for (auto& cell : cells) cell.text = clean(cell.text);
+  rows_.push_back({std::move(cells), clean(note)});
+}
+
+std::vector<std::size_t> Table::widths(const Style& style) const {
+  std::vector<std::size_t> widths;
+  for (std::size_t i = 0; i < columns_.size(); ++i) {
+    std::size_t width = cli::columns(columns_[i].title);
+    for (const auto& row : rows_) width = std::max(width, cli::columns(row.cells[i].text));
+    widths.push_back(width);
+  }
+  while (style.width > 0 && total(widths) > style.width) {
+    std::size_t widest = columns_.size();
+    for (std::size_t i = 0; i < columns_.size(); ++i)
+      if (columns_[i].shrink && widths[i] > narrowest && (widest == columns_.size() || widths[i] > widths[widest]))
+        widest = i;
+    if (widest == columns_.size()) break;
+    --widths[widest];
+  }
+  return widths;
+}
+
+std::string Table::line(const Style& style, const std::vector<Cell>& cells, const std::vector<std::size_t>& widths,
+                        const std::string& note) const {
+  std::string out;
+  std::size_t blanks = 0;  // held back, so that no line ends in blanks
+  for (std::size_t i = 0; i < columns_.size(); ++i) {
+    const auto text = cut(cells[i].text, widths[i]);
+    const auto fill = widths[i] - std::min(widths[i], cli::columns(text));
+    if (columns_[i].right) blanks += fill;
+    if (!text.empty()) {
+      out.append(blanks, ' ');
+      blanks = 0;
+      out += paint(style, cells[i].colour, text);
+    }
+    if (!columns_[i].right) blanks += fill;
+    blanks += gap.size();
+  }
+  if (!note.empty()) out += std::string(blanks, ' ') + note;
+  return out + "\n";
+}
+
+std::string Table::render(const Style& style) const {
+  const auto fitted = widths(style);
+  std::size_t longest = 0;
+  for (const auto& row : rows_) longest = std::max(longest, cli::columns(row.note));
+  const bool beside = style.width == 0 || total(fitted) + gap.size() + longest <= style.width;
+
+  std::vector<Cell> titles;
+  for (const auto& column : columns_) titles.push_back({column.title, Colour::dim});
+  std::string out = line(style, titles, fitted, beside && longest > 0 ? paint(style, Colour::dim, note_title_) : "");
+  for (const auto& row : rows_) {
+    out += line(style, row.cells, fitted, beside ? row.note : "");
+    if (!beside && !row.note.empty()) out += wrap(row.note, style.width, note_indent, note_indent);
+  }
+  return out;
+}
+
+}  // namespace neptune::cli

@@ -1,0 +1,167 @@
+#include "client/cli/text.h"
+
+#include <fmt/format.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstdlib>
+#include <utility>
+
+#include "client/lib/time.h"
+
+namespace neptune::cli {
+
+namespace {
+
+using SystemClock = std::chrono::system_clock;
+
+bool continues(char c) {
+  return (static_cast<unsigned char>(c) & 0xC0u) == 0x80u;
+}
+
+std::size_t terminal_width() {
+  winsize size{};
+  if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
+  std::size_t width = 0;
+  if (const char* text = std::getenv("COLUMNS")) std::from_chars(text, text + std::string_view(text).size(), width);
+  return width > 0 ? width : 80;
+}
+
+bool set(const char* variable) {
+  const char* value = std::getenv(variable);
+  return value && *value;
+}
+
+}  // namespace
+
+Style style_of_output() {
+  if (::isatty(STDOUT_FILENO) == 0) return {};
+  const char* terminal = std::getenv("TERM");
+  const bool dumb = !terminal || std::string_view(terminal) == "dumb";
+  return {!dumb && !set("NO_COLOR"), terminal_width()};
+}
+
+std::string paint(const Style& style, Colour colour, std::string_view text) {
+  static constexpr std::array<std::string_view, 6> codes{"", "2", "1", "31", "33", "32"};
+  if (!style.colour || colour == Colour::plain || text.empty()) return std::string(text);
+  return fmt::format("\x1b[{}m{}\x1b[0m", codes[static_cast<std::size_t>(colour)], text);
+}
+
+std::string count(std::uint64_t value) {
+  if (value == 0) return "-";
+  std::string digits = std::to_string(value);
+  for (auto at = static_cast<std::ptrdiff_t>(digits.size()) - 3; at > 0; at -= 3)
+    digits.insert(static_cast<std::size_t>(at), ",");
+  return digits;
+}
+
+std::string bytes(std::uint64_t value) {
+  if (value == 0) return "-";
+  if (value < 1024) return fmt::format("{} B", value);
+  static constexpr std::array units{"KiB", "MiB", "GiB", "TiB"};
+  double scaled = static_cast<double>(value) / 1024;
+  std::size_t unit = 0;
+  // 1023.95 would be rounded to 1024.0.
+  while (scaled >= 1023.95 && unit + 1 < units.size()) {
+    scaled /= 1024;
+    ++unit;
+  }
+  return fmt::format("{:.1f} {}", scaled, units[unit]);
+}
+
+std::string age(SystemClock::duration duration) {
+  using namespace std::chrono;
+  const auto s = std::max<std::int64_t>(duration_cast<seconds>(duration).count(), 0);
+  if (s < 60) return fmt::format("{} s", s);
+  if (s < 3600) return fmt::format("{} min", s / 60);
+  if (s < 48 * 3600)
+    return s % 3600 < 60 ? fmt::format("{} h", s / 3600) : fmt::format("{} h {} min", s / 3600, s % 3600 / 60);
+  return fmt::format("{} d", s / 86400);
+}
+
+std::string since(const std::optional<std::string>& time, SystemClock::time_point now) {
+  const auto at = time ? api::parse_time(*time) : std::nullopt;
+  return at ? age(now - *at) : "-";
+}
+
+std::string until(const std::optional<std::string>& time, SystemClock::time_point now) {
+  const auto at = time ? api::parse_time(*time) : std::nullopt;
+  return at ? age(*at - now) : "-";
+}
+
+std::string changes(std::uint64_t value) {
+  return value == 0 ? "no changes" : count(value) + (value == 1 ? " change" : " changes");
+}
+
+std::string clean(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto c = static_cast<unsigned char>(text[i]);
+    const auto next = i + 1 < text.size() ? static_cast<unsigned char>(text[i + 1]) : 0u;
+    if (c == '\n' || c == '\t') {
+      out += ' ';
+    } else if (c < 0x20 || c == 0x7F) {
+      out += '?';
+    } else if (c == 0xC2 && next >= 0x80 && next < 0xA0) {  // the control characters beyond ASCII
+      out += '?';
+      ++i;
+    } else {
+      out += text[i];
+    }
+  }
+  return out;
+}
+
+std::size_t columns(std::string_view text) {
+  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) { return !continues(c); }));
+}
+
+std::string cut(std::string_view text, std::size_t width) {
+  if (columns(text) <= width) return std::string(text);
+  if (width == 0) return {};
+  std::size_t end = 0, taken = 0;
+  while (end < text.size() && (continues(text[end]) || taken < width - 1)) taken += continues(text[end++]) ? 0 : 1;
+  return std::string(text.substr(0, end)) + "…";
+}
+
+std::string wrap(std::string_view text, std::size_t width, std::string_view first, std::string_view indent) {
+  std::string out(first);
+  std::size_t used = columns(first);
+  bool line_is_empty = true;
+  while (!text.empty()) {
+    const auto space = text.find(' ');
+    const auto word = text.substr(0, space);
+    const auto length = columns(word);
+    if (!line_is_empty && width > 0 && used + 1 + length > width) {
+      out += '\n';
+      out += indent;
+      used = columns(indent);
+      line_is_empty = true;
+    }
+    if (!line_is_empty) out += ' ';
+    used += length + (line_is_empty ? 0 : 1);
+    out += word;
+    line_is_empty = false;
+    if (space == std::string_view::npos) break;
+    text.remove_prefix(space + 1);
+  }
+  return out + "\n";
+}
+
+std::optional<std::chrono::milliseconds> parse_duration(std::string_view text) {
+  static constexpr std::array<std::pair<std::string_view, double>, 6> units{
+      {{"", 1e3}, {"ms", 1}, {"s", 1e3}, {"m", 60e3}, {"h", 3600e3}, {"d", 86400e3}}};
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
+  if (error != std::errc() || !(value >= 0) || value > 1e9) return std::nullopt;
+  const auto unit = text.substr(static_cast<std::size_t>(end - text.data()));
+  for (const auto& [name, factor] : units)
+    if (unit == name) return std::chrono::milliseconds(static_cast<std::int64_t>(value * factor));
+  return std::nullopt;
+}
+
+}  // namespace neptune::cli

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+/// Numbers, times and sentences the way people read them.
+namespace neptune::cli {
+
+enum class Colour { plain, dim, bold, red, yellow, green };
+
+/// What the terminal can do.
+struct Style {
+  bool colour = false;
+  std::size_t width = 0;  ///< columns; 0: unlimited, not a terminal
+};
+
+/// From the terminal that standard output is, NO_COLOR, TERM and COLUMNS.
+Style style_of_output();
+
+std::string paint(const Style& style, Colour colour, std::string_view text);
+
+/// "1,204"; "-" for none, so that what is there stands out.
+std::string count(std::uint64_t value);
+/// "3.2 MiB"; "-" for none.
+std::string bytes(std::uint64_t value);
+/// "12 s", "4 min", "2 h 14 min", "3 d".
+std::string age(std::chrono::system_clock::duration duration);
+/// How long ago, or how long until; "-" when there is no such time.
+std::string since(const std::optional<std::string>& time, std::chrono::system_clock::time_point now);
+std::string until(const std::optional<std::string>& time, std::chrono::system_clock::time_point now);
+
+/// "1 change", "1,204 changes".
+std::string changes(std::uint64_t value);
+
+/// Text of others, made fit for a terminal: control characters become '?', line ends spaces.
+std::string clean(std::string_view text);
+
+/// Columns that UTF-8 text takes (a character each), and its beginning in at most so many, "…" at a cut.
+std::size_t columns(std::string_view text);
+std::string cut(std::string_view text, std::size_t width);
+
+/// Fills lines up to the width; every line begins with `indent`, the first with `first`.
+std::string wrap(std::string_view text, std::size_t width, std::string_view first, std::string_view indent);
+
+/// "30s", "5m", "1h", "500ms", "2d", "90" (seconds).
+std::optional<std::chrono::milliseconds> parse_duration(std::string_view text);
+
+}  // namespace neptune::cli

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <chrono>
+#include <string>
+
+#include "client/cli/text.h"
+#include "client/lib/client.h"
+
+namespace CLI {
+class App;
+}
+
+/// One function a verb: adds it to the command line; its callback asks the daemon, prints, and sets the exit code.
+namespace neptune::cli {
+
+enum Exit : int { done = 0, failed = 1, usage = 2, unreachable = 3, timed_out = 4, held = 5 };
+
+struct Session {
+  std::string socket;
+  bool json = false;
+  Style style;
+  int exit = done;
+
+  client::Client client() const {
+    return client::Client({socket.empty() ? client::default_socket() : socket, std::chrono::seconds(10)});
+  }
+
+  void print(std::string_view text) const;
+  /// The sentence on standard error, or the error as JSON; and the exit code that goes with it.
+  void fail_with(const Error& error);
+};
+
+void add_status(CLI::App& app, Session& session);
+void add_streams(CLI::App& app, Session& session);
+void add_rejected(CLI::App& app, Session& session);
+void add_events(CLI::App& app, Session& session);
+void add_scope_verbs(CLI::App& app, Session& session);  // hold, release, probe
+void add_flush(CLI::App& app, Session& session);
+void add_wait(CLI::App& app, Session& session);
+
+/// Prints the JSON of a reply as it came, or what `text` makes of its value. False when it was an error.
+template <class T, class Text>
+bool show(Session& session, const Result<client::Reply<T>>& reply, Text text) {
+  if (!reply) {
+    session.fail_with(reply.error());
+    return false;
+  }
+  session.print(session.json ? reply->json + "\n" : text(reply->value));
+  return true;
+}
+
+}  // namespace neptune::cli

@@ -1,0 +1,325 @@
+#include "client/cli/views.h"
+
+#include <fmt/format.h>
+
+#include <map>
+#include <vector>
+
+#include "client/cli/table.h"
+#include "client/lib/time.h"
+
+namespace neptune::cli {
+
+namespace {
+
+/// With a full stop, however the sentence came.
+std::string sentence(std::string_view text) {
+  auto out = clean(text);
+  while (!out.empty() && out.back() == ' ') out.pop_back();
+  if (!out.empty() && std::string_view(".!?").find(out.back()) == std::string_view::npos) out += '.';
+  return out;
+}
+
+std::string for_as_long(const std::optional<std::string>& time, Now now) {
+  return time && api::parse_time(*time) ? " for " + since(time, now) : "";
+}
+
+class Problems {
+ public:
+  explicit Problems(const Style& style) : style_(style) {}
+
+  void add(Colour colour, std::string_view text) {
+    const std::size_t mark = columns("  ! ");
+    // Wrapped without the colour, which takes no columns.
+    auto lines = wrap(text, style_.width, std::string(mark, ' '), std::string(mark, ' '));
+    text_ += "  " + paint(style_, colour, "!") + lines.substr(3);
+  }
+  bool none() const { return text_.empty(); }
+  const std::string& text() const { return text_; }
+
+ private:
+  const Style& style_;
+  std::string text_;
+};
+
+std::string held_changes(const api::ScopeStatus& scope) {
+  if (scope.held == 0) return "Nothing waits behind it yet.";
+  return fmt::format("{} ({}) {} safe on disk.", changes(scope.held), bytes(scope.pending_bytes),
+                     scope.held == 1 ? "waits" : "wait");
+}
+
+void add_scope_problem(Problems& problems, const api::ScopeStatus& scope, const std::string& name, Now now) {
+  const std::string reason = scope.reason ? ": " + *scope.reason : "";
+  if (scope.mode == "read_only") {
+    auto text =
+        sentence(clean(name) + " is read-only" + for_as_long(scope.since, now) + reason) + " " + held_changes(scope);
+    if (scope.next_probe_at) text += " The next try is in " + until(scope.next_probe_at, now) + ".";
+    problems.add(Colour::yellow, text);
+  }
+  if (scope.mode == "held" || scope.operator_hold) {
+    const bool own_reason = scope.mode == "held";
+    auto text =
+        sentence(clean(name) + " is held by an operator" + (own_reason ? for_as_long(scope.since, now) + reason : ""));
+    if (own_reason) text += " " + held_changes(scope);
+    problems.add(Colour::yellow, text + " `neptune-sync release " + clean(name) + "` lets them go.");
+  }
+}
+
+std::string full_name(const api::WorkspaceStatus& workspace, const api::ProjectStatus& project) {
+  return project.name.starts_with(workspace.name + "/") ? project.name : workspace.name + "/" + project.name;
+}
+
+Problems problems_of(const api::Status& status, const Style& style, Now now) {
+  Problems problems(style);
+  if (status.state == "draining")
+    problems.add(Colour::yellow, "The daemon is stopping; what is not synced yet stays on disk.");
+  if (!status.server.reachable && (status.server.last_error || status.server.last_success_at)) {
+    std::string text =
+        sentence("The server cannot be reached" + (status.server.last_error ? ": " + *status.server.last_error : ""));
+    if (status.server.last_success_at)
+      text += " It last answered " + since(status.server.last_success_at, now) + " ago.";
+    problems.add(Colour::red, text + " Changes wait on disk meanwhile.");
+  } else if (status.server.last_error) {
+    problems.add(Colour::red, sentence("The server's last answer was an error: " + *status.server.last_error));
+  }
+  for (const auto& workspace : status.workspaces) {
+    add_scope_problem(problems, workspace, workspace.name, now);
+    for (const auto& project : workspace.projects) {
+      // A project that is only held because its workspace is says nothing new.
+      if (project.mode == workspace.mode && project.reason == workspace.reason && !project.operator_hold) continue;
+      add_scope_problem(problems, project, full_name(workspace, project), now);
+    }
+  }
+  for (const auto& source : status.sources) {
+    const bool watch_with_problem = source.kind == "watch" && source.state != "watching" && source.detail;
+    if (source.state == "set_aside")
+      problems.add(Colour::red,
+                   sentence(clean(source.path) + " is set aside: " + source.detail.value_or("it cannot be read")));
+    else if (watch_with_problem)
+      problems.add(Colour::yellow, sentence(clean(source.path) + ": " + *source.detail));
+  }
+  return problems;
+}
+
+Colour mode_colour(const std::string& mode) {
+  return mode == "normal" ? Colour::plain : Colour::yellow;
+}
+
+std::string mode_name(const std::string& mode) {
+  return mode == "read_only" ? "read-only" : mode;
+}
+
+void add_scope_row(Table& table, const api::ScopeStatus& scope, const std::string& name, Now now) {
+  table.add({{name, name.starts_with(' ') ? Colour::plain : Colour::bold},
+             {mode_name(scope.mode), mode_colour(scope.mode)},
+             {count(scope.pending)},
+             {count(scope.held), scope.held > 0 ? Colour::yellow : Colour::plain},
+             {count(scope.in_flight)},
+             {count(scope.synced)},
+             {count(scope.rejected), scope.rejected > 0 ? Colour::red : Colour::plain},
+             {bytes(scope.pending_bytes)},
+             {since(scope.oldest_pending_at, now)}});
+}
+
+std::string scopes_of(const api::Status& status, const Style& style, Now now) {
+  Table table({{"SCOPE", false, true},
+               {"MODE"},
+               {"PENDING", true},
+               {"HELD", true},
+               {"SENT", true},
+               {"SYNCED", true},
+               {"REJECTED", true},
+               {"SIZE", true},
+               {"OLDEST", true}});
+  for (const auto& workspace : status.workspaces) {
+    add_scope_row(table, workspace, workspace.name, now);
+    for (const auto& project : workspace.projects)
+      add_scope_row(table, project, "  " + full_name(workspace, project).substr(workspace.name.size() + 1), now);
+  }
+  return table.render(style);
+}
+
+std::string sources_of(const api::Status& status) {
+  static const std::map<std::string, std::string> words{
+      {"settling_in", "just found"}, {"live", "being written"}, {"closed", "closed"},
+      {"set_aside", "set aside"},    {"synced", "synced"},      {"left_to_client", "left to the client's own sync"}};
+  std::map<std::string, std::size_t> states;
+  std::size_t folders = 0;
+  for (const auto& source : status.sources) {
+    if (source.kind == "watch")
+      ++folders;
+    else if (const auto word = words.find(source.state); word != words.end())
+      ++states[word->second];
+  }
+  std::string text = folders == 0 ? "No folder is watched."
+                                  : fmt::format("{} {} watched.", folders, folders == 1 ? "folder is" : "folders are");
+  if (states.empty()) return text;
+  std::string list;
+  for (const auto& [word, n] : states) list += fmt::format("{}{} {}", list.empty() ? "" : ", ", n, word);
+  return text + " Sources: " + list + ".";
+}
+
+std::string verdict(const api::Status& status, const Style& style, bool no_problems) {
+  const auto& totals = status.totals;
+  const auto left = totals.pending + totals.held + totals.in_flight;
+  std::string text =
+      left > 0 ? "" : paint(style, no_problems ? Colour::green : Colour::plain, "Everything is synced.") + " ";
+  if (left > 0) text = fmt::format("{} ({}) not synced yet. ", changes(left), bytes(totals.pending_bytes));
+  if (totals.rejected > 0)
+    text +=
+        fmt::format("{} rejected since the beginning; `neptune-sync rejected` says why. ", changes(totals.rejected));
+  text.pop_back();
+  return text;
+}
+
+Colour state_colour(const std::string& state) {
+  if (state == "held" || state == "blocked") return Colour::yellow;
+  return state == "done" || state == "idle" ? Colour::dim : Colour::plain;
+}
+
+std::string to_the_second(const std::string& time) {
+  if (time.size() < 19 || time[10] != 'T') return clean(time);
+  return clean(time.substr(0, 10) + " " + time.substr(11, 8) + "Z");
+}
+
+}  // namespace
+
+std::string view(const api::Status& status, const Style& style, Now now) {
+  std::string out = paint(style, Colour::bold, "neptune-syncd " + clean(status.version)) + " · " + clean(status.state) +
+                    for_as_long(status.started_at, now);
+  if (!status.server.url.empty()) out += " · " + clean(status.server.url);
+  out += "\n\n";
+  const auto problems = problems_of(status, style, now);
+  if (!problems.none()) out += problems.text() + "\n";
+  if (!status.workspaces.empty()) out += scopes_of(status, style, now) + "\n";
+  out += wrap(verdict(status, style, problems.none()), style.width, "", "");
+  out += wrap(sources_of(status), style.width, "", "");
+  return out;
+}
+
+std::string view(const api::StreamList& list, const Style& style, Now now) {
+  if (list.streams.empty())
+    return "No such stream: the daemon has found nothing that matches in its watched folders.\n";
+  Table table({{"RUN", false, true},
+               {"PROJECT", false, true},
+               {"STATE"},
+               {"PENDING", true},
+               {"HELD", true},
+               {"SENT", true},
+               {"SYNCED", true},
+               {"REJECTED", true},
+               {"SIZE", true},
+               {"OLDEST", true}},
+              "WHY");
+  for (const auto& stream : list.streams) {
+    auto why = stream.why;
+    if (stream.uploads > 0)
+      why += fmt::format("{}{} to be uploaded.", why.empty() ? "" : " ",
+                         stream.uploads == 1 ? "1 file waits" : count(stream.uploads) + " files wait");
+    table.add({{stream.container, Colour::bold},
+               {stream.project},
+               {stream.state, state_colour(stream.state)},
+               {count(stream.pending)},
+               {count(stream.held), stream.held > 0 ? Colour::yellow : Colour::plain},
+               {count(stream.in_flight)},
+               {count(stream.synced)},
+               {count(stream.rejected), stream.rejected > 0 ? Colour::red : Colour::plain},
+               {bytes(stream.pending_bytes)},
+               {since(stream.oldest_pending_at, now)}},
+              why);
+  }
+  return table.render(style);
+}
+
+std::string view(const api::RejectedList& list, const Style& style, Now now) {
+  if (list.rejected.empty()) return "Nothing was rejected.\n";
+  Table table(
+      {{"ID", true}, {"AGE", true}, {"PROJECT", false, true}, {"RUN", false, true}, {"KIND"}, {"CODE", false, true}},
+      "REASON");
+  for (const auto& one : list.rejected)
+    table.add({{std::to_string(one.id), Colour::bold},
+               {since(one.at, now)},
+               {one.project},
+               {one.container},
+               {one.kind},
+               {one.code, Colour::red}},
+              one.reason);
+  auto out = table.render(style);
+  if (list.next_before)
+    out += fmt::format("\nThere are older ones: neptune-sync rejected --before {}\n", *list.next_before);
+  return out;
+}
+
+std::string view(const api::Rejected& rejected, const Style& style) {
+  const std::vector<std::pair<std::string, std::string>> lines{{"id", std::to_string(rejected.id)},
+                                                               {"rejected at", to_the_second(rejected.at)},
+                                                               {"project", rejected.project},
+                                                               {"run", rejected.container},
+                                                               {"change", rejected.kind},
+                                                               {"size", bytes(rejected.bytes)},
+                                                               {"source", rejected.source},
+                                                               {"position", std::to_string(rejected.position)},
+                                                               {"code", rejected.code},
+                                                               {"reason", rejected.reason}};
+  std::string out;
+  for (const auto& [name, value] : lines) {
+    const auto first = fmt::format("{:<13}", name);
+    const auto text = wrap(clean(value), style.width, std::string(first.size(), ' '), std::string(first.size(), ' '));
+    out += paint(style, Colour::dim, first) + text.substr(first.size());
+  }
+  return out + "\n" +
+         wrap(fmt::format("`neptune-sync rejected retry {0}` sends it again; `... discard {0}` drops it; "
+                          "`... show {0} --payload` writes out its bytes.",
+                          rejected.id),
+              style.width, "", "");
+}
+
+std::string view(const api::Event& event, const Style& style) {
+  static const std::map<std::string, Colour> colours{
+      {"mode_changed", Colour::yellow}, {"hold", Colour::yellow},
+      {"gap", Colour::yellow},          {"source_set_aside", Colour::red},
+      {"rejected", Colour::red},        {"server_unreachable", Colour::red},
+      {"token_rejected", Colour::red},  {"server_reachable", Colour::green},
+      {"release", Colour::green}};
+  const auto found = colours.find(event.type);
+  const auto colour = found == colours.end() ? Colour::plain : found->second;
+  return paint(style, Colour::dim, to_the_second(event.at)) + "  " +
+         paint(style, colour, fmt::format("{:<18}", clean(event.type))) + "  " + clean(event.message) + "\n";
+}
+
+std::string view(const api::FlushReply& reply) {
+  const auto left = reply.pending + reply.held + reply.in_flight;
+  if (left == 0) return "Everything is synced.\n";
+  std::string text = fmt::format("Trying everything now: {} not synced yet", changes(left));
+  if (reply.held > 0) text += fmt::format(", {} of them held", count(reply.held));
+  return text + ".\n";
+}
+
+std::string view(const api::ReleasePlan& plan, const Style& style) {
+  std::string text =
+      fmt::format("A release of {} lets {} go ({}).", clean(plan.scope), changes(plan.changes), bytes(plan.bytes));
+  if (plan.seconds)
+    text += fmt::format(" At the present rate that takes {}.",
+                        age(std::chrono::seconds(static_cast<std::int64_t>(*plan.seconds))));
+  if (plan.storage_available)
+    text += fmt::format(" The server has {} left{}.",
+                        bytes(static_cast<std::uint64_t>(std::max<std::int64_t>(*plan.storage_available, 0))),
+                        plan.fits && !*plan.fits ? ": they do not fit" : "");
+  if (!plan.message.empty()) text += " " + sentence(plan.message);
+  return wrap(text, style.width, "", "");
+}
+
+bool anything_held(const api::Status& status) {
+  if (status.totals.held > 0) return true;
+  const auto by_operator = [](const api::ScopeStatus& scope) {
+    return scope.held > 0 || scope.mode == "held" || scope.operator_hold;
+  };
+  for (const auto& workspace : status.workspaces) {
+    if (by_operator(workspace)) return true;
+    for (const auto& project : workspace.projects)
+      if (by_operator(project)) return true;
+  }
+  return false;
+}
+
+}  // namespace neptune::cli

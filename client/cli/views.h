@@ -1,0 +1,26 @@
+#pragma once
+
+#include <chrono>
+#include <string>
+
+#include "client/cli/text.h"
+#include "client/lib/types.h"
+
+/// What the verbs print, as text: from the API's types, a style and the present time alone.
+namespace neptune::cli {
+
+using Now = std::chrono::system_clock::time_point;
+
+/// What is wrong comes first, then the scopes, then a last line that sums up.
+std::string view(const api::Status& status, const Style& style, Now now);
+std::string view(const api::StreamList& list, const Style& style, Now now);
+std::string view(const api::RejectedList& list, const Style& style, Now now);
+std::string view(const api::Rejected& rejected, const Style& style);
+std::string view(const api::Event& event, const Style& style);
+std::string view(const api::FlushReply& reply);
+std::string view(const api::ReleasePlan& plan, const Style& style);
+
+/// Whether `status` reports that something is held: changes, or a scope an operator holds.
+bool anything_held(const api::Status& status);
+
+}  // namespace neptune::cli

@@ -1,0 +1,427 @@
+#include "client/lib/client.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/string_body.hpp>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <utility>
+
+#include "client/lib/json.h"
+
+namespace neptune::client {
+
+namespace beast = boost::beast;
+namespace http = beast::http;
+
+namespace {
+
+constexpr std::string_view system_socket = "/run/neptune-syncd/api.sock";
+constexpr std::size_t read_bytes = 16 << 10;
+constexpr std::uint64_t max_answer_bytes = 256u << 20;
+constexpr std::size_t max_line_bytes = 1 << 20;
+constexpr auto busy_pause = std::chrono::milliseconds(10);
+
+/// Milliseconds for poll(), rounded up, so that it never spins just before the deadline.
+int poll_timeout(Deadline deadline) {
+  if (deadline == Deadline::max()) return -1;
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
+  return static_cast<int>(std::clamp<std::int64_t>(left, 0, 60'000));
+}
+
+/// A connection by its descriptor; every wait is a poll() with a deadline.
+class Socket {
+ public:
+  Socket() = default;
+  Socket(Socket&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Socket& operator=(Socket&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+  ~Socket() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+
+  static Result<Socket> dial(const std::string& path, Deadline deadline);
+
+  /// The errno, or 0. Whatever the other side has said already can still be read after EPIPE.
+  int send(std::string_view bytes, Deadline deadline);
+  /// How many bytes came; 0 at the end; else minus the errno, ETIMEDOUT when the deadline came first.
+  ssize_t receive(char* to, std::size_t size, Deadline deadline);
+
+ private:
+  int wait(short events, Deadline deadline);
+
+  int fd_ = -1;
+};
+
+Error dial_error(const std::string& path, int error) {
+  switch (error) {
+    case ENOENT:
+      return {"daemon_not_running",
+              "There is no neptune-syncd at " + path +
+                  ". Start it (`systemctl start neptune-syncd`), or name its socket with --socket or "
+                  "NEPTUNE_SYNC_SOCKET."};
+    case ECONNREFUSED:
+      return {"daemon_not_running", "neptune-syncd is not running: nobody answers on " + path +
+                                        ". Start it (`systemctl start neptune-syncd`)."};
+    case EACCES:
+    case EPERM:
+      return {"daemon_not_permitted",
+              "You may not use " + path +
+                  ". Ask for membership of the group neptune-sync (`usermod -aG neptune-sync "
+                  "$USER`, then log in again), or name your own daemon's socket with --socket."};
+    case ENOTSOCK:
+    case ENOTDIR:
+    case EPROTOTYPE:
+    case ENAMETOOLONG:
+      return {"daemon_wrong_path", path +
+                                       " is not a socket of neptune-syncd. Name it with --socket or "
+                                       "NEPTUNE_SYNC_SOCKET."};
+    case ETIMEDOUT:
+      return {"daemon_timed_out",
+              "neptune-syncd did not take the connection on " + path + " in time; it is overloaded."};
+    default:
+      return {"daemon_not_running", "neptune-syncd cannot be reached on " + path + ": " + std::strerror(error) + "."};
+  }
+}
+
+Result<Socket> Socket::dial(const std::string& path, Deadline deadline) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.empty() || path.size() >= sizeof address.sun_path) return std::unexpected(dial_error(path, ENAMETOOLONG));
+  path.copy(address.sun_path, sizeof address.sun_path - 1);
+  Socket socket;
+  socket.fd_ = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (socket.fd_ < 0) return std::unexpected(dial_error(path, errno));
+  while (::connect(socket.fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    // A full backlog; there is nothing to wait on but time.
+    if (errno != EAGAIN && errno != EINTR) {
+      const bool other_file =
+          errno == ECONNREFUSED && std::filesystem::exists(path) && !std::filesystem::is_socket(path);
+      return std::unexpected(dial_error(path, other_file ? ENOTSOCK : errno));
+    }
+    if (std::chrono::steady_clock::now() >= deadline) return std::unexpected(dial_error(path, ETIMEDOUT));
+    ::poll(nullptr, 0, static_cast<int>(busy_pause.count()));
+  }
+  return socket;
+}
+
+int Socket::wait(short events, Deadline deadline) {
+  for (;;) {
+    pollfd entry{fd_, events, 0};
+    const int ready = ::poll(&entry, 1, poll_timeout(deadline));
+    if (ready > 0) return 0;
+    if (ready < 0 && errno != EINTR) return errno;
+    if (std::chrono::steady_clock::now() >= deadline) return ETIMEDOUT;
+  }
+}
+
+int Socket::send(std::string_view bytes, Deadline deadline) {
+  while (!bytes.empty()) {
+    const auto n = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (n > 0) {
+      bytes.remove_prefix(static_cast<std::size_t>(n));
+    } else if (errno == EAGAIN) {
+      if (const int error = wait(POLLOUT, deadline)) return error;
+    } else if (errno != EINTR) {
+      return errno;
+    }
+  }
+  return 0;
+}
+
+ssize_t Socket::receive(char* to, std::size_t size, Deadline deadline) {
+  for (;;) {
+    const auto n = ::recv(fd_, to, size, 0);
+    if (n >= 0) return n;
+    if (errno == EAGAIN) {
+      if (const int error = wait(POLLIN, deadline)) return -error;
+    } else if (errno != EINTR) {
+      return -errno;
+    }
+  }
+}
+
+Error lost(const std::string& path, int error) {
+  if (error == ETIMEDOUT)
+    return {"daemon_timed_out",
+            "neptune-syncd on " + path +
+                " did not answer in time. Its log (`journalctl -u "
+                "neptune-syncd`) may say why.",
+            true};
+  return {"daemon_lost",
+          "neptune-syncd on " + path +
+              " closed the connection before it had answered; it may be stopping "
+              "or starting again.",
+          true};
+}
+
+Error bad_answer(const std::string& path, const std::string& what) {
+  return {"bad_answer", "What answers on " + path + " does not talk like neptune-syncd: " + what +
+                            ". Name the right socket with --socket, or bring daemon and client to one version."};
+}
+
+/// One request and what comes back on its connection.
+class Exchange {
+ public:
+  explicit Exchange(std::string path) : path_(std::move(path)) {
+    parser_.header_limit(read_bytes);
+    parser_.body_limit(max_answer_bytes);
+    parser_.eager(true);
+  }
+
+  Result<void> ask(std::string_view method, const std::string& target, Deadline deadline) {
+    auto socket = Socket::dial(path_, deadline);
+    if (!socket) return std::unexpected(socket.error());
+    socket_ = std::move(*socket);
+    const std::string request = std::string(method) + " " + target +
+                                " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    // A daemon that turned us away may have answered and closed before we wrote.
+    if (const int error = socket_.send(request, deadline); error != 0 && error != EPIPE)
+      return std::unexpected(lost(path_, error));
+    return {};
+  }
+
+  bool has_head() const { return parser_.is_header_done(); }
+  bool is_done() const { return parser_.is_done(); }
+  unsigned status() const { return parser_.get().result_int(); }
+  bool from_daemon() const {
+    const auto server = parser_.get()[http::field::server];
+    return std::string_view(server.data(), server.size()).starts_with("neptune-syncd/");
+  }
+  std::string& body() { return parser_.get().body(); }
+  const std::string& path() const { return path_; }
+
+  /// Takes in what comes next; false when the deadline came first.
+  Result<bool> advance(Deadline deadline) {
+    const auto space = buffer_.prepare(read_bytes);
+    const auto n = socket_.receive(static_cast<char*>(space.data()), space.size(), deadline);
+    if (n == -ETIMEDOUT) return false;
+    boost::system::error_code error;
+    if (n <= 0) {
+      if (parser_.got_some()) parser_.put_eof(error);
+      if (n < 0 || error || !parser_.is_done()) return std::unexpected(lost(path_, static_cast<int>(-n)));
+      return true;
+    }
+    buffer_.commit(static_cast<std::size_t>(n));
+    buffer_.consume(parser_.put(buffer_.data(), error));
+    if (error && error != http::error::need_more) return std::unexpected(bad_answer(path_, error.message()));
+    return true;
+  }
+
+  Result<void> read_head(Deadline deadline) {
+    while (!has_head()) {
+      const auto advanced = advance(deadline);
+      if (!advanced) return std::unexpected(advanced.error());
+      if (!*advanced) return std::unexpected(lost(path_, ETIMEDOUT));
+    }
+    if (!from_daemon()) return std::unexpected(bad_answer(path_, "it does not name itself"));
+    return {};
+  }
+
+  Result<void> read_to_end(Deadline deadline) {
+    while (!is_done()) {
+      const auto advanced = advance(deadline);
+      if (!advanced) return std::unexpected(advanced.error());
+      if (!*advanced) return std::unexpected(lost(path_, ETIMEDOUT));
+    }
+    return {};
+  }
+
+  /// The daemon's own error, when it is one.
+  Result<void> check_status() {
+    if (status() < 400) return {};
+    const auto reply = api::from_json<api::ErrorReply>(body());
+    if (!reply) return std::unexpected(bad_answer(path_, "status " + std::to_string(status()) + " without an error"));
+    return fail(reply->code, reply->message, status() == 503 || status() == 429);
+  }
+
+ private:
+  std::string path_;
+  Socket socket_;
+  beast::flat_buffer buffer_;
+  http::response_parser<http::string_body> parser_;
+};
+
+std::string rejected_path(std::int64_t id) {
+  return "/v1/rejected/" + std::to_string(id);
+}
+
+std::string scope_path(std::string_view scope, std::string_view verb) {
+  return "/v1/scopes/" + percent_encode(scope) + "/" + std::string(verb);
+}
+
+}  // namespace
+
+std::string default_socket() {
+  if (const char* named = std::getenv("NEPTUNE_SYNC_SOCKET"); named && *named) return named;
+  std::error_code ignored;
+  if (!std::filesystem::exists(system_socket, ignored)) {
+    if (const char* runtime = std::getenv("XDG_RUNTIME_DIR"); runtime && *runtime) {
+      const auto own = std::filesystem::path(runtime) / "neptune-syncd" / "api.sock";
+      if (std::filesystem::exists(own, ignored)) return own.string();
+    }
+  }
+  return std::string(system_socket);
+}
+
+bool is_unreachable(const Error& error) {
+  return error.code.starts_with("daemon_");
+}
+
+std::string percent_encode(std::string_view text) {
+  static constexpr char hex[] = "0123456789ABCDEF";
+  std::string out;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+                       c == '.' || c == '_' || c == '~';
+    if (plain) {
+      out += c;
+    } else {
+      out += '%';
+      out += hex[byte >> 4];
+      out += hex[byte & 15];
+    }
+  }
+  return out;
+}
+
+class EventStream::Impl {
+ public:
+  explicit Impl(std::string path) : exchange(std::move(path)) {}
+
+  Exchange exchange;
+
+  /// Takes the lines that are complete out of the body.
+  Result<std::vector<Reply<api::Event>>> take() {
+    auto& body = exchange.body();
+    std::vector<Reply<api::Event>> events;
+    std::size_t begin = 0;
+    for (std::size_t end; (end = body.find('\n', begin)) != std::string::npos; begin = end + 1) {
+      std::string line = body.substr(begin, end - begin);
+      if (line.empty()) continue;
+      auto event = api::from_json<api::Event>(line);
+      if (!event) return std::unexpected(bad_answer(exchange.path(), event.error().message));
+      events.push_back({std::move(*event), std::move(line)});
+    }
+    body.erase(0, begin);
+    if (body.size() > max_line_bytes) return std::unexpected(bad_answer(exchange.path(), "an event has no end"));
+    return events;
+  }
+};
+
+EventStream::EventStream(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+EventStream::EventStream(EventStream&&) noexcept = default;
+EventStream& EventStream::operator=(EventStream&&) noexcept = default;
+EventStream::~EventStream() = default;
+
+Result<std::vector<Reply<api::Event>>> EventStream::next(Deadline deadline) {
+  for (;;) {
+    auto events = impl_->take();
+    if (!events || !events->empty()) return events;
+    if (impl_->exchange.is_done())
+      return fail("stream_ended", "The daemon has ended the event stream; it is stopping.", true);
+    const auto advanced = impl_->exchange.advance(deadline);
+    if (!advanced) return std::unexpected(advanced.error());
+    if (!*advanced) return events;
+  }
+}
+
+Result<std::string> Client::call(std::string_view method, const std::string& target) const {
+  const auto deadline = std::chrono::steady_clock::now() + options_.timeout;
+  Exchange exchange(options_.socket);
+  if (const auto asked = exchange.ask(method, target, deadline); !asked) return std::unexpected(asked.error());
+  if (const auto head = exchange.read_head(deadline); !head) return std::unexpected(head.error());
+  if (const auto end = exchange.read_to_end(deadline); !end) return std::unexpected(end.error());
+  if (const auto fine = exchange.check_status(); !fine) return std::unexpected(fine.error());
+  return std::move(exchange.body());
+}
+
+template <class T>
+Result<Reply<T>> Client::ask(std::string_view method, const std::string& target) const {
+  auto body = call(method, target);
+  if (!body) return std::unexpected(body.error());
+  auto value = api::from_json<T>(*body);
+  if (!value) return std::unexpected(bad_answer(options_.socket, value.error().message));
+  return Reply<T>{std::move(*value), std::move(*body)};
+}
+
+Result<Reply<api::Status>> Client::status() const {
+  return ask<api::Status>("GET", "/v1/status");
+}
+
+Result<Reply<api::StreamList>> Client::streams(const StreamQuery& query) const {
+  std::string target = "/v1/streams";
+  char separator = '?';
+  if (query.project) target += std::exchange(separator, '&') + std::string("project=") + percent_encode(*query.project);
+  if (query.run) target += std::exchange(separator, '&') + std::string("run=") + percent_encode(*query.run);
+  return ask<api::StreamList>("GET", target);
+}
+
+Result<Reply<api::RejectedList>> Client::rejected(std::int64_t before, std::uint32_t limit) const {
+  return ask<api::RejectedList>("GET",
+                                "/v1/rejected?before=" + std::to_string(before) + "&limit=" + std::to_string(limit));
+}
+
+Result<Reply<api::Rejected>> Client::rejected_one(std::int64_t id) const {
+  return ask<api::Rejected>("GET", rejected_path(id));
+}
+
+Result<std::string> Client::rejected_payload(std::int64_t id) const {
+  return call("GET", rejected_path(id) + "/payload");
+}
+
+Result<Reply<api::RejectedReply>> Client::retry(std::int64_t id) const {
+  return ask<api::RejectedReply>("POST", rejected_path(id) + "/retry");
+}
+
+Result<Reply<api::RejectedReply>> Client::discard(std::int64_t id) const {
+  return ask<api::RejectedReply>("POST", rejected_path(id) + "/discard");
+}
+
+Result<Reply<api::FlushReply>> Client::flush() const {
+  return ask<api::FlushReply>("POST", "/v1/flush");
+}
+
+Result<Reply<api::ScopeReply>> Client::hold(std::string_view scope) const {
+  return ask<api::ScopeReply>("POST", scope_path(scope, "hold"));
+}
+
+Result<Reply<api::ScopeReply>> Client::release(std::string_view scope) const {
+  return ask<api::ScopeReply>("POST", scope_path(scope, "release"));
+}
+
+Result<Reply<api::ScopeReply>> Client::probe(std::string_view scope) const {
+  return ask<api::ScopeReply>("POST", scope_path(scope, "probe"));
+}
+
+Result<Reply<api::ReleasePlan>> Client::plan_release(std::string_view scope) const {
+  return ask<api::ReleasePlan>("POST", scope_path(scope, "release?dry_run=1"));
+}
+
+Result<EventStream> Client::events(std::optional<std::uint64_t> since, bool follow) const {
+  const auto deadline = std::chrono::steady_clock::now() + options_.timeout;
+  std::string target = std::string("/v1/events?follow=") + (follow ? "1" : "0");
+  if (since) target += "&since=" + std::to_string(*since);
+  auto impl = std::make_unique<EventStream::Impl>(options_.socket);
+  auto& exchange = impl->exchange;
+  if (const auto asked = exchange.ask("GET", target, deadline); !asked) return std::unexpected(asked.error());
+  if (const auto head = exchange.read_head(deadline); !head) return std::unexpected(head.error());
+  if (exchange.status() >= 400) {
+    if (const auto end = exchange.read_to_end(deadline); !end) return std::unexpected(end.error());
+    return std::unexpected(exchange.check_status().error());
+  }
+  return EventStream(std::move(impl));
+}
+
+}  // namespace neptune::client

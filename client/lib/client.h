@@ -1,0 +1,97 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "client/lib/types.h"
+#include "support/error.h"
+
+/// A client of the daemon's local API. Blocking, with a deadline on everything; one thread a Client.
+namespace neptune::client {
+
+using Deadline = std::chrono::steady_clock::time_point;
+
+struct Options {
+  std::string socket{};                      ///< see default_socket
+  std::chrono::milliseconds timeout{10000};  ///< of one request, from dialling to the answer's last byte
+};
+
+/// `$NEPTUNE_SYNC_SOCKET`; else the system daemon's socket, /run/neptune-syncd/api.sock; else, where only that one is
+/// there, the user daemon's: $XDG_RUNTIME_DIR/neptune-syncd/api.sock.
+std::string default_socket();
+
+/// The daemon could not be asked (not running, no permission, no answer in time), as opposed to: it said no.
+bool is_unreachable(const Error& error);
+
+/// For a segment of a path or a value of a query: everything but letters, digits and -._~ is encoded.
+std::string percent_encode(std::string_view text);
+
+/// An answer, and the JSON it came as.
+template <class T>
+struct Reply {
+  T value;
+  std::string json{};
+};
+
+struct StreamQuery {
+  std::optional<std::string> project{};
+  std::optional<std::string> run{};
+};
+
+/// The daemon's events, one after the other, until it drains.
+class EventStream {
+ public:
+  EventStream(EventStream&&) noexcept;
+  EventStream& operator=(EventStream&&) noexcept;
+  ~EventStream();
+
+  /// All that has arrived, at least one; nothing when the deadline came first. Errors: "stream_ended" when the daemon
+  /// has ended it, "daemon_lost" when the daemon is gone.
+  Result<std::vector<Reply<api::Event>>> next(Deadline deadline);
+
+ private:
+  friend class Client;
+  class Impl;
+  explicit EventStream(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Every call is a connection of its own, so that a Client outlives the daemon it talks to.
+/// Errors: those of the daemon as it gave them, else is_unreachable, else "bad_answer".
+class Client {
+ public:
+  explicit Client(Options options) : options_(std::move(options)) {}
+
+  const std::string& socket() const { return options_.socket; }
+
+  Result<Reply<api::Status>> status() const;
+  Result<Reply<api::StreamList>> streams(const StreamQuery& query) const;
+  Result<Reply<api::RejectedList>> rejected(std::int64_t before, std::uint32_t limit) const;
+  Result<Reply<api::Rejected>> rejected_one(std::int64_t id) const;
+  Result<std::string> rejected_payload(std::int64_t id) const;
+  Result<Reply<api::RejectedReply>> retry(std::int64_t id) const;
+  Result<Reply<api::RejectedReply>> discard(std::int64_t id) const;
+  Result<Reply<api::FlushReply>> flush() const;
+  Result<Reply<api::ScopeReply>> hold(std::string_view scope) const;
+  Result<Reply<api::ScopeReply>> release(std::string_view scope) const;
+  Result<Reply<api::ScopeReply>> probe(std::string_view scope) const;
+  Result<Reply<api::ReleasePlan>> plan_release(std::string_view scope) const;
+
+  /// `since`: the events after that id first; none: when following, those from now on, else all that are kept.
+  /// The stream has begun when this returns: whatever happens from then on is in it.
+  Result<EventStream> events(std::optional<std::uint64_t> since, bool follow) const;
+
+ private:
+  Result<std::string> call(std::string_view method, const std::string& target) const;
+  template <class T>
+  Result<Reply<T>> ask(std::string_view method, const std::string& target) const;
+
+  Options options_;
+};
+
+}  // namespace neptune::client

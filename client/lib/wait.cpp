@@ -1,0 +1,229 @@
+#include "client/lib/wait.h"
+
+#include <algorithm>
+#include <thread>
+
+namespace neptune::client {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using Outcome = WaitResult::Outcome;
+using namespace std::chrono_literals;
+
+constexpr auto first_retry = 100ms, last_retry = 2000ms;
+constexpr std::size_t most_reasons = 5;
+
+bool within(const std::string& project, const std::string& scope) {
+  return project == scope || project.starts_with(scope + "/");
+}
+
+/// The projects a status names are full names or bare ones.
+bool knows_project(const api::Status& status, const std::string& wanted) {
+  for (const auto& workspace : status.workspaces) {
+    if (workspace.name == wanted) return true;
+    for (const auto& project : workspace.projects)
+      if (project.name == wanted || workspace.name + "/" + project.name == wanted) return true;
+  }
+  return false;
+}
+
+bool concerns(const WaitFor& what, const api::SourceStatus& source) {
+  if (source.kind == "watch") return false;
+  if (what.run && source.run != what.run) return false;
+  return !what.project || (source.project && within(*source.project, *what.project));
+}
+
+/// An event that names another run or project can't matter; all else may.
+bool concerns(const WaitFor& what, const api::Event& event) {
+  if (what.run && event.stream && *event.stream != *what.run) return false;
+  if (!what.project || !event.scope) return true;
+  return within(*event.scope, *what.project) || within(*what.project, *event.scope);
+}
+
+void add_reason(std::vector<std::string>& reasons, const std::string& reason) {
+  if (reason.empty() || reasons.size() >= most_reasons) return;
+  if (std::find(reasons.begin(), reasons.end(), reason) == reasons.end()) reasons.push_back(reason);
+}
+
+void add(Progress& progress, const api::Stream& stream) {
+  progress.seen = true;
+  progress.pending += stream.pending;
+  progress.held += stream.held;
+  progress.in_flight += stream.in_flight;
+  progress.synced += stream.synced;
+  progress.rejected += stream.rejected;
+  progress.uploads += stream.uploads;
+  if (!stream.closed && stream.state != "done") ++progress.open;
+  if (stream.pending + stream.held + stream.in_flight + stream.uploads > 0) add_reason(progress.why, stream.why);
+}
+
+std::string name_of(const WaitFor& what) {
+  if (what.run && what.project) return "Run " + *what.run + " of " + *what.project;
+  if (what.run) return "Run " + *what.run;
+  if (what.project) return *what.project;
+  return "Everything";
+}
+
+std::string count(std::uint64_t n, const std::string& one, const std::string& many) {
+  return std::to_string(n) + " " + (n == 1 ? one : many);
+}
+
+std::string what_remains(const WaitFor& what, const Progress& progress) {
+  const std::string name = what.run || what.project ? name_of(what) : "the daemon";
+  if (!progress.seen) return name + " was not seen: no source in a watched folder has it.";
+  std::string text;
+  const auto list = [&text](std::uint64_t n, const std::string& part) {
+    if (n > 0) text += (text.empty() ? "" : ", ") + part;
+  };
+  list(progress.pending, count(progress.pending, "change waits", "changes wait"));
+  list(progress.held, count(progress.held, "is held", "are held"));
+  list(progress.in_flight, count(progress.in_flight, "is on its way", "are on their way"));
+  list(progress.uploads, count(progress.uploads, "file waits to be uploaded", "files wait to be uploaded"));
+  list(progress.settling, count(progress.settling, "source was just found", "sources were just found"));
+  if (text.empty())
+    text = count(progress.open, "run is still being written", "runs are still being written") +
+           "; what there is so far is synced (--now takes that for done)";
+  text = "Of " + name + ": " + text + ".";
+  for (const auto& reason : progress.why) text += " " + reason;
+  return text;
+}
+
+class Waiter {
+ public:
+  Waiter(const Client& client, const WaitFor& what, const std::function<void(const std::string&)>& notice,
+         std::chrono::milliseconds recheck)
+      : client_(client), what_(what), notice_(notice), recheck_(recheck) {
+    if (what.timeout) until_ = Clock::now() + *what.timeout;
+  }
+
+  WaitResult run() {
+    for (;;) {
+      auto stream = client_.events(std::nullopt, true);
+      if (!stream) {
+        if (const auto end = unreachable(stream.error())) return *end;
+        continue;
+      }
+      if (const auto end = follow(*stream)) return *end;
+    }
+  }
+
+ private:
+  /// Nothing: the daemon went away, or has still to be looked at again.
+  std::optional<WaitResult> follow(EventStream& stream) {
+    for (;;) {
+      if (const auto end = look()) return end;
+      if (!reached_last_time_) return std::nullopt;
+      if (Clock::now() >= until_) return time_is_up();
+      if (const auto end = next_relevant(stream); end != Next::look) return std::nullopt;
+    }
+  }
+
+  enum class Next { look, lost };
+
+  Next next_relevant(EventStream& stream) {
+    const auto recheck_at = std::min(until_, Clock::now() + recheck_);
+    for (;;) {
+      const auto events = stream.next(recheck_at);
+      if (!events) {
+        if (!told_gone_) notice_("The daemon is stopping or gone; waiting for it to come back.");
+        told_gone_ = true;
+        pause();
+        return Next::lost;
+      }
+      if (events->empty()) return Next::look;
+      for (const auto& event : *events)
+        if (concerns(what_, event.value)) return Next::look;
+    }
+  }
+
+  /// Reads where things are; a result when that decides it.
+  std::optional<WaitResult> look() {
+    const auto status = client_.status();
+    const auto streams = status ? client_.streams({what_.project, what_.run}) : std::unexpected(status.error());
+    reached_last_time_ = streams.has_value();
+    if (!streams) return unreachable(streams.error());
+    ever_reached_ = true;
+    if (status->value.state != "draining") {
+      told_gone_ = false;
+      backoff_ = first_retry;
+    }
+    json_ = streams->json;
+    progress_ = assess(what_, status->value, streams->value.streams);
+    if (!progress_.complete(what_.now)) return std::nullopt;
+    if (progress_.rejected > 0) return some_rejected("All else of it is synced.");
+    std::string message = name_of(what_) + " is synced.";
+    for (const auto& aside : progress_.not_waited_for) message += " Not waited for: " + aside;
+    return result(Outcome::synced, message);
+  }
+
+  std::optional<WaitResult> unreachable(const Error& error) {
+    if (!is_unreachable(error) && !error.retryable) return result(Outcome::failed, error.message);
+    if (!ever_reached_ && is_unreachable(error)) return result(Outcome::unreachable, error.message);
+    if (Clock::now() >= until_) return result(Outcome::unreachable, error.message);
+    if (!told_gone_) notice_(error.message + " Waiting for it to come back.");
+    told_gone_ = true;
+    pause();
+    return std::nullopt;
+  }
+
+  void pause() {
+    std::this_thread::sleep_until(std::min(until_, Clock::now() + backoff_));
+    backoff_ = std::min<std::chrono::milliseconds>(backoff_ * 2, last_retry);
+  }
+
+  WaitResult time_is_up() const {
+    const auto rest = what_remains(what_, progress_);
+    if (progress_.rejected > 0) return some_rejected(rest);
+    if (progress_.only_held()) return result(Outcome::held, rest);
+    return result(Outcome::timed_out, "Time is up. " + rest);
+  }
+
+  WaitResult some_rejected(const std::string& rest) const {
+    return result(Outcome::rejected, count(progress_.rejected, "change", "changes") + " of " +
+                                         (what_.run || what_.project ? name_of(what_) : "all runs") +
+                                         " the server refused for good; `neptune-sync rejected` says why. " + rest);
+  }
+
+  WaitResult result(Outcome outcome, std::string message) const { return {outcome, std::move(message), json_}; }
+
+  const Client& client_;
+  const WaitFor& what_;
+  const std::function<void(const std::string&)>& notice_;
+  std::chrono::milliseconds recheck_;
+  Deadline until_ = Deadline::max();
+  std::chrono::milliseconds backoff_ = first_retry;
+  bool ever_reached_ = false, reached_last_time_ = false, told_gone_ = false;
+  Progress progress_;
+  std::string json_;
+};
+
+}  // namespace
+
+Progress assess(const WaitFor& what, const api::Status& status, const std::vector<api::Stream>& streams) {
+  Progress progress;
+  for (const auto& stream : streams) add(progress, stream);
+  // Streams that are done long since are not listed any more; a project is known all the same.
+  if (!what.run) progress.seen = progress.seen || !what.project || knows_project(status, *what.project);
+  for (const auto& source : status.sources) {
+    if (!concerns(what, source)) continue;
+    if (source.state == "settling_in") ++progress.settling;
+    if (source.state == "settling_in" || source.state == "left_to_client")
+      add_reason(progress.why, source.detail.value_or(""));
+    if (source.state == "set_aside")
+      progress.not_waited_for.push_back(source.path + ": " + source.detail.value_or("set aside."));
+  }
+  if (!what.run && !what.project) {
+    progress.pending = std::max(progress.pending, status.totals.pending);
+    progress.held = std::max(progress.held, status.totals.held);
+    progress.in_flight = std::max(progress.in_flight, status.totals.in_flight);
+  }
+  return progress;
+}
+
+WaitResult wait_until_synced(const Client& client, const WaitFor& what,
+                             const std::function<void(const std::string&)>& notice, std::chrono::milliseconds recheck) {
+  return Waiter(client, what, notice, recheck).run();
+}
+
+}  // namespace neptune::client

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "client/lib/client.h"
+
+/// Waiting until changes are synced.
+namespace neptune::client {
+
+struct WaitFor {
+  std::optional<std::string> project{};  ///< "workspace/project", or a workspace for all of its projects
+  std::optional<std::string> run{};
+  bool now = false;                                    ///< empty at this instant is enough, closed or not
+  std::optional<std::chrono::milliseconds> timeout{};  ///< none: for ever
+};
+
+/// Where those changes are at one moment.
+struct Progress {
+  bool seen = false;  ///< the daemon knows of what is waited for
+  std::uint64_t pending = 0, held = 0, in_flight = 0, synced = 0, rejected = 0, uploads = 0;
+  std::uint64_t open = 0;                   ///< streams somebody may still write to
+  std::uint64_t settling = 0;               ///< sources that were found, and are not looked into yet
+  std::vector<std::string> why;             ///< sentences: what the rest waits for
+  std::vector<std::string> not_waited_for;  ///< sources that are set aside: their sentences
+
+  bool complete(bool now) const {
+    return seen && pending + held + in_flight + uploads + settling == 0 && (now || open == 0);
+  }
+  bool only_held() const { return held > 0 && pending + in_flight == 0; }
+};
+
+Progress assess(const WaitFor& what, const api::Status& status, const std::vector<api::Stream>& streams);
+
+struct WaitResult {
+  enum class Outcome { synced, rejected, unreachable, timed_out, held, failed } outcome;
+  std::string message{};  ///< a sentence, or a few
+  std::string json{};     ///< the streams at the end, as the daemon gave them; empty when it was never reached
+};
+
+/// Follows the daemon's events and looks again when one of them may matter; every `recheck` all the same, should an
+/// event be missing. A daemon that goes away is waited for until the timeout; one that was not there to begin with is
+/// not. `notice` is told what happens meanwhile, in sentences.
+WaitResult wait_until_synced(const Client& client, const WaitFor& what,
+                             const std::function<void(const std::string&)>& notice,
+                             std::chrono::milliseconds recheck = std::chrono::seconds(10));
+
+}  // namespace neptune::client

@@ -1,0 +1,270 @@
+#include "client/lib/client.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <fstream>
+
+#include "tests/unit/local_api/served.h"
+
+namespace neptune::client {
+namespace {
+
+using namespace std::chrono_literals;
+using test::FixedControl;
+using test::Folder;
+using test::Served;
+using testing::HasSubstr;
+
+Client client_of(const std::string& socket) {
+  return Client({socket, 5s});
+}
+
+Deadline soon() {
+  return std::chrono::steady_clock::now() + 5s;
+}
+
+/// A listening socket whose other end is the test's.
+class BareListener {
+ public:
+  explicit BareListener(const std::string& path, int backlog = 8)
+      : fd_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path.copy(address.sun_path, sizeof address.sun_path - 1);
+    if (::bind(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 || ::listen(fd_, backlog) != 0)
+      throw std::runtime_error("cannot listen");
+  }
+  ~BareListener() { ::close(fd_); }
+
+  /// Answers the next connection with these bytes and closes it.
+  std::thread answer(std::string bytes) {
+    return std::thread([fd = fd_, bytes = std::move(bytes)] {
+      const int peer = ::accept(fd, nullptr, nullptr);
+      char request[4096];
+      if (::recv(peer, request, sizeof request, 0) > 0) ::send(peer, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+      ::close(peer);
+    });
+  }
+
+ private:
+  int fd_;
+};
+
+TEST(Client, AsksEveryRoute) {
+  Served served;
+  served.on_loop([](FixedControl& control) {
+    control.status_now.pid = 42;
+    control.streams_now.emplace_back().container = "r1";
+    control.streams_now[0].project = "a/b";
+    control.rejected_now.emplace_back().id = 7;
+    control.payload = std::string("\0\1\2", 3);
+  });
+  const auto client = client_of(served.path());
+  EXPECT_EQ(client.status()->value.pid, 42);
+  EXPECT_EQ(client.streams({{}, "r1"})->value.streams.size(), 1u);
+  EXPECT_EQ(client.streams({"a/b", "r1"})->value.streams.size(), 1u);
+  EXPECT_EQ(client.streams({"a/c", {}})->value.streams.size(), 0u);
+  EXPECT_EQ(client.rejected(0, 10)->value.rejected.size(), 1u);
+  EXPECT_EQ(client.rejected_one(7)->value.id, 7);
+  EXPECT_EQ(client.rejected_payload(7).value(), std::string("\0\1\2", 3));
+  EXPECT_EQ(client.retry(7)->value.id, 7);
+  EXPECT_EQ(client.discard(7)->value.id, 7);
+  EXPECT_TRUE(client.flush());
+  EXPECT_EQ(client.hold("ml-team/x y")->value.name, "ml-team/x y");
+  EXPECT_EQ(client.release("ml-team/x")->value.mode, "normal");
+  EXPECT_EQ(client.probe("ml-team")->value.mode, "read_only");
+  EXPECT_EQ(client.plan_release("ml-team")->value.changes, 12u);
+}
+
+TEST(Client, GivesTheJsonAsItCame) {
+  Served served;
+  const auto reply = client_of(served.path()).status();
+  ASSERT_TRUE(reply);
+  EXPECT_EQ(reply->json, test::body_of(test::ask(served.path(), "GET", "/v1/status")));
+}
+
+TEST(Client, AnErrorOfTheDaemonKeepsItsCodeAndSentence) {
+  Served served;
+  const auto reply = client_of(served.path()).hold("a/b/c");
+  ASSERT_FALSE(reply);
+  EXPECT_EQ(reply.error().code, "invalid_project_name");
+  EXPECT_FALSE(is_unreachable(reply.error()));
+}
+
+TEST(Client, TakesAnswersOfManyMegabytes) {
+  Served served;
+  served.on_loop([](FixedControl& control) { control.payload.assign(16 << 20, 'x'); });
+  EXPECT_EQ(client_of(served.path()).rejected_payload(1)->size(), 16u << 20);
+}
+
+TEST(Client, SaysThatNoDaemonIsThere) {
+  Folder folder;
+  const auto missing = client_of((folder / "api.sock").string()).status();
+  ASSERT_FALSE(missing);
+  EXPECT_TRUE(is_unreachable(missing.error()));
+  EXPECT_THAT(missing.error().message, HasSubstr("Start it"));
+
+  {
+    BareListener dead((folder / "dead.sock").string());
+  }
+  const auto refused = client_of((folder / "dead.sock").string()).status();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, "daemon_not_running");
+  EXPECT_THAT(refused.error().message, HasSubstr("is not running"));
+}
+
+TEST(Client, SaysThatThePathIsNoSocket) {
+  Folder folder;
+  std::ofstream(folder / "file") << "x";
+  for (const auto& path : {(folder / "file").string(), std::string(200, 'x'), std::string()}) {
+    const auto reply = client_of(path).status();
+    ASSERT_FALSE(reply);
+    EXPECT_EQ(reply.error().code, "daemon_wrong_path") << path << ": " << reply.error().message;
+  }
+}
+
+TEST(Client, SaysWhichGroupOpensTheSocket) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root to become somebody else";
+  Folder folder;
+  BareListener listener((folder / "api.sock").string());
+  ::chmod((folder / "api.sock").c_str(), 0600);
+  Result<Reply<api::Status>> reply;
+  std::thread([&] {
+    if (::syscall(SYS_setresuid, -1, 65534, -1) == 0) reply = client_of((folder / "api.sock").string()).status();
+  }).join();
+  ASSERT_FALSE(reply);
+  EXPECT_EQ(reply.error().code, "daemon_not_permitted");
+  EXPECT_THAT(reply.error().message, HasSubstr("group neptune-sync"));
+}
+
+TEST(Client, GivesUpOnADaemonThatDoesNotAnswer) {
+  Folder folder;
+  BareListener silent((folder / "api.sock").string());
+  const auto reply = Client({(folder / "api.sock").string(), 100ms}).status();
+  ASSERT_FALSE(reply);
+  EXPECT_EQ(reply.error().code, "daemon_timed_out");
+}
+
+TEST(Client, GivesUpOnADaemonThatTakesNoMoreConnections) {
+  Folder folder;
+  const auto path = (folder / "api.sock").string();
+  BareListener full(path, 0);
+  std::vector<test::RawSocket> waiting;
+  waiting.emplace_back(path);
+  const auto reply = Client({path, 100ms}).status();
+  ASSERT_FALSE(reply);
+  EXPECT_EQ(reply.error().code, "daemon_timed_out");
+}
+
+TEST(Client, TellsAStrangerFromTheDaemon) {
+  Folder folder;
+  BareListener listener((folder / "api.sock").string());
+  const auto client = client_of((folder / "api.sock").string());
+  for (const char* bytes : {"HTTP/1.1 200 OK\r\nServer: nginx\r\nContent-Length: 2\r\n\r\n{}", "hello\r\n\r\n",
+                            "HTTP/1.1 200 OK\r\nServer: neptune-syncd/1\r\nContent-Length: 5\r\n\r\nhello",
+                            "HTTP/1.1 500 No\r\nServer: neptune-syncd/1\r\nContent-Length: 5\r\n\r\nhello"}) {
+    auto answering = listener.answer(bytes);
+    const auto reply = client.status();
+    answering.join();
+    ASSERT_FALSE(reply) << bytes;
+    EXPECT_EQ(reply.error().code, "bad_answer") << bytes;
+  }
+}
+
+TEST(Client, AnAnswerThatIsCutOffIsNoAnswer) {
+  Folder folder;
+  BareListener listener((folder / "api.sock").string());
+  const auto client = client_of((folder / "api.sock").string());
+  for (const char* bytes : {"", "HTTP/1.1 200 OK\r\nServer: nep",
+                            "HTTP/1.1 200 OK\r\nServer: neptune-syncd/1\r\nContent-Length: 50\r\n\r\n{}"}) {
+    auto answering = listener.answer(bytes);
+    const auto reply = client.status();
+    answering.join();
+    ASSERT_FALSE(reply) << bytes;
+    EXPECT_EQ(reply.error().code, "daemon_lost") << bytes;
+  }
+}
+
+TEST(Client, HearsWhyItWasTurnedAway) {
+  local_api::Options options;
+  options.max_connections = 1;
+  Served served(options);
+  test::RawSocket only(served.path());
+  ASSERT_TRUE(served.reaches_connections(1));
+  const auto reply = client_of(served.path()).status();
+  ASSERT_FALSE(reply);
+  EXPECT_EQ(reply.error().code, "too_many_connections");
+  EXPECT_TRUE(reply.error().retryable);
+}
+
+TEST(Client, EncodesWhatAPathCannotHold) {
+  EXPECT_EQ(percent_encode("ml-team/x y&z=\xc3\xa9"), "ml-team%2Fx%20y%26z%3D%C3%A9");
+}
+
+TEST(ClientEvents, GivesTheKeptOnesAndThenTheEnd) {
+  Served served;
+  served.on_loop([](FixedControl& control) {
+    control.happen({.type = "one"});
+    control.happen({.type = "two"});
+  });
+  auto stream = client_of(served.path()).events(std::nullopt, false);
+  ASSERT_TRUE(stream) << stream.error().message;
+  std::vector<std::string> types;
+  for (;;) {
+    const auto events = stream->next(soon());
+    if (!events) {
+      EXPECT_EQ(events.error().code, "stream_ended");
+      break;
+    }
+    for (const auto& event : *events) types.push_back(event.value.type);
+  }
+  EXPECT_EQ(types, (std::vector<std::string>{"one", "two"}));
+}
+
+TEST(ClientEvents, HasAllThatHappensOnceItHasBegun) {
+  Served served;
+  auto stream = client_of(served.path()).events(std::nullopt, true);
+  ASSERT_TRUE(stream);
+  served.on_loop([](FixedControl& control) { control.happen({.type = "one"}); });
+  const auto events = stream->next(soon());
+  ASSERT_TRUE(events);
+  ASSERT_EQ(events->size(), 1u);
+  EXPECT_EQ(events->front().value.type, "one");
+}
+
+TEST(ClientEvents, ADeadlineIsNoErrorAndTheStreamGoesOn) {
+  Served served;
+  auto stream = client_of(served.path()).events(std::nullopt, true);
+  ASSERT_TRUE(stream);
+  const auto none = stream->next(std::chrono::steady_clock::now() + 20ms);
+  ASSERT_TRUE(none);
+  EXPECT_TRUE(none->empty());
+  served.on_loop([](FixedControl& control) { control.happen({.type = "one"}); });
+  EXPECT_EQ(stream->next(soon())->size(), 1u);
+}
+
+TEST(ClientEvents, EndsWithTheDaemon) {
+  Served served;
+  auto stream = client_of(served.path()).events(std::nullopt, true);
+  ASSERT_TRUE(stream);
+  served.stop();
+  const auto events = stream->next(soon());
+  ASSERT_FALSE(events);
+  EXPECT_EQ(events.error().code, "stream_ended");
+}
+
+TEST(ClientEvents, AWrongIdIsAnError) {
+  Folder folder;
+  Served served;
+  const auto missing = client_of((folder / "none").string()).events(1, true);
+  ASSERT_FALSE(missing);
+  EXPECT_TRUE(is_unreachable(missing.error()));
+}
+
+}  // namespace
+}  // namespace neptune::client

@@ -1,0 +1,62 @@
+#include "client/cli/table.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <sstream>
+
+namespace neptune::cli {
+namespace {
+
+Table sample() {
+  Table table({{"RUN", false, true}, {"PENDING", true}}, "WHY");
+  table.add({{"short"}, {"1,204"}}, "The workspace is read-only.");
+  table.add({{"a-run-with-a-long-name"}, {"-"}});
+  return table;
+}
+
+TEST(Table, MakesColumnsAsWideAsTheirContentsAndEndsNoLineInBlanks) {
+  EXPECT_EQ(sample().render({}),
+            "RUN                     PENDING  WHY\n"
+            "short                     1,204  The workspace is read-only.\n"
+            "a-run-with-a-long-name        -\n");
+}
+
+TEST(Table, PutsNotesBelowTheirRowsWhenTheyDoNotFitBeside) {
+  EXPECT_EQ(sample().render({false, 40}),
+            "RUN                     PENDING\n"
+            "short                     1,204\n"
+            "    The workspace is read-only.\n"
+            "a-run-with-a-long-name        -\n");
+}
+
+TEST(Table, CutsWhatMayBeCutOnANarrowTerminal) {
+  EXPECT_EQ(sample().render({false, 22}),
+            "RUN            PENDING\n"
+            "short            1,204\n"
+            "    The workspace is\n"
+            "    read-only.\n"
+            "a-run-with-a…        -\n");
+}
+
+TEST(Table, NeverCutsBelowWhatCanBeRead) {
+  std::istringstream lines(sample().render({false, 5}));
+  std::string line;
+  std::getline(lines, line);
+  EXPECT_EQ(line, "RUN       PENDING");
+}
+
+TEST(Table, AlignsTheSameWithAndWithoutColour) {
+  Table table({{"A"}, {"B", true}});
+  table.add({{"x", Colour::red}, {"1"}});
+  EXPECT_EQ(table.render({true, 80}), "\x1b[2mA\x1b[0m  \x1b[2mB\x1b[0m\n\x1b[31mx\x1b[0m  1\n");
+}
+
+TEST(Table, LetsNoEscapeSequenceOfARunIdThrough) {
+  Table table({{"RUN"}}, "WHY");
+  table.add({{"evil\x1b[2J"}}, "also\x1b[2J");
+  EXPECT_EQ(table.render({}).find('\x1b'), std::string::npos);
+}
+
+}  // namespace
+}  // namespace neptune::cli

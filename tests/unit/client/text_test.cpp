@@ -1,0 +1,71 @@
+#include "client/cli/text.h"
+
+#include <gtest/gtest.h>
+
+namespace neptune::cli {
+namespace {
+
+using namespace std::chrono_literals;
+
+TEST(Text, GroupsDigits) {
+  EXPECT_EQ(count(0), "-");
+  EXPECT_EQ(count(999), "999");
+  EXPECT_EQ(count(1000), "1,000");
+  EXPECT_EQ(count(1234567), "1,234,567");
+  EXPECT_EQ(count(18446744073709551615u), "18,446,744,073,709,551,615");
+}
+
+TEST(Text, WritesBytesInTheUnitThatFits) {
+  EXPECT_EQ(bytes(0), "-");
+  EXPECT_EQ(bytes(1023), "1023 B");
+  EXPECT_EQ(bytes(1024), "1.0 KiB");
+  EXPECT_EQ(bytes((1 << 20) - 1), "1.0 MiB");
+  EXPECT_EQ(bytes(3435973836ull), "3.2 GiB");
+}
+
+TEST(Text, WritesAgesAsPeopleSayThem) {
+  EXPECT_EQ(age(-5s), "0 s");
+  EXPECT_EQ(age(59s), "59 s");
+  EXPECT_EQ(age(60s), "1 min");
+  EXPECT_EQ(age(2h + 14min + 30s), "2 h 14 min");
+  EXPECT_EQ(age(3h), "3 h");
+  EXPECT_EQ(age(48h), "2 d");
+}
+
+TEST(Text, LetsNoControlCharacterThrough) {
+  EXPECT_EQ(clean("a\x1b[31mred\nb\x7f\xc2\x9b caf\xc3\xa9"), "a?[31mred b?? caf\xc3\xa9");
+}
+
+TEST(Text, CutsByCharactersNotByBytes) {
+  EXPECT_EQ(cut("caf\xc3\xa9", 4), "caf\xc3\xa9");
+  EXPECT_EQ(cut("\xc3\xa9\xc3\xa9\xc3\xa9", 2), "\xc3\xa9…");
+  EXPECT_EQ(cut("abc", 0), "");
+}
+
+TEST(Text, WrapsAtTheWidthAndNeverInsideAWord) {
+  EXPECT_EQ(wrap("one two three", 9, "- ", "  "), "- one two\n  three\n");
+  EXPECT_EQ(wrap("one incomprehensible two", 8, "", ""), "one\nincomprehensible\ntwo\n");
+  EXPECT_EQ(wrap("one two three", 0, "", ""), "one two three\n");
+  EXPECT_EQ(wrap("", 10, "- ", ""), "- \n");
+}
+
+TEST(Text, ReadsDurations) {
+  EXPECT_EQ(parse_duration("30s"), 30s);
+  EXPECT_EQ(parse_duration("5m"), 5min);
+  EXPECT_EQ(parse_duration("1.5h"), 90min);
+  EXPECT_EQ(parse_duration("250ms"), 250ms);
+  EXPECT_EQ(parse_duration("2d"), 48h);
+  EXPECT_EQ(parse_duration("90"), 90s);
+  EXPECT_EQ(parse_duration("0"), 0s);
+  for (const char* bad : {"", "s", "-5s", "5 s", "5x", "nan", "inf", "1e300h", "99999999999999"})
+    EXPECT_FALSE(parse_duration(bad)) << bad;
+}
+
+TEST(Text, PaintsOnlyWhereColourIsWanted) {
+  EXPECT_EQ(paint({}, Colour::red, "x"), "x");
+  EXPECT_EQ(paint({true, 80}, Colour::red, "x"), "\x1b[31mx\x1b[0m");
+  EXPECT_EQ(paint({true, 80}, Colour::plain, "x"), "x");
+}
+
+}  // namespace
+}  // namespace neptune::cli

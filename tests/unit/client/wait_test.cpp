@@ -1,0 +1,205 @@
+#include "client/lib/wait.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <future>
+
+#include "tests/unit/local_api/served.h"
+
+namespace neptune::client {
+namespace {
+
+using namespace std::chrono_literals;
+using test::FixedControl;
+using test::Served;
+using testing::HasSubstr;
+using Outcome = WaitResult::Outcome;
+
+api::Stream stream_of(std::string run, std::uint64_t pending, bool closed) {
+  api::Stream stream;
+  stream.project = "ml-team/x";
+  stream.container = std::move(run);
+  stream.pending = pending;
+  stream.synced = 10;
+  stream.closed = closed;
+  return stream;
+}
+
+class Waiting : public testing::Test {
+ protected:
+  void tell(std::vector<api::Stream> streams, const char* event = "synced") {
+    served_.on_loop([&](FixedControl& control) {
+      control.streams_now = std::move(streams);
+      api::Event one;
+      one.type = event;
+      control.happen(one);
+    });
+  }
+
+  /// The re-check is far away: what these tests see comes of events.
+  WaitResult wait(const WaitFor& what) {
+    return wait_until_synced(
+        Client({served_.path(), 5s}), what, [this](const std::string& text) { notices_ += text + "\n"; }, 1h);
+  }
+  std::future<WaitResult> begin(WaitFor what) {
+    auto result = std::async(std::launch::async, [this, what] { return wait(what); });
+    EXPECT_TRUE(asked(1));
+    return result;
+  }
+  /// Waits until the streams were asked for that many times.
+  bool asked(std::size_t times) {
+    const auto give_up = std::chrono::steady_clock::now() + 5s;
+    while (std::chrono::steady_clock::now() < give_up) {
+      if (served_.on_loop([](FixedControl& control) { return control.streams_asked; }) >= times) return true;
+      std::this_thread::yield();
+    }
+    return false;
+  }
+
+  Served served_;
+  std::string notices_;
+};
+
+TEST_F(Waiting, IsOverAtOnceWhenAllOfAClosedRunIsSynced) {
+  tell({stream_of("r1", 0, true)});
+  const auto result = wait({.run = "r1"});
+  EXPECT_EQ(result.outcome, Outcome::synced) << result.message;
+  EXPECT_THAT(result.json, HasSubstr("\"container\":\"r1\""));
+}
+
+TEST_F(Waiting, LooksAgainWhenSomethingHappensToTheRun) {
+  tell({stream_of("r1", 5, true)});
+  auto result = begin({.run = "r1"});
+  tell({stream_of("r1", 0, true)});
+  EXPECT_EQ(result.get().outcome, Outcome::synced);
+}
+
+TEST_F(Waiting, DoesNotLookAgainForTheEventsOfOthers) {
+  tell({stream_of("r1", 5, true)});
+  auto result = begin({.run = "r1", .timeout = 1min});
+  const auto before = served_.on_loop([](FixedControl& control) { return control.streams_asked; });
+  for (int i = 0; i < 20; ++i)
+    served_.on_loop([](FixedControl& control) { control.happen({.type = "synced", .stream = "r2"}); });
+  tell({stream_of("r1", 0, true)});
+  EXPECT_EQ(result.get().outcome, Outcome::synced);
+  EXPECT_EQ(served_.on_loop([](FixedControl& control) { return control.streams_asked; }), before + 1);
+}
+
+TEST_F(Waiting, WaitsForALiveRunToBeClosedUnlessToldNotTo) {
+  tell({stream_of("r1", 0, false)});
+  const auto open = wait({.run = "r1", .timeout = 50ms});
+  EXPECT_EQ(open.outcome, Outcome::timed_out);
+  EXPECT_THAT(open.message, HasSubstr("--now"));
+  EXPECT_EQ(wait({.run = "r1", .now = true}).outcome, Outcome::synced);
+
+  auto result = begin({.run = "r1"});
+  tell({stream_of("r1", 0, true)}, "source_changed");
+  EXPECT_EQ(result.get().outcome, Outcome::synced);
+}
+
+TEST_F(Waiting, WaitsForARunThatWasNotSeenYet) {
+  const auto never = wait({.run = "r1", .now = true, .timeout = 50ms});
+  EXPECT_EQ(never.outcome, Outcome::timed_out);
+  EXPECT_THAT(never.message, HasSubstr("was not seen"));
+  auto result = begin({.run = "r1"});
+  tell({stream_of("r1", 0, true)}, "source_found");
+  EXPECT_EQ(result.get().outcome, Outcome::synced);
+}
+
+TEST_F(Waiting, FailsWhenSomethingOfItWasRejected) {
+  auto stream = stream_of("r1", 0, true);
+  stream.rejected = 2;
+  tell({stream, stream_of("r2", 0, true)});
+  EXPECT_EQ(wait({.run = "r1"}).outcome, Outcome::rejected);
+  EXPECT_EQ(wait({.run = "r2"}).outcome, Outcome::synced);
+  stream.pending = 1;
+  tell({stream});
+  EXPECT_EQ(wait({.run = "r1", .timeout = 50ms}).outcome, Outcome::rejected);
+}
+
+TEST_F(Waiting, ReportsHeldWhenTimeIsUpAndOnlyThatRemains) {
+  auto stream = stream_of("r1", 0, true);
+  stream.held = 7;
+  stream.why = "ml-team is read-only: storage is used up.";
+  tell({stream});
+  const auto result = wait({.run = "r1", .timeout = 50ms});
+  EXPECT_EQ(result.outcome, Outcome::held);
+  EXPECT_THAT(result.message, HasSubstr("storage is used up"));
+  stream.pending = 1;
+  tell({stream});
+  EXPECT_EQ(wait({.run = "r1", .timeout = 50ms}).outcome, Outcome::timed_out);
+}
+
+TEST_F(Waiting, ATimeoutOfZeroLooksOnce) {
+  tell({stream_of("r1", 0, true)});
+  EXPECT_EQ(wait({.run = "r1", .timeout = 0ms}).outcome, Outcome::synced);
+  tell({stream_of("r1", 1, true)});
+  EXPECT_EQ(wait({.run = "r1", .timeout = 0ms}).outcome, Outcome::timed_out);
+}
+
+TEST_F(Waiting, ForEverythingMeansEveryStreamAndTheTotals) {
+  EXPECT_EQ(wait({}).outcome, Outcome::synced) << "nothing at all is everything synced";
+  tell({stream_of("r1", 0, true), stream_of("r2", 1, true)});
+  EXPECT_EQ(wait({.timeout = 50ms}).outcome, Outcome::timed_out);
+  tell({});
+  served_.on_loop([](FixedControl& control) { control.status_now.totals.pending = 1; });
+  EXPECT_EQ(wait({.timeout = 50ms}).outcome, Outcome::timed_out);
+}
+
+TEST_F(Waiting, SurvivesARestartOfTheDaemon) {
+  tell({stream_of("r1", 5, true)});
+  auto result = begin({.run = "r1", .timeout = 1min});
+  served_.stop();
+  served_.on_loop([](FixedControl& control) { control.streams_now[0].pending = 0; });
+  served_.restart();
+  EXPECT_EQ(result.get().outcome, Outcome::synced);
+  EXPECT_THAT(notices_, HasSubstr("come back"));
+}
+
+TEST_F(Waiting, ADaemonThatStaysAwayIsReportedWhenTimeIsUp) {
+  tell({stream_of("r1", 5, true)});
+  auto result = begin({.run = "r1", .timeout = 300ms});
+  served_.stop();
+  EXPECT_EQ(result.get().outcome, Outcome::unreachable);
+}
+
+TEST_F(Waiting, ADaemonThatWasNeverThereIsReportedAtOnce) {
+  served_.stop();
+  EXPECT_EQ(wait({.run = "r1"}).outcome, Outcome::unreachable);
+}
+
+TEST(Assess, AProjectWhoseStreamsAreDoneLongSinceIsKnownFromTheStatus) {
+  api::Status status;
+  status.workspaces.emplace_back().name = "ml-team";
+  status.workspaces[0].projects.emplace_back().name = "classification";
+  EXPECT_TRUE(assess({.project = "ml-team/classification"}, status, {}).complete(false));
+  EXPECT_TRUE(assess({.project = "ml-team"}, status, {}).complete(false));
+  EXPECT_FALSE(assess({.project = "ml-team/other"}, status, {}).complete(false));
+  EXPECT_FALSE(assess({.project = "ml"}, status, {}).complete(false));
+}
+
+TEST(Assess, ASourceThatWasJustFoundIsWaitedForAndOneSetAsideIsMentioned) {
+  api::Status status;
+  auto& source = status.sources.emplace_back();
+  source.path = "/runs/a";
+  source.kind = "run-log";
+  source.state = "settling_in";
+  EXPECT_FALSE(assess({}, status, {}).complete(true));
+  EXPECT_TRUE(assess({.run = "r1"}, status, {stream_of("r1", 0, true)}).complete(false)) << "another run's";
+  source.state = "set_aside";
+  source.detail = "It is no database.";
+  const auto progress = assess({}, status, {});
+  EXPECT_TRUE(progress.complete(false));
+  ASSERT_EQ(progress.not_waited_for.size(), 1u);
+  EXPECT_THAT(progress.not_waited_for[0], HasSubstr("It is no database."));
+}
+
+TEST(Assess, FilesThatWaitToBeUploadedAreNotSynced) {
+  auto stream = stream_of("r1", 0, true);
+  stream.uploads = 1;
+  EXPECT_FALSE(assess({.run = "r1"}, {}, {stream}).complete(true));
+}
+
+}  // namespace
+}  // namespace neptune::client
