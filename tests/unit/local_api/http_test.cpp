@@ -198,8 +198,8 @@ TEST(FrontDoor, PausesWhenDescriptorsRunOutAndGoesOnAfterwards) {
   RawSocket socket(served.path());
   const bool connected = socket.connected();
   socket.send(get_status);
-  // Long enough for many accepts to fail, were they not paused.
-  served.on_loop([](test::FixedControl&) {});
+  // Rounds enough for the loop to have seen the connection, and for many accepts to fail, were they not paused.
+  for (int i = 0; i < 50; ++i) served.on_loop([](test::FixedControl&) {});
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
   ASSERT_TRUE(connected);
   EXPECT_EQ(status_of(socket.read_response()), 200);

@@ -1,0 +1,236 @@
+#include "client/cli/views.h"
+
+#include <gtest/gtest.h>
+
+#include "client/lib/time.h"
+
+// Whole outputs, as they are seen.
+namespace neptune::cli {
+namespace {
+
+const Now now = api::parse_time("2026-01-02T12:00:00.000Z").value();
+
+api::Status healthy() {
+  api::Status status;
+  status.version = "0.1.0";
+  status.state = "running";
+  status.started_at = "2026-01-02T09:46:00.000Z";
+  status.server = {"https://neptune.example.org", true, "2026-01-02T11:59:58.000Z", std::nullopt};
+  status.totals.synced = 88120;
+  auto& workspace = status.workspaces.emplace_back();
+  workspace.name = "ml-team";
+  workspace.synced = 88120;
+  auto& project = workspace.projects.emplace_back();
+  project.name = "ml-team/classification";
+  project.synced = 88120;
+  auto& watch = status.sources.emplace_back();
+  watch.kind = "watch";
+  watch.path = "/runs";
+  watch.state = "watching";
+  for (const char* state : {"closed", "live", "closed"}) {
+    auto& source = status.sources.emplace_back();
+    source.kind = "run-log";
+    source.state = state;
+  }
+  return status;
+}
+
+void make_read_only(api::ScopeStatus& scope) {
+  scope.mode = "read_only";
+  scope.reason = "Storage limit exceeded";
+  scope.since = "2026-01-02T11:48:00.000Z";
+  scope.next_probe_at = "2026-01-02T12:02:00.000Z";
+  scope.held = 1204;
+  scope.pending_bytes = 3355443;
+  scope.oldest_pending_at = scope.since;
+}
+
+TEST(StatusView, IsCalmWhenAllIsWell) {
+  EXPECT_EQ(view(healthy(), {}, now),
+            "neptune-syncd 0.1.0 · running for 2 h 14 min · https://neptune.example.org\n"
+            "\n"
+            "SCOPE             MODE    PENDING  HELD  SENT  SYNCED  REJECTED  SIZE  OLDEST\n"
+            "ml-team           normal        -     -     -  88,120         -     -       -\n"
+            "  classification  normal        -     -     -  88,120         -     -       -\n"
+            "\n"
+            "Everything is synced.\n"
+            "1 folder is watched. Sources: 1 being written, 2 closed.\n");
+}
+
+TEST(StatusView, SaysFirstWhyAWorkspacesChangesWait) {
+  auto status = healthy();
+  make_read_only(status.workspaces[0]);
+  make_read_only(status.workspaces[0].projects[0]);
+  status.totals.held = 1204;
+  status.totals.pending_bytes = 3355443;
+  EXPECT_EQ(view(status, {false, 90}, now),
+            "neptune-syncd 0.1.0 · running for 2 h 14 min · https://neptune.example.org\n"
+            "\n"
+            "  ! ml-team is read-only for 12 min: Storage limit exceeded. 1,204 changes (3.2 MiB) wait\n"
+            "    safe on disk. The next try is in 2 min.\n"
+            "\n"
+            "SCOPE             MODE       PENDING   HELD  SENT  SYNCED  REJECTED     SIZE  OLDEST\n"
+            "ml-team           read-only        -  1,204     -  88,120         -  3.2 MiB  12 min\n"
+            "  classification  read-only        -  1,204     -  88,120         -  3.2 MiB  12 min\n"
+            "\n"
+            "1,204 changes (3.2 MiB) not synced yet.\n"
+            "1 folder is watched. Sources: 1 being written, 2 closed.\n");
+}
+
+TEST(StatusView, NamesEveryCauseAndWhatToDo) {
+  auto status = healthy();
+  status.state = "draining";
+  status.server.reachable = false;
+  status.server.last_error = "the server refused the connection";
+  status.workspaces[0].mode = "held";
+  status.workspaces[0].operator_hold = true;
+  status.workspaces[0].reason = "held by jackie";
+  status.workspaces[0].projects.clear();
+  status.totals.rejected = 2;
+  status.sources[1].state = "set_aside";
+  status.sources[1].path = "/runs/a";
+  status.sources[1].detail = "the file is not a database";
+  EXPECT_EQ(
+      view(status, {}, now),
+      "neptune-syncd 0.1.0 · draining for 2 h 14 min · https://neptune.example.org\n"
+      "\n"
+      "  ! The daemon is stopping; what is not synced yet stays on disk.\n"
+      "  ! The server cannot be reached: the server refused the connection. It last answered 2 s ago. Changes wait "
+      "on disk meanwhile.\n"
+      "  ! ml-team is held by an operator: held by jackie. Nothing waits behind it yet. `neptune-sync release "
+      "ml-team` lets them go.\n"
+      "  ! /runs/a is set aside: the file is not a database.\n"
+      "\n"
+      "SCOPE    MODE  PENDING  HELD  SENT  SYNCED  REJECTED  SIZE  OLDEST\n"
+      "ml-team  held        -     -     -  88,120         -     -       -\n"
+      "\n"
+      "Everything is synced. 2 changes rejected since the beginning; `neptune-sync rejected` says why.\n"
+      "1 folder is watched. Sources: 1 being written, 1 closed, 1 set aside.\n");
+}
+
+TEST(StatusView, SaysThatATokenWasRefused) {
+  auto status = healthy();
+  status.server.last_error = "The server refused the API token; put a new one into /etc/neptune-syncd/api-token.";
+  EXPECT_NE(
+      view(status, {}, now).find("  ! The server's last answer was an error: The server refused the API token; put"),
+      std::string::npos);
+}
+
+TEST(StatusView, SaysThatThereIsNothingToWatch) {
+  api::Status status;
+  status.version = "0.1.0";
+  status.state = "running";
+  EXPECT_EQ(view(status, {}, now), "neptune-syncd 0.1.0 · running\n\nEverything is synced.\nNo folder is watched.\n");
+}
+
+TEST(StatusView, StaysWithinTheTerminal) {
+  auto status = healthy();
+  make_read_only(status.workspaces[0]);
+  status.workspaces[0].projects[0].name = "ml-team/" + std::string(120, 'x');
+  for (const std::size_t width : {80u, 100u, 140u}) {
+    std::string_view rest = "";
+    const auto text = view(status, {false, width}, now);
+    rest = text;
+    while (!rest.empty()) {
+      const auto end = rest.find('\n');
+      EXPECT_LE(columns(rest.substr(0, end)), width) << rest.substr(0, end);
+      rest.remove_prefix(end + 1);
+    }
+  }
+}
+
+TEST(StatusView, ColoursTheCauseAndLeavesTheRestPlain) {
+  auto status = healthy();
+  make_read_only(status.workspaces[0]);
+  const auto text = view(status, {true, 200}, now);
+  EXPECT_NE(text.find("  \x1b[33m!\x1b[0m ml-team is read-only"), std::string::npos) << text;
+  EXPECT_NE(text.find("\x1b[33mread-only\x1b[0m"), std::string::npos);
+}
+
+TEST(AnythingHeld, MeansChangesOrAScopeAnOperatorHolds) {
+  auto status = healthy();
+  EXPECT_FALSE(anything_held(status));
+  status.workspaces[0].mode = "read_only";
+  EXPECT_FALSE(anything_held(status)) << "nothing waits for it";
+  status.workspaces[0].projects[0].held = 1;
+  EXPECT_TRUE(anything_held(status));
+  status = healthy();
+  status.workspaces[0].projects[0].operator_hold = true;
+  EXPECT_TRUE(anything_held(status));
+}
+
+TEST(StreamsView, TellsOfEachRunWhatItWaitsFor) {
+  api::StreamList list;
+  auto& first = list.streams.emplace_back();
+  first.container = "sunny-fox-12";
+  first.project = "ml-team/classification";
+  first.state = "held";
+  first.held = 1204;
+  first.pending_bytes = 3355443;
+  first.oldest_pending_at = "2026-01-02T11:48:00.000Z";
+  first.why = "ml-team is read-only: storage limit exceeded.";
+  auto& second = list.streams.emplace_back();
+  second.container = "calm-owl-3";
+  second.project = "ml-team/classification";
+  second.state = "done";
+  second.synced = 500;
+  second.uploads = 2;
+  EXPECT_EQ(
+      view(list, {}, now),
+      "RUN           PROJECT                 STATE  PENDING   HELD  SENT  SYNCED  REJECTED     SIZE  OLDEST  WHY\n"
+      "sunny-fox-12  ml-team/classification  held         -  1,204     -       -         -  3.2 MiB  12 min  "
+      "ml-team is read-only: storage limit exceeded.\n"
+      "calm-owl-3    ml-team/classification  done         -      -     -     500         -        -       -  "
+      "2 files wait to be uploaded.\n");
+  EXPECT_EQ(view(list, {false, 90}, now),
+            "RUN           PROJECT       STATE  PENDING   HELD  SENT  SYNCED  REJECTED     SIZE  OLDEST\n"
+            "sunny-fox-12  ml-team/cla…  held         -  1,204     -       -         -  3.2 MiB  12 min\n"
+            "    ml-team is read-only: storage limit exceeded.\n"
+            "calm-owl-3    ml-team/cla…  done         -      -     -     500         -        -       -\n"
+            "    2 files wait to be uploaded.\n");
+}
+
+TEST(RejectedView, GivesTheReasonInFullAndTheWayToOlderOnes) {
+  api::RejectedList list;
+  auto& one = list.rejected.emplace_back();
+  one.id = 7;
+  one.at = "2026-01-02T11:00:00.000Z";
+  one.project = "ml-team/x";
+  one.container = "r1";
+  one.kind = "run.update";
+  one.code = "SERIES_STEP_NON_INCREASING";
+  one.reason = "The step of metrics/loss is not above the last one.";
+  list.next_before = 7;
+  EXPECT_EQ(
+      view(list, {}, now),
+      "ID  AGE  PROJECT    RUN  KIND        CODE                        REASON\n"
+      " 7  1 h  ml-team/x  r1   run.update  SERIES_STEP_NON_INCREASING  The step of metrics/loss is not above the "
+      "last one.\n"
+      "\n"
+      "There are older ones: neptune-sync rejected --before 7\n");
+}
+
+TEST(FlushView, SaysWhatIsLeft) {
+  api::FlushReply reply;
+  EXPECT_EQ(view(reply), "Everything is synced.\n");
+  reply.pending = 12;
+  reply.held = 1204;
+  EXPECT_EQ(view(reply), "Trying everything now: 1,216 changes not synced yet, 1,204 of them held.\n");
+}
+
+TEST(ReleasePlanView, SaysHowMuchHowLongAndWhetherItFits) {
+  api::ReleasePlan plan;
+  plan.scope = "ml-team";
+  plan.changes = 1204;
+  plan.bytes = 3355443;
+  plan.seconds = 90;
+  plan.storage_available = 1024;
+  plan.fits = false;
+  EXPECT_EQ(
+      view(plan, {}),
+      "A release of ml-team lets 1,204 changes go (3.2 MiB). At the present rate that takes 1 min. The server has "
+      "1.0 KiB left: they do not fit.\n");
+}
+
+}  // namespace
+}  // namespace neptune::cli
