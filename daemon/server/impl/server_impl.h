@@ -1,0 +1,27 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "server/impl/session.h"
+#include "server/server.h"
+
+namespace neptune::server {
+
+// One function a call, in a file a service: they hold the session themselves, so that a call that outlives the Server
+// does no harm.
+boost::asio::awaitable<Answer<std::string>> submit(std::shared_ptr<Session> session, Body body);
+boost::asio::awaitable<Answer<std::vector<RequestStatus>>> check(std::shared_ptr<Session> session, ProjectName project,
+                                                                 std::vector<std::string> ids);
+boost::asio::awaitable<Answer<WorkspaceStatus>> workspace_status(std::shared_ptr<Session> session,
+                                                                 std::string workspace);
+
+class Server::Impl {
+ public:
+  explicit Impl(std::shared_ptr<Session> given) : session(std::move(given)) {}
+  std::shared_ptr<Session> session;
+};
+
+}  // namespace neptune::server
