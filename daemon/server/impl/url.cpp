@@ -2,6 +2,7 @@
 
 #include <boost/url/parse.hpp>
 #include <boost/url/url_view.hpp>
+#include <charconv>
 
 #include "server/impl/text.h"
 
@@ -35,8 +36,10 @@ Result<Url> Url::parse(std::string_view text) {
     return bad("names no valid host");
   url.port = default_port(url.tls);
   if (view.has_port() && !view.port().empty()) {
-    url.port = view.port_number();
-    if (url.port == 0) return bad("has an invalid port");
+    const auto digits = view.port();
+    const auto* const end = digits.data() + digits.size();
+    const auto read = std::from_chars(digits.data(), end, url.port);
+    if (read.ec != std::errc() || read.ptr != end || url.port == 0) return bad("has an invalid port");
   }
   const auto target = view.encoded_target();
   url.target.assign(target.data(), target.size());
