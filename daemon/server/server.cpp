@@ -17,6 +17,7 @@ Result<std::unique_ptr<Server>> Server::make(asio::any_io_executor executor, con
   if (!token) return std::unexpected(token.error());
   auto tls = Tls::make(options.ca_file, options.insecure);
   if (!tls) return std::unexpected(tls.error());
+  if (token->base.tls) (*tls)->warm_up();
   auto proxies = ProxyRules::make(options.proxy, ProxyRules::process_environment());
   if (!proxies) return std::unexpected(proxies.error());
   Transport::Settings settings{.tls = std::move(*tls),

@@ -18,8 +18,17 @@
 
 /// What a Neptune server offers, one class a server and token. Wire details: docs/protocol.md.
 ///
-/// Operation: each call authenticates by itself (exchange, refresh, one renewal on 401), takes a connection from the
-/// pool, and has a deadline. No call retries on its own beyond that: what to do next is the core's decision.
+/// Operation: each call authenticates by itself (exchange, refresh, renewal on 401), takes a connection from the pool,
+/// and has a deadline. No call retries on its own beyond that: what to do next is the core's decision.
+///
+/// A streamed body cannot be sent twice. Its token is made fresh before it is sent; should the server answer 401 all
+/// the same, the token is renewed and the call ends as Failure::busy with the code "token_renewed" and a retry_after of
+/// 0: send again at once. A rejected API token is remembered for five minutes: calls fail at once, without a word to
+/// the server, until `set_token`.
+///
+/// Cancellation (terminal) ends a call by an exception, system_error of operation_aborted. A call may outlive the
+/// Server.
+///
 /// Concurrency: one executor, one thread.
 namespace neptune::server {
 
@@ -39,7 +48,8 @@ using neptune::Failure;
 using neptune::RequestStatus;
 using neptune::WorkspaceStatus;
 
-/// A request body of known length, streamed. `next` returns a view valid until the following call, empty at the end.
+/// A request body of known length, streamed. `next` returns a view valid until the following call, empty at the end; it
+/// is called until it says so. A body of another length never arrives whole: Failure::source.
 struct Body {
   std::string head;                                                        ///< sent first
   std::uint64_t stream_bytes = 0;                                          ///< exactly what `next` will deliver

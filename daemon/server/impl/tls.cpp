@@ -81,11 +81,8 @@ class SslTls final : public Tls {
 
   Result<void> load(const std::string& ca_file) {
     SSL_CTX_set_min_proto_version(context_.native_handle(), TLS1_2_VERSION);
-    boost::system::error_code error;
-    // A box without system certificates can do with ca_file alone.
-    context_.set_default_verify_paths(error);
     if (ca_file.empty()) return {};
-    error.clear();
+    boost::system::error_code error;
     context_.load_verify_file(ca_file, error);
     if (error)
       return fail("invalid_ca_file", fmt::format("the CA certificates in {} cannot be used ({}); ca_file must name a "
@@ -94,8 +91,17 @@ class SslTls final : public Tls {
     return {};
   }
 
+  void warm_up() override {
+    if (warm_ || insecure_) return;
+    warm_ = true;
+    // A box without system certificates can do with ca_file alone.
+    boost::system::error_code ignored;
+    context_.set_default_verify_paths(ignored);
+  }
+
   asio::awaitable<Answer<std::unique_ptr<Stream>>> handshake(tcp::socket socket, std::string host, std::uint16_t port,
                                                              std::chrono::milliseconds limit) override {
+    warm_up();
     const auto executor = socket.get_executor();
     auto stream = std::make_unique<TlsStream>(std::move(socket), context_);
     auto& native = stream->native();
@@ -146,6 +152,7 @@ class SslTls final : public Tls {
 
   ssl::context context_;
   bool insecure_;
+  bool warm_ = false;
 };
 
 }  // namespace

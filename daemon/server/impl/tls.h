@@ -19,6 +19,9 @@ class Tls {
   static Result<std::shared_ptr<Tls>> make(const std::string& ca_file, bool insecure);
   virtual ~Tls() = default;
 
+  /// Reads the system's certificates, which takes some 50 ms: better at the start than at the first handshake.
+  virtual void warm_up() = 0;
+
   /// Shakes hands over a connected socket with the server called `host`.
   virtual boost::asio::awaitable<Answer<std::unique_ptr<Stream>>> handshake(boost::asio::ip::tcp::socket socket,
                                                                             std::string host, std::uint16_t port,

@@ -269,6 +269,74 @@ std::size_t CuttingRelay::passed() const {
   return state_->passed;
 }
 
+struct TunnelProxy::State {
+  State(const asio::any_io_executor& executor, std::uint16_t target, std::string text)
+      : acceptor(executor, tcp::endpoint(asio::ip::address_v4::loopback(), 0)),
+        relay(std::make_shared<CuttingRelay::State>(executor, target, std::size_t(-1))),
+        answer(std::move(text)) {
+    port = acceptor.local_endpoint().port();
+  }
+  tcp::acceptor acceptor;
+  std::shared_ptr<CuttingRelay::State> relay;
+  std::string answer;
+  std::uint16_t port;
+  std::vector<std::string> questions;
+};
+
+namespace {
+
+asio::awaitable<void> open_tunnel(std::shared_ptr<Pair> pair, std::shared_ptr<TunnelProxy::State> state) {
+  std::string head;
+  char byte = 0;
+  error_code error;
+  while (!error && !head.ends_with("\r\n\r\n")) {
+    co_await pair->caller.async_read_some(asio::buffer(&byte, 1), asio::redirect_error(asio::use_awaitable, error));
+    head.push_back(byte);
+  }
+  state->questions.push_back(head);
+  co_await asio::async_write(pair->caller, asio::buffer(state->answer),
+                             asio::redirect_error(asio::use_awaitable, error));
+  if (error || state->answer.find(" 200 ") == std::string::npos) {
+    pair->close();
+    co_return;
+  }
+  const tcp::endpoint target(asio::ip::address_v4::loopback(), state->relay->to);
+  co_await pair->peer.async_connect(target, asio::redirect_error(asio::use_awaitable, error));
+  const auto executor = co_await asio::this_coro::executor;
+  asio::co_spawn(executor, forward(pair), asio::detached);
+  asio::co_spawn(executor, backward(pair, state->relay), asio::detached);
+}
+
+asio::awaitable<void> accept_tunnels(std::shared_ptr<TunnelProxy::State> state) {
+  const auto executor = co_await asio::this_coro::executor;
+  for (;;) {
+    error_code error;
+    auto socket = co_await state->acceptor.async_accept(asio::redirect_error(asio::use_awaitable, error));
+    if (error) co_return;
+    auto pair = std::make_shared<Pair>(std::move(socket));
+    asio::co_spawn(executor, open_tunnel(std::move(pair), state), asio::detached);
+  }
+}
+
+}  // namespace
+
+TunnelProxy::TunnelProxy(asio::any_io_executor executor, std::uint16_t to, std::string answer)
+    : state_(std::make_shared<State>(executor, to, std::move(answer))) {
+  asio::co_spawn(executor, accept_tunnels(state_), asio::detached);
+}
+
+TunnelProxy::~TunnelProxy() {
+  state_->acceptor.close();
+}
+
+std::uint16_t TunnelProxy::port() const {
+  return state_->port;
+}
+
+const std::vector<std::string>& TunnelProxy::questions() const {
+  return state_->questions;
+}
+
 std::uint16_t closed_port(asio::any_io_executor executor) {
   tcp::acceptor acceptor(executor, tcp::endpoint(asio::ip::address_v4::loopback(), 0));
   return acceptor.local_endpoint().port();

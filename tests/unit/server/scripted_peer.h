@@ -75,6 +75,20 @@ class CuttingRelay {
   std::shared_ptr<State> state_;
 };
 
+/// A proxy that is asked for tunnels. Answers `answer`; where that is a success, all tunnels lead to the port `to`.
+class TunnelProxy {
+ public:
+  TunnelProxy(boost::asio::any_io_executor executor, std::uint16_t to, std::string answer);
+  ~TunnelProxy();
+  std::uint16_t port() const;
+  const std::vector<std::string>& questions() const;  ///< heads of the requests
+
+  struct State;
+
+ private:
+  std::shared_ptr<State> state_;
+};
+
 /// A loopback port where nobody listens.
 std::uint16_t closed_port(boost::asio::any_io_executor executor);
 

@@ -25,7 +25,8 @@ asio::awaitable<Answer<Response>> send(std::shared_ptr<Transport> transport, std
 class TransportTest : public OnALoop {
  protected:
   std::shared_ptr<Transport> make(std::function<void(Transport::Settings&)> change = {}) {
-    Transport::Settings settings{.tls = *Tls::make("", false), .proxies = no_proxy(), .user_agent = "ua/1"};
+    static const auto system_tls = *Tls::make("", false);  // reading the system's certificates takes a while
+    Transport::Settings settings{.tls = system_tls, .proxies = no_proxy(), .user_agent = "ua/1"};
     settings.timeout = 5s;
     if (change) change(settings);
     return std::make_shared<Transport>(loop.get_executor(), std::move(settings));
@@ -194,7 +195,7 @@ TEST_F(TransportTest, ReadsTheAnswerOfAServerThatRefusesBeforeItHasTheBody) {
       reply.close = close;
       return reply;
     });
-    const std::vector<std::string> pieces(64, std::string(1 << 20, 'x'));
+    const std::vector<std::string> pieces(16, std::string(1 << 20, 'x'));
     const auto refused = ask(make(), peer.url(), streamed("", pieces));
     ASSERT_TRUE(refused) << refused.error().message;
     EXPECT_EQ(refused->status, 413);
@@ -205,7 +206,7 @@ TEST_F(TransportTest, ReadsTheAnswerOfAServerThatRefusesBeforeItHasTheBody) {
 TEST_F(TransportTest, ASuccessBeforeTheWholeBodyWasSentIsNone) {
   ScriptedPeer peer(loop.get_executor(), echo);
   peer.reply_early([](const Received&) { return http_reply(200); });
-  const std::vector<std::string> pieces(64, std::string(1 << 20, 'x'));
+  const std::vector<std::string> pieces(16, std::string(1 << 20, 'x'));
   const auto odd = ask(make(), peer.url(), streamed("", pieces));
   ASSERT_FALSE(odd);
   EXPECT_EQ(odd.error().code, "answered_early");
@@ -390,7 +391,7 @@ TEST_F(WithTls, HearsARefusalBeforeTheBodyIsSent) {
   peer.reply_early([](const Received&) { return http_reply(403); });
   const auto tls = Tls::make(authority.file(), false);
   const auto transport = make([&](auto& settings) { settings.tls = *tls; });
-  const std::vector<std::string> pieces(64, std::string(1 << 20, 'x'));
+  const std::vector<std::string> pieces(16, std::string(1 << 20, 'x'));
   const auto refused = ask(transport, peer.url(), streamed("", pieces));
   ASSERT_TRUE(refused) << refused.error().message;
   EXPECT_EQ(refused->status, 403);
@@ -424,6 +425,47 @@ TEST_F(TransportTest, AsksAProxyForTheWholeUrl) {
   EXPECT_EQ(proxy.requests().front().target, "http://neptune.invalid/a?b");
   EXPECT_EQ(proxy.requests().front().headers.at("host"), "neptune.invalid");
   EXPECT_EQ(proxy.requests().front().headers.at("proxy-authorization"), "Basic dXNlcjp3b3Jk");
+}
+
+class ThroughATunnel : public WithTls {
+ protected:
+  Answer<Response> ask_through(TunnelProxy& proxy, std::uint16_t port, const std::string& credentials = {}) {
+    const auto tls = *Tls::make(authority.file(), false);
+    const auto transport = make([&](auto& settings) {
+      settings.tls = tls;
+      settings.proxies = *ProxyRules::make(fmt::format("http://{}127.0.0.1:{}", credentials, proxy.port()),
+                                           [](auto) { return std::nullopt; });
+    });
+    return ask(transport, fmt::format("https://neptune.invalid:{}/a", port), streamed("h", {"abc"}));
+  }
+};
+
+TEST_F(ThroughATunnel, SpeaksTlsWithTheServerItself) {
+  ScriptedPeer peer(loop.get_executor(), echo, authority.issue("DNS:neptune.invalid"));
+  TunnelProxy proxy(loop.get_executor(), peer.port(), "HTTP/1.1 200 Go\r\nVia: x\r\n\r\n");
+  const auto response = ask_through(proxy, peer.port(), "user:word@");
+  ASSERT_TRUE(response) << response.error().message;
+  EXPECT_EQ(response->body, "habc");
+  EXPECT_EQ(peer.requests().front().target, "/a");
+  EXPECT_FALSE(peer.requests().front().headers.contains("proxy-authorization"));
+  const auto& question = proxy.questions().front();
+  EXPECT_TRUE(question.starts_with(fmt::format("CONNECT neptune.invalid:{} HTTP/1.1\r\n", peer.port()))) << question;
+  EXPECT_NE(question.find("Proxy-Authorization: Basic dXNlcjp3b3Jk\r\n"), std::string::npos);
+}
+
+TEST_F(ThroughATunnel, ReportsAProxyThatRefuses) {
+  const std::pair<const char*, const char*> answers[] = {{"HTTP/1.1 407 Who\r\n\r\n", "proxy_authentication_required"},
+                                                         {"HTTP/1.1 403 No\r\n\r\n", "proxy_refused"},
+                                                         {"HTTP/1.1 403 No\r\n", "connection_lost"},
+                                                         {"SSH-2.0-OpenSSH\r\n\r\n", "proxy_refused"},
+                                                         {"", "connection_lost"}};
+  for (const auto& [answer, code] : answers) {
+    TunnelProxy proxy(loop.get_executor(), 1, answer);
+    const auto failed = ask_through(proxy, 443);
+    ASSERT_FALSE(failed);
+    EXPECT_EQ(failed.error().kind, Kind::unreachable);
+    EXPECT_EQ(failed.error().code, code) << answer;
+  }
 }
 
 }  // namespace
