@@ -62,7 +62,10 @@ template <class Stream>
 class Session {
  public:
   Session(Stream stream, World& world)
-      : stream_(std::move(stream)), world_(world), timer_(stream_.get_executor()), chunk_(chunk_bytes) {}
+      : stream_(std::move(stream)), world_(world), timer_(stream_.get_executor()), chunk_(chunk_bytes) {
+    // Beast reads as much at once as this buffer has room for.
+    buffer_.reserve(chunk_bytes);
+  }
 
   asio::awaitable<void> run() {
     if constexpr (!std::is_same_v<Stream, beast::tcp_stream>) {
@@ -121,7 +124,7 @@ class Session {
       into.size = size;
       lowest().expires_after(progress_time);
       error_code error;
-      co_await http::async_read_some(stream_, buffer_, *parser_, to(error));
+      co_await http::async_read(stream_, buffer_, *parser_, to(error));
       if (error && error != http::error::need_buffer) co_return false;
       request_.body.append(chunk_.data(), size - into.size);
       too_large_ = request_.body.size() > limit;
@@ -139,9 +142,9 @@ class Session {
     const auto [workspace, project] = subject(request_);
     effect_ = world_.faults.strike(request_, workspace, project);
     if (effect_->read_bytes_per_second == 0) return;
-    // A small window, so that the sender feels the pace.
+    // A small window, so that the sender feels the pace; not below the segments of the loopback, which would stall.
     error_code ignored;
-    lowest().socket().set_option(asio::socket_base::receive_buffer_size(16 << 10), ignored);
+    lowest().socket().set_option(asio::socket_base::receive_buffer_size(256 << 10), ignored);
   }
 
   bool dropped() {

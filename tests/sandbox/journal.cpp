@@ -21,12 +21,14 @@ std::uint32_t length_of(const char* head) {
 }
 
 /// The bytes of whole records.
-std::uint64_t read_all(std::ifstream& in, const std::function<void(Journal::Kind, std::string_view)>& replay) {
+std::uint64_t read_all(std::ifstream& in, std::uint64_t size,
+                       const std::function<void(Journal::Kind, std::string_view)>& replay) {
   std::uint64_t good = 0;
   char head[head_bytes];
   std::string content;
   while (in.read(head, head_bytes)) {
     const auto length = length_of(head);
+    if (length > size - good - head_bytes) break;
     content.resize(length);
     if (!in.read(content.data(), length)) break;
     replay(static_cast<Journal::Kind>(head[0]), content);
@@ -39,9 +41,10 @@ std::uint64_t read_all(std::ifstream& in, const std::function<void(Journal::Kind
 
 Result<Journal> Journal::open(const std::string& path, const std::function<void(Kind, std::string_view)>& replay) {
   if (std::ifstream in(path, std::ios::binary); in) {
-    const auto good = read_all(in, replay);
     std::error_code error;
-    if (std::filesystem::file_size(path, error) != good) std::filesystem::resize_file(path, good, error);
+    const auto size = std::filesystem::file_size(path, error);
+    const auto good = read_all(in, size, replay);
+    if (size != good) std::filesystem::resize_file(path, good, error);
   }
   const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
   if (fd < 0)

@@ -1,5 +1,7 @@
 #include "tests/integration/support/sandbox.h"
 
+#include <bit>
+#include <cstdio>
 #include <stdexcept>
 #include <thread>
 
@@ -65,6 +67,21 @@ HttpAnswer Sandbox::call(HttpRequest request) const {
   const auto access = parse_json(exchange.body).as_object().at("accessToken").as_string();
   request.headers["Authorization"] = "Bearer " + std::string(access);
   return http(url_, request);
+}
+
+std::string points_hash(const std::vector<std::pair<std::uint64_t, double>>& points) {
+  // FNV-1a: tests/sandbox/README.md, "Summary".
+  std::uint64_t hash = 0xCBF29CE484222325u;
+  const auto add = [&hash](std::uint64_t word) {
+    for (int i = 0; i < 8; ++i) hash = (hash ^ ((word >> (8 * i)) & 0xFF)) * 0x100000001B3u;
+  };
+  for (const auto& [step, value] : points) {
+    add(step);
+    add(std::bit_cast<std::uint64_t>(value));
+  }
+  char text[17];
+  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(hash));
+  return text;
 }
 
 }  // namespace neptune::testing

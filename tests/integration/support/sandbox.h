@@ -55,4 +55,7 @@ class Sandbox {
   std::optional<Process> process_;
 };
 
+/// The "hash" that the state's summary gives a series of doubles; steps are millionths.
+std::string points_hash(const std::vector<std::pair<std::uint64_t, double>>& points);
+
 }  // namespace neptune::testing
