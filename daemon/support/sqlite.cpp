@@ -51,7 +51,8 @@ std::unexpected<Error> failure(sqlite3* db, int extended, std::string path) {
       return fail("sqlite_cannot_open",
                   fmt::format("the database {} cannot be opened: {}; check that it is there and who may read it and "
                               "its directory",
-                              path, what));
+                              path, what),
+                  db && (sqlite3_system_errno(db) == EMFILE || sqlite3_system_errno(db) == ENFILE));
     case SQLITE_IOERR:
       return fail("sqlite_io", fmt::format("reading or writing the database {} failed: {}; check the disk", path, what),
                   true);
@@ -119,6 +120,12 @@ Result<Database> Database::open(const std::filesystem::path& path, const Options
   Database database(handle);
   if (code != SQLITE_OK) return failure(handle, code, path.string());
   database.set_busy_timeout(options.busy_timeout);
+  if (options.untrusted) {
+    for (const int off : {SQLITE_DBCONFIG_ENABLE_TRIGGER, SQLITE_DBCONFIG_ENABLE_VIEW, SQLITE_DBCONFIG_TRUSTED_SCHEMA})
+      sqlite3_db_config(handle, off, 0, nullptr);
+    sqlite3_db_config(handle, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
+    if (auto checked = database.exec("PRAGMA cell_size_check=ON"); !checked) return std::unexpected(checked.error());
+  }
   return database;
 }
 

@@ -22,8 +22,8 @@ struct sqlite3_blob;
 /// Concurrency: a Database and everything made from it are used by one thread at a time (any thread, NOMUTEX).
 /// Lifetime: a Statement, Blob or Transaction must be gone before its Database is.
 /// Error codes: sqlite_busy (retryable), sqlite_no_table, sqlite_readonly, sqlite_full (the disk, or a quota),
-/// sqlite_corrupt, sqlite_not_a_database, sqlite_cannot_open, sqlite_io, sqlite_constraint, sqlite_changed (a row
-/// changed while its blob was read; retryable), sqlite_error.
+/// sqlite_corrupt, sqlite_not_a_database, sqlite_cannot_open (retryable when out of descriptors), sqlite_io,
+/// sqlite_constraint, sqlite_changed (a row changed while its blob was read; retryable), sqlite_error.
 namespace neptune::sqlite {
 
 enum class Access : std::uint8_t {
@@ -34,6 +34,9 @@ enum class Access : std::uint8_t {
 
 struct Options {
   Access access = Access::read_write;
+  /// A file that others wrote: none of its triggers or views runs, its schema may call no function with side effects,
+  /// and its cells are checked as they are read.
+  bool untrusted = false;
   bool immutable = false;  ///< promise that nobody writes it: no locks, no `-shm`, and its `-wal` is ignored
   std::chrono::milliseconds busy_timeout{0};  ///< how long a call waits for another's lock before sqlite_busy
 };

@@ -1,0 +1,255 @@
+#include "sources/folder_watch/folder_watch.h"
+
+#include <fmt/format.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <cstring>
+#include <utility>
+
+namespace neptune::sources {
+
+namespace asio = boost::asio;
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::size_t unexplained_limit = 20'000;  // past it a scan of everything is cheaper
+
+bool is_below(const fs::path& path, const fs::path& directory) {
+  const auto& a = path.native();
+  const auto& b = directory.native();
+  return a.starts_with(b) && (a.size() == b.size() || a[b.size()] == '/');
+}
+
+struct Waiting {
+  int watch;
+  std::string name;  // what has to come into the watched directory
+};
+
+// The nearest directory above `folder` that is there, watched for what comes into it.
+std::optional<Waiting> watch_parent(Inotify& inotify, fs::path folder) {
+  while (folder.has_relative_path()) {
+    const auto name = folder.filename().string();
+    folder = folder.parent_path();
+    constexpr auto mask = IN_CREATE | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF | IN_MASK_ADD;
+    if (auto watch = inotify.watch(folder, mask)) return Waiting{*watch, name};
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+FolderWatch::FolderWatch(asio::any_io_executor executor, WorkerPool& pool, std::vector<fs::path> folders,
+                         ScanRules rules, std::chrono::milliseconds rescan_interval, Listener& listener,
+                         FileSystemProbe probe)
+    : executor_(executor),
+      pool_(pool),
+      rules_(std::move(rules)),
+      interval_(rescan_interval),
+      listener_(listener),
+      probe_(std::move(probe)),
+      descriptor_(executor),
+      wake_(executor) {
+  for (auto& folder : folders) {
+    auto path = fs::absolute(folder).lexically_normal();
+    if (!path.has_filename() && path.has_relative_path()) path = path.parent_path();  // "/a/b/"
+    states_.push_back({std::move(path), {}, false});
+  }
+  file_systems_.resize(states_.size());
+  if (auto inotify = Inotify::open()) {
+    inotify_.emplace(std::move(*inotify));
+    descriptor_.assign(::dup(inotify_->descriptor()));
+  } else {
+    inotify_problem_ = std::move(inotify.error());
+  }
+}
+
+void FolderWatch::rescan() {
+  everything_ = true;
+  wake();
+}
+
+void FolderWatch::wake() {
+  if (!scanning_) wake_.cancel();
+}
+
+void FolderWatch::request(Request request) {
+  const auto same = [&](const Request& other) { return other.directory == request.directory; };
+  if (std::ranges::none_of(requests_, same)) requests_.push_back(std::move(request));
+  wake();
+}
+
+asio::awaitable<void> FolderWatch::run_events() {
+  while (descriptor_.is_open()) {
+    co_await descriptor_.async_wait(asio::posix::stream_descriptor::wait_read, asio::use_awaitable);
+    for (auto events = inotify_->read(); !events.empty(); events = inotify_->read())
+      for (const auto& event : events) handle(event);
+  }
+}
+
+asio::awaitable<void> FolderWatch::run_scans() {
+  for (;;) {
+    scanning_ = true;
+    if (everything_) {
+      co_await scan_everything();
+    } else {
+      for (auto requests = std::exchange(requests_, {}); auto& next : requests) co_await scan_part(std::move(next));
+    }
+    scanning_ = false;
+    replay();
+    if (everything_ || !requests_.empty()) continue;
+    wake_.expires_after(interval_);
+    boost::system::error_code woken;
+    co_await wake_.async_wait(asio::redirect_error(asio::use_awaitable, woken));
+    if (!woken) everything_ = true;
+  }
+}
+
+asio::awaitable<void> FolderWatch::scan_everything() {
+  everything_ = false;
+  requests_.clear();
+  for (std::size_t folder = 0; folder < states_.size(); ++folder) co_await scan_folder(folder);
+  listener_.looked_through();
+}
+
+asio::awaitable<void> FolderWatch::scan_folder(std::size_t folder) {
+  for (auto& [watch, folders] : waiting_) folders.erase(folder);
+  std::erase_if(waiting_, [](const auto& entry) { return entry.second.empty(); });
+  struct Found {
+    FileSystem file_system;
+    Scan scan;
+    std::optional<Waiting> parent;
+  };
+  auto work = [this, path = states_[folder].folder] {
+    Found found;
+    found.file_system = probe_(path);
+    auto* inotify = inotify_ && !found.file_system.network ? &*inotify_ : nullptr;
+    found.scan = scan_tree(path, 0, rules_, inotify);
+    if (!found.scan.missing || !inotify) return found;
+    found.parent = watch_parent(*inotify, path);
+    // Made between the two looks: nothing would tell.
+    found.scan = scan_tree(path, 0, rules_, inotify);
+    return found;
+  };
+  const auto found = co_await pool_.run(std::move(work));
+  file_systems_[folder] = found.file_system;
+  states_[folder].network = found.file_system.network;
+  if (found.scan.missing && found.parent) waiting_[found.parent->watch][folder] = found.parent->name;
+  describe(folder, found.scan);
+  take_scan(folder, found.scan);
+}
+
+asio::awaitable<void> FolderWatch::scan_part(Request request) {
+  auto work = [this, request] {
+    auto* inotify = inotify_ && !file_systems_[request.folder].network ? &*inotify_ : nullptr;
+    return scan_tree(request.directory, request.depth, rules_, inotify);
+  };
+  const auto scan = co_await pool_.run(std::move(work));
+  if (scan.watch_problem) describe(request.folder, scan);
+  take_scan(request.folder, scan);
+}
+
+void FolderWatch::take_scan(std::size_t folder, const Scan& scan) {
+  for (const auto& directory : scan.directories) {
+    if (directory.watch >= 0) {
+      auto& watched = watched_[directory.watch];
+      // Of two folders, one in the other, the one nearer to it looks deeper below it.
+      const bool nearer = watched.path == directory.path && watched.depth < directory.depth;
+      if (!nearer) watched = {directory.path, directory.depth, folder, directory.marked};
+      watched.marked = directory.marked;
+    }
+    if (directory.marked) listener_.directory_found(directory.path, file_systems_[folder]);
+  }
+}
+
+void FolderWatch::describe(std::size_t folder, const Scan& scan) {
+  auto& state = states_[folder];
+  const auto path = state.folder.string();
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(interval_).count();
+  const auto* problem = scan.watch_problem ? &*scan.watch_problem : inotify_problem_ ? &*inotify_problem_ : nullptr;
+  if (scan.missing)
+    state.problem = fmt::format("{} is not there yet; it is followed as soon as it is made", path);
+  else if (scan.error != 0)
+    state.problem = fmt::format("{} cannot be read ({}); let the daemon's user read it", path, strerror(scan.error));
+  else if (state.network)
+    state.problem = fmt::format(
+        "{} is on a network file system ({}): only closed run logs are taken from it, and it is "
+        "looked through every {} seconds",
+        path, file_systems_[folder].name, seconds);
+  else if (problem)
+    state.problem =
+        fmt::format("{} is followed by looking through it every {} seconds only: {}", path, seconds, problem->message);
+  else if (scan.unreadable > 0)
+    state.problem = fmt::format("{} directories below {} cannot be read by the daemon's user and are left out",
+                                scan.unreadable, path);
+  else
+    state.problem.clear();
+}
+
+void FolderWatch::handle(const Inotify::Event& event) {
+  if (event.mask & IN_Q_OVERFLOW) return rescan();
+  if (const auto waiting = waiting_.find(event.watch); waiting != waiting_.end()) {
+    const auto comes = [&](const auto& folder) { return event.name.empty() || event.name == folder.second; };
+    if (std::ranges::any_of(waiting->second, comes)) rescan();
+  }
+  const auto found = watched_.find(event.watch);
+  if (found == watched_.end()) {
+    if (!scanning_) return;
+    if (unexplained_.size() < unexplained_limit)
+      unexplained_.push_back(event);
+    else
+      everything_ = true;
+    return;
+  }
+  if (event.mask & IN_IGNORED) {
+    watched_.erase(found);
+    return;
+  }
+  handle_in(Watched(found->second), event);
+}
+
+// `watched` is a copy: handling may forget the watch.
+void FolderWatch::handle_in(const Watched& watched, const Inotify::Event& event) {
+  if (event.mask & (IN_DELETE_SELF | IN_MOVE_SELF)) {
+    if (watched.depth == 0) rescan();
+    forget_below(watched.path);
+  } else if (event.mask & IN_ISDIR) {
+    handle_directory(watched, event);
+  } else if (watched.marked) {
+    if (!event.name.empty()) listener_.file_touched(watched.path, event.name, event.mask);
+  } else if (event.name == rules_.marker && (event.mask & (IN_CREATE | IN_MOVED_TO))) {
+    request({watched.path, watched.depth, watched.folder});
+  }
+}
+
+void FolderWatch::handle_directory(const Watched& watched, const Inotify::Event& event) {
+  if (event.name.empty()) return;
+  const auto directory = watched.path / event.name;
+  if (event.mask & (IN_MOVED_FROM | IN_DELETE)) return forget_below(directory);
+  // IN_ATTRIB: it may be readable now.
+  if ((event.mask & (IN_CREATE | IN_MOVED_TO | IN_ATTRIB)) && !watched.marked && watched.depth < rules_.depth)
+    request({directory, watched.depth + 1, watched.folder});
+}
+
+// A watch stays with a directory that is moved, under a name that is no longer right.
+void FolderWatch::forget_below(const fs::path& directory) {
+  for (auto it = watched_.begin(); it != watched_.end();) {
+    if (!is_below(it->second.path, directory)) {
+      ++it;
+      continue;
+    }
+    if (it->second.marked) listener_.directory_left(it->second.path);
+    inotify_->unwatch(it->first);
+    it = watched_.erase(it);
+  }
+}
+
+void FolderWatch::replay() {
+  for (auto events = std::exchange(unexplained_, {}); const auto& event : events) handle(event);
+}
+
+}  // namespace neptune::sources

@@ -1,0 +1,113 @@
+#include "sources/folder_watch/tree_scan.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <memory>
+#include <string_view>
+
+namespace neptune::sources {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::uint32_t coming_and_going =
+    IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_MOVED_FROM | IN_DELETE_SELF | IN_MOVE_SELF | IN_ATTRIB | IN_EXCL_UNLINK;
+// IN_OPEN and IN_CLOSE_WRITE: somebody came to it, or left it.
+constexpr std::uint32_t every_touch = coming_and_going | IN_MODIFY | IN_OPEN | IN_CLOSE_WRITE;
+
+// Large trees that never hold what is looked for, and the directories of neptune 1.x.
+bool skipped(const fs::path& directory, std::string_view name) {
+  for (const auto* never : {".git", "node_modules", "__pycache__", ".venv", ".cache"})
+    if (name == never) return true;
+  return directory.filename() == ".neptune" && (name == "offline" || name == "async" || name == "sync");
+}
+
+struct CloseDirectory {
+  void operator()(DIR* directory) const { closedir(directory); }
+};
+
+struct Listing {
+  bool readable = false;
+  int error = 0;
+  bool marked = false;
+  std::vector<std::string> subdirectories;
+};
+
+bool is_directory(int at, const dirent& entry) {
+  if (entry.d_type != DT_UNKNOWN) return entry.d_type == DT_DIR;
+  struct stat data{};
+  return fstatat(at, entry.d_name, &data, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(data.st_mode);
+}
+
+Listing list(const fs::path& path, bool follow, const std::string& marker) {
+  Listing out;
+  const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | (follow ? 0 : O_NOFOLLOW));
+  const std::unique_ptr<DIR, CloseDirectory> directory(fd < 0 ? nullptr : fdopendir(fd));
+  if (!directory) {
+    out.error = errno;
+    return out;
+  }
+  out.readable = true;
+  while (const dirent* entry = readdir(directory.get())) {
+    const std::string_view name = entry->d_name;
+    if (name == "." || name == "..") continue;
+    if (name == marker)
+      out.marked = true;
+    else if (is_directory(dirfd(directory.get()), *entry) && !skipped(path, name))
+      out.subdirectories.emplace_back(name);
+  }
+  return out;
+}
+
+class Scanner {
+ public:
+  Scanner(const ScanRules& rules, Inotify* inotify) : rules_(rules), inotify_(inotify) {}
+
+  void look(const fs::path& path, unsigned depth, bool first) {
+    // The folder itself may be a link; what is below it may not lead out of it.
+    const bool follow = depth == 0;
+    ScannedDirectory found{path, depth, watch(path, coming_and_going, follow), false};
+    auto listing = list(path, follow, rules_.marker);
+    if (!listing.readable) {
+      if (first) scan_.error = listing.error;
+      scan_.missing |= first && (listing.error == ENOENT || listing.error == ENOTDIR);
+      if (listing.error == EACCES) ++scan_.unreadable;
+      return;
+    }
+    found.marked = listing.marked;
+    if (found.marked) watch(path, every_touch, follow);
+    scan_.directories.push_back(std::move(found));
+    if (listing.marked || depth >= rules_.depth) return;
+    for (const auto& name : listing.subdirectories) look(path / name, depth + 1, false);
+  }
+
+  Scan take() { return std::move(scan_); }
+
+ private:
+  int watch(const fs::path& path, std::uint32_t mask, bool follow) {
+    if (!inotify_) return -1;
+    auto watch = inotify_->watch(path, follow ? mask : mask | IN_DONT_FOLLOW);
+    if (watch) return *watch;
+    if (watch.error().code == "inotify_limit") scan_.watch_problem = std::move(watch.error());
+    return -1;
+  }
+
+  const ScanRules& rules_;
+  Inotify* inotify_;
+  Scan scan_;
+};
+
+}  // namespace
+
+Scan scan_tree(const fs::path& directory, unsigned depth, const ScanRules& rules, Inotify* inotify) {
+  Scanner scanner(rules, inotify);
+  scanner.look(directory, depth, true);
+  return scanner.take();
+}
+
+}  // namespace neptune::sources

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sources/folder_watch/inotify.h"
+
+namespace neptune::sources {
+
+/// How a folder is looked through.
+struct ScanRules {
+  std::string marker;  ///< a directory that holds a file of this name is what is looked for; nothing below it is
+  unsigned depth = 4;  ///< levels below the folder
+};
+
+struct ScannedDirectory {
+  std::filesystem::path path;
+  unsigned depth = 0;
+  int watch = -1;  ///< -1: not watched
+  bool marked = false;
+};
+
+struct Scan {
+  std::vector<ScannedDirectory> directories;
+  std::optional<Error> watch_problem;  ///< some of them could not be watched
+  unsigned unreadable = 0;             ///< directories that could not be listed
+  bool missing = false;                ///< the directory it began with is not there
+  int error = 0;                       ///< errno of the one it began with
+};
+
+/// Looks through `directory` (itself at `depth`), and watches what it finds: each directory first, then it is listed,
+/// so that nothing made meanwhile is missed. Does not follow symbolic links below it. Blocks.
+Scan scan_tree(const std::filesystem::path& directory, unsigned depth, const ScanRules& rules, Inotify* inotify);
+
+}  // namespace neptune::sources

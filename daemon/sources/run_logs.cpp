@@ -1,0 +1,34 @@
+#include "sources/run_logs.h"
+
+#include "sources/impl/run_log_watch.h"
+
+namespace neptune::sources {
+
+class RunLogs::Impl : public RunLogWatch {
+ public:
+  using RunLogWatch::RunLogWatch;
+};
+
+RunLogs::RunLogs(boost::asio::any_io_executor executor, WorkerPool& pool, const Clock& clock, RunLogsOptions options,
+                 SourceListener& listener)
+    : impl_(std::make_unique<Impl>(executor, pool, clock, std::move(options), listener, file_system_of)) {}
+
+RunLogs::~RunLogs() = default;
+
+boost::asio::awaitable<void> RunLogs::run() {
+  return impl_->run();
+}
+
+void RunLogs::rescan() {
+  impl_->rescan();
+}
+
+std::vector<WatchState> RunLogs::folders() const {
+  return impl_->folders();
+}
+
+boost::asio::awaitable<Result<bool>> RunLogs::remove(SourceKey key, Position confirmed) {
+  return impl_->remove(std::move(key), confirmed);
+}
+
+}  // namespace neptune::sources
