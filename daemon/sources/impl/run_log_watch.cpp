@@ -345,7 +345,12 @@ asio::awaitable<void> RunLogWatch::vanish(std::string path) {
   if (node.empty()) co_return;
   auto& entry = node.mapped();
   if (entry.source) entry.source->forget_listener();
-  if (entry.announced) listener_.source_vanished(entry.info.key);
+  if (entry.announced) {
+    listener_.source_vanished(entry.info.key);
+    // It may have been moved, and kept back under its new name by the old one.
+    for (const auto& [other, unannounced] : entries_)
+      if (!unannounced.announced) make_due(other);
+  }
   if (!entry.source) co_return;
   // A producer that closed and removed its emptied log while we had it open could not remove what lies beside it.
   auto work = [database = entry.source->shared_database(), empty = entry.source->seen_empty(), paths = entry.paths] {

@@ -1,0 +1,204 @@
+#include "sources/run_logs.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <fstream>
+
+#include "sources/impl/run_log_watch.h"
+#include "tests/unit/sources/fixture.h"
+
+/// Which logs are found, and how they are removed.
+namespace neptune::sources {
+namespace {
+
+using namespace std::chrono_literals;
+namespace fs = std::filesystem;
+
+void make_log(const fs::path& directory, const std::vector<std::string>& commands = {}) {
+  Writer writer;
+  writer("begin " + directory.string() + " create");
+  for (const auto& command : commands) writer(command);
+  writer("close");
+}
+
+TEST(RunLogs, TheFirstScanIsDoneOnlyAfterEveryLogWasAnnounced) {
+  RunLogsFixture fixture;
+  for (int i = 0; i < 5; ++i) make_log(fixture.folder / ("a_b_c_" + std::to_string(i)));
+  fixture.start();
+  ASSERT_TRUE(fixture.loop.until([&] { return fixture.listener.first_scan; }));
+  EXPECT_EQ(fixture.listener.logs.size(), 5u);
+}
+
+TEST(RunLogs, TheFirstScanIsDoneWithoutAnyFolderToo) {
+  RunLogsFixture fixture([](RunLogsOptions& options) { options.folders.clear(); });
+  fixture.start();
+  EXPECT_TRUE(fixture.loop.until([&] { return fixture.listener.first_scan; }));
+}
+
+TEST(RunLogs, TheFirstScanIsDoneWhenFoldersAreMissingAndTheyAreWaitedFor) {
+  RunLogsFixture fixture;
+  fs::remove_all(fixture.folder);
+  fixture.options.folders[0].path = fixture.folder / "deep" / "down";
+  fixture.start();
+  ASSERT_TRUE(fixture.loop.until([&] { return fixture.listener.first_scan; }));
+  EXPECT_NE(fixture.logs->folders()[0].problem.find("not there yet"), std::string::npos);
+  make_log(fixture.folder / "deep" / "down" / "a_b_c_1");
+  ASSERT_TRUE(fixture.reaches(fixture.folder / "deep" / "down" / "a_b_c_1", SourceState::closed));
+  EXPECT_EQ(fixture.logs->folders()[0].problem, "");
+}
+
+TEST(RunLogs, FindsLogsAtEveryPlaceTheClientPutsThem) {
+  RunLogsFixture fixture;
+  const std::vector<fs::path> places = {fixture.folder / "a_b_c_1", fixture.folder / ".neptune" / "a_b_c_2",
+                                        fixture.folder / "job" / ".neptune" / "a_b_c_3"};
+  for (const auto& place : places) make_log(place);
+  make_log(fixture.folder / "1" / "2" / "3" / "4" / "a_b_c_5");
+  make_log(fixture.folder / ".git" / "a_b_c_6");
+  fixture.start();
+  for (const auto& place : places) EXPECT_TRUE(fixture.reaches(place, SourceState::closed)) << place;
+  EXPECT_EQ(fixture.listener.logs.size(), places.size());
+}
+
+TEST(RunLogs, AFolderThatIsALogItselfIsTaken) {
+  RunLogsFixture fixture([](RunLogsOptions& options) { options.folders[0].path /= "a_b_c_1/"; });
+  make_log(fixture.folder / "a_b_c_1");
+  fixture.start();
+  EXPECT_TRUE(fixture.reaches(fixture.folder / "a_b_c_1", SourceState::closed));
+}
+
+TEST(RunLogs, LeavesFoldersOfTheOtherClientAlone) {
+  RunLogsFixture fixture([](RunLogsOptions& options) { options.folders[0].kind = WatchFolder::Kind::client_1x; });
+  make_log(fixture.folder / "a_b_c_1");
+  fixture.start();
+  ASSERT_TRUE(fixture.loop.until([&] { return fixture.listener.first_scan; }));
+  EXPECT_TRUE(fixture.listener.logs.empty());
+  EXPECT_TRUE(fixture.logs->folders().empty());
+}
+
+TEST(RunLogs, DoesNotFollowLinksOutOfAFolder) {
+  RunLogsFixture fixture;
+  make_log(fixture.temp / "outside" / "a_b_c_1");
+  fs::create_directory_symlink(fixture.temp / "outside", fixture.folder / "link");
+  make_log(fixture.folder / "a_b_c_2");
+  fixture.start();
+  ASSERT_TRUE(fixture.reaches(fixture.folder / "a_b_c_2", SourceState::closed));
+  EXPECT_EQ(fixture.listener.logs.size(), 1u);
+}
+
+TEST(RunLogs, ALogInTwoFoldersIsOneSource) {
+  RunLogsFixture fixture;
+  auto again = fixture.options.folders[0];
+  again.path = fixture.temp / "link";
+  fs::create_directory_symlink(fixture.folder, again.path);
+  fixture.options.folders.push_back(again);
+  again.path = fixture.folder / ".neptune";
+  fixture.options.folders.push_back(again);
+  make_log(fixture.folder / ".neptune" / "a_b_c_1");
+  fixture.start();
+  ASSERT_TRUE(fixture.loop.until([&] { return fixture.listener.first_scan; }));
+  fixture.loop.run_for(300ms);
+  EXPECT_EQ(fixture.listener.logs.size(), 1u);
+}
+
+TEST(RunLogs, ALogThatIsMovedIsGoneThereAndFoundHere) {
+  RunLogsFixture fixture;
+  make_log(fixture.folder / "old" / "a_b_c_1");
+  fixture.start();
+  ASSERT_TRUE(fixture.reaches(fixture.folder / "old" / "a_b_c_1", SourceState::closed));
+  fs::rename(fixture.folder / "old", fixture.folder / "new");
+  ASSERT_TRUE(fixture.reaches(fixture.folder / "new" / "a_b_c_1", SourceState::closed));
+  EXPECT_TRUE(fixture.loop.until([&] { return !fixture.listener.at(fixture.folder / "old" / "a_b_c_1"); }));
+}
+
+TEST(RunLogs, LogsMadeInABurstAreAllFound) {
+  RunLogsFixture fixture;
+  fixture.start();
+  ASSERT_TRUE(fixture.loop.until([&] { return fixture.listener.first_scan; }));
+  const auto original = fixture.temp / "original_1";
+  make_log(original);
+  for (int i = 0; i < 200; ++i) {
+    const auto log = fixture.folder / std::to_string(i % 10) / ("a_b_c_" + std::to_string(i));
+    fs::create_directories(log);
+    fs::copy_file(database_of(original), database_of(log));
+  }
+  EXPECT_TRUE(fixture.loop.until([&] {
+    return std::ranges::count_if(fixture.listener.logs,
+                                 [](const auto& log) { return log.second.info.state == SourceState::closed; }) == 200;
+  }));
+}
+
+TEST(RunLogs, RemovesAClosedLogWhenEverythingIsConfirmed) {
+  RunLogsFixture fixture;
+  make_log(fixture.log, {"insert 5 10"});
+  fixture.start();
+  ASSERT_TRUE(fixture.reaches(fixture.log, SourceState::closed));
+  const auto key = fixture.listener.at(fixture.log)->info.key;
+  EXPECT_EQ(fixture.loop.await(fixture.logs->remove(key, 5)), false) << "the sixth is not confirmed";
+  EXPECT_TRUE(fs::exists(database_of(fixture.log)));
+  EXPECT_EQ(fixture.loop.await(fixture.logs->remove(key, 6)), true);
+  EXPECT_FALSE(fs::exists(fixture.log));
+  EXPECT_EQ(fixture.listener.vanished, std::vector<SourceKey>{key});
+}
+
+TEST(RunLogs, KeepsALogWithUploadsOrFilesBesideIt) {
+  RunLogsFixture fixture;
+  make_log(fixture.log, {"upload"});
+  const auto other = fixture.folder / "a_b_c_1";
+  make_log(other);
+  std::ofstream(other / "picture.png") << "png";
+  fixture.start();
+  ASSERT_TRUE(fixture.reaches(fixture.log, SourceState::closed));
+  ASSERT_TRUE(fixture.reaches(other, SourceState::closed));
+  EXPECT_EQ(fixture.loop.await(fixture.logs->remove(fixture.listener.at(fixture.log)->info.key, 100)), false);
+  EXPECT_EQ(fixture.loop.await(fixture.logs->remove(fixture.listener.at(other)->info.key, 100)), true);
+  EXPECT_EQ(content_of(other), (std::map<std::string, std::string>{{"picture.png", "png"}}));
+}
+
+TEST(RunLogs, DoesNotRemoveALogThatSomebodyHasOpen) {
+  RunLogsFixture fixture;
+  make_log(fixture.log);
+  fixture.start();
+  ASSERT_TRUE(fixture.reaches(fixture.log, SourceState::closed));
+  const auto key = fixture.listener.at(fixture.log)->info.key;
+  Writer writer;
+  writer("attach " + fixture.log.string());  // not noticed yet: the loop did not run since
+  EXPECT_EQ(fixture.loop.await(fixture.logs->remove(key, 100)), false);
+  EXPECT_TRUE(fs::exists(database_of(fixture.log)));
+  writer("insert 1 10");
+}
+
+TEST(RunLogs, TakesOnlyClosedLogsFromANetworkFileSystem) {
+  RunLogsFixture fixture;
+  const auto network = [](const fs::path&) { return FileSystem{true, "NFS", 0}; };
+  fixture.options.rescan = 50ms;
+  RunLogWatch watch(fixture.loop.context.get_executor(), fixture.loop.pool, fixture.loop.clock, fixture.options,
+                    fixture.listener, network);
+  boost::asio::cancellation_signal cancel;
+  bool ended = false;
+  boost::asio::co_spawn(fixture.loop.context, watch.run(),
+                        boost::asio::bind_cancellation_slot(cancel.slot(), [&](std::exception_ptr) { ended = true; }));
+  Writer writer;
+  writer("begin " + fixture.log.string() + " create");
+  ASSERT_TRUE(fixture.reaches(fixture.log, SourceState::settling_in));
+  fixture.loop.run_for(500ms);
+  EXPECT_TRUE(fixture.listener.is(fixture.log, SourceState::settling_in)) << "a producer may be on another host, too";
+  EXPECT_TRUE(fixture.listener.at(fixture.log)->info.network);
+  EXPECT_NE(watch.folders()[0].problem.find("NFS"), std::string::npos);
+  writer("close");
+  ASSERT_TRUE(fixture.reaches(fixture.log, SourceState::closed));
+  auto source = fixture.source(fixture.log);
+  EXPECT_EQ(fixture.loop.await(source->backlog(0))->count, 1u);
+  EXPECT_FALSE(fs::exists(database_of(fixture.log).string() + "-shm")) << "no memory is shared over the network";
+  EXPECT_EQ(fixture.loop.await(source->settle(1)), true);
+  source.reset();
+  cancel.emit(boost::asio::cancellation_type::terminal);
+  ASSERT_TRUE(fixture.loop.until([&] { return ended; }));
+  EXPECT_EQ(content_of(fixture.log).size(), 1u);
+  fixture.listener.logs.clear();
+}
+
+}  // namespace
+}  // namespace neptune::sources
