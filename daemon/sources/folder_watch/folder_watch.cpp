@@ -78,7 +78,7 @@ void FolderWatch::wake() {
 }
 
 void FolderWatch::request(Request request) {
-  const auto same = [&](const Request& other) { return other.directory == request.directory; };
+  const auto same = [&request](const Request& other) { return other.directory == request.directory; };
   if (std::ranges::none_of(requests_, same)) requests_.push_back(std::move(request));
   wake();
 }
@@ -193,7 +193,7 @@ void FolderWatch::describe(std::size_t folder, const Scan& scan) {
 void FolderWatch::handle(const Inotify::Event& event) {
   if (event.mask & IN_Q_OVERFLOW) return rescan();
   if (const auto waiting = waiting_.find(event.watch); waiting != waiting_.end()) {
-    const auto comes = [&](const auto& folder) { return event.name.empty() || event.name == folder.second; };
+    const auto comes = [&event](const auto& folder) { return event.name.empty() || event.name == folder.second; };
     if (std::ranges::any_of(waiting->second, comes)) rescan();
   }
   const auto found = watched_.find(event.watch);

@@ -208,7 +208,7 @@ SourceState RunLogWatch::judge(Entry& entry, const LogFacts& facts, const std::v
 }
 
 bool RunLogWatch::another_path_to(const std::string& path, const SourceKey& key) const {
-  return std::ranges::any_of(entries_, [&](const auto& other) {
+  return std::ranges::any_of(entries_, [&path, &key](const auto& other) {
     const auto& info = other.second.info;
     return other.first != path && other.second.announced && info.key.device == key.device &&
            info.key.inode == key.inode && info.key.born_ms == key.born_ms;
@@ -377,7 +377,7 @@ asio::awaitable<Result<bool>> RunLogWatch::remove(SourceKey key, Position confir
 void RunLogWatch::watch_processes() {
   std::set<std::int32_t> holders;
   for (const auto& [path, entry] : entries_) holders.insert(entry.info.holders.begin(), entry.info.holders.end());
-  std::erase_if(processes_, [&](auto& process) { return !holders.contains(process.first); });
+  std::erase_if(processes_, [&holders](auto& process) { return !holders.contains(process.first); });
   for (const auto pid : holders) {
     if (processes_.contains(pid)) continue;
     const int fd = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));

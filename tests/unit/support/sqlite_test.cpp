@@ -153,7 +153,9 @@ TEST_F(SqliteTest, AnUntrustedFilesTriggersDoNotRun) {
   const std::string schema =
       "CREATE TABLE t(n); CREATE TABLE seen(n); INSERT INTO t VALUES(1);"
       "CREATE TRIGGER trap AFTER DELETE ON t BEGIN INSERT INTO seen VALUES(1); END";
-  { ASSERT_TRUE(open().exec(schema)); }
+  {
+    ASSERT_TRUE(open().exec(schema));
+  }
   auto database = open({.untrusted = true});
   ASSERT_TRUE(database.exec("DELETE FROM t"));
   EXPECT_EQ(database.number("SELECT count(*) FROM seen"), 0);
