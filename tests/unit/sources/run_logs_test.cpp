@@ -1,6 +1,9 @@
 #include "sources/run_logs.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <boost/asio/bind_cancellation_slot.hpp>
@@ -128,6 +131,54 @@ TEST(RunLogs, LogsMadeInABurstAreAllFound) {
     return std::ranges::count_if(fixture.listener.logs,
                                  [](const auto& log) { return log.second.info.state == SourceState::closed; }) == 200;
   }));
+}
+
+TEST(RunLogs, ALogIsFoundThoughTheKernelsQueueOverflowed) {
+  RunLogsFixture fixture;
+  fixture.start();
+  ASSERT_TRUE(fixture.loop.until([&] { return fixture.listener.first_scan; }));
+  std::ifstream setting("/proc/sys/fs/inotify/max_queued_events");
+  int queued = 0;
+  setting >> queued;
+  ASSERT_GT(queued, 0);
+  if (queued > 100'000) GTEST_SKIP() << "a queue of " << queued << " events takes too long to fill";
+  for (int i = 0; i <= queued / 2; ++i) {
+    const auto file = fixture.folder / std::to_string(i);
+    {
+      std::ofstream made(file);
+    }
+    fs::remove(file);
+  }
+  make_log(fixture.log);
+  EXPECT_TRUE(fixture.reaches(fixture.log, SourceState::closed));
+}
+
+// 0 when all went well, else the number of the step that did not. In a user namespace of its own, with few watches.
+int follow_with_few_watches() {
+  const auto uid = std::to_string(geteuid());
+  if (unshare(CLONE_NEWUSER) != 0) return 77;
+  std::ofstream("/proc/self/uid_map") << "0 " << uid << " 1";
+  if (!(std::ofstream("/proc/sys/user/max_inotify_watches") << 2 << std::flush)) return 77;
+  RunLogsFixture fixture([](RunLogsOptions& options) { options.rescan = 100ms; });
+  for (int i = 0; i < 5; ++i) fs::create_directories(fixture.folder / std::to_string(i) / "deeper");
+  fixture.start();
+  if (!fixture.loop.until([&] { return fixture.listener.first_scan; })) return 1;
+  if (fixture.logs->folders()[0].problem.find("fs.inotify.max_user_watches") == std::string::npos) return 2;
+  const auto log = fixture.folder / "4" / "deeper" / "a_b_c_1";
+  make_log(log, {"insert 5 10"});
+  if (!fixture.reaches(log, SourceState::closed)) return 3;
+  fixture.stop();
+  return 0;
+}
+
+TEST(RunLogs, GoesOnByLookingThroughFoldersWhenTheInotifyLimitIsReachedAndSaysSo) {
+  const pid_t child = fork();
+  if (child == 0) _exit(follow_with_few_watches());
+  int status = 0;
+  waitpid(child, &status, 0);
+  ASSERT_TRUE(WIFEXITED(status));
+  if (WEXITSTATUS(status) == 77) GTEST_SKIP() << "user namespaces are not allowed here";
+  EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
 TEST(RunLogs, RemovesAClosedLogWhenEverythingIsConfirmed) {

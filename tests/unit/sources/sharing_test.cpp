@@ -1,4 +1,8 @@
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <fstream>
 #include <iostream>
@@ -235,6 +239,53 @@ TEST_F(SharingTest, WhatIsLeftOfALogThatStillHeldOperationsIsNotTouched) {
   ASSERT_TRUE(fixture.loop.until([&] { return !fixture.listener.vanished.empty(); }));
   EXPECT_TRUE(fs::exists(note));
   EXPECT_TRUE(fs::exists(database_of(fixture.log).string() + "-wal"));
+}
+
+// 0 when all went well, else the number of the step that did not. In a mount namespace of its own, on a small disk.
+int settle_on_a_full_disk() {
+  TempDir temp;
+  const auto disk = temp / "disk", log = disk / "a_b_c_1";
+  fs::create_directories(disk);
+  if (unshare(CLONE_NEWNS) != 0 || mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+      mount("tmpfs", disk.c_str(), "tmpfs", 0, "size=2M") != 0)
+    return 77;
+  RunLogsFixture fixture([&](RunLogsOptions& options) { options.folders[0].path = disk; });
+  Writer writer;
+  writer("begin " + log.string() + " create");
+  writer("insert 2000 200");
+  fixture.start();
+  if (!fixture.reaches(log, SourceState::live)) return 1;
+  auto source = fixture.source(log);
+  if (!fixture.loop.await(source->backlog(0))) return 2;
+  const auto filler = disk / "filler";
+  {
+    std::ofstream file(filler, std::ios::binary);
+    while (file << std::string(4096, 'x') << std::flush) {
+    }
+  }
+  auto refused = fixture.loop.await(source->settle(1500));
+  if (!refused || *refused) return 3;
+  auto waiting = fixture.loop.await(source->backlog(0));
+  if (!waiting || waiting->count != 2001) return 4;
+  fs::remove(filler);
+  auto settled = fixture.loop.await(source->settle(1500));
+  if (!settled || !*settled) return 5;
+  waiting = fixture.loop.await(source->backlog(1500));
+  if (!waiting || waiting->count != 501) return 6;
+  source.reset();
+  fixture.stop();
+  writer.kill();
+  return umount(disk.c_str()) == 0 ? 0 : 7;
+}
+
+TEST(FullDiskTest, NothingIsTakenOutAndNothingIsLost) {
+  const pid_t child = fork();
+  if (child == 0) _exit(settle_on_a_full_disk());
+  int status = 0;
+  waitpid(child, &status, 0);
+  ASSERT_TRUE(WIFEXITED(status));
+  if (WEXITSTATUS(status) == 77) GTEST_SKIP() << "only root can mount a small disk";
+  EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
 // The bound is generous: other processes share the machine. The design's own is 50 ms.
