@@ -1,0 +1,267 @@
+// The core's decisions, carried out; what became of them goes back into the core.
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <boost/asio/this_coro.hpp>
+
+#include "changes/limits.h"
+#include "changes/wire.h"
+#include "engine/engine.h"
+#include "engine/impl/with_ledger.h"
+
+namespace neptune::engine {
+
+namespace asio = boost::asio;
+
+void Engine::pump() {
+  for (auto actions = core_.take_actions(); !actions.empty(); actions = core_.take_actions())
+    for (auto& action : actions) std::visit([this](auto& a) { carry_out(std::move(a)); }, action);
+  rearm();
+}
+
+Engine::FeedPtr Engine::feed_of(core::StreamId stream) const {
+  const auto it = streams_.find(stream);
+  return it == streams_.end() ? nullptr : it->second;
+}
+
+template <class T>
+void Engine::heard_from(core::ServerId id, const Answer<T>& answer) {
+  auto& server = servers_.at(id);
+  using Kind = Failure::Kind;
+  if (answer || (answer.error().kind != Kind::unreachable && answer.error().kind != Kind::token_rejected &&
+                 answer.error().kind != Kind::source))
+    server.last_success = clock_.wall();
+  if (answer) {
+    server.last_error.clear();
+  } else if (answer.error().kind != Kind::source && answer.error().kind != Kind::read_only) {
+    server.last_error = answer.error().message;
+  }
+}
+
+namespace {
+
+template <class T>
+Answer<T> no_server(const Error& problem) {
+  return std::unexpected(Failure{Failure::Kind::token_rejected, problem.code, problem.message, std::nullopt, false});
+}
+
+}  // namespace
+
+// Sends
+
+void Engine::carry_out(core::Send send) {
+  being_sent_++;
+  const auto feed = feed_of(send.stream);
+  if (!feed || !feed->source) {
+    being_sent_--;
+    core_.failed(send.stream, std::nullopt,
+                 {Failure::Kind::source, "source_gone", "its source is gone", std::nullopt, false}, clock_.now());
+    return;
+  }
+  feed->send = send;
+  tend(feed);
+}
+
+/// Finds out what the batch is; the handing in then goes on beside the tending.
+asio::awaitable<void> Engine::take_batch(FeedPtr feed, core::Send send) {
+  const sources::BatchLimits limits{send.max_operations, send.max_bytes};
+  auto batch = co_await feed->source->next_batch(send.after, limits);
+  if (batch && std::holds_alternative<sources::Batch>(*batch)) {
+    tasks_.spawn("hand in", hand_in(feed, send.stream, std::get<sources::Batch>(*batch)));
+    co_return;
+  }
+  being_sent_--;
+  const auto now = clock_.now();
+  if (!batch) {
+    core_.failed(send.stream, std::nullopt,
+                 {Failure::Kind::source, batch.error().code, batch.error().message, std::nullopt, false}, now);
+    if (!batch.error().retryable) set_aside(feed, batch.error());
+  } else if (const auto* oversized = std::get_if<sources::Oversized>(&*batch)) {
+    const auto message = fmt::format(
+        "operation {} of {} is {} bytes; a request can carry {}. It cannot reach the server, and what follows it "
+        "waits, so that nothing is lost or reordered.",
+        oversized->position, feed->info.key.path, oversized->bytes, limits::request_bytes);
+    core_.failed(send.stream, std::nullopt,
+                 {Failure::Kind::source, "operation_too_large", message, std::nullopt, false}, now);
+    set_aside(feed, Error{"operation_too_large", message});
+  } else {
+    core_.nothing_to_send(send.stream, now);
+    feed->refresh_wanted = true;
+  }
+  pump();
+}
+
+namespace {
+
+asio::awaitable<Result<std::string>> read_all(std::shared_ptr<sources::ByteStream> stream) {
+  std::string bytes;
+  for (;;) {
+    auto piece = co_await stream->next();
+    if (!piece) co_return std::unexpected(piece.error());
+    if (piece->empty()) co_return bytes;
+    bytes.append(*piece);
+  }
+}
+
+}  // namespace
+
+asio::awaitable<void> Engine::hand_in(FeedPtr feed, core::StreamId stream, sources::Batch batch) {
+  const RunName run = *feed->info.run;
+  std::shared_ptr<sources::ByteStream> bytes = feed->source->open(batch);
+  const core::Sent sent{batch.last, batch.count, batch.payload_bytes, batch.kind == sources::OperationKind::create};
+  const auto server_it = workspace_servers_.find(run.project.workspace);
+  const auto server_id = server_it == workspace_servers_.end() ? 0 : server_it->second;
+  server::Body body;
+  Answer<std::string> answer;
+  auto& slot = servers_.at(server_id).slot;
+  if (!slot.server) {
+    answer = no_server<std::string>(slot.problem);
+  } else if (batch.kind == sources::OperationKind::create) {
+    auto create = co_await read_all(bytes);
+    if (create) {
+      body.head = wire::create_request(run, *create);
+      answer = co_await slot.server->submit(std::move(body));
+    } else {
+      answer = std::unexpected(
+          Failure{Failure::Kind::source, create.error().code, create.error().message, std::nullopt, false});
+    }
+  } else {
+    body.head = wire::update_head(run, batch.payload_bytes);
+    body.stream_bytes = batch.payload_bytes;
+    body.next = [bytes] { return bytes->next(); };
+    answer = co_await slot.server->submit(std::move(body));
+  }
+  being_sent_--;
+  heard_from(server_id, answer);
+  if (answer) {
+    spdlog::debug("handed in run={} operations={} bytes={} request={}", run.run, batch.count, batch.payload_bytes,
+                  *answer);
+    core_.sent(stream, sent, *answer, clock_.now());
+  } else {
+    spdlog::debug("not handed in run={} operations={} code={} message=\"{}\"", run.run, batch.count,
+                  answer.error().code, answer.error().message);
+    core_.failed(stream, sent, answer.error(), clock_.now());
+  }
+  pump();
+  tend(feed);
+}
+
+// Checks and status calls
+
+void Engine::carry_out(core::Check action) {
+  tasks_.spawn("check", check(std::move(action)));
+}
+
+asio::awaitable<void> Engine::check(core::Check check) {
+  auto& slot = servers_.at(check.server).slot;
+  Answer<std::vector<RequestStatus>> answer;
+  if (slot.server) {
+    answer = co_await slot.server->check(check.project, check.ids);
+  } else {
+    answer = no_server<std::vector<RequestStatus>>(slot.problem);
+  }
+  heard_from(check.server, answer);
+  if (answer && answer->size() != check.ids.size())
+    answer = std::unexpected(Failure{
+        Failure::Kind::server_error, "invalid_answer",
+        fmt::format("the server was asked for {} requests and answered for {}", check.ids.size(), answer->size()),
+        std::nullopt, false});
+  if (answer) {
+    core_.checked(check, *answer, clock_.now());
+  } else {
+    core_.check_failed(check, answer.error(), clock_.now());
+  }
+  pump();
+}
+
+void Engine::carry_out(core::AskStatus ask) {
+  tasks_.spawn("status call", ask_status(std::move(ask)));
+}
+
+asio::awaitable<void> Engine::ask_status(core::AskStatus ask) {
+  auto& slot = servers_.at(ask.server).slot;
+  Answer<WorkspaceStatus> answer;
+  if (slot.server) {
+    answer = co_await slot.server->workspace_status(ask.workspace);
+  } else {
+    answer = no_server<WorkspaceStatus>(slot.problem);
+  }
+  heard_from(ask.server, answer);
+  if (answer) workspace_status_[ask.workspace] = *answer;
+  core_.status_told(ask, answer, clock_.now());
+  pump();
+}
+
+// Settling
+
+void Engine::carry_out(core::Settle settle) {
+  const auto feed = feed_of(settle.stream);
+  if (!feed) return;
+  feed->confirmed = settle.upto;
+  feed->outcomes.emplace_back(settle);
+  tend(feed);
+}
+
+void Engine::carry_out(core::Reject reject) {
+  const auto feed = feed_of(reject.stream);
+  if (!feed) return;
+  feed->confirmed = reject.position;
+  feed->outcomes.emplace_back(std::move(reject));
+  tend(feed);
+}
+
+// What changed
+
+void Engine::carry_out(core::ModeChanged changed) {
+  auto& mode = modes_[changed.scope];
+  mode.scope = changed.scope;
+  mode.read_only = changed.mode == core::Mode::read_only;
+  mode.reason = changed.reason;
+  mode.since = clock_.wall();
+  const auto name = changed.scope.text();
+  if (mode.read_only) {
+    spdlog::info("mode scope={} mode=read_only reason=\"{}\"", name, changed.reason);
+    events_.add("mode_changed",
+                fmt::format("{} is read-only: {}. Its writes are held; the rest goes on.", name, changed.reason),
+                {.scope = name});
+  } else {
+    spdlog::info("mode scope={} mode=normal", name);
+    events_.add("mode_changed", name + " can be written again; its held writes follow", {.scope = name});
+  }
+  tasks_.spawn("keep mode", keep_mode(mode));
+}
+
+asio::awaitable<void> Engine::keep_mode(KeptMode mode) {
+  auto keep = [mode](Ledger& ledger) { return ledger.keep(mode); };
+  auto kept = co_await with_ledger(std::move(keep));
+  if (!kept)
+    spdlog::error("mode not kept scope={} error=\"{}\"; after a restart it is learned from the server again",
+                  mode.scope.text(), kept.error().message);
+}
+
+void Engine::carry_out(core::ServerChanged changed) {
+  auto& server = servers_.at(changed.server);
+  server.state = changed.state;
+  const auto url = server.slot.server ? server.slot.server->url() : std::string("the server");
+  using State = core::ServerChanged::State;
+  switch (changed.state) {
+    case State::up:
+      spdlog::info("server up url={}", url);
+      events_.add("server_reachable", url + " answers again");
+      break;
+    case State::down:
+      spdlog::warn("server down url={} error=\"{}\"", url, changed.message);
+      events_.add("server_unreachable", changed.message);
+      break;
+    case State::busy:
+      spdlog::warn("server busy url={} error=\"{}\"", url, changed.message);
+      events_.add("server_busy", changed.message);
+      break;
+    case State::token_rejected:
+      spdlog::error("token rejected url={} error=\"{}\"", url, changed.message);
+      events_.add("token_rejected", changed.message);
+      break;
+  }
+}
+
+}  // namespace neptune::engine

@@ -1,0 +1,293 @@
+#include "engine/engine.h"
+
+#include <spdlog/spdlog.h>
+
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "engine/impl/with_ledger.h"
+
+namespace neptune::engine {
+
+namespace asio = boost::asio;
+
+Engine::Engine(asio::any_io_executor executor, const Clock& clock, EngineOptions options, StateDir& state_dir,
+               std::unique_ptr<Ledger> ledger, std::vector<ServerSlot> servers,
+               std::map<std::string, core::ServerId> workspace_servers)
+    : executor_(executor),
+      clock_(clock),
+      options_(std::move(options)),
+      state_dir_(state_dir),
+      ledger_(std::move(ledger)),
+      core_(options_.core, options_.seed),
+      events_(executor, clock),
+      tasks_(executor),
+      clock_timer_(executor),
+      workspace_servers_(std::move(workspace_servers)),
+      started_(clock.wall()) {
+  for (auto& slot : servers) {
+    auto& state = servers_.emplace_back();
+    if (!slot.server) state.last_error = slot.problem.message;
+    state.slot = std::move(slot);
+  }
+  for (const auto& [workspace, turns] : options_.priorities) {
+    const auto it = workspace_servers_.find(workspace);
+    core_.set_priority(it == workspace_servers_.end() ? 0 : it->second, workspace, turns);
+  }
+}
+
+Engine::~Engine() = default;
+
+asio::awaitable<Result<void>> Engine::restore() {
+  auto modes = co_await with_ledger([](Ledger& ledger) { return ledger.modes(); });
+  if (!modes) co_return std::unexpected(modes.error());
+  auto counts = co_await with_ledger([](Ledger& ledger) { return ledger.counts(); });
+  if (!counts) co_return std::unexpected(counts.error());
+  auto finished = co_await with_ledger([](Ledger& ledger) { return ledger.finished(); });
+  if (!finished) co_return std::unexpected(finished.error());
+  auto retries = co_await with_ledger([](Ledger& ledger) { return ledger.runs_to_retry(); });
+  if (!retries) co_return std::unexpected(retries.error());
+  counts_ = std::move(*counts);
+  finished_.assign(finished->begin(), finished->end());
+  const auto now = clock_.now();
+  for (auto& mode : *modes) {
+    if (mode.read_only) core_.restore(mode.scope, mode.reason, now);
+    if (!mode.held_by.empty()) core_.hold(mode.scope, true, now);
+    spdlog::info("mode kept from before scope={} read_only={} held_by={}", mode.scope.text(), mode.read_only,
+                 mode.held_by);
+    auto scope = mode.scope;
+    modes_.emplace(std::move(scope), std::move(mode));
+  }
+  for (const auto& run : *retries) open_replay(run);
+  co_return Result<void>{};
+}
+
+void Engine::follow(sources::RunLogs& run_logs,
+                    std::map<std::string, std::optional<std::chrono::milliseconds>> cleanup_after) {
+  run_logs_ = &run_logs;
+  cleanup_after_ = std::move(cleanup_after);
+}
+
+void Engine::start() {
+  core_.discovering(true, clock_.now());
+  tasks_.spawn("clock", run_clock());
+  pump();
+}
+
+asio::awaitable<void> Engine::drain(std::chrono::milliseconds bound) {
+  draining_ = true;
+  core_.stop_sending();
+  events_.add("draining", "the daemon stops; what is being handed in may still finish");
+  asio::steady_timer poll(executor_);
+  const auto until = clock_.now() + bound;
+  while (being_sent_ > 0 && clock_.now() < until) {
+    poll.expires_after(std::chrono::milliseconds(20));
+    co_await poll.async_wait(asio::use_awaitable);
+  }
+}
+
+asio::awaitable<void> Engine::stop() {
+  co_await tasks_.stop();
+  for (auto& state : servers_)
+    if (state.slot.server) state.slot.server->close();
+}
+
+void Engine::replace_server(core::ServerId id, ServerSlot slot) {
+  auto& state = servers_.at(id);
+  if (!slot.server) {
+    state.last_error = slot.problem.message;
+    if (!state.slot.server) state.slot.problem = std::move(slot.problem);
+    return;
+  }
+  state.slot = std::move(slot);
+  core_.token_replaced(id, clock_.now());
+  pump();
+}
+
+// The alarm clock
+
+asio::awaitable<void> Engine::run_clock() {
+  for (;;) {
+    const auto core_wake = core_.next_wakeup();
+    const auto alarm = alarms_.next();
+    auto at = asio::steady_timer::time_point::max();
+    if (core_wake) at = std::min(at, *core_wake);
+    if (alarm) at = std::min(at, *alarm);
+    clock_timer_.expires_at(at);
+    boost::system::error_code ignored;
+    co_await clock_timer_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    const auto state = co_await asio::this_coro::cancellation_state;
+    if (state.cancelled() != asio::cancellation_type::none) co_return;
+    const auto now = clock_.now();
+    for (const auto& due : alarms_.due(now)) ring(due);
+    if (core_wake && *core_wake <= now) {
+      core_.time_passed(now);
+      pump();
+    }
+  }
+}
+
+/// Wakes the clock when something is due earlier than it sleeps.
+void Engine::rearm() {
+  const auto core_wake = core_.next_wakeup();
+  const auto alarm = alarms_.next();
+  if ((core_wake && *core_wake < clock_timer_.expiry()) || (alarm && *alarm < clock_timer_.expiry()))
+    clock_timer_.cancel();
+}
+
+void Engine::ring(const Alarm& alarm) {
+  const auto it = feeds_.find(alarm.key);
+  if (it == feeds_.end()) return;
+  const auto feed = it->second;
+  switch (alarm.of) {
+    case Alarm::Of::release:
+      feed->release_wanted = true;
+      tend(feed);
+      break;
+    case Alarm::Of::tidy:
+      tasks_.spawn("tidy", tidy(feed));
+      break;
+    case Alarm::Of::tend:
+      feed->refresh_wanted = true;
+      feed->take_out_wanted = true;
+      tend(feed);
+      break;
+    case Alarm::Of::retry:
+      feed->problem.reset();
+      open_stream(feed);
+      break;
+  }
+}
+
+// What the operator asks for
+
+api::FlushReply Engine::flush() {
+  if (run_logs_) run_logs_->rescan();
+  for (const auto& [key, feed] : feeds_)
+    if (feed->problem) {
+      feed->problem.reset();
+      open_stream(feed);
+    }
+  core_.flush(clock_.now());
+  pump();
+  const auto totals = status().totals;
+  api::FlushReply reply;
+  static_cast<api::Counts&>(reply) = totals;
+  return reply;
+}
+
+asio::awaitable<Result<api::ScopeReply>> Engine::hold(Scope scope, std::string by) {
+  core_.hold(scope, true, clock_.now());
+  pump();
+  auto& mode = modes_[scope];
+  mode.scope = scope;
+  mode.held_by = by;
+  mode.held_since = clock_.wall();
+  const KeptMode kept = mode;
+  auto keep = [kept](Ledger& ledger) { return ledger.keep(kept); };
+  auto done = co_await with_ledger(std::move(keep));
+  if (!done) co_return std::unexpected(done.error());
+  spdlog::info("held scope={} by={}", scope.text(), by);
+  events_.add("hold",
+              by + " holds " + scope.text() + "; its writes wait until 'neptune-sync release " + scope.text() + "'",
+              {.scope = scope.text()});
+  co_return scope_reply(scope, "The writes of " + scope.text() + " wait from now on; 'neptune-sync release " +
+                                   scope.text() + "' lets them go.");
+}
+
+asio::awaitable<Result<api::ScopeReply>> Engine::release(Scope scope, std::string by) {
+  const auto view = core_.scope(scope);
+  if (!view.operator_hold) {
+    if (view.mode == core::Mode::read_only)
+      co_return fail("server_read_only",
+                     scope.text() + " is read-only on the server (" + view.reason +
+                         "), and only the server can end that. Free space or raise the quota; "
+                         "the daemon probes and resumes by itself, at once with 'neptune-sync probe " +
+                         scope.text() + "'.");
+    co_return fail("not_held", scope.text() + " is not held; there is nothing to release.");
+  }
+  core_.hold(scope, false, clock_.now());
+  pump();
+  auto& mode = modes_[scope];
+  mode.scope = scope;
+  mode.held_by.clear();
+  mode.held_since.reset();
+  const KeptMode kept = mode;
+  auto keep = [kept](Ledger& ledger) { return ledger.keep(kept); };
+  auto done = co_await with_ledger(std::move(keep));
+  if (!done) co_return std::unexpected(done.error());
+  spdlog::info("released scope={} by={}", scope.text(), by);
+  events_.add("release", by + " released " + scope.text(), {.scope = scope.text()});
+  auto message = scope.text() + " is released.";
+  if (view.mode == core::Mode::read_only)
+    message += " It is still read-only on the server (" + view.reason + "); its writes go when that ends.";
+  co_return scope_reply(scope, std::move(message));
+}
+
+Result<api::ScopeReply> Engine::probe(const Scope& scope) {
+  const bool probing = core_.probe(scope, clock_.now());
+  pump();
+  if (probing)
+    return scope_reply(scope, "The server is being asked whether " + scope.text() + " can be written again.");
+  const auto view = core_.scope(scope);
+  if (view.operator_hold)
+    return fail("held_by_operator", scope.text() +
+                                        " is held by an operator, not by the server; 'neptune-sync release " +
+                                        scope.text() + "' ends that.");
+  return scope_reply(scope, scope.text() + " is not read-only; there is nothing to probe.");
+}
+
+// Rejected changes
+
+namespace {
+
+api::Rejected to_api(const Rejection& rejection) {
+  api::Rejected out;
+  out.id = rejection.id;
+  out.at = format_time(rejection.at);
+  out.project = rejection.run.project.full();
+  out.container = rejection.run.run;
+  out.source = rejection.source;
+  out.position = rejection.position;
+  out.kind = rejection.create ? "run.create" : "run.update";
+  out.code = rejection.code;
+  out.reason = rejection.reason;
+  out.bytes = rejection.bytes;
+  return out;
+}
+
+}  // namespace
+
+asio::awaitable<Result<std::vector<api::Rejected>>> Engine::rejected(std::int64_t before, std::uint32_t limit) {
+  auto read = [before, limit](Ledger& ledger) { return ledger.rejections(before, limit); };
+  auto list = co_await with_ledger(std::move(read));
+  if (!list) co_return std::unexpected(list.error());
+  std::vector<api::Rejected> out;
+  for (const auto& rejection : *list) out.push_back(to_api(rejection));
+  co_return out;
+}
+
+asio::awaitable<Result<std::string>> Engine::rejected_payload(std::int64_t id) {
+  auto read = [id](Ledger& ledger) { return ledger.payload(id); };
+  co_return co_await with_ledger(std::move(read));
+}
+
+asio::awaitable<Result<void>> Engine::retry_rejected(std::int64_t id) {
+  auto mark = [id](Ledger& ledger) { return ledger.mark_for_retry(id); };
+  auto rejection = co_await with_ledger(std::move(mark));
+  if (!rejection) co_return std::unexpected(rejection.error());
+  open_replay(rejection->run);
+  co_return Result<void>{};
+}
+
+asio::awaitable<Result<void>> Engine::discard_rejected(std::int64_t id) {
+  auto remove = [id](Ledger& ledger) { return ledger.discard(id); };
+  co_return co_await with_ledger(std::move(remove));
+}
+
+asio::awaitable<std::vector<api::Event>> Engine::events_after(std::uint64_t after) {
+  return events_.after(after);
+}
+
+}  // namespace neptune::engine

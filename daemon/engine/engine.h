@@ -1,0 +1,242 @@
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "core/core.h"
+#include "core/timers.h"
+#include "engine/control.h"
+#include "engine/event_log.h"
+#include "engine/ledger.h"
+#include "engine/rate.h"
+#include "server/server.h"
+#include "sources/run_logs.h"
+#include "sources/source.h"
+#include "support/clock.h"
+#include "support/state_dir.h"
+#include "support/task_group.h"
+#include "support/worker_pool.h"
+
+namespace neptune::engine {
+
+/// A server and its token. Without a server (`problem` says why: no token yet, a bad one) its changes wait.
+struct ServerSlot {
+  std::unique_ptr<server::Server> server;
+  Error problem;
+};
+
+struct EngineOptions {
+  std::string version;
+  core::Options core;
+  std::uint64_t seed = 0;
+  std::chrono::milliseconds idle_release{
+      200};  ///< how long a log without news stays open: the producer's close is to find it let go
+  std::chrono::milliseconds problem_retry{
+      30000};  ///< a source that could not be read, or a ledger that could not be written
+  std::map<std::string, std::uint32_t> priorities;  ///< workspace → turns
+};
+
+/// Drives the core: takes batches from the sources, hands them to the servers, and feeds back what happened.
+///
+/// Operation: each source is a Feed, tended by at most one coroutine at a time (`tend`), which makes all calls on the
+/// source but the reading of a body that is being sent. Each action of the core is carried out by a coroutine of the
+/// task group; its outcome goes back into the core, whose next actions follow (`pump`). One alarm clock serves the core
+/// and the feeds. Order of what is durable: a confirmed position or a rejection is in the ledger first, then the
+/// source's rows are deleted. Concurrency: everything on one executor and thread, but SQLite, which is on worker
+/// threads.
+class Engine final : public Control, public sources::SourceListener {
+ public:
+  Engine(boost::asio::any_io_executor executor, const Clock& clock, EngineOptions options, StateDir& state_dir,
+         std::unique_ptr<Ledger> ledger, std::vector<ServerSlot> servers,
+         std::map<std::string, core::ServerId> workspace_servers);
+  ~Engine() override;
+
+  /// Reads what the ledger kept (modes, counts). Before anything else.
+  boost::asio::awaitable<Result<void>> restore();
+  /// Where the sources come from; before its `run` is spawned.
+  void follow(sources::RunLogs& run_logs,
+              std::map<std::string, std::optional<std::chrono::milliseconds>> cleanup_after);
+  /// Starts the alarm clock.
+  void start();
+
+  /// Starts nothing new, and waits for what is being handed in, at most `bound`.
+  boost::asio::awaitable<void> drain(std::chrono::milliseconds bound);
+  /// Ends every task. After it nothing calls into the sources or the servers.
+  boost::asio::awaitable<void> stop();
+
+  /// A token was read anew.
+  void replace_server(core::ServerId id, ServerSlot slot);
+
+  // Control
+  api::Status status() const override;
+  std::vector<api::Stream> streams(const StreamFilter& filter) const override;
+  boost::asio::awaitable<Result<std::vector<api::Rejected>>> rejected(std::int64_t before,
+                                                                      std::uint32_t limit) override;
+  boost::asio::awaitable<Result<std::string>> rejected_payload(std::int64_t id) override;
+  boost::asio::awaitable<Result<void>> retry_rejected(std::int64_t id) override;
+  boost::asio::awaitable<Result<void>> discard_rejected(std::int64_t id) override;
+  boost::asio::awaitable<std::vector<api::Event>> events_after(std::uint64_t after) override;
+  std::uint64_t last_event_id() const override { return events_.last_id(); }
+  api::FlushReply flush() override;
+  boost::asio::awaitable<Result<api::ScopeReply>> hold(Scope scope, std::string by) override;
+  boost::asio::awaitable<Result<api::ScopeReply>> release(Scope scope, std::string by) override;
+  Result<api::ScopeReply> probe(const Scope& scope) override;
+  Result<api::ReleasePlan> plan_release(const Scope& scope) const override;
+
+  // SourceListener
+  void source_changed(const sources::SourceInfo& info, std::shared_ptr<sources::Source> source) override;
+  void source_written(const sources::SourceKey& key) override;
+  void source_vanished(const sources::SourceKey& key) override;
+  void first_scan_done() override;
+
+ private:
+  struct Feed;
+  using FeedPtr = std::shared_ptr<Feed>;
+  template <class T>
+  using awaitable = boost::asio::awaitable<T>;
+
+  // feeds.cpp: sources become streams
+  void open_stream(const FeedPtr& feed);
+  awaitable<void> look_up(FeedPtr feed);
+  void begin_stream(const FeedPtr& feed, const LedgerSource& known);
+  void close_stream(const FeedPtr& feed);
+  void set_aside(const FeedPtr& feed, Error problem);
+  void start_over(const FeedPtr& feed, Error problem);
+  void note_settling_in(const sources::SourceInfo& info);
+  void tell_of(const sources::SourceInfo& info);
+  void look_for_rest(FeedPtr feed);
+  bool at_rest(const Feed& feed) const;
+  void tidy_later(const FeedPtr& feed);
+  awaitable<void> tidy(FeedPtr feed);
+  FeedPtr feed_of(core::StreamId stream) const;
+
+  // tending.cpp: all work on one source, one thing after the other
+  void tend(const FeedPtr& feed);
+  awaitable<void> tending(FeedPtr feed);
+  awaitable<bool> tend_once(FeedPtr feed);
+  awaitable<void> refresh(FeedPtr feed);
+  awaitable<void> record(FeedPtr feed, core::Settle settle);
+  awaitable<void> record(FeedPtr feed, core::Reject reject);
+  awaitable<void> take_out(FeedPtr feed);
+  awaitable<void> finish(FeedPtr feed);
+  void not_recorded(const FeedPtr& feed, const Error& error);
+
+  // actions.cpp: the core's decisions, carried out
+  void pump();
+  void carry_out(core::Send send);
+  void carry_out(core::Check check);
+  void carry_out(core::Settle settle);
+  void carry_out(core::Reject reject);
+  void carry_out(core::AskStatus ask);
+  void carry_out(core::ModeChanged changed);
+  void carry_out(core::ServerChanged changed);
+  awaitable<void> take_batch(FeedPtr feed, core::Send send);
+  awaitable<void> hand_in(FeedPtr feed, core::StreamId stream, sources::Batch batch);
+  awaitable<void> check(core::Check check);
+  awaitable<void> ask_status(core::AskStatus ask);
+  awaitable<void> keep_mode(KeptMode mode);
+  template <class T>
+  void heard_from(core::ServerId id, const Answer<T>& answer);
+  template <class F>
+  auto with_ledger(F f) -> awaitable<std::invoke_result_t<F&, Ledger&>>;
+
+  // alarms (engine.cpp)
+  struct Alarm {
+    enum class Of : std::uint8_t { release, tidy, retry, tend } of;
+    sources::SourceKey key;
+    auto operator<=>(const Alarm&) const = default;
+  };
+  awaitable<void> run_clock();
+  void rearm();
+  void ring(const Alarm& alarm);
+
+  // replay.cpp: rejected changes that are tried again
+  void open_replay(const RunName& run);
+
+  // views.cpp
+  void fill(api::ScopeStatus& status, const Scope& scope) const;
+  api::ScopeReply scope_reply(const Scope& scope, std::string message) const;
+  api::Stream describe(const Feed& feed) const;
+  api::SourceStatus describe_source(const Feed& feed) const;
+  std::string why(const Feed& feed, const core::StreamView& view) const;
+  std::string rfc3339(Instant at) const;
+
+  boost::asio::any_io_executor executor_;
+  const Clock& clock_;
+  EngineOptions options_;
+  StateDir& state_dir_;
+  std::unique_ptr<Ledger> ledger_;
+  WorkerPool ledger_thread_{1};
+  core::Core core_;
+  EventLog events_;
+  TaskGroup tasks_;
+  boost::asio::steady_timer clock_timer_;
+  core::Timers<Alarm> alarms_;
+
+  struct ServerState {
+    ServerSlot slot;
+    core::ServerChanged::State state = core::ServerChanged::State::up;
+    std::optional<WallTime> last_success;
+    std::string last_error;  // empty when the last call went well
+  };
+  std::vector<ServerState> servers_;
+  std::map<std::string, core::ServerId> workspace_servers_;
+
+  sources::RunLogs* run_logs_ = nullptr;
+  std::map<std::string, std::optional<std::chrono::milliseconds>> cleanup_after_;  // watch path → when
+
+  std::map<sources::SourceKey, FeedPtr> feeds_;
+  std::map<core::StreamId, FeedPtr> streams_;
+  std::deque<FinishedSource> finished_;  // newest last
+  std::map<ProjectName, ProjectCounts> counts_;
+  std::map<Scope, KeptMode> modes_;
+  std::map<std::string, WorkspaceStatus> workspace_status_;  // the last the status call told
+  core::StreamId last_stream_ = 0;
+  std::size_t being_sent_ = 0;
+  WallTime started_;
+  bool draining_ = false;
+  bool scanned_ = false;
+  bool disk_full_ = false;
+  std::set<sources::SourceKey> settling_in_;  // found, but not yet known whose they are
+  Rate rate_;                                 // of what was confirmed lately
+};
+
+/// One source, and the stream it is read as.
+struct Engine::Feed {
+  sources::SourceInfo info;
+  std::shared_ptr<sources::Source> source;
+  bool replay = false;        ///< of rejected changes: the ledger itself is the source
+  core::StreamId stream = 0;  ///< 0: none is open
+  std::int64_t ledger_id = 0;
+  sources::Position confirmed = 0;  ///< as the core has it; the ledger follows
+  sources::Position recorded = 0;   ///< as the ledger has it; the source's rows follow
+  sources::Position taken_out = 0;
+  std::uint64_t synced = 0, rejected = 0;
+  std::optional<WallTime> synced_at;
+  sources::Backlog backlog;
+  std::optional<Error> problem;  ///< found by reading it; `info.problem` is what the watcher found
+  bool opening = false;          ///< being looked up in the ledger
+  bool gone = false;             ///< its file is gone
+  bool told_synced = false;      ///< that it is at rest was told
+
+  // Work for the tending coroutine.
+  bool tended = false;
+  std::optional<core::Send> send;
+  std::deque<std::variant<core::Settle, core::Reject>> outcomes;
+  bool refresh_wanted = false;
+  bool take_out_wanted = false;
+  bool release_wanted = false;
+};
+
+}  // namespace neptune::engine

@@ -1,0 +1,265 @@
+// What the watched folders hold becomes streams of the core, and goes again.
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include "engine/engine.h"
+#include "engine/impl/with_ledger.h"
+
+namespace neptune::engine {
+
+namespace asio = boost::asio;
+using sources::SourceState;
+
+namespace {
+
+bool may_be_taken(const sources::SourceInfo& info) {
+  return info.state == SourceState::live || info.state == SourceState::closed;
+}
+
+std::string name_of(const sources::SourceInfo& info) {
+  return info.run ? fmt::format("{} of {}", info.run->run, info.run->project.full()) : info.key.path;
+}
+
+}  // namespace
+
+// From the watcher
+
+void Engine::source_changed(const sources::SourceInfo& info, std::shared_ptr<sources::Source> source) {
+  auto& feed = feeds_[info.key];
+  const bool known = feed != nullptr;
+  if (!known) feed = std::make_shared<Feed>();
+  const bool state_changed = !known || feed->info.state != info.state;
+  feed->info = info;
+  feed->source = std::move(source);
+  note_settling_in(info);
+  if (state_changed) tell_of(info);
+  const auto now = clock_.now();
+  if (may_be_taken(info) && feed->source) {
+    if (state_changed) feed->problem.reset();
+    if (feed->stream == 0) {
+      open_stream(feed);
+    } else {
+      core_.pause(feed->stream, false, now);
+      feed->refresh_wanted = true;
+      tend(feed);
+    }
+  } else if (info.state == SourceState::set_aside) {
+    close_stream(feed);
+  } else if (feed->stream != 0) {
+    core_.pause(feed->stream, true, now);
+  }
+  pump();
+}
+
+void Engine::source_written(const sources::SourceKey& key) {
+  const auto it = feeds_.find(key);
+  if (it == feeds_.end()) return;
+  const auto feed = it->second;
+  feed->problem.reset();
+  feed->refresh_wanted = true;
+  if (feed->stream == 0) open_stream(feed);
+  tend(feed);
+}
+
+void Engine::source_vanished(const sources::SourceKey& key) {
+  const auto it = feeds_.find(key);
+  if (it == feeds_.end()) return;
+  const auto feed = it->second;
+  settling_in_.erase(key);
+  core_.discovering(!scanned_ || !settling_in_.empty(), clock_.now());
+  feed->gone = true;
+  if (feed->backlog.count > 0) {
+    spdlog::warn("log gone path={} unsent={}", key.path, feed->backlog.count);
+    events_.add(
+        "source_gone",
+        fmt::format("{} was removed with {} changes that were not synced yet", key.path, feed->backlog.count),
+        {.stream = feed->info.run ? std::optional(feed->info.run->run) : std::nullopt, .count = feed->backlog.count});
+  }
+  close_stream(feed);
+  tend(feed);
+  pump();
+}
+
+void Engine::first_scan_done() {
+  scanned_ = true;
+  core_.discovering(!settling_in_.empty(), clock_.now());
+  pump();
+}
+
+void Engine::note_settling_in(const sources::SourceInfo& info) {
+  if (info.state == SourceState::settling_in) {
+    settling_in_.insert(info.key);
+  } else {
+    settling_in_.erase(info.key);
+  }
+  core_.discovering(!scanned_ || !settling_in_.empty(), clock_.now());
+}
+
+void Engine::tell_of(const sources::SourceInfo& info) {
+  EventAbout about;
+  if (info.run) {
+    about.scope = info.run->project.full();
+    about.stream = info.run->run;
+  }
+  switch (info.state) {
+    case SourceState::settling_in:
+      events_.add("source_found", "found " + info.key.path, std::move(about));
+      break;
+    case SourceState::live:
+      events_.add("source_changed", name_of(info) + " is being written; it is followed live", std::move(about));
+      break;
+    case SourceState::closed:
+      events_.add("source_changed", name_of(info) + " is closed", std::move(about));
+      break;
+    case SourceState::left_to_client:
+      events_.add("source_changed", name_of(info) + " is synced by the client's own process; it is left to it",
+                  std::move(about));
+      break;
+    case SourceState::set_aside:
+      spdlog::warn("set aside path={} reason=\"{}\"", info.key.path, info.problem ? info.problem->message : "");
+      events_.add("source_set_aside", info.problem ? info.problem->message : info.key.path + " cannot be read",
+                  std::move(about));
+      break;
+  }
+}
+
+// Streams
+
+void Engine::open_stream(const FeedPtr& feed) {
+  if (feed->stream != 0 || feed->opening || feed->gone || feed->problem || !feed->source || !feed->info.run ||
+      !may_be_taken(feed->info))
+    return;
+  if (feed->replay) {
+    begin_stream(feed, {});
+    return;
+  }
+  feed->opening = true;
+  tasks_.spawn("look up", look_up(feed));
+}
+
+asio::awaitable<void> Engine::look_up(FeedPtr feed) {
+  const auto key = feed->info.key;
+  const RunName run = *feed->info.run;
+  const auto now = clock_.wall();
+  auto find = [key, run, now](Ledger& ledger) { return ledger.source(key, run, now); };
+  auto known = co_await with_ledger(std::move(find));
+  feed->opening = false;
+  if (!known) {
+    not_recorded(feed, known.error());
+  } else if (!feed->gone && feed->source && feed->stream == 0) {
+    begin_stream(feed, *known);
+  }
+}
+
+void Engine::begin_stream(const FeedPtr& feed, const LedgerSource& known) {
+  const auto& run = *feed->info.run;
+  feed->ledger_id = known.id;
+  feed->confirmed = feed->recorded = known.confirmed;
+  feed->taken_out = 0;
+  feed->synced = known.synced;
+  feed->rejected = known.rejected;
+  feed->synced_at = known.synced_at;
+  feed->stream = ++last_stream_;
+  feed->refresh_wanted = true;
+  feed->take_out_wanted = known.confirmed > 0;
+  streams_[feed->stream] = feed;
+  const auto server = workspace_servers_.find(run.project.workspace);
+  core::StreamSpec spec{feed->stream, server == workspace_servers_.end() ? 0 : server->second, run, feed->info.order,
+                        feed->confirmed};
+  core_.open(std::move(spec), clock_.now());
+  tend(feed);
+  pump();
+}
+
+void Engine::close_stream(const FeedPtr& feed) {
+  if (feed->stream == 0) return;
+  streams_.erase(feed->stream);
+  core_.close(std::exchange(feed->stream, 0), clock_.now());
+  feed->backlog = {};
+}
+
+void Engine::set_aside(const FeedPtr& feed, Error problem) {
+  if (feed->gone) return;
+  spdlog::warn("set aside path={} reason=\"{}\"", feed->info.key.path, problem.message);
+  events_.add("source_set_aside", problem.message,
+              {.stream = feed->info.run ? std::optional(feed->info.run->run) : std::nullopt});
+  feed->problem = std::move(problem);
+  close_stream(feed);
+}
+
+/// The stream starts again, a while later, from what is on record; nothing else of it is taken out of its source.
+void Engine::start_over(const FeedPtr& feed, Error problem) {
+  feed->outcomes.clear();
+  if (std::exchange(feed->send, std::nullopt)) being_sent_--;
+  set_aside(feed, std::move(problem));
+  alarms_.set({Alarm::Of::retry, feed->info.key}, clock_.now() + options_.problem_retry);
+  rearm();
+}
+
+void Engine::not_recorded(const FeedPtr& feed, const Error& error) {
+  spdlog::error("not recorded path={} error=\"{}\"", feed->info.key.path, error.message);
+  start_over(feed, Error{error.code,
+                         fmt::format("the daemon's memory cannot be written ({}); syncing of {} goes on when it can",
+                                     error.message, name_of(feed->info)),
+                         true});
+}
+
+// Rest
+
+bool Engine::at_rest(const Feed& feed) const {
+  return feed.stream != 0 && !feed.tended && !feed.send && feed.outcomes.empty() && feed.backlog.count == 0 &&
+         feed.recorded == feed.confirmed && core_.stream(feed.stream, clock_.now()).wait == core::Wait::nothing;
+}
+
+void Engine::look_for_rest(FeedPtr feed) {
+  if (!at_rest(*feed)) {
+    if (feed->backlog.count > 0) feed->told_synced = false;
+    return;
+  }
+  if (feed->replay) {
+    close_stream(feed);
+    feeds_.erase(feed->info.key);
+    return;
+  }
+  alarms_.set({Alarm::Of::release, feed->info.key}, clock_.now() + options_.idle_release);
+  if (feed->info.state == SourceState::closed) tidy_later(feed);
+  if (!std::exchange(feed->told_synced, true) && feed->info.run)
+    events_.add(
+        "run_synced",
+        fmt::format("{} is synced{}", name_of(feed->info), feed->info.state == SourceState::closed ? "" : " up to now"),
+        {.scope = feed->info.run->project.full(), .stream = feed->info.run->run, .count = feed->synced});
+  rearm();
+}
+
+void Engine::tidy_later(const FeedPtr& feed) {
+  if (feed->info.read_only || feed->backlog.uploads > 0) return;
+  // The folder it was found in is the longest watched path above it.
+  const std::optional<std::chrono::milliseconds>* after = nullptr;
+  std::size_t longest = 0;
+  for (const auto& [path, cleanup] : cleanup_after_)
+    if (feed->info.key.path.starts_with(path) && path.size() >= longest) {
+      after = &cleanup;
+      longest = path.size();
+    }
+  if (!after || !*after) return;
+  const auto since = feed->synced_at.value_or(clock_.wall());
+  const auto left = std::max(std::chrono::milliseconds(0),
+                             std::chrono::duration_cast<std::chrono::milliseconds>(since + **after - clock_.wall()));
+  alarms_.set({Alarm::Of::tidy, feed->info.key}, clock_.now() + left);
+}
+
+asio::awaitable<void> Engine::tidy(FeedPtr feed) {
+  if (!run_logs_ || feed->gone || feed->info.state != SourceState::closed || !at_rest(*feed)) co_return;
+  const auto key = feed->info.key;
+  auto removed = co_await run_logs_->remove(key, feed->recorded);
+  if (removed && *removed) {
+    spdlog::info("removed a synced log path={}", key.path);
+    if (!feed->gone) source_vanished(key);
+  } else {
+    if (!removed) spdlog::warn("a synced log stays path={} error=\"{}\"", key.path, removed.error().message);
+    alarms_.set({Alarm::Of::tidy, key}, clock_.now() + std::chrono::minutes(10));
+    rearm();
+  }
+}
+
+}  // namespace neptune::engine

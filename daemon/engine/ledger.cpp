@@ -1,0 +1,309 @@
+#include "engine/ledger.h"
+
+#include <fmt/format.h>
+
+#include "support/sqlite.h"
+
+namespace neptune::engine {
+
+namespace {
+
+constexpr int schema_version = 1;
+
+constexpr const char* schema = R"(
+CREATE TABLE sources (
+  id INTEGER PRIMARY KEY, path TEXT NOT NULL, device INTEGER NOT NULL, inode INTEGER NOT NULL, born_ms INTEGER NOT NULL,
+  project TEXT NOT NULL, run TEXT NOT NULL, confirmed INTEGER NOT NULL DEFAULT 0,
+  synced INTEGER NOT NULL DEFAULT 0, rejected INTEGER NOT NULL DEFAULT 0, synced_at_ms INTEGER, finished_at_ms INTEGER);
+CREATE INDEX sources_by_path ON sources (path);
+CREATE INDEX sources_finished ON sources (finished_at_ms) WHERE finished_at_ms IS NOT NULL;
+CREATE TABLE counters (project TEXT PRIMARY KEY, synced INTEGER NOT NULL DEFAULT 0, rejected INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+CREATE TABLE rejected (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INTEGER NOT NULL, source TEXT NOT NULL, position INTEGER NOT NULL,
+  project TEXT NOT NULL, run TEXT NOT NULL, create_ INTEGER NOT NULL, code TEXT NOT NULL, reason TEXT NOT NULL,
+  retry INTEGER NOT NULL DEFAULT 0, payload BLOB NOT NULL);
+CREATE INDEX rejected_retry ON rejected (project, run, id) WHERE retry = 1;
+CREATE TABLE modes (
+  scope TEXT PRIMARY KEY, read_only INTEGER NOT NULL, reason TEXT NOT NULL, since_ms INTEGER, held_by TEXT NOT NULL,
+  held_since_ms INTEGER) WITHOUT ROWID;
+)";
+
+constexpr const char* rejection_columns =
+    "id, at_ms, source, position, project, run, create_, code, reason, length(payload)";
+
+#define NEPTUNE_TRY(...) \
+  if (auto result_ = (__VA_ARGS__); !result_) return std::unexpected(std::move(result_.error()))
+
+/// SQLite's integers are signed; devices and inodes are not.
+std::int64_t as_signed(std::uint64_t value) {
+  return static_cast<std::int64_t>(value);
+}
+
+std::optional<WallTime> time_at(const sqlite::Statement& row, int column) {
+  if (row.is_null(column)) return std::nullopt;
+  return from_unix_ms(row.number(column));
+}
+
+RunName run_at(const sqlite::Statement& row, int project_column, int run_column) {
+  auto project = ProjectName::parse(row.text(project_column));
+  return {project ? std::move(*project) : ProjectName{}, std::string(row.text(run_column))};
+}
+
+Rejection rejection_at(const sqlite::Statement& row) {
+  Rejection rejection;
+  rejection.id = row.number(0);
+  rejection.at = from_unix_ms(row.number(1));
+  rejection.source = row.text(2);
+  rejection.position = row.number(3);
+  rejection.run = run_at(row, 4, 5);
+  rejection.create = row.number(6) != 0;
+  rejection.code = row.text(7);
+  rejection.reason = row.text(8);
+  rejection.bytes = static_cast<std::uint64_t>(row.number(9));
+  return rejection;
+}
+
+std::unexpected<Error> no_such_rejection(std::int64_t id) {
+  return fail("no_such_rejection",
+              fmt::format("there is no rejected change {}; 'neptune-sync rejected' lists them", id));
+}
+
+}  // namespace
+
+class Ledger::Impl {
+ public:
+  explicit Impl(sqlite::Database database) : db(std::move(database)) {}
+
+  /// Prepares, binds and runs to the end.
+  template <class... Args>
+  Result<void> run(std::string_view sql, const Args&... args) {
+    auto statement = db.prepare(sql);
+    if (!statement) return std::unexpected(std::move(statement.error()));
+    return statement->bind(args...).run();
+  }
+
+  /// Prepares, binds, and hands each row to `f`.
+  template <class F, class... Args>
+  Result<void> each(std::string_view sql, F f, const Args&... args) {
+    auto statement = db.prepare(sql);
+    if (!statement) return std::unexpected(std::move(statement.error()));
+    statement->bind(args...);
+    for (;;) {
+      auto row = statement->step();
+      if (!row) return std::unexpected(std::move(row.error()));
+      if (!*row) return {};
+      f(*statement);
+    }
+  }
+
+  Result<void> count(const ProjectName& project, std::int64_t synced, std::int64_t rejected) {
+    return run(
+        "INSERT INTO counters (project, synced, rejected) VALUES (?1, ?2, ?3) ON CONFLICT (project) DO UPDATE SET "
+        "synced = synced + ?2, rejected = rejected + ?3",
+        project.full(), synced, rejected);
+  }
+
+  sqlite::Database db;
+};
+
+Ledger::Ledger(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Ledger::~Ledger() = default;
+
+Result<std::unique_ptr<Ledger>> Ledger::open(const std::filesystem::path& file) {
+  const auto explain = [&file](const Error& error) {
+    return fail(
+        "state_unusable",
+        fmt::format("the daemon's memory {} cannot be used: {}. Move it away to start afresh: logs whose rows are "
+                    "already confirmed are then sent again, which the server takes as duplicates.",
+                    file.string(), error.message));
+  };
+  auto db = sqlite::Database::open(file, {.access = sqlite::Access::create, .busy_timeout = std::chrono::seconds(5)});
+  if (!db) return explain(db.error());
+  if (auto set = db->exec("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL"); !set) return explain(set.error());
+  const auto version = db->number("PRAGMA user_version");
+  if (!version) return explain(version.error());
+  if (*version > schema_version)
+    return fail(
+        "state_too_new",
+        fmt::format("{} was written by a newer neptune-syncd (schema {}); install that version, or move the file away",
+                    file.string(), *version));
+  if (*version == 0) {
+    auto transaction = sqlite::Transaction::begin(*db, sqlite::Transaction::Kind::write);
+    if (!transaction) return explain(transaction.error());
+    if (auto made = db->exec(fmt::format("{} PRAGMA user_version = {}", schema, schema_version)); !made)
+      return explain(made.error());
+    if (auto done = transaction->commit(); !done) return explain(done.error());
+  }
+  return std::unique_ptr<Ledger>(new Ledger(std::make_unique<Impl>(std::move(*db))));
+}
+
+Result<LedgerSource> Ledger::source(const sources::SourceKey& key, const RunName& run, WallTime) {
+  LedgerSource found;
+  NEPTUNE_TRY(impl_->each(
+      "SELECT id, confirmed, synced, rejected, synced_at_ms FROM sources WHERE path = ? AND device = ? AND inode = ? "
+      "AND "
+      "born_ms = ? AND project = ? AND run = ? AND finished_at_ms IS NULL",
+      [&found](const sqlite::Statement& row) {
+        found = {row.number(0), row.number(1), static_cast<std::uint64_t>(row.number(2)),
+                 static_cast<std::uint64_t>(row.number(3)), time_at(row, 4)};
+      },
+      key.path, as_signed(key.device), as_signed(key.inode), key.born_ms, run.project.full(), run.run));
+  if (found.id != 0) return found;
+  NEPTUNE_TRY(impl_->run("INSERT INTO sources (path, device, inode, born_ms, project, run) VALUES (?, ?, ?, ?, ?, ?)",
+                         key.path, as_signed(key.device), as_signed(key.inode), key.born_ms, run.project.full(),
+                         run.run));
+  found.id = impl_->db.last_insert_rowid();
+  return found;
+}
+
+Result<void> Ledger::confirm(std::int64_t source, const ProjectName& project, sources::Position upto,
+                             std::uint64_t count, WallTime now) {
+  auto transaction = sqlite::Transaction::begin(impl_->db, sqlite::Transaction::Kind::write);
+  if (!transaction) return std::unexpected(transaction.error());
+  NEPTUNE_TRY(impl_->run("UPDATE sources SET confirmed = ?, synced = synced + ?, synced_at_ms = ? WHERE id = ?", upto,
+                         as_signed(count), to_unix_ms(now), source));
+  NEPTUNE_TRY(impl_->count(project, as_signed(count), 0));
+  return transaction->commit();
+}
+
+Result<std::int64_t> Ledger::reject(std::int64_t source, const Rejection& rejection, std::string_view payload) {
+  NEPTUNE_TRY(impl_->db.exec("PRAGMA synchronous=FULL"));
+  auto transaction = sqlite::Transaction::begin(impl_->db, sqlite::Transaction::Kind::write);
+  if (!transaction) return std::unexpected(transaction.error());
+  NEPTUNE_TRY(
+      impl_->run("INSERT INTO rejected (at_ms, source, position, project, run, create_, code, reason, payload) VALUES "
+                 "(?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                 to_unix_ms(rejection.at), rejection.source, rejection.position, rejection.run.project.full(),
+                 rejection.run.run, rejection.create, rejection.code, rejection.reason, sqlite::Bytes{payload}));
+  const auto id = impl_->db.last_insert_rowid();
+  NEPTUNE_TRY(
+      impl_->run("UPDATE sources SET confirmed = ?, rejected = rejected + 1 WHERE id = ?", rejection.position, source));
+  NEPTUNE_TRY(impl_->count(rejection.run.project, 0, 1));
+  NEPTUNE_TRY(transaction->commit());
+  NEPTUNE_TRY(impl_->db.exec("PRAGMA synchronous=NORMAL"));
+  return id;
+}
+
+Result<void> Ledger::finish(std::int64_t source, WallTime now) {
+  NEPTUNE_TRY(impl_->run("UPDATE sources SET finished_at_ms = ? WHERE id = ?", to_unix_ms(now), source));
+  return impl_->run(
+      "DELETE FROM sources WHERE finished_at_ms IS NOT NULL AND id NOT IN (SELECT id FROM sources WHERE finished_at_ms "
+      "IS NOT NULL "
+      "ORDER BY finished_at_ms DESC LIMIT ?)",
+      finished_kept);
+}
+
+Result<std::map<ProjectName, ProjectCounts>> Ledger::counts() {
+  std::map<ProjectName, ProjectCounts> counts;
+  NEPTUNE_TRY(impl_->each("SELECT project, synced, rejected FROM counters", [&counts](const sqlite::Statement& row) {
+    if (auto project = ProjectName::parse(row.text(0)))
+      counts[*project] = {static_cast<std::uint64_t>(row.number(1)), static_cast<std::uint64_t>(row.number(2))};
+  }));
+  return counts;
+}
+
+Result<std::vector<FinishedSource>> Ledger::finished() {
+  std::vector<FinishedSource> list;
+  NEPTUNE_TRY(impl_->each(
+      "SELECT path, project, run, synced, rejected, synced_at_ms FROM sources WHERE finished_at_ms IS NOT NULL ORDER "
+      "BY finished_at_ms",
+      [&list](const sqlite::Statement& row) {
+        list.push_back({std::string(row.text(0)), run_at(row, 1, 2), static_cast<std::uint64_t>(row.number(3)),
+                        static_cast<std::uint64_t>(row.number(4)), time_at(row, 5)});
+      }));
+  return list;
+}
+
+Result<std::vector<Rejection>> Ledger::rejections(std::int64_t before, std::uint32_t limit) {
+  std::vector<Rejection> list;
+  NEPTUNE_TRY(impl_->each(
+      fmt::format("SELECT {} FROM rejected WHERE ?1 = 0 OR id < ?1 ORDER BY id DESC LIMIT ?2", rejection_columns),
+      [&list](const sqlite::Statement& row) { list.push_back(rejection_at(row)); }, before, limit));
+  return list;
+}
+
+Result<Rejection> Ledger::rejection(std::int64_t id) {
+  std::optional<Rejection> found;
+  NEPTUNE_TRY(impl_->each(
+      fmt::format("SELECT {} FROM rejected WHERE id = ?", rejection_columns),
+      [&found](const sqlite::Statement& row) { found = rejection_at(row); }, id));
+  if (!found) return no_such_rejection(id);
+  return *found;
+}
+
+Result<std::string> Ledger::payload(std::int64_t id) {
+  std::optional<std::string> bytes;
+  NEPTUNE_TRY(impl_->each(
+      "SELECT payload FROM rejected WHERE id = ?",
+      [&bytes](const sqlite::Statement& row) { bytes = std::string(row.blob(0)); }, id));
+  if (!bytes) return no_such_rejection(id);
+  return *bytes;
+}
+
+Result<void> Ledger::discard(std::int64_t id) {
+  NEPTUNE_TRY(impl_->run("DELETE FROM rejected WHERE id = ?", id));
+  if (impl_->db.changes() == 0) return no_such_rejection(id);
+  return {};
+}
+
+Result<Rejection> Ledger::mark_for_retry(std::int64_t id) {
+  NEPTUNE_TRY(impl_->run("UPDATE rejected SET retry = 1 WHERE id = ?", id));
+  return rejection(id);
+}
+
+Result<std::vector<RunName>> Ledger::runs_to_retry() {
+  std::vector<RunName> runs;
+  NEPTUNE_TRY(impl_->each("SELECT DISTINCT project, run FROM rejected WHERE retry = 1",
+                          [&runs](const sqlite::Statement& row) { runs.push_back(run_at(row, 0, 1)); }));
+  return runs;
+}
+
+Result<std::vector<Rejection>> Ledger::to_retry(const RunName& run, std::int64_t after) {
+  std::vector<Rejection> list;
+  NEPTUNE_TRY(impl_->each(
+      fmt::format("SELECT {} FROM rejected WHERE project = ? AND run = ? AND retry = 1 AND id > ? ORDER BY id",
+                  rejection_columns),
+      [&list](const sqlite::Statement& row) { list.push_back(rejection_at(row)); }, run.project.full(), run.run,
+      after));
+  return list;
+}
+
+Result<void> Ledger::resolve(const RunName& run, std::int64_t upto) {
+  auto transaction = sqlite::Transaction::begin(impl_->db, sqlite::Transaction::Kind::write);
+  if (!transaction) return std::unexpected(transaction.error());
+  NEPTUNE_TRY(impl_->run("DELETE FROM rejected WHERE project = ? AND run = ? AND retry = 1 AND id <= ?",
+                         run.project.full(), run.run, upto));
+  const auto count = impl_->db.changes();
+  NEPTUNE_TRY(impl_->count(run.project, count, -count));
+  return transaction->commit();
+}
+
+Result<void> Ledger::reject_again(std::int64_t id, const std::string& code, const std::string& reason, WallTime now) {
+  return impl_->run("UPDATE rejected SET retry = 0, code = ?, reason = ?, at_ms = ? WHERE id = ?", code, reason,
+                    to_unix_ms(now), id);
+}
+
+Result<std::vector<KeptMode>> Ledger::modes() {
+  std::vector<KeptMode> list;
+  NEPTUNE_TRY(impl_->each("SELECT scope, read_only, reason, since_ms, held_by, held_since_ms FROM modes",
+                          [&list](const sqlite::Statement& row) {
+                            auto scope = Scope::parse(row.text(0));
+                            if (scope)
+                              list.push_back({std::move(*scope), row.number(1) != 0, std::string(row.text(2)),
+                                              time_at(row, 3), std::string(row.text(4)), time_at(row, 5)});
+                          }));
+  return list;
+}
+
+Result<void> Ledger::keep(const KeptMode& mode) {
+  const auto scope = mode.scope.text();
+  if (!mode.read_only && mode.held_by.empty()) return impl_->run("DELETE FROM modes WHERE scope = ?", scope);
+  auto statement = impl_->db.prepare(
+      "INSERT OR REPLACE INTO modes (scope, read_only, reason, since_ms, held_by, held_since_ms) VALUES (?, ?, ?, "
+      "nullif(?, 0), ?, nullif(?, 0))");
+  if (!statement) return std::unexpected(std::move(statement.error()));
+  const auto ms = [](const std::optional<WallTime>& time) { return time ? to_unix_ms(*time) : 0; };
+  return statement->bind(scope, mode.read_only, mode.reason, ms(mode.since), mode.held_by, ms(mode.held_since)).run();
+}
+
+}  // namespace neptune::engine

@@ -1,0 +1,114 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "changes/names.h"
+#include "sources/source.h"
+#include "support/clock.h"
+#include "support/error.h"
+
+/// The daemon's own memory: `memory.sqlite3` in the state directory.
+///
+///   sources   id · path, device, inode, born_ms · project, run · confirmed · synced, rejected · synced_at_ms ·
+///   finished_at_ms counters  project → synced, rejected rejected  id · at_ms · source, position · project, run · kind,
+///   code, reason · payload · retry modes     scope → mode, reason, since_ms, held_by, held_since_ms
+///
+/// Invariants:
+///  - a source's confirmed position is recorded here before any of its rows is deleted, in one transaction with the
+///  counts: rows up
+///    to it are on the server, or in `rejected` with their bytes, so what is still in the source can be deleted at any
+///    time;
+///  - a rejection is on disk (synchronous=FULL) before its row leaves its source;
+///  - a row of `rejected` goes only when it was stored by a retry, or discarded by a person.
+/// Who deletes what: `discard` and `resolve` rejected rows; `finish` drops the oldest finished sources beyond
+/// `finished_kept`. A killed process loses nothing (WAL). A power cut may take the last confirmed positions back
+/// (synchronous=NORMAL): those operations are sent again, which is idempotent, and counted twice.
+///
+/// Concurrency: one thread at a time; the engine calls it on a worker thread of its own, in order.
+namespace neptune::engine {
+
+struct LedgerSource {
+  std::int64_t id = 0;
+  sources::Position confirmed = 0;
+  std::uint64_t synced = 0, rejected = 0;
+  std::optional<WallTime> synced_at;
+};
+
+struct FinishedSource {
+  std::string path;
+  RunName run;
+  std::uint64_t synced = 0, rejected = 0;
+  std::optional<WallTime> synced_at;
+};
+
+struct ProjectCounts {
+  std::uint64_t synced = 0, rejected = 0;
+};
+
+struct KeptMode {
+  Scope scope;
+  bool read_only = false;
+  std::string reason;
+  std::optional<WallTime> since;
+  std::string held_by;  ///< empty: not held by an operator
+  std::optional<WallTime> held_since;
+};
+
+struct Rejection {
+  std::int64_t id = 0;
+  WallTime at;
+  std::string source;
+  sources::Position position = 0;
+  RunName run;
+  bool create = false;
+  std::string code, reason;
+  std::uint64_t bytes = 0;
+};
+
+class Ledger {
+ public:
+  static constexpr int finished_kept = 10'000;  ///< our own bound on what `streams` remembers
+
+  /// Opens or makes it. Fails with a sentence when it is damaged, or was written by a newer version.
+  static Result<std::unique_ptr<Ledger>> open(const std::filesystem::path& file);
+  ~Ledger();
+
+  Result<LedgerSource> source(const sources::SourceKey& key, const RunName& run, WallTime now);
+  Result<void> confirm(std::int64_t source, const ProjectName& project, sources::Position upto, std::uint64_t count,
+                       WallTime now);
+  /// Records the rejection and confirms its position; its id.
+  Result<std::int64_t> reject(std::int64_t source, const Rejection& rejection, std::string_view payload);
+  Result<void> finish(std::int64_t source, WallTime now);
+
+  Result<std::map<ProjectName, ProjectCounts>> counts();
+  Result<std::vector<FinishedSource>> finished();
+
+  Result<std::vector<Rejection>> rejections(std::int64_t before, std::uint32_t limit);
+  Result<Rejection> rejection(std::int64_t id);
+  Result<std::string> payload(std::int64_t id);
+  Result<void> discard(std::int64_t id);
+
+  // Rejected operations that are to be tried again.
+  Result<Rejection> mark_for_retry(std::int64_t id);
+  Result<std::vector<RunName>> runs_to_retry();
+  Result<std::vector<Rejection>> to_retry(const RunName& run, std::int64_t after);
+  /// Stored by the server now: taken out, and counted as synced.
+  Result<void> resolve(const RunName& run, std::int64_t upto);
+  Result<void> reject_again(std::int64_t id, const std::string& code, const std::string& reason, WallTime now);
+
+  Result<std::vector<KeptMode>> modes();
+  Result<void> keep(const KeptMode& mode);
+
+ private:
+  class Impl;
+  explicit Ledger(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace neptune::engine

@@ -1,0 +1,225 @@
+// All work on one source, one thing after the other.
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include "engine/engine.h"
+#include "engine/impl/with_ledger.h"
+
+namespace neptune::engine {
+
+namespace asio = boost::asio;
+
+void Engine::tend(const FeedPtr& feed) {
+  if (std::exchange(feed->tended, true)) return;
+  tasks_.spawn("tend", tending(feed));
+}
+
+asio::awaitable<void> Engine::tending(FeedPtr feed) {
+  struct Done {
+    Feed& feed;
+    ~Done() { feed.tended = false; }
+  };
+  {
+    const Done done{*feed};
+    for (bool more = true; more;) more = co_await tend_once(feed);
+  }
+  look_for_rest(feed);
+}
+
+/// The most urgent thing to do; false when there is none. Sends go first: settling can follow while a body is on its
+/// way.
+asio::awaitable<bool> Engine::tend_once(FeedPtr feed) {
+  if (feed->send) {
+    const auto send = *std::exchange(feed->send, std::nullopt);
+    if (feed->source) {
+      co_await take_batch(feed, send);
+    } else {
+      being_sent_--;
+      core_.failed(send.stream, std::nullopt,
+                   {Failure::Kind::source, "source_gone", "its source may not be taken now", std::nullopt, false},
+                   clock_.now());
+      pump();
+    }
+  } else if (!feed->outcomes.empty()) {
+    const auto outcome = std::move(feed->outcomes.front());
+    feed->outcomes.pop_front();
+    if (const auto* settle = std::get_if<core::Settle>(&outcome)) {
+      co_await record(feed, *settle);
+    } else {
+      co_await record(feed, std::get<core::Reject>(outcome));
+    }
+  } else if (std::exchange(feed->take_out_wanted, false)) {
+    co_await take_out(feed);
+  } else if (feed->gone) {
+    co_await finish(feed);
+    co_return false;
+  } else if (std::exchange(feed->refresh_wanted, false)) {
+    co_await refresh(feed);
+  } else if (std::exchange(feed->release_wanted, false)) {
+    if (feed->source && feed->backlog.count == 0) co_await feed->source->release();
+    co_return feed->refresh_wanted || feed->send || !feed->outcomes.empty();
+  } else {
+    co_return false;
+  }
+  co_return true;
+}
+
+asio::awaitable<void> Engine::refresh(FeedPtr feed) {
+  if (!feed->source || feed->stream == 0) co_return;
+  const auto source = feed->source;
+  const auto stream = feed->stream;
+  const auto after = feed->confirmed;
+  auto backlog = co_await source->backlog(after);
+  if (feed->stream != stream || feed->gone) co_return;
+  if (!backlog) {
+    if (backlog.error().retryable) {
+      alarms_.set({Alarm::Of::tend, feed->info.key}, clock_.now() + std::chrono::seconds(1));
+      rearm();
+    } else {
+      set_aside(feed, backlog.error());
+      pump();
+    }
+    co_return;
+  }
+  if (feed->confirmed != after) {
+    feed->refresh_wanted = true;  // it moved on meanwhile
+    co_return;
+  }
+  feed->backlog = *backlog;
+  core::Backlog told;
+  told.count = backlog->count;
+  told.bytes = backlog->bytes;
+  told.create_next = backlog->next == sources::OperationKind::create;
+  told.fork_parent = backlog->fork_parent;
+  core_.backlog(stream, after, std::move(told), clock_.now());
+  pump();
+}
+
+// What the server's word means for what is on disk: the ledger first, then the source.
+
+asio::awaitable<void> Engine::record(FeedPtr feed, core::Settle settle) {
+  // One record for all that was confirmed in a row.
+  while (!feed->outcomes.empty() && std::holds_alternative<core::Settle>(feed->outcomes.front())) {
+    const auto& next = std::get<core::Settle>(feed->outcomes.front());
+    settle.upto = next.upto;
+    settle.count += next.count;
+    feed->outcomes.pop_front();
+  }
+  const auto project = feed->info.run->project;
+  const auto now = clock_.wall();
+  Result<void> recorded;
+  if (feed->replay) {
+    auto resolve = [run = *feed->info.run, settle](Ledger& ledger) { return ledger.resolve(run, settle.upto); };
+    recorded = co_await with_ledger(std::move(resolve));
+  } else {
+    auto confirm = [id = feed->ledger_id, project, settle, now](Ledger& ledger) {
+      return ledger.confirm(id, project, settle.upto, settle.count, now);
+    };
+    recorded = co_await with_ledger(std::move(confirm));
+  }
+  if (!recorded) {
+    not_recorded(feed, recorded.error());
+    pump();
+    co_return;
+  }
+  auto& counts = counts_[project];
+  counts.synced += settle.count;
+  if (feed->replay) counts.rejected -= std::min(counts.rejected, settle.count);
+  feed->synced += settle.count;
+  feed->synced_at = now;
+  feed->recorded = settle.upto;
+  rate_.add(static_cast<double>(feed->backlog.bytes) /
+                static_cast<double>(std::max<std::uint64_t>(1, feed->backlog.count)) *
+                static_cast<double>(settle.count),
+            clock_.now());
+  feed->take_out_wanted = feed->refresh_wanted = true;
+  events_.add("synced", fmt::format("{} changes of {} are on the server", settle.count, feed->info.run->run),
+              {.scope = project.full(), .stream = feed->info.run->run, .count = settle.count});
+}
+
+asio::awaitable<void> Engine::record(FeedPtr feed, core::Reject reject) {
+  const auto now = clock_.wall();
+  const RunName run = *feed->info.run;
+  if (feed->replay) {
+    auto again = [reject, now](Ledger& ledger) {
+      return ledger.reject_again(reject.position, reject.code, reject.reason, now);
+    };
+    auto recorded = co_await with_ledger(std::move(again));
+    if (!recorded) {
+      not_recorded(feed, recorded.error());
+      pump();
+      co_return;
+    }
+  } else {
+    auto payload = feed->source ? co_await feed->source->read(reject.position)
+                                : Result<std::string>(fail("source_gone", "its source may not be read now", true));
+    if (!payload) {
+      // Without its bytes it must not count as dealt with.
+      start_over(feed, payload.error());
+      pump();
+      co_return;
+    }
+    Rejection rejection;
+    rejection.at = now;
+    rejection.source = feed->info.key.path;
+    rejection.position = reject.position;
+    rejection.run = run;
+    rejection.create = reject.create;
+    rejection.code = reject.code;
+    rejection.reason = reject.reason;
+    auto keep = [id = feed->ledger_id, rejection, bytes = std::move(*payload)](Ledger& ledger) {
+      return ledger.reject(id, rejection, bytes);
+    };
+    auto recorded = co_await with_ledger(std::move(keep));
+    if (!recorded) {
+      not_recorded(feed, recorded.error());
+      pump();
+      co_return;
+    }
+    counts_[run.project].rejected++;
+    feed->rejected++;
+  }
+  feed->recorded = reject.position;
+  feed->take_out_wanted = feed->refresh_wanted = true;
+  spdlog::warn("rejected run={} position={} code={} reason=\"{}\"", run.run, reject.position, reject.code,
+               reject.reason);
+  events_.add("rejected",
+              fmt::format("change {} of {} was refused: {}. It is kept; see 'neptune-sync rejected'.", reject.position,
+                          run.run, reject.reason),
+              {.scope = run.project.full(), .stream = run.run, .count = 1});
+}
+
+/// Takes what is on record out of the source. Whatever stays (a read-only log, a full disk) is covered by the record.
+asio::awaitable<void> Engine::take_out(FeedPtr feed) {
+  if (!feed->source || feed->replay || feed->gone || feed->taken_out >= feed->recorded) co_return;
+  const auto upto = feed->recorded;
+  auto settled = co_await feed->source->settle(upto);
+  if (settled && *settled) {
+    feed->taken_out = upto;
+  } else if (!settled && settled.error().retryable) {
+    alarms_.set({Alarm::Of::tend, feed->info.key}, clock_.now() + std::chrono::seconds(1));
+    rearm();
+  } else if (!settled) {
+    spdlog::warn("rows stay in their log path={} error=\"{}\"", feed->info.key.path, settled.error().message);
+  }
+}
+
+/// The source is gone and all that was known of it is on record.
+asio::awaitable<void> Engine::finish(FeedPtr feed) {
+  const auto now = clock_.wall();
+  if (feed->ledger_id != 0 && !feed->replay) {
+    auto done = [id = feed->ledger_id, now](Ledger& ledger) { return ledger.finish(id, now); };
+    auto recorded = co_await with_ledger(std::move(done));
+    if (!recorded) spdlog::warn("not recorded path={} error=\"{}\"", feed->info.key.path, recorded.error().message);
+    finished_.push_back({feed->info.key.path, *feed->info.run, feed->synced, feed->rejected, feed->synced_at});
+    if (finished_.size() > Ledger::finished_kept) finished_.pop_front();
+    events_.add("source_gone", feed->info.key.path + " is gone; all of it that was known is synced",
+                {.scope = feed->info.run->project.full(), .stream = feed->info.run->run});
+  }
+  const auto it = feeds_.find(feed->info.key);
+  if (it != feeds_.end() && it->second == feed) feeds_.erase(it);
+  for (const auto of : {Alarm::Of::release, Alarm::Of::tidy, Alarm::Of::retry, Alarm::Of::tend})
+    alarms_.cancel({of, feed->info.key});
+}
+
+}  // namespace neptune::engine

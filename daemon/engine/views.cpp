@@ -1,0 +1,361 @@
+// What people are told: the core's and the feeds' state as the API's types, in sentences.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "engine/engine.h"
+
+namespace neptune::engine {
+
+using core::Wait;
+using sources::SourceState;
+
+namespace {
+
+constexpr const char* state_name(SourceState state) {
+  switch (state) {
+    case SourceState::settling_in:
+      return "settling_in";
+    case SourceState::live:
+      return "live";
+    case SourceState::closed:
+      return "closed";
+    case SourceState::left_to_client:
+      return "left_to_client";
+    case SourceState::set_aside:
+      break;
+  }
+  return "set_aside";
+}
+
+constexpr const char* kind_name(sources::Kind kind) {
+  switch (kind) {
+    case sources::Kind::run_log:
+      return "run-log";
+    case sources::Kind::client_dir:
+      return "client-1x";
+    case sources::Kind::change_queue:
+      break;
+  }
+  return "change-queue";
+}
+
+constexpr const char* state_name(Wait wait) {
+  switch (wait) {
+    case Wait::nothing:
+      return "idle";
+    case Wait::sending:
+      return "sending";
+    case Wait::unconfirmed:
+      return "unconfirmed";
+    case Wait::retry:
+    case Wait::server:
+    case Wait::paused:
+      return "blocked";
+    case Wait::workspace_mode:
+    case Wait::project_mode:
+    case Wait::workspace_held:
+    case Wait::project_held:
+      return "held";
+    case Wait::turn:
+    case Wait::counting:
+    case Wait::earlier_source:
+    case Wait::parent:
+    case Wait::discovery:
+    case Wait::ramp:
+      break;
+  }
+  return "waiting";
+}
+
+std::string in_seconds(std::optional<Instant> until, Instant now) {
+  if (!until || *until <= now) return "now";
+  const auto seconds = std::chrono::ceil<std::chrono::seconds>(*until - now).count();
+  return seconds < 120 ? fmt::format("in {} s", seconds) : fmt::format("in {} min", (seconds + 30) / 60);
+}
+
+}  // namespace
+
+std::string Engine::rfc3339(Instant at) const {
+  return format_time(clock_.wall() + std::chrono::duration_cast<WallTime::duration>(at - clock_.now()));
+}
+
+std::string Engine::why(const Feed& feed, const core::StreamView& view) const {
+  const auto now = clock_.now();
+  const auto& run = *view.spec;
+  const auto& project = run.container.project;
+  const auto mode_of = [this](const Scope& scope) {
+    const auto it = modes_.find(scope);
+    return it == modes_.end() ? KeptMode{} : it->second;
+  };
+  const auto read_only = [&](const Scope& scope) {
+    return fmt::format("{} is read-only on the server: {}; the next probe is {}", scope.text(),
+                       core_.scope(scope).reason, in_seconds(view.until, now));
+  };
+  const auto held = [&](const Scope& scope) {
+    return fmt::format("{} is held by {}; 'neptune-sync release {}' ends that", scope.text(), mode_of(scope).held_by,
+                       scope.text());
+  };
+  switch (view.wait) {
+    case Wait::nothing:
+      return {};
+    case Wait::turn:
+      return "its turn comes with the next free connection";
+    case Wait::sending:
+      return "being sent";
+    case Wait::unconfirmed:
+      return "sent; the server has not confirmed it yet" +
+             (view.trouble.empty() ? std::string() : " (" + view.trouble + ")");
+    case Wait::counting:
+      return "its log is being looked through";
+    case Wait::paused:
+      return feed.info.state == SourceState::left_to_client
+                 ? "the client's own sync process has it; what that leaves is taken over"
+                 : "it is being found out whether the client syncs it by itself";
+    case Wait::earlier_source:
+      return "an older log of the same run goes first";
+    case Wait::parent:
+      return fmt::format("a fork: the create of its parent {} must be on the server first",
+                         feed.backlog.fork_parent ? feed.backlog.fork_parent->run : "run");
+    case Wait::discovery:
+      return "a fork: its parent's log may still be found here";
+    case Wait::retry:
+      return fmt::format("{}; tried again {}", view.trouble, in_seconds(view.until, now));
+    case Wait::server:
+      return fmt::format("{}; tried again {}", view.trouble, in_seconds(view.until, now));
+    case Wait::workspace_mode:
+      return read_only(Scope::of(project.workspace));
+    case Wait::project_mode:
+      return read_only(Scope::of(project));
+    case Wait::workspace_held:
+      return held(Scope::of(project.workspace));
+    case Wait::project_held:
+      return held(Scope::of(project));
+    case Wait::ramp:
+      return fmt::format("released; its turn comes {}", in_seconds(view.until, now));
+  }
+  return {};
+}
+
+void Engine::fill(api::ScopeStatus& status, const Scope& scope) const {
+  const auto tally = core_.tally(scope);
+  const auto view = core_.scope(scope);
+  status.name = scope.is_workspace() ? scope.workspace : scope.project;
+  status.pending = tally.pending;
+  status.held = tally.held;
+  status.in_flight = tally.in_flight;
+  status.pending_bytes = tally.bytes;
+  for (auto it = counts_.lower_bound(ProjectName{scope.workspace, scope.project});
+       it != counts_.end() && it->first.workspace == scope.workspace; ++it) {
+    if (!scope.is_workspace() && it->first.project != scope.project) break;
+    status.synced += it->second.synced;
+    status.rejected += it->second.rejected;
+  }
+  status.operator_hold = view.operator_hold;
+  const auto kept = modes_.find(scope);
+  if (view.mode == core::Mode::read_only) {
+    status.mode = "read_only";
+    status.reason = view.reason;
+    if (kept != modes_.end() && kept->second.since) status.since = format_time(*kept->second.since);
+    if (view.next_probe) status.next_probe_at = rfc3339(*view.next_probe);
+  } else if (view.operator_hold) {
+    status.mode = "held";
+    if (kept != modes_.end()) {
+      status.reason = "held by " + kept->second.held_by;
+      if (kept->second.held_since) status.since = format_time(*kept->second.held_since);
+    }
+  }
+}
+
+api::ScopeReply Engine::scope_reply(const Scope& scope, std::string message) const {
+  api::ScopeReply reply;
+  fill(reply, scope);
+  reply.name = scope.text();
+  reply.message = std::move(message);
+  return reply;
+}
+
+api::Status Engine::status() const {
+  api::Status status;
+  status.version = options_.version;
+  status.pid = ::getpid();
+  status.state = draining_ ? "draining" : "running";
+  status.started_at = format_time(started_);
+  const auto& server = servers_.front();
+  status.server.url = server.slot.server ? server.slot.server->url() : "";
+  using State = core::ServerChanged::State;
+  status.server.reachable =
+      server.slot.server && server.last_success && (server.state == State::up || server.state == State::busy);
+  if (server.last_success) status.server.last_success_at = format_time(*server.last_success);
+  if (!server.last_error.empty()) status.server.last_error = server.last_error;
+
+  std::map<std::string, api::WorkspaceStatus> workspaces;
+  std::map<ProjectName, std::optional<WallTime>> oldest;
+  const auto add_project = [&](const ProjectName& name) {
+    if (name.project.empty() || !oldest.emplace(name, std::nullopt).second) return;
+    fill(workspaces[name.workspace].projects.emplace_back(), Scope::of(name));
+  };
+  for (const auto& [key, feed] : feeds_)
+    if (feed->info.run) add_project(feed->info.run->project);
+  for (const auto& [name, counts] : counts_) add_project(name);
+  for (const auto& [scope, mode] : modes_) {
+    if (scope.is_workspace()) {
+      if (mode.read_only || !mode.held_by.empty()) workspaces[scope.workspace];
+    } else {
+      add_project({scope.workspace, scope.project});
+    }
+  }
+  std::optional<WallTime> oldest_of_all;
+  for (const auto& [key, feed] : feeds_) {
+    status.sources.push_back(describe_source(*feed));
+    if (!feed->info.run || feed->backlog.count == 0 || !feed->backlog.oldest_at) continue;
+    for (auto* time : {&oldest[feed->info.run->project], &oldest_of_all})
+      if (!*time || *feed->backlog.oldest_at < **time) *time = feed->backlog.oldest_at;
+  }
+  for (auto& [name, workspace] : workspaces) {
+    fill(workspace, Scope::of(name));
+    std::ranges::sort(workspace.projects, {}, &api::ProjectStatus::name);
+    for (auto& project : workspace.projects) {
+      const auto& time = oldest[{name, project.name}];
+      if (!time) continue;
+      project.oldest_pending_at = format_time(*time);
+      if (!workspace.oldest_pending_at || *project.oldest_pending_at < *workspace.oldest_pending_at)
+        workspace.oldest_pending_at = project.oldest_pending_at;
+    }
+    status.workspaces.push_back(std::move(workspace));
+  }
+  const auto total = core_.total();
+  status.totals.pending = total.pending;
+  status.totals.held = total.held;
+  status.totals.in_flight = total.in_flight;
+  status.totals.pending_bytes = total.bytes;
+  for (const auto& [name, counts] : counts_) {
+    status.totals.synced += counts.synced;
+    status.totals.rejected += counts.rejected;
+  }
+  if (oldest_of_all) status.totals.oldest_pending_at = format_time(*oldest_of_all);
+  if (run_logs_)
+    for (const auto& folder : run_logs_->folders()) {
+      api::SourceStatus watch;
+      watch.path = folder.path;
+      watch.kind = "watch";
+      watch.state = "watching";
+      if (!folder.problem.empty()) {
+        watch.detail = folder.problem;
+      } else if (folder.network) {
+        watch.detail =
+            "on a network file system: only logs that are closed are taken, found by looking through it now and then";
+      }
+      status.sources.push_back(std::move(watch));
+    }
+  return status;
+}
+
+api::SourceStatus Engine::describe_source(const Feed& feed) const {
+  api::SourceStatus source;
+  source.path = feed.info.key.path;
+  source.kind = kind_name(feed.info.kind);
+  source.state = state_name(feed.info.state);
+  source.pending = feed.backlog.count;
+  source.uploads = feed.backlog.uploads;
+  source.read_only = feed.info.read_only;
+  if (feed.info.run) {
+    source.project = feed.info.run->project.full();
+    source.run = feed.info.run->run;
+  }
+  if (const auto& problem = feed.problem ? feed.problem : feed.info.problem) {
+    source.state = "set_aside";
+    source.detail = problem->message;
+  } else if (feed.info.state == SourceState::left_to_client) {
+    source.detail = feed.info.holders.empty() ? std::string("the client's own sync process has it open")
+                                              : fmt::format("the client's own sync process has it open (pids {})",
+                                                            fmt::join(feed.info.holders, ", "));
+  } else if (feed.info.state == SourceState::settling_in) {
+    source.detail = "found lately; it is being found out whether the client syncs it by itself";
+  } else if (feed.info.state == SourceState::closed && at_rest(feed)) {
+    source.state = "synced";
+    if (feed.backlog.uploads > 0)
+      source.detail = fmt::format("{} files wait to be uploaded, which this version does not do yet; the log is kept",
+                                  feed.backlog.uploads);
+  }
+  return source;
+}
+
+api::Stream Engine::describe(const Feed& feed) const {
+  api::Stream stream;
+  stream.project = feed.info.run->project.full();
+  stream.container = feed.info.run->run;
+  stream.source = feed.info.key.path;
+  stream.id = stream.source;
+  stream.closed = feed.info.state == SourceState::closed;
+  stream.synced = feed.synced;
+  stream.rejected = feed.rejected;
+  stream.uploads = feed.backlog.uploads;
+  if (feed.synced_at) stream.last_synced_at = format_time(*feed.synced_at);
+  if (feed.backlog.oldest_at && feed.backlog.count > 0) stream.oldest_pending_at = format_time(*feed.backlog.oldest_at);
+  if (feed.stream == 0) {
+    stream.state = feed.problem || feed.info.problem ? "blocked" : "waiting";
+    const auto& problem = feed.problem ? feed.problem : feed.info.problem;
+    stream.why = problem ? problem->message : "its log is being looked at";
+    return stream;
+  }
+  const auto view = core_.stream(feed.stream, clock_.now());
+  stream.pending = view.tally.pending;
+  stream.held = view.tally.held;
+  stream.in_flight = view.tally.in_flight;
+  stream.pending_bytes = view.tally.bytes;
+  stream.state = state_name(view.wait);
+  // What is confirmed but not on record yet is not idle: whoever waits for "synced" must be able to rely on it.
+  if (view.wait == Wait::nothing && !at_rest(feed)) {
+    stream.state = "unconfirmed";
+    stream.why = "confirmed; being recorded";
+  } else {
+    stream.why = why(feed, view);
+  }
+  return stream;
+}
+
+std::vector<api::Stream> Engine::streams(const StreamFilter& filter) const {
+  const auto matches = [&filter](const RunName& run) {
+    if (filter.run && run.run != *filter.run) return false;
+    return !filter.project || run.project.full() == *filter.project || run.project.workspace == *filter.project;
+  };
+  std::vector<api::Stream> list;
+  for (const auto& [key, feed] : feeds_)
+    if (feed->info.run && matches(*feed->info.run)) list.push_back(describe(*feed));
+  for (auto it = finished_.rbegin(); it != finished_.rend(); ++it) {
+    if (!matches(it->run)) continue;
+    api::Stream stream;
+    stream.id = stream.source = it->path;
+    stream.project = it->run.project.full();
+    stream.container = it->run.run;
+    stream.state = "done";
+    stream.closed = true;
+    stream.synced = it->synced;
+    stream.rejected = it->rejected;
+    if (it->synced_at) stream.last_synced_at = format_time(*it->synced_at);
+    list.push_back(std::move(stream));
+  }
+  return list;
+}
+
+Result<api::ReleasePlan> Engine::plan_release(const Scope& scope) const {
+  const auto tally = core_.tally(scope);
+  api::ReleasePlan plan;
+  plan.scope = scope.text();
+  plan.changes = tally.held;
+  plan.bytes = tally.held_bytes;
+  if (const auto rate = rate_.per_second(clock_.now())) plan.seconds = static_cast<double>(plan.bytes) / *rate;
+  const auto status = workspace_status_.find(scope.workspace);
+  if (status != workspace_status_.end()) plan.storage_available = status->second.storage_available;
+  if (plan.storage_available) plan.fits = static_cast<std::int64_t>(plan.bytes) <= *plan.storage_available;
+  plan.message = fmt::format("{} changes ({} bytes) of {} are held.", plan.changes, plan.bytes, plan.scope);
+  if (plan.seconds) plan.message += fmt::format(" At the present rate they take {:.0f} s.", *plan.seconds);
+  if (plan.fits)
+    plan.message += *plan.fits ? " They fit into the storage that the server reports as available."
+                               : " They do not fit into the storage that the server reports as available.";
+  return plan;
+}
+
+}  // namespace neptune::engine
