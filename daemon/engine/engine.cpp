@@ -200,12 +200,12 @@ asio::awaitable<Result<api::ScopeReply>> Engine::release(Scope scope, std::strin
   const auto view = core_.scope(scope);
   if (!view.operator_hold) {
     if (view.mode == core::Mode::read_only)
-      co_return fail("server_read_only",
+      co_return fail("conflict",
                      scope.text() + " is read-only on the server (" + view.reason +
                          "), and only the server can end that. Free space or raise the quota; "
                          "the daemon probes and resumes by itself, at once with 'neptune-sync probe " +
                          scope.text() + "'.");
-    co_return fail("not_held", scope.text() + " is not held; there is nothing to release.");
+    co_return fail("already_released", scope.text() + " is not held; there is nothing to release.");
   }
   core_.hold(scope, false, clock_.now());
   pump();
@@ -232,7 +232,7 @@ Result<api::ScopeReply> Engine::probe(const Scope& scope) {
     return scope_reply(scope, "The server is being asked whether " + scope.text() + " can be written again.");
   const auto view = core_.scope(scope);
   if (view.operator_hold)
-    return fail("held_by_operator", scope.text() +
+    return fail("conflict", scope.text() +
                                         " is held by an operator, not by the server; 'neptune-sync release " +
                                         scope.text() + "' ends that.");
   return scope_reply(scope, scope.text() + " is not read-only; there is nothing to probe.");

@@ -64,7 +64,7 @@ Rejection rejection_at(const sqlite::Statement& row) {
 }
 
 std::unexpected<Error> no_such_rejection(std::int64_t id) {
-  return fail("no_such_rejection",
+  return fail("rejection_not_found",
               fmt::format("there is no rejected change {}; 'neptune-sync rejected' lists them", id));
 }
 

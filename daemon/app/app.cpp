@@ -1,0 +1,237 @@
+#include "app/app.h"
+
+#include <fmt/format.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+#include <sys/resource.h>
+#include <systemd/sd-daemon.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <csignal>
+#include <cstdlib>
+#include <random>
+
+#include "config/config.h"
+#include "engine/engine.h"
+#include "local_api/local_api.h"
+#include "sources/run_logs.h"
+#include "support/state_dir.h"
+
+namespace neptune::app {
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr auto drain_bound = 10s;  // for what is being handed in when the daemon is told to stop
+
+void set_up_logging(const std::string& level) {
+  auto logger = std::make_shared<spdlog::logger>("neptune-syncd", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+  // The journal has the time already.
+  logger->set_pattern(std::getenv("JOURNAL_STREAM") ? "level=%l %v" : "%Y-%m-%dT%H:%M:%S.%eZ level=%l %v",
+                      spdlog::pattern_time_type::utc);
+  logger->set_level(spdlog::level::from_str(level));
+  spdlog::set_default_logger(std::move(logger));
+}
+
+/// Many logs are watched and some are open at once: use what the service manager allows.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+engine::ServerSlot make_server(const asio::any_io_executor& executor, const Clock& clock, const config::Config& config,
+                               const std::string& workspace) {
+  auto token = config::read_token(config, workspace);
+  if (!token) return {nullptr, token.error()};
+  server::Options options;
+  options.api_token = token->text;
+  options.ca_file = config.server.ca_file;
+  options.insecure = config.server.insecure;
+  options.proxy = config.server.proxy;
+  options.request_timeout = config.server.request_timeout;
+  options.user_agent = "neptune-syncd/" + version();
+  options.max_connections = config.server.max_in_flight + 2;  // and a check and a status call
+  auto made = server::Server::make(executor, clock, std::move(options));
+  if (!made) return {nullptr, made.error()};
+  spdlog::info("server url={} token_from=\"{}\" workspace={}", (*made)->url(), token->origin,
+               workspace.empty() ? "*" : workspace);
+  return {std::move(*made), {}};
+}
+
+sources::WatchFolder watch_folder(const config::WatchConfig& watch) {
+  using Kind = sources::WatchFolder::Kind;
+  sources::WatchFolder folder;
+  folder.path = watch.path;
+  folder.kind = watch.kind == "run-logs"    ? Kind::run_logs
+                : watch.kind == "client-1x" ? Kind::client_1x
+                                            : Kind::automatic;
+  folder.project = watch.project;
+  folder.cleanup_after = watch.cleanup_after;
+  return folder;
+}
+
+engine::EngineOptions engine_options(const config::Config& config) {
+  engine::EngineOptions options;
+  options.version = version();
+  options.seed = std::random_device{}();
+  options.core.max_in_flight = config.server.max_in_flight;
+  options.core.gate = {config.read_only.probe_interval, config.read_only.probe_interval_max,
+                       config.read_only.release_ramp};
+  for (const auto& workspace : config.workspaces) options.priorities[workspace.name] = workspace.priority;
+  return options;
+}
+
+/// Everything there is, in the order it is built; members go in reverse.
+class Daemon {
+ public:
+  static Result<std::unique_ptr<Daemon>> make(config::Config config) {
+    auto state_dir = StateDir::open(config.state_dir);
+    if (!state_dir) return std::unexpected(state_dir.error());
+    auto ledger = engine::Ledger::open(config.state_dir / "memory.sqlite3");
+    if (!ledger) return std::unexpected(ledger.error());
+    auto daemon = std::unique_ptr<Daemon>(new Daemon(std::move(config), std::move(*state_dir), std::move(*ledger)));
+    if (auto listening = daemon->listen(); !listening) return std::unexpected(listening.error());
+    return daemon;
+  }
+
+  Result<void> run() {
+    Result<void> outcome;
+    asio::co_spawn(loop_, live(), [this, &outcome](std::exception_ptr error, Result<void> result) {
+      if (error) std::rethrow_exception(error);
+      outcome = std::move(result);
+      loop_.stop();
+    });
+    loop_.run();
+    return outcome;
+  }
+
+ private:
+  Daemon(config::Config config, StateDir state_dir, std::unique_ptr<engine::Ledger> ledger)
+      : config_(std::move(config)),
+        state_dir_(std::move(state_dir)),
+        servers_(make_servers()),
+        engine_(loop_.get_executor(), clock_, engine_options(config_), state_dir_, std::move(ledger),
+                std::move(servers_), workspace_servers_),
+        run_logs_(loop_.get_executor(), pool_, clock_, run_logs_options(), engine_),
+        tasks_(loop_.get_executor()) {}
+
+  std::vector<engine::ServerSlot> make_servers() {
+    std::vector<engine::ServerSlot> servers;
+    servers.push_back(make_server(loop_.get_executor(), clock_, config_, {}));
+    for (const auto& workspace : config_.workspaces) {
+      if (workspace.api_token_file.empty()) continue;
+      workspace_servers_[workspace.name] = static_cast<core::ServerId>(servers.size());
+      servers.push_back(make_server(loop_.get_executor(), clock_, config_, workspace.name));
+    }
+    for (const auto& slot : servers)
+      if (!slot.server)
+        spdlog::error("no server code={} error=\"{}\"; changes are kept until it is mended", slot.problem.code,
+                      slot.problem.message);
+    return servers;
+  }
+
+  sources::RunLogsOptions run_logs_options() const {
+    sources::RunLogsOptions options;
+    for (const auto& watch : config_.watches) options.folders.push_back(watch_folder(watch));
+    return options;
+  }
+
+  Result<void> listen() {
+    local_api::Options options;
+    options.path = config_.socket;
+    options.version = version();
+    if (::sd_listen_fds(0) > 0) options.inherited_fd = SD_LISTEN_FDS_START;
+    auto api = local_api::LocalApi::open(loop_.get_executor(), clock_, engine_, std::move(options));
+    if (!api) return std::unexpected(api.error());
+    local_api_ = std::move(*api);
+    return {};
+  }
+
+  asio::awaitable<Result<void>> live() {
+    if (auto restored = co_await engine_.restore(); !restored) co_return std::unexpected(restored.error());
+    std::map<std::string, std::optional<std::chrono::milliseconds>> cleanup;
+    for (const auto& watch : config_.watches) cleanup[watch.path.string()] = watch.cleanup_after;
+    engine_.follow(run_logs_, std::move(cleanup));
+    engine_.start();
+    tasks_.spawn("run logs", run_logs_.run());
+    tasks_.spawn("watchdog", feed_watchdog());
+    local_api_->start();
+    ::sd_notify(0, "READY=1");
+    spdlog::info("running version={} socket={} state_dir={}", version(), config_.socket.string(),
+                 config_.state_dir.string());
+
+    asio::signal_set signals(loop_, SIGTERM, SIGINT);
+    const int signal = co_await signals.async_wait(asio::use_awaitable);
+    spdlog::info("stopping signal={}", signal);
+    ::sd_notify(0, "STOPPING=1");
+    co_await engine_.drain(drain_bound);
+    co_await local_api_->stop();
+    co_await engine_.stop();
+    co_await tasks_.stop();
+    spdlog::info("stopped");
+    co_return Result<void>{};
+  }
+
+  asio::awaitable<void> feed_watchdog() {
+    std::uint64_t interval_us = 0;
+    if (::sd_watchdog_enabled(0, &interval_us) <= 0) co_return;
+    asio::steady_timer timer(loop_);
+    for (;;) {
+      ::sd_notify(0, "WATCHDOG=1");
+      timer.expires_after(std::chrono::microseconds(interval_us / 2));
+      co_await timer.async_wait(asio::use_awaitable);
+    }
+  }
+
+  asio::io_context loop_{1};
+  SystemClock clock_;
+  config::Config config_;
+  StateDir state_dir_;
+  WorkerPool pool_{2};
+  std::map<std::string, core::ServerId> workspace_servers_;
+  std::vector<engine::ServerSlot> servers_;  // the engine's from its construction on
+  engine::Engine engine_;
+  sources::RunLogs run_logs_;
+  std::unique_ptr<local_api::LocalApi> local_api_;
+  TaskGroup tasks_;
+};
+
+}  // namespace
+
+std::string version() {
+  return NEPTUNE_VERSION;
+}
+
+Result<std::string> check_config(const Flags& flags) {
+  auto config = config::load(flags.config);
+  if (!config) return std::unexpected(config.error());
+  std::string report =
+      fmt::format("{} is fine.\n", config->file.empty() ? "The built-in configuration" : config->file.string());
+  for (const auto& warning : config->warnings) report += "warning: " + warning + "\n";
+  auto token = config::read_token(*config);
+  report += token ? fmt::format("The API token is read from {}.\n", token->origin)
+                  : "warning: " + token.error().message + "\n";
+  return report;
+}
+
+Result<void> run(const Flags& flags) {
+  auto config = config::load(flags.config);
+  if (!config) return std::unexpected(config.error());
+  set_up_logging(config->log_level);
+  for (const auto& warning : config->warnings) spdlog::warn("config warning=\"{}\"", warning);
+  std::signal(SIGPIPE, SIG_IGN);
+  raise_descriptor_limit();
+  auto daemon = Daemon::make(std::move(*config));
+  if (!daemon) return std::unexpected(daemon.error());
+  return (*daemon)->run();
+}
+
+}  // namespace neptune::app
