@@ -1,0 +1,114 @@
+#include "tests/integration/box.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <thread>
+
+#include "tests/integration/support/http_client.h"
+#include "tests/integration/support/json.h"
+#include "tests/integration/support/samples.h"
+
+namespace neptune::testing {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+std::filesystem::path made(std::filesystem::path path) {
+  std::filesystem::create_directories(path);
+  return path;
+}
+
+}  // namespace
+
+Box::Box(Options options) : options_(std::move(options)), sandbox_(made(dir_ / "sandbox"), options_.sandbox_args) {
+  made(runs());
+  made(dir_ / "output");
+  write_config();
+  if (options_.start) start_daemon();
+}
+
+Box::~Box() {
+  if (::testing::Test::HasFailure() && daemon_) ::testing::Test::RecordProperty("daemon_log", daemon_->err());
+  if (::testing::Test::HasFailure() && daemon_) fmt::print("--- the daemon's log\n{}\n", daemon_->err());
+}
+
+void Box::write_config() {
+  std::ofstream(dir_ / "config.toml") << fmt::format(
+      "state_dir = \"{0}/state\"\nsocket = \"{0}/api.sock\"\nlog_level = \"debug\"\n\n[server]\napi_token_file = \"{1}\"\n{2}\n\n"
+      "[[watch]]\npath = \"{0}/runs\"\nkind = \"run-logs\"\ncleanup_after = \"{3}\"\n\n{4}\n",
+      dir().string(), sandbox_.token_file().string(), options_.server, options_.cleanup_after, options_.config);
+}
+
+void Box::start_daemon() {
+  daemon_.emplace(Process::Options{.binary = binary("neptune-syncd"),
+                                   .args = {"--config", dir_ / "config.toml"},
+                                   .env = {},
+                                   .unset_env = {"NEPTUNE_API_TOKEN", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"},
+                                   .output_dir = dir_ / "output",
+                                   .name = {},
+                                   .working_dir = {}});
+  const auto until = std::chrono::steady_clock::now() + 20s;
+  while (std::chrono::steady_clock::now() < until && daemon_->running()) {
+    try {
+      if (http_unix(socket(), {.method = "GET", .target = "/v1/status", .headers = {}, .body = {}}, 5s).status == 200) return;
+    } catch (const std::exception&) {
+      std::this_thread::sleep_for(5ms);
+    }
+  }
+  ADD_FAILURE() << "the daemon did not come up:\n" << daemon_->err();
+}
+
+std::optional<int> Box::stop_daemon() { return daemon_->terminate(20s); }
+
+void Box::kill_daemon() { daemon_->kill(); }
+
+Ran Box::sync(std::vector<std::string> args, std::chrono::milliseconds timeout) {
+  args.insert(args.begin(), {"--socket", socket()});
+  Process process({.binary = binary("neptune-sync"),
+                   .args = std::move(args),
+                   .env = {},
+                   .unset_env = {"NEPTUNE_SYNC_SOCKET"},
+                   .output_dir = dir_ / "output",
+                   .name = fmt::format("neptune-sync-{}", ++commands_),
+                   .working_dir = {}});
+  const auto status = process.wait(timeout);
+  return {status.value_or(-1), process.out(), process.err()};
+}
+
+boost::json::value Box::get(const std::string& target) {
+  return parse_json(http_unix(socket(), {.method = "GET", .target = target, .headers = {}, .body = {}}).body);
+}
+
+void Box::wait_synced(std::chrono::seconds timeout) {
+  const auto ran = sync({"wait", "--timeout", fmt::format("{}s", timeout.count())}, timeout + 10s);
+  EXPECT_EQ(ran.status, 0) << ran.out << ran.err << sync({"status"}).out << sync({"streams"}).out;
+}
+
+std::pair<bool, boost::json::value> Box::wait_status(const std::function<bool(const boost::json::value&)>& holds,
+                                                     std::chrono::milliseconds timeout) {
+  const auto until = std::chrono::steady_clock::now() + timeout;
+  for (;;) {
+    auto status = get("/v1/status");
+    const bool yes = holds(status);
+    if (yes || std::chrono::steady_clock::now() > until) return {yes, std::move(status)};
+    std::this_thread::sleep_for(20ms);
+  }
+}
+
+std::uint64_t Box::peak_memory() const {
+  std::ifstream status(fmt::format("/proc/{}/status", daemon_->pid()));
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with("VmHWM:")) return std::stoull(line.substr(6)) * 1024;
+  return 0;
+}
+
+std::string differs_from_sample(Box& box, const std::string& sample) {
+  const auto expected = read_json(test_data() / "run-logs" / sample / "expected.json");
+  const auto state = box.sandbox().state();
+  return first_difference(expected.at("runs"), state.at("runs"));
+}
+
+}  // namespace neptune::testing
