@@ -53,7 +53,7 @@ void Engine::carry_out(core::Send send) {
   being_sent_++;
   const auto feed = feed_of(send.stream);
   if (!feed || !feed->source) {
-    being_sent_--;
+    one_less_being_sent();
     core_.failed(send.stream, std::nullopt,
                  {Failure::Kind::source, "source_gone", "its source is gone", std::nullopt, false}, clock_.now());
     return;
@@ -70,7 +70,7 @@ asio::awaitable<void> Engine::take_batch(FeedPtr feed, core::Send send) {
     tasks_.spawn("hand in", hand_in(feed, send.stream, std::get<sources::Batch>(*batch)));
     co_return;
   }
-  being_sent_--;
+  one_less_being_sent();
   const auto now = clock_.now();
   if (!batch) {
     core_.failed(send.stream, std::nullopt,
@@ -131,7 +131,7 @@ asio::awaitable<void> Engine::hand_in(FeedPtr feed, core::StreamId stream, sourc
     body.next = [bytes] { return bytes->next(); };
     answer = co_await slot.server->submit(std::move(body));
   }
-  being_sent_--;
+  one_less_being_sent();
   heard_from(server_id, answer);
   if (answer) {
     spdlog::debug("handed in run={} operations={} bytes={} request={}", run.run, batch.count, batch.payload_bytes,

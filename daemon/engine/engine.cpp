@@ -24,6 +24,7 @@ Engine::Engine(asio::any_io_executor executor, const Clock& clock, EngineOptions
       events_(executor, clock),
       tasks_(executor),
       clock_timer_(executor),
+      all_handed_in_(executor),
       workspace_servers_(std::move(workspace_servers)),
       started_(clock.wall()) {
   for (auto& slot : servers) {
@@ -79,12 +80,14 @@ asio::awaitable<void> Engine::drain(std::chrono::milliseconds bound) {
   draining_ = true;
   core_.stop_sending();
   events_.add("draining", "the daemon stops; what is being handed in may still finish");
-  asio::steady_timer poll(executor_);
-  const auto until = clock_.now() + bound;
-  while (being_sent_ > 0 && clock_.now() < until) {
-    poll.expires_after(std::chrono::milliseconds(20));
-    co_await poll.async_wait(asio::use_awaitable);
-  }
+  if (being_sent_ == 0) co_return;
+  all_handed_in_.expires_after(bound);
+  boost::system::error_code ignored;
+  co_await all_handed_in_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+}
+
+void Engine::one_less_being_sent() {
+  if (--being_sent_ == 0) all_handed_in_.cancel();
 }
 
 asio::awaitable<void> Engine::stop() {
@@ -200,11 +203,10 @@ asio::awaitable<Result<api::ScopeReply>> Engine::release(Scope scope, std::strin
   const auto view = core_.scope(scope);
   if (!view.operator_hold) {
     if (view.mode == core::Mode::read_only)
-      co_return fail("conflict",
-                     scope.text() + " is read-only on the server (" + view.reason +
-                         "), and only the server can end that. Free space or raise the quota; "
-                         "the daemon probes and resumes by itself, at once with 'neptune-sync probe " +
-                         scope.text() + "'.");
+      co_return fail("conflict", scope.text() + " is read-only on the server (" + view.reason +
+                                     "), and only the server can end that. Free space or raise the quota; "
+                                     "the daemon probes and resumes by itself, at once with 'neptune-sync probe " +
+                                     scope.text() + "'.");
     co_return fail("already_released", scope.text() + " is not held; there is nothing to release.");
   }
   core_.hold(scope, false, clock_.now());
@@ -232,9 +234,8 @@ Result<api::ScopeReply> Engine::probe(const Scope& scope) {
     return scope_reply(scope, "The server is being asked whether " + scope.text() + " can be written again.");
   const auto view = core_.scope(scope);
   if (view.operator_hold)
-    return fail("conflict", scope.text() +
-                                        " is held by an operator, not by the server; 'neptune-sync release " +
-                                        scope.text() + "' ends that.");
+    return fail("conflict", scope.text() + " is held by an operator, not by the server; 'neptune-sync release " +
+                                scope.text() + "' ends that.");
   return scope_reply(scope, scope.text() + " is not read-only; there is nothing to probe.");
 }
 

@@ -134,6 +134,7 @@ class Engine final : public Control, public sources::SourceListener {
 
   // actions.cpp: the core's decisions, carried out
   void pump();
+  void one_less_being_sent();
   void carry_out(core::Send send);
   void carry_out(core::Check check);
   void carry_out(core::Settle settle);
@@ -182,6 +183,7 @@ class Engine final : public Control, public sources::SourceListener {
   EventLog events_;
   TaskGroup tasks_;
   boost::asio::steady_timer clock_timer_;
+  boost::asio::steady_timer all_handed_in_;  // cancelled when nothing is being sent any more
   core::Timers<Alarm> alarms_;
 
   struct ServerState {

@@ -190,7 +190,7 @@ void Engine::set_aside(const FeedPtr& feed, Error problem) {
 /// The stream starts again, a while later, from what is on record; nothing else of it is taken out of its source.
 void Engine::start_over(const FeedPtr& feed, Error problem) {
   feed->outcomes.clear();
-  if (std::exchange(feed->send, std::nullopt)) being_sent_--;
+  if (std::exchange(feed->send, std::nullopt)) one_less_being_sent();
   set_aside(feed, std::move(problem));
   alarms_.set({Alarm::Of::retry, feed->info.key}, clock_.now() + options_.problem_retry);
   rearm();

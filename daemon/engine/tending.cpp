@@ -34,7 +34,7 @@ asio::awaitable<bool> Engine::tend_once(FeedPtr feed) {
     if (feed->source) {
       co_await take_batch(feed, send);
     } else {
-      being_sent_--;
+      one_less_being_sent();
       core_.failed(send.stream, std::nullopt,
                    {Failure::Kind::source, "source_gone", "its source may not be taken now", std::nullopt, false},
                    clock_.now());

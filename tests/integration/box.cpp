@@ -8,6 +8,7 @@
 
 #include "tests/integration/support/http_client.h"
 #include "tests/integration/support/json.h"
+#include "tests/integration/support/notify_socket.h"
 #include "tests/integration/support/samples.h"
 
 namespace neptune::testing {
@@ -37,33 +38,32 @@ Box::~Box() {
 
 void Box::write_config() {
   std::ofstream(dir_ / "config.toml") << fmt::format(
-      "state_dir = \"{0}/state\"\nsocket = \"{0}/api.sock\"\nlog_level = \"debug\"\n\n[server]\napi_token_file = \"{1}\"\n{2}\n\n"
+      "state_dir = \"{0}/state\"\nsocket = \"{0}/api.sock\"\nlog_level = \"debug\"\n\n[server]\napi_token_file = "
+      "\"{1}\"\n{2}\n\n"
       "[[watch]]\npath = \"{0}/runs\"\nkind = \"run-logs\"\ncleanup_after = \"{3}\"\n\n{4}\n",
       dir().string(), sandbox_.token_file().string(), options_.server, options_.cleanup_after, options_.config);
 }
 
 void Box::start_daemon() {
-  daemon_.emplace(Process::Options{.binary = binary("neptune-syncd"),
-                                   .args = {"--config", dir_ / "config.toml"},
-                                   .env = {},
-                                   .unset_env = {"NEPTUNE_API_TOKEN", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"},
-                                   .output_dir = dir_ / "output",
-                                   .name = {},
-                                   .working_dir = {}});
-  const auto until = std::chrono::steady_clock::now() + 20s;
-  while (std::chrono::steady_clock::now() < until && daemon_->running()) {
-    try {
-      if (http_unix(socket(), {.method = "GET", .target = "/v1/status", .headers = {}, .body = {}}, 5s).status == 200) return;
-    } catch (const std::exception&) {
-      std::this_thread::sleep_for(5ms);
-    }
-  }
-  ADD_FAILURE() << "the daemon did not come up:\n" << daemon_->err();
+  NotifySocket ready(dir_ / "notify.sock");
+  daemon_.emplace(
+      Process::Options{.binary = binary("neptune-syncd"),
+                       .args = {"--config", dir_ / "config.toml"},
+                       .env = {{"NOTIFY_SOCKET", ready.path()}},
+                       .unset_env = {"NEPTUNE_API_TOKEN", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"},
+                       .output_dir = dir_ / "output",
+                       .name = {},
+                       .working_dir = {}});
+  if (!ready.wait("READY=1", 20s)) ADD_FAILURE() << "the daemon did not come up:\n" << daemon_->err();
 }
 
-std::optional<int> Box::stop_daemon() { return daemon_->terminate(20s); }
+std::optional<int> Box::stop_daemon() {
+  return daemon_->terminate(20s);
+}
 
-void Box::kill_daemon() { daemon_->kill(); }
+void Box::kill_daemon() {
+  daemon_->kill();
+}
 
 Ran Box::sync(std::vector<std::string> args, std::chrono::milliseconds timeout) {
   args.insert(args.begin(), {"--socket", socket()});

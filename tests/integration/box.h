@@ -22,16 +22,16 @@ struct Ran {
   std::string out, err;
 };
 
-/// A training box in a temporary directory: the sandbox server, the daemon with one watched folder (`runs`), and the client;
-/// the real binaries, over real sockets.
+/// A training box in a temporary directory: the sandbox server, the daemon with one watched folder (`runs`), and the
+/// client; the real binaries, over real sockets.
 class Box {
  public:
   struct Options {
     std::vector<std::string> sandbox_args = {"--workspace", "ml-team:team"};
-    std::string server;             ///< further lines of [server]
-    std::string config;             ///< further lines at the end
+    std::string server;  ///< further lines of [server]
+    std::string config;  ///< further lines at the end
     std::string cleanup_after = "24h";
-    bool start = true;              ///< the daemon, at once
+    bool start = true;  ///< the daemon, at once
   };
 
   Box() : Box(Options()) {}
@@ -76,7 +76,8 @@ class Box {
   int commands_ = 0;
 };
 
-/// Compares the runs the sandbox holds with a sample's expected.json; empty when they are the same, else where they differ.
+/// Compares the runs the sandbox holds with a sample's expected.json; empty when they are the same, else where they
+/// differ.
 std::string differs_from_sample(Box& box, const std::string& sample);
 
 }  // namespace neptune::testing

@@ -24,7 +24,8 @@ TEST_P(Samples, LieThereWhenTheDaemonStartsAndGiveExactlyWhatTheOfficialClientGa
   EXPECT_EQ(box.stop_daemon(), 0);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Samples, ::testing::Values("basic", "fork", "edge"), [](const auto& info) { return std::string(info.param); });
+INSTANTIATE_TEST_SUITE_P(All, Samples, ::testing::Values("basic", "fork", "edge"),
+                         [](const auto& info) { return std::string(info.param); });
 
 }  // namespace
 }  // namespace neptune::testing

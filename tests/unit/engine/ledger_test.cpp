@@ -1,0 +1,150 @@
+#include "engine/ledger.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "support/sqlite.h"
+#include "tests/integration/support/temp_dir.h"
+
+namespace neptune::engine {
+namespace {
+
+const ProjectName project{"ml-team", "classification"};
+const RunName run{project, "r-1"};
+const sources::SourceKey key{"/runs/a", 1, 2, 3};
+const WallTime now = from_unix_ms(1'700'000'000'000);
+
+class LedgerTest : public ::testing::Test {
+ protected:
+  void SetUp() override { reopen(); }
+  void reopen() {
+    ledger_.reset();
+    auto opened = Ledger::open(file());
+    ASSERT_TRUE(opened) << opened.error().message;
+    ledger_ = std::move(*opened);
+  }
+  std::filesystem::path file() const { return dir_ / "memory.sqlite3"; }
+  LedgerSource source() { return *ledger_->source(key, run, now); }
+  std::int64_t reject(sources::Position position, const std::string& payload) {
+    Rejection rejection;
+    rejection.at = now;
+    rejection.source = key.path;
+    rejection.position = position;
+    rejection.run = run;
+    rejection.code = "FIELD_TYPE_CONFLICTING";
+    rejection.reason = "no";
+    return *ledger_->reject(source().id, rejection, payload);
+  }
+
+  testing::TempDir dir_;
+  std::unique_ptr<Ledger> ledger_;
+};
+
+TEST_F(LedgerTest, RemembersAConfirmedPositionAndItsCountsOverARestart) {
+  ASSERT_TRUE(ledger_->confirm(source().id, project, 10, 10, now));
+  ASSERT_TRUE(ledger_->confirm(source().id, project, 15, 5, now));
+  reopen();
+  EXPECT_EQ(source().confirmed, 15);
+  EXPECT_EQ(source().synced, 15u);
+  EXPECT_EQ(ledger_->counts()->at(project).synced, 15u);
+}
+
+TEST_F(LedgerTest, TakesAnotherFileAtTheSamePathForAnotherSource) {
+  ASSERT_TRUE(ledger_->confirm(source().id, project, 10, 10, now));
+  auto born_later = key;
+  born_later.born_ms = 4;
+  EXPECT_EQ(ledger_->source(born_later, run, now)->confirmed, 0);
+  auto other_inode = key;
+  other_inode.inode = 99;
+  EXPECT_EQ(ledger_->source(other_inode, run, now)->confirmed, 0);
+}
+
+TEST_F(LedgerTest, AFinishedSourceIsToldOfAndItsFileMayComeAgainAfresh) {
+  ASSERT_TRUE(ledger_->confirm(source().id, project, 10, 10, now));
+  ASSERT_TRUE(ledger_->finish(source().id, now));
+  ASSERT_EQ(ledger_->finished()->size(), 1u);
+  EXPECT_EQ(ledger_->finished()->front().synced, 10u);
+  EXPECT_EQ(source().confirmed, 0);
+}
+
+TEST_F(LedgerTest, KeepsARejectedChangeWithItsBytesAndConfirmsItsPositionWithIt) {
+  const std::string payload("\0\xff\x01 bytes", 9);
+  const auto id = reject(7, payload);
+  reopen();
+  EXPECT_EQ(*ledger_->payload(id), payload);
+  EXPECT_EQ(ledger_->rejection(id)->code, "FIELD_TYPE_CONFLICTING");
+  EXPECT_EQ(source().confirmed, 7);
+  EXPECT_EQ(source().rejected, 1u);
+  EXPECT_EQ(ledger_->counts()->at(project).rejected, 1u);
+}
+
+TEST_F(LedgerTest, ListsRejectionsNewestFirstInPages) {
+  for (sources::Position i = 1; i <= 5; ++i) reject(i, "x");
+  const auto page = *ledger_->rejections(0, 2);
+  ASSERT_EQ(page.size(), 2u);
+  EXPECT_EQ(page[0].position, 5);
+  const auto next = *ledger_->rejections(page[1].id, 2);
+  EXPECT_EQ(next[0].position, 3);
+}
+
+TEST_F(LedgerTest, ARetriedRejectionThatWasStoredCountsAsSynced) {
+  const auto id = reject(7, "x");
+  ASSERT_TRUE(ledger_->mark_for_retry(id));
+  EXPECT_EQ(ledger_->runs_to_retry()->front(), run);
+  EXPECT_EQ(ledger_->to_retry(run, 0)->size(), 1u);
+  ASSERT_TRUE(ledger_->resolve(run, id));
+  EXPECT_FALSE(ledger_->rejection(id));
+  EXPECT_EQ(ledger_->counts()->at(project).synced, 1u);
+  EXPECT_EQ(ledger_->counts()->at(project).rejected, 0u);
+}
+
+TEST_F(LedgerTest, ARetriedRejectionThatIsRefusedAgainStaysWithItsNewReason) {
+  const auto id = reject(7, "x");
+  ASSERT_TRUE(ledger_->mark_for_retry(id));
+  ASSERT_TRUE(ledger_->reject_again(id, "RUN_NOT_FOUND", "still no", now));
+  EXPECT_TRUE(ledger_->to_retry(run, 0)->empty());
+  EXPECT_EQ(ledger_->rejection(id)->reason, "still no");
+}
+
+TEST_F(LedgerTest, AnUnknownRejectionIsAnErrorThatSaysWhereToLook) {
+  EXPECT_EQ(ledger_->payload(42).error().code, "rejection_not_found");
+  EXPECT_EQ(ledger_->discard(42).error().code, "rejection_not_found");
+  EXPECT_EQ(ledger_->mark_for_retry(42).error().code, "rejection_not_found");
+}
+
+TEST_F(LedgerTest, KeepsModesUntilTheScopeIsNormalAgain) {
+  KeptMode mode;
+  mode.scope = Scope::of("ml-team");
+  mode.read_only = true;
+  mode.reason = "over quota";
+  mode.since = now;
+  ASSERT_TRUE(ledger_->keep(mode));
+  mode.held_by = "uid 0";
+  ASSERT_TRUE(ledger_->keep(mode));
+  reopen();
+  ASSERT_EQ(ledger_->modes()->size(), 1u);
+  EXPECT_EQ(ledger_->modes()->front().reason, "over quota");
+  EXPECT_EQ(ledger_->modes()->front().held_by, "uid 0");
+  EXPECT_EQ(ledger_->modes()->front().since, now);
+  mode.read_only = false;
+  mode.held_by.clear();
+  ASSERT_TRUE(ledger_->keep(mode));
+  EXPECT_TRUE(ledger_->modes()->empty());
+}
+
+TEST_F(LedgerTest, RefusesAFileThatIsNoDatabaseAndOneOfANewerVersion) {
+  ledger_.reset();
+  std::filesystem::remove(file());
+  std::ofstream(file()) << "this is certainly not a database, and long enough to be looked at as one";
+  EXPECT_EQ(Ledger::open(file()).error().code, "state_unusable");
+  std::filesystem::remove(file());
+  {
+    auto db = sqlite::Database::open(file(), {.access = sqlite::Access::create});
+    ASSERT_TRUE(db->exec("PRAGMA user_version = 99"));
+  }
+  EXPECT_EQ(Ledger::open(file()).error().code, "state_too_new");
+}
+
+}  // namespace
+}  // namespace neptune::engine
