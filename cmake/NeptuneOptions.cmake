@@ -9,12 +9,9 @@ if(NEPTUNE_WERROR)
   target_compile_options(neptune_flags INTERFACE -Werror)
 endif()
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-  # GCC 12 reports false positives for these two in coroutine frames and std::expected.
-  target_compile_options(neptune_flags INTERFACE -Wno-maybe-uninitialized -Wno-dangling-pointer)
-  if(NEPTUNE_SANITIZE)
-    # Under a sanitizer it inlines Asio's operator delete of a frame, not the operator new, and takes them for no pair.
-    target_compile_options(neptune_flags INTERFACE -Wno-mismatched-new-delete)
-  endif()
+  # GCC 12 reports false positives for these in coroutine frames and std::expected.
+  target_compile_options(neptune_flags INTERFACE -Wno-maybe-uninitialized -Wno-dangling-pointer
+                         -Wno-mismatched-new-delete)
 endif()
 if(NEPTUNE_SANITIZE)
   target_compile_options(neptune_flags INTERFACE -fsanitize=${NEPTUNE_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
