@@ -55,7 +55,7 @@ void add(Progress& progress, const api::Stream& stream) {
   progress.rejected += stream.rejected;
   progress.uploads += stream.uploads;
   if (!stream.closed && stream.state != "done") ++progress.open;
-  if (stream.pending + stream.held + stream.in_flight + stream.uploads > 0) add_reason(progress.why, stream.why);
+  if (stream.pending + stream.held + stream.in_flight > 0) add_reason(progress.why, stream.why);
 }
 
 std::string name_of(const WaitFor& what) {
@@ -79,7 +79,6 @@ std::string what_remains(const WaitFor& what, const Progress& progress) {
   list(progress.pending, count(progress.pending, "change waits", "changes wait"));
   list(progress.held, count(progress.held, "is held", "are held"));
   list(progress.in_flight, count(progress.in_flight, "is on its way", "are on their way"));
-  list(progress.uploads, count(progress.uploads, "file waits to be uploaded", "files wait to be uploaded"));
   list(progress.settling, count(progress.settling, "source was just found", "sources were just found"));
   if (text.empty())
     text = count(progress.open, "run is still being written", "runs are still being written") +
@@ -153,6 +152,9 @@ class Waiter {
     if (!progress_.complete(what_.now)) return std::nullopt;
     if (progress_.rejected > 0) return some_rejected("All else of it is synced.");
     std::string message = name_of(what_) + " is synced.";
+    if (progress_.uploads > 0)
+      message += " Not waited for: " + count(progress_.uploads, "file", "files") +
+                 " to be uploaded, which this version does not do yet.";
     for (const auto& aside : progress_.not_waited_for) message += " Not waited for: " + aside;
     return result(Outcome::synced, message);
   }

@@ -113,6 +113,7 @@ class Engine final : public Control, public sources::SourceListener {
   void close_stream(const FeedPtr& feed);
   void set_aside(const FeedPtr& feed, Error problem);
   void start_over(const FeedPtr& feed, Error problem);
+  void tell_discovering();
   void note_settling_in(const sources::SourceInfo& info);
   void tell_of(const sources::SourceInfo& info);
   void look_for_rest(FeedPtr feed);
@@ -210,7 +211,7 @@ class Engine final : public Control, public sources::SourceListener {
   bool draining_ = false;
   bool scanned_ = false;
   bool disk_full_ = false;
-  std::set<sources::SourceKey> settling_in_;  // found, but not yet known whose they are
+  std::set<sources::SourceKey> settling_in_;  // found, but not yet streams, or not known to be left alone
   Rate rate_;                                 // of what was confirmed lately
 };
 

@@ -66,7 +66,7 @@ void Engine::source_vanished(const sources::SourceKey& key) {
   if (it == feeds_.end()) return;
   const auto feed = it->second;
   settling_in_.erase(key);
-  core_.discovering(!scanned_ || !settling_in_.empty(), clock_.now());
+  tell_discovering();
   feed->gone = true;
   if (feed->backlog.count > 0) {
     spdlog::warn("log gone path={} unsent={}", key.path, feed->backlog.count);
@@ -82,8 +82,13 @@ void Engine::source_vanished(const sources::SourceKey& key) {
 
 void Engine::first_scan_done() {
   scanned_ = true;
-  core_.discovering(!settling_in_.empty(), clock_.now());
+  tell_discovering();
   pump();
+}
+
+/// A fork's parent may be among what is not known yet.
+void Engine::tell_discovering() {
+  core_.discovering(!scanned_ || !settling_in_.empty(), clock_.now());
 }
 
 void Engine::note_settling_in(const sources::SourceInfo& info) {
@@ -92,7 +97,7 @@ void Engine::note_settling_in(const sources::SourceInfo& info) {
   } else {
     settling_in_.erase(info.key);
   }
-  core_.discovering(!scanned_ || !settling_in_.empty(), clock_.now());
+  tell_discovering();
 }
 
 void Engine::tell_of(const sources::SourceInfo& info) {
@@ -134,6 +139,8 @@ void Engine::open_stream(const FeedPtr& feed) {
     return;
   }
   feed->opening = true;
+  settling_in_.insert(feed->info.key);
+  tell_discovering();
   tasks_.spawn("look up", look_up(feed));
 }
 
@@ -144,11 +151,14 @@ asio::awaitable<void> Engine::look_up(FeedPtr feed) {
   auto find = [key, run, now](Ledger& ledger) { return ledger.source(key, run, now); };
   auto known = co_await with_ledger(std::move(find));
   feed->opening = false;
+  settling_in_.erase(key);
   if (!known) {
     not_recorded(feed, known.error());
   } else if (!feed->gone && feed->source && feed->stream == 0) {
     begin_stream(feed, *known);
   }
+  tell_discovering();
+  pump();
 }
 
 void Engine::begin_stream(const FeedPtr& feed, const LedgerSource& known) {

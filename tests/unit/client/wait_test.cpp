@@ -195,10 +195,12 @@ TEST(Assess, ASourceThatWasJustFoundIsWaitedForAndOneSetAsideIsMentioned) {
   EXPECT_THAT(progress.not_waited_for[0], HasSubstr("It is no database."));
 }
 
-TEST(Assess, FilesThatWaitToBeUploadedAreNotSynced) {
+TEST(Assess, FilesThatWaitToBeUploadedAreToldAndNotWaitedFor) {
   auto stream = stream_of("r1", 0, true);
   stream.uploads = 1;
-  EXPECT_FALSE(assess({.run = "r1"}, {}, {stream}).complete(true));
+  const auto progress = assess({.run = "r1"}, {}, {stream});
+  EXPECT_TRUE(progress.complete(true));
+  EXPECT_EQ(progress.uploads, 1u);
 }
 
 }  // namespace

@@ -1,0 +1,65 @@
+// Logs that a job still writes.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "tests/integration/box.h"
+#include "tests/integration/support/run_log_writer.h"
+
+namespace neptune::testing {
+namespace {
+
+using namespace std::chrono_literals;
+
+Process writer(const Box& box, const std::string& run, std::vector<std::string> more) {
+  std::vector<std::string> args = {"--dir", box.runs(), "--project", "ml-team/p", "--run", run};
+  args.insert(args.end(), more.begin(), more.end());
+  return Process({.binary = binary("run-log-writer"),
+                  .args = args,
+                  .env = {},
+                  .unset_env = {},
+                  .output_dir = box.dir() / "output",
+                  .name = "writer-" + run,
+                  .working_dir = {}});
+}
+
+TEST(Live, ALogIsFollowedWhileItGrowsAndItsJobIsNeverDisturbed) {
+  Box box;
+  auto job = writer(box, "r-1", {"--points", "2", "--ops", "120", "--interval-ms", "80", "--hold-open"});
+  const auto [followed, status] =
+      box.wait_status([](const auto& s) { return s.at("totals").at("synced").as_int64() > 60; });
+  EXPECT_TRUE(followed) << boost::json::serialize(status);
+  EXPECT_EQ(box.sync({"wait", "--run", "r-1", "--timeout", "1s"}).status, 4) << "a live run is not closed";
+  const auto [all, whole] =
+      box.wait_status([](const auto& s) { return s.at("totals").at("synced").as_int64() == 121; });
+  EXPECT_TRUE(all);
+  EXPECT_EQ(box.sync({"wait", "--run", "r-1", "--now", "--timeout", "10s"}).status, 0);
+  EXPECT_EQ(job.terminate(10s), 0) << job.err();
+  EXPECT_EQ(box.sync({"wait", "--run", "r-1", "--timeout", "20s"}).status, 0);
+  // The producer found its log emptied and removed it: no orphans stay.
+  EXPECT_TRUE(box.wait_status([&box](const auto&) { return std::filesystem::is_empty(box.runs()); }).first);
+}
+
+TEST(Live, ASyncedClosedLogIsRemovedAfterCleanupAfter) {
+  Box box({.cleanup_after = "1s"});
+  auto job = writer(box, "r-1", {"--ops", "20", "--keep"});
+  EXPECT_EQ(job.wait(20s), 0);
+  EXPECT_EQ(box.sync({"wait", "--run", "r-1", "--timeout", "30s"}).status, 0);
+  EXPECT_TRUE(box.wait_status([&box](const auto&) { return std::filesystem::is_empty(box.runs()); }).first);
+  EXPECT_EQ(box.sync({"wait", "--run", "r-1", "--timeout", "5s"}).status, 0) << "what was synced stays known";
+}
+
+TEST(Live, AMillionPointsPassThroughAFewMegabytes) {
+  Box box({.start = false});
+  auto job = writer(box, "r-1", {"--points", "50", "--ops", "20000", "--keep"});
+  ASSERT_EQ(job.wait(240s), 0);
+  box.start_daemon();
+  box.wait_synced(200s);
+#ifndef __SANITIZE_ADDRESS__
+  EXPECT_LT(box.peak_memory(), 64u << 20);
+#endif
+  RecordProperty("peak_memory", std::to_string(box.peak_memory()));
+  EXPECT_EQ(box.get("/v1/status").at("totals").at("synced").as_int64(), 20001);
+}
+
+}  // namespace
+}  // namespace neptune::testing

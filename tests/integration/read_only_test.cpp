@@ -1,0 +1,130 @@
+// A workspace or project turns read-only: its writes are held, the rest goes on, and the hold ends by itself.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "tests/integration/box.h"
+#include "tests/integration/support/run_log_writer.h"
+
+namespace neptune::testing {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr const char* quick_probes =
+    "[read_only]\nprobe_interval = \"300ms\"\nprobe_interval_max = \"1s\"\nrelease_ramp = \"200ms\"\n";
+
+void write_log(const Box& box, const std::string& project, const std::string& run, int operations) {
+  RunLogWriter log({.directory = box.runs(), .project = project, .run = run, .experiment = {}, .fork = {}});
+  for (int i = 1; i <= operations; ++i)
+    log.append(static_cast<std::uint64_t>(i) * 1'000'000, {{"train/loss", 1.0 / i}});
+  log.close(false);
+}
+
+bool whole(Box& box, const std::string& run, int operations) {
+  const auto state = box.sandbox().state("summary=1");
+  const auto* held = state.at("runs").as_object().if_contains(run);
+  if (!held || !held->at("series").as_object().contains("train/loss")) return false;
+  return held->at("series").at("train/loss").at("count").as_int64() == operations;
+}
+
+class ReadOnly : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(ReadOnly, WorkspaceIsHeldWhileItsNeighbourGoesOnAndResumesByItself) {
+  Box box({.sandbox_args = {"--workspace", "full:team", "--workspace", "other:team"},
+           .server = {},
+           .config = quick_probes,
+           .start = false});
+  box.sandbox().control(fmt::format(
+      R"({{"workspace": "full", "mode": "read_only", "style": "{}", "reason": "storage is full"}})", GetParam()));
+  write_log(box, "full/p", "r-1", 200);
+  write_log(box, "full/q", "r-2", 200);
+  write_log(box, "other/p", "r-3", 200);
+  box.start_daemon();
+  EXPECT_EQ(box.sync({"wait", "--project", "other/p", "--timeout", "30s"}).status, 0);
+  EXPECT_TRUE(whole(box, "other/p/r-3", 200));
+
+  const auto [held, status] =
+      box.wait_status([](const auto& s) { return s.at("totals").at("held").as_int64() == 402; });
+  EXPECT_TRUE(held) << boost::json::serialize(status);
+  const auto ran = box.sync({"status"});
+  EXPECT_EQ(ran.status, 5) << ran.out;
+  EXPECT_NE(ran.out.find("read-only"), std::string::npos) << ran.out;
+  EXPECT_EQ(box.sync({"wait", "--run", "r-1", "--timeout", "1s"}).status, 5);
+
+  // The hold and its changes survive a kill.
+  box.kill_daemon();
+  box.start_daemon();
+  EXPECT_TRUE(box.wait_status([](const auto& s) { return s.at("totals").at("held").as_int64() == 402; }).first);
+
+  box.sandbox().control(R"({"workspace": "full", "mode": "normal"})");
+  box.wait_synced();
+  EXPECT_TRUE(whole(box, "full/p/r-1", 200));
+  EXPECT_TRUE(whole(box, "full/q/r-2", 200));
+  EXPECT_EQ(box.sync({"status"}).status, 0);
+  EXPECT_EQ(box.sandbox().state("summary=1").at("order_violations").as_int64(), 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(EveryWayOfShowing, ReadOnly,
+                         ::testing::Values("http_402", "http_403", "http_422", "http_402_bare", "http_422_bare",
+                                           "suspended", "suspended_part"),
+                         [](const auto& info) { return std::string(info.param); });
+
+TEST(ReadOnlyProject, HoldsItsOwnWritesOnly) {
+  Box box({.sandbox_args = {"--workspace", "ml-team:team"}, .server = {}, .config = quick_probes, .start = false});
+  box.sandbox().control(R"({"project": "ml-team/old", "archived": true})");
+  write_log(box, "ml-team/old", "r-1", 50);
+  write_log(box, "ml-team/new", "r-2", 50);
+  box.start_daemon();
+  EXPECT_EQ(box.sync({"wait", "--project", "ml-team/new", "--timeout", "30s"}).status, 0);
+  EXPECT_TRUE(box.wait_status([](const auto& s) { return s.at("totals").at("held").as_int64() == 51; }).first);
+  const auto workspace = box.get("/v1/workspaces/ml-team");
+  EXPECT_EQ(workspace.at("mode").as_string(), "normal");
+  box.sandbox().control(R"({"project": "ml-team/old", "archived": false})");
+  box.wait_synced();
+  EXPECT_TRUE(whole(box, "ml-team/old/r-1", 50));
+}
+
+TEST(ReadOnlyProject, SuspendedAloneIsNotTakenForItsWorkspace) {
+  Box box({.sandbox_args = {"--workspace", "ml-team:team"}, .server = {}, .config = quick_probes, .start = false});
+  box.sandbox().control(R"({"project": "ml-team/old", "mode": "read_only", "style": "suspended"})");
+  write_log(box, "ml-team/old", "r-1", 50);
+  write_log(box, "ml-team/new", "r-2", 50);
+  box.start_daemon();
+  EXPECT_EQ(box.sync({"wait", "--project", "ml-team/new", "--timeout", "30s"}).status, 0);
+  EXPECT_TRUE(box.wait_status([](const auto& s) { return s.at("totals").at("held").as_int64() == 51; }).first);
+  box.sandbox().control(R"({"project": "ml-team/old", "mode": "normal"})");
+  box.wait_synced();
+  EXPECT_TRUE(whole(box, "ml-team/old/r-1", 50));
+}
+
+TEST(OperatorHold, StandsUntilReleasedAlsoOverARestart) {
+  Box box;
+  const auto hold = box.sync({"hold", "ml-team"});
+  ASSERT_EQ(hold.status, 0) << hold.err;
+  write_log(box, "ml-team/p", "r-1", 20);
+  EXPECT_TRUE(box.wait_status([](const auto& s) { return s.at("totals").at("held").as_int64() == 21; }).first);
+  EXPECT_EQ(box.sync({"status"}).status, 5);
+  EXPECT_EQ(box.stop_daemon(), 0);
+  box.start_daemon();
+  EXPECT_TRUE(box.wait_status([](const auto& s) { return s.at("totals").at("held").as_int64() == 21; }).first);
+  EXPECT_TRUE(box.sandbox().state("summary=1").at("runs").as_object().empty());
+  const auto plan = box.sync({"release", "--dry-run", "ml-team"});
+  EXPECT_EQ(plan.status, 0) << plan.err;
+  EXPECT_NE(plan.out.find("21"), std::string::npos) << plan.out;
+  EXPECT_EQ(box.sync({"release", "ml-team"}).status, 0);
+  box.wait_synced();
+  EXPECT_TRUE(whole(box, "ml-team/p/r-1", 20));
+}
+
+TEST(OperatorHold, ReleaseOfAServersReadOnlyModeExplainsThatItCannot) {
+  Box box({.sandbox_args = {"--workspace", "ml-team:team"}, .server = {}, .config = quick_probes});
+  box.sandbox().control(R"({"workspace": "ml-team", "mode": "read_only", "reason": "storage is full"})");
+  write_log(box, "ml-team/p", "r-1", 5);
+  EXPECT_TRUE(box.wait_status([](const auto& s) { return s.at("totals").at("held").as_int64() == 6; }).first);
+  const auto release = box.sync({"release", "ml-team"});
+  EXPECT_EQ(release.status, 1);
+  EXPECT_NE(release.err.find("only the server can end that"), std::string::npos) << release.err;
+}
+
+}  // namespace
+}  // namespace neptune::testing

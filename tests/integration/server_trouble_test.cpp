@@ -1,0 +1,188 @@
+// What the network and the server do at the worst moment: the same result in the end, and a status that names it
+// meanwhile.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "tests/integration/box.h"
+#include "tests/integration/support/json.h"
+#include "tests/integration/support/run_log_writer.h"
+#include "tests/integration/support/samples.h"
+
+namespace neptune::testing {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// A closed log of `operations` operations with one point each of "train/loss".
+void write_log(const Box& box, const std::string& run, int operations) {
+  RunLogWriter log(
+      {.directory = box.runs(), .project = "ml-team/classification", .run = run, .experiment = {}, .fork = {}});
+  for (int i = 1; i <= operations; ++i)
+    log.append(static_cast<std::uint64_t>(i) * 1'000'000, {{"train/loss", 1.0 / i}});
+  log.close(false);
+}
+
+/// The server holds every point once and in order.
+void expect_whole(Box& box, const std::string& run, int operations) {
+  std::vector<std::pair<std::uint64_t, double>> points;
+  for (int i = 1; i <= operations; ++i) points.emplace_back(static_cast<std::uint64_t>(i) * 1'000'000, 1.0 / i);
+  const auto state = box.sandbox().state("summary=1");
+  const auto* held = state.at("runs").as_object().if_contains("ml-team/classification/" + run);
+  ASSERT_NE(held, nullptr) << run << " is not on the server";
+  EXPECT_EQ(held->at("series").at("train/loss").at("hash").as_string(), points_hash(points)) << run;
+  EXPECT_EQ(state.at("order_violations").as_int64(), 0);
+}
+
+class Faults : public ::testing::TestWithParam<std::pair<const char*, const char*>> {};
+
+TEST_P(Faults, CostNothingButTime) {
+  Box box({.start = false});
+  write_log(box, "r-1", 300);
+  write_log(box, "r-2", 300);
+  box.sandbox().control(GetParam().second);
+  box.start_daemon();
+  box.wait_synced();
+  expect_whole(box, "r-1", 300);
+  expect_whole(box, "r-2", 300);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, Faults,
+    ::testing::Values(
+        std::pair("TooManyRequests",
+                  R"({"fault": {"path": "/api/client/v1/ingest", "status": 429, "retry_after": 1, "times": 3}})"),
+        std::pair("ServerErrors", R"({"fault": {"path": "/api/client/v1/ingest", "status": 500, "times": 6}})"),
+        std::pair("Unavailable", R"({"fault": {"path": "/api/", "status": 503, "times": 4}})"),
+        std::pair("DroppedMidBody", R"({"fault": {"path": "/api/client/v1/ingest", "drop": "mid_body", "times": 3}})"),
+        std::pair("DroppedMidAnswer",
+                  R"({"fault": {"path": "/api/client/v1/ingest", "drop": "mid_answer", "times": 3}})"),
+        std::pair("DroppedBeforeTheAnswer",
+                  R"({"fault": {"path": "/api/client/v1/ingest", "drop": "before_answer", "times": 3}})"),
+        std::pair("AnswersThatAreNoProtobuf",
+                  R"({"fault": {"path": "/api/client/v1/ingest", "garbage": true, "times": 4}})"),
+        std::pair("ExpiredTokens", R"({"token_lifetime_s": 1})"),
+        std::pair("AllOfThemNowAndThen",
+                  R"({"faults": [{"path": "/api/client", "status": 500, "probability": 0.2, "times": 20},
+                                 {"path": "/api/client", "drop": "mid_answer", "probability": 0.2, "times": 20}]})")),
+    [](const auto& info) { return std::string(info.param.first); });
+
+TEST(ServerTrouble, AServerThatIsAwayIsNamedInTheStatusAndItsChangesFollowWhenItIsBack) {
+  Box box({.start = false});
+  write_log(box, "r-1", 100);
+  box.sandbox().stop();
+  box.start_daemon();
+  const auto [named, status] =
+      box.wait_status([](const auto& s) { return !s.at("server").at("last_error").is_null(); });
+  ASSERT_TRUE(named);
+  EXPECT_FALSE(status.at("server").at("reachable").as_bool());
+  EXPECT_NE(std::string(status.at("server").at("last_error").as_string()).find("127.0.0.1"), std::string::npos);
+  const auto streams = box.sync({"streams"});
+  EXPECT_NE(streams.out.find("r-1"), std::string::npos) << streams.out;
+  box.sandbox().start();
+  box.sync({"flush"});
+  box.wait_synced();
+  expect_whole(box, "r-1", 100);
+}
+
+TEST(ServerTrouble, ARejectedTokenIsOneClearStateWithoutHammering) {
+  Box box({.start = false});
+  write_log(box, "r-1", 10);
+  box.sandbox().control(R"({"reject_api_token": true})");
+  box.start_daemon();
+  const auto [named, status] =
+      box.wait_status([](const auto& s) { return !s.at("server").at("last_error").is_null(); });
+  ASSERT_TRUE(named);
+  EXPECT_NE(std::string(status.at("server").at("last_error").as_string()).find("token"), std::string::npos);
+  const auto waited = box.sync({"wait", "--timeout", "2s"});
+  EXPECT_EQ(waited.status, 4) << waited.out << waited.err;
+  const auto state = box.sandbox().state("summary=1");
+  std::int64_t exchanges = 0;
+  for (const auto& [endpoint, answers] : state.at("requests").as_object())
+    if (std::string_view(endpoint).find("oauth-token") != std::string_view::npos)
+      for (const auto& [answer, count] : answers.as_object()) exchanges += count.as_int64();
+  EXPECT_LE(exchanges, 2);
+  EXPECT_GE(exchanges, 1);
+}
+
+TEST(ServerTrouble, ARefusedChangeIsKeptWithItsReasonAndTheRestIsStored) {
+  Box box({.start = false});
+  {
+    RunLogWriter log(
+        {.directory = box.runs(), .project = "ml-team/classification", .run = "r-1", .experiment = {}, .fork = {}});
+    for (int i = 1; i <= 50; ++i) {
+      log.append(static_cast<std::uint64_t>(i) * 1'000'000, {{"train/loss", 1.0 / i}});
+      if (i == 20 || i == 33) log.assign_float("bad/field", i);
+    }
+    log.close(false);
+  }
+  box.sandbox().control(R"({"reject": {"path": "bad/field", "code": "FIELD_TYPE_UNSUPPORTED"}})");
+  box.start_daemon();
+  const auto waited = box.sync({"wait", "--timeout", "30s"});
+  EXPECT_EQ(waited.status, 1) << waited.out << waited.err;
+  expect_whole(box, "r-1", 50);
+  const auto rejected = box.get("/v1/rejected").at("rejected").as_array();
+  ASSERT_EQ(rejected.size(), 2u);
+  for (const auto& change : rejected) EXPECT_EQ(change.at("code").as_string(), "FIELD_TYPE_UNSUPPORTED");
+
+  // Mended on the server, it can be tried again.
+  box.sandbox().control(R"({"reset": true})");
+  for (const auto& change : rejected)
+    EXPECT_EQ(box.sync({"rejected", "retry", std::to_string(change.at("id").as_int64())}).status, 0);
+  const auto [done, status] =
+      box.wait_status([](const auto& s) { return s.at("totals").at("rejected").as_int64() == 0; });
+  EXPECT_TRUE(done);
+  EXPECT_TRUE(box.get("/v1/rejected").at("rejected").as_array().empty());
+  const auto state = box.sandbox().state();
+  EXPECT_EQ(state.at("runs").at("ml-team/classification/r-1").at("attrs").at("bad/field").as_double(), 33.0);
+}
+
+TEST(ServerTrouble, ACertificateOfAnUnknownAuthorityIsRefusedAndAcceptedWithCaFile) {
+  TempDir keys;
+  const auto made = std::system(
+      fmt::format(
+          "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost "
+          "-keyout {0}/key.pem -out {0}/cert.pem >{0}/log 2>&1",
+          keys.path().string())
+          .c_str());
+  ASSERT_EQ(made, 0);
+  const std::vector<std::string> tls = {"--workspace", "ml-team:team",    "--host",    "localhost",
+                                        "--tls-cert",  keys / "cert.pem", "--tls-key", keys / "key.pem"};
+  {
+    Box box({.sandbox_args = tls, .start = false});
+    write_log(box, "r-1", 10);
+    box.start_daemon();
+    const auto [named, status] =
+        box.wait_status([](const auto& s) { return !s.at("server").at("last_error").is_null(); });
+    ASSERT_TRUE(named);
+    EXPECT_NE(std::string(status.at("server").at("last_error").as_string()).find("ca_file"), std::string::npos);
+    EXPECT_TRUE(box.sandbox().state("summary=1").at("runs").as_object().empty());
+  }
+  Box box({.sandbox_args = tls, .server = fmt::format("ca_file = \"{}/cert.pem\"", keys.path().string())});
+  write_log(box, "r-1", 10);
+  box.wait_synced();
+  expect_whole(box, "r-1", 10);
+}
+
+TEST(ServerTrouble, KilledAtAnyMomentOfADrainTheServerEndsWithEveryPointOnce) {
+  Box box({.start = false});
+  constexpr int operations = 3000;
+  for (const char* run : {"r-1", "r-2", "r-3"}) write_log(box, run, operations);
+  box.sandbox().control(R"({"fault": {"path": "/api/client/v1/ingest", "delay_ms": 150}, "processing_delay_ms": 80})");
+  int kills = 0;
+  for (; kills < 8; ++kills) {
+    box.start_daemon();
+    std::this_thread::sleep_for(std::chrono::milliseconds(60 + 97 * kills));
+    const auto totals = box.get("/v1/status").at("totals");
+    if (totals.at("synced").as_int64() == 3 * (operations + 1)) break;
+    box.kill_daemon();
+  }
+  EXPECT_GE(kills, 3) << "the drain was over before it was killed often enough";
+  box.sandbox().control(R"({"reset": true, "processing_delay_ms": 3})");
+  if (!box.daemon().running()) box.start_daemon();
+  box.wait_synced();
+  for (const char* run : {"r-1", "r-2", "r-3"}) expect_whole(box, run, operations);
+  EXPECT_EQ(box.get("/v1/status").at("totals").at("synced").as_int64(), 3 * (operations + 1));
+}
+
+}  // namespace
+}  // namespace neptune::testing
