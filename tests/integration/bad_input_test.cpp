@@ -1,6 +1,8 @@
 // Logs that cannot be read: set aside with a sentence, untouched, the others finish, and tried again when they change.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+
+#include <boost/json/serialize.hpp>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -53,7 +55,9 @@ TEST_P(BadInput, IsSetAsideWithASentenceAndItsFileUntouchedWhileTheOthersFinish)
   });
   ASSERT_TRUE(aside) << boost::json::serialize(status);
   for (const auto& source : status.at("sources").as_array())
-    if (source.at("state").as_string() == "set_aside") EXPECT_GT(source.at("detail").as_string().size(), 20u);
+    if (source.at("state").as_string() == "set_aside") {
+      EXPECT_GT(source.at("detail").as_string().size(), 20u);
+    }
   EXPECT_EQ(contents(bad), before);
   EXPECT_TRUE(box.daemon().running());
 }
@@ -77,7 +81,7 @@ INSTANTIATE_TEST_SUITE_P(
                      "UPDATE run_operations SET operation=zeroblob(17000000), operation_size_bytes=17000000 WHERE "
                      "operation_type=0");
                }}),
-    [](const auto& info) { return info.param.name; });
+    [](const auto& test) { return test.param.name; });
 
 TEST(BadInputRetry, ALogThatWasMendedIsTakenAfterAll) {
   Box box({.start = false});

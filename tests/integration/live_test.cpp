@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <boost/json/serialize.hpp>
+
 #include "tests/integration/box.h"
 #include "tests/integration/support/run_log_writer.h"
 

@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <boost/json/serialize.hpp>
+
 #include "tests/integration/box.h"
 #include "tests/integration/support/run_log_writer.h"
 
@@ -67,7 +69,7 @@ TEST_P(ReadOnly, WorkspaceIsHeldWhileItsNeighbourGoesOnAndResumesByItself) {
 INSTANTIATE_TEST_SUITE_P(EveryWayOfShowing, ReadOnly,
                          ::testing::Values("http_402", "http_403", "http_422", "http_402_bare", "http_422_bare",
                                            "suspended", "suspended_part"),
-                         [](const auto& info) { return std::string(info.param); });
+                         [](const auto& test) { return std::string(test.param); });
 
 TEST(ReadOnlyProject, HoldsItsOwnWritesOnly) {
   Box box({.sandbox_args = {"--workspace", "ml-team:team"}, .server = {}, .config = quick_probes, .start = false});

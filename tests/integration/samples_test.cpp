@@ -25,7 +25,7 @@ TEST_P(Samples, LieThereWhenTheDaemonStartsAndGiveExactlyWhatTheOfficialClientGa
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Samples, ::testing::Values("basic", "fork", "edge"),
-                         [](const auto& info) { return std::string(info.param); });
+                         [](const auto& test) { return std::string(test.param); });
 
 }  // namespace
 }  // namespace neptune::testing

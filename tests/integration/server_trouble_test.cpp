@@ -64,7 +64,7 @@ INSTANTIATE_TEST_SUITE_P(
         std::pair("AllOfThemNowAndThen",
                   R"({"faults": [{"path": "/api/client", "status": 500, "probability": 0.2, "times": 20},
                                  {"path": "/api/client", "drop": "mid_answer", "probability": 0.2, "times": 20}]})")),
-    [](const auto& info) { return std::string(info.param.first); });
+    [](const auto& test) { return std::string(test.param.first); });
 
 TEST(ServerTrouble, AServerThatIsAwayIsNamedInTheStatusAndItsChangesFollowWhenItIsBack) {
   Box box({.start = false});
