@@ -208,6 +208,8 @@ Progress assess(const WaitFor& what, const api::Status& status, const std::vecto
   // Streams that are done long since are not listed any more; a project is known all the same.
   if (!what.run) progress.seen = progress.seen || !what.project || knows_project(status, *what.project);
   for (const auto& source : status.sources) {
+    // A folder that was not looked through yet may hold anything.
+    if (source.kind == "watch" && source.state == "settling_in") ++progress.settling;
     if (!concerns(what, source)) continue;
     if (source.state == "settling_in") ++progress.settling;
     if (source.state == "settling_in" || source.state == "left_to_client")

@@ -203,11 +203,14 @@ void Core::judge(Stream& stream, const RequestStatus& status, Instant now) {
     confirm(stream);
   } else if (stream.request.create && found.worst == IngestCode::run_fork_parent_not_found) {
     orphaned(stream, name(found.worst), sentence(found, status), now);
-  } else if (found.worst == IngestCode::project_not_found || found.worst == IngestCode::project_invalid_name) {
+  } else if (found.worst == IngestCode::project_not_found) {
     retry(stream,
           fmt::format("the server does not know the project {}; create it, or see that the token may use it",
                       container.project.full()),
           options_.blocked, now);
+  } else if (found.worst == IngestCode::project_invalid_name) {
+    retry(stream, fmt::format("the server refuses the project name {}", container.project.full()), options_.blocked,
+          now);
   } else if (!stream.request.create && found.only_run_missing) {
     retry(stream,
           fmt::format("the server does not know the run {}; it was not created there, or was deleted", container.run),

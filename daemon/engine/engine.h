@@ -171,6 +171,7 @@ class Engine final : public Control, public sources::SourceListener {
   api::ScopeReply scope_reply(const Scope& scope, std::string message) const;
   api::Stream describe(const Feed& feed) const;
   api::SourceStatus describe_source(const Feed& feed) const;
+  bool counted(const Feed& feed) const;
   std::string why(const Feed& feed, const core::StreamView& view) const;
   std::string rfc3339(Instant at) const;
 

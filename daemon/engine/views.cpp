@@ -240,7 +240,7 @@ api::Status Engine::status() const {
       api::SourceStatus watch;
       watch.path = folder.path;
       watch.kind = "watch";
-      watch.state = "watching";
+      watch.state = scanned_ ? "watching" : "settling_in";
       if (!folder.problem.empty()) {
         watch.detail = folder.problem;
       } else if (folder.network) {
@@ -250,6 +250,10 @@ api::Status Engine::status() const {
       status.sources.push_back(std::move(watch));
     }
   return status;
+}
+
+bool Engine::counted(const Feed& feed) const {
+  return feed.stream != 0 && core_.stream(feed.stream, clock_.now()).wait != Wait::counting;
 }
 
 api::SourceStatus Engine::describe_source(const Feed& feed) const {
@@ -271,6 +275,10 @@ api::SourceStatus Engine::describe_source(const Feed& feed) const {
     source.detail = feed.info.holders.empty() ? std::string("the client's own sync process has it open")
                                               : fmt::format("the client's own sync process has it open (pids {})",
                                                             fmt::join(feed.info.holders, ", "));
+  } else if (feed.info.state != SourceState::settling_in && !counted(feed)) {
+    // Nobody may take it for synced before it was looked through.
+    source.state = "settling_in";
+    source.detail = "its log is being looked through";
   } else if (feed.info.state == SourceState::settling_in) {
     source.detail = "found lately; it is being found out whether the client syncs it by itself";
   } else if (feed.info.state == SourceState::closed && at_rest(feed)) {

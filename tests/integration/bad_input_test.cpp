@@ -2,9 +2,9 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include <boost/json/serialize.hpp>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <boost/json/serialize.hpp>
 
 #include <fstream>
 #include <sstream>
@@ -22,7 +22,7 @@ std::string contents(const std::filesystem::path& file) {
 }
 
 std::filesystem::path write_log(const std::filesystem::path& folder, const std::string& run, std::size_t big = 0) {
-  RunLogWriter log({.directory = folder, .project = "ml-team/p", .run = run, .experiment = {}, .fork = {}});
+  RunLogWriter log({.directory = folder, .project = "ml-team/lab", .run = run, .experiment = {}, .fork = {}});
   log.append(1'000'000, {{"train/loss", 0.5}});
   if (big > 0) log.append_raw(0, std::string(big, 'x'));
   log.close(false);

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <set>
 #include <thread>
 
 #include "tests/integration/support/http_client.h"
@@ -32,7 +33,6 @@ Box::Box(Options options) : options_(std::move(options)), sandbox_(made(dir_ / "
 }
 
 Box::~Box() {
-  if (::testing::Test::HasFailure() && daemon_) ::testing::Test::RecordProperty("daemon_log", daemon_->err());
   if (::testing::Test::HasFailure() && daemon_) fmt::print("--- the daemon's log\n{}\n", daemon_->err());
 }
 
@@ -83,6 +83,16 @@ boost::json::value Box::get(const std::string& target) {
 }
 
 void Box::wait_synced(std::chrono::seconds timeout) {
+  // "Everything" is what the daemon knows of: first let it see the logs that lie there.
+  std::set<std::string> logs;
+  for (const auto& log : run_logs_in(runs())) logs.insert(log.parent_path());
+  const auto seen = wait_status([&logs](const boost::json::value& status) {
+    auto missing = logs;
+    for (const auto& source : status.at("sources").as_array())
+      missing.erase(std::string(source.at("path").as_string()));
+    return missing.empty();
+  });
+  EXPECT_TRUE(seen.first) << "a log was not found";
   const auto ran = sync({"wait", "--timeout", fmt::format("{}s", timeout.count())}, timeout + 10s);
   EXPECT_EQ(ran.status, 0) << ran.out << ran.err << sync({"status"}).out << sync({"streams"}).out;
 }

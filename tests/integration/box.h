@@ -28,8 +28,8 @@ class Box {
  public:
   struct Options {
     std::vector<std::string> sandbox_args = {"--workspace", "ml-team:team"};
-    std::string server;  ///< further lines of [server]
-    std::string config;  ///< further lines at the end
+    std::string server = {};  ///< further lines of [server]
+    std::string config = {};  ///< further lines at the end
     std::string cleanup_after = "24h";
     bool start = true;  ///< the daemon, at once
   };

@@ -13,7 +13,7 @@ namespace {
 using namespace std::chrono_literals;
 
 Process writer(const Box& box, const std::string& run, std::vector<std::string> more) {
-  std::vector<std::string> args = {"--dir", box.runs(), "--project", "ml-team/p", "--run", run};
+  std::vector<std::string> args = {"--dir", box.runs(), "--project", "ml-team/lab", "--run", run};
   args.insert(args.end(), more.begin(), more.end());
   return Process({.binary = binary("run-log-writer"),
                   .args = args,

@@ -13,7 +13,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr const char* quick_probes =
-    "[read_only]\nprobe_interval = \"300ms\"\nprobe_interval_max = \"1s\"\nrelease_ramp = \"200ms\"\n";
+    "[read_only]\nprobe_interval = \"1s\"\nprobe_interval_max = \"2s\"\nrelease_ramp = \"200ms\"\n";
 
 void write_log(const Box& box, const std::string& project, const std::string& run, int operations) {
   RunLogWriter log({.directory = box.runs(), .project = project, .run = run, .experiment = {}, .fork = {}});
@@ -38,12 +38,12 @@ TEST_P(ReadOnly, WorkspaceIsHeldWhileItsNeighbourGoesOnAndResumesByItself) {
            .start = false});
   box.sandbox().control(fmt::format(
       R"({{"workspace": "full", "mode": "read_only", "style": "{}", "reason": "storage is full"}})", GetParam()));
-  write_log(box, "full/p", "r-1", 200);
-  write_log(box, "full/q", "r-2", 200);
-  write_log(box, "other/p", "r-3", 200);
+  write_log(box, "full/one", "r-1", 200);
+  write_log(box, "full/two", "r-2", 200);
+  write_log(box, "other/one", "r-3", 200);
   box.start_daemon();
-  EXPECT_EQ(box.sync({"wait", "--project", "other/p", "--timeout", "30s"}).status, 0);
-  EXPECT_TRUE(whole(box, "other/p/r-3", 200));
+  EXPECT_EQ(box.sync({"wait", "--project", "other/one", "--timeout", "30s"}).status, 0);
+  EXPECT_TRUE(whole(box, "other/one/r-3", 200));
 
   const auto [held, status] =
       box.wait_status([](const auto& s) { return s.at("totals").at("held").as_int64() == 402; });
@@ -60,8 +60,8 @@ TEST_P(ReadOnly, WorkspaceIsHeldWhileItsNeighbourGoesOnAndResumesByItself) {
 
   box.sandbox().control(R"({"workspace": "full", "mode": "normal"})");
   box.wait_synced();
-  EXPECT_TRUE(whole(box, "full/p/r-1", 200));
-  EXPECT_TRUE(whole(box, "full/q/r-2", 200));
+  EXPECT_TRUE(whole(box, "full/one/r-1", 200));
+  EXPECT_TRUE(whole(box, "full/two/r-2", 200));
   EXPECT_EQ(box.sync({"status"}).status, 0);
   EXPECT_EQ(box.sandbox().state("summary=1").at("order_violations").as_int64(), 0);
 }
@@ -103,7 +103,7 @@ TEST(OperatorHold, StandsUntilReleasedAlsoOverARestart) {
   Box box;
   const auto hold = box.sync({"hold", "ml-team"});
   ASSERT_EQ(hold.status, 0) << hold.err;
-  write_log(box, "ml-team/p", "r-1", 20);
+  write_log(box, "ml-team/lab", "r-1", 20);
   EXPECT_TRUE(box.wait_status([](const auto& s) { return s.at("totals").at("held").as_int64() == 21; }).first);
   EXPECT_EQ(box.sync({"status"}).status, 5);
   EXPECT_EQ(box.stop_daemon(), 0);
@@ -115,13 +115,13 @@ TEST(OperatorHold, StandsUntilReleasedAlsoOverARestart) {
   EXPECT_NE(plan.out.find("21"), std::string::npos) << plan.out;
   EXPECT_EQ(box.sync({"release", "ml-team"}).status, 0);
   box.wait_synced();
-  EXPECT_TRUE(whole(box, "ml-team/p/r-1", 20));
+  EXPECT_TRUE(whole(box, "ml-team/lab/r-1", 20));
 }
 
 TEST(OperatorHold, ReleaseOfAServersReadOnlyModeExplainsThatItCannot) {
   Box box({.sandbox_args = {"--workspace", "ml-team:team"}, .server = {}, .config = quick_probes});
   box.sandbox().control(R"({"workspace": "ml-team", "mode": "read_only", "reason": "storage is full"})");
-  write_log(box, "ml-team/p", "r-1", 5);
+  write_log(box, "ml-team/lab", "r-1", 5);
   EXPECT_TRUE(box.wait_status([](const auto& s) { return s.at("totals").at("held").as_int64() == 6; }).first);
   const auto release = box.sync({"release", "ml-team"});
   EXPECT_EQ(release.status, 1);

@@ -67,7 +67,8 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& test) { return std::string(test.param.first); });
 
 TEST(ServerTrouble, AServerThatIsAwayIsNamedInTheStatusAndItsChangesFollowWhenItIsBack) {
-  Box box({.start = false});
+  TempDir kept;
+  Box box({.sandbox_args = {"--workspace", "ml-team:team", "--state", kept / "state"}, .start = false});
   write_log(box, "r-1", 100);
   box.sandbox().stop();
   box.start_daemon();
@@ -117,7 +118,7 @@ TEST(ServerTrouble, ARefusedChangeIsKeptWithItsReasonAndTheRestIsStored) {
   }
   box.sandbox().control(R"({"reject": {"path": "bad/field", "code": "FIELD_TYPE_UNSUPPORTED"}})");
   box.start_daemon();
-  const auto waited = box.sync({"wait", "--timeout", "30s"});
+  const auto waited = box.sync({"wait", "--run", "r-1", "--timeout", "30s"});
   EXPECT_EQ(waited.status, 1) << waited.out << waited.err;
   expect_whole(box, "r-1", 50);
   const auto rejected = box.get("/v1/rejected").at("rejected").as_array();
