@@ -220,7 +220,9 @@ class Engine final : public Control, public sources::SourceListener {
 struct Engine::Feed {
   sources::SourceInfo info;
   std::shared_ptr<sources::Source> source;
-  bool replay = false;        ///< of rejected changes: the ledger itself is the source
+  /// Of rejected changes that are tried again, the ledger itself being the source: the rejection of position n is [n -
+  /// 1].
+  std::shared_ptr<std::vector<std::int64_t>> replayed;
   core::StreamId stream = 0;  ///< 0: none is open
   std::int64_t ledger_id = 0;
   sources::Position confirmed = 0;  ///< as the core has it; the ledger follows

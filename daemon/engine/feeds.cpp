@@ -134,7 +134,7 @@ void Engine::open_stream(const FeedPtr& feed) {
   if (feed->stream != 0 || feed->opening || feed->gone || feed->problem || !feed->source || !feed->info.run ||
       !may_be_taken(feed->info))
     return;
-  if (feed->replay) {
+  if (feed->replayed) {
     begin_stream(feed, {});
     return;
   }
@@ -226,7 +226,7 @@ void Engine::look_for_rest(FeedPtr feed) {
     if (feed->backlog.count > 0) feed->told_synced = false;
     return;
   }
-  if (feed->replay) {
+  if (feed->replayed) {
     close_stream(feed);
     feeds_.erase(feed->info.key);
     return;

@@ -258,23 +258,23 @@ Result<std::vector<RunName>> Ledger::runs_to_retry() {
   return runs;
 }
 
-Result<std::vector<Rejection>> Ledger::to_retry(const RunName& run, std::int64_t after) {
+Result<std::vector<Rejection>> Ledger::to_retry(const RunName& run) {
   std::vector<Rejection> list;
   NEPTUNE_TRY(impl_->each(
-      fmt::format("SELECT {} FROM rejected WHERE project = ? AND run = ? AND retry = 1 AND id > ? ORDER BY id",
-                  rejection_columns),
-      [&list](const sqlite::Statement& row) { list.push_back(rejection_at(row)); }, run.project.full(), run.run,
-      after));
+      fmt::format("SELECT {} FROM rejected WHERE project = ? AND run = ? AND retry = 1 ORDER BY id", rejection_columns),
+      [&list](const sqlite::Statement& row) { list.push_back(rejection_at(row)); }, run.project.full(), run.run));
   return list;
 }
 
-Result<void> Ledger::resolve(const RunName& run, std::int64_t upto) {
+Result<void> Ledger::resolve(const ProjectName& project, const std::vector<std::int64_t>& ids) {
   auto transaction = sqlite::Transaction::begin(impl_->db, sqlite::Transaction::Kind::write);
   if (!transaction) return std::unexpected(transaction.error());
-  NEPTUNE_TRY(impl_->run("DELETE FROM rejected WHERE project = ? AND run = ? AND retry = 1 AND id <= ?",
-                         run.project.full(), run.run, upto));
-  const auto count = impl_->db.changes();
-  NEPTUNE_TRY(impl_->count(run.project, count, -count));
+  std::int64_t resolved = 0;
+  for (const auto id : ids) {
+    NEPTUNE_TRY(impl_->run("DELETE FROM rejected WHERE id = ?", id));
+    resolved += impl_->db.changes();
+  }
+  NEPTUNE_TRY(impl_->count(project, resolved, -resolved));
   return transaction->commit();
 }
 

@@ -97,9 +97,9 @@ class Ledger {
   // Rejected operations that are to be tried again.
   Result<Rejection> mark_for_retry(std::int64_t id);
   Result<std::vector<RunName>> runs_to_retry();
-  Result<std::vector<Rejection>> to_retry(const RunName& run, std::int64_t after);
-  /// Stored by the server now: taken out, and counted as synced.
-  Result<void> resolve(const RunName& run, std::int64_t upto);
+  Result<std::vector<Rejection>> to_retry(const RunName& run);
+  /// Stored by the server now: exactly these are taken out, and counted as synced.
+  Result<void> resolve(const ProjectName& project, const std::vector<std::int64_t>& ids);
   Result<void> reject_again(std::int64_t id, const std::string& code, const std::string& reason, WallTime now);
 
   Result<std::vector<KeptMode>> modes();

@@ -1,4 +1,6 @@
 // Rejected changes that are tried again: the ledger is their source.
+#include <algorithm>
+
 #include "changes/wire.h"
 #include "engine/engine.h"
 #include "engine/impl/with_ledger.h"
@@ -21,25 +23,29 @@ class WholeOperation final : public sources::ByteStream {
   bool done_ = false;
 };
 
-/// One rejected change a batch, oldest first; positions are the ids of the rejections.
+/// One rejected change a batch, in the order in which they were asked for. Positions are counted from 1; `replayed`
+/// says which rejection each is, and is shared with the engine, which records what became of them.
 class RejectedChanges final : public sources::Source {
  public:
-  RejectedChanges(Ledger& ledger, WorkerPool& thread, RunName run)
-      : ledger_(ledger), thread_(thread), run_(std::move(run)) {}
+  RejectedChanges(Ledger& ledger, WorkerPool& thread, RunName run, std::shared_ptr<std::vector<std::int64_t>> replayed)
+      : ledger_(ledger), thread_(thread), run_(std::move(run)), replayed_(std::move(replayed)) {}
 
   asio::awaitable<Result<sources::Backlog>> backlog(sources::Position after) override {
-    auto read = [this, after] { return ledger_.to_retry(run_, after); };
+    auto read = [this] { return ledger_.to_retry(run_); };
     auto list = co_await thread_.run(std::move(read));
     if (!list) co_return std::unexpected(list.error());
+    // One that was asked for again after it was refused again takes a place anew.
+    for (const auto& rejection : *list)
+      if (std::find(replayed_->begin() + after, replayed_->end(), rejection.id) == replayed_->end())
+        replayed_->push_back(rejection.id);
     sources::Backlog backlog;
+    backlog.count = replayed_->size() - static_cast<std::size_t>(after);
+    backlog.last = static_cast<sources::Position>(replayed_->size());
     for (const auto& rejection : *list) {
-      backlog.count++;
       backlog.bytes += rejection.bytes;
-      backlog.last = rejection.id;
-    }
-    if (!list->empty()) {
-      backlog.next = list->front().create ? sources::OperationKind::create : sources::OperationKind::update;
-      backlog.oldest_at = list->front().at;
+      if (backlog.count == 0 || rejection.id != replayed_->at(static_cast<std::size_t>(after))) continue;
+      backlog.next = rejection.create ? sources::OperationKind::create : sources::OperationKind::update;
+      backlog.oldest_at = rejection.at;
     }
     co_return backlog;
   }
@@ -47,19 +53,19 @@ class RejectedChanges final : public sources::Source {
   asio::awaitable<Result<std::variant<std::monostate, sources::Batch, sources::Oversized>>> next_batch(
       sources::Position after, sources::BatchLimits) override {
     using Next = std::variant<std::monostate, sources::Batch, sources::Oversized>;
-    auto read = [this, after]() -> Result<Next> {
-      auto list = ledger_.to_retry(run_, after);
-      if (!list) return std::unexpected(list.error());
-      if (list->empty()) return Next{};
-      const auto& first = list->front();
-      auto payload = ledger_.payload(first.id);
+    if (static_cast<std::size_t>(after) >= replayed_->size()) co_return Next{};
+    const auto id = replayed_->at(static_cast<std::size_t>(after));
+    auto read = [this, id, after]() -> Result<Next> {
+      auto rejection = ledger_.rejection(id);
+      if (!rejection) return std::unexpected(rejection.error());
+      auto payload = ledger_.payload(id);
       if (!payload) return std::unexpected(payload.error());
       sources::Batch batch;
-      batch.kind = first.create ? sources::OperationKind::create : sources::OperationKind::update;
-      batch.first = batch.last = first.id;
+      batch.kind = rejection->create ? sources::OperationKind::create : sources::OperationKind::update;
+      batch.first = batch.last = after + 1;
       batch.count = 1;
       bytes_.clear();
-      if (!first.create) wire::append_frame_head(bytes_, payload->size());
+      if (!rejection->create) wire::append_frame_head(bytes_, payload->size());
       bytes_ += *payload;
       batch.payload_bytes = bytes_.size();
       return Next{batch};
@@ -72,7 +78,7 @@ class RejectedChanges final : public sources::Source {
   }
 
   asio::awaitable<Result<std::string>> read(sources::Position position) override {
-    auto read = [this, position] { return ledger_.payload(position); };
+    auto read = [this, id = replayed_->at(static_cast<std::size_t>(position - 1))] { return ledger_.payload(id); };
     co_return co_await thread_.run(std::move(read));
   }
 
@@ -83,6 +89,7 @@ class RejectedChanges final : public sources::Source {
   Ledger& ledger_;
   WorkerPool& thread_;
   RunName run_;
+  std::shared_ptr<std::vector<std::int64_t>> replayed_;
   std::string bytes_;  // of the batch that was put together last
 };
 
@@ -94,12 +101,12 @@ void Engine::open_replay(const RunName& run) {
   auto& feed = feeds_[key];
   if (!feed) {
     feed = std::make_shared<Feed>();
-    feed->replay = true;
+    feed->replayed = std::make_shared<std::vector<std::int64_t>>();
     feed->info.key = key;
     feed->info.kind = sources::Kind::change_queue;
     feed->info.state = sources::SourceState::closed;
     feed->info.run = run;
-    feed->source = std::make_shared<RejectedChanges>(*ledger_, ledger_thread_, run);
+    feed->source = std::make_shared<RejectedChanges>(*ledger_, ledger_thread_, run, feed->replayed);
     begin_stream(feed, {});
   }
   // What waited because of the refusal (a run whose create was refused) may go on with it.

@@ -108,8 +108,9 @@ asio::awaitable<void> Engine::record(FeedPtr feed, core::Settle settle) {
   const auto project = feed->info.run->project;
   const auto now = clock_.wall();
   Result<void> recorded;
-  if (feed->replay) {
-    auto resolve = [run = *feed->info.run, settle](Ledger& ledger) { return ledger.resolve(run, settle.upto); };
+  if (feed->replayed) {
+    std::vector<std::int64_t> stored(feed->replayed->begin() + feed->recorded, feed->replayed->begin() + settle.upto);
+    auto resolve = [project, stored](Ledger& ledger) { return ledger.resolve(project, stored); };
     recorded = co_await with_ledger(std::move(resolve));
   } else {
     auto confirm = [id = feed->ledger_id, project, settle, now](Ledger& ledger) {
@@ -124,7 +125,7 @@ asio::awaitable<void> Engine::record(FeedPtr feed, core::Settle settle) {
   }
   auto& counts = counts_[project];
   counts.synced += settle.count;
-  if (feed->replay) counts.rejected -= std::min(counts.rejected, settle.count);
+  if (feed->replayed) counts.rejected -= std::min(counts.rejected, settle.count);
   feed->synced += settle.count;
   feed->synced_at = now;
   feed->recorded = settle.upto;
@@ -140,9 +141,9 @@ asio::awaitable<void> Engine::record(FeedPtr feed, core::Settle settle) {
 asio::awaitable<void> Engine::record(FeedPtr feed, core::Reject reject) {
   const auto now = clock_.wall();
   const RunName run = *feed->info.run;
-  if (feed->replay) {
-    auto again = [reject, now](Ledger& ledger) {
-      return ledger.reject_again(reject.position, reject.code, reject.reason, now);
+  if (feed->replayed) {
+    auto again = [id = feed->replayed->at(static_cast<std::size_t>(reject.position - 1)), reject, now](Ledger& ledger) {
+      return ledger.reject_again(id, reject.code, reject.reason, now);
     };
     auto recorded = co_await with_ledger(std::move(again));
     if (!recorded) {
@@ -151,8 +152,8 @@ asio::awaitable<void> Engine::record(FeedPtr feed, core::Reject reject) {
       co_return;
     }
   } else {
-    auto payload = feed->source ? co_await feed->source->read(reject.position)
-                                : Result<std::string>(fail("source_gone", "its source may not be read now", true));
+    Result<std::string> payload = fail("source_gone", "its source may not be read now", true);
+    if (feed->source) payload = co_await feed->source->read(reject.position);
     if (!payload) {
       // Without its bytes it must not count as dealt with.
       start_over(feed, payload.error());
@@ -191,7 +192,7 @@ asio::awaitable<void> Engine::record(FeedPtr feed, core::Reject reject) {
 
 /// Takes what is on record out of the source. Whatever stays (a read-only log, a full disk) is covered by the record.
 asio::awaitable<void> Engine::take_out(FeedPtr feed) {
-  if (!feed->source || feed->replay || feed->gone || feed->taken_out >= feed->recorded) co_return;
+  if (!feed->source || feed->replayed || feed->gone || feed->taken_out >= feed->recorded) co_return;
   const auto upto = feed->recorded;
   auto settled = co_await feed->source->settle(upto);
   if (settled && *settled) {
@@ -207,7 +208,7 @@ asio::awaitable<void> Engine::take_out(FeedPtr feed) {
 /// The source is gone and all that was known of it is on record.
 asio::awaitable<void> Engine::finish(FeedPtr feed) {
   const auto now = clock_.wall();
-  if (feed->ledger_id != 0 && !feed->replay) {
+  if (feed->ledger_id != 0 && !feed->replayed) {
     auto done = [id = feed->ledger_id, now](Ledger& ledger) { return ledger.finish(id, now); };
     auto recorded = co_await with_ledger(std::move(done));
     if (!recorded) spdlog::warn("not recorded path={} error=\"{}\"", feed->info.key.path, recorded.error().message);

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <ranges>
+
 #include "tests/integration/box.h"
 #include "tests/integration/support/json.h"
 #include "tests/integration/support/run_log_writer.h"
@@ -127,7 +129,8 @@ TEST(ServerTrouble, ARefusedChangeIsKeptWithItsReasonAndTheRestIsStored) {
 
   // Mended on the server, it can be tried again.
   box.sandbox().control(R"({"reset": true})");
-  for (const auto& change : rejected)
+  // Oldest first: the list begins with the newest.
+  for (const auto& change : rejected | std::views::reverse)
     EXPECT_EQ(box.sync({"rejected", "retry", std::to_string(change.at("id").as_int64())}).status, 0);
   const auto [done, status] =
       box.wait_status([](const auto& s) { return s.at("totals").at("rejected").as_int64() == 0; });

@@ -92,18 +92,27 @@ TEST_F(LedgerTest, ARetriedRejectionThatWasStoredCountsAsSynced) {
   const auto id = reject(7, "x");
   ASSERT_TRUE(ledger_->mark_for_retry(id));
   EXPECT_EQ(ledger_->runs_to_retry()->front(), run);
-  EXPECT_EQ(ledger_->to_retry(run, 0)->size(), 1u);
-  ASSERT_TRUE(ledger_->resolve(run, id));
+  EXPECT_EQ(ledger_->to_retry(run)->size(), 1u);
+  ASSERT_TRUE(ledger_->resolve(project, {id}));
   EXPECT_FALSE(ledger_->rejection(id));
   EXPECT_EQ(ledger_->counts()->at(project).synced, 1u);
   EXPECT_EQ(ledger_->counts()->at(project).rejected, 0u);
+}
+
+TEST_F(LedgerTest, ResolvesExactlyTheRejectionsThatWereStored) {
+  const auto first = reject(7, "x");
+  const auto second = reject(8, "y");
+  ASSERT_TRUE(ledger_->mark_for_retry(second));
+  ASSERT_TRUE(ledger_->mark_for_retry(first));
+  ASSERT_TRUE(ledger_->resolve(project, {second}));
+  EXPECT_TRUE(ledger_->rejection(first));
 }
 
 TEST_F(LedgerTest, ARetriedRejectionThatIsRefusedAgainStaysWithItsNewReason) {
   const auto id = reject(7, "x");
   ASSERT_TRUE(ledger_->mark_for_retry(id));
   ASSERT_TRUE(ledger_->reject_again(id, "RUN_NOT_FOUND", "still no", now));
-  EXPECT_TRUE(ledger_->to_retry(run, 0)->empty());
+  EXPECT_TRUE(ledger_->to_retry(run)->empty());
   EXPECT_EQ(ledger_->rejection(id)->reason, "still no");
 }
 
