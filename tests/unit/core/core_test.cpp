@@ -1,1 +1,210 @@
+#include "core/core.h"
+
 #include <gtest/gtest.h>
+
+#include <vector>
+
+namespace neptune::core {
+namespace {
+
+using namespace std::chrono_literals;
+
+const ProjectName project{"ml", "one"};
+
+class CoreTest : public ::testing::Test {
+ protected:
+  void open(StreamId id, const std::string& run, std::uint64_t waiting, bool create = false,
+            const std::string& parent = {}, const std::string& order = {}) {
+    core_.open({id, 0, {project, run}, order, 0}, now_);
+    Backlog backlog{waiting, waiting * 10, create, false, {}};
+    if (!parent.empty()) backlog.fork_parent = RunName{project, parent};
+    core_.backlog(id, 0, backlog, now_);
+  }
+
+  template <class T>
+  std::vector<T> take() {
+    std::vector<T> found;
+    for (auto& action : core_.take_actions())
+      if (auto* wanted = std::get_if<T>(&action)) found.push_back(*wanted);
+    return found;
+  }
+
+  void answer(StreamId id, Position last, std::uint64_t count, bool create, IngestCode code = IngestCode::ok) {
+    core_.sent(id, {last, count, count * 10, create}, "q", now_);
+    now_ += 20ms;
+    core_.time_passed(now_);
+    for (const auto& check : take<Check>()) {
+      std::vector<RequestStatus> statuses;
+      for (std::size_t i = 0; i < check.ids.size(); ++i) {
+        RequestStatus status;
+        status.counts = {{0, static_cast<std::int64_t>(count), code}};
+        statuses.push_back(status);
+      }
+      core_.checked(check, statuses, now_);
+    }
+  }
+
+  Failure failure(Failure::Kind kind) { return {kind, "code", "a sentence", std::nullopt, false}; }
+
+  Core core_{Options{}, 1};
+  Instant now_{1h};
+};
+
+TEST_F(CoreTest, SendsOneRequestOfAStreamAtATimeAndSettlesItOnceConfirmed) {
+  open(1, "r", 100);
+  ASSERT_EQ(take<Send>().size(), 1u);
+  answer(1, 60, 60, false);
+  const auto actions = core_.take_actions();
+  ASSERT_EQ(actions.size(), 2u);
+  EXPECT_EQ(std::get<Settle>(actions[0]).upto, 60);
+  EXPECT_EQ(std::get<Send>(actions[1]).after, 60);
+}
+
+TEST_F(CoreTest, AForkWaitsForItsParentsCreateAndNotForItsWholeLog) {
+  open(1, "child", 10, true, "parent");
+  open(2, "parent", 1000, true);
+  core_.take_actions();
+  EXPECT_EQ(core_.stream(1, now_).wait, Wait::sending) << "tried while nothing was known of its parent";
+}
+
+TEST_F(CoreTest, AForkWhoseParentIsKnownGoesRightAfterItsCreate) {
+  open(2, "parent", 1000, true);
+  open(1, "child", 10, true, "parent");
+  EXPECT_EQ(core_.stream(1, now_).wait, Wait::parent);
+  take<Send>();
+  answer(2, 1, 1, true);
+  std::vector<StreamId> sent;
+  for (const auto& send : take<Send>()) sent.push_back(send.stream);
+  EXPECT_NE(std::ranges::find(sent, 1u), sent.end());
+}
+
+TEST_F(CoreTest, WhileLogsAreStillBeingFoundAForkGivesItsParentTime) {
+  core_.discovering(true, now_);
+  open(1, "child", 10, true, "parent");
+  EXPECT_TRUE(take<Send>().empty());
+  EXPECT_EQ(core_.stream(1, now_).wait, Wait::discovery);
+  core_.discovering(false, now_);
+  EXPECT_EQ(take<Send>().size(), 1u);
+}
+
+TEST_F(CoreTest, ForksInACircleAreTheServersToJudge) {
+  core_.open({1, 0, {project, "a"}, {}, 0}, now_);
+  core_.open({2, 0, {project, "b"}, {}, 0}, now_);
+  core_.backlog(1, 0, {1, 10, true, false, RunName{project, "b"}}, now_);
+  core_.backlog(2, 0, {1, 10, true, false, RunName{project, "a"}}, now_);
+  EXPECT_GE(take<Send>().size(), 1u);
+}
+
+TEST_F(CoreTest, AnOlderLogOfTheSameRunGoesFirst) {
+  core_.open({1, 0, {project, "r"}, "2", 0}, now_);
+  core_.open({2, 0, {project, "r"}, "1", 0}, now_);
+  core_.backlog(2, 0, {5, 50, false, false, {}}, now_);
+  core_.backlog(1, 0, {5, 50, false, false, {}}, now_);
+  const auto sends = take<Send>();
+  ASSERT_EQ(sends.size(), 1u);
+  EXPECT_EQ(sends[0].stream, 2u);
+  EXPECT_EQ(core_.stream(1, now_).wait, Wait::earlier_source);
+  answer(2, 5, 5, false);
+  const auto next = take<Send>();
+  ASSERT_EQ(next.size(), 1u);
+  EXPECT_EQ(next[0].stream, 1u);
+}
+
+TEST_F(CoreTest, ATroubledStreamDelaysNoOther) {
+  open(1, "bad", 10);
+  open(2, "good", 10);
+  EXPECT_EQ(take<Send>().size(), 2u);
+  core_.failed(1, Sent{10, 10, 100, false}, failure(Failure::Kind::server_error), now_);
+  EXPECT_EQ(core_.stream(1, now_).wait, Wait::retry);
+  answer(2, 10, 10, false);
+  EXPECT_EQ(take<Settle>().size(), 0u) << "settled in the same step as the check";
+  EXPECT_EQ(core_.stream(2, now_).wait, Wait::nothing);
+}
+
+TEST_F(CoreTest, RetryAfterIsHonouredForTheWholeServer) {
+  open(1, "r", 10);
+  take<Send>();
+  auto busy = failure(Failure::Kind::busy);
+  busy.retry_after = 7s;
+  core_.failed(1, Sent{10, 10, 100, false}, busy, now_);
+  core_.time_passed(now_ + 6s);
+  EXPECT_TRUE(take<Send>().empty());
+  core_.time_passed(now_ + 7s + 1ms);
+  EXPECT_EQ(take<Send>().size(), 1u);
+}
+
+TEST_F(CoreTest, ARejectedTokenIsLeftAloneForAWhile) {
+  open(1, "r", 10);
+  open(2, "s", 10);
+  take<Send>();
+  core_.failed(1, Sent{10, 10, 100, false}, failure(Failure::Kind::token_rejected), now_);
+  core_.failed(2, Sent{10, 10, 100, false}, failure(Failure::Kind::token_rejected), now_);
+  core_.time_passed(now_ + 4min);
+  EXPECT_TRUE(take<Send>().empty());
+  core_.token_replaced(0, now_ + 4min);
+  EXPECT_EQ(take<Send>().size(), 1u) << "one call finds out whether the new one is taken";
+}
+
+TEST_F(CoreTest, WhatReadOnlyModeSendsBackCostsNoAttempt) {
+  open(1, "r", 10);
+  take<Send>();
+  core_.failed(1, Sent{10, 10, 100, false}, failure(Failure::Kind::read_only), now_);
+  EXPECT_EQ(core_.stream(1, now_).attempts, 0u);
+  EXPECT_EQ(core_.total().held, 10u);
+  EXPECT_EQ(core_.total().pending, 0u);
+  EXPECT_TRUE(take<Send>().empty());
+}
+
+TEST_F(CoreTest, ARefusedChangeIsFoundByHalves) {
+  open(1, "r", 4);
+  take<Send>();
+  answer(1, 4, 4, false, IngestCode::field_path_invalid);
+  auto sends = take<Send>();
+  ASSERT_EQ(sends.size(), 1u);
+  EXPECT_EQ(sends[0].max_operations, 2u);
+  answer(1, 2, 2, false, IngestCode::field_path_invalid);
+  sends = take<Send>();
+  ASSERT_EQ(sends.size(), 1u);
+  EXPECT_EQ(sends[0].max_operations, 1u);
+  answer(1, 1, 1, false, IngestCode::field_path_invalid);
+  std::vector<Reject> rejected;
+  for (auto& action : core_.take_actions())
+    if (auto* reject = std::get_if<Reject>(&action)) rejected.push_back(*reject);
+  ASSERT_EQ(rejected.size(), 1u);
+  EXPECT_EQ(rejected[0].position, 1);
+  EXPECT_EQ(rejected[0].code, "FIELD_PATH_INVALID");
+}
+
+TEST_F(CoreTest, AWrongRouteIsNotTheChangesFault) {
+  open(1, "r", 1);
+  take<Send>();
+  auto not_found = failure(Failure::Kind::rejected);
+  not_found.code = "http_404";
+  core_.failed(1, Sent{1, 1, 10, false}, not_found, now_);
+  EXPECT_TRUE(take<Reject>().empty());
+  EXPECT_EQ(core_.stream(1, now_).wait, Wait::retry);
+}
+
+TEST_F(CoreTest, ABareLimitAnswerIsBelievedOnlyOnceTheStatusCallSpoke) {
+  open(1, "r", 1);
+  take<Send>();
+  core_.failed(1, Sent{1, 1, 10, false}, failure(Failure::Kind::ambiguous_limit), now_);
+  const auto actions = core_.take_actions();
+  ASSERT_EQ(actions.size(), 1u);
+  const auto ask = std::get<AskStatus>(actions[0]);
+  WorkspaceStatus normal;
+  core_.status_told(ask, normal, now_);
+  EXPECT_EQ(take<Reject>().size(), 1u);
+}
+
+TEST_F(CoreTest, NothingPollsWhenNothingIsToBeDone) {
+  open(1, "r", 10);
+  take<Send>();
+  answer(1, 10, 10, false);
+  core_.take_actions();
+  for (int i = 0; i < 3 && core_.next_wakeup(); ++i) core_.time_passed(*core_.next_wakeup());
+  EXPECT_FALSE(core_.next_wakeup());
+}
+
+}  // namespace
+}  // namespace neptune::core

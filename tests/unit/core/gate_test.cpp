@@ -1,1 +1,134 @@
+#include "core/gate.h"
+
 #include <gtest/gtest.h>
+
+namespace neptune::core {
+namespace {
+
+using namespace std::chrono_literals;
+using Verdict = Gates::Verdict;
+using Is = Gates::StatusWord::Is;
+
+const ProjectName one{"ml", "one"};
+const ProjectName two{"ml", "two"};
+const ProjectName elsewhere{"other", "one"};
+const Scope workspace = Scope::of("ml");
+
+class GatesTest : public ::testing::Test {
+ protected:
+  Random random_{1};
+  Gates gates_{{.probe_interval = 30s, .probe_interval_max = 15min, .release_ramp = 30s}, random_};
+  Instant now_{1h};
+
+  /// Lets the next probe become due, and has the status call say `is`.
+  void probe(Is is) {
+    now_ = *gates_.next();
+    ASSERT_EQ(gates_.due(now_), std::vector{workspace});
+    gates_.status("ml", {is, {}}, true, now_);
+  }
+};
+
+TEST_F(GatesTest, AReadOnlyWorkspaceHoldsAllItsProjectsAndNoOther) {
+  EXPECT_TRUE(gates_.enter(workspace, "full", now_));
+  EXPECT_EQ(gates_.verdict(one, false), Verdict::workspace_mode);
+  EXPECT_EQ(gates_.verdict(two, false), Verdict::workspace_mode);
+  EXPECT_EQ(gates_.verdict(elsewhere, false), Verdict::open);
+}
+
+TEST_F(GatesTest, AReadOnlyProjectNeverHoldsItsNeighbours) {
+  gates_.enter(Scope::of(one), "archived", now_);
+  EXPECT_EQ(gates_.verdict(one, false), Verdict::project_mode);
+  EXPECT_EQ(gates_.verdict(two, false), Verdict::open);
+}
+
+TEST_F(GatesTest, LetsPassWhatOnlyRemoves) {
+  gates_.enter(workspace, "full", now_);
+  gates_.hold(Scope::of(one), true);
+  EXPECT_EQ(gates_.verdict(one, true), Verdict::open);
+}
+
+TEST_F(GatesTest, OneWriteAtATimeConfirmsThatAWorkspaceIsWritableAgain) {
+  gates_.enter(workspace, "full", now_);
+  probe(Is::normal);
+  EXPECT_EQ(gates_.verdict(one, false), Verdict::confirm);
+  gates_.begin_confirm(one, 7);
+  EXPECT_EQ(gates_.verdict(two, false), Verdict::workspace_mode);
+  EXPECT_EQ(gates_.confirmed(7), std::vector{workspace});
+  EXPECT_EQ(gates_.verdict(two, false), Verdict::open);
+}
+
+TEST_F(GatesTest, AConfirmingWriteThatFailsForAnotherReasonLeavesThePlaceToTheNext) {
+  gates_.enter(workspace, "full", now_);
+  probe(Is::normal);
+  gates_.begin_confirm(one, 7);
+  gates_.unconfirmed(7);
+  EXPECT_EQ(gates_.verdict(two, false), Verdict::confirm);
+}
+
+TEST_F(GatesTest, ProbesBackOffWhileTheServerSaysReadOnlyUpToTheMaximum) {
+  gates_.enter(workspace, "full", now_);
+  auto previous = now_;
+  for (int i = 0; i < 10; ++i) {
+    const auto pause = *gates_.next() - previous;
+    const auto expected = std::min<Duration>(15min, 30s * (1 << i));
+    EXPECT_GE(pause, expected * 4 / 5);
+    EXPECT_LE(pause, expected * 6 / 5);
+    previous = *gates_.next();
+    probe(Is::read_only);
+  }
+}
+
+TEST_F(GatesTest, WhereTheStatusCallIsMissingOneRealWriteIsTheProbe) {
+  gates_.enter(workspace, "full", now_);
+  probe(Is::unknown);
+  EXPECT_EQ(gates_.verdict(one, false), Verdict::confirm);
+}
+
+TEST_F(GatesTest, AnUnansweredProbeChangesNothingButTheTimeOfTheNext) {
+  gates_.enter(workspace, "full", now_);
+  probe(Is::unanswered);
+  EXPECT_EQ(gates_.verdict(one, false), Verdict::workspace_mode);
+  EXPECT_TRUE(gates_.next());
+}
+
+TEST_F(GatesTest, ASuspendedCheckClosesTheWorkspaceUntilTheStatusCallNarrowsItToTheProject) {
+  EXPECT_EQ(gates_.suspect(one, "suspended", now_).closed, std::vector{workspace});
+  EXPECT_EQ(gates_.verdict(two, false), Verdict::workspace_mode);
+  const auto effect = gates_.status("ml", {Is::normal, {}}, true, now_);
+  EXPECT_EQ(effect.opened, std::vector{workspace});
+  EXPECT_EQ(effect.closed, std::vector{Scope::of(one)});
+  EXPECT_EQ(gates_.verdict(one, false), Verdict::project_mode);
+  EXPECT_EQ(gates_.verdict(two, false), Verdict::open);
+}
+
+TEST_F(GatesTest, AnOperatorsHoldAndTheServersModeStandBesideEachOther) {
+  gates_.hold(workspace, true);
+  gates_.enter(workspace, "full", now_);
+  EXPECT_EQ(gates_.verdict(one, false), Verdict::workspace_held);
+  gates_.hold(workspace, false);
+  EXPECT_EQ(gates_.verdict(one, false), Verdict::workspace_mode);
+  EXPECT_EQ(gates_.view(workspace).reason, "full");
+}
+
+TEST_F(GatesTest, LateAnswersOfWritesThatWereOutChangeNothing) {
+  gates_.enter(workspace, "full", now_);
+  const auto next = gates_.next();
+  EXPECT_FALSE(gates_.enter(workspace, "full", now_ + 1s));
+  EXPECT_EQ(gates_.next(), next);
+}
+
+TEST_F(GatesTest, AProbeNowIsDueAtOnce) {
+  EXPECT_FALSE(gates_.probe_now(workspace, now_));
+  gates_.enter(workspace, "full", now_);
+  EXPECT_TRUE(gates_.probe_now(workspace, now_));
+  EXPECT_EQ(gates_.next(), now_);
+}
+
+TEST_F(GatesTest, TheReasonCarriesWhatTheStatusCallAdds) {
+  gates_.enter(workspace, "full", now_);
+  gates_.status("ml", {Is::read_only, "12.0 GB of 10.0 GB storage used"}, true, now_);
+  EXPECT_EQ(gates_.view(workspace).reason, "full (12.0 GB of 10.0 GB storage used)");
+}
+
+}  // namespace
+}  // namespace neptune::core

@@ -85,7 +85,7 @@ const std::vector<Rule> kRules{
      .exceptions = {{"tests/unit/sources/log_writer.cpp", "a process of its own, which paces its writes as a job does"},
                     {"tests/integration/", "real processes: what they do shows only when asked again, within a deadline"},
                     {"tests/fault/", "real processes: what they do shows only when asked again, within a deadline"},
-                    {"tests/bench/", "real processes: what they do shows only when asked again, within a deadline"}},
+                    {"tests/campaign/", "real processes: what they do shows only when asked again, within a deadline"}},
      .caught = {"std::this_thread::sleep_for(1ms);", "usleep(10);", "::sleep (1);"},
      .let_pass = {"void wake_from_sleep();", "asleep(1);"}},
     {.name = "Singleton",
