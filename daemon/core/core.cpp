@@ -73,12 +73,12 @@ void Core::close(StreamId id, Instant now) {
   if (project.empty()) projects_.erase(container.project);
   forks_.erase(id);
   forget_check(*stream);
-  gates_.unconfirmed(id);
   if (stream->phase == Phase::sending) {
     stream->closing = true;
   } else {
     drop(*stream);
   }
+  free_to_confirm(id);
   ready_container(container);
   ready_forks_of(container);
   schedule(now);

@@ -92,6 +92,8 @@ class Core {
   void flush(Instant now);
   /// A new token was read.
   void token_replaced(ServerId server, Instant now);
+  /// A workspace with a server (and token) of its own; all others are on server 0.
+  void set_server(const std::string& workspace, ServerId server) { workspace_servers_[workspace] = server; }
   void set_priority(ServerId server, const std::string& workspace, std::uint32_t turns) {
     schedulers_[server].set_priority(workspace, turns);
   }
@@ -182,6 +184,7 @@ class Core {
 
   // Outcomes (outcomes.cpp)
   void back(Stream& stream);
+  void free_to_confirm(StreamId id);
   void confirm(Stream& stream);
   void advance(Stream& stream);
   void refuse(Stream& stream, const std::string& code, const std::string& reason);

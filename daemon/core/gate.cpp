@@ -35,9 +35,14 @@ std::vector<Scope> Gates::confirmed(StreamId stream) {
   return opened;
 }
 
-void Gates::unconfirmed(StreamId stream) {
-  for (auto& [scope, state] : states_)
-    if (state.confirming == stream) state.confirming.reset();
+std::vector<Scope> Gates::unconfirmed(StreamId stream) {
+  std::vector<Scope> freed;
+  for (auto& [scope, state] : states_) {
+    if (state.confirming != stream) continue;
+    state.confirming.reset();
+    freed.push_back(scope);
+  }
+  return freed;
 }
 
 bool Gates::enter(const Scope& scope, std::string reason, Instant now) {

@@ -48,8 +48,8 @@ class Gates {
   /// The stream's write was taken: the scopes that it confirmed, now open.
   std::vector<Scope> confirmed(StreamId stream);
 
-  /// The stream's write ended without a word on the mode: another may confirm.
-  void unconfirmed(StreamId stream);
+  /// The stream's write ended without a word on the mode: the scopes in which another may confirm now.
+  std::vector<Scope> unconfirmed(StreamId stream);
 
   /// A read-only signal. True when the scope was writable until now.
   bool enter(const Scope& scope, std::string reason, Instant now);

@@ -84,6 +84,7 @@ void Core::sent(StreamId id, Sent sent, std::string request_id, Instant now) {
     drop(*stream);
   } else {
     stream->request = sent;
+    stream->ambiguous = 0;
     stream->request_id = std::move(request_id);
     stream->phase = Phase::unconfirmed;
     stream->unconfirmed_since = now;
@@ -116,6 +117,7 @@ void Core::failed(StreamId id, std::optional<Sent> sent, Failure failure, Instan
     return;
   }
   if (sent) stream->request = *sent;
+  if (failure.kind != Kind::ambiguous_limit) stream->ambiguous = 0;
   const auto& project = stream->spec.container.project;
   const auto scope = failure.scope_is_project ? Scope::of(project) : Scope::of(project.workspace);
   switch (failure.kind) {
@@ -196,7 +198,7 @@ void Core::judge(Stream& stream, const RequestStatus& status, Instant now) {
         status.message.empty() ? std::string("the server suspends writes (INGEST_SUSPENDED)") : status.message;
     back(stream);
     apply(gates_.suspect(container.project, reason, now), now);
-  } else if (found.broken) {
+  } else if (found.broken || found.total == 0) {
     retry(stream, "the server failed to process the request; it is sent again", options_.retry, now);
   } else if (found.refused == 0) {
     write_was_taken(stream, now);
@@ -280,10 +282,15 @@ void Core::orphaned(Stream& stream, const std::string& code, const std::string& 
 /// Back to where it was before it was sent, at no cost.
 void Core::back(Stream& stream) {
   forget_check(stream);
-  gates_.unconfirmed(stream.spec.id);
   stream.phase = Phase::idle;
   retally(stream);
   ready(stream);
+  free_to_confirm(stream.spec.id);
+}
+
+/// Its write said nothing on the mode: another stream of the scope may confirm.
+void Core::free_to_confirm(StreamId id) {
+  for (const auto& scope : gates_.unconfirmed(id)) ready_scope(scope);
 }
 
 void Core::retry(Stream& stream, std::string trouble, BackoffLimits limits, Instant now) {
@@ -350,7 +357,7 @@ void Core::status_told(const AskStatus& ask, const Answer<WorkspaceStatus>& answ
   if (word.is == Is::normal) {
     // What a bare limit answer left open: the workspace is writable, so the change itself was meant.
     for (auto* stream : streams_of(Scope::of(ask.workspace))) {
-      if (stream->ambiguous == 0 || stream->phase != Phase::idle) continue;
+      if (stream->ambiguous == 0 || stream->phase != Phase::idle || stream->request.count == 0) continue;
       stream->ambiguous = 0;
       stream->not_before.reset();
       refuse(*stream, "http_422", stream->trouble);

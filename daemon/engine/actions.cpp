@@ -65,9 +65,11 @@ void Engine::carry_out(core::Send send) {
 /// Finds out what the batch is; the handing in then goes on beside the tending.
 asio::awaitable<void> Engine::take_batch(FeedPtr feed, core::Send send) {
   const sources::BatchLimits limits{send.max_operations, send.max_bytes};
-  auto batch = co_await feed->source->next_batch(send.after, limits);
+  const auto source = feed->source;
+  feed->released = false;
+  auto batch = co_await source->next_batch(send.after, limits);
   if (batch && std::holds_alternative<sources::Batch>(*batch)) {
-    tasks_.spawn("hand in", hand_in(feed, send.stream, std::get<sources::Batch>(*batch)));
+    tasks_.spawn("hand in", hand_in(feed, source, send.stream, std::get<sources::Batch>(*batch)));
     co_return;
   }
   one_less_being_sent();
@@ -105,9 +107,10 @@ asio::awaitable<Result<std::string>> read_all(std::shared_ptr<sources::ByteStrea
 
 }  // namespace
 
-asio::awaitable<void> Engine::hand_in(FeedPtr feed, core::StreamId stream, sources::Batch batch) {
+asio::awaitable<void> Engine::hand_in(FeedPtr feed, std::shared_ptr<sources::Source> source, core::StreamId stream,
+                                      sources::Batch batch) {
   const RunName run = *feed->info.run;
-  std::shared_ptr<sources::ByteStream> bytes = feed->source->open(batch);
+  std::shared_ptr<sources::ByteStream> bytes = source->open(batch);
   const core::Sent sent{batch.last, batch.count, batch.payload_bytes, batch.kind == sources::OperationKind::create};
   const auto server_it = workspace_servers_.find(run.project.workspace);
   const auto server_id = server_it == workspace_servers_.end() ? 0 : server_it->second;

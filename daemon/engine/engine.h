@@ -144,7 +144,8 @@ class Engine final : public Control, public sources::SourceListener {
   void carry_out(core::ModeChanged changed);
   void carry_out(core::ServerChanged changed);
   awaitable<void> take_batch(FeedPtr feed, core::Send send);
-  awaitable<void> hand_in(FeedPtr feed, core::StreamId stream, sources::Batch batch);
+  awaitable<void> hand_in(FeedPtr feed, std::shared_ptr<sources::Source> source, core::StreamId stream,
+                          sources::Batch batch);
   awaitable<void> check(core::Check check);
   awaitable<void> ask_status(core::AskStatus ask);
   awaitable<void> keep_mode(KeptMode mode);
@@ -234,6 +235,9 @@ struct Engine::Feed {
   std::optional<Error> problem;  ///< found by reading it; `info.problem` is what the watcher found
   bool opening = false;          ///< being looked up in the ledger
   bool gone = false;             ///< its file is gone
+  bool finished = false;         ///< its end is on record
+  bool released = false;         ///< let go of since it came to rest
+  bool tidying = false;          ///< an alarm to remove it is set
   bool told_synced = false;      ///< that it is at rest was told
 
   // Work for the tending coroutine.

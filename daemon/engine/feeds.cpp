@@ -25,9 +25,11 @@ std::string name_of(const sources::SourceInfo& info) {
 // From the watcher
 
 void Engine::source_changed(const sources::SourceInfo& info, std::shared_ptr<sources::Source> source) {
-  auto& feed = feeds_[info.key];
-  const bool known = feed != nullptr;
-  if (!known) feed = std::make_shared<Feed>();
+  auto& entry = feeds_[info.key];
+  // One that is on its way out is finished under its own pointer; what came back at its place starts anew.
+  const bool known = entry != nullptr && !entry->gone;
+  if (!known) entry = std::make_shared<Feed>();
+  const auto feed = entry;
   const bool state_changed = !known || feed->info.state != info.state;
   feed->info = info;
   feed->source = std::move(source);
@@ -131,10 +133,11 @@ void Engine::tell_of(const sources::SourceInfo& info) {
 // Streams
 
 void Engine::open_stream(const FeedPtr& feed) {
-  if (feed->stream != 0 || feed->opening || feed->gone || feed->problem || !feed->source || !feed->info.run ||
-      !may_be_taken(feed->info))
+  if (feed->stream != 0 || feed->opening || feed->tended || !feed->outcomes.empty() || feed->gone || feed->problem ||
+      !feed->source || !feed->info.run || !may_be_taken(feed->info))
     return;
   if (feed->replayed) {
+    feed->replayed->clear();
     begin_stream(feed, {});
     return;
   }
@@ -200,7 +203,11 @@ void Engine::set_aside(const FeedPtr& feed, Error problem) {
 /// The stream starts again, a while later, from what is on record; nothing else of it is taken out of its source.
 void Engine::start_over(const FeedPtr& feed, Error problem) {
   feed->outcomes.clear();
-  if (std::exchange(feed->send, std::nullopt)) one_less_being_sent();
+  if (const auto send = std::exchange(feed->send, std::nullopt)) {
+    one_less_being_sent();
+    core_.failed(send->stream, std::nullopt,
+                 {Failure::Kind::source, problem.code, problem.message, std::nullopt, false}, clock_.now());
+  }
   set_aside(feed, std::move(problem));
   alarms_.set({Alarm::Of::retry, feed->info.key}, clock_.now() + options_.problem_retry);
   rearm();
@@ -222,6 +229,7 @@ bool Engine::at_rest(const Feed& feed) const {
 }
 
 void Engine::look_for_rest(FeedPtr feed) {
+  if (feed->stream == 0 && !feed->problem) open_stream(feed);
   if (!at_rest(*feed)) {
     if (feed->backlog.count > 0) feed->told_synced = false;
     return;
@@ -231,8 +239,8 @@ void Engine::look_for_rest(FeedPtr feed) {
     feeds_.erase(feed->info.key);
     return;
   }
-  alarms_.set({Alarm::Of::release, feed->info.key}, clock_.now() + options_.idle_release);
-  if (feed->info.state == SourceState::closed) tidy_later(feed);
+  if (!feed->released) alarms_.set({Alarm::Of::release, feed->info.key}, clock_.now() + options_.idle_release);
+  if (!feed->tidying && feed->info.state == SourceState::closed) tidy_later(feed);
   if (!std::exchange(feed->told_synced, true) && feed->info.run)
     events_.add(
         "run_synced",
@@ -255,11 +263,14 @@ void Engine::tidy_later(const FeedPtr& feed) {
   const auto since = feed->synced_at.value_or(clock_.wall());
   const auto left = std::max(std::chrono::milliseconds(0),
                              std::chrono::duration_cast<std::chrono::milliseconds>(since + **after - clock_.wall()));
+  feed->tidying = true;
   alarms_.set({Alarm::Of::tidy, feed->info.key}, clock_.now() + left);
 }
 
 asio::awaitable<void> Engine::tidy(FeedPtr feed) {
-  if (!run_logs_ || feed->gone || feed->info.state != SourceState::closed || !at_rest(*feed)) co_return;
+  feed->tidying = false;
+  if (!run_logs_ || feed->gone || feed->info.state != SourceState::closed) co_return;
+  if (!at_rest(*feed)) co_return;  // its next rest sets the alarm again
   const auto key = feed->info.key;
   auto removed = co_await run_logs_->remove(key, feed->recorded);
   if (removed && *removed) {
@@ -267,6 +278,7 @@ asio::awaitable<void> Engine::tidy(FeedPtr feed) {
     if (!feed->gone) source_vanished(key);
   } else {
     if (!removed) spdlog::warn("a synced log stays path={} error=\"{}\"", key.path, removed.error().message);
+    feed->tidying = true;
     alarms_.set({Alarm::Of::tidy, key}, clock_.now() + std::chrono::minutes(10));
     rearm();
   }

@@ -108,6 +108,9 @@ void Engine::open_replay(const RunName& run) {
     feed->info.run = run;
     feed->source = std::make_shared<RejectedChanges>(*ledger_, ledger_thread_, run, feed->replayed);
     begin_stream(feed, {});
+  } else if (feed->stream == 0) {
+    feed->problem.reset();
+    open_stream(feed);
   }
   // What waited because of the refusal (a run whose create was refused) may go on with it.
   core_.flush(clock_.now());

@@ -56,7 +56,11 @@ asio::awaitable<bool> Engine::tend_once(FeedPtr feed) {
   } else if (std::exchange(feed->refresh_wanted, false)) {
     co_await refresh(feed);
   } else if (std::exchange(feed->release_wanted, false)) {
-    if (feed->source && feed->backlog.count == 0) co_await feed->source->release();
+    const auto source = feed->source;
+    if (source && feed->backlog.count == 0) {
+      feed->released = true;
+      co_await source->release();
+    }
     co_return feed->refresh_wanted || feed->send || !feed->outcomes.empty();
   } else {
     co_return false;
@@ -69,6 +73,7 @@ asio::awaitable<void> Engine::refresh(FeedPtr feed) {
   const auto source = feed->source;
   const auto stream = feed->stream;
   const auto after = feed->confirmed;
+  feed->released = false;
   auto backlog = co_await source->backlog(after);
   if (feed->stream != stream || feed->gone) co_return;
   if (!backlog) {
@@ -153,7 +158,8 @@ asio::awaitable<void> Engine::record(FeedPtr feed, core::Reject reject) {
     }
   } else {
     Result<std::string> payload = fail("source_gone", "its source may not be read now", true);
-    if (feed->source) payload = co_await feed->source->read(reject.position);
+    const auto source = feed->source;
+    if (source) payload = co_await source->read(reject.position);
     if (!payload) {
       // Without its bytes it must not count as dealt with.
       start_over(feed, payload.error());
@@ -194,7 +200,9 @@ asio::awaitable<void> Engine::record(FeedPtr feed, core::Reject reject) {
 asio::awaitable<void> Engine::take_out(FeedPtr feed) {
   if (!feed->source || feed->replayed || feed->gone || feed->taken_out >= feed->recorded) co_return;
   const auto upto = feed->recorded;
-  auto settled = co_await feed->source->settle(upto);
+  const auto source = feed->source;
+  feed->released = false;
+  auto settled = co_await source->settle(upto);
   if (settled && *settled) {
     feed->taken_out = upto;
   } else if (!settled && settled.error().retryable) {
@@ -207,6 +215,7 @@ asio::awaitable<void> Engine::take_out(FeedPtr feed) {
 
 /// The source is gone and all that was known of it is on record.
 asio::awaitable<void> Engine::finish(FeedPtr feed) {
+  if (std::exchange(feed->finished, true)) co_return;
   const auto now = clock_.wall();
   if (feed->ledger_id != 0 && !feed->replayed) {
     auto done = [id = feed->ledger_id, now](Ledger& ledger) { return ledger.finish(id, now); };
@@ -218,7 +227,8 @@ asio::awaitable<void> Engine::finish(FeedPtr feed) {
                 {.scope = feed->info.run->project.full(), .stream = feed->info.run->run});
   }
   const auto it = feeds_.find(feed->info.key);
-  if (it != feeds_.end() && it->second == feed) feeds_.erase(it);
+  if (it == feeds_.end() || it->second != feed) co_return;
+  feeds_.erase(it);
   for (const auto of : {Alarm::Of::release, Alarm::Of::tidy, Alarm::Of::retry, Alarm::Of::tend})
     alarms_.cancel({of, feed->info.key});
 }

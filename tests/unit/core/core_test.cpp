@@ -117,7 +117,7 @@ TEST_F(CoreTest, ATroubledStreamDelaysNoOther) {
   core_.failed(1, Sent{10, 10, 100, false}, failure(Failure::Kind::server_error), now_);
   EXPECT_EQ(core_.stream(1, now_).wait, Wait::retry);
   answer(2, 10, 10, false);
-  EXPECT_EQ(take<Settle>().size(), 0u) << "settled in the same step as the check";
+  EXPECT_EQ(take<Settle>().size(), 1u);
   EXPECT_EQ(core_.stream(2, now_).wait, Wait::nothing);
 }
 
@@ -195,6 +195,26 @@ TEST_F(CoreTest, ABareLimitAnswerIsBelievedOnlyOnceTheStatusCallSpoke) {
   WorkspaceStatus normal;
   core_.status_told(ask, normal, now_);
   EXPECT_EQ(take<Reject>().size(), 1u);
+}
+
+TEST_F(CoreTest, AStreamThatCannotConfirmLeavesThePlaceToAnother) {
+  open(1, "gone", 10);
+  take<Send>();
+  core_.failed(1, Sent{10, 10, 100, false}, failure(Failure::Kind::read_only), now_);
+  open(2, "fine", 10);
+  take<AskStatus>();
+  now_ += 1h;
+  core_.time_passed(now_);
+  const auto asks = take<AskStatus>();
+  ASSERT_EQ(asks.size(), 1u);
+  core_.status_told(asks[0], WorkspaceStatus{}, now_);
+  auto sends = take<Send>();
+  ASSERT_EQ(sends.size(), 1u) << "one write confirms";
+  const auto first = sends[0].stream;
+  core_.failed(first, Sent{10, 10, 100, false}, failure(Failure::Kind::forbidden), now_);
+  sends = take<Send>();
+  ASSERT_EQ(sends.size(), 1u);
+  EXPECT_NE(sends[0].stream, first);
 }
 
 TEST_F(CoreTest, NothingPollsWhenNothingIsToBeDone) {
