@@ -132,6 +132,7 @@ class Engine final : public Control, public sources::SourceListener {
   awaitable<void> take_out(FeedPtr feed);
   awaitable<void> finish(FeedPtr feed);
   void not_recorded(const FeedPtr& feed, const Error& error);
+  void look_again(const FeedPtr& feed);
 
   // actions.cpp: the core's decisions, carried out
   void pump();
@@ -245,6 +246,7 @@ struct Engine::Feed {
   std::optional<core::Send> send;
   std::deque<std::variant<core::Settle, core::Reject>> outcomes;
   bool refresh_wanted = false;
+  std::size_t looks = 0;  ///< since it was last written to
   bool take_out_wanted = false;
   bool release_wanted = false;
 };

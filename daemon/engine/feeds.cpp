@@ -59,6 +59,7 @@ void Engine::source_written(const sources::SourceKey& key) {
   const auto feed = it->second;
   feed->problem.reset();
   feed->refresh_wanted = true;
+  feed->looks = 0;
   if (feed->stream == 0) open_stream(feed);
   tend(feed);
 }

@@ -2,12 +2,15 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <array>
+
 #include "engine/engine.h"
 #include "engine/impl/with_ledger.h"
 
 namespace neptune::engine {
 
 namespace asio = boost::asio;
+using namespace std::chrono_literals;
 
 void Engine::tend(const FeedPtr& feed) {
   if (std::exchange(feed->tended, true)) return;
@@ -97,7 +100,16 @@ asio::awaitable<void> Engine::refresh(FeedPtr feed) {
   told.create_next = backlog->next == sources::OperationKind::create;
   told.fork_parent = backlog->fork_parent;
   core_.backlog(stream, after, std::move(told), clock_.now());
+  look_again(feed);
   pump();
+}
+
+/// A producer's write is told when it enters `-wal`, and can be read only when its commit is through, an fsync later,
+/// which nothing tells: so a live log is looked at again a few times after each write, and then no more.
+void Engine::look_again(const FeedPtr& feed) {
+  static constexpr std::array pauses{20ms, 80ms, 320ms, 1280ms};
+  if (feed->info.state != sources::SourceState::live || feed->looks >= pauses.size()) return;
+  alarms_.set({Alarm::Of::tend, feed->info.key}, clock_.now() + pauses[feed->looks++]);
 }
 
 // What the server's word means for what is on disk: the ledger first, then the source.
