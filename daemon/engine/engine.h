@@ -246,8 +246,10 @@ struct Engine::Feed {
   std::optional<core::Send> send;
   std::deque<std::variant<core::Settle, core::Reject>> outcomes;
   bool refresh_wanted = false;
-  std::size_t looks = 0;  ///< since it was last written to
+  std::size_t looks = 0;               ///< since it was last written to
+  std::optional<Instant> last_looked;  ///< a write told right after is our own opening and closing of the log
   bool take_out_wanted = false;
+  bool take_out_again = false;  ///< it failed, and may succeed with the next alarm
   bool release_wanted = false;
 };
 

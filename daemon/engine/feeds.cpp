@@ -59,7 +59,9 @@ void Engine::source_written(const sources::SourceKey& key) {
   const auto feed = it->second;
   feed->problem.reset();
   feed->refresh_wanted = true;
-  feed->looks = 0;
+  const bool own = feed->last_looked && clock_.now() - *feed->last_looked < std::chrono::milliseconds(15) &&
+                   feed->backlog.count == 0;
+  if (!own) feed->looks = 0;
   if (feed->stream == 0) open_stream(feed);
   tend(feed);
 }

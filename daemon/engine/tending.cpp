@@ -94,6 +94,7 @@ asio::awaitable<void> Engine::refresh(FeedPtr feed) {
     co_return;
   }
   feed->backlog = *backlog;
+  feed->last_looked = clock_.now();
   core::Backlog told;
   told.count = backlog->count;
   told.bytes = backlog->bytes;
@@ -218,6 +219,7 @@ asio::awaitable<void> Engine::take_out(FeedPtr feed) {
   if (settled && *settled) {
     feed->taken_out = upto;
   } else if (!settled && settled.error().retryable) {
+    feed->take_out_again = true;
     alarms_.set({Alarm::Of::tend, feed->info.key}, clock_.now() + std::chrono::seconds(1));
     rearm();
   } else if (!settled) {

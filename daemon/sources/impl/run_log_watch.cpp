@@ -121,7 +121,7 @@ void RunLogWatch::file_touched(const fs::path& directory, const std::string& nam
   auto& entry = found->second;
   const auto beside = std::string_view(name).substr(std::string_view(run_log_file).size());
   // Only -shm is opened by those alone who open the log in SQLite.
-  if ((mask & IN_OPEN) && beside != "-shm") return;
+  if ((mask & IN_OPEN) && (beside != "-shm" || std::exchange(entry.own_open, false))) return;
   if ((mask & IN_MODIFY) && beside == "-wal" && entry.source) listener_.source_written(entry.info.key);
   // Writing tells nothing new of a log whose holders are known; coming and going does.
   const bool known = entry.info.state == SourceState::live || entry.info.state == SourceState::left_to_client;
@@ -172,6 +172,8 @@ asio::awaitable<void> RunLogWatch::look_at_due() {
   const bool scan_ended = std::exchange(scan_ended_, false);
   const auto due = std::exchange(due_, {});
   std::vector<std::string> paths(due.begin(), due.end());
+  for (const auto& path : paths)
+    if (const auto entry = entries_.find(path); entry != entries_.end()) entry->second.own_open = true;
   auto work = [paths, registry = registry_] {
     Looks looks;
     for (const auto& path : paths) looks.facts.push_back(look_at(LogPaths(path), registry->files));

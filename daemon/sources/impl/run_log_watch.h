@@ -48,6 +48,7 @@ class RunLogWatch : private FolderWatch::Listener {
     std::optional<Instant> not_before;  // nor before this
     std::optional<Error> damage;        // found by the source
     std::optional<Instant> look_again;
+    bool own_open = false;  ///< our last look opened -shm: the first such event is its echo
   };
   struct Looks {
     std::vector<LogFacts> facts;
