@@ -18,4 +18,39 @@ Result<Scope> Scope::parse(std::string_view text) {
   return Scope::of(*name);
 }
 
+std::string_view name(ContainerKind kind) {
+  switch (kind) {
+    case ContainerKind::run:
+      return "run";
+    case ContainerKind::model:
+      return "model";
+    case ContainerKind::model_version:
+      return "model_version";
+    case ContainerKind::project:
+      return "project";
+    case ContainerKind::management:
+      return "management";
+    case ContainerKind::removals:
+      return "removals";
+  }
+  return "run";
+}
+
+std::string ContainerName::label() const {
+  switch (kind) {
+    case ContainerKind::run:
+      return id;
+    case ContainerKind::model:
+      return "model " + id;
+    case ContainerKind::model_version:
+      return "model version " + id;
+    case ContainerKind::project:
+      return "project metadata";
+    case ContainerKind::management:
+    case ContainerKind::removals:
+      return std::string(name(kind));
+  }
+  return id;
+}
+
 }  // namespace neptune

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <compare>
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -37,11 +38,22 @@ struct Scope {
   auto operator<=>(const Scope&) const = default;
 };
 
-/// One container's name: what the ordered changes of a stream belong to.
-struct RunName {
+/// Whose ordered changes a stream holds. `management` and `removals` are not metadata containers of the server: they
+/// are the two lanes of a project's management (of a workspace's, when the project is empty), see changes/change.h.
+enum class ContainerKind : std::uint8_t { run, model, model_version, project, management, removals };
+
+/// "run", "model", "model_version", "project", "management", "removals".
+std::string_view name(ContainerKind kind);
+
+/// One container: what the ordered changes of a stream belong to.
+struct ContainerName {
   ProjectName project;
-  std::string run;
-  auto operator<=>(const RunName&) const = default;
+  std::string id;  ///< a run's custom id, a model's or model version's short id or key; empty for the other kinds
+  ContainerKind kind = ContainerKind::run;
+
+  /// For people: "run-7", "model FOREST", "project metadata", "management".
+  std::string label() const;
+  auto operator<=>(const ContainerName&) const = default;
 };
 
 }  // namespace neptune

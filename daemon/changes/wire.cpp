@@ -33,10 +33,10 @@ void append_field(std::string& out, char tag, std::string_view value) {
   out.append(value);
 }
 
-std::string head(const RunName& run) {
+std::string head(const ContainerName& run) {
   std::string out;
   append_field(out, tag_project, run.project.full());
-  append_field(out, tag_run_id, run.run);
+  append_field(out, tag_run_id, run.id);
   return out;
 }
 
@@ -51,14 +51,14 @@ void append_frame_head(std::string& out, std::uint64_t size) {
   append_varint(out, size);
 }
 
-std::string update_head(const RunName& run, std::uint64_t framed_bytes) {
+std::string update_head(const ContainerName& run, std::uint64_t framed_bytes) {
   auto out = head(run);
   out.push_back(tag_update_batch);
   append_varint(out, framed_bytes);
   return out;
 }
 
-std::string create_request(const RunName& run, std::string_view create) {
+std::string create_request(const ContainerName& run, std::string_view create) {
   auto out = head(run);
   append_field(out, tag_create, create);
   return out;

@@ -22,14 +22,14 @@ std::uint64_t framed_size(std::uint64_t size);
 void append_frame_head(std::string& out, std::uint64_t size);
 
 /// The head of a request that updates a run; `framed_bytes` is the sum of framed_size over its operations.
-std::string update_head(const RunName& run, std::uint64_t framed_bytes);
+std::string update_head(const ContainerName& run, std::uint64_t framed_bytes);
 
 /// The whole request that creates a run. `create` is the stored operation (a serialized Run).
-std::string create_request(const RunName& run, std::string_view create);
+std::string create_request(const ContainerName& run, std::string_view create);
 
 /// A run's parent, as its create names it.
 struct Fork {
-  RunName parent;
+  ContainerName parent;
 };
 
 /// Reads the fork parent of a stored create; none when the run is not a fork. A fork point without a parent project

@@ -150,7 +150,7 @@ Core::Verdict Core::fork_verdict(const Stream& stream, Instant now) const {
 }
 
 /// Its create waits here, or may do so. A source that is paused and was never looked into is the server's to judge.
-bool Core::create_pending(const RunName& container) const {
+bool Core::create_pending(const ContainerName& container) const {
   const auto it = containers_.find(container);
   if (it == containers_.end()) return false;
   return std::ranges::any_of(it->second, [this](const auto& entry) {
@@ -160,7 +160,7 @@ bool Core::create_pending(const RunName& container) const {
 }
 
 /// True when the creates that wait here lead from `container` up to `ancestor`: a circle no order can satisfy.
-bool Core::depends_on(const RunName& container, const RunName& ancestor) const {
+bool Core::depends_on(const ContainerName& container, const ContainerName& ancestor) const {
   auto name = container;
   for (int generations = 0; generations < 1000; ++generations) {
     if (name == ancestor) return true;
@@ -217,13 +217,13 @@ void Core::ready_scope(const Scope& scope) {
   }
 }
 
-void Core::ready_container(const RunName& container) {
+void Core::ready_container(const ContainerName& container) {
   const auto it = containers_.find(container);
   if (it == containers_.end()) return;
   for (const auto& [order, id] : it->second) ready(streams_.at(id));
 }
 
-void Core::ready_forks_of(const RunName& container) {
+void Core::ready_forks_of(const ContainerName& container) {
   for (const auto id : forks_)
     if (const auto& fork = streams_.at(id); fork.backlog.fork_parent == container) ready(fork);
 }

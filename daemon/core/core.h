@@ -164,8 +164,8 @@ class Core {
   void start(Stream& stream, bool confirming);
   void ready(const Stream& stream);
   void ready_scope(const Scope& scope);
-  void ready_container(const RunName& container);
-  void ready_forks_of(const RunName& container);
+  void ready_container(const ContainerName& container);
+  void ready_forks_of(const ContainerName& container);
   struct Verdict {
     Wait wait;
     std::optional<Instant> until;
@@ -174,8 +174,8 @@ class Core {
   Verdict verdict(const Stream& stream, Instant now) const;
   Verdict fork_verdict(const Stream& stream, Instant now) const;
   bool is_head(const Stream& stream) const;
-  bool create_pending(const RunName& container) const;
-  bool depends_on(const RunName& container, const RunName& ancestor) const;
+  bool create_pending(const ContainerName& container) const;
+  bool depends_on(const ContainerName& container, const ContainerName& ancestor) const;
   void retally(Stream& stream);
   Stream* find(StreamId stream);
   void drop(Stream& stream);
@@ -214,7 +214,7 @@ class Core {
   std::map<StreamId, Stream> streams_;
   std::map<ServerId, Server> servers_;
   std::map<CheckKey, Checks> checks_;
-  std::map<RunName, std::set<std::pair<std::string, StreamId>>> containers_;
+  std::map<ContainerName, std::set<std::pair<std::string, StreamId>>> containers_;
   std::map<ProjectName, std::set<StreamId>> projects_;
   std::map<std::string, ServerId> workspace_servers_;
   std::set<StreamId> forks_;  // streams whose next change creates a fork

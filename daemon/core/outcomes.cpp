@@ -215,7 +215,7 @@ void Core::judge(Stream& stream, const RequestStatus& status, Instant now) {
           now);
   } else if (!stream.request.create && found.only_run_missing) {
     retry(stream,
-          fmt::format("the server does not know the run {}; it was not created there, or was deleted", container.run),
+          fmt::format("the server does not know the run {}; it was not created there, or was deleted", container.id),
           stream.attempts < 3 ? options_.retry : options_.blocked, now);
   } else {
     write_was_taken(stream, now);

@@ -21,7 +21,7 @@ using Position = std::int64_t;
 struct StreamSpec {
   StreamId id = 0;
   ServerId server = 0;
-  RunName container;
+  ContainerName container;
   std::string order;       ///< among streams of one container, the lower goes first
   Position confirmed = 0;  ///< everything up to here is known to be on the server
 };
@@ -30,9 +30,9 @@ struct StreamSpec {
 struct Backlog {
   std::uint64_t count = 0;
   std::uint64_t bytes = 0;
-  bool create_next = false;            ///< the first of them creates the container
-  bool frees_next = false;             ///< the first of them only removes: it passes a read-only gate
-  std::optional<RunName> fork_parent;  ///< when the first of them creates a fork
+  bool create_next = false;                  ///< the first of them creates the container
+  bool frees_next = false;                   ///< the first of them only removes: it passes a read-only gate
+  std::optional<ContainerName> fork_parent;  ///< when the first of them creates a fork
 };
 
 /// What was handed in with a Send: the changes first..last, all of one kind.

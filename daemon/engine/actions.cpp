@@ -109,7 +109,7 @@ asio::awaitable<Result<std::string>> read_all(std::shared_ptr<sources::ByteStrea
 
 asio::awaitable<void> Engine::hand_in(FeedPtr feed, std::shared_ptr<sources::Source> source, core::StreamId stream,
                                       sources::Batch batch) {
-  const RunName run = *feed->info.run;
+  const ContainerName run = *feed->info.container;
   std::shared_ptr<sources::ByteStream> bytes = source->open(batch);
   const core::Sent sent{batch.last, batch.count, batch.payload_bytes, batch.kind == sources::OperationKind::create};
   const auto server_it = workspace_servers_.find(run.project.workspace);
@@ -137,12 +137,12 @@ asio::awaitable<void> Engine::hand_in(FeedPtr feed, std::shared_ptr<sources::Sou
   one_less_being_sent();
   heard_from(server_id, answer);
   if (answer) {
-    spdlog::debug("handed in run={} operations={} bytes={} request={}", run.run, batch.count, batch.payload_bytes,
+    spdlog::debug("handed in run={} operations={} bytes={} request={}", run.id, batch.count, batch.payload_bytes,
                   *answer);
     core_.sent(stream, sent, *answer, clock_.now());
   } else {
-    spdlog::debug("not handed in run={} operations={} code={} message=\"{}\"", run.run, batch.count,
-                  answer.error().code, answer.error().message);
+    spdlog::debug("not handed in run={} operations={} code={} message=\"{}\"", run.id, batch.count, answer.error().code,
+                  answer.error().message);
     core_.failed(stream, sent, answer.error(), clock_.now());
   }
   pump();

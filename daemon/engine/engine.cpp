@@ -248,8 +248,8 @@ api::Rejected to_api(const Rejection& rejection) {
   api::Rejected out;
   out.id = rejection.id;
   out.at = format_time(rejection.at);
-  out.project = rejection.run.project.full();
-  out.container = rejection.run.run;
+  out.project = rejection.container.project.full();
+  out.container = rejection.container.id;
   out.source = rejection.source;
   out.position = rejection.position;
   out.kind = rejection.create ? "run.create" : "run.update";
@@ -279,7 +279,7 @@ asio::awaitable<Result<void>> Engine::retry_rejected(std::int64_t id) {
   auto mark = [id](Ledger& ledger) { return ledger.mark_for_retry(id); };
   auto rejection = co_await with_ledger(std::move(mark));
   if (!rejection) co_return std::unexpected(rejection.error());
-  open_replay(rejection->run);
+  open_replay(rejection->container);
   co_return Result<void>{};
 }
 

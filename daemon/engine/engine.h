@@ -166,7 +166,7 @@ class Engine final : public Control, public sources::SourceListener {
   void ring(const Alarm& alarm);
 
   // replay.cpp: rejected changes that are tried again
-  void open_replay(const RunName& run);
+  void open_replay(const ContainerName& run);
 
   // views.cpp
   void fill(api::ScopeStatus& status, const Scope& scope) const;

@@ -17,7 +17,7 @@ bool may_be_taken(const sources::SourceInfo& info) {
 }
 
 std::string name_of(const sources::SourceInfo& info) {
-  return info.run ? fmt::format("{} of {}", info.run->run, info.run->project.full()) : info.key.path;
+  return info.container ? fmt::format("{} of {}", info.container->id, info.container->project.full()) : info.key.path;
 }
 
 }  // namespace
@@ -75,10 +75,10 @@ void Engine::source_vanished(const sources::SourceKey& key) {
   feed->gone = true;
   if (feed->backlog.count > 0) {
     spdlog::warn("log gone path={} unsent={}", key.path, feed->backlog.count);
-    events_.add(
-        "source_gone",
-        fmt::format("{} was removed with {} changes that were not synced yet", key.path, feed->backlog.count),
-        {.stream = feed->info.run ? std::optional(feed->info.run->run) : std::nullopt, .count = feed->backlog.count});
+    events_.add("source_gone",
+                fmt::format("{} was removed with {} changes that were not synced yet", key.path, feed->backlog.count),
+                {.stream = feed->info.container ? std::optional(feed->info.container->id) : std::nullopt,
+                 .count = feed->backlog.count});
   }
   close_stream(feed);
   tend(feed);
@@ -107,9 +107,9 @@ void Engine::note_settling_in(const sources::SourceInfo& info) {
 
 void Engine::tell_of(const sources::SourceInfo& info) {
   EventAbout about;
-  if (info.run) {
-    about.scope = info.run->project.full();
-    about.stream = info.run->run;
+  if (info.container) {
+    about.scope = info.container->project.full();
+    about.stream = info.container->id;
   }
   switch (info.state) {
     case SourceState::settling_in:
@@ -137,7 +137,7 @@ void Engine::tell_of(const sources::SourceInfo& info) {
 
 void Engine::open_stream(const FeedPtr& feed) {
   if (feed->stream != 0 || feed->opening || feed->tended || !feed->outcomes.empty() || feed->gone || feed->problem ||
-      !feed->source || !feed->info.run || !may_be_taken(feed->info))
+      !feed->source || !feed->info.container || !may_be_taken(feed->info))
     return;
   if (feed->replayed) {
     feed->replayed->clear();
@@ -152,7 +152,7 @@ void Engine::open_stream(const FeedPtr& feed) {
 
 asio::awaitable<void> Engine::look_up(FeedPtr feed) {
   const auto key = feed->info.key;
-  const RunName run = *feed->info.run;
+  const ContainerName run = *feed->info.container;
   const auto now = clock_.wall();
   auto find = [key, run, now](Ledger& ledger) { return ledger.source(key, run, now); };
   auto known = co_await with_ledger(std::move(find));
@@ -168,7 +168,7 @@ asio::awaitable<void> Engine::look_up(FeedPtr feed) {
 }
 
 void Engine::begin_stream(const FeedPtr& feed, const LedgerSource& known) {
-  const auto& run = *feed->info.run;
+  const auto& run = *feed->info.container;
   feed->ledger_id = known.id;
   feed->confirmed = feed->recorded = known.confirmed;
   feed->taken_out = 0;
@@ -198,7 +198,7 @@ void Engine::set_aside(const FeedPtr& feed, Error problem) {
   if (feed->gone) return;
   spdlog::warn("set aside path={} reason=\"{}\"", feed->info.key.path, problem.message);
   events_.add("source_set_aside", problem.message,
-              {.stream = feed->info.run ? std::optional(feed->info.run->run) : std::nullopt});
+              {.stream = feed->info.container ? std::optional(feed->info.container->id) : std::nullopt});
   feed->problem = std::move(problem);
   close_stream(feed);
 }
@@ -244,11 +244,11 @@ void Engine::look_for_rest(FeedPtr feed) {
   }
   if (!feed->released) alarms_.set({Alarm::Of::release, feed->info.key}, clock_.now() + options_.idle_release);
   if (!feed->tidying && feed->info.state == SourceState::closed) tidy_later(feed);
-  if (!std::exchange(feed->told_synced, true) && feed->info.run)
+  if (!std::exchange(feed->told_synced, true) && feed->info.container)
     events_.add(
         "run_synced",
         fmt::format("{} is synced{}", name_of(feed->info), feed->info.state == SourceState::closed ? "" : " up to now"),
-        {.scope = feed->info.run->project.full(), .stream = feed->info.run->run, .count = feed->synced});
+        {.scope = feed->info.container->project.full(), .stream = feed->info.container->id, .count = feed->synced});
   rearm();
 }
 

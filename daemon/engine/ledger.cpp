@@ -44,7 +44,7 @@ std::optional<WallTime> time_at(const sqlite::Statement& row, int column) {
   return from_unix_ms(row.number(column));
 }
 
-RunName run_at(const sqlite::Statement& row, int project_column, int run_column) {
+ContainerName run_at(const sqlite::Statement& row, int project_column, int run_column) {
   auto project = ProjectName::parse(row.text(project_column));
   return {project ? std::move(*project) : ProjectName{}, std::string(row.text(run_column))};
 }
@@ -55,7 +55,7 @@ Rejection rejection_at(const sqlite::Statement& row) {
   rejection.at = from_unix_ms(row.number(1));
   rejection.source = row.text(2);
   rejection.position = row.number(3);
-  rejection.run = run_at(row, 4, 5);
+  rejection.container = run_at(row, 4, 5);
   rejection.create = row.number(6) != 0;
   rejection.code = row.text(7);
   rejection.reason = row.text(8);
@@ -137,7 +137,7 @@ Result<std::unique_ptr<Ledger>> Ledger::open(const std::filesystem::path& file) 
   return std::unique_ptr<Ledger>(new Ledger(std::make_unique<Impl>(std::move(*db))));
 }
 
-Result<LedgerSource> Ledger::source(const sources::SourceKey& key, const RunName& run, WallTime) {
+Result<LedgerSource> Ledger::source(const sources::SourceKey& key, const ContainerName& run, WallTime) {
   LedgerSource found;
   NEPTUNE_TRY(impl_->each(
       "SELECT id, confirmed, synced, rejected, synced_at_ms FROM sources WHERE path = ? AND device = ? AND inode = ? "
@@ -147,11 +147,11 @@ Result<LedgerSource> Ledger::source(const sources::SourceKey& key, const RunName
         found = {row.number(0), row.number(1), static_cast<std::uint64_t>(row.number(2)),
                  static_cast<std::uint64_t>(row.number(3)), time_at(row, 4)};
       },
-      key.path, as_signed(key.device), as_signed(key.inode), key.born_ms, run.project.full(), run.run));
+      key.path, as_signed(key.device), as_signed(key.inode), key.born_ms, run.project.full(), run.id));
   if (found.id != 0) return found;
   NEPTUNE_TRY(impl_->run("INSERT INTO sources (path, device, inode, born_ms, project, run) VALUES (?, ?, ?, ?, ?, ?)",
                          key.path, as_signed(key.device), as_signed(key.inode), key.born_ms, run.project.full(),
-                         run.run));
+                         run.id));
   found.id = impl_->db.last_insert_rowid();
   return found;
 }
@@ -173,12 +173,12 @@ Result<std::int64_t> Ledger::reject(std::int64_t source, const Rejection& reject
   NEPTUNE_TRY(
       impl_->run("INSERT INTO rejected (at_ms, source, position, project, run, create_, code, reason, payload) VALUES "
                  "(?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                 to_unix_ms(rejection.at), rejection.source, rejection.position, rejection.run.project.full(),
-                 rejection.run.run, rejection.create, rejection.code, rejection.reason, sqlite::Bytes{payload}));
+                 to_unix_ms(rejection.at), rejection.source, rejection.position, rejection.container.project.full(),
+                 rejection.container.id, rejection.create, rejection.code, rejection.reason, sqlite::Bytes{payload}));
   const auto id = impl_->db.last_insert_rowid();
   NEPTUNE_TRY(
       impl_->run("UPDATE sources SET confirmed = ?, rejected = rejected + 1 WHERE id = ?", rejection.position, source));
-  NEPTUNE_TRY(impl_->count(rejection.run.project, 0, 1));
+  NEPTUNE_TRY(impl_->count(rejection.container.project, 0, 1));
   NEPTUNE_TRY(transaction->commit());
   NEPTUNE_TRY(impl_->db.exec("PRAGMA synchronous=NORMAL"));
   return id;
@@ -251,18 +251,18 @@ Result<Rejection> Ledger::mark_for_retry(std::int64_t id) {
   return rejection(id);
 }
 
-Result<std::vector<RunName>> Ledger::runs_to_retry() {
-  std::vector<RunName> runs;
+Result<std::vector<ContainerName>> Ledger::runs_to_retry() {
+  std::vector<ContainerName> runs;
   NEPTUNE_TRY(impl_->each("SELECT DISTINCT project, run FROM rejected WHERE retry = 1",
                           [&runs](const sqlite::Statement& row) { runs.push_back(run_at(row, 0, 1)); }));
   return runs;
 }
 
-Result<std::vector<Rejection>> Ledger::to_retry(const RunName& run) {
+Result<std::vector<Rejection>> Ledger::to_retry(const ContainerName& run) {
   std::vector<Rejection> list;
   NEPTUNE_TRY(impl_->each(
       fmt::format("SELECT {} FROM rejected WHERE project = ? AND run = ? AND retry = 1 ORDER BY id", rejection_columns),
-      [&list](const sqlite::Statement& row) { list.push_back(rejection_at(row)); }, run.project.full(), run.run));
+      [&list](const sqlite::Statement& row) { list.push_back(rejection_at(row)); }, run.project.full(), run.id));
   return list;
 }
 

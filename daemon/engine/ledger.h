@@ -42,7 +42,7 @@ struct LedgerSource {
 
 struct FinishedSource {
   std::string path;
-  RunName run;
+  ContainerName container;
   std::uint64_t synced = 0, rejected = 0;
   std::optional<WallTime> synced_at;
 };
@@ -65,7 +65,7 @@ struct Rejection {
   WallTime at;
   std::string source;
   sources::Position position = 0;
-  RunName run;
+  ContainerName container;
   bool create = false;
   std::string code, reason;
   std::uint64_t bytes = 0;
@@ -79,7 +79,7 @@ class Ledger {
   static Result<std::unique_ptr<Ledger>> open(const std::filesystem::path& file);
   ~Ledger();
 
-  Result<LedgerSource> source(const sources::SourceKey& key, const RunName& run, WallTime now);
+  Result<LedgerSource> source(const sources::SourceKey& key, const ContainerName& run, WallTime now);
   Result<void> confirm(std::int64_t source, const ProjectName& project, sources::Position upto, std::uint64_t count,
                        WallTime now);
   /// Records the rejection and confirms its position; its id.
@@ -96,8 +96,8 @@ class Ledger {
 
   // Rejected operations that are to be tried again.
   Result<Rejection> mark_for_retry(std::int64_t id);
-  Result<std::vector<RunName>> runs_to_retry();
-  Result<std::vector<Rejection>> to_retry(const RunName& run);
+  Result<std::vector<ContainerName>> runs_to_retry();
+  Result<std::vector<Rejection>> to_retry(const ContainerName& run);
   /// Stored by the server now: exactly these are taken out, and counted as synced.
   Result<void> resolve(const ProjectName& project, const std::vector<std::int64_t>& ids);
   Result<void> reject_again(std::int64_t id, const std::string& code, const std::string& reason, WallTime now);

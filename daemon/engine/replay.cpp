@@ -27,7 +27,8 @@ class WholeOperation final : public sources::ByteStream {
 /// says which rejection each is, and is shared with the engine, which records what became of them.
 class RejectedChanges final : public sources::Source {
  public:
-  RejectedChanges(Ledger& ledger, WorkerPool& thread, RunName run, std::shared_ptr<std::vector<std::int64_t>> replayed)
+  RejectedChanges(Ledger& ledger, WorkerPool& thread, ContainerName run,
+                  std::shared_ptr<std::vector<std::int64_t>> replayed)
       : ledger_(ledger), thread_(thread), run_(std::move(run)), replayed_(std::move(replayed)) {}
 
   asio::awaitable<Result<sources::Backlog>> backlog(sources::Position after) override {
@@ -88,16 +89,16 @@ class RejectedChanges final : public sources::Source {
  private:
   Ledger& ledger_;
   WorkerPool& thread_;
-  RunName run_;
+  ContainerName run_;
   std::shared_ptr<std::vector<std::int64_t>> replayed_;
   std::string bytes_;  // of the batch that was put together last
 };
 
 }  // namespace
 
-void Engine::open_replay(const RunName& run) {
+void Engine::open_replay(const ContainerName& run) {
   sources::SourceKey key;
-  key.path = "rejected changes of " + run.project.full() + "/" + run.run;
+  key.path = "rejected changes of " + run.project.full() + "/" + run.id;
   auto& feed = feeds_[key];
   if (!feed) {
     feed = std::make_shared<Feed>();
@@ -105,7 +106,7 @@ void Engine::open_replay(const RunName& run) {
     feed->info.key = key;
     feed->info.kind = sources::Kind::change_queue;
     feed->info.state = sources::SourceState::closed;
-    feed->info.run = run;
+    feed->info.container = run;
     feed->source = std::make_shared<RejectedChanges>(*ledger_, ledger_thread_, run, feed->replayed);
     begin_stream(feed, {});
   } else if (feed->stream == 0) {

@@ -123,7 +123,7 @@ asio::awaitable<void> Engine::record(FeedPtr feed, core::Settle settle) {
     settle.count += next.count;
     feed->outcomes.pop_front();
   }
-  const auto project = feed->info.run->project;
+  const auto project = feed->info.container->project;
   const auto now = clock_.wall();
   Result<void> recorded;
   if (feed->replayed) {
@@ -152,13 +152,13 @@ asio::awaitable<void> Engine::record(FeedPtr feed, core::Settle settle) {
                 static_cast<double>(settle.count),
             clock_.now());
   feed->take_out_wanted = feed->refresh_wanted = true;
-  events_.add("synced", fmt::format("{} changes of {} are on the server", settle.count, feed->info.run->run),
-              {.scope = project.full(), .stream = feed->info.run->run, .count = settle.count});
+  events_.add("synced", fmt::format("{} changes of {} are on the server", settle.count, feed->info.container->id),
+              {.scope = project.full(), .stream = feed->info.container->id, .count = settle.count});
 }
 
 asio::awaitable<void> Engine::record(FeedPtr feed, core::Reject reject) {
   const auto now = clock_.wall();
-  const RunName run = *feed->info.run;
+  const ContainerName run = *feed->info.container;
   if (feed->replayed) {
     auto again = [id = feed->replayed->at(static_cast<std::size_t>(reject.position - 1)), reject, now](Ledger& ledger) {
       return ledger.reject_again(id, reject.code, reject.reason, now);
@@ -183,7 +183,7 @@ asio::awaitable<void> Engine::record(FeedPtr feed, core::Reject reject) {
     rejection.at = now;
     rejection.source = feed->info.key.path;
     rejection.position = reject.position;
-    rejection.run = run;
+    rejection.container = run;
     rejection.create = reject.create;
     rejection.code = reject.code;
     rejection.reason = reject.reason;
@@ -201,12 +201,12 @@ asio::awaitable<void> Engine::record(FeedPtr feed, core::Reject reject) {
   }
   feed->recorded = reject.position;
   feed->take_out_wanted = feed->refresh_wanted = true;
-  spdlog::warn("rejected run={} position={} code={} reason=\"{}\"", run.run, reject.position, reject.code,
+  spdlog::warn("rejected run={} position={} code={} reason=\"{}\"", run.id, reject.position, reject.code,
                reject.reason);
   events_.add("rejected",
               fmt::format("change {} of {} was refused: {}. It is kept; see 'neptune-sync rejected'.", reject.position,
-                          run.run, reject.reason),
-              {.scope = run.project.full(), .stream = run.run, .count = 1});
+                          run.id, reject.reason),
+              {.scope = run.project.full(), .stream = run.id, .count = 1});
 }
 
 /// Takes what is on record out of the source. Whatever stays (a read-only log, a full disk) is covered by the record.
@@ -235,10 +235,10 @@ asio::awaitable<void> Engine::finish(FeedPtr feed) {
     auto done = [id = feed->ledger_id, now](Ledger& ledger) { return ledger.finish(id, now); };
     auto recorded = co_await with_ledger(std::move(done));
     if (!recorded) spdlog::warn("not recorded path={} error=\"{}\"", feed->info.key.path, recorded.error().message);
-    finished_.push_back({feed->info.key.path, *feed->info.run, feed->synced, feed->rejected, feed->synced_at});
+    finished_.push_back({feed->info.key.path, *feed->info.container, feed->synced, feed->rejected, feed->synced_at});
     if (finished_.size() > Ledger::finished_kept) finished_.pop_front();
     events_.add("source_gone", feed->info.key.path + " is gone; all of it that was known is synced",
-                {.scope = feed->info.run->project.full(), .stream = feed->info.run->run});
+                {.scope = feed->info.container->project.full(), .stream = feed->info.container->id});
   }
   const auto it = feeds_.find(feed->info.key);
   if (it == feeds_.end() || it->second != feed) co_return;

@@ -117,7 +117,7 @@ std::string Engine::why(const Feed& feed, const core::StreamView& view) const {
       return "an older log of the same run goes first";
     case Wait::parent:
       return fmt::format("a fork: the create of its parent {} must be on the server first",
-                         feed.backlog.fork_parent ? feed.backlog.fork_parent->run : "run");
+                         feed.backlog.fork_parent ? feed.backlog.fork_parent->id : "run");
     case Wait::discovery:
       return "a fork: its parent's log may still be found here";
     case Wait::retry:
@@ -197,7 +197,7 @@ api::Status Engine::status() const {
     fill(workspaces[name.workspace].projects.emplace_back(), Scope::of(name));
   };
   for (const auto& [key, feed] : feeds_)
-    if (feed->info.run) add_project(feed->info.run->project);
+    if (feed->info.container) add_project(feed->info.container->project);
   for (const auto& [name, counts] : counts_) add_project(name);
   for (const auto& [scope, mode] : modes_) {
     if (scope.is_workspace()) {
@@ -209,8 +209,8 @@ api::Status Engine::status() const {
   std::optional<WallTime> oldest_of_all;
   for (const auto& [key, feed] : feeds_) {
     status.sources.push_back(describe_source(*feed));
-    if (!feed->info.run || feed->backlog.count == 0 || !feed->backlog.oldest_at) continue;
-    for (auto* time : {&oldest[feed->info.run->project], &oldest_of_all})
+    if (!feed->info.container || feed->backlog.count == 0 || !feed->backlog.oldest_at) continue;
+    for (auto* time : {&oldest[feed->info.container->project], &oldest_of_all})
       if (!*time || *feed->backlog.oldest_at < **time) *time = feed->backlog.oldest_at;
   }
   for (auto& [name, workspace] : workspaces) {
@@ -264,9 +264,9 @@ api::SourceStatus Engine::describe_source(const Feed& feed) const {
   source.pending = feed.backlog.count;
   source.uploads = feed.backlog.uploads;
   source.read_only = feed.info.read_only;
-  if (feed.info.run) {
-    source.project = feed.info.run->project.full();
-    source.run = feed.info.run->run;
+  if (feed.info.container) {
+    source.project = feed.info.container->project.full();
+    source.run = feed.info.container->id;
   }
   if (const auto& problem = feed.problem ? feed.problem : feed.info.problem) {
     source.state = "set_aside";
@@ -292,8 +292,8 @@ api::SourceStatus Engine::describe_source(const Feed& feed) const {
 
 api::Stream Engine::describe(const Feed& feed) const {
   api::Stream stream;
-  stream.project = feed.info.run->project.full();
-  stream.container = feed.info.run->run;
+  stream.project = feed.info.container->project.full();
+  stream.container = feed.info.container->id;
   stream.source = feed.info.key.path;
   stream.id = stream.source;
   stream.closed = feed.info.state == SourceState::closed;
@@ -325,19 +325,19 @@ api::Stream Engine::describe(const Feed& feed) const {
 }
 
 std::vector<api::Stream> Engine::streams(const StreamFilter& filter) const {
-  const auto matches = [&filter](const RunName& run) {
-    if (filter.run && run.run != *filter.run) return false;
+  const auto matches = [&filter](const ContainerName& run) {
+    if (filter.run && run.id != *filter.run) return false;
     return !filter.project || run.project.full() == *filter.project || run.project.workspace == *filter.project;
   };
   std::vector<api::Stream> list;
   for (const auto& [key, feed] : feeds_)
-    if (feed->info.run && matches(*feed->info.run)) list.push_back(describe(*feed));
+    if (feed->info.container && matches(*feed->info.container)) list.push_back(describe(*feed));
   for (auto it = finished_.rbegin(); it != finished_.rend(); ++it) {
-    if (!matches(it->run)) continue;
+    if (!matches(it->container)) continue;
     api::Stream stream;
     stream.id = stream.source = it->path;
-    stream.project = it->run.project.full();
-    stream.container = it->run.run;
+    stream.project = it->container.project.full();
+    stream.container = it->container.id;
     stream.state = "done";
     stream.closed = true;
     stream.synced = it->synced;

@@ -28,13 +28,13 @@ enum class OperationKind : std::uint8_t { create, update };
 
 /// What waits after a position.
 struct Backlog {
-  std::uint64_t count = 0;             ///< operations
-  std::uint64_t bytes = 0;             ///< their stored sizes
-  std::uint64_t uploads = 0;           ///< files that wait to be uploaded
-  Position last = 0;                   ///< the newest operation's position; 0 when none
-  std::optional<WallTime> oldest_at;   ///< when the first of them was logged
-  std::optional<OperationKind> next;   ///< what the first of them is
-  std::optional<RunName> fork_parent;  ///< when the first of them creates a fork
+  std::uint64_t count = 0;                   ///< operations
+  std::uint64_t bytes = 0;                   ///< their stored sizes
+  std::uint64_t uploads = 0;                 ///< files that wait to be uploaded
+  Position last = 0;                         ///< the newest operation's position; 0 when none
+  std::optional<WallTime> oldest_at;         ///< when the first of them was logged
+  std::optional<OperationKind> next;         ///< what the first of them is
+  std::optional<ContainerName> fork_parent;  ///< when the first of them creates a fork
 };
 
 struct BatchLimits {
@@ -109,12 +109,12 @@ struct SourceInfo {
   SourceKey key;
   Kind kind = Kind::run_log;
   SourceState state = SourceState::settling_in;
-  std::optional<RunName> run;         ///< once known
-  std::string order;                  ///< among sources of one run, the lower goes first (time of creation)
-  std::optional<Error> problem;       ///< state set_aside
-  bool read_only = false;             ///< another user's: followed, never written
-  bool network = false;               ///< on a network file system: taken only when closed, by rescan
-  std::vector<std::int32_t> holders;  ///< pids that have it open
+  std::optional<ContainerName> container;  ///< once known
+  std::string order;                       ///< among sources of one run, the lower goes first (time of creation)
+  std::optional<Error> problem;            ///< state set_aside
+  bool read_only = false;                  ///< another user's: followed, never written
+  bool network = false;                    ///< on a network file system: taken only when closed, by rescan
+  std::vector<std::int32_t> holders;       ///< pids that have it open
 };
 
 /// What happens to the sources of the watched folders. All on the loop; `source` is null unless the source may be taken

@@ -39,8 +39,8 @@ bool takeable(SourceState state) {
 
 bool same(const SourceInfo& a, const SourceInfo& b) {
   const auto code = [](const SourceInfo& info) { return info.problem ? info.problem->code : std::string(); };
-  return a.key == b.key && a.state == b.state && a.run == b.run && a.order == b.order && code(a) == code(b) &&
-         a.read_only == b.read_only && a.network == b.network && a.holders == b.holders;
+  return a.key == b.key && a.state == b.state && a.container == b.container && a.order == b.order &&
+         code(a) == code(b) && a.read_only == b.read_only && a.network == b.network && a.holders == b.holders;
 }
 
 bool same_content(const LogStamp& a, const LogStamp& b) {
@@ -244,7 +244,7 @@ asio::awaitable<void> RunLogWatch::decide(std::string path, LogFacts facts, cons
   const auto holders = holders_of(facts, entry.file_system, locks);
   SourceInfo info;
   info.key = facts.key;
-  info.run = entry.info.run;
+  info.container = entry.info.container;
   info.order = facts.order;
   info.state = judge(entry, facts, holders);
   info.read_only = !facts.may_write;
@@ -297,7 +297,7 @@ asio::awaitable<void> RunLogWatch::take_up(std::string path, LogFacts facts, Sou
     info.problem = std::move(*problem);
     co_await withdraw(path, std::move(info));
   } else {
-    info.run = std::get<RunName>(admission);
+    info.container = std::get<ContainerName>(admission);
     const auto before = found->second.source;
     if (before) before->forget_listener();
     auto source = make_source(found->second, info);
@@ -315,7 +315,7 @@ std::shared_ptr<RunLog> RunLogWatch::make_source(const Entry& entry, const Sourc
     }
   };
   auto database = std::make_shared<LogDatabase>(entry.paths, info.key, mode_of(info), registry_);
-  return std::make_shared<RunLog>(pool_, std::move(database), *info.run, std::move(damaged));
+  return std::make_shared<RunLog>(pool_, std::move(database), *info.container, std::move(damaged));
 }
 
 void RunLogWatch::announce(Entry& entry, SourceInfo info, std::shared_ptr<RunLog> source) {

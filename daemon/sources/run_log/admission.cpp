@@ -31,7 +31,7 @@ Admission judge_head(const LogPaths& paths, const std::optional<LogDatabase::Hea
                                                  paths.directory.string(), head->project, head->run)};
   // Before its first operation, a write of ours could fail the job's start.
   if (!head->begun && live) return NotYet{};
-  return RunName{std::move(*project), head->run};
+  return ContainerName{std::move(*project), head->run};
 }
 
 }  // namespace

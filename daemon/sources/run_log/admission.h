@@ -10,7 +10,7 @@ namespace neptune::sources {
 
 /// Whether a log that nobody else syncs is one we can read.
 struct NotYet {};  ///< it is still being made
-using Admission = std::variant<RunName, NotYet, Error>;
+using Admission = std::variant<ContainerName, NotYet, Error>;
 
 /// Looks into the log: header, format version, whose run it is. Blocks; leaves nothing open.
 Admission admit(const LogPaths& paths, const LogFacts& facts, LogDatabase::Mode mode,

@@ -85,7 +85,7 @@ class LogDatabase : public std::enable_shared_from_this<LogDatabase> {
   Result<Sum> sum(Position after, Position upto);
   Result<std::optional<First>> first(Position after);
   Result<std::uint64_t> uploads();
-  Result<Plan> plan(Position after, BatchLimits limits, const RunName& run);
+  Result<Plan> plan(Position after, BatchLimits limits, const ContainerName& run);
   /// Appends about 64 KiB to `out`; nothing at the batch's end.
   Result<void> read_piece(const Batch& batch, Cursor& cursor, std::string& out);
   Result<std::string> read(Position position);

@@ -22,7 +22,7 @@ std::uint64_t unsigned_of(std::int64_t value) {
   return static_cast<std::uint64_t>(std::max<std::int64_t>(value, 0));
 }
 
-std::uint64_t request_size(const RunName& run, std::uint64_t size, OperationKind kind) {
+std::uint64_t request_size(const ContainerName& run, std::uint64_t size, OperationKind kind) {
   if (kind == OperationKind::update) {
     const auto framed = wire::framed_size(size);
     return wire::update_head(run, framed).size() + framed;
@@ -80,7 +80,7 @@ namespace {
 // Puts a batch together, operation by operation; tells when the next one does not belong to it.
 class Planner {
  public:
-  Planner(BatchLimits limits, const RunName& run) : limits_(limits), run_(run) {}
+  Planner(BatchLimits limits, const ContainerName& run) : limits_(limits), run_(run) {}
 
   // False: the batch ends before this operation.
   bool add(Position position, OperationKind kind, std::uint64_t size) {
@@ -107,14 +107,14 @@ class Planner {
 
  private:
   BatchLimits limits_;
-  const RunName& run_;
+  const ContainerName& run_;
   Batch batch_;
   std::optional<Oversized> oversized_;
 };
 
 }  // namespace
 
-Result<LogDatabase::Plan> LogDatabase::plan(Position after, BatchLimits limits, const RunName& run) {
+Result<LogDatabase::Plan> LogDatabase::plan(Position after, BatchLimits limits, const ContainerName& run) {
   const Lock lock(mutex_);
   auto database = this->database();
   if (!database) return std::unexpected(database.error());

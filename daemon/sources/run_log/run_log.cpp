@@ -36,7 +36,7 @@ asio::awaitable<void> pause(Duration duration) {
 
 }  // namespace
 
-RunLog::RunLog(WorkerPool& pool, std::shared_ptr<LogDatabase> database, RunName run, Damaged damaged)
+RunLog::RunLog(WorkerPool& pool, std::shared_ptr<LogDatabase> database, ContainerName run, Damaged damaged)
     : pool_(pool), database_(std::move(database)), run_(std::move(run)), damaged_(std::move(damaged)) {}
 
 void RunLog::note(const Error& error) {

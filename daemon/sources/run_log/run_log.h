@@ -17,7 +17,7 @@ class RunLog final : public Source {
   /// Told on the loop that the log cannot be read any more.
   using Damaged = std::function<void(const Error&)>;
 
-  RunLog(WorkerPool& pool, std::shared_ptr<LogDatabase> database, RunName run, Damaged damaged);
+  RunLog(WorkerPool& pool, std::shared_ptr<LogDatabase> database, ContainerName run, Damaged damaged);
 
   boost::asio::awaitable<Result<Backlog>> backlog(Position after) override;
   boost::asio::awaitable<Result<std::variant<std::monostate, Batch, Oversized>>> next_batch(
@@ -27,7 +27,7 @@ class RunLog final : public Source {
   boost::asio::awaitable<Result<bool>> settle(Position upto) override;
   boost::asio::awaitable<void> release() override;
 
-  const RunName& run() const { return run_; }
+  const ContainerName& run() const { return run_; }
   LogDatabase& database() { return *database_; }
   const std::shared_ptr<LogDatabase>& shared_database() const { return database_; }
   /// No operation was left when it was last looked at.
@@ -50,7 +50,7 @@ class RunLog final : public Source {
 
   WorkerPool& pool_;
   std::shared_ptr<LogDatabase> database_;
-  RunName run_;
+  ContainerName run_;
   Damaged damaged_;
   std::optional<Tally> tally_;
   bool seen_empty_ = false;

@@ -8,7 +8,7 @@
 namespace neptune {
 namespace {
 
-const RunName run{{"ml-team", "classification"}, "r-1"};
+const ContainerName run{{"ml-team", "classification"}, "r-1"};
 
 std::string snapshot(std::uint64_t step, std::size_t padding) {
   ingest::v1::UpdateRunSnapshot message;
@@ -55,9 +55,10 @@ TEST(Wire, ReadsTheParentOfAFork) {
   ingest::v1::Run create;
   EXPECT_EQ(wire::read_fork(run.project, create.SerializeAsString())->has_value(), false);
   create.mutable_fork_point()->set_parent_run_id("root");
-  EXPECT_EQ((*wire::read_fork(run.project, create.SerializeAsString()))->parent, (RunName{run.project, "root"}));
+  EXPECT_EQ((*wire::read_fork(run.project, create.SerializeAsString()))->parent, (ContainerName{run.project, "root"}));
   create.mutable_fork_point()->set_parent_project("other/place");
-  EXPECT_EQ((*wire::read_fork(run.project, create.SerializeAsString()))->parent, (RunName{{"other", "place"}, "root"}));
+  EXPECT_EQ((*wire::read_fork(run.project, create.SerializeAsString()))->parent,
+            (ContainerName{{"other", "place"}, "root"}));
 }
 
 TEST(Wire, RefusesACreateThatIsNoMessage) {

@@ -17,7 +17,7 @@ class CoreTest : public ::testing::Test {
             const std::string& parent = {}, const std::string& order = {}) {
     core_.open({id, 0, {project, run}, order, 0}, now_);
     Backlog backlog{waiting, waiting * 10, create, false, {}};
-    if (!parent.empty()) backlog.fork_parent = RunName{project, parent};
+    if (!parent.empty()) backlog.fork_parent = ContainerName{project, parent};
     core_.backlog(id, 0, backlog, now_);
   }
 
@@ -90,8 +90,8 @@ TEST_F(CoreTest, WhileLogsAreStillBeingFoundAForkGivesItsParentTime) {
 TEST_F(CoreTest, ForksInACircleAreTheServersToJudge) {
   core_.open({1, 0, {project, "a"}, {}, 0}, now_);
   core_.open({2, 0, {project, "b"}, {}, 0}, now_);
-  core_.backlog(1, 0, {1, 10, true, false, RunName{project, "b"}}, now_);
-  core_.backlog(2, 0, {1, 10, true, false, RunName{project, "a"}}, now_);
+  core_.backlog(1, 0, {1, 10, true, false, ContainerName{project, "b"}}, now_);
+  core_.backlog(2, 0, {1, 10, true, false, ContainerName{project, "a"}}, now_);
   EXPECT_GE(take<Send>().size(), 1u);
 }
 

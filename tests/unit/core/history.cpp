@@ -19,7 +19,7 @@ using namespace std::chrono_literals;
 
 /// One run: changes 1..size, the first a create. What is durable here, and what the server holds.
 struct Run {
-  RunName name;
+  ContainerName name;
   std::string parent;
   std::set<Position> poison;
   Position size = 0;
@@ -169,7 +169,7 @@ class History {
     backlog.bytes = backlog.count * 10;
     if (run.confirmed == 0) {
       backlog.create_next = true;
-      if (!run.parent.empty()) backlog.fork_parent = RunName{run.name.project, run.parent};
+      if (!run.parent.empty()) backlog.fork_parent = ContainerName{run.name.project, run.parent};
     }
     core_->backlog(id, run.confirmed, backlog, now_);
   }
@@ -282,7 +282,7 @@ class History {
     if (settle.upto <= run.confirmed || settle.upto > run.size) return violate("settled twice, or beyond the end");
     for (auto i = run.confirmed + 1; i <= settle.upto; ++i)
       if (!std::ranges::binary_search(run.stored, i))
-        return violate(fmt::format("{} settled, but the server has no change {}", run.name.run, i));
+        return violate(fmt::format("{} settled, but the server has no change {}", run.name.id, i));
     if (settle.count != static_cast<std::uint64_t>(settle.upto - run.confirmed))
       return violate("a settle counts wrong");
     run.confirmed = settle.upto;
@@ -293,7 +293,7 @@ class History {
     auto& run = runs_[streams_.at(reject.stream)];
     if (reject.position != run.confirmed + 1) return violate("a rejection out of order");
     if (!run.poison.contains(reject.position))
-      return violate(fmt::format("{}: change {} rejected with {}, and nothing is wrong with it", run.name.run,
+      return violate(fmt::format("{}: change {} rejected with {}, and nothing is wrong with it", run.name.id,
                                  reject.position, reject.code));
     run.rejected.insert(reject.position);
     run.confirmed = reject.position;
@@ -356,7 +356,7 @@ class History {
     if (i == 1) {
       if (run.created) return IngestCode::run_duplicate;
       if (!run.parent.empty() && !std::ranges::any_of(runs_, [&run](const Run& other) {
-            return other.name == RunName{run.name.project, run.parent} && other.created;
+            return other.name == ContainerName{run.name.project, run.parent} && other.created;
           }))
         return IngestCode::run_fork_parent_not_found;
       run.created = true;
@@ -366,7 +366,7 @@ class History {
     if (run.poison.contains(i)) return IngestCode::field_type_conflicting;
     if (std::ranges::binary_search(run.stored, i)) return IngestCode::series_point_duplicate;
     if (!run.stored.empty() && run.stored.back() > i) {
-      violate(fmt::format("{}: change {} stored after {}", run.name.run, i, run.stored.back()));
+      violate(fmt::format("{}: change {} stored after {}", run.name.id, i, run.stored.back()));
       return IngestCode::series_step_non_increasing;
     }
     run.stored.push_back(i);
@@ -403,12 +403,12 @@ class History {
             const auto view = core_->stream(id, now_);
             why = fmt::format("wait {} trouble '{}'", static_cast<int>(view.wait), view.trouble);
           }
-        return violate(fmt::format("{}/{} stopped at {} of {}: {}", run.name.project.full(), run.name.run,
-                                   run.confirmed, run.size, why));
+        return violate(fmt::format("{}/{} stopped at {} of {}: {}", run.name.project.full(), run.name.id, run.confirmed,
+                                   run.size, why));
       }
-      if (run.rejected != run.poison) return violate(run.name.run + ": not exactly the refused changes were rejected");
+      if (run.rejected != run.poison) return violate(run.name.id + ": not exactly the refused changes were rejected");
       if (run.stored.size() + run.poison.size() != static_cast<std::size_t>(run.size))
-        return violate(run.name.run + ": changes are missing");
+        return violate(run.name.id + ": changes are missing");
     }
     for (const auto& [id, index] : streams_)
       if (core_->stream(id, now_).tally != Tally{}) return violate("a tally is not empty in the end");

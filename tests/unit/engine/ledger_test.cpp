@@ -11,7 +11,7 @@ namespace neptune::engine {
 namespace {
 
 const ProjectName project{"ml-team", "classification"};
-const RunName run{project, "r-1"};
+const ContainerName run{project, "r-1"};
 const sources::SourceKey key{"/runs/a", 1, 2, 3};
 const WallTime now = from_unix_ms(1'700'000'000'000);
 
@@ -31,7 +31,7 @@ class LedgerTest : public ::testing::Test {
     rejection.at = now;
     rejection.source = key.path;
     rejection.position = position;
-    rejection.run = run;
+    rejection.container = run;
     rejection.code = "FIELD_TYPE_CONFLICTING";
     rejection.reason = "no";
     return *ledger_->reject(source().id, rejection, payload);

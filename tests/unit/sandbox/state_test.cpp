@@ -11,7 +11,7 @@ namespace {
 namespace sqlite = testing::sqlite;
 
 struct StoredRun {
-  RunName name;
+  ContainerName name;
   std::string create;
   std::vector<std::string> snapshots;
 };

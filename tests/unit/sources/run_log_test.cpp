@@ -108,7 +108,7 @@ TEST_F(RunLogTest, TellsWhoseRunItIsAndWhatWaits) {
   const auto log = fixture.folder / "ml-team_classification_basic-1_1795454866157327360";
   ASSERT_TRUE(fixture.reaches(log, SourceState::closed));
   const auto& info = fixture.listener.at(log)->info;
-  EXPECT_EQ(info.run, (RunName{{"ml-team", "classification"}, "basic-1"}));
+  EXPECT_EQ(info.container, (ContainerName{{"ml-team", "classification"}, "basic-1"}));
   EXPECT_EQ(info.order, "01795454866157327360");
   EXPECT_FALSE(info.read_only);
   const auto waiting = backlog(*fixture.source(log), 0);
@@ -126,7 +126,7 @@ TEST_F(RunLogTest, NamesTheParentOfAFork) {
   const auto child = fixture.folder / "ml-team_classification_m-child-1_1795452629804501248";
   ASSERT_TRUE(fixture.reaches(child, SourceState::closed));
   const auto source = fixture.source(child);
-  EXPECT_EQ(backlog(*source, 0).fork_parent, (RunName{{"ml-team", "classification"}, "z-root-1"}));
+  EXPECT_EQ(backlog(*source, 0).fork_parent, (ContainerName{{"ml-team", "classification"}, "z-root-1"}));
   EXPECT_FALSE(backlog(*source, 1).fork_parent);
   EXPECT_EQ(backlog(*source, 1).next, OperationKind::update);
 }
@@ -174,7 +174,7 @@ TEST_F(RunLogTest, AnOperationTooBigForAnyRequestIsSaidToBe) {
   EXPECT_EQ(oversized.bytes, 16777200u);
   const auto largest = std::get<Batch>(plan(*source, 4));
   EXPECT_EQ(largest.count, 1u);
-  const RunName run{{"ml-team", "classification"}, "run-1"};
+  const ContainerName run{{"ml-team", "classification"}, "run-1"};
   EXPECT_LE(wire::update_head(run, largest.payload_bytes).size() + largest.payload_bytes, limits::request_bytes);
   EXPECT_EQ(bytes_of(fixture.loop, *source, largest).size(), largest.payload_bytes);
 }
@@ -185,7 +185,7 @@ TEST_F(RunLogTest, ABatchNeverOutgrowsARequest) {
   int batches = 0;
   for (Plan next = plan(*source, after); std::holds_alternative<Batch>(next); next = plan(*source, after)) {
     const auto batch = std::get<Batch>(next);
-    const RunName run{{"ml-team", "classification"}, "run-1"};
+    const ContainerName run{{"ml-team", "classification"}, "run-1"};
     EXPECT_LE(wire::update_head(run, batch.payload_bytes).size() + batch.payload_bytes, limits::request_bytes);
     after = batch.last;
     ++batches;

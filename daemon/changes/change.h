@@ -1,0 +1,69 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "changes/names.h"
+
+namespace neptune {
+
+/// What a local change does. docs/local-api.md lists the fields of each.
+enum class ChangeKind : std::uint8_t {
+  project_create,
+  project_update,
+  project_delete,
+  project_set_storage_limit,
+  member_add,
+  member_update,
+  member_remove,
+  service_account_add,
+  service_account_update,
+  service_account_remove,
+  workspace_invite,
+  run_create,
+  run_update,
+  run_trash,
+  run_restore,
+  run_delete,
+  run_archive,
+  run_unarchive,
+  trash_empty,
+  model_create,
+  model_update,
+  model_version_create,
+  model_version_update,
+  project_metadata,
+};
+
+/// "project.create", the word of the API.
+std::string_view name(ChangeKind kind);
+std::optional<ChangeKind> change_kind(std::string_view name);
+
+/// Metadata may be handed in by any local user; the rest needs an operator, or an allowed user of the workspace.
+bool needs_power(ChangeKind kind);
+
+/// One validated change, ready to be queued.
+///
+/// Its stream: run.create and run.update belong to their run, model.* and model_version.create to their model,
+/// model_version.update to its version, project.metadata to the project's own metadata. What only removes (delete,
+/// trash, archive, empty the trash, remove a member) goes into the project's `removals`, which read-only mode lets
+/// pass; the rest of the management (restore and unarchive too) into `management`.
+struct Change {
+  ChangeKind kind = ChangeKind::run_update;
+  ContainerName container;  ///< whose stream it belongs to
+  bool frees = false;       ///< only removes: passes a read-only gate
+  bool creates = false;     ///< its container, or for project.create the project, cannot be written before it is stored
+  std::optional<ContainerName> fork_parent;  ///< of a run.create
+  /// Whose changes that were accepted earlier go first: a removal waits for the writes to what it removes (`management`
+  /// of an own project stands for everything in the project), a restore for `removals`, a version's update for its
+  /// model.
+  std::vector<ContainerName> after;
+  std::string payload;  ///< run.create, run.update: the stored operation's wire bytes; else the change's compact JSON
+  std::string idempotency_key;   ///< empty: none
+  bool discard_pending = false;  ///< of a removal: held writes to what it removes are recorded as rejected
+};
+
+}  // namespace neptune
