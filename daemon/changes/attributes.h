@@ -14,20 +14,23 @@ namespace neptune {
 
 /// A point's place in a float or string series; such an operation is not idempotent on the server.
 struct SeriesPoint {
-  std::optional<double> step;  ///< none: the server counts on; the sender puts one in before it is sent
-  bool text = false;           ///< of a string series
+  std::optional<double> step{};  ///< none: the server counts on; the sender puts one in before it is sent
+  bool text = false;             ///< of a string series
 };
 
 /// One operation: `{"path": path, op: body}`.
 struct AttributeOperation {
-  std::string path;                  ///< "metrics/loss"
-  std::string op;                    ///< "assignFloat", "logFloats", ... the wire's word
-  std::string body;                  ///< JSON
-  std::optional<SeriesPoint> point;  ///< of logFloats and logStrings with one entry
+  std::string path;                    ///< "metrics/loss"
+  std::string op;                      ///< "assignFloat", "logFloats", ... the wire's word
+  std::string body;                    ///< JSON
+  std::optional<SeriesPoint> point{};  ///< of logFloats and logStrings with one entry
 };
 
 /// The operations of a queued model.update, model_version.update or project.metadata (the payload of its Change), in
 /// the order they are to be applied. `at_ms`: when it was accepted, for points that name no time.
 Result<std::vector<AttributeOperation>> read_attributes(std::string_view payload, std::int64_t at_ms);
+
+/// Gives a point that has no step one: in its body, and in `point`. Leaves every other operation alone.
+void set_step(AttributeOperation& operation, double step);
 
 }  // namespace neptune

@@ -53,17 +53,17 @@ bool needs_power(ChangeKind kind);
 /// pass; the rest of the management (restore and unarchive too) into `management`.
 struct Change {
   ChangeKind kind = ChangeKind::run_update;
-  ContainerName container;  ///< whose stream it belongs to
-  bool frees = false;       ///< only removes: passes a read-only gate
-  bool creates = false;     ///< its container, or for project.create the project, cannot be written before it is stored
-  std::optional<ContainerName> fork_parent;  ///< of a run.create
+  ContainerName container{};  ///< whose stream it belongs to
+  bool frees = false;         ///< only removes: passes a read-only gate
+  bool creates = false;  ///< its container, or for project.create the project, cannot be written before it is stored
+  std::optional<ContainerName> fork_parent{};  ///< of a run.create
   /// Whose changes that were accepted earlier go first: a removal waits for the writes to what it removes (`management`
   /// of an own project stands for everything in the project), a restore for `removals`, a version's update for its
   /// model.
-  std::vector<ContainerName> after;
-  std::string payload;  ///< run.create, run.update: the stored operation's wire bytes; else the change's compact JSON
-  std::string idempotency_key;   ///< empty: none
-  bool discard_pending = false;  ///< of a removal: held writes to what it removes are recorded as rejected
+  std::vector<ContainerName> after{};
+  std::string payload{};  ///< run.create, run.update: the stored operation's wire bytes; else the change's compact JSON
+  std::string idempotency_key{};  ///< empty: none
+  bool discard_pending = false;   ///< of a removal: held writes to what it removes are recorded as rejected
 };
 
 }  // namespace neptune

@@ -17,5 +17,16 @@ inline constexpr std::uint64_t step_whole = 1'000'000'000'000;  ///< exclusive: 
 inline constexpr std::uint32_t step_micro = 1'000'000;          ///< exclusive: "Ingestion"
 inline constexpr std::size_t project_name_min = 3;              ///< characters: "Projects and workspaces"
 inline constexpr std::size_t project_name_max = 128;            ///< characters: "Projects and workspaces"
+inline constexpr std::size_t key_length = 10;                   ///< of a project or model: "Projects and workspaces"
+
+// The daemon's own, for what a local client hands in.
+inline constexpr std::size_t change_bytes = snapshot_bytes;      ///< one queued change, whatever its kind
+inline constexpr std::size_t change_values = 200'000;            ///< JSON values in one change
+inline constexpr std::size_t json_depth = 32;                    ///< objects and arrays within each other
+inline constexpr std::size_t idempotency_key_bytes = 256;        ///< as long as a digest and a prefix need
+inline constexpr std::size_t name_bytes = 256;                   ///< of a workspace, project, user, model
+inline constexpr std::size_t runs_per_change = 1000;             ///< run.trash and its like
+inline constexpr std::int64_t datetime_min_s = -62'135'596'800;  ///< 0001-01-01, the first a wire timestamp may say
+inline constexpr std::int64_t datetime_max_s = 253'402'300'799;  ///< 9999-12-31T23:59:59, the last
 
 }  // namespace neptune::limits

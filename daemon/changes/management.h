@@ -17,41 +17,41 @@ enum class Visibility : std::uint8_t { priv, workspace, pub };
 enum class Role : std::uint8_t { viewer, member, manager };  ///< the server's words; people say contributor and owner
 
 struct ProjectCreate {
-  ProjectName project;
-  std::optional<Visibility> visibility;
-  std::optional<std::string> description, key;
+  ProjectName project{};
+  std::optional<Visibility> visibility{};
+  std::optional<std::string> description{}, key{};
 };
 
 struct ProjectUpdate {
-  ProjectName project;
-  std::optional<Visibility> visibility;
-  std::optional<std::string> description, name;
-  std::optional<bool> archived;
+  ProjectName project{};
+  std::optional<Visibility> visibility{};
+  std::optional<std::string> description{}, name{};
+  std::optional<bool> archived{};
 };
 
 struct ProjectDelete {
-  ProjectName project;
+  ProjectName project{};
 };
 
 struct StorageLimit {
-  ProjectName project;
-  std::optional<std::int64_t> bytes;  ///< none: no limit
+  ProjectName project{};
+  std::optional<std::int64_t> bytes{};  ///< none: no limit
 };
 
 enum class MembershipAct : std::uint8_t { add, update, remove };
 
 /// A user's, or a service account's, role in a project.
 struct Membership {
-  ProjectName project;
+  ProjectName project{};
   MembershipAct act = MembershipAct::add;
   bool service_account = false;
-  std::string who;           ///< user name, or service account name
+  std::string who{};         ///< user name, or service account name
   Role role = Role::viewer;  ///< unused by remove
 };
 
 struct Invitation {
-  std::string workspace;
-  std::string invitee;  ///< user name or e-mail address
+  std::string workspace{};
+  std::string invitee{};  ///< user name or e-mail address
   bool by_email = false;
   bool owner = false;  ///< of the workspace; else a member
   bool add_to_all_projects = false;
@@ -60,25 +60,25 @@ struct Invitation {
 enum class RunsAct : std::uint8_t { trash, restore, remove, archive, unarchive };
 
 struct RunsChange {
-  ProjectName project;
+  ProjectName project{};
   RunsAct act = RunsAct::trash;
-  std::vector<std::string> runs;  ///< custom run ids, or short ids ("LAB-12")
+  std::vector<std::string> runs{};  ///< custom run ids, or short ids ("LAB-12")
 };
 
 struct TrashEmpty {
-  ProjectName project;
+  ProjectName project{};
 };
 
 /// A model, or a version of one. `model` of a version: the model's key or short id.
 struct ModelCreate {
-  ProjectName project;
-  std::string key;
-  std::optional<std::string> name;
+  ProjectName project{};
+  std::string key{};
+  std::optional<std::string> name{};
 };
 
 struct ModelVersionCreate {
-  ProjectName project;
-  std::string model;
+  ProjectName project{};
+  std::string model{};
 };
 
 using Management = std::variant<ProjectCreate, ProjectUpdate, ProjectDelete, StorageLimit, Membership, Invitation,

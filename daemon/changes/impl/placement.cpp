@@ -1,0 +1,110 @@
+#include "changes/impl/placement.h"
+
+namespace neptune::changes {
+
+namespace {
+
+ContainerName management_of(const ProjectName& project) {
+  return {project, {}, ContainerKind::management};
+}
+
+ContainerName removals_of(const ProjectName& project) {
+  return {project, {}, ContainerKind::removals};
+}
+
+/// Management comes after the project's removals: whoever was removed can be added again, a run restored, a deleted
+/// project made anew. Removals are never held, so that this costs no time.
+Change managing(const ProjectName& project) {
+  return {.container = management_of(project), .after = {removals_of(project)}};
+}
+
+Change removing(const ProjectName& project, std::vector<ContainerName> after) {
+  return {.container = removals_of(project), .frees = true, .after = std::move(after)};
+}
+
+/// The names a model may have been created by: as given, and the key within a short id.
+void add_model(std::vector<ContainerName>& out, const ProjectName& project, const std::string& id) {
+  out.push_back({project, id, ContainerKind::model});
+  if (const auto dash = id.rfind('-'); dash != std::string::npos)
+    out.push_back({project, id.substr(dash + 1), ContainerKind::model});
+}
+
+struct Place {
+  Change operator()(const ProjectCreate& change) const {
+    auto out = managing(change.project);
+    out.creates = true;
+    return out;
+  }
+  Change operator()(const ProjectUpdate& change) const {
+    if (change.archived == true) return removing(change.project, {management_of(change.project)});
+    return managing(change.project);
+  }
+  Change operator()(const ProjectDelete& change) const {
+    return removing(change.project, {management_of(change.project)});
+  }
+  Change operator()(const StorageLimit& change) const { return managing(change.project); }
+  Change operator()(const Membership& change) const {
+    if (change.act == MembershipAct::remove) return removing(change.project, {management_of(change.project)});
+    return managing(change.project);
+  }
+  Change operator()(const Invitation& change) const { return {.container = management_of({change.workspace, {}})}; }
+  Change operator()(const RunsChange& change) const {
+    if (change.act == RunsAct::restore || change.act == RunsAct::unarchive) return managing(change.project);
+    std::vector<ContainerName> runs;
+    for (const auto& run : change.runs) runs.push_back({change.project, run, ContainerKind::run});
+    return removing(change.project, std::move(runs));
+  }
+  Change operator()(const TrashEmpty& change) const { return removing(change.project, {}); }
+  Change operator()(const ModelCreate& change) const {
+    return {.container = {change.project, change.key, ContainerKind::model}, .creates = true};
+  }
+  Change operator()(const ModelVersionCreate& change) const {
+    Change out{.container = {change.project, change.model, ContainerKind::model}};
+    add_model(out.after, change.project, change.model);
+    out.after.erase(out.after.begin());  // its own stream keeps the order anyway
+    return out;
+  }
+};
+
+}  // namespace
+
+Change place(ChangeKind kind, const Management& management) {
+  auto out = std::visit(Place{}, management);
+  out.kind = kind;
+  return out;
+}
+
+Change place(ChangeKind kind, const AttributesChange& change) {
+  Change out{.kind = kind, .container = change.container};
+  const auto& [project, id, container] = change.container;
+  if (container == ContainerKind::model) {
+    add_model(out.after, project, id);
+    out.after.erase(out.after.begin());
+  } else if (container == ContainerKind::model_version) {
+    add_model(out.after, project, id.substr(0, id.rfind('-')));
+  }
+  return out;
+}
+
+Change place(ChangeKind kind, const RunOperation& operation) {
+  Change out{.kind = kind, .container = operation.run, .fork_parent = operation.fork_parent};
+  out.creates = kind == ChangeKind::run_create;
+  // A run that is deleted and created anew: were the create sent first, the removal would take the new run.
+  if (out.creates) out.after.push_back(removals_of(operation.run.project));
+  return out;
+}
+
+bool may_discard(const Change& change) {
+  switch (change.kind) {
+    case ChangeKind::project_delete:
+    case ChangeKind::project_update:
+    case ChangeKind::run_trash:
+    case ChangeKind::run_delete:
+    case ChangeKind::run_archive:
+      return change.frees;
+    default:
+      return false;
+  }
+}
+
+}  // namespace neptune::changes
