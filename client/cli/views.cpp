@@ -73,6 +73,7 @@ Problems problems_of(const api::Status& status, const Style& style, Now now) {
   Problems problems(style);
   if (status.state == "draining")
     problems.add(Colour::yellow, "The daemon is stopping; what is not synced yet stays on disk.");
+  for (const auto& problem : status.problems) problems.add(Colour::red, sentence(problem));
   if (!status.server.reachable && (status.server.last_error || status.server.last_success_at)) {
     std::string text =
         sentence("The server cannot be reached" + (status.server.last_error ? ": " + *status.server.last_error : ""));

@@ -99,6 +99,7 @@ void members(V& v, T& x) {
   v("started_at", x.started_at);
   v("server", x.server);
   v("totals", x.totals);
+  v("problems", x.problems);
   v("workspaces", x.workspaces);
   v("sources", x.sources);
 }

@@ -67,6 +67,7 @@ struct Status {
   std::string started_at;
   ServerStatus server;
   Totals totals;
+  std::vector<std::string> problems;  ///< sentences: what the daemon itself lacks, for instance room on its disk
   std::vector<WorkspaceStatus> workspaces;
   std::vector<SourceStatus> sources;
 };

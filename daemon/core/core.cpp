@@ -39,12 +39,20 @@ void Core::backlog(StreamId id, Position after, Backlog backlog, Instant now) {
   if (!stream || stream->closing || after != stream->spec.confirmed) return;
   stream->backlog_known = true;
   stream->backlog = std::move(backlog);
-  if (stream->backlog.fork_parent) {
-    forks_.insert(id);
-  } else {
-    forks_.erase(id);
-  }
+  const auto keep = [id](std::set<StreamId>& streams, bool in) {
+    if (in) {
+      streams.insert(id);
+    } else {
+      streams.erase(id);
+    }
+  };
+  const bool was_creating = creating_projects_.contains(id);
+  keep(forks_, stream->backlog.fork_parent.has_value());
+  keep(dependents_, !stream->backlog.after.empty());
+  keep(creating_projects_, stream->backlog.creates_project);
+  if (was_creating && !stream->backlog.creates_project) ready_scope(Scope::of(stream->spec.container.project));
   if (!stream->backlog.create_next) ready_forks_of(stream->spec.container);
+  ready_dependents(stream->spec.container.project);
   retally(*stream);
   ready_container(stream->spec.container);
   schedule(now);
@@ -55,6 +63,7 @@ void Core::pause(StreamId id, bool paused, Instant now) {
   if (!stream || std::exchange(stream->paused, paused) == paused) return;
   ready_container(stream->spec.container);
   ready_forks_of(stream->spec.container);
+  ready_dependents(stream->spec.container.project);
   schedule(now);
 }
 
@@ -72,6 +81,8 @@ void Core::close(StreamId id, Instant now) {
   project.erase(id);
   if (project.empty()) projects_.erase(container.project);
   forks_.erase(id);
+  dependents_.erase(id);
+  const bool was_creating = creating_projects_.erase(id) > 0;
   forget_check(*stream);
   if (stream->phase == Phase::sending) {
     stream->closing = true;
@@ -81,6 +92,8 @@ void Core::close(StreamId id, Instant now) {
   free_to_confirm(id);
   ready_container(container);
   ready_forks_of(container);
+  ready_dependents(container.project);
+  if (was_creating) ready_scope(Scope::of(container.project));
   schedule(now);
 }
 
@@ -121,6 +134,7 @@ Core::Verdict Core::verdict(const Stream& stream, Instant now) const {
   }
   if (stream.release_at && *stream.release_at > now) return {Wait::ramp, stream.release_at};
   if (!is_head(stream)) return {Wait::earlier_source, {}};
+  if (const auto wait = dependencies(stream); wait != Wait::turn) return {wait, {}};
   if (const auto fork = fork_verdict(stream, now); fork.wait != Wait::turn) return fork;
   if (stream.not_before && *stream.not_before > now) return {Wait::retry, stream.not_before};
   const auto server = servers_.find(stream.spec.server);
@@ -172,6 +186,33 @@ bool Core::depends_on(const ContainerName& container, const ContainerName& ances
     name = *streams_.at(fork->second).backlog.fork_parent;
   }
   return true;
+}
+
+/// Is there something in `earlier` that goes before the next change of `stream`?
+bool Core::goes_before(const Stream& earlier, const Stream& stream) const {
+  if (earlier.spec.id == stream.spec.id || earlier.closing) return false;
+  if (earlier.paused && earlier.phase == Phase::idle) return false;  // left to its own client: not ours to wait for
+  if (earlier.backlog_known && earlier.backlog.count == 0 && earlier.phase == Phase::idle) return false;
+  const auto ticket = stream.backlog.ticket;
+  return ticket == 0 || earlier.backlog.ticket == 0 || earlier.backlog.ticket < ticket;
+}
+
+Wait Core::dependencies(const Stream& stream) const {
+  const auto before = [&](StreamId id) { return goes_before(streams_.at(id), stream); };
+  const auto& project = stream.spec.container.project;
+  if (!creating_projects_.contains(stream.spec.id))
+    for (const auto id : creating_projects_)
+      if (streams_.at(id).spec.container.project == project && before(id)) return Wait::project;
+  for (const auto& name : stream.backlog.after) {
+    if (name.id == everything_in_project) {
+      const auto all = projects_.find(name.project);
+      if (all != projects_.end() && std::ranges::any_of(all->second, before)) return Wait::earlier_change;
+    } else if (const auto it = containers_.find(name); it != containers_.end()) {
+      if (std::ranges::any_of(it->second, [&before](const auto& entry) { return before(entry.second); }))
+        return Wait::earlier_change;
+    }
+  }
+  return Wait::turn;
 }
 
 void Core::schedule(Instant now) {
@@ -226,6 +267,11 @@ void Core::ready_container(const ContainerName& container) {
 void Core::ready_forks_of(const ContainerName& container) {
   for (const auto id : forks_)
     if (const auto& fork = streams_.at(id); fork.backlog.fork_parent == container) ready(fork);
+}
+
+void Core::ready_dependents(const ProjectName& project) {
+  for (const auto id : dependents_)
+    if (const auto& stream = streams_.at(id); stream.spec.container.project == project) ready(stream);
 }
 
 // Counting

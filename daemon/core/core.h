@@ -40,8 +40,9 @@ struct Options {
 ///  a check
 ///    confirmed it, or after it was recorded as rejected;
 ///  - nothing is settled twice, nothing is skipped;
-///  - a create is confirmed before its run's first update, and a parent's create before its fork's, when the parent is
-///  known here;
+///  - a create is confirmed before its run's first update, a parent's create before its fork's when the parent is known
+///  here, and a project's create before anything else of the project; a change goes after those it names
+///  (Backlog::after);
 ///  - no write starts into a scope known as read-only or held, but one confirming write at a time (Gates);
 ///  - a failure of one stream, project or workspace delays no other; a failure of the server delays all of its streams;
 ///  - what read-only mode sends back costs no attempt.
@@ -51,6 +52,8 @@ struct Options {
 ///   idle ──Send──▶ sending ──sent()──▶ unconfirmed ──checked()──▶ idle, settled or isolating
 ///     ▲               │ failed()            │ suspended, lost
 ///     └───────────────┴─────────────────────┘
+///     ▲               │ stored(): a direct call, which needs no check
+///     └───────────────┘ settled
 ///
 /// A check does not say which change of a request was refused: the request is sent again in halves until it is alone.
 ///
@@ -73,6 +76,8 @@ class Core {
   // What became of a Send.
   void sent(StreamId stream, Sent sent, std::string request_id, Instant now);
   void failed(StreamId stream, std::optional<Sent> sent, Failure failure, Instant now);
+  /// A direct call was answered: all of it is stored but what was refused (in the order of positions).
+  void stored(StreamId stream, Sent sent, std::vector<Refusal> refused, Instant now);
   /// Nothing was there to send.
   void nothing_to_send(StreamId stream, Instant now);
 
@@ -176,6 +181,9 @@ class Core {
   bool is_head(const Stream& stream) const;
   bool create_pending(const ContainerName& container) const;
   bool depends_on(const ContainerName& container, const ContainerName& ancestor) const;
+  Wait dependencies(const Stream& stream) const;
+  bool goes_before(const Stream& earlier, const Stream& stream) const;
+  void ready_dependents(const ProjectName& project);
   void retally(Stream& stream);
   Stream* find(StreamId stream);
   void drop(Stream& stream);
@@ -217,7 +225,9 @@ class Core {
   std::map<ContainerName, std::set<std::pair<std::string, StreamId>>> containers_;
   std::map<ProjectName, std::set<StreamId>> projects_;
   std::map<std::string, ServerId> workspace_servers_;
-  std::set<StreamId> forks_;  // streams whose next change creates a fork
+  std::set<StreamId> forks_;              // streams whose next change creates a fork
+  std::set<StreamId> dependents_;         // streams whose next change goes after other streams'
+  std::set<StreamId> creating_projects_;  // streams that hold the create of their project
   std::map<ProjectName, Tally> tallies_;
   Tally total_;
   Timers<Alarm> timers_;

@@ -150,7 +150,12 @@ void Core::failed(StreamId id, std::optional<Sent> sent, Failure failure, Instan
       retry(*stream, failure.message, options_.blocked, now);
       break;
     case Kind::read_only:
-      back(*stream);
+      // A removal passes the gate, so the gate cannot hold it back when the server refuses even that.
+      if (stream->backlog.frees_next) {
+        retry(*stream, failure.message, options_.blocked, now);
+      } else {
+        back(*stream);
+      }
       read_only(scope, failure.message, now);
       break;
     case Kind::ambiguous_limit:
@@ -173,6 +178,32 @@ void Core::failed(StreamId id, std::optional<Sent> sent, Failure failure, Instan
   schedule(now);
 }
 
+void Core::stored(StreamId id, Sent sent, std::vector<Refusal> refused, Instant now) {
+  auto* stream = find(id);
+  if (!stream || stream->phase != Phase::sending) return;
+  servers_[stream->spec.server].sending--;
+  server_answered(stream->spec.server);
+  if (stream->closing) {
+    drop(*stream);
+    schedule(now);
+    return;
+  }
+  stream->request = sent;
+  const bool frees = stream->backlog.frees_next;
+  if (!frees) write_was_taken(*stream, now);
+  const auto left = sent.count - std::min<std::uint64_t>(refused.size(), sent.count);
+  for (auto& refusal : refused)
+    actions_.emplace_back(
+        Reject{id, refusal.position, sent.create, std::move(refusal.code), std::move(refusal.reason)});
+  if (left > 0) actions_.emplace_back(Settle{id, sent.last, left});
+  const auto project = stream->spec.container.project;
+  advance(*stream);
+  // Room may have been made: ask at once instead of at the next probe.
+  if (frees)
+    for (const auto& scope : {Scope::of(project.workspace), Scope::of(project)}) gates_.probe_now(scope, now);
+  time_passed(now);
+}
+
 void Core::nothing_to_send(StreamId id, Instant now) {
   auto* stream = find(id);
   if (!stream || stream->phase != Phase::sending) return;
@@ -184,8 +215,10 @@ void Core::nothing_to_send(StreamId id, Instant now) {
   } else {
     stream->backlog = {};
     forks_.erase(id);
+    dependents_.erase(id);
     back(*stream);
     ready_container(stream->spec.container);
+    ready_dependents(stream->spec.container.project);
   }
   schedule(now);
 }
@@ -254,6 +287,8 @@ void Core::advance(Stream& stream) {
   stream.spec.confirmed = request.last;
   stream.backlog.count -= std::min(request.count, stream.backlog.count);
   stream.backlog.bytes -= std::min(request.bytes, stream.backlog.bytes);
+  // What stands first now, and what that needs, is for the driver to say.
+  if (stream.backlog.ticket != 0 && stream.backlog.count > 0) stream.backlog_known = false;
   stream.attempts = 0;
   stream.ambiguous = 0;
   stream.trouble.clear();
@@ -267,6 +302,7 @@ void Core::advance(Stream& stream) {
   back(stream);
   ready_container(stream.spec.container);
   if (request.create) ready_forks_of(stream.spec.container);
+  ready_dependents(stream.spec.container.project);
 }
 
 void Core::orphaned(Stream& stream, const std::string& code, const std::string& reason, Instant now) {

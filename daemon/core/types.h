@@ -30,10 +30,19 @@ struct StreamSpec {
 struct Backlog {
   std::uint64_t count = 0;
   std::uint64_t bytes = 0;
-  bool create_next = false;                  ///< the first of them creates the container
-  bool frees_next = false;                   ///< the first of them only removes: it passes a read-only gate
-  std::optional<ContainerName> fork_parent;  ///< when the first of them creates a fork
+  bool create_next = false;                    ///< the first of them creates the container
+  bool frees_next = false;                     ///< the first of them only removes: it passes a read-only gate
+  std::optional<ContainerName> fork_parent{};  ///< when the first of them creates a fork
+  bool creates_project = false;                ///< the create of its project is among them
+  /// When the first of them was accepted, among all that were handed in directly (they are numbered in one row); 0 for
+  /// what has no place there, a run log's.
+  Position ticket = 0;
+  /// Whose changes go before the first of them, where those have an earlier ticket or none. An id of
+  /// `everything_in_project` stands for all other streams of the project.
+  std::vector<ContainerName> after{};
 };
+
+inline constexpr const char* everything_in_project = "*";
 
 /// What was handed in with a Send: the changes first..last, all of one kind.
 struct Sent {
@@ -41,6 +50,13 @@ struct Sent {
   std::uint64_t count = 0;
   std::uint64_t bytes = 0;  ///< as Backlog counts them
   bool create = false;
+};
+
+/// A change of a direct call that the server refused for good, while the others of the call were stored.
+struct Refusal {
+  Position position = 0;
+  std::string code;
+  std::string reason;
 };
 
 enum class Mode : std::uint8_t { normal, read_only };
@@ -113,6 +129,8 @@ enum class Wait : std::uint8_t {
   earlier_source,  ///< an older source of the same container goes first
   parent,          ///< a fork, for its parent's create
   discovery,       ///< a fork whose parent may still be found here
+  project,         ///< for the create of its project, which waits here too
+  earlier_change,  ///< for an earlier change of another stream (Backlog::after)
   retry,           ///< after a failure of its own, `trouble`
   server,          ///< the server is away, busy, or refuses the token
   workspace_mode,  ///< the workspace is read-only

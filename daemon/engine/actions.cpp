@@ -7,6 +7,7 @@
 #include "changes/limits.h"
 #include "changes/wire.h"
 #include "engine/engine.h"
+#include "engine/impl/outcome.h"
 #include "engine/impl/with_ledger.h"
 
 namespace neptune::engine {
@@ -40,6 +41,10 @@ void Engine::heard_from(core::ServerId id, const Answer<T>& answer) {
 
 namespace {
 
+Failure source_failure(std::string code, std::string message) {
+  return {Failure::Kind::source, std::move(code), std::move(message), std::nullopt, false};
+}
+
 template <class T>
 Answer<T> no_server(const Error& problem) {
   return std::unexpected(Failure{Failure::Kind::token_rejected, problem.code, problem.message, std::nullopt, false});
@@ -54,8 +59,7 @@ void Engine::carry_out(core::Send send) {
   const auto feed = feed_of(send.stream);
   if (!feed || !feed->source) {
     one_less_being_sent();
-    core_.failed(send.stream, std::nullopt,
-                 {Failure::Kind::source, "source_gone", "its source is gone", std::nullopt, false}, clock_.now());
+    core_.failed(send.stream, std::nullopt, source_failure("source_gone", "its source is gone"), clock_.now());
     return;
   }
   feed->send = send;
@@ -67,7 +71,7 @@ asio::awaitable<void> Engine::take_batch(FeedPtr feed, core::Send send) {
   const sources::BatchLimits limits{send.max_operations, send.max_bytes};
   const auto source = feed->source;
   feed->released = false;
-  auto batch = co_await source->next_batch(send.after, limits);
+  auto batch = co_await outcome(source->next_batch(send.after, limits));
   if (batch && std::holds_alternative<sources::Batch>(*batch)) {
     tasks_.spawn("hand in", hand_in(feed, source, send.stream, std::get<sources::Batch>(*batch)));
     co_return;
@@ -75,16 +79,14 @@ asio::awaitable<void> Engine::take_batch(FeedPtr feed, core::Send send) {
   one_less_being_sent();
   const auto now = clock_.now();
   if (!batch) {
-    core_.failed(send.stream, std::nullopt,
-                 {Failure::Kind::source, batch.error().code, batch.error().message, std::nullopt, false}, now);
+    core_.failed(send.stream, std::nullopt, source_failure(batch.error().code, batch.error().message), now);
     if (!batch.error().retryable) set_aside(feed, batch.error());
   } else if (const auto* oversized = std::get_if<sources::Oversized>(&*batch)) {
     const auto message = fmt::format(
         "operation {} of {} is {} bytes; a request can carry {}. It cannot reach the server, and what follows it "
         "waits, so that nothing is lost or reordered.",
         oversized->position, feed->info.key.path, oversized->bytes, limits::request_bytes);
-    core_.failed(send.stream, std::nullopt,
-                 {Failure::Kind::source, "operation_too_large", message, std::nullopt, false}, now);
+    core_.failed(send.stream, std::nullopt, source_failure("operation_too_large", message), now);
     set_aside(feed, Error{"operation_too_large", message});
   } else {
     core_.nothing_to_send(send.stream, now);
@@ -120,19 +122,18 @@ asio::awaitable<void> Engine::hand_in(FeedPtr feed, std::shared_ptr<sources::Sou
   if (!slot.server) {
     answer = no_server<std::string>(slot.problem);
   } else if (batch.kind == sources::OperationKind::create) {
-    auto create = co_await read_all(bytes);
+    auto create = co_await outcome(read_all(bytes));
     if (create) {
       body.head = wire::create_request(run, *create);
-      answer = co_await slot.server->submit(std::move(body));
+      answer = co_await outcome(slot.server->submit(std::move(body)));
     } else {
-      answer = std::unexpected(
-          Failure{Failure::Kind::source, create.error().code, create.error().message, std::nullopt, false});
+      answer = std::unexpected(source_failure(create.error().code, create.error().message));
     }
   } else {
     body.head = wire::update_head(run, batch.payload_bytes);
     body.stream_bytes = batch.payload_bytes;
     body.next = [bytes] { return bytes->next(); };
-    answer = co_await slot.server->submit(std::move(body));
+    answer = co_await outcome(slot.server->submit(std::move(body)));
   }
   one_less_being_sent();
   heard_from(server_id, answer);
@@ -159,7 +160,7 @@ asio::awaitable<void> Engine::check(core::Check check) {
   auto& slot = servers_.at(check.server).slot;
   Answer<std::vector<RequestStatus>> answer;
   if (slot.server) {
-    answer = co_await slot.server->check(check.project, check.ids);
+    answer = co_await outcome(slot.server->check(check.project, check.ids));
   } else {
     answer = no_server<std::vector<RequestStatus>>(slot.problem);
   }
@@ -185,7 +186,7 @@ asio::awaitable<void> Engine::ask_status(core::AskStatus ask) {
   auto& slot = servers_.at(ask.server).slot;
   Answer<WorkspaceStatus> answer;
   if (slot.server) {
-    answer = co_await slot.server->workspace_status(ask.workspace);
+    answer = co_await outcome(slot.server->workspace_status(ask.workspace));
   } else {
     answer = no_server<WorkspaceStatus>(slot.problem);
   }

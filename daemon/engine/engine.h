@@ -213,7 +213,7 @@ class Engine final : public Control, public sources::SourceListener {
   WallTime started_;
   bool draining_ = false;
   bool scanned_ = false;
-  bool disk_full_ = false;
+  bool disk_full_ = false;                    // until the reserve is whole again
   std::set<sources::SourceKey> settling_in_;  // found, but not yet streams, or not known to be left alone
   Rate rate_;                                 // of what was confirmed lately
 };
@@ -236,6 +236,7 @@ struct Engine::Feed {
   std::optional<Error> problem;  ///< found by reading it; `info.problem` is what the watcher found
   bool opening = false;          ///< being looked up in the ledger
   bool gone = false;             ///< its file is gone
+  std::uint64_t lost = 0;        ///< changes that were not synced when it went
   bool finished = false;         ///< its end is on record
   bool released = false;         ///< let go of since it came to rest
   bool tidying = false;          ///< an alarm to remove it is set

@@ -73,8 +73,9 @@ void Engine::source_vanished(const sources::SourceKey& key) {
   settling_in_.erase(key);
   tell_discovering();
   feed->gone = true;
-  if (feed->backlog.count > 0) {
-    spdlog::warn("log gone path={} unsent={}", key.path, feed->backlog.count);
+  feed->lost = feed->backlog.count;
+  if (feed->lost > 0) {
+    spdlog::warn("log gone path={} unsent={}", key.path, feed->lost);
     events_.add("source_gone",
                 fmt::format("{} was removed with {} changes that were not synced yet", key.path, feed->backlog.count),
                 {.stream = feed->info.container ? std::optional(feed->info.container->id) : std::nullopt,
@@ -153,8 +154,7 @@ void Engine::open_stream(const FeedPtr& feed) {
 asio::awaitable<void> Engine::look_up(FeedPtr feed) {
   const auto key = feed->info.key;
   const ContainerName run = *feed->info.container;
-  const auto now = clock_.wall();
-  auto find = [key, run, now](Ledger& ledger) { return ledger.source(key, run, now); };
+  auto find = [key, run](Ledger& ledger) { return ledger.source(key, run); };
   auto known = co_await with_ledger(std::move(find));
   feed->opening = false;
   settling_in_.erase(key);

@@ -137,7 +137,7 @@ Result<std::unique_ptr<Ledger>> Ledger::open(const std::filesystem::path& file) 
   return std::unique_ptr<Ledger>(new Ledger(std::make_unique<Impl>(std::move(*db))));
 }
 
-Result<LedgerSource> Ledger::source(const sources::SourceKey& key, const ContainerName& run, WallTime) {
+Result<LedgerSource> Ledger::source(const sources::SourceKey& key, const ContainerName& run) {
   LedgerSource found;
   NEPTUNE_TRY(impl_->each(
       "SELECT id, confirmed, synced, rejected, synced_at_ms FROM sources WHERE path = ? AND device = ? AND inode = ? "
@@ -160,8 +160,9 @@ Result<void> Ledger::confirm(std::int64_t source, const ProjectName& project, so
                              std::uint64_t count, WallTime now) {
   auto transaction = sqlite::Transaction::begin(impl_->db, sqlite::Transaction::Kind::write);
   if (!transaction) return std::unexpected(transaction.error());
-  NEPTUNE_TRY(impl_->run("UPDATE sources SET confirmed = ?, synced = synced + ?, synced_at_ms = ? WHERE id = ?", upto,
-                         as_signed(count), to_unix_ms(now), source));
+  NEPTUNE_TRY(
+      impl_->run("UPDATE sources SET confirmed = max(confirmed, ?), synced = synced + ?, synced_at_ms = ? WHERE id = ?",
+                 upto, as_signed(count), to_unix_ms(now), source));
   NEPTUNE_TRY(impl_->count(project, as_signed(count), 0));
   return transaction->commit();
 }
@@ -176,8 +177,8 @@ Result<std::int64_t> Ledger::reject(std::int64_t source, const Rejection& reject
                  to_unix_ms(rejection.at), rejection.source, rejection.position, rejection.container.project.full(),
                  rejection.container.id, rejection.create, rejection.code, rejection.reason, sqlite::Bytes{payload}));
   const auto id = impl_->db.last_insert_rowid();
-  NEPTUNE_TRY(
-      impl_->run("UPDATE sources SET confirmed = ?, rejected = rejected + 1 WHERE id = ?", rejection.position, source));
+  NEPTUNE_TRY(impl_->run("UPDATE sources SET confirmed = max(confirmed, ?), rejected = rejected + 1 WHERE id = ?",
+                         rejection.position, source));
   NEPTUNE_TRY(impl_->count(rejection.container.project, 0, 1));
   NEPTUNE_TRY(transaction->commit());
   NEPTUNE_TRY(impl_->db.exec("PRAGMA synchronous=NORMAL"));

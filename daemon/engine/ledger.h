@@ -79,7 +79,8 @@ class Ledger {
   static Result<std::unique_ptr<Ledger>> open(const std::filesystem::path& file);
   ~Ledger();
 
-  Result<LedgerSource> source(const sources::SourceKey& key, const ContainerName& run, WallTime now);
+  /// The row of a source; made when it was never seen.
+  Result<LedgerSource> source(const sources::SourceKey& key, const ContainerName& run);
   Result<void> confirm(std::int64_t source, const ProjectName& project, sources::Position upto, std::uint64_t count,
                        WallTime now);
   /// Records the rejection and confirms its position; its id.

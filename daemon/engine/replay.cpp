@@ -24,7 +24,8 @@ class WholeOperation final : public sources::ByteStream {
 };
 
 /// One rejected change a batch, in the order in which they were asked for. Positions are counted from 1; `replayed`
-/// says which rejection each is, and is shared with the engine, which records what became of them.
+/// says which rejection each is, and is shared with the engine, which records what became of them. One that was
+/// discarded meanwhile is passed over with the next that is still there.
 class RejectedChanges final : public sources::Source {
  public:
   RejectedChanges(Ledger& ledger, WorkerPool& thread, ContainerName run,
@@ -40,13 +41,14 @@ class RejectedChanges final : public sources::Source {
       if (std::find(replayed_->begin() + after, replayed_->end(), rejection.id) == replayed_->end())
         replayed_->push_back(rejection.id);
     sources::Backlog backlog;
-    backlog.count = replayed_->size() - static_cast<std::size_t>(after);
     backlog.last = static_cast<sources::Position>(replayed_->size());
-    for (const auto& rejection : *list) {
-      backlog.bytes += rejection.bytes;
-      if (backlog.count == 0 || rejection.id != replayed_->at(static_cast<std::size_t>(after))) continue;
-      backlog.next = rejection.create ? sources::OperationKind::create : sources::OperationKind::update;
-      backlog.oldest_at = rejection.at;
+    for (auto id = replayed_->begin() + after; id != replayed_->end(); ++id) {
+      const auto rejection = std::ranges::find(*list, *id, &Rejection::id);
+      if (rejection == list->end()) continue;
+      backlog.bytes += rejection->bytes;
+      if (backlog.count++ > 0) continue;
+      backlog.next = rejection->create ? sources::OperationKind::create : sources::OperationKind::update;
+      backlog.oldest_at = rejection->at;
     }
     co_return backlog;
   }
@@ -54,22 +56,26 @@ class RejectedChanges final : public sources::Source {
   asio::awaitable<Result<std::variant<std::monostate, sources::Batch, sources::Oversized>>> next_batch(
       sources::Position after, sources::BatchLimits) override {
     using Next = std::variant<std::monostate, sources::Batch, sources::Oversized>;
-    if (static_cast<std::size_t>(after) >= replayed_->size()) co_return Next{};
-    const auto id = replayed_->at(static_cast<std::size_t>(after));
-    auto read = [this, id, after]() -> Result<Next> {
-      auto rejection = ledger_.rejection(id);
-      if (!rejection) return std::unexpected(rejection.error());
-      auto payload = ledger_.payload(id);
-      if (!payload) return std::unexpected(payload.error());
-      sources::Batch batch;
-      batch.kind = rejection->create ? sources::OperationKind::create : sources::OperationKind::update;
-      batch.first = batch.last = after + 1;
-      batch.count = 1;
-      bytes_.clear();
-      if (!rejection->create) wire::append_frame_head(bytes_, payload->size());
-      bytes_ += *payload;
-      batch.payload_bytes = bytes_.size();
-      return Next{batch};
+    const std::vector<std::int64_t> ids(replayed_->begin() + after, replayed_->end());
+    auto read = [this, ids, after]() -> Result<Next> {
+      for (std::size_t i = 0; i < ids.size(); ++i) {
+        auto rejection = ledger_.rejection(ids[i]);
+        if (!rejection && rejection.error().code == "rejection_not_found") continue;
+        if (!rejection) return std::unexpected(rejection.error());
+        auto payload = ledger_.payload(ids[i]);
+        if (!payload) return std::unexpected(payload.error());
+        sources::Batch batch;
+        batch.kind = rejection->create ? sources::OperationKind::create : sources::OperationKind::update;
+        batch.first = after + 1;
+        batch.last = after + 1 + static_cast<sources::Position>(i);
+        batch.count = 1;
+        bytes_.clear();
+        if (!rejection->create) wire::append_frame_head(bytes_, payload->size());
+        bytes_ += *payload;
+        batch.payload_bytes = bytes_.size();
+        return Next{batch};
+      }
+      return Next{};
     };
     co_return co_await thread_.run(std::move(read));
   }

@@ -5,6 +5,7 @@
 #include <array>
 
 #include "engine/engine.h"
+#include "engine/impl/outcome.h"
 #include "engine/impl/with_ledger.h"
 
 namespace neptune::engine {
@@ -77,7 +78,7 @@ asio::awaitable<void> Engine::refresh(FeedPtr feed) {
   const auto stream = feed->stream;
   const auto after = feed->confirmed;
   feed->released = false;
-  auto backlog = co_await source->backlog(after);
+  auto backlog = co_await outcome(source->backlog(after));
   if (feed->stream != stream || feed->gone) co_return;
   if (!backlog) {
     if (backlog.error().retryable) {
@@ -172,7 +173,7 @@ asio::awaitable<void> Engine::record(FeedPtr feed, core::Reject reject) {
   } else {
     Result<std::string> payload = fail("source_gone", "its source may not be read now", true);
     const auto source = feed->source;
-    if (source) payload = co_await source->read(reject.position);
+    if (source) payload = co_await outcome(source->read(reject.position));
     if (!payload) {
       // Without its bytes it must not count as dealt with.
       start_over(feed, payload.error());
@@ -215,7 +216,7 @@ asio::awaitable<void> Engine::take_out(FeedPtr feed) {
   const auto upto = feed->recorded;
   const auto source = feed->source;
   feed->released = false;
-  auto settled = co_await source->settle(upto);
+  auto settled = co_await outcome(source->settle(upto));
   if (settled && *settled) {
     feed->taken_out = upto;
   } else if (!settled && settled.error().retryable) {
@@ -237,8 +238,9 @@ asio::awaitable<void> Engine::finish(FeedPtr feed) {
     if (!recorded) spdlog::warn("not recorded path={} error=\"{}\"", feed->info.key.path, recorded.error().message);
     finished_.push_back({feed->info.key.path, *feed->info.container, feed->synced, feed->rejected, feed->synced_at});
     if (finished_.size() > Ledger::finished_kept) finished_.pop_front();
-    events_.add("source_gone", feed->info.key.path + " is gone; all of it that was known is synced",
-                {.scope = feed->info.container->project.full(), .stream = feed->info.container->id});
+    if (feed->lost == 0)
+      events_.add("source_gone", feed->info.key.path + " is gone; all of it that was known is synced",
+                  {.scope = feed->info.container->project.full(), .stream = feed->info.container->id});
   }
   const auto it = feeds_.find(feed->info.key);
   if (it == feeds_.end() || it->second != feed) co_return;

@@ -182,6 +182,11 @@ api::Status Engine::status() const {
   status.pid = ::getpid();
   status.state = draining_ ? "draining" : "running";
   status.started_at = format_time(started_);
+  if (disk_full_)
+    status.problems.push_back(
+        fmt::format("The disk of the state directory {} is full. Nothing is lost and syncing goes on as far as it can; "
+                    "free some space there.",
+                    state_dir_.path().string()));
   const auto& server = servers_.front();
   status.server.url = server.slot.server ? server.slot.server->url() : "";
   using State = core::ServerChanged::State;

@@ -38,10 +38,11 @@ Box::~Box() {
 
 void Box::write_config() {
   std::ofstream(dir_ / "config.toml") << fmt::format(
-      "state_dir = \"{0}/state\"\nsocket = \"{0}/api.sock\"\nlog_level = \"debug\"\n\n[server]\napi_token_file = "
+      "state_dir = \"{5}\"\nsocket = \"{0}/api.sock\"\nlog_level = \"debug\"\n\n[server]\napi_token_file = "
       "\"{1}\"\n{2}\n\n"
       "[[watch]]\npath = \"{0}/runs\"\nkind = \"run-logs\"\ncleanup_after = \"{3}\"\n\n{4}\n",
-      dir().string(), sandbox_.token_file().string(), options_.server, options_.cleanup_after, options_.config);
+      dir().string(), sandbox_.token_file().string(), options_.server, options_.cleanup_after, options_.config,
+      (options_.state_dir.empty() ? dir_ / "state" : options_.state_dir).string());
 }
 
 void Box::start_daemon() {

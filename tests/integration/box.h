@@ -31,7 +31,8 @@ class Box {
     std::string server = {};  ///< further lines of [server]
     std::string config = {};  ///< further lines at the end
     std::string cleanup_after = "24h";
-    bool start = true;  ///< the daemon, at once
+    std::filesystem::path state_dir = {};  ///< empty: one in the box
+    bool start = true;                     ///< the daemon, at once
   };
 
   Box() : Box(Options()) {}

@@ -6,6 +6,7 @@
 #include <ranges>
 
 #include "tests/integration/box.h"
+#include "tests/integration/loss_log.h"
 #include "tests/integration/support/json.h"
 #include "tests/integration/support/run_log_writer.h"
 #include "tests/integration/support/samples.h"
@@ -15,24 +16,14 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// A closed log of `operations` operations with one point each of "train/loss".
+constexpr const char* project = "ml-team/classification";
+
 void write_log(const Box& box, const std::string& run, int operations) {
-  RunLogWriter log(
-      {.directory = box.runs(), .project = "ml-team/classification", .run = run, .experiment = {}, .fork = {}});
-  for (int i = 1; i <= operations; ++i)
-    log.append(static_cast<std::uint64_t>(i) * 1'000'000, {{"train/loss", 1.0 / i}});
-  log.close(false);
+  write_loss_log(box, project, run, operations);
 }
 
-/// The server holds every point once and in order.
 void expect_whole(Box& box, const std::string& run, int operations) {
-  std::vector<std::pair<std::uint64_t, double>> points;
-  for (int i = 1; i <= operations; ++i) points.emplace_back(static_cast<std::uint64_t>(i) * 1'000'000, 1.0 / i);
-  const auto state = box.sandbox().state("summary=1");
-  const auto* held = state.at("runs").as_object().if_contains("ml-team/classification/" + run);
-  ASSERT_NE(held, nullptr) << run << " is not on the server";
-  EXPECT_EQ(held->at("series").at("train/loss").at("hash").as_string(), points_hash(points)) << run;
-  EXPECT_EQ(state.at("order_violations").as_int64(), 0);
+  EXPECT_EQ(misses_of_loss_log(box, fmt::format("{}/{}", project, run), operations), "");
 }
 
 class Faults : public ::testing::TestWithParam<std::pair<const char*, const char*>> {};
@@ -138,6 +129,34 @@ TEST(ServerTrouble, ARefusedChangeIsKeptWithItsReasonAndTheRestIsStored) {
   EXPECT_TRUE(box.get("/v1/rejected").at("rejected").as_array().empty());
   const auto state = box.sandbox().state();
   EXPECT_EQ(state.at("runs").at("ml-team/classification/r-1").at("attrs").at("bad/field").as_double(), 33.0);
+}
+
+TEST(ServerTrouble, DiscardingAChangeThatIsBeingTriedAgainLetsTheOthersOfItsRunGo) {
+  Box box({.start = false});
+  {
+    RunLogWriter log({.directory = box.runs(), .project = project, .run = "r-1", .experiment = {}, .fork = {}});
+    for (int i = 1; i <= 3; ++i) log.assign_float("bad/field", i);
+    log.close(false);
+  }
+  box.sandbox().control(R"({"reject": {"path": "bad/field", "code": "FIELD_TYPE_UNSUPPORTED"}})");
+  box.start_daemon();
+  EXPECT_EQ(box.sync({"wait", "--run", "r-1", "--timeout", "30s"}).status, 1);
+  std::vector<std::string> ids;
+  const auto listed = box.get("/v1/rejected");
+  for (const auto& change : listed.at("rejected").as_array())
+    ids.insert(ids.begin(), std::to_string(change.at("id").as_int64()));
+  ASSERT_EQ(ids.size(), 3u);
+  // Held, the retries wait; the first of them is thrown away meanwhile.
+  box.sandbox().control(R"({"reset": true})");
+  EXPECT_EQ(box.sync({"hold", "ml-team"}).status, 0);
+  for (const auto& id : ids) EXPECT_EQ(box.sync({"rejected", "retry", id}).status, 0);
+  EXPECT_EQ(box.sync({"rejected", "discard", ids.front()}).status, 0);
+  EXPECT_EQ(box.sync({"release", "ml-team"}).status, 0);
+  const auto done = box.wait_status([](const auto& s) { return s.at("totals").at("rejected").as_int64() == 1; });
+  EXPECT_TRUE(done.first) << "two were stored; the discarded one stays counted";
+  EXPECT_TRUE(box.get("/v1/rejected").at("rejected").as_array().empty());
+  const auto state = box.sandbox().state();
+  EXPECT_EQ(state.at("runs").at("ml-team/classification/r-1").at("attrs").at("bad/field").as_double(), 3.0);
 }
 
 TEST(ServerTrouble, ACertificateOfAnUnknownAuthorityIsRefusedAndAcceptedWithCaFile) {

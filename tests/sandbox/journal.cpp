@@ -60,8 +60,8 @@ void Journal::write(Kind kind, std::string_view first, std::string_view second) 
   char head[head_bytes]{static_cast<char>(kind)};
   for (int i = 0; i < 4; ++i) head[1 + i] = static_cast<char>(length >> (8 * i));
   std::fwrite(head, 1, head_bytes, file_.get());
-  std::fwrite(first.data(), 1, first.size(), file_.get());
-  std::fwrite(second.data(), 1, second.size(), file_.get());
+  for (const auto part : {first, second})
+    if (!part.empty()) std::fwrite(part.data(), 1, part.size(), file_.get());
   std::fflush(file_.get());
 }
 

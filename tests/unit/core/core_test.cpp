@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
 #include <vector>
 
 namespace neptune::core {
@@ -16,7 +17,7 @@ class CoreTest : public ::testing::Test {
   void open(StreamId id, const std::string& run, std::uint64_t waiting, bool create = false,
             const std::string& parent = {}, const std::string& order = {}) {
     core_.open({id, 0, {project, run}, order, 0}, now_);
-    Backlog backlog{waiting, waiting * 10, create, false, {}};
+    Backlog backlog{.count = waiting, .bytes = waiting * 10, .create_next = create};
     if (!parent.empty()) backlog.fork_parent = ContainerName{project, parent};
     core_.backlog(id, 0, backlog, now_);
   }
@@ -224,6 +225,102 @@ TEST_F(CoreTest, NothingPollsWhenNothingIsToBeDone) {
   core_.take_actions();
   for (int i = 0; i < 3 && core_.next_wakeup(); ++i) core_.time_passed(*core_.next_wakeup());
   EXPECT_FALSE(core_.next_wakeup());
+}
+
+class DirectChanges : public CoreTest {
+ protected:
+  void wait_in(StreamId id, const ContainerName& container, Backlog backlog) {
+    if (opened_.insert(id).second) core_.open({id, 0, container, "", 0}, now_);
+    core_.backlog(id, core_.stream(id, now_).spec->confirmed, std::move(backlog), now_);
+  }
+  std::vector<StreamId> sends() {
+    std::vector<StreamId> ids;
+    for (const auto& send : take<Send>()) ids.push_back(send.stream);
+    return ids;
+  }
+
+  const ContainerName management_{project, {}, ContainerKind::management};
+  const ContainerName removals_{project, {}, ContainerKind::removals};
+  const ContainerName run_{project, "r"};
+  std::set<StreamId> opened_;
+};
+
+TEST_F(DirectChanges, AreSettledByTheirAnswerWithoutACheckAndRefusedOnesAreRejected) {
+  wait_in(1, management_, {.count = 3, .bytes = 30, .ticket = 4});
+  ASSERT_EQ(sends(), std::vector<StreamId>{1});
+  core_.stored(1, {9, 3, 30, false}, {{5, "http_409", "no"}}, now_);
+  const auto actions = core_.take_actions();
+  ASSERT_EQ(actions.size(), 2u);
+  EXPECT_EQ(std::get<Reject>(actions[0]).position, 5);
+  EXPECT_EQ(std::get<Settle>(actions[1]).upto, 9);
+  EXPECT_EQ(std::get<Settle>(actions[1]).count, 2u);
+  EXPECT_EQ(core_.total(), Tally{});
+}
+
+TEST_F(DirectChanges, EverythingOfAProjectWaitsForItsCreate) {
+  open(1, "r", 10, true);
+  take<Send>();
+  core_.failed(1, Sent{1, 1, 10, true}, failure(Failure::Kind::server_error), now_);
+  wait_in(2, management_, {.count = 1, .bytes = 10, .creates_project = true, .ticket = 1});
+  EXPECT_EQ(sends(), std::vector<StreamId>{2});
+  now_ += 1h;
+  core_.time_passed(now_);
+  EXPECT_EQ(core_.stream(1, now_).wait, Wait::project);
+  core_.stored(2, {1, 1, 10, false}, {}, now_);
+  wait_in(2, management_, {});
+  EXPECT_EQ(sends(), std::vector<StreamId>{1});
+}
+
+TEST_F(DirectChanges, ARemovalWaitsForEarlierWritesToItsTargetAndNotForLaterOnes) {
+  wait_in(1, run_, {.count = 2, .bytes = 20, .ticket = 3});
+  wait_in(2, removals_, {.count = 1, .bytes = 10, .frees_next = true, .ticket = 5, .after = {run_}});
+  EXPECT_EQ(sends(), std::vector<StreamId>{1});
+  EXPECT_EQ(core_.stream(2, now_).wait, Wait::earlier_change);
+  answer(1, 4, 2, false);
+  wait_in(1, run_, {.count = 1, .bytes = 10, .ticket = 6});
+  EXPECT_EQ(core_.stream(2, now_).wait, Wait::sending);
+}
+
+TEST_F(DirectChanges, OfAProjectThatIsDeletedAllGoFirst) {
+  wait_in(1, run_, {.count = 2, .bytes = 20, .ticket = 3});
+  wait_in(2, removals_,
+          {.count = 1, .bytes = 10, .frees_next = true, .ticket = 5, .after = {{project, everything_in_project}}});
+  EXPECT_EQ(sends(), std::vector<StreamId>{1});
+  EXPECT_EQ(core_.stream(2, now_).wait, Wait::earlier_change);
+}
+
+TEST_F(DirectChanges, TheNextOneIsNotSentBeforeItIsKnownWhatItNeeds) {
+  wait_in(1, management_, {.count = 2, .bytes = 20, .ticket = 1});
+  take<Send>();
+  core_.stored(1, {1, 1, 10, false}, {}, now_);
+  EXPECT_TRUE(sends().empty());
+  EXPECT_EQ(core_.stream(1, now_).wait, Wait::counting);
+  wait_in(1, management_, {.count = 1, .bytes = 10, .ticket = 7});
+  EXPECT_EQ(sends(), std::vector<StreamId>{1});
+}
+
+TEST_F(DirectChanges, RemovalsPassWhileWritesAreHeldAndAskAtOnceWhetherRoomWasMade) {
+  open(1, "r", 10);
+  take<Send>();
+  core_.failed(1, Sent{10, 10, 100, false}, failure(Failure::Kind::read_only), now_);
+  EXPECT_TRUE(is_held(core_.stream(1, now_).wait));
+  const auto ask = take<AskStatus>();
+  ASSERT_EQ(ask.size(), 1u);
+  WorkspaceStatus full;
+  full.read_only = true;
+  core_.status_told(ask[0], full, now_);
+  wait_in(2, removals_, {.count = 1, .bytes = 10, .frees_next = true, .ticket = 5});
+  EXPECT_EQ(sends(), std::vector<StreamId>{2});
+  core_.stored(2, {5, 1, 10, false}, {}, now_);
+  EXPECT_EQ(take<AskStatus>().size(), 1u) << "no waiting for the next probe";
+}
+
+TEST_F(DirectChanges, ARemovalThatIsRefusedAsReadOnlyIsNotTriedAgainAtOnce) {
+  wait_in(1, removals_, {.count = 1, .bytes = 10, .frees_next = true, .ticket = 5});
+  ASSERT_EQ(sends().size(), 1u);
+  core_.failed(1, Sent{5, 1, 10, false}, failure(Failure::Kind::read_only), now_);
+  EXPECT_TRUE(sends().empty());
+  EXPECT_EQ(core_.stream(1, now_).wait, Wait::retry);
 }
 
 }  // namespace

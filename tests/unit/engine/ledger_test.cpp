@@ -25,7 +25,7 @@ class LedgerTest : public ::testing::Test {
     ledger_ = std::move(*opened);
   }
   std::filesystem::path file() const { return dir_ / "memory.sqlite3"; }
-  LedgerSource source() { return *ledger_->source(key, run, now); }
+  LedgerSource source() { return *ledger_->source(key, run); }
   std::int64_t reject(sources::Position position, const std::string& payload) {
     Rejection rejection;
     rejection.at = now;
@@ -54,10 +54,10 @@ TEST_F(LedgerTest, TakesAnotherFileAtTheSamePathForAnotherSource) {
   ASSERT_TRUE(ledger_->confirm(source().id, project, 10, 10, now));
   auto born_later = key;
   born_later.born_ms = 4;
-  EXPECT_EQ(ledger_->source(born_later, run, now)->confirmed, 0);
+  EXPECT_EQ(ledger_->source(born_later, run)->confirmed, 0);
   auto other_inode = key;
   other_inode.inode = 99;
-  EXPECT_EQ(ledger_->source(other_inode, run, now)->confirmed, 0);
+  EXPECT_EQ(ledger_->source(other_inode, run)->confirmed, 0);
 }
 
 TEST_F(LedgerTest, AFinishedSourceIsToldOfAndItsFileMayComeAgainAfresh) {
