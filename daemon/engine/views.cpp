@@ -63,6 +63,8 @@ constexpr const char* state_name(Wait wait) {
     case Wait::earlier_source:
     case Wait::parent:
     case Wait::discovery:
+    case Wait::project:
+    case Wait::earlier_change:
     case Wait::ramp:
       break;
   }
@@ -120,6 +122,10 @@ std::string Engine::why(const Feed& feed, const core::StreamView& view) const {
                          feed.backlog.fork_parent ? feed.backlog.fork_parent->id : "run");
     case Wait::discovery:
       return "a fork: its parent's log may still be found here";
+    case Wait::project:
+      return fmt::format("the create of {} must be on the server first", project.full());
+    case Wait::earlier_change:
+      return "earlier changes to the same thing go first";
     case Wait::retry:
       return fmt::format("{}; tried again {}", view.trouble, in_seconds(view.until, now));
     case Wait::server:
