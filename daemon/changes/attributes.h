@@ -30,6 +30,20 @@ struct AttributeOperation {
 /// the order they are to be applied. `at_ms`: when it was accepted, for points that name no time.
 Result<std::vector<AttributeOperation>> read_attributes(std::string_view payload, std::int64_t at_ms);
 
+/// A run's update as attribute operations, for a server that has no ingestion.
+struct LeaderboardUpdate {
+  std::vector<AttributeOperation> operations;
+  struct LeftOut {
+    std::string path, reason;  ///< a sentence
+  };
+  std::vector<LeftOut> left_out;  ///< what such a server cannot hold: histograms, file references, NaN
+};
+
+/// Reads a run's update (a serialized UpdateRunSnapshot, as a run log or the change queue holds it). `at_ms`: the time
+/// of an update that says none. Preview points are dropped: such a server would take them for final ones, and the final
+/// ones that follow them at the same steps would be lost.
+Result<LeaderboardUpdate> leaderboard_operations(std::string_view update, std::int64_t at_ms);
+
 /// Gives a point that has no step one: in its body, and in `point`. Leaves every other operation alone.
 void set_step(AttributeOperation& operation, double step);
 

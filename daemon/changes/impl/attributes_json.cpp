@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "changes/limits.h"
@@ -174,6 +175,20 @@ void note_paths(const ByPath<T>& section, std::unordered_set<std::string_view>& 
   for (const auto& [path, value] : section) paths.insert(path);
 }
 
+void refuse_inserted_and_removed(const AttributesChange& change, Verdict& verdict) {
+  std::unordered_map<std::string_view, std::unordered_set<std::string_view>> inserted;
+  for (const auto& [path, values] : change.insert) inserted[path].insert(values.begin(), values.end());
+  for (const auto& [path, values] : change.remove) {
+    const auto there = inserted.find(path);
+    if (there == inserted.end()) continue;
+    for (const auto& value : values)
+      if (there->second.contains(value))
+        return verdict.refuse("conflicting_fields",
+                              fmt::format("{} is both inserted and removed; keep one.", quoted(value)),
+                              "remove." + path);
+  }
+}
+
 void refuse_overlap(const AttributesChange& change, Verdict& verdict) {
   std::unordered_set<std::string_view> assigned, sets;
   note_paths(change.assign, assigned);
@@ -192,13 +207,7 @@ void refuse_overlap(const AttributesChange& change, Verdict& verdict) {
     if (assigned.contains(path)) refuse(path, "insert", "assign");
   for (const auto& [path, values] : change.remove)
     if (assigned.contains(path)) refuse(path, "remove", "assign");
-  for (const auto& [path, values] : change.insert)
-    for (const auto& [other, removed] : change.remove)
-      if (path == other)
-        for (const auto& value : values)
-          if (std::find(removed.begin(), removed.end(), value) != removed.end())
-            verdict.refuse("conflicting_fields",
-                           fmt::format("{} is both inserted and removed; keep one.", quoted(value)), "remove." + path);
+  refuse_inserted_and_removed(change, verdict);
 }
 
 struct WriteValue {

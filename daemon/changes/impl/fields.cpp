@@ -60,12 +60,10 @@ std::string hint(std::string_view word, const std::vector<std::string_view>& kno
 
 std::string quoted(std::string_view text) {
   constexpr std::size_t shown = 60;
-  std::string out;
-  for (const char c : text.substr(0, shown)) out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
-  if (text.size() <= shown) return "'" + out + "'";
-  while (!out.empty() && (static_cast<unsigned char>(out.back()) & 0xC0) == 0x80) out.pop_back();
-  if (!out.empty() && static_cast<unsigned char>(out.back()) >= 0xC0) out.pop_back();
-  return "'" + out + "...'";
+  const auto beginning = cut(text, shown);
+  std::string out = "'";
+  for (const char c : beginning) out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
+  return out + (beginning.size() < text.size() ? "...'" : "'");
 }
 
 void Fields::only(const std::vector<std::string_view>& names) {

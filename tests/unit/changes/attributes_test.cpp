@@ -2,6 +2,9 @@
 
 #include <gmock/gmock.h>
 
+#include <limits>
+
+#include "proto/ingest.pb.h"
 #include "tests/unit/changes/parsed.h"
 
 /// Metadata of models and projects, from JSON to the operations the server takes.
@@ -117,6 +120,52 @@ TEST(Attributes, ThePayloadReadsBackAsTheSameChange) {
       "append":{"s":{"l":[{"value":0.5,"step":3}]}},"insert":{"q":["x"]},"remove":{"q":["y"]},"delete":["z"],
       "clear":{"c":{"d":"float_series"}},"configure":{"s":{"l":{"min":0}}}})");
   EXPECT_EQ(accepted(change.payload).payload, change.payload);
+}
+
+TEST(LeaderboardRun, AnUpdateOfARunBecomesAttributeOperations) {
+  const auto change = accepted(R"({"kind":"run.update","project":"a/b","run":"r","step":1.5,"timestamp":7,
+      "assign":{"s":"x","i":3,"d":{"type":"datetime","value":5},"t":{"type":"string_set","value":["a"]}},
+      "append":{"loss":0.1,"text":"hi"},"tags":{"sys/tags":{"add":["b","a"],"remove":["c"]}}})");
+  const auto read = leaderboard_operations(change.payload, 0);
+  ASSERT_TRUE(read);
+  std::vector<std::string> lines;
+  for (const auto& each : read->operations) lines.push_back(each.path + " " + each.op + " " + each.body);
+  EXPECT_THAT(
+      lines,
+      ElementsAre(R"(d assignDatetime {"valueMilliseconds":5})", R"(i assignInt {"value":3})",
+                  R"(s assignString {"value":"x"})", "t clearStringSet {}", R"(t insertStrings {"values":["a"]})",
+                  R"(sys/tags removeStrings {"values":["c"]})", R"(sys/tags insertStrings {"values":["a","b"]})",
+                  R"(loss logFloats {"entries":[{"value":0.1,"step":1.5,"timestampMilliseconds":7}]})",
+                  R"(text logStrings {"entries":[{"value":"hi","step":1.5,"timestampMilliseconds":7}]})"));
+  EXPECT_EQ(read->operations[7].point->step, 1.5);
+  EXPECT_TRUE(read->operations[8].point->text);
+  EXPECT_TRUE(read->left_out.empty());
+}
+
+TEST(LeaderboardRun, WhatAttributesCannotHoldIsLeftOutWithItsReason) {
+  const auto change = accepted(R"({"kind":"run.update","project":"a/b","run":"r","step":1,"append":{"a":1,
+      "h":{"type":"histogram","value":{"bin_edges":[0,1],"counts":[1]}}}})");
+  const auto read = leaderboard_operations(change.payload, 0);
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->operations.size(), 1u);
+  ASSERT_EQ(read->left_out.size(), 1u);
+  EXPECT_EQ(read->left_out[0].path, "h");
+  EXPECT_THAT(read->left_out[0].reason, ::testing::HasSubstr("histograms"));
+  ingest::v1::UpdateRunSnapshot log;
+  (*log.mutable_append())["n"].set_float64(std::numeric_limits<double>::quiet_NaN());
+  EXPECT_EQ(leaderboard_operations(log.SerializeAsString(), 0)->left_out.size(), 1u);
+}
+
+TEST(LeaderboardRun, PreviewPointsAreDropped) {
+  const auto change =
+      accepted(R"({"kind":"run.update","project":"a/b","run":"r","step":1,"append":{"a":1},"preview":true})");
+  const auto read = leaderboard_operations(change.payload, 0);
+  ASSERT_TRUE(read);
+  EXPECT_TRUE(read->operations.empty() && read->left_out.empty());
+}
+
+TEST(LeaderboardRun, ADamagedUpdateIsAnError) {
+  EXPECT_EQ(leaderboard_operations("\xff\xff", 0).error().code, "invalid_update");
 }
 
 TEST(Attributes, WhatIsNoMetadataOrDamagedIsAnError) {

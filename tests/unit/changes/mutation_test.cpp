@@ -1,3 +1,4 @@
+#include <google/protobuf/stubs/logging.h>
 #include <gtest/gtest.h>
 
 #include <random>
@@ -12,7 +13,7 @@ namespace {
 
 const std::vector<std::string> kSeeds{
     R"({"kind":"run.create","project":"ml-team/lab","run":"r","experiment":"e","fork":{"run":"p","step":1.5},"created_at":"2026-01-02T03:04:05.678Z"})",
-    R"({"kind":"run.update","project":"ml-team/lab","run":"r","step":1,"assign":{"a":{"type":"histogram","value":{"bin_edges":[0,1.5],"counts":[1]}},"t":{"type":"string_set","value":["x"]},"n":{"b":-1e5}},"append":{"l":0.25},"tags":{"t":{"add":["a"],"remove":["b"]}},"preview":{"completion_ratio":0.5}})",
+    R"({"kind":"run.update","project":"ml-team/lab","run":"r","step":1,"assign":{"a":{"type":"histogram","value":{"bin_edges":[0,1.5],"counts":[1]}},"t":{"type":"string_set","value":["x"]},"n":{"b":-1e5}},"append":{"l":0.25},"tags":{"g":{"add":["a"],"remove":["b"]}},"preview":{"completion_ratio":0.5}})",
     R"([{"kind":"model.update","project":"ml-team/lab","model":"M","append":{"s":[{"value":1,"step":2},{"value":2,"step":3}]},"clear":{"x":"float_series"},"configure":{"s":{"min":0}},"delete":["d"]},{"kind":"trash.empty","project":"ml-team/lab"}])",
     R"({"kind":"project.create","project":"ml-team/lab\u00e4","visibility":"workspace","key":"LAB","idempotency_key":"k"})",
     R"({"kind":"workspace.invite","workspace":"ml-team","email":"a@b","role":"owner","add_to_all_projects":true})",
@@ -55,6 +56,10 @@ void read_back(const Change& change) {
   }
 }
 
+TEST(Mutations, StartFromWhatIsAccepted) {
+  for (const auto& seed : kSeeds) EXPECT_TRUE(parse(seed)) << seed;
+}
+
 TEST(Mutations, AreTakenOrRefusedWithASentenceAndNeverCrash) {
   std::mt19937 random(20260102);
   int taken = 0, turned_away = 0;
@@ -71,8 +76,29 @@ TEST(Mutations, AreTakenOrRefusedWithASentenceAndNeverCrash) {
       ASSERT_FALSE(changes.error().message.empty()) << body;
     }
   }
-  EXPECT_GT(taken, 300);
+  EXPECT_GT(taken, 1000);
   EXPECT_GT(turned_away, 3000);
+}
+
+TEST(Mutations, OfStoredUpdatesAreReadOrAreAnError) {
+  const google::protobuf::LogSilencer quiet;
+  std::mt19937 random(7);
+  const auto stored = accepted(kSeeds[1]).payload;
+  ASSERT_FALSE(stored.empty());
+  int read = 0, damaged = 0;
+  for (int i = 0; i < 50'000; ++i) {
+    auto bytes = stored;
+    for (int edits = 0; edits < 1 + i % 3; ++edits)
+      bytes[std::uniform_int_distribution<std::size_t>(0, bytes.size() - 1)(random)] =
+          static_cast<char>(random() % 256);
+    const auto update = leaderboard_operations(bytes, 0);
+    ++(update ? read : damaged);
+    if (!update) {
+      ASSERT_EQ(update.error().code, "invalid_update");
+    }
+  }
+  EXPECT_GT(read, 1000);
+  EXPECT_GT(damaged, 1000);
 }
 
 }  // namespace

@@ -296,6 +296,19 @@ TEST(TheDoor, NamesOfWhatIsThereAlreadyAreLeftToTheServer) {
   accepted(R"({"kind":"run.create","project":"a/b:c","run":"r"})");
 }
 
+TEST(TheDoor, DoesNotSendBackWhatIsTooLong) {
+  const auto refusal = refused(update(R"("assign":{")" + text_of(1'000'000) + "\":1}"));
+  EXPECT_LT(refusal.message.size(), 400u);
+  EXPECT_LT(refusal.field.size(), 3000u);
+  std::string umlauts;
+  for (int i = 0; i < 2000; ++i) umlauts += "ä";
+  for (const auto* before : {"", "x"}) {
+    const auto cut = refused(update(R"("assign":{")" + (before + umlauts) + "\":1}"));
+    EXPECT_TRUE(cut.field.ends_with("ä"));
+    EXPECT_THAT(cut.message, HasSubstr("ä...'"));
+  }
+}
+
 TEST(TheDoor, RefusesWhatIsTooLargeAsSuch) {
   EXPECT_EQ(refused(assign("\"" + text_of(limits::string_bytes + 1) + "\"")).kind, Refusal::Kind::too_large);
   std::string many = "{";

@@ -1,0 +1,39 @@
+#include <gmock/gmock.h>
+
+#include <fstream>
+#include <set>
+
+#include "tests/unit/changes/parsed.h"
+
+/// docs/local-api.md is held against what is accepted.
+namespace neptune {
+namespace {
+
+std::string local_api_page() {
+  std::ifstream file(SOURCE_DIR "/docs/local-api.md");
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+TEST(LocalApiPage, HasAnExampleOfEachKindAndAllAreAccepted) {
+  std::istringstream page(local_api_page());
+  std::set<ChangeKind> seen;
+  for (std::string line; std::getline(page, line);)
+    if (line.starts_with("{\"kind\"")) seen.insert(accepted(line).kind);
+  EXPECT_EQ(seen.size(), static_cast<std::size_t>(ChangeKind::project_metadata) + 1);
+}
+
+TEST(LocalApiPage, SaysOfEachKindWhetherItNeedsPower) {
+  std::istringstream page(local_api_page());
+  int rows = 0;
+  for (std::string line; std::getline(page, line);) {
+    const auto end = line.starts_with("| `") ? line.find('`', 3) : std::string::npos;
+    const auto kind = end == std::string::npos ? std::nullopt : change_kind(line.substr(3, end - 3));
+    if (!kind) continue;
+    ++rows;
+    EXPECT_EQ(line.find("| power |") != std::string::npos, needs_power(*kind)) << line;
+  }
+  EXPECT_EQ(rows, 19);
+}
+
+}  // namespace
+}  // namespace neptune
