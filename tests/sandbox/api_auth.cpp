@@ -63,20 +63,28 @@ Response refresh(const Access& access, const Request& request) {
 }  // namespace
 
 void add_auth_api(World& world) {
-  const auto open = [&](std::string method, std::string pattern, std::function<Response(const Request&)> handle) {
+  const auto open = [&](std::string method, std::string pattern, std::function<Response(const Request&)> handle,
+                        std::string operation = {}, std::string parameters = {}, std::string answer = {}) {
     Route route;
     route.method = std::move(method);
     route.pattern = std::move(pattern);
     route.needs_token = false;
     route.handle = std::move(handle);
+    route.operation = std::move(operation);
+    route.parameters = std::move(parameters);
+    route.answer = std::move(answer);
     world.router.add(std::move(route));
   };
   const auto& access = world.access;
-  open("GET", "/api/backend/v1/clients/config", [&access](const Request&) { return client_config(access); });
+  open(
+      "GET", "/api/backend/v1/clients/config", [&access](const Request&) { return client_config(access); },
+      "getClientConfig", "^X-Neptune-Api-Token alpha", "ClientConfig");
   open("GET", "/auth/realms/neptune/.well-known/openid-configuration",
        [&access](const Request&) { return discovery(access); });
-  open("GET", "/api/backend/v1/authorization/oauth-token",
-       [&access](const Request& request) { return exchange(access, request); });
+  open(
+      "GET", "/api/backend/v1/authorization/oauth-token",
+      [&access](const Request& request) { return exchange(access, request); }, "exchangeApiToken",
+      "^X-Neptune-Api-Token!", "NeptuneOauthToken");
   open("POST", "/auth/realms/neptune/protocol/openid-connect/token",
        [&access](const Request& request) { return refresh(access, request); });
 }

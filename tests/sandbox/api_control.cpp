@@ -12,17 +12,22 @@ namespace json = boost::json;
 namespace {
 
 /// A control call that cannot be understood; its text is the answer.
-struct Refusal : std::runtime_error {
+struct Misunderstood : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
 std::string text(const json::value& value) {
-  if (!value.is_string()) throw Refusal(json::serialize(value) + " must be a string");
+  if (!value.is_string()) throw Misunderstood(json::serialize(value) + " must be a string");
   return std::string(value.get_string());
 }
 
+const json::array& list(const json::value& value) {
+  if (!value.is_array()) throw Misunderstood(json::serialize(value) + " must be an array");
+  return value.get_array();
+}
+
 bool truth(const json::value& value) {
-  if (!value.is_bool()) throw Refusal(json::serialize(value) + " must be true or false");
+  if (!value.is_bool()) throw Misunderstood(json::serialize(value) + " must be true or false");
   return value.get_bool();
 }
 
@@ -30,7 +35,7 @@ template <class T>
 T number(const json::value& value) {
   json::error_code error;
   const auto out = value.to_number<T>(error);
-  if (error) throw Refusal(json::serialize(value) + " is not a number that fits here");
+  if (error) throw Misunderstood(json::serialize(value) + " is not a number that fits here");
   return out;
 }
 
@@ -43,7 +48,7 @@ IngestCode ingest_code(const json::value& value) {
   if (value.is_number()) return static_cast<IngestCode>(number<std::int32_t>(value));
   for (std::int32_t code = 0; code <= 64; ++code)
     if (name(static_cast<IngestCode>(code)) == text(value)) return static_cast<IngestCode>(code);
-  throw Refusal("there is no IngestCode " + text(value));
+  throw Misunderstood("there is no IngestCode " + text(value));
 }
 
 /// The scope that "workspace" and "project" of an object name; empty when neither does. A project may be written in
@@ -55,7 +60,7 @@ Scope scope_of(const json::object& object) {
   if (project.empty()) return {workspace, {}};
   const auto full = project.find('/') == std::string::npos ? workspace + "/" + project : project;
   const auto name = ProjectName::parse(full);
-  if (!name) throw Refusal(name.error().message);
+  if (!name) throw Misunderstood(name.error().message);
   return Scope::of(*name);
 }
 
@@ -64,7 +69,7 @@ using Setters = std::map<std::string, std::function<void(const json::value&)>, s
 void apply_all(const json::object& object, const Setters& setters, const char* where) {
   for (const auto& [key, value] : object)
     if (!setters.contains(std::string_view(key.data(), key.size())))
-      throw Refusal("'" + std::string(key) + "' is not a key of " + where);
+      throw Misunderstood("'" + std::string(key) + "' is not a key of " + where);
   for (const auto& [key, value] : object) setters.find(std::string_view(key.data(), key.size()))->second(value);
 }
 
@@ -74,9 +79,9 @@ FaultEffect::Drop drop(const json::value& value) {
   if (word == "before_processing") return FaultEffect::Drop::before_processing;
   if (word == "before_answer") return FaultEffect::Drop::before_answer;
   if (word == "mid_answer") return FaultEffect::Drop::mid_answer;
-  throw Refusal("'" + word +
-                "' is no place to drop a connection: mid_body, before_processing, before_answer, "
-                "mid_answer");
+  throw Misunderstood("'" + word +
+                      "' is no place to drop a connection: mid_body, before_processing, before_answer, "
+                      "mid_answer");
 }
 
 Fault fault_from(const json::object& object) {
@@ -128,16 +133,16 @@ RejectRule reject_rule_from(const json::object& object) {
 
 void for_each(const json::value& one_or_many, const std::function<void(const json::object&)>& visit) {
   if (one_or_many.is_object()) return visit(one_or_many.get_object());
-  if (!one_or_many.is_array()) throw Refusal("an object or an array of objects is needed");
+  if (!one_or_many.is_array()) throw Misunderstood("an object or an array of objects is needed");
   for (const auto& element : one_or_many.get_array()) {
-    if (!element.is_object()) throw Refusal("an array of objects is needed");
+    if (!element.is_object()) throw Misunderstood("an array of objects is needed");
     visit(element.get_object());
   }
 }
 
 /// The state of the scope, which comes into being if need be.
 ScopeState& scope_state(World& world, const Scope& scope) {
-  if (scope.workspace.empty()) throw Refusal("name the workspace or the project this is for");
+  if (scope.workspace.empty()) throw Misunderstood("name the workspace or the project this is for");
   if (world.store.workspace(scope.workspace) == nullptr) {
     WorkspaceOption option;
     option.name = scope.workspace;
@@ -149,14 +154,14 @@ ScopeState& scope_state(World& world, const Scope& scope) {
 
 void set_mode(ScopeState& state, const json::value& value) {
   const auto word = text(value);
-  if (word != "normal" && word != "read_only") throw Refusal("mode is normal or read_only");
+  if (word != "normal" && word != "read_only") throw Misunderstood("mode is normal or read_only");
   state.forced_read_only = word == "read_only";
   if (!state.forced_read_only) state.forced_reason.clear();
 }
 
 void set_style(ScopeState& state, const json::value& value) {
   auto style = AnswerStyle::parse(text(value));
-  if (!style) throw Refusal(style.error().message);
+  if (!style) throw Misunderstood(style.error().message);
   style->part = state.style.part;
   style->error_type = state.style.error_type;
   state.style = std::move(*style);
@@ -166,13 +171,13 @@ void delete_run(World& world, const json::value& value) {
   const auto path = text(value);
   const auto slash = path.rfind('/');
   const auto name = ProjectName::parse(std::string_view(path).substr(0, slash));
-  if (slash == std::string::npos || !name) throw Refusal("delete_run takes workspace/project/run");
-  if (!world.store.delete_run(*name, path.substr(slash + 1))) throw Refusal("there is no run " + path);
+  if (slash == std::string::npos || !name) throw Misunderstood("delete_run takes workspace/project/run");
+  if (!world.store.delete_run(*name, path.substr(slash + 1))) throw Misunderstood("there is no run " + path);
 }
 
 void set_processing(World& world, const Scope& scope, const json::value& value) {
   const auto word = text(value);
-  if (word != "paused" && word != "running") throw Refusal("processing is paused or running");
+  if (word != "paused" && word != "running") throw Misunderstood("processing is paused or running");
   if (word == "paused")
     world.queue.pause(scope);
   else
@@ -182,7 +187,7 @@ void set_processing(World& world, const Scope& scope, const json::value& value) 
 Setters lasting_setters(World& world, const Scope& scope) {
   const auto state = [&world, scope]() -> ScopeState& { return scope_state(world, scope); };
   const auto project = [&world, scope]() -> Project& {
-    if (scope.is_workspace()) throw Refusal("name the project this is for");
+    if (scope.is_workspace()) throw Misunderstood("name the project this is for");
     scope_state(world, scope);
     return *world.store.project({scope.workspace, scope.project});
   };
@@ -203,6 +208,23 @@ Setters lasting_setters(World& world, const Scope& scope) {
       {"storage_limit", [project](const auto& v) { project().state.limit = limit(v); }},
       {"archived", [project](const auto& v) { project().state.archived = truth(v); }},
       {"visibility", [project](const auto& v) { project().visibility = text(v); }},
+      {"members",
+       [workspace](const auto& v) {
+         workspace().members.clear();
+         for (const auto& user : list(v)) workspace().members.insert(text(user));
+       }},
+      {"service_accounts",
+       [&world, workspace](const auto& v) {
+         for (const auto& account : list(v)) world.store.add_service_account(workspace(), text(account), false);
+       }},
+      {"clean_up_delay_ms",
+       [&world](const auto& v) { world.store.clean_up_delay = std::chrono::milliseconds(number<std::uint32_t>(v)); }},
+      {"clean_up",
+       [&world](const auto& v) {
+         if (truth(v)) world.store.clean_up();
+       }},
+      {"max_operations", [&world](const auto& v) { world.max_operations = number<std::size_t>(v); }},
+      {"increasing_steps", [&world](const auto& v) { world.increasing_steps = truth(v); }},
       {"delete_run", [&world](const auto& v) { delete_run(world, v); }},
       {"auto_create_projects", [&world](const auto& v) { world.store.auto_create_projects = truth(v); }},
       {"reject",
@@ -251,12 +273,12 @@ Response control(World& world, const Request& request) {
   try {
     json::error_code error;
     const auto settings = json::parse(request.body, error);
-    if (error) throw Refusal("the body is not JSON: " + error.message());
+    if (error) throw Misunderstood("the body is not JSON: " + error.message());
     for_each(settings, [&](const json::object& one) {
       apply_settings(world, one, false);
       world.journal.write(Journal::Kind::control, json::serialize(one));
     });
-  } catch (const Refusal& refusal) {
+  } catch (const Misunderstood& refusal) {
     return error_response(400, "", refusal.what());
   }
   return {200, "{\"ok\":true}\n", "application/json", {}};

@@ -5,6 +5,7 @@
 #include <bit>
 #include <boost/json.hpp>
 
+#include "tests/sandbox/container_json.h"
 #include "tests/sandbox/json_text.h"
 #include "tests/sandbox/world.h"
 
@@ -66,6 +67,15 @@ class ValueWriter {
     append_string(out_, value.mime_type);
     out_.push_back('}');
   }
+  void operator()(const Image& value) const {
+    out_.append("{\"name\":");
+    append_string(out_, value.name);
+    out_.append(",\"description\":");
+    append_string(out_, value.description);
+    out_.append(",\"data\":");
+    (*this)(value.data);
+    out_.push_back('}');
+  }
   void operator()(const StringSet& value) const {
     list(value, [&](const std::string& text) { append_string(out_, text); });
   }
@@ -107,6 +117,7 @@ class PointsHash {
     for (const char c : text) byte(static_cast<unsigned char>(c));
   }
   void add(const File& file) { add(file.path); }
+  void add(const Image& image) { add(image.data); }
   void add(const Histogram& histogram) {
     for (const double edge : histogram.bin_edges) add(edge);
     for (const auto count : histogram.counts) add(count);
@@ -128,8 +139,8 @@ void append_series(std::string& out, const Series<T>& series, const View& view) 
       hash.add(point.step);
       hash.add(point.value);
     }
-    out.append(fmt::format("{{\"count\":{},\"last_step\":{},\"hash\":\"{}\"}}", points.size(), points.back().step,
-                           hash.text()));
+    out.append(fmt::format("{{\"count\":{},\"last_step\":{},\"hash\":\"{}\"}}", points.size(),
+                           points.empty() ? 0 : points.back().step, hash.text()));
     return;
   }
   const ValueWriter write(out, view);
@@ -146,15 +157,16 @@ void append_series(std::string& out, const Series<T>& series, const View& view) 
   out.push_back(']');
 }
 
-/// Writes the run's fields to the object of their kind.
+/// Writes the container's fields to the object of their kind.
 class FieldWriter {
  public:
-  FieldWriter(const Run& run, const View& view) : run_(run), view_(view) {}
+  FieldWriter(const Container& container, const View& view) : container_(container), view_(view) {}
 
+  /// "attrs":{...},"series":{...},"sets":{...}
   void append_to(std::string& out) {
     std::vector<const Fields::value_type*> sorted;
-    sorted.reserve(run_.fields.size());
-    for (const auto& field : run_.fields) sorted.push_back(&field);
+    sorted.reserve(container_.fields.size());
+    for (const auto& field : container_.fields) sorted.push_back(&field);
     std::sort(sorted.begin(), sorted.end(),
               [](const auto* left, const auto* right) { return left->first < right->first; });
     count_folders();
@@ -162,16 +174,9 @@ class FieldWriter {
       path_ = field->first;
       std::visit(*this, field->second);
     }
-    out.append("{\"attrs\":{").append(attrs_).append("},\"series\":{").append(series_);
-    out.append("},\"sets\":{").append(sets_).append("},\"experiment\":");
-    append_string(out, run_.experiment);
-    out.append(",\"parent\":");
-    if (run_.fork)
-      append_string(out, run_.fork->run);
-    else
-      out.append("null");
+    out.append("\"attrs\":{").append(attrs_).append("},\"series\":{").append(series_);
+    out.append("},\"sets\":{").append(sets_).append("}");
     if (wide_ > 0) out.append(fmt::format(",\"wide_series_count\":{}", wide_));
-    out.push_back('}');
   }
 
   template <class T>
@@ -198,11 +203,11 @@ class FieldWriter {
 
   void count_folders() {
     static_assert(std::is_same_v<std::variant_alternative_t<first_series_type, Field>, Series<double>>);
-    for (const auto& [path, field] : run_.fields)
+    for (const auto& [path, field] : container_.fields)
       if (field.index() >= first_series_type) ++series_of_folder_[folder_of(path)];
   }
 
-  const Run& run_;
+  const Container& container_;
   const View& view_;
   std::unordered_map<std::string_view, std::size_t> series_of_folder_;
   std::string_view path_;
@@ -210,6 +215,19 @@ class FieldWriter {
   Separator attrs_comma_, series_comma_, sets_comma_;
   std::size_t wide_ = 0;
 };
+
+void append_run(std::string& out, const Run& run, const View& view) {
+  out.push_back('{');
+  FieldWriter(run, view).append_to(out);
+  out.append(",\"experiment\":");
+  append_string(out, run.experiment);
+  out.append(",\"parent\":");
+  if (run.fork)
+    append_string(out, run.fork->run);
+  else
+    out.append("null");
+  out.push_back('}');
+}
 
 void append_runs_and_files(std::string& out, const Store& store, const View& view) {
   std::string files;
@@ -223,7 +241,7 @@ void append_runs_and_files(std::string& out, const Store& store, const View& vie
         const auto key = full + "/" + run_id;
         if (!view.run.empty() && view.run != key) continue;
         append_key(out, runs_comma, key);
-        FieldWriter(run, view).append_to(out);
+        append_run(out, run, view);
       }
       for (const auto& [path, bytes] : project.files) {
         append_key(files, files_comma, full + "/" + path);
@@ -231,6 +249,78 @@ void append_runs_and_files(std::string& out, const Store& store, const View& vie
       }
     }
   out.append("},\"files\":{").append(files).append("}");
+}
+
+json::object configs_json(const Container& container) {
+  json::object out;
+  for (const auto& [path, config] : container.series_configs)
+    out[path] = {{"min", config.min ? json::value(*config.min) : json::value(nullptr)},
+                 {"max", config.max ? json::value(*config.max) : json::value(nullptr)},
+                 {"unit", config.unit}};
+  return out;
+}
+
+void append_container(std::string& out, const Container& container, const View& view) {
+  json::object about{{"id", container.id},
+                     {"type", type_name(container.type)},
+                     {"trashed", container.trashed},
+                     {"archived", container.archived},
+                     {"bytes", container.bytes}};
+  if (container.type == Container::Type::run) about["run"] = container.project->name.full() + "/" + container.key;
+  if (!container.custom_id.empty()) about["custom_id"] = container.custom_id;
+  if (container.model != nullptr) about["model"] = container.model->short_id;
+  if (!container.series_configs.empty()) about["series_configs"] = configs_json(container);
+  auto text = json::serialize(about);
+  if (container.type == Container::Type::run) {
+    out.append(text);
+    return;
+  }
+  text.back() = ',';
+  out.append(text);
+  FieldWriter(container, view).append_to(out);
+  out.push_back('}');
+}
+
+/// Runs tell where else they stand; the others have everything here.
+void append_containers(std::string& out, const Store& store, const View& view) {
+  Separator comma;
+  out.append(",\"containers\":{");
+  for (const auto& [workspace_name, workspace] : store.workspaces())
+    for (const auto& [project_name, project] : workspace.projects) {
+      const auto full = project.name.full();
+      if ((!view.project.empty() && view.project != full) || !view.run.empty()) continue;
+      const auto append = [&](const Container& container) {
+        append_key(out, comma, full + "/" + container.short_id);
+        append_container(out, container, view);
+      };
+      append(project.metadata);
+      for (const auto& [key, model] : project.models) append(model);
+      for (const auto& [key, run] : project.runs) append(run);
+    }
+  out.push_back('}');
+}
+
+json::object roles_json(const std::map<std::string, std::string>& roles) {
+  json::object out;
+  for (const auto& [who, role] : roles) out[who] = role;
+  return out;
+}
+
+json::array invitations_json(const Workspace& workspace) {
+  json::array out;
+  for (const auto& each : workspace.invitations)
+    out.push_back({{"id", each.id},
+                   {"invitee", each.invitee},
+                   {"type", each.type},
+                   {"role", each.role},
+                   {"add_to_all_projects", each.add_to_all_projects}});
+  return out;
+}
+
+json::object service_accounts_json(const Workspace& workspace) {
+  json::object out;
+  for (const auto& account : workspace.service_accounts) out[account.name] = account.id;
+  return out;
 }
 
 json::object scope_json(const Scope& scope, const ScopeState& state) {
@@ -249,12 +339,20 @@ void append_scopes(std::string& out, const Store& store) {
   for (const auto& [name, workspace] : store.workspaces()) {
     auto entry = scope_json(Scope::of(name), workspace.state);
     entry["type"] = workspace.type;
+    entry["to_be_freed_bytes"] = store.to_be_freed(workspace);
+    entry["members"] = json::array(workspace.members.begin(), workspace.members.end());
+    entry["service_accounts"] = service_accounts_json(workspace);
+    entry["invitations"] = invitations_json(workspace);
     workspaces[name] = std::move(entry);
     writes[name] = workspace.state.writes_while_read_only;
     for (const auto& [project_name, project] : workspace.projects) {
       auto below = scope_json(Scope::of(project.name), project.state);
       below["id"] = project.id;
       below["visibility"] = project.visibility;
+      below["key"] = project.key;
+      below["description"] = project.description;
+      below["members"] = roles_json(project.members);
+      below["service_accounts"] = roles_json(project.service_accounts);
       below["archived"] = project.state.archived;
       below["runs"] = project.runs.size();
       projects[project.name.full()] = std::move(below);
@@ -305,6 +403,7 @@ Response state(const World& world, const Request& request) {
   view.full = request.query_value("full") == "1";
   std::string out = "{";
   append_runs_and_files(out, world.store, view);
+  append_containers(out, world.store, view);
   append_scopes(out, world.store);
   append_counters(out, world);
   if (view.recent) append_recent(out, world.queue);

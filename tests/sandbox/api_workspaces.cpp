@@ -1,7 +1,7 @@
-// What people may ask of workspaces and projects.
-#include <boost/json.hpp>
+// Workspaces: "organizations" in the API. Their status, who is in them, and who is invited.
+#include <algorithm>
 
-#include "tests/sandbox/world.h"
+#include "tests/sandbox/routes.h"
 
 namespace neptune::sandbox {
 
@@ -10,62 +10,143 @@ namespace json = boost::json;
 namespace {
 
 Response workspace_status(World& world, const Request& request) {
-  const auto* workspace = world.store.workspace(request.vars.at("workspace"));
+  const auto& identifier = request.vars.at("organizationIdentifier");
+  const auto* workspace = world.store.find_workspace(identifier);
   if (workspace == nullptr && !world.store.auto_create_workspaces)
-    return error_response(404, "", "there is no workspace " + request.vars.at("workspace"));
+    return error_response(404, "", "there is no workspace " + identifier);
   static const Workspace untouched;
   const auto& found = workspace == nullptr ? untouched : *workspace;
   constexpr std::int64_t unlimited = std::int64_t{1} << 50;
   const auto limit = found.state.limit ? static_cast<std::int64_t>(*found.state.limit) : unlimited;
   const auto used = static_cast<std::int64_t>(found.state.used);
-  const json::object body{{"mode", found.state.read_only() ? "read_only" : "normal"},
-                          {"storageBytesLimit", limit},
-                          {"storageBytesAvailable", std::max<std::int64_t>(0, limit - used)},
-                          {"activeProjectsUsage", found.projects.size()},
-                          {"subscription", {{"status", "ok"}}}};
-  return {200, json::serialize(body), "application/json", {}};
+  return answer(json::object{{"mode", found.state.read_only() ? "read_only" : "normal"},
+                             {"storageBytesLimit", limit},
+                             {"storageBytesAvailable", std::max<std::int64_t>(0, limit - used)},
+                             {"activeProjectsUsage", found.projects.size()},
+                             {"subscription", {{"status", "ok"}}}});
 }
 
-json::object identity(const Project& project, const Workspace& workspace) {
-  return {{"id", project.id},
-          {"name", project.name.project},
-          {"projectKey", project.key},
-          {"organizationId", workspace.id},
-          {"version", 1},
-          {"organizationName", workspace.name}};
+json::object organization_json(const Workspace& workspace) {
+  return {{"id", workspace.id},
+          {"name", workspace.name},
+          {"organizationType", workspace.type},
+          {"paymentStatus", "ok"},
+          {"pricingPlan", workspace.type == "team" ? "v3_team" : "v3_free_individual"},
+          {"limitsEnforced", true},
+          {"supportsMonitoringHoursLimits", false},
+          {"userflowIdentityHash", ""},
+          {"avatarUrl", ""},
+          {"avatarSource", "default"},
+          {"created", time_text(0)},
+          {"traits", json::object()}};
 }
 
-Response project_answer(World& world, const Request& request, bool details) {
-  const auto name = ProjectName::parse(request.query_value("projectIdentifier"));
-  if (!name) return error_response(400, "", name.error().message);
-  const auto* project = world.store.project(*name);
-  if (project == nullptr) return error_response(404, "", "there is no project " + name->full());
-  const auto& workspace = *world.store.workspace(name->workspace);
-  auto body = identity(*project, workspace);
-  if (details) {
-    body["visibility"] = project->visibility;
-    body["archived"] = project->state.archived;
-    body["organizationType"] = workspace.type;
+Response my_organizations(const World& world) {
+  json::array out;
+  for (const auto& [name, workspace] : world.store.workspaces()) {
+    auto entry = organization_json(workspace);
+    entry["userRole"] = "owner";
+    entry["organization"] = organization_json(workspace);
+    out.push_back(std::move(entry));
   }
-  return {200, json::serialize(body), "application/json", {}};
+  return answer(out);
+}
+
+json::object invitation_json(const Workspace& workspace, const Invitation& invitation) {
+  return {{"id", invitation.id},           {"organizationName", workspace.name},
+          {"invitee", invitation.invitee}, {"invitationType", invitation.type},
+          {"roleGrant", invitation.role},  {"status", "pending"},
+          {"invitedBy", "sandbox-user"},   {"createdAt", time_text(0)},
+          {"lastSentAt", time_text(0)},    {"projects", json::array()}};
+}
+
+Response organization_members(World& world, const Request& request) {
+  const auto& workspace = workspace_named(world, request.vars.at("organizationIdentifier"));
+  json::array out;
+  for (const auto& user : workspace.members)
+    out.push_back({{"role", "member"},
+                   {"editableRole", true},
+                   {"registeredMemberInfo",
+                    {{"username", user},
+                     {"firstName", user},
+                     {"lastName", ""},
+                     {"avatarUrl", ""},
+                     {"avatarSource", "default"}}}});
+  for (const auto& invitation : workspace.invitations)
+    out.push_back({{"role", invitation.role},
+                   {"editableRole", true},
+                   {"invitationInfo", invitation_json(workspace, invitation)}});
+  return answer(out);
+}
+
+Invitation invitation_of(const Workspace& workspace, const json::object& entry) {
+  Invitation out;
+  out.invitee = string_of(entry, "invitee");
+  out.type = string_of(entry, "invitationType");
+  out.role = string_of(entry, "roleGrant");
+  if (out.type != "user" && out.type != "emailRecipient") refuse(400, "", "'invitationType' is user or emailRecipient");
+  if (out.role != "member" && out.role != "owner") refuse(400, "", "'roleGrant' is member or owner");
+  const auto* all = entry.if_contains("addToAllProjects");
+  out.add_to_all_projects = all != nullptr && all->is_bool() && all->get_bool();
+  const bool invited = std::any_of(workspace.invitations.begin(), workspace.invitations.end(),
+                                   [&](const auto& each) { return each.invitee == out.invitee; });
+  if (invited || workspace.members.contains(out.invitee))
+    refuse(409, "", out.invitee + " already is invited to workspace " + workspace.name + " or a member of it");
+  return out;
+}
+
+Response invite(World& world, const Request& request) {
+  const auto body = object_body(request);
+  auto& workspace = workspace_named(world, string_of(body, "organizationIdentifier"));
+  require_writable(world, {workspace.name, {}});
+  if (workspace.type != "team") refuse(403, "", "an individual workspace takes nobody else in");
+  const auto* entries = body.if_contains("invitationsEntries");
+  if (entries == nullptr || !entries->is_array()) refuse(400, "", "'invitationsEntries' must be an array");
+  std::vector<Invitation> invitations;
+  for (const auto& entry : entries->get_array()) {
+    if (!entry.is_object()) refuse(400, "", "an invitation must be an object");
+    invitations.push_back(invitation_of(workspace, entry.get_object()));
+  }
+  json::array out;
+  for (auto& invitation : invitations) {
+    invitation.id = uuid_of(workspace.id + "!" + std::to_string(++workspace.invited));
+    out.push_back(invitation_json(workspace, invitation));
+    workspace.invitations.push_back(std::move(invitation));
+  }
+  return answer(json::object{{"invitations", std::move(out)}});
+}
+
+Response revoke(World& world, const Request& request) {
+  const auto& id = request.vars.at("invitationId");
+  for (const auto& [name, each] : world.store.workspaces()) {
+    auto& invitations = world.store.workspace(name)->invitations;
+    if (std::erase_if(invitations, [&](const auto& invitation) { return invitation.id == id; }) > 0) return done();
+  }
+  refuse(404, "", "there is no invitation " + id);
 }
 
 }  // namespace
 
 void add_workspace_api(World& world) {
-  const auto get = [&](std::string pattern, std::function<Response(const Request&)> handle) {
-    Route route;
-    route.method = "GET";
-    route.pattern = std::move(pattern);
-    route.handle = std::move(handle);
-    world.router.add(std::move(route));
-  };
-  get("/api/backend/v1/payments/{workspace}/status",
-      [&world](const Request& request) { return workspace_status(world, request); });
-  get("/api/backend/v1/projects/get",
-      [&world](const Request& request) { return project_answer(world, request, false); });
-  get("/api/backend/v1/projects/details",
-      [&world](const Request& request) { return project_answer(world, request, true); });
+  const std::string organizations = "/api/backend/v1/organizations2/";
+  const std::string invitations = "/api/backend/v1/invitations/organization";
+  add_read(world, "GET", "/api/backend/v1/payments/{organizationIdentifier}/status",
+           {"workspaceStatus", "", "WorkspaceStatusDTO"},
+           [&world](const Request& request) { return workspace_status(world, request); });
+  add_read(world, "GET", "/api/backend/v1/myOrganizations", {"listOrganizations", "", "[OrganizationWithRoleDTO]"},
+           [&world](const Request&) { return my_organizations(world); });
+  add_read(world, "GET", organizations + "{organization}", {"getOrganization", "", "OrganizationDTO"},
+           [&world](const Request& request) {
+             return answer(organization_json(workspace_named(world, request.vars.at("organization"))));
+           });
+  add_read(world, "GET", organizations + "{organizationIdentifier}/members",
+           {"listOrganizationMembers", "", "[OrganizationMemberDTO]"},
+           [&world](const Request& request) { return organization_members(world, request); });
+  add_write(world, "POST", invitations,
+            {"createOrganizationInvitations", "@newOrganizationInvitations!", "OrganizationInvitationsDTO"},
+            [&world](const Request& request) { return invite(world, request); });
+  add_write(world, "DELETE", invitations + "/{invitationId}", {"revokeOrganizationInvitation", "", ""},
+            [&world](const Request& request) { return revoke(world, request); });
 }
 
 }  // namespace neptune::sandbox

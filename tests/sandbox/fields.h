@@ -36,6 +36,12 @@ struct Histogram {
   bool operator==(const Histogram&) const = default;
 };
 
+/// A picture of a 1.x series, as it came: base64.
+struct Image {
+  std::string data, name, description;
+  bool operator==(const Image&) const = default;
+};
+
 using StringSet = std::set<std::string, std::less<>>;
 
 inline bool same(double left, double right) {
@@ -63,6 +69,13 @@ class Series {
   IngestCode append(std::uint64_t step, T value, bool preview) {
     return preview ? append_preview(step, std::move(value)) : commit(step, std::move(value));
   }
+  /// After all others, whatever its step: 1.x operations are stored as often as they come.
+  void push(std::uint64_t step, T value) {
+    points_.push_back({step, std::move(value)});
+    committed_ = points_.size();
+  }
+  void clear() { *this = Series(); }
+  bool has_preview() const { return committed_ < points_.size(); }
 
  private:
   using Iterator = typename std::vector<Point>::iterator;
@@ -106,7 +119,7 @@ class Series {
 };
 
 using Field = std::variant<double, std::int64_t, bool, std::string, Datetime, File, StringSet, Series<double>,
-                           Series<std::string>, Series<Histogram>, Series<File>>;
+                           Series<std::string>, Series<Histogram>, Series<File>, Series<Image>>;
 
 struct StringHash {
   using is_transparent = void;

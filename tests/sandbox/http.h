@@ -40,6 +40,10 @@ struct Route {
   bool needs_token = true;
   std::size_t max_body = 1u << 20;  ///< past it: 413
   std::function<Response(const Request&)> handle;
+  /// How the API's description puts it, see Description in routes.h; empty operation: not described.
+  std::string operation, parameters, answer;
+  /// `handle` without the journal, for calls that are replayed from it; null for those that change nothing.
+  std::function<Response(const Request&)> replay;
 
   std::string name() const { return method + " " + pattern; }
 };
@@ -49,6 +53,7 @@ class Router {
   void add(Route route);
   /// The route of a request, its vars set; null when there is none.
   const Route* find(Request& request) const;
+  const std::vector<Route>& routes() const { return routes_; }
 
  private:
   std::vector<Route> routes_;

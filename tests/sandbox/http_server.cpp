@@ -8,7 +8,9 @@
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 #include <boost/beast/ssl.hpp>
+#include <boost/json.hpp>
 #include <cctype>
+#include <chrono>
 #include <optional>
 #include <sstream>
 
@@ -49,13 +51,42 @@ Request request_of(const http::request_header<>& head) {
   return request;
 }
 
+std::int64_t wall_ms() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+/// The member of a body that is a JSON object, where it is a string.
+std::string member_of_body(const Request& request, std::string_view name) {
+  boost::json::error_code error;
+  const auto body = boost::json::parse(request.body, error);
+  if (error || !body.is_object()) return {};
+  const auto* value = body.get_object().if_contains(name);
+  return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string();
+}
+
+/// The full name of the project of a call about a container; empty when the call is about none.
+std::string project_of_call(Store& store, const Request& request) {
+  for (const auto* name : {"experimentId", "holderIdentifier"})
+    if (const auto* container = store.find_container(request.query_value(name))) return container->project->name.full();
+  if (request.method != "POST" || request.path != "/api/leaderboard/v1/experiments") return {};
+  const auto* project = store.find_project(member_of_body(request, "projectIdentifier"));
+  return project == nullptr ? std::string() : project->name.full();
+}
+
+/// The workspace that the body of a management call names.
+std::string workspace_of_body(const Request& request) {
+  return request.path.starts_with("/api/backend/v1/") ? member_of_body(request, "organizationIdentifier") : "";
+}
+
 /// The workspace and the full project name a request is about; empty where it does not say.
-std::pair<std::string, std::string> subject(const Request& request) {
+std::pair<std::string, std::string> subject(Store& store, const Request& request) {
   auto project = request.query_value("projectIdentifier");
+  if (project.empty()) project = project_of_call(store, request);
   if (project.empty() && request.path == "/api/client/v1/ingest") project = peek_project(request.body);
   if (!project.empty()) return {project.substr(0, project.find('/')), project};
-  const auto workspace = request.vars.find("workspace");
-  return {workspace == request.vars.end() ? std::string() : workspace->second, {}};
+  const auto workspace = request.vars.find("organizationIdentifier");
+  return {workspace == request.vars.end() ? workspace_of_body(request) : workspace->second, {}};
 }
 
 template <class Stream>
@@ -139,7 +170,7 @@ class Session {
 
   void strike() {
     if (effect_) return;
-    const auto [workspace, project] = subject(request_);
+    const auto [workspace, project] = subject(world_.store, request_);
     effect_ = world_.faults.strike(request_, workspace, project);
     if (effect_->read_bytes_per_second == 0) return;
     // A small window, so that the sender feels the pace; not below the segments of the loopback, which would stall.
@@ -169,6 +200,7 @@ class Session {
     if (route_ == nullptr) return error_response(404, "", "there is no " + request_.method + " " + request_.path);
     if (route_->needs_token)
       if (auto refusal = world_.access.refuse(request_)) return *refusal;
+    world_.store.clean_up(wall_ms());
     try {
       return route_->handle(request_);
     } catch (const std::exception& error) {

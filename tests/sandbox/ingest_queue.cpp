@@ -60,14 +60,6 @@ std::int64_t values_from(const IngestRequest& request, std::size_t first_snapsho
   return values;
 }
 
-std::vector<RejectRule> rules_for(const std::vector<RejectRule>& all, const ProjectName& project,
-                                  const std::string& run) {
-  std::vector<RejectRule> out;
-  for (const auto& rule : all)
-    if (rule.applies_to(project, run)) out.push_back(rule);
-  return out;
-}
-
 }  // namespace
 
 IngestQueue::IngestQueue(asio::any_io_executor executor, Store& store, Journal& journal)

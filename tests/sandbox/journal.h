@@ -18,10 +18,11 @@ namespace neptune::sandbox {
 class Journal {
  public:
   enum class Kind : char {
-    key = 'K',       ///< the API token's secret
-    control = 'C',   ///< a control call, JSON
-    accepted = 'A',  ///< an ingest request: its id (16 bytes) and its body
-    processed = 'P'  ///< the id of a request that was processed
+    key = 'K',        ///< the API token's secret
+    control = 'C',    ///< a control call, JSON
+    accepted = 'A',   ///< an ingest request: its id (16 bytes) and its body
+    processed = 'P',  ///< the id of a request that was processed
+    call = 'W'        ///< another call that changed something: its time, method, path, query and body, JSON
   };
 
   /// Keeps nothing.

@@ -86,6 +86,7 @@ Result<void> restore(World& world, const std::string& state_file) {
   Result<void> outcome;
   const auto replay = [&](Journal::Kind kind, std::string_view content) {
     if (!outcome) return;
+    if (kind == Journal::Kind::call) outcome = replay_call(world, content);
     if (kind == Journal::Kind::control) outcome = replay_control(world, content);
     if (kind == Journal::Kind::accepted) world.queue.replay_accepted(content);
     if (kind == Journal::Kind::processed) world.queue.replay_processed(content);
@@ -113,8 +114,15 @@ class Sandbox::Impl {
     add_auth_api(world_);
     add_ingest_api(world_);
     add_workspace_api(world_);
+    add_project_api(world_);
+    add_member_api(world_);
+    add_service_account_api(world_);
+    add_container_api(world_);
+    add_attribute_api(world_);
+    add_trash_api(world_);
     add_control_api(world_);
     add_state_api(world_);
+    add_swagger_api(world_);
   }
 
   World& world() { return world_; }

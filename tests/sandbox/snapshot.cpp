@@ -26,17 +26,6 @@ constexpr std::string_view read_only_paths[] = {"sys/custom_run_id", "sys/id",  
                                                 "sys/owner",         "sys/ping_time", "sys/running_time",
                                                 "sys/size",          "sys/trashed"};
 
-IngestCode check_path(const std::string& path) {
-  if (path.empty()) return IngestCode::field_path_empty;
-  if (path.size() > limits::field_path_bytes) return IngestCode::field_path_exceeds_size_limit;
-  if (path.front() == '/' || path.back() == '/' || path.find("//") != std::string::npos ||
-      path.find('\0') != std::string::npos)
-    return IngestCode::field_path_invalid;
-  if (std::find(std::begin(read_only_paths), std::end(read_only_paths), path) != std::end(read_only_paths))
-    return IngestCode::field_path_non_writable;
-  return IngestCode::ok;
-}
-
 IngestCode check_histogram(const ingest::v1::Histogram& histogram) {
   const auto& edges = histogram.bin_edges();
   if (static_cast<std::size_t>(edges.size()) > limits::histogram_bin_edges) return IngestCode::histogram_too_many_bins;
@@ -183,13 +172,18 @@ Place place_of(const Run& run, const UpdateRunSnapshot& snapshot) {
   return place;
 }
 
-IngestCode rejected_by(const std::vector<RejectRule>& rules, const std::string& path) {
-  for (const auto& rule : rules)
-    if (rule.prefix ? path.starts_with(rule.path) : path == rule.path) return rule.code;
+}  // namespace
+
+IngestCode check_path(const std::string& path) {
+  if (path.empty()) return IngestCode::field_path_empty;
+  if (path.size() > limits::field_path_bytes) return IngestCode::field_path_exceeds_size_limit;
+  if (path.front() == '/' || path.back() == '/' || path.find("//") != std::string::npos ||
+      path.find('\0') != std::string::npos)
+    return IngestCode::field_path_invalid;
+  if (std::find(std::begin(read_only_paths), std::end(read_only_paths), path) != std::end(read_only_paths))
+    return IngestCode::field_path_non_writable;
   return IngestCode::ok;
 }
-
-}  // namespace
 
 std::int32_t rpc_code(IngestCode code) {
   switch (code) {
@@ -210,6 +204,20 @@ std::int32_t rpc_code(IngestCode code) {
     default:
       return 3;  // INVALID_ARGUMENT
   }
+}
+
+std::vector<RejectRule> rules_for(const std::vector<RejectRule>& all, const ProjectName& project,
+                                  const std::string& run) {
+  std::vector<RejectRule> out;
+  for (const auto& rule : all)
+    if (rule.applies_to(project, run)) out.push_back(rule);
+  return out;
+}
+
+IngestCode rejected_by(const std::vector<RejectRule>& rules, const std::string& path) {
+  for (const auto& rule : rules)
+    if (rule.prefix ? path.starts_with(rule.path) : path == rule.path) return rule.code;
+  return IngestCode::ok;
 }
 
 bool RejectRule::applies_to(const ProjectName& project, const std::string& run_id) const {
@@ -279,7 +287,7 @@ IngestCode create_run(Store& store, Project& project, const std::string& run_id,
   if (existing != project.runs.end())
     return existing->second.fork == fork ? IngestCode::run_duplicate : IngestCode::run_conflicting;
   if (fork && store.run(fork->project, fork->run) == nullptr) return IngestCode::run_fork_parent_not_found;
-  auto& run = project.runs[run_id];
+  auto& run = store.add_run(project, run_id);
   run.experiment = create.experiment_id();
   run.fork = std::move(fork);
   return IngestCode::ok;

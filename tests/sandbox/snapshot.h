@@ -32,6 +32,15 @@ struct RejectRule {
   bool applies_to(const ProjectName& project, const std::string& run_id) const;
 };
 
+/// Those that apply to the run.
+std::vector<RejectRule> rules_for(const std::vector<RejectRule>& all, const ProjectName& project,
+                                  const std::string& run);
+/// What the first rule about the path says; OK when none is about it.
+IngestCode rejected_by(const std::vector<RejectRule>& rules, const std::string& path);
+
+/// Whether an attribute of that path can be written.
+IngestCode check_path(const std::string& path);
+
 /// Values of a snapshot: what a check counts.
 std::int64_t values_of(const ingest::v1::UpdateRunSnapshot& snapshot);
 

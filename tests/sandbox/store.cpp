@@ -28,10 +28,6 @@ std::string error_type(const Scope& scope, const ScopeState& state) {
   return state.archived ? "WRITE_ACCESS_DENIED_TO_ARCHIVED_PROJECT" : "PROJECT_LIMITS_EXCEEDED";
 }
 
-void free_bytes(ScopeState& state, std::uint64_t bytes) {
-  state.used -= std::min(state.used, bytes);
-}
-
 }  // namespace
 
 Result<AnswerStyle> AnswerStyle::parse(std::string_view name) {
@@ -81,14 +77,75 @@ Workspace& Store::put_workspace(const WorkspaceOption& option) {
   return workspace;
 }
 
-Project& Store::put_project(const ProjectName& name) {
-  auto& project = workspaces_.at(name.workspace).projects[name.project];
-  if (project.id.empty()) {
-    project.name = name;
-    project.id = uuid_of(name.full());
-    project.key = key_of(name.project);
-  }
+Project& Store::put_project(const ProjectName& name, std::string key) {
+  auto& owner = workspaces_.at(name.workspace);
+  auto& project = owner.projects[name.project];
+  if (!project.id.empty()) return project;
+  // A project that is made again after it was deleted is another one.
+  project.id = uuid_of(name.full());
+  while (!given_ids_.insert(project.id).second) project.id = uuid_of(name.full() + std::to_string(++created_projects_));
+  project.name = name;
+  project.created_ms = now_ms_;
+  const auto base = key_of(name.project);
+  for (int n = 2; key.empty() || key_taken(owner, key); ++n) key = n == 2 ? base : base + std::to_string(n - 1);
+  project.key = key;
+  project.members[owner.type == "individual" ? owner.name : "sandbox-user"] = "manager";
+  adopt(project.metadata, project, Container::Type::project, name.project, key);
+  project.metadata.id = project.id;
+  by_id_[project.id] = &project.metadata;
   return project;
+}
+
+const ServiceAccount* Store::add_service_account(Workspace& workspace, const std::string& name, bool admin) {
+  for (const auto& each : workspace.service_accounts)
+    if (each.name == name) return nullptr;
+  return &workspace.service_accounts.emplace_back(ServiceAccount{uuid_of(workspace.id + "@" + name), name, admin});
+}
+
+Project* Store::find_project(const std::string& identifier) {
+  if (const auto name = ProjectName::parse(identifier)) return project(*name);
+  auto* found = find_container(identifier);
+  return found != nullptr && found->type == Container::Type::project ? found->project : nullptr;
+}
+
+Workspace* Store::find_workspace(const std::string& identifier) {
+  if (auto* found = workspace(identifier)) return found;
+  for (auto& [name, each] : workspaces_)
+    if (each.id == identifier) return &each;
+  return nullptr;
+}
+
+bool Store::name_taken(const Workspace& workspace, std::string_view project, const Project* except) {
+  return std::any_of(workspace.projects.begin(), workspace.projects.end(), [&](const auto& each) {
+    return &each.second != except && std::equal(each.first.begin(), each.first.end(), project.begin(), project.end(),
+                                                [](unsigned char left, unsigned char right) {
+                                                  return std::tolower(left) == std::tolower(right);
+                                                });
+  });
+}
+
+bool Store::key_taken(const Workspace& workspace, std::string_view key) {
+  return std::any_of(workspace.projects.begin(), workspace.projects.end(),
+                     [&](const auto& each) { return each.second.key == key; });
+}
+
+void Store::rename(Project& project, const std::string& name) {
+  auto& owner = workspaces_.at(project.name.workspace);
+  auto node = owner.projects.extract(project.name.project);
+  node.key() = name;
+  project.name.project = name;
+  owner.projects.insert(std::move(node));
+}
+
+void Store::delete_project(Project& project) {
+  auto bytes = project.state.used;
+  for (const auto& freed : freed_)
+    if (freed.project_id == project.id) bytes -= std::min(bytes, freed.bytes);
+  release(project, bytes);
+  for (const auto& [key, run] : project.runs) by_id_.erase(run.id);
+  for (const auto& [key, model] : project.models) by_id_.erase(model.id);
+  by_id_.erase(project.id);
+  workspaces_.at(project.name.workspace).projects.erase(ProjectName(project.name).project);
 }
 
 Project* Store::project_for_write(const ProjectName& name, bool create_missing) {
@@ -101,33 +158,6 @@ Project* Store::project_for_write(const ProjectName& name, bool create_missing) 
     put_workspace(option);
   }
   return &put_project(name);
-}
-
-void Store::add_bytes(const ProjectName& name, std::uint64_t bytes) {
-  workspaces_.at(name.workspace).state.used += bytes;
-  put_project(name).state.used += bytes;
-}
-
-bool Store::delete_run(const ProjectName& name, const std::string& run_id) {
-  auto* found = run(name, run_id);
-  if (found == nullptr) return false;
-  auto& owner = *project(name);
-  auto bytes = found->bytes;
-  const auto drop = [&](const File& file) {
-    const auto at = owner.files.find(file.path);
-    if (at == owner.files.end()) return;
-    bytes += at->second;
-    owner.files.erase(at);
-  };
-  for (const auto& [path, field] : found->fields) {
-    if (const auto* file = std::get_if<File>(&field)) drop(*file);
-    if (const auto* files = std::get_if<Series<File>>(&field))
-      for (const auto& point : files->points()) drop(point.value);
-  }
-  owner.runs.erase(run_id);
-  free_bytes(owner.state, bytes);
-  free_bytes(workspaces_.at(name.workspace).state, bytes);
-  return true;
 }
 
 std::optional<Response> Store::refuse_write(const ProjectName& name, bool ingest) {

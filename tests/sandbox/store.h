@@ -1,13 +1,18 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
+#include <unordered_map>
+#include <vector>
 
 #include "changes/names.h"
-#include "tests/sandbox/fields.h"
+#include "tests/sandbox/containers.h"
 #include "tests/sandbox/http.h"
 #include "tests/sandbox/options.h"
 
@@ -44,29 +49,29 @@ struct ScopeState {
   bool read_only() const { return forced_read_only || archived || over_limit(); }
 };
 
-struct ForkPoint {
-  ProjectName project;
-  std::string run;
-  std::uint64_t step = 0;  ///< millionths
-  bool operator==(const ForkPoint&) const = default;
-};
-
-struct Run {
-  std::string experiment;
-  std::optional<ForkPoint> fork;
-  Fields fields;
-  std::uint64_t bytes = 0;
-  /// When the first snapshot of the latest stored batch was logged; see Totals::order_violations.
-  std::optional<Datetime> latest_batch;
-};
-
 struct Project {
   ProjectName name;
-  std::string id, key;
+  std::string id, key, description;
   std::string visibility = "priv";  ///< priv, workspace, pub
+  std::int64_t created_ms = 0;
   ScopeState state;
-  std::map<std::string, Run> runs;
-  std::map<std::string, std::uint64_t> files;  ///< path → bytes
+  std::map<std::string, Run> runs;                               ///< by custom id; those without one by their short id
+  std::map<std::string, Container> models;                       ///< models and model versions, by short id
+  Container metadata;                                            ///< the project itself
+  std::map<std::string, std::uint64_t> files;                    ///< path → bytes
+  std::map<std::string, std::string> members, service_accounts;  ///< user name, account id → viewer, member, manager
+  std::unordered_map<std::string, Container*> by_short_id;
+  std::uint64_t next_run = 1, next_container = 1;
+};
+
+struct ServiceAccount {
+  std::string id, name;
+  bool admin = false;
+};
+
+struct Invitation {
+  std::string id, invitee, type, role;
+  bool add_to_all_projects = false;
 };
 
 struct Workspace {
@@ -74,6 +79,10 @@ struct Workspace {
   std::string type = "team";
   ScopeState state;
   std::map<std::string, Project> projects;
+  std::set<std::string> members;  ///< none: everybody
+  std::vector<ServiceAccount> service_accounts;
+  std::vector<Invitation> invitations;
+  std::uint64_t invited = 0;
 };
 
 struct Totals {
@@ -95,14 +104,45 @@ class Store {
 
   /// Creates it, or changes its type and quota.
   Workspace& put_workspace(const WorkspaceOption& option);
-  /// The workspace must exist.
-  Project& put_project(const ProjectName& name);
+  /// The workspace must exist. `key` empty: one that is free is made of the name.
+  Project& put_project(const ProjectName& name, std::string key = {});
 
   /// The project of a write, created where that is allowed; null: PROJECT_NOT_FOUND.
   Project* project_for_write(const ProjectName& name, bool create_missing);
 
+  /// Null: there is one of that name.
+  const ServiceAccount* add_service_account(Workspace& workspace, const std::string& name, bool admin);
+
+  /// The project called "workspace/project", or with that id.
+  Project* find_project(const std::string& identifier);
+  /// The workspace of that name or id.
+  Workspace* find_workspace(const std::string& identifier);
+  /// Whether a project of the workspace has the name, whatever the case of its letters, or the key.
+  static bool name_taken(const Workspace& workspace, std::string_view project, const Project* except = nullptr);
+  static bool key_taken(const Workspace& workspace, std::string_view key);
+  void rename(Project& project, const std::string& name);
+  void delete_project(Project& project);
+
+  /// A container by its id, or by "workspace/project/SHORT-ID".
+  Container* find_container(const std::string& identifier);
+  /// `custom_id` empty: the run has none. There must be no such run.
+  Run& add_run(Project& project, const std::string& custom_id);
+  /// Its short id must be free.
+  Container& add_model(Project& project, const std::string& short_id, Container* model);
+  /// Removes the container; its storage is freed by the clean-up. A model's versions go with it.
+  void remove(Container& container);
+
+  /// Between the end of what was deleted and the freeing of its storage.
+  std::chrono::milliseconds clean_up_delay{0};
+  /// Frees what is due at `now_ms` (wall clock); without a time, all that waits.
+  void clean_up(std::optional<std::int64_t> now_ms = std::nullopt);
+  /// The wall clock as the last call of clean_up told it.
+  std::int64_t now_ms() const { return now_ms_; }
+  std::uint64_t to_be_freed(const Workspace& workspace) const;
+
   /// Accounts `bytes` of accepted operations or files to the project and its workspace.
   void add_bytes(const ProjectName& name, std::uint64_t bytes);
+  void add_bytes(Container& container, std::uint64_t bytes);
   /// Removes the run and the files it refers to, and frees their storage; false when there is no such run.
   bool delete_run(const ProjectName& name, const std::string& run);
 
@@ -114,7 +154,22 @@ class Store {
   double writable_part(const ProjectName& name);
 
  private:
+  struct Freed {
+    std::int64_t due_ms;
+    std::string workspace, project_id;
+    std::uint64_t bytes;
+  };
+  void adopt(Container& container, Project& project, Container::Type type, std::string key, std::string short_id);
+  void forget(const Container& container);
+  void release(const Project& project, std::uint64_t bytes);
+  void apply(const Freed& freed);
+
   std::map<std::string, Workspace> workspaces_;
+  std::unordered_map<std::string, Container*> by_id_;
+  std::deque<Freed> freed_;
+  std::set<std::string> given_ids_;  // of projects, deleted ones too
+  std::uint64_t created_projects_ = 0;
+  std::int64_t now_ms_ = 0;
 };
 
 /// Why a scope is read-only, as a sentence.

@@ -24,6 +24,10 @@ struct World {
   Faults faults;
   IngestQueue queue;
   Router router;
+  /// More operations in one call are TOO_MANY_OPERATIONS.
+  std::size_t max_operations = 1000;
+  /// Whether operations refuse a series' point that does not come after the last one, instead of storing it again.
+  bool increasing_steps = false;
   /// Endpoint → status, or "dropped" → how many.
   std::map<std::string, std::map<std::string, std::uint64_t>> requests;
 };
@@ -32,11 +36,20 @@ struct World {
 void add_auth_api(World& world);
 void add_ingest_api(World& world);
 void add_workspace_api(World& world);
+void add_project_api(World& world);
+void add_member_api(World& world);
+void add_service_account_api(World& world);
+void add_container_api(World& world);
+void add_attribute_api(World& world);
+void add_trash_api(World& world);
+void add_swagger_api(World& world);
 void add_control_api(World& world);
 void add_state_api(World& world);
 
 /// A control call again, from the state file: only what lasts.
 Result<void> replay_control(World& world, std::string_view settings);
+/// A call of the API again, from the state file.
+Result<void> replay_call(World& world, std::string_view record);
 /// Ends every fault and everything else that is not meant to last.
 void end_faults(World& world);
 

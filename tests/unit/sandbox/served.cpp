@@ -43,6 +43,26 @@ HttpAnswer Served::post(const std::string& target, const std::string& body) {
                         body});
 }
 
+HttpAnswer Served::call(const std::string& method, const std::string& target, const std::string& body) {
+  return testing::http(
+      sandbox_.url(),
+      {method, target, {{"Authorization", "Bearer " + access_token()}, {"Content-Type", "application/json"}}, body});
+}
+
+boost::json::value Served::done(const std::string& method, const std::string& target, const std::string& body) {
+  const auto answer = call(method, target, body);
+  EXPECT_EQ(answer.status, 200u) << method << " " << target << ": " << answer.body;
+  return answer.status != 200 || answer.body.empty() ? boost::json::value() : testing::parse_json(answer.body);
+}
+
+std::string Served::refusal(const std::string& method, const std::string& target, const std::string& body) {
+  const auto answer = call(method, target, body);
+  EXPECT_GE(answer.status, 400u) << method << " " << target << ": " << answer.body;
+  const auto content = testing::parse_json(answer.body);
+  const auto* type = content.as_object().if_contains("errorType");
+  return std::to_string(answer.status) + " " + (type == nullptr ? "" : std::string(type->as_string()));
+}
+
 HttpAnswer Served::submit(const Operation& operation) {
   return post("/api/client/v1/ingest", operation.SerializeAsString());
 }

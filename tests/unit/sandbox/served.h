@@ -42,6 +42,12 @@ class Served {
   testing::HttpAnswer get(const std::string& target);
   /// Hands in the bytes of a request.
   testing::HttpAnswer post(const std::string& target, const std::string& body);
+  /// A JSON call of the API.
+  testing::HttpAnswer call(const std::string& method, const std::string& target, const std::string& body = {});
+  /// The same; its answer, which must be a 200.
+  boost::json::value done(const std::string& method, const std::string& target, const std::string& body = {});
+  /// The same, refused: "<status> <errorType>".
+  std::string refusal(const std::string& method, const std::string& target, const std::string& body = {});
   testing::HttpAnswer submit(const Operation& operation);
   Checked check(const std::string& id);
   /// Hands in and waits for the check's word. A failed test when the submit was not accepted.
