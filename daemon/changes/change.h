@@ -45,6 +45,9 @@ std::optional<ChangeKind> change_kind(std::string_view name);
 /// Metadata may be handed in by any local user; the rest needs an operator, or an allowed user of the workspace.
 bool needs_power(ChangeKind kind);
 
+/// In Change::after, the id that stands for all other streams of the project.
+inline constexpr std::string_view everything_in_project = "*";
+
 /// One validated change, ready to be queued.
 ///
 /// Its stream: run.create and run.update belong to their run, model.* and model_version.create to their model,
@@ -57,9 +60,9 @@ struct Change {
   bool frees = false;         ///< only removes: passes a read-only gate
   bool creates = false;  ///< its container, or for project.create the project, cannot be written before it is stored
   std::optional<ContainerName> fork_parent{};  ///< of a run.create
-  /// Whose changes that were accepted earlier go first: a removal waits for the writes to what it removes (`management`
-  /// of an own project stands for everything in the project), a restore for `removals`, a version's update for its
-  /// model.
+  /// Whose changes that were accepted earlier go first: a removal of runs waits for the writes to them, a member's
+  /// removal for `management`, a project's delete or archiving for all of the project (`management` with the id
+  /// `everything_in_project`); management and the create of a run for `removals`, a version's update for its model.
   std::vector<ContainerName> after{};
   std::string payload{};  ///< run.create, run.update: the stored operation's wire bytes; else the change's compact JSON
   std::string idempotency_key{};  ///< empty: none

@@ -12,6 +12,10 @@ ContainerName removals_of(const ProjectName& project) {
   return {project, {}, ContainerKind::removals};
 }
 
+ContainerName everything_in(const ProjectName& project) {
+  return {project, std::string(everything_in_project), ContainerKind::management};
+}
+
 /// Management comes after the project's removals: whoever was removed can be added again, a run restored, a deleted
 /// project made anew. Removals are never held, so that this costs no time.
 Change managing(const ProjectName& project) {
@@ -36,11 +40,11 @@ struct Place {
     return out;
   }
   Change operator()(const ProjectUpdate& change) const {
-    if (change.archived == true) return removing(change.project, {management_of(change.project)});
+    if (change.archived == true) return removing(change.project, {everything_in(change.project)});
     return managing(change.project);
   }
   Change operator()(const ProjectDelete& change) const {
-    return removing(change.project, {management_of(change.project)});
+    return removing(change.project, {everything_in(change.project)});
   }
   Change operator()(const StorageLimit& change) const { return managing(change.project); }
   Change operator()(const Membership& change) const {

@@ -13,6 +13,8 @@ std::string body(std::string_view kind, std::string_view more = "") {
   return R"({"kind":")" + std::string(kind) + R"(","project":"ml-team/lab")" + std::string(more) + "}";
 }
 
+const ContainerName everything{lab, "*", ContainerKind::management};
+
 struct Placed {
   std::string kind, more;
   ContainerName container;
@@ -24,8 +26,8 @@ const std::vector<Placed> kPlaced{
     {"project.create", "", management, false, true, {removals}},
     {"project.update", R"(,"visibility":"pub")", management, false, false, {removals}},
     {"project.update", R"(,"archived":false)", management, false, false, {removals}},
-    {"project.update", R"(,"archived":true)", removals, true, false, {management}},
-    {"project.delete", "", removals, true, false, {management}},
+    {"project.update", R"(,"archived":true)", removals, true, false, {everything}},
+    {"project.delete", "", removals, true, false, {everything}},
     {"project.set_storage_limit", R"(,"bytes":5)", management, false, false, {removals}},
     {"member.add", R"(,"user":"jo","role":"viewer")", management, false, false, {removals}},
     {"member.update", R"(,"user":"jo","role":"viewer")", management, false, false, {removals}},
