@@ -223,6 +223,7 @@ Setters lasting_setters(World& world, const Scope& scope) {
        [&world](const auto& v) {
          if (truth(v)) world.store.clean_up();
        }},
+      {"clean_up_until", [&world](const auto& v) { world.store.clean_up(number<std::int64_t>(v)); }},
       {"max_operations", [&world](const auto& v) { world.max_operations = number<std::size_t>(v); }},
       {"increasing_steps", [&world](const auto& v) { world.increasing_steps = truth(v); }},
       {"delete_run", [&world](const auto& v) { delete_run(world, v); }},

@@ -107,14 +107,14 @@ void Store::apply(const Freed& freed) {
   if (auto* project = find_project(freed.project_id)) free_in(project->state);
 }
 
-void Store::clean_up(std::optional<std::int64_t> now_ms) {
+bool Store::clean_up(std::optional<std::int64_t> now_ms) {
   if (now_ms) now_ms_ = *now_ms;
   // Delays may have been changed between two deletions, so the order of arrival is not that of the due times.
-  std::erase_if(freed_, [&](const Freed& freed) {
-    const bool due = !now_ms || freed.due_ms <= *now_ms;
-    if (due) apply(freed);
-    return due;
-  });
+  return std::erase_if(freed_, [&](const Freed& freed) {
+           const bool due = !now_ms || freed.due_ms <= *now_ms;
+           if (due) apply(freed);
+           return due;
+         }) > 0;
 }
 
 std::uint64_t Store::to_be_freed(const Workspace& workspace) const {

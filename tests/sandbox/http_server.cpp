@@ -195,12 +195,19 @@ class Session {
     co_await timer_.async_wait(asio::use_awaitable);
   }
 
+  /// Kept, so that what is processed after it finds the same modes when it is replayed.
+  void clean_up() {
+    const auto now = wall_ms();
+    if (world_.store.clean_up(now))
+      world_.journal.write(Journal::Kind::control, "{\"clean_up_until\":" + std::to_string(now) + "}");
+  }
+
   Response respond() {
     if (too_large_) return error_response(413, "", "the body is too large");
     if (route_ == nullptr) return error_response(404, "", "there is no " + request_.method + " " + request_.path);
     if (route_->needs_token)
       if (auto refusal = world_.access.refuse(request_)) return *refusal;
-    world_.store.clean_up(wall_ms());
+    clean_up();
     try {
       return route_->handle(request_);
     } catch (const std::exception& error) {

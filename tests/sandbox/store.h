@@ -134,8 +134,8 @@ class Store {
 
   /// Between the end of what was deleted and the freeing of its storage.
   std::chrono::milliseconds clean_up_delay{0};
-  /// Frees what is due at `now_ms` (wall clock); without a time, all that waits.
-  void clean_up(std::optional<std::int64_t> now_ms = std::nullopt);
+  /// Frees what is due at `now_ms` (wall clock); without a time, all that waits. False when nothing was.
+  bool clean_up(std::optional<std::int64_t> now_ms = std::nullopt);
   /// The wall clock as the last call of clean_up told it.
   std::int64_t now_ms() const { return now_ms_; }
   std::uint64_t to_be_freed(const Workspace& workspace) const;

@@ -108,6 +108,16 @@ TEST_F(Trash, HasTagsBesideIt) {
             "");
 }
 
+TEST_F(Trash, FreesStorageByItselfOnceTheCleanUpIsDue) {
+  served_.control(R"({"clean_up_delay_ms": 20})");
+  bulk("", run_);
+  bulk("/delete", run_);
+  const auto freed = [](const boost::json::value& state) {
+    return state.at("workspaces").at("ml-team").at("storage_bytes").as_int64() == 0;
+  };
+  EXPECT_TRUE(served_.sandbox().wait_for(freed).first);
+}
+
 TEST(TrashState, SurvivesAKill) {
   Served served({"--workspace", "ml-team"}, Served::Keeps::state);
   served.ingest(create("gone"));
