@@ -48,20 +48,28 @@ bool needs_power(ChangeKind kind);
 /// In Change::after, the id that stands for all other streams of the project.
 inline constexpr std::string_view everything_in_project = "*";
 
+/// Who handed a change in: told by the kernel, kept with it.
+struct Submitter {
+  std::uint32_t uid = 0;
+  std::string name{};
+};
+
 /// One validated change, ready to be queued.
 ///
 /// Its stream: run.create and run.update belong to their run, model.* and model_version.create to their model,
 /// model_version.update to its version, project.metadata to the project's own metadata. What only removes (delete,
 /// trash, archive, empty the trash, remove a member) goes into the project's `removals`, which read-only mode lets
-/// pass; the rest of the management (restore and unarchive too) into `management`.
+/// pass; the rest of the management into `management`. Each member's role, what restores runs, and the project's limits
+/// (which may end its read-only mode, and so pass its gate) are streams of their own, so that they wait for nothing
+/// else.
 struct Change {
   ChangeKind kind = ChangeKind::run_update;
   ContainerName container{};  ///< whose stream it belongs to
   bool frees = false;         ///< only removes: passes a read-only gate
   bool creates = false;  ///< its container, or for project.create the project, cannot be written before it is stored
   std::optional<ContainerName> fork_parent{};  ///< of a run.create
-  /// Whose changes that were accepted earlier go first: a removal of runs waits for the writes to them, a member's
-  /// removal for `management`, a project's delete or archiving for all of the project (`management` with the id
+  /// Whose changes that were accepted earlier go first: a removal of runs or of a member waits for the writes to
+  /// them, a project's delete or archiving for all of the project (`management` with the id
   /// `everything_in_project`); management and the create of a run for `removals`, a version's update for its model.
   std::vector<ContainerName> after{};
   std::string payload{};  ///< run.create, run.update: the stored operation's wire bytes; else the change's compact JSON

@@ -48,7 +48,7 @@ std::string ContainerName::label() const {
       return "project metadata";
     case ContainerKind::management:
     case ContainerKind::removals:
-      return std::string(name(kind));
+      return id.empty() ? std::string(name(kind)) : id;
   }
   return id;
 }

@@ -48,7 +48,7 @@ std::string_view name(ContainerKind kind);
 /// One container: what the ordered changes of a stream belong to.
 struct ContainerName {
   ProjectName project;
-  std::string id;  ///< a run's custom id, a model's or model version's short id or key; empty for the other kinds
+  std::string id;  ///< a run's custom id, a model's or version's short id or key, "member jo"; else empty
   ContainerKind kind = ContainerKind::run;
 
   /// For people: "run-7", "model FOREST", "project metadata", "management".

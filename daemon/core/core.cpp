@@ -204,7 +204,7 @@ Wait Core::dependencies(const Stream& stream) const {
     for (const auto id : creating_projects_)
       if (streams_.at(id).spec.container.project == project && before(id)) return Wait::project;
   for (const auto& name : stream.backlog.after) {
-    if (name.id == everything_in_project) {
+    if (name.kind == ContainerKind::management && name.id == everything_in_project) {
       const auto all = projects_.find(name.project);
       if (all != projects_.end() && std::ranges::any_of(all->second, before)) return Wait::earlier_change;
     } else if (const auto it = containers_.find(name); it != containers_.end()) {

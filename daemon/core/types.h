@@ -6,6 +6,7 @@
 #include <variant>
 #include <vector>
 
+#include "changes/change.h"
 #include "changes/failure.h"
 #include "changes/names.h"
 #include "support/clock.h"
@@ -37,12 +38,9 @@ struct Backlog {
   /// When the first of them was accepted, among all that were handed in directly (they are numbered in one row); 0 for
   /// what has no place there, a run log's.
   Position ticket = 0;
-  /// Whose changes go before the first of them, where those have an earlier ticket or none. An id of
-  /// `everything_in_project` stands for all other streams of the project.
+  /// Whose changes go before the first of them (Change::after), where those have an earlier ticket or none.
   std::vector<ContainerName> after{};
 };
-
-inline constexpr const char* everything_in_project = "*";
 
 /// What was handed in with a Send: the changes first..last, all of one kind.
 struct Sent {

@@ -4,8 +4,11 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "changes/change.h"
+#include "changes/change_json.h"
 #include "changes/names.h"
 #include "client/lib/types.h"
 #include "support/error.h"
@@ -42,6 +45,13 @@ class Control {
 
   /// Try everything now: end the waits between retries, look through the folders.
   virtual api::FlushReply flush() = 0;
+
+  /// Queues the changes of one request, all or none; their ids, once they are on disk. Errors: `queue_full` and
+  /// `disk_full` (507), `held_writes` (409: a removal whose target has writes that are held), `draining`.
+  virtual boost::asio::awaitable<Result<std::vector<std::int64_t>>> accept(std::vector<Change> changes,
+                                                                           Submitter by) = 0;
+  /// What is known of it; asks nobody.
+  virtual WorkspaceType workspace_type(std::string_view workspace) const = 0;
 
   virtual boost::asio::awaitable<Result<api::ScopeReply>> hold(Scope scope, std::string by) = 0;
   virtual boost::asio::awaitable<Result<api::ScopeReply>> release(Scope scope, std::string by) = 0;

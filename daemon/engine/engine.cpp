@@ -240,6 +240,16 @@ Result<api::ScopeReply> Engine::probe(const Scope& scope) {
   return scope_reply(scope, scope.text() + " is not read-only; there is nothing to probe.");
 }
 
+// Local changes
+
+asio::awaitable<Result<std::vector<std::int64_t>>> Engine::accept(std::vector<Change>, Submitter) {
+  co_return fail("not_available", "this daemon has no change queue", false);
+}
+
+WorkspaceType Engine::workspace_type(std::string_view) const {
+  return WorkspaceType::unknown;
+}
+
 // Rejected changes
 
 namespace {

@@ -89,6 +89,8 @@ class Engine final : public Control, public sources::SourceListener {
   boost::asio::awaitable<std::vector<api::Event>> events_after(std::uint64_t after) override;
   std::uint64_t last_event_id() const override { return events_.last_id(); }
   api::FlushReply flush() override;
+  boost::asio::awaitable<Result<std::vector<std::int64_t>>> accept(std::vector<Change> changes, Submitter by) override;
+  WorkspaceType workspace_type(std::string_view workspace) const override;
   boost::asio::awaitable<Result<api::ScopeReply>> hold(Scope scope, std::string by) override;
   boost::asio::awaitable<Result<api::ScopeReply>> release(Scope scope, std::string by) override;
   Result<api::ScopeReply> probe(const Scope& scope) override;

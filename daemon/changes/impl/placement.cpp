@@ -12,6 +12,11 @@ ContainerName removals_of(const ProjectName& project) {
   return {project, {}, ContainerKind::removals};
 }
 
+/// A stream of their own: what removes runs for good waits for them, and for no other management.
+ContainerName restores_of(const ProjectName& project) {
+  return {project, "restores", ContainerKind::management};
+}
+
 ContainerName everything_in(const ProjectName& project) {
   return {project, std::string(everything_in_project), ContainerKind::management};
 }
@@ -20,6 +25,14 @@ ContainerName everything_in(const ProjectName& project) {
 /// project made anew. Removals are never held, so that this costs no time.
 Change managing(const ProjectName& project) {
   return {.container = management_of(project), .after = {removals_of(project)}};
+}
+
+/// What may end the project's own read-only mode passes its gate, and waits behind no write.
+Change relieving(const ProjectName& project) {
+  auto out = managing(project);
+  out.container.id = "limits";
+  out.frees = true;
+  return out;
 }
 
 Change removing(const ProjectName& project, std::vector<ContainerName> after) {
@@ -41,24 +54,32 @@ struct Place {
   }
   Change operator()(const ProjectUpdate& change) const {
     if (change.archived == true) return removing(change.project, {everything_in(change.project)});
-    return managing(change.project);
+    return change.archived == false ? relieving(change.project) : managing(change.project);
   }
   Change operator()(const ProjectDelete& change) const {
     return removing(change.project, {everything_in(change.project)});
   }
-  Change operator()(const StorageLimit& change) const { return managing(change.project); }
+  Change operator()(const StorageLimit& change) const { return relieving(change.project); }
   Change operator()(const Membership& change) const {
-    if (change.act == MembershipAct::remove) return removing(change.project, {management_of(change.project)});
-    return managing(change.project);
+    const ContainerName member{change.project, (change.service_account ? "service account " : "member ") + change.who,
+                               ContainerKind::management};
+    if (change.act == MembershipAct::remove) return removing(change.project, {member});
+    auto out = managing(change.project);
+    out.container = member;
+    return out;
   }
   Change operator()(const Invitation& change) const { return {.container = management_of({change.workspace, {}})}; }
   Change operator()(const RunsChange& change) const {
-    if (change.act == RunsAct::restore || change.act == RunsAct::unarchive) return managing(change.project);
-    std::vector<ContainerName> runs;
+    if (change.act == RunsAct::restore || change.act == RunsAct::unarchive) {
+      auto out = managing(change.project);
+      out.container = restores_of(change.project);
+      return out;
+    }
+    std::vector<ContainerName> runs{restores_of(change.project)};
     for (const auto& run : change.runs) runs.push_back({change.project, run, ContainerKind::run});
     return removing(change.project, std::move(runs));
   }
-  Change operator()(const TrashEmpty& change) const { return removing(change.project, {}); }
+  Change operator()(const TrashEmpty& change) const { return removing(change.project, {restores_of(change.project)}); }
   Change operator()(const ModelCreate& change) const {
     return {.container = {change.project, change.key, ContainerKind::model}, .creates = true};
   }
@@ -105,6 +126,7 @@ bool may_discard(const Change& change) {
     case ChangeKind::run_trash:
     case ChangeKind::run_delete:
     case ChangeKind::run_archive:
+    case ChangeKind::trash_empty:
       return change.frees;
     default:
       return false;

@@ -22,15 +22,15 @@ TEST(Forms, AnArrayKeepsItsOrder) {
   const auto changes = parse("[" + trash("a") + ", " + trash("b") + "]");
   ASSERT_TRUE(changes);
   ASSERT_EQ(changes->size(), 2u);
-  EXPECT_EQ((*changes)[0].after[0].id, "a");
-  EXPECT_EQ((*changes)[1].after[0].id, "b");
+  EXPECT_EQ((*changes)[0].after[1].id, "a");
+  EXPECT_EQ((*changes)[1].after[1].id, "b");
 }
 
 TEST(Forms, NdjsonIsOneChangeALineAndSkipsEmptyLines) {
   const auto changes = parse(trash("a") + "\r\n\n  \n" + trash("b"), ChangesFormat::ndjson);
   ASSERT_TRUE(changes);
   ASSERT_EQ(changes->size(), 2u);
-  EXPECT_EQ((*changes)[1].after[0].id, "b");
+  EXPECT_EQ((*changes)[1].after[1].id, "b");
 }
 
 TEST(Forms, NothingIsTakenWhenOneOfSeveralIsBadAndItsIndexIsSaid) {

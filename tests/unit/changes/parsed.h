@@ -27,6 +27,8 @@ Refusal refused(std::string_view body, ChangesFormat format = ChangesFormat::jso
 const ProjectName lab{"ml-team", "lab"};
 const ContainerName management{lab, "", ContainerKind::management};
 const ContainerName removals{lab, "", ContainerKind::removals};
+const ContainerName jo{lab, "member jo", ContainerKind::management};
+const ContainerName bot{lab, "service account bot", ContainerKind::management};
 
 inline ContainerName run(std::string id) {
   return {lab, std::move(id), ContainerKind::run};

@@ -13,6 +13,8 @@ std::string body(std::string_view kind, std::string_view more = "") {
   return R"({"kind":")" + std::string(kind) + R"(","project":"ml-team/lab")" + std::string(more) + "}";
 }
 
+const ContainerName limits{lab, "limits", ContainerKind::management};
+const ContainerName restores{lab, "restores", ContainerKind::management};
 const ContainerName everything{lab, "*", ContainerKind::management};
 
 struct Placed {
@@ -25,24 +27,24 @@ struct Placed {
 const std::vector<Placed> kPlaced{
     {"project.create", "", management, false, true, {removals}},
     {"project.update", R"(,"visibility":"pub")", management, false, false, {removals}},
-    {"project.update", R"(,"archived":false)", management, false, false, {removals}},
+    {"project.update", R"(,"archived":false)", limits, true, false, {removals}},
     {"project.update", R"(,"archived":true)", removals, true, false, {everything}},
     {"project.delete", "", removals, true, false, {everything}},
-    {"project.set_storage_limit", R"(,"bytes":5)", management, false, false, {removals}},
-    {"member.add", R"(,"user":"jo","role":"viewer")", management, false, false, {removals}},
-    {"member.update", R"(,"user":"jo","role":"viewer")", management, false, false, {removals}},
-    {"member.remove", R"(,"user":"jo")", removals, true, false, {management}},
-    {"service_account.add", R"(,"account":"bot","role":"viewer")", management, false, false, {removals}},
-    {"service_account.update", R"(,"account":"bot","role":"viewer")", management, false, false, {removals}},
-    {"service_account.remove", R"(,"account":"bot")", removals, true, false, {management}},
+    {"project.set_storage_limit", R"(,"bytes":5)", limits, true, false, {removals}},
+    {"member.add", R"(,"user":"jo","role":"viewer")", jo, false, false, {removals}},
+    {"member.update", R"(,"user":"jo","role":"viewer")", jo, false, false, {removals}},
+    {"member.remove", R"(,"user":"jo")", removals, true, false, {jo}},
+    {"service_account.add", R"(,"account":"bot","role":"viewer")", bot, false, false, {removals}},
+    {"service_account.update", R"(,"account":"bot","role":"viewer")", bot, false, false, {removals}},
+    {"service_account.remove", R"(,"account":"bot")", removals, true, false, {bot}},
     {"run.create", R"(,"run":"r-1")", run("r-1"), false, true, {removals}},
     {"run.update", R"(,"run":"r-1","assign":{"a":1})", run("r-1"), false, false, {}},
-    {"run.trash", R"(,"runs":["r-1","r-2"])", removals, true, false, {run("r-1"), run("r-2")}},
-    {"run.delete", R"(,"runs":["r-1"])", removals, true, false, {run("r-1")}},
-    {"run.archive", R"(,"runs":"r-1")", removals, true, false, {run("r-1")}},
-    {"run.restore", R"(,"runs":["r-1"])", management, false, false, {removals}},
-    {"run.unarchive", R"(,"runs":["r-1"])", management, false, false, {removals}},
-    {"trash.empty", "", removals, true, false, {}},
+    {"run.trash", R"(,"runs":["r-1","r-2"])", removals, true, false, {restores, run("r-1"), run("r-2")}},
+    {"run.delete", R"(,"runs":["r-1"])", removals, true, false, {restores, run("r-1")}},
+    {"run.archive", R"(,"runs":"r-1")", removals, true, false, {restores, run("r-1")}},
+    {"run.restore", R"(,"runs":["r-1"])", restores, false, false, {removals}},
+    {"run.unarchive", R"(,"runs":["r-1"])", restores, false, false, {removals}},
+    {"trash.empty", "", removals, true, false, {restores}},
     {"model.create", R"(,"key":"FOREST")", model("FOREST"), false, true, {}},
     {"model.update", R"(,"model":"FOREST","assign":{"a":1})", model("FOREST"), false, false, {}},
     {"model.update", R"(,"model":"LAB-FOREST","assign":{"a":1})", model("LAB-FOREST"), false, false, {model("FOREST")}},
@@ -107,7 +109,8 @@ TEST(Placing, KeysAndTheWishToDiscardAreTaken) {
 TEST(Placing, OnlyWhatRemovesRunsOrProjectsCanDiscard) {
   for (const auto& each : kPlaced) {
     const auto changes = parse(body(each.kind, each.more + R"(,"discard_pending":true)"));
-    const bool may = each.frees && (each.kind.starts_with("run.") || each.kind.starts_with("project."));
+    const bool membership = each.kind.starts_with("member.") || each.kind.starts_with("service_account.");
+    const bool may = each.container == removals && !membership;
     EXPECT_EQ(changes.has_value(), may) << each.kind;
     if (!changes) {
       EXPECT_EQ(changes.error().code, "nothing_to_discard") << each.kind;

@@ -284,7 +284,11 @@ TEST_F(DirectChanges, ARemovalWaitsForEarlierWritesToItsTargetAndNotForLaterOnes
 TEST_F(DirectChanges, OfAProjectThatIsDeletedAllGoFirst) {
   wait_in(1, run_, {.count = 2, .bytes = 20, .ticket = 3});
   wait_in(2, removals_,
-          {.count = 1, .bytes = 10, .frees_next = true, .ticket = 5, .after = {{project, everything_in_project}}});
+          {.count = 1,
+           .bytes = 10,
+           .frees_next = true,
+           .ticket = 5,
+           .after = {{project, std::string(everything_in_project), ContainerKind::management}}});
   EXPECT_EQ(sends(), std::vector<StreamId>{1});
   EXPECT_EQ(core_.stream(2, now_).wait, Wait::earlier_change);
 }

@@ -96,6 +96,15 @@ asio::awaitable<std::vector<api::Event>> FixedControl::events_after(std::uint64_
   co_return found;
 }
 
+asio::awaitable<Result<std::vector<std::int64_t>>> FixedControl::accept(std::vector<Change> changes, Submitter by) {
+  std::vector<std::int64_t> ids;
+  for (auto& change : changes) {
+    accepted.emplace_back(std::move(change), by);
+    ids.push_back(static_cast<std::int64_t>(accepted.size()));
+  }
+  co_return ids;
+}
+
 api::FlushReply FixedControl::flush() {
   calls.emplace_back("flush");
   api::FlushReply reply;

@@ -32,6 +32,8 @@ class FixedControl final : public engine::Control {
   std::optional<Error> failure;  // of every call that can fail
   std::size_t events_kept = 1000;
   std::vector<std::string> calls;  // "hold ml-team by root"
+  std::vector<std::pair<Change, Submitter>> accepted;
+  WorkspaceType type = WorkspaceType::unknown;
   std::size_t streams_asked = 0;
   bool stuck = false;  // rejected_payload never answers
 
@@ -47,6 +49,8 @@ class FixedControl final : public engine::Control {
   boost::asio::awaitable<Result<void>> discard_rejected(std::int64_t id) override;
   boost::asio::awaitable<std::vector<api::Event>> events_after(std::uint64_t after) override;
   std::uint64_t last_event_id() const override { return last_id_; }
+  boost::asio::awaitable<Result<std::vector<std::int64_t>>> accept(std::vector<Change> changes, Submitter by) override;
+  WorkspaceType workspace_type(std::string_view) const override { return type; }
   api::FlushReply flush() override;
   boost::asio::awaitable<Result<api::ScopeReply>> hold(Scope scope, std::string by) override;
   boost::asio::awaitable<Result<api::ScopeReply>> release(Scope scope, std::string by) override;
