@@ -127,7 +127,7 @@ bool may_discard(const Change& change) {
     case ChangeKind::run_delete:
     case ChangeKind::run_archive:
     case ChangeKind::trash_empty:
-      return change.frees;
+      return change.container.kind == ContainerKind::removals;
     default:
       return false;
   }
