@@ -10,7 +10,7 @@
 
 namespace neptune {
 
-/// What a local change does. docs/local-api.md lists the fields of each.
+/// What a local change does. docs/local-api.md lists the fields of each. Kept on disk by number: new ones come last.
 enum class ChangeKind : std::uint8_t {
   project_create,
   project_update,

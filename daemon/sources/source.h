@@ -24,7 +24,8 @@ namespace neptune::sources {
 using Position = std::int64_t;
 
 enum class Kind : std::uint8_t { change_queue, run_log, client_dir };
-enum class OperationKind : std::uint8_t { create, update };
+/// How a change reaches the server: as an operation of an ingest request, or by a call of its own.
+enum class OperationKind : std::uint8_t { create, update, call };
 
 /// What waits after a position.
 struct Backlog {
@@ -35,6 +36,11 @@ struct Backlog {
   std::optional<WallTime> oldest_at;         ///< when the first of them was logged
   std::optional<OperationKind> next;         ///< what the first of them is
   std::optional<ContainerName> fork_parent;  ///< when the first of them creates a fork
+  // Of a change queue:
+  bool frees_next = false;           ///< the first of them passes a read-only gate (Change::frees)
+  bool creates_project = false;      ///< the create of the project is among them
+  Position ticket = 0;               ///< the first one's position: they are numbered across all streams of the queue
+  std::vector<ContainerName> after;  ///< whose earlier changes go before the first of them (Change::after)
 };
 
 struct BatchLimits {
@@ -47,7 +53,7 @@ struct Batch {
   OperationKind kind = OperationKind::update;
   Position first = 0, last = 0;  ///< inclusive
   std::uint64_t count = 0;
-  std::uint64_t payload_bytes = 0;  ///< update: Σ framed_size; create: the operation's size
+  std::uint64_t payload_bytes = 0;  ///< update: Σ framed_size; create and call: Σ of the sizes
 };
 
 /// Bytes of a batch in small pieces. `next` returns a view that lives until the following call, empty at the end.

@@ -1,0 +1,311 @@
+#include "sources/change_queue/change_queue.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <sys/statvfs.h>
+
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <deque>
+#include <map>
+#include <utility>
+
+#include "sources/change_queue/queued_source.h"
+#include "support/task_group.h"
+
+namespace neptune::sources {
+
+namespace asio = boost::asio;
+
+namespace {
+
+using Ids = std::vector<std::int64_t>;
+
+std::uint64_t payload_bytes(const Handed& request) {
+  std::uint64_t bytes = 0;
+  for (const auto& change : request.changes) bytes += change.payload.size();
+  return bytes;
+}
+
+std::uint64_t free_bytes(const std::filesystem::path& file) {
+  struct statvfs disk{};
+  if (::statvfs(file.c_str(), &disk) != 0) return ~0ull;
+  return static_cast<std::uint64_t>(disk.f_bavail) * disk.f_frsize;
+}
+
+std::string mebibytes(std::uint64_t bytes) {
+  return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1u << 20));
+}
+
+SourceKey key_of(const ContainerName& container) {
+  SourceKey key;
+  key.path = fmt::format("change queue: {}/{}", container.project.full(), container.label());
+  return key;
+}
+
+SourceInfo info_of(const QueuedStream& stream) {
+  SourceInfo info;
+  info.key = key_of(stream.container);
+  info.kind = Kind::change_queue;
+  info.state = SourceState::closed;
+  info.container = stream.container;
+  info.order = fmt::format("{:020}", stream.begun_ms * 1'000'000);  // as run logs count: nanoseconds
+  return info;
+}
+
+/// One commit for all requests in line; each is refused or accepted by itself.
+struct Commit {
+  std::vector<Result<Ids>> outcomes;
+  std::vector<QueuedStream> touched;
+};
+
+Commit commit(QueueStore& store, const ChangeQueueOptions& options, std::vector<Handed> requests, WallTime now) {
+  Commit commit;
+  std::vector<Handed> taken;
+  std::vector<std::size_t> places;
+  auto bytes = store.bytes();
+  const auto room = free_bytes(options.file);
+  for (auto& request : requests) {
+    const auto size = payload_bytes(request);
+    if (bytes + size > options.max_bytes) {
+      commit.outcomes.emplace_back(fail(
+          "queue_full",
+          fmt::format("the change queue holds {} of at most {} ([queue] max_bytes), and this request would add {}. "
+                      "Nothing of it was taken. 'neptune-sync status' tells what waits and why; hand it in again "
+                      "when some of that is synced.",
+                      mebibytes(bytes), mebibytes(options.max_bytes), mebibytes(size)),
+          true));
+    } else if (room < options.min_free_disk + size) {
+      commit.outcomes.emplace_back(
+          fail("low_disk",
+               fmt::format("{} are free on the disk of {}, and [queue] min_free_disk keeps {} of them free. Nothing of "
+                           "this request was taken; free some space there.",
+                           mebibytes(room), options.file.parent_path().string(), mebibytes(options.min_free_disk)),
+               true));
+    } else {
+      bytes += size;
+      places.push_back(commit.outcomes.size());
+      taken.push_back(std::move(request));
+      commit.outcomes.emplace_back(Ids{});
+    }
+  }
+  if (taken.empty()) return commit;
+  auto accepted = store.accept(taken, now);
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    auto& outcome = commit.outcomes[places[i]];
+    if (accepted) {
+      outcome = std::move(accepted->ids[i]);
+    } else if (accepted.error().code == "sqlite_full") {
+      outcome = fail("disk_full",
+                     fmt::format("the disk of {} is full. Nothing of this request was taken; free some space there.",
+                                 options.file.parent_path().string()),
+                     true);
+    } else {
+      outcome = std::unexpected(accepted.error());
+    }
+  }
+  if (accepted) commit.touched = std::move(accepted->touched);
+  return commit;
+}
+
+}  // namespace
+
+class ChangeQueue::Impl {
+ public:
+  Impl(asio::any_io_executor executor, const Clock& clock, ChangeQueueOptions options, SourceListener& listener,
+       std::unique_ptr<QueueStore> store, std::vector<QueuedStream> found)
+      : executor_(executor),
+        clock_(clock),
+        options_(std::move(options)),
+        listener_(listener),
+        bytes_(store->bytes()),
+        queue_(std::make_shared<QueueThread>(std::move(store))),
+        found_(std::move(found)),
+        tasks_(executor) {}
+
+  ~Impl() {
+    for (auto& [container, source] : sources_) source->forget_listener();
+  }
+
+  void announce() {
+    for (const auto& stream : std::exchange(found_, {})) touch(stream);
+  }
+
+  asio::awaitable<Result<Ids>> accept(std::vector<Change> changes, Submitter by) {
+    auto request = std::make_shared<Request>(executor_);
+    request->handed = {std::move(changes), std::move(by)};
+    line_.push_back(request);
+    if (!std::exchange(committing_, true)) tasks_.spawn("commit changes", commit_line());
+    // Whoever stops waiting loses only the answer: what was accepted stays.
+    boost::system::error_code ignored;
+    while (!request->outcome) co_await request->done.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    co_return std::move(*request->outcome);
+  }
+
+  template <class F>
+  auto on_thread(F work) -> asio::awaitable<std::invoke_result_t<F&, QueueStore&>> {
+    auto call = [queue = queue_, work = std::move(work)]() mutable { return work(*queue->store); };
+    co_return co_await queue_->thread.run(std::move(call));
+  }
+
+  std::int64_t stream_of(const ContainerName& container) const {
+    const auto it = sources_.find(container);
+    return it == sources_.end() ? 0 : it->second->stream();
+  }
+
+  Totals totals() const { return {sources_.size(), bytes_, options_.max_bytes, commits_}; }
+
+  asio::awaitable<void> stop() {
+    co_await tasks_.stop();
+    for (const auto& request : std::exchange(line_, {})) refuse(*request);
+  }
+
+ private:
+  struct Request {
+    explicit Request(const asio::any_io_executor& executor) : done(executor, asio::steady_timer::time_point::max()) {}
+    Handed handed;
+    std::optional<Result<Ids>> outcome;
+    asio::steady_timer done;  // cancelled when the outcome is there
+  };
+
+  static void refuse(Request& request) {
+    request.outcome = fail("draining", "the daemon stops; hand the changes in again when it runs", true);
+    request.done.cancel();
+  }
+
+  asio::awaitable<void> commit_line() {
+    while (!line_.empty()) {
+      auto requests = std::exchange(line_, {});
+      std::vector<Handed> handed;
+      for (const auto& request : requests) handed.push_back(std::move(request->handed));
+      auto work = [queue = queue_.get(), options = options_, handed = std::move(handed),
+                   now = clock_.wall()]() mutable {
+        auto done = commit(*queue->store, options, std::move(handed), now);
+        return std::pair(std::move(done), queue->store->bytes());
+      };
+      const auto queue = queue_;
+      auto [done, bytes] = co_await queue->thread.run(std::move(work));
+      commits_++;
+      bytes_ = bytes;
+      for (std::size_t i = 0; i < requests.size(); ++i) {
+        requests[i]->outcome = std::move(done.outcomes[i]);
+        requests[i]->done.cancel();
+      }
+      for (const auto& stream : done.touched) touch(stream);
+    }
+    committing_ = false;
+  }
+
+  /// A stream holds something (more): its source is announced, or told to have been written to.
+  void touch(const QueuedStream& stream) {
+    auto& source = sources_[stream.container];
+    if (source) {
+      source->begin_anew(stream.id);
+      listener_.source_written(key_of(stream.container));
+      return;
+    }
+    auto emptied = [this, container = stream.container] { let_go_later(container); };
+    source = std::make_shared<QueuedSource>(queue_, stream.id, std::move(emptied));
+    listener_.source_changed(info_of(stream), source);
+    if (stream.count == 0) let_go_later(stream.container);
+  }
+
+  void let_go_later(const ContainerName& container) {
+    emptied_.emplace_back(clock_.now() + options_.keep_empty, container);
+    if (!std::exchange(letting_go_, true)) tasks_.spawn("let go of empty streams", let_go());
+  }
+
+  /// A stream that stayed empty for a while is forgotten, so that memory and start-up cost what waits.
+  asio::awaitable<void> let_go() {
+    asio::steady_timer timer(executor_);
+    while (!emptied_.empty()) {
+      const auto [at, container] = emptied_.front();
+      emptied_.pop_front();
+      timer.expires_at(at);
+      co_await timer.async_wait(asio::use_awaitable);
+      const auto stream = stream_of(container);
+      if (stream == 0) continue;
+      auto work = [queue = queue_.get(), stream] { return queue->store->forget(stream); };
+      const auto queue = queue_;
+      auto gone = co_await queue->thread.run(std::move(work));
+      if (!gone)
+        spdlog::warn("an empty stream stays container=\"{}\" error=\"{}\"", container.label(), gone.error().message);
+      if (!gone || !*gone || stream_of(container) != stream) continue;
+      sources_.erase(container);
+      listener_.source_vanished(key_of(container));
+    }
+    letting_go_ = false;
+  }
+
+  asio::any_io_executor executor_;
+  const Clock& clock_;
+  ChangeQueueOptions options_;
+  SourceListener& listener_;
+  std::uint64_t bytes_;  // as of the last commit
+  std::shared_ptr<QueueThread> queue_;
+  std::vector<QueuedStream> found_;
+  std::map<ContainerName, std::shared_ptr<QueuedSource>> sources_;
+  std::vector<std::shared_ptr<Request>> line_;
+  std::deque<std::pair<Instant, ContainerName>> emptied_;
+  std::uint64_t commits_ = 0;
+  bool committing_ = false;
+  bool letting_go_ = false;
+  TaskGroup tasks_;
+};
+
+ChangeQueue::ChangeQueue(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+ChangeQueue::~ChangeQueue() = default;
+
+Result<std::unique_ptr<ChangeQueue>> ChangeQueue::open(asio::any_io_executor executor, const Clock& clock,
+                                                       ChangeQueueOptions options, SourceListener& listener) {
+  auto store = QueueStore::open(options.file);
+  if (!store) return std::unexpected(std::move(store.error()));
+  auto found = (*store)->streams();
+  if (!found) return std::unexpected(std::move(found.error()));
+  return std::unique_ptr<ChangeQueue>(new ChangeQueue(std::make_unique<Impl>(
+      std::move(executor), clock, std::move(options), listener, std::move(*store), std::move(*found))));
+}
+
+void ChangeQueue::announce() {
+  impl_->announce();
+}
+
+asio::awaitable<Result<Ids>> ChangeQueue::accept(std::vector<Change> changes, Submitter by) {
+  return impl_->accept(std::move(changes), std::move(by));
+}
+
+asio::awaitable<Result<std::vector<QueuedChange>>> ChangeQueue::changes(ContainerName container, Batch batch) {
+  auto work = [stream = impl_->stream_of(container), batch](QueueStore& store) { return store.changes(stream, batch); };
+  return impl_->on_thread(std::move(work));
+}
+
+asio::awaitable<Result<QueuedChange>> ChangeQueue::change(Position position) {
+  auto work = [position](QueueStore& store) { return store.change(position); };
+  return impl_->on_thread(std::move(work));
+}
+
+asio::awaitable<Result<std::vector<Position>>> ChangeQueue::waiting(ContainerName container, std::uint32_t limit) {
+  auto work = [container = std::move(container), limit](QueueStore& store) { return store.waiting(container, limit); };
+  return impl_->on_thread(std::move(work));
+}
+
+asio::awaitable<Result<void>> ChangeQueue::intend(Position position, std::string text) {
+  auto work = [position, text = std::move(text)](QueueStore& store) { return store.intend(position, text); };
+  return impl_->on_thread(std::move(work));
+}
+
+asio::awaitable<Result<std::optional<std::string>>> ChangeQueue::intent(Position position) {
+  auto work = [position](QueueStore& store) { return store.intent(position); };
+  return impl_->on_thread(std::move(work));
+}
+
+ChangeQueue::Totals ChangeQueue::totals() const {
+  return impl_->totals();
+}
+
+asio::awaitable<void> ChangeQueue::stop() {
+  return impl_->stop();
+}
+
+}  // namespace neptune::sources

@@ -1,0 +1,75 @@
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sources/change_queue/queue_store.h"
+#include "sources/source.h"
+#include "support/clock.h"
+
+namespace neptune::sources {
+
+struct ChangeQueueOptions {
+  std::filesystem::path file;                   ///< `changes.sqlite3` of the state directory
+  std::uint64_t max_bytes = 20ull << 30;        ///< of payloads that wait; past it nothing is accepted
+  std::uint64_t min_free_disk = 1ull << 30;     ///< left free on the file's disk; below it nothing is accepted
+  std::chrono::milliseconds keep_empty{30000};  ///< how long an emptied stream stays known
+};
+
+/// The changes that were handed in over the socket, durable and in order; one Source a container (queue_store.h says
+/// what is on disk and what a power cut costs).
+///
+/// Operation: `accept` puts a request in line; one coroutine commits whatever is in line as one transaction (group
+/// commit), so that a hundred clients cost as many syncs of the disk as one. What was accepted is announced to the
+/// listener as a source that is there, or was written to. Settling works whatever the bounds say, and without free
+/// space (the engine's ledger then stands in, as for a run log on a full disk).
+///
+/// Concurrency: one executor and thread; SQLite on a thread of its own.
+class ChangeQueue {
+ public:
+  /// Opens or makes the file, on the caller's thread. Errors: "queue_unusable", "queue_too_new".
+  static Result<std::unique_ptr<ChangeQueue>> open(boost::asio::any_io_executor executor, const Clock& clock,
+                                                   ChangeQueueOptions options, SourceListener& listener);
+  ~ChangeQueue();
+
+  /// Tells the listener what waits from before.
+  void announce();
+
+  /// Queues all of a request or nothing; its ids once they are on disk. Errors: "queue_full", "low_disk", "disk_full",
+  /// and SQLite's own.
+  boost::asio::awaitable<Result<std::vector<std::int64_t>>> accept(std::vector<Change> changes, Submitter by);
+
+  /// The changes of a batch of kind `call`, of the stream of this container.
+  boost::asio::awaitable<Result<std::vector<QueuedChange>>> changes(ContainerName container, Batch batch);
+  boost::asio::awaitable<Result<QueuedChange>> change(Position position);
+
+  /// What waits in a container's stream, the first `limit` of it.
+  boost::asio::awaitable<Result<std::vector<Position>>> waiting(ContainerName container, std::uint32_t limit);
+
+  /// Before a call that must not be repeated: what it is about to do. On disk when this returns.
+  boost::asio::awaitable<Result<void>> intend(Position position, std::string text);
+  boost::asio::awaitable<Result<std::optional<std::string>>> intent(Position position);
+
+  struct Totals {
+    std::uint64_t streams = 0, bytes = 0, max_bytes = 0;
+    std::uint64_t commits = 0;  ///< of accepted requests, since the start
+  };
+  Totals totals() const;
+
+  /// Ends its tasks. What is in line and not committed is refused.
+  boost::asio::awaitable<void> stop();
+
+ private:
+  class Impl;
+  explicit ChangeQueue(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace neptune::sources

@@ -1,0 +1,476 @@
+#include "sources/change_queue/queue_store.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "changes/limits.h"
+#include "changes/wire.h"
+#include "sources/change_queue/needs.h"
+#include "support/sqlite.h"
+
+namespace neptune::sources {
+
+namespace {
+
+constexpr int schema_version = 1;
+constexpr std::uint64_t piece_bytes = 64u << 10;
+constexpr std::int64_t rows_a_transaction = 1000;
+
+constexpr const char* schema = R"(
+CREATE TABLE streams (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, workspace TEXT NOT NULL, project TEXT NOT NULL, kind INTEGER NOT NULL,
+  container TEXT NOT NULL, count INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0,
+  creates INTEGER NOT NULL DEFAULT 0, begun_ms INTEGER NOT NULL, UNIQUE (workspace, project, kind, container));
+CREATE TABLE changes (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT, stream INTEGER NOT NULL, kind INTEGER NOT NULL, uid INTEGER NOT NULL,
+  at_ms INTEGER NOT NULL, size INTEGER NOT NULL, frees INTEGER NOT NULL, creates INTEGER NOT NULL, needs TEXT,
+  payload BLOB NOT NULL);
+CREATE INDEX changes_of_stream ON changes (stream, seq, kind, size, creates);
+CREATE TABLE keys (uid INTEGER NOT NULL, key TEXT NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (uid, key)) WITHOUT ROWID;
+CREATE INDEX keys_by_age ON keys (seq);
+CREATE TABLE intents (seq INTEGER PRIMARY KEY, text TEXT NOT NULL);
+)";
+
+#define NEPTUNE_TRY(...) \
+  if (auto result_ = (__VA_ARGS__); !result_) return std::unexpected(std::move(result_.error()))
+
+std::uint64_t count_at(const sqlite::Statement& row, int column) {
+  return static_cast<std::uint64_t>(row.number(column));
+}
+
+std::int64_t as_signed(std::uint64_t value) {
+  return static_cast<std::int64_t>(value);
+}
+
+OperationKind operation_kind(ChangeKind kind) {
+  if (kind == ChangeKind::run_create) return OperationKind::create;
+  return kind == ChangeKind::run_update ? OperationKind::update : OperationKind::call;
+}
+
+/// Attribute changes of a container can be sent together; every other call is one change's.
+bool shares_a_call(ChangeKind kind) {
+  return kind == ChangeKind::model_update || kind == ChangeKind::model_version_update ||
+         kind == ChangeKind::project_metadata;
+}
+
+QueuedStream stream_at(const sqlite::Statement& row) {
+  return {row.number(0),
+          {{std::string(row.text(1)), std::string(row.text(2))},
+           std::string(row.text(4)),
+           static_cast<ContainerKind>(row.number(3))},
+          count_at(row, 5),
+          count_at(row, 6),
+          row.number(7)};
+}
+
+constexpr const char* stream_columns = "id, workspace, project, kind, container, count, bytes, begun_ms";
+
+}  // namespace
+
+class QueueStore::Impl {
+ public:
+  explicit Impl(sqlite::Database database) : db(std::move(database)) {}
+
+  /// Prepared once, by its text.
+  Result<sqlite::Statement*> statement(const char* sql) {
+    const auto it = statements.find(sql);
+    if (it != statements.end()) return &it->second;
+    auto made = db.prepare(sql);
+    if (!made) return std::unexpected(std::move(made.error()));
+    return &statements.emplace(sql, std::move(*made)).first->second;
+  }
+
+  template <class... Args>
+  Result<void> run(const char* sql, const Args&... args) {
+    auto found = statement(sql);
+    if (!found) return std::unexpected(std::move(found.error()));
+    return (*found)->bind(args...).run();
+  }
+
+  /// Hands each row to `f` until that says false.
+  template <class F, class... Args>
+  Result<void> each(const char* sql, F f, const Args&... args) {
+    auto found = statement(sql);
+    if (!found) return std::unexpected(std::move(found.error()));
+    auto& rows = (*found)->bind(args...);
+    Result<void> outcome;
+    for (;;) {
+      auto row = rows.step();
+      if (!row) outcome = std::unexpected(std::move(row.error()));
+      if (!row || !*row || !f(rows)) break;
+    }
+    rows.reset();
+    return outcome;
+  }
+
+  Result<sqlite::Transaction> begin(bool durable) {
+    NEPTUNE_TRY(db.exec(durable ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL"));
+    return sqlite::Transaction::begin(db, sqlite::Transaction::Kind::write);
+  }
+
+  sqlite::Database db;
+  std::map<std::string, sqlite::Statement, std::less<>> statements;  // gone before the database is
+};
+
+QueueStore::QueueStore(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+QueueStore::~QueueStore() = default;
+
+Result<std::unique_ptr<QueueStore>> QueueStore::open(const std::filesystem::path& file) {
+  const auto explain = [&file](const Error& error) {
+    return fail(
+        "queue_unusable",
+        fmt::format("the change queue {} cannot be used: {}. Nothing in it was touched; mend it, or move it away "
+                    "(with its -wal) to start with an empty one.",
+                    file.string(), error.message));
+  };
+  auto db = sqlite::Database::open(file, {.access = sqlite::Access::create, .busy_timeout = std::chrono::seconds(5)});
+  if (!db) return explain(db.error());
+  if (auto set = db->exec("PRAGMA journal_mode=WAL"); !set) return explain(set.error());
+  const auto version = db->number("PRAGMA user_version");
+  if (!version) return explain(version.error());
+  if (*version > schema_version)
+    return fail("queue_too_new",
+                fmt::format("{} was written by a newer neptune-syncd (schema {}); install that version. What waits in "
+                            "it is kept.",
+                            file.string(), *version));
+  if (*version == 0) {
+    auto transaction = sqlite::Transaction::begin(*db, sqlite::Transaction::Kind::write);
+    if (!transaction) return explain(transaction.error());
+    if (auto made = db->exec(fmt::format("{} PRAGMA user_version = {}", schema, schema_version)); !made)
+      return explain(made.error());
+    if (auto done = transaction->commit(); !done) return explain(done.error());
+  }
+  auto store = std::unique_ptr<QueueStore>(new QueueStore(std::make_unique<Impl>(std::move(*db))));
+  const auto bytes = store->impl_->db.number("SELECT coalesce(sum(bytes), 0) FROM streams");
+  if (!bytes) return explain(bytes.error());
+  store->bytes_ = static_cast<std::uint64_t>(*bytes);
+  return store;
+}
+
+Result<std::vector<QueuedStream>> QueueStore::streams() {
+  std::vector<QueuedStream> list;
+  static const auto sql = fmt::format("SELECT {} FROM streams ORDER BY id", stream_columns);
+  NEPTUNE_TRY(impl_->each(sql.c_str(), [&list](const sqlite::Statement& row) {
+    list.push_back(stream_at(row));
+    return true;
+  }));
+  return list;
+}
+
+// Accepting
+
+Result<QueueStore::Accepted> QueueStore::accept(std::span<const Handed> requests, WallTime now) {
+  auto transaction = impl_->begin(true);
+  if (!transaction) return std::unexpected(std::move(transaction.error()));
+  const auto now_ms = to_unix_ms(now);
+  Accepted accepted;
+  std::map<ContainerName, std::int64_t> streams;
+  std::uint64_t added = 0;
+  for (const auto& request : requests) {
+    auto& ids = accepted.ids.emplace_back();
+    for (const auto& change : request.changes) {
+      std::int64_t id = 0;
+      if (!change.idempotency_key.empty())
+        NEPTUNE_TRY(impl_->each(
+            "SELECT seq FROM keys WHERE uid = ? AND key = ?",
+            [&id](const sqlite::Statement& row) {
+              id = row.number(0);
+              return false;
+            },
+            request.by.uid, change.idempotency_key));
+      if (id == 0) {
+        auto& stream = streams[change.container];
+        if (stream == 0) {
+          auto found = stream_of(change.container, now_ms);
+          if (!found) return std::unexpected(std::move(found.error()));
+          stream = *found;
+        }
+        auto made = insert(change, request.by, stream, now_ms);
+        if (!made) return std::unexpected(std::move(made.error()));
+        id = *made;
+        added += change.payload.size();
+      }
+      ids.push_back(id);
+    }
+  }
+  static const auto sql = fmt::format("SELECT {} FROM streams WHERE id = ?", stream_columns);
+  for (const auto& [container, id] : streams)
+    NEPTUNE_TRY(impl_->each(
+        sql.c_str(),
+        [&accepted](const sqlite::Statement& row) {
+          accepted.touched.push_back(stream_at(row));
+          return false;
+        },
+        id));
+  NEPTUNE_TRY(transaction->commit());
+  bytes_ += added;
+  return accepted;
+}
+
+Result<std::int64_t> QueueStore::stream_of(const ContainerName& container, std::int64_t now_ms) {
+  NEPTUNE_TRY(
+      impl_->run("INSERT OR IGNORE INTO streams (workspace, project, kind, container, begun_ms) VALUES (?, ?, ?, ?, ?)",
+                 container.project.workspace, container.project.project, container.kind, container.id, now_ms));
+  std::int64_t id = 0;
+  NEPTUNE_TRY(impl_->each(
+      "SELECT id FROM streams WHERE workspace = ? AND project = ? AND kind = ? AND container = ?",
+      [&id](const sqlite::Statement& row) {
+        id = row.number(0);
+        return false;
+      },
+      container.project.workspace, container.project.project, container.kind, container.id));
+  return id;
+}
+
+Result<std::int64_t> QueueStore::insert(const Change& change, const Submitter& by, std::int64_t stream,
+                                        std::int64_t now_ms) {
+  const auto needs = write_needs(change.fork_parent, change.after);
+  NEPTUNE_TRY(
+      impl_->run("INSERT INTO changes (stream, kind, uid, at_ms, size, frees, creates, needs, payload) VALUES (?, ?, "
+                 "?, ?, ?, ?, ?, "
+                 "nullif(?, ''), ?)",
+                 stream, change.kind, by.uid, now_ms, change.payload.size(), change.frees, change.creates, needs,
+                 sqlite::Bytes{change.payload}));
+  const auto id = impl_->db.last_insert_rowid();
+  NEPTUNE_TRY(impl_->run("UPDATE streams SET count = count + 1, bytes = bytes + ?, creates = creates + ? WHERE id = ?",
+                         change.payload.size(), change.creates, stream));
+  if (!change.idempotency_key.empty()) {
+    NEPTUNE_TRY(impl_->run("INSERT INTO keys (uid, key, seq) VALUES (?, ?, ?)", by.uid, change.idempotency_key, id));
+    if (id % 1024 == 0)
+      NEPTUNE_TRY(impl_->run("DELETE FROM keys WHERE seq < (SELECT seq FROM keys ORDER BY seq DESC LIMIT 1 OFFSET ?)",
+                             keys_kept));
+  }
+  return id;
+}
+
+// Reading
+
+Result<Backlog> QueueStore::backlog(std::int64_t stream, Position after) {
+  Backlog backlog;
+  std::uint64_t creates = 0;
+  NEPTUNE_TRY(impl_->each(
+      "SELECT count, bytes, creates FROM streams WHERE id = ?",
+      [&](const sqlite::Statement& row) {
+        backlog.count = count_at(row, 0);
+        backlog.bytes = count_at(row, 1);
+        creates = count_at(row, 2);
+        return false;
+      },
+      stream));
+  // What is confirmed and not taken out yet: a batch or two.
+  NEPTUNE_TRY(impl_->each(
+      "SELECT count(*), coalesce(sum(size), 0), coalesce(sum(creates), 0) FROM changes WHERE stream = ? AND seq <= ?",
+      [&](const sqlite::Statement& row) {
+        backlog.count -= std::min(backlog.count, count_at(row, 0));
+        backlog.bytes -= std::min(backlog.bytes, count_at(row, 1));
+        creates -= std::min(creates, count_at(row, 2));
+        return false;
+      },
+      stream, after));
+  NEPTUNE_TRY(impl_->each(
+      "SELECT coalesce(max(seq), 0) FROM changes WHERE stream = ?",
+      [&](const sqlite::Statement& row) {
+        backlog.last = row.number(0);
+        return false;
+      },
+      stream));
+  NEPTUNE_TRY(impl_->each(
+      "SELECT seq, kind, at_ms, frees, needs FROM changes WHERE stream = ? AND seq > ? ORDER BY seq LIMIT 1",
+      [&](const sqlite::Statement& row) {
+        const auto kind = static_cast<ChangeKind>(row.number(1));
+        backlog.ticket = row.number(0);
+        backlog.next = operation_kind(kind);
+        backlog.oldest_at = from_unix_ms(row.number(2));
+        backlog.frees_next = row.number(3) != 0;
+        auto needs = read_needs(row.text(4));
+        backlog.fork_parent = std::move(needs.fork_parent);
+        backlog.after = std::move(needs.after);
+        return false;
+      },
+      stream, after));
+  NEPTUNE_TRY(impl_->each(
+      "SELECT kind FROM streams WHERE id = ?",
+      [&](const sqlite::Statement& row) {
+        backlog.creates_project = creates > 0 && static_cast<ContainerKind>(row.number(0)) == ContainerKind::management;
+        return false;
+      },
+      stream));
+  return backlog;
+}
+
+Result<std::variant<std::monostate, Batch, Oversized>> QueueStore::plan(std::int64_t stream, Position after,
+                                                                        BatchLimits limits) {
+  using Plan = std::variant<std::monostate, Batch, Oversized>;
+  std::optional<Batch> batch;
+  std::optional<ChangeKind> first_kind;
+  NEPTUNE_TRY(impl_->each(
+      "SELECT seq, kind, size FROM changes WHERE stream = ? AND seq > ? ORDER BY seq",
+      [&](const sqlite::Statement& row) {
+        const auto kind = static_cast<ChangeKind>(row.number(1));
+        const auto operation = operation_kind(kind);
+        const auto size = count_at(row, 2);
+        const auto bytes = operation == OperationKind::update ? wire::framed_size(size) : size;
+        if (!batch) {
+          batch = Batch{operation, row.number(0), row.number(0), 1, bytes};
+          first_kind = kind;
+          return operation == OperationKind::update || shares_a_call(kind);
+        }
+        if (kind != *first_kind || batch->count >= limits.operations || batch->payload_bytes + bytes > limits.bytes)
+          return false;
+        batch->last = row.number(0);
+        batch->count++;
+        batch->payload_bytes += bytes;
+        return true;
+      },
+      stream, after));
+  return batch ? Plan{*batch} : Plan{};
+}
+
+Result<std::string> QueueStore::read_piece(std::int64_t stream, const Batch& batch, Cursor& cursor) {
+  std::string piece;
+  NEPTUNE_TRY(impl_->each(
+      "SELECT seq, payload FROM changes WHERE stream = ? AND seq BETWEEN ? AND ? ORDER BY seq",
+      [&](const sqlite::Statement& row) {
+        const auto payload = row.blob(1);
+        if (batch.kind == OperationKind::update) wire::append_frame_head(piece, payload.size());
+        piece += payload;
+        cursor.position = row.number(0);
+        cursor.operations++;
+        return piece.size() < piece_bytes;
+      },
+      stream, std::max(batch.first, cursor.position + 1), batch.last));
+  return piece;
+}
+
+namespace {
+
+QueuedChange change_at(const sqlite::Statement& row) {
+  QueuedChange change;
+  change.position = row.number(0);
+  change.kind = static_cast<ChangeKind>(row.number(1));
+  change.uid = static_cast<std::uint32_t>(row.number(2));
+  change.at = from_unix_ms(row.number(3));
+  change.creates = row.number(4) != 0;
+  change.payload = row.blob(5);
+  change.container = {{std::string(row.text(6)), std::string(row.text(7))},
+                      std::string(row.text(9)),
+                      static_cast<ContainerKind>(row.number(8))};
+  return change;
+}
+
+}  // namespace
+
+Result<QueuedChange> QueueStore::change(Position position) {
+  std::optional<QueuedChange> found;
+  NEPTUNE_TRY(impl_->each(
+      "SELECT seq, changes.kind, uid, at_ms, changes.creates, payload, workspace, project, streams.kind, container "
+      "FROM changes JOIN streams ON streams.id = stream WHERE seq = ?",
+      [&found](const sqlite::Statement& row) {
+        found = change_at(row);
+        return false;
+      },
+      position));
+  if (!found) return fail("change_gone", fmt::format("change {} is not queued any more", position));
+  return std::move(*found);
+}
+
+Result<std::vector<QueuedChange>> QueueStore::changes(std::int64_t stream, const Batch& batch) {
+  std::vector<QueuedChange> list;
+  NEPTUNE_TRY(impl_->each(
+      "SELECT seq, changes.kind, uid, at_ms, changes.creates, payload, workspace, project, streams.kind, container "
+      "FROM changes JOIN streams ON streams.id = stream WHERE stream = ? AND seq BETWEEN ? AND ? ORDER BY seq",
+      [&list](const sqlite::Statement& row) {
+        list.push_back(change_at(row));
+        return true;
+      },
+      stream, batch.first, batch.last));
+  return list;
+}
+
+Result<std::vector<Position>> QueueStore::waiting(const ContainerName& container, std::uint32_t limit) {
+  std::vector<Position> list;
+  NEPTUNE_TRY(impl_->each(
+      "SELECT seq FROM changes WHERE stream = (SELECT id FROM streams WHERE workspace = ? AND project = ? AND kind = ? "
+      "AND container = ?) ORDER BY seq LIMIT ?",
+      [&list](const sqlite::Statement& row) {
+        list.push_back(row.number(0));
+        return true;
+      },
+      container.project.workspace, container.project.project, container.kind, container.id, limit));
+  return list;
+}
+
+// Settling
+
+Result<QueueStore::Settled> QueueStore::settle(std::int64_t stream, Position upto) {
+  auto transaction = impl_->begin(false);
+  if (!transaction) return std::unexpected(std::move(transaction.error()));
+  Position last = 0;
+  std::uint64_t count = 0, bytes = 0, creates = 0;
+  NEPTUNE_TRY(impl_->each(
+      "SELECT max(seq), count(*), coalesce(sum(size), 0), coalesce(sum(creates), 0) FROM (SELECT seq, size, creates "
+      "FROM "
+      "changes WHERE stream = ? AND seq <= ? ORDER BY seq LIMIT ?)",
+      [&](const sqlite::Statement& row) {
+        last = row.number(0);
+        count = count_at(row, 1);
+        bytes = count_at(row, 2);
+        creates = count_at(row, 3);
+        return false;
+      },
+      stream, upto, rows_a_transaction));
+  if (count > 0) {
+    NEPTUNE_TRY(impl_->run("DELETE FROM intents WHERE seq IN (SELECT seq FROM changes WHERE stream = ? AND seq <= ?)",
+                           stream, last));
+    NEPTUNE_TRY(impl_->run("DELETE FROM changes WHERE stream = ? AND seq <= ?", stream, last));
+    NEPTUNE_TRY(
+        impl_->run("UPDATE streams SET count = count - ?, bytes = bytes - ?, creates = creates - ? WHERE id = ?",
+                   as_signed(count), as_signed(bytes), as_signed(creates), stream));
+  }
+  Settled settled{.more = count == static_cast<std::uint64_t>(rows_a_transaction)};
+  static const auto sql = fmt::format("SELECT {} FROM streams WHERE id = ?", stream_columns);
+  NEPTUNE_TRY(impl_->each(
+      sql.c_str(),
+      [&settled](const sqlite::Statement& row) {
+        settled.left = stream_at(row);
+        return false;
+      },
+      stream));
+  NEPTUNE_TRY(transaction->commit());
+  bytes_ -= std::min(bytes_, bytes);
+  return settled;
+}
+
+Result<bool> QueueStore::forget(std::int64_t stream) {
+  auto transaction = impl_->begin(false);
+  if (!transaction) return std::unexpected(std::move(transaction.error()));
+  NEPTUNE_TRY(impl_->run("DELETE FROM streams WHERE id = ? AND count = 0", stream));
+  const bool gone = impl_->db.changes() > 0;
+  NEPTUNE_TRY(transaction->commit());
+  return gone;
+}
+
+Result<void> QueueStore::intend(Position position, std::string_view text) {
+  auto transaction = impl_->begin(true);
+  if (!transaction) return std::unexpected(std::move(transaction.error()));
+  NEPTUNE_TRY(impl_->run("INSERT OR REPLACE INTO intents (seq, text) VALUES (?, ?)", position, text));
+  return transaction->commit();
+}
+
+Result<std::optional<std::string>> QueueStore::intent(Position position) {
+  std::optional<std::string> text;
+  NEPTUNE_TRY(impl_->each(
+      "SELECT text FROM intents WHERE seq = ?",
+      [&text](const sqlite::Statement& row) {
+        text = std::string(row.text(0));
+        return false;
+      },
+      position));
+  return text;
+}
+
+}  // namespace neptune::sources

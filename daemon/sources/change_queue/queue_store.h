@@ -1,0 +1,124 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "changes/change.h"
+#include "sources/source.h"
+#include "support/clock.h"
+#include "support/error.h"
+
+/// The change queue on disk: `changes.sqlite3` in the state directory, SQLite in WAL mode.
+///
+///   streams  id · workspace, project, kind, container · count, bytes, creates · begun_ms      one a container that
+///   waits changes  seq · stream · kind, uid, at_ms, size, frees, creates · needs · payload            one a change
+///   that waits keys     uid, key → seq, at_ms                                                        idempotency keys,
+///   also of settled changes intents  seq → text                                          what a call that must not be
+///   repeated was about to do
+///
+/// Invariants:
+///  - seq numbers all changes in the order in which they were accepted, and is never used again (AUTOINCREMENT): a
+///    position that was confirmed in an earlier life of a stream says nothing about a later change;
+///  - the changes of one request are accepted in one transaction, all or none, and `accept` returns after it is on disk
+///    (synchronous=FULL);
+///  - a stream's count, bytes and creates are of its rows in `changes`, changed in the same transaction: nothing is
+///    ever counted by looking at the changes, so opening costs the number of streams;
+///  - an intent is on disk (FULL) before its call is made, and goes with its change.
+/// Who deletes what: `settle` takes changes out, after the engine's ledger has their outcome; `forget` a stream that is
+/// empty; the newest `keys_kept` keys stay.
+/// A killed process loses nothing. A power cut loses nothing that was accepted; it may bring back changes that were
+/// settled last (synchronous=NORMAL), which the ledger knows to be confirmed, or else are sent again.
+///
+/// Concurrency: one thread at a time.
+namespace neptune::sources {
+
+/// One request: what was handed in together.
+struct Handed {
+  std::vector<Change> changes;
+  Submitter by;
+};
+
+/// A stream of the queue as `open` and `accept` tell of it.
+struct QueuedStream {
+  std::int64_t id = 0;
+  ContainerName container;
+  std::uint64_t count = 0, bytes = 0;
+  std::int64_t begun_ms = 0;  ///< when its first change was accepted
+};
+
+struct QueuedChange {
+  Position position = 0;
+  ContainerName container;
+  ChangeKind kind = ChangeKind::run_update;
+  bool creates = false;
+  std::uint32_t uid = 0;
+  WallTime at;
+  std::string payload;
+};
+
+class QueueStore {
+ public:
+  static constexpr std::int64_t keys_kept = 1'000'000;  ///< our own bound: some 100 MB
+
+  /// Opens or makes it. Fails with a sentence when it is damaged, or was written by a newer version.
+  static Result<std::unique_ptr<QueueStore>> open(const std::filesystem::path& file);
+  ~QueueStore();
+
+  Result<std::vector<QueuedStream>> streams();
+  std::uint64_t bytes() const { return bytes_; }  ///< payloads that wait
+
+  struct Accepted {
+    std::vector<std::vector<std::int64_t>> ids;  ///< a request each, a change each
+    std::vector<QueuedStream> touched;           ///< streams that grew, as they are now
+  };
+  /// All requests in one transaction. An idempotency key that its user gave before keeps its first id, and its change
+  /// is not queued again.
+  Result<Accepted> accept(std::span<const Handed> requests, WallTime now);
+
+  Result<Backlog> backlog(std::int64_t stream, Position after);
+  Result<std::variant<std::monostate, Batch, Oversized>> plan(std::int64_t stream, Position after, BatchLimits limits);
+
+  /// Where a batch's bytes are read.
+  struct Cursor {
+    Position position = 0;
+    std::uint64_t operations = 0;
+  };
+  /// The next operations of an update (framed) or a create (bare), about 64 KiB of them, or a single larger one; empty
+  /// at the end.
+  Result<std::string> read_piece(std::int64_t stream, const Batch& batch, Cursor& cursor);
+
+  /// An error of code "change_gone" when it is not queued any more.
+  Result<QueuedChange> change(Position position);
+  /// The changes of a batch of calls.
+  Result<std::vector<QueuedChange>> changes(std::int64_t stream, const Batch& batch);
+
+  struct Settled {
+    QueuedStream left{};
+    bool more = false;  ///< there may be more of them
+  };
+  /// Takes the stream's changes up to `upto` out, a thousand at most.
+  Result<Settled> settle(std::int64_t stream, Position upto);
+  /// Forgets a stream that holds nothing; false when it does hold something.
+  Result<bool> forget(std::int64_t stream);
+  /// What waits in a container's stream, the first `limit` of it.
+  Result<std::vector<Position>> waiting(const ContainerName& container, std::uint32_t limit);
+
+  Result<void> intend(Position position, std::string_view text);
+  Result<std::optional<std::string>> intent(Position position);
+
+ private:
+  class Impl;
+  explicit QueueStore(std::unique_ptr<Impl> impl);
+  Result<std::int64_t> stream_of(const ContainerName& container, std::int64_t now_ms);
+  Result<std::int64_t> insert(const Change& change, const Submitter& by, std::int64_t stream, std::int64_t now_ms);
+  std::unique_ptr<Impl> impl_;
+  std::uint64_t bytes_ = 0;
+};
+
+}  // namespace neptune::sources
