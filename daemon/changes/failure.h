@@ -30,6 +30,8 @@ struct Failure {
   std::string message;  ///< a sentence for people, with the server's own words where it gave some
   std::optional<std::chrono::milliseconds> retry_after;
   bool scope_is_project = false;
+  int status = 0;         ///< HTTP status of the answer; 0: there was none
+  bool in_doubt = false;  ///< of a call that must not be applied twice: it may have taken effect all the same
 };
 
 template <class T>

@@ -17,7 +17,9 @@ inline constexpr std::uint64_t step_whole = 1'000'000'000'000;  ///< exclusive: 
 inline constexpr std::uint32_t step_micro = 1'000'000;          ///< exclusive: "Ingestion"
 inline constexpr std::size_t project_name_min = 3;              ///< characters: "Projects and workspaces"
 inline constexpr std::size_t project_name_max = 128;            ///< characters: "Projects and workspaces"
-inline constexpr std::size_t key_length = 10;                   ///< of a project or model: "Projects and workspaces"
+inline constexpr std::size_t attribute_operations = 1000;  ///< of one request: "Containers and attribute operations"
+inline constexpr std::size_t custom_id_characters = 36;    ///< of a run: "Containers and attribute operations"
+inline constexpr std::size_t key_length = 10;              ///< of a project or model: "Projects and workspaces"
 
 // The daemon's own, for what a local client hands in.
 inline constexpr std::size_t change_bytes = snapshot_bytes;      ///< one queued change, whatever its kind

@@ -20,6 +20,14 @@ std::vector<Header> protobuf_headers() {
   return {{"Content-Type", "application/x-protobuf"}, {"Accept", "application/x-protobuf"}};
 }
 
+Call ingest_call(Body body) {
+  return {.method = "POST",
+          .target = "/api/client/v1/ingest",
+          .headers = protobuf_headers(),
+          .body = std::move(body),
+          .intent = Intent::write};
+}
+
 bool parse(google::protobuf::MessageLite& message, const std::string& bytes) {
   return message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()));
 }
@@ -38,19 +46,30 @@ RequestStatus convert(const pub::RequestStatus& status) {
 
 }  // namespace
 
-asio::awaitable<Answer<std::string>> submit(std::shared_ptr<Session> session, Body body) {
-  Call call{.method = "POST",
-            .target = "/api/client/v1/ingest",
-            .headers = protobuf_headers(),
-            .body = std::move(body),
-            .intent = Intent::write};
-  auto response = co_await Session::call(std::move(session), std::move(call));
+asio::awaitable<Answer<bool>> has_ingest(std::shared_ptr<Api> api) {
+  if (api->ingest) co_return *api->ingest;
+  // A request that asks for nothing: a server with ingestion refuses it, and what matters is in which way.
+  auto call = ingest_call(Body());
+  const auto answer = co_await Session::call(api->session, std::move(call));
+  if (!answer && answer.error().status == 0) co_return std::unexpected(answer.error());
+  const auto status = answer ? answer->status : answer.error().status;
+  const bool of_no_use = (status >= 300 && status < 400) || status == 401 || status == 408 || status == 429 ||
+                         (status >= 500 && status != 501);
+  if (of_no_use) co_return std::unexpected(answer.error());
+  api->ingest = status != 404 && status != 405 && status != 501;
+  co_return *api->ingest;
+}
+
+asio::awaitable<Answer<std::string>> submit(std::shared_ptr<Api> api, Body body) {
+  auto call = ingest_call(std::move(body));
+  auto response = co_await Session::call(api->session, std::move(call));
   if (!response) co_return std::unexpected(std::move(response.error()));
   pub::SubmitResponse answer;
   if (!parse(answer, response->body)) co_return std::unexpected(invalid_answer("an ingest request"));
   const auto& id =
       answer.request_ids().empty() ? answer.request_id() : answer.request_ids(answer.request_ids_size() - 1);
   if (id.empty()) co_return std::unexpected(invalid_answer("an ingest request"));
+  api->ingest = true;
   co_return id;
 }
 

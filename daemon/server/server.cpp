@@ -3,6 +3,9 @@
 #include <utility>
 
 #include "server/impl/api_token.h"
+#include "server/impl/attributes.h"
+#include "server/impl/listings.h"
+#include "server/impl/management.h"
 #include "server/impl/proxy.h"
 #include "server/impl/server_impl.h"
 #include "server/impl/tls.h"
@@ -27,7 +30,7 @@ Result<std::unique_ptr<Server>> Server::make(asio::any_io_executor executor, con
                                .max_connections = options.max_connections};
   auto transport = std::make_shared<Transport>(executor, std::move(settings));
   auto session = std::make_shared<Session>(executor, clock, std::move(transport), std::move(*token), options.insecure);
-  return std::unique_ptr<Server>(new Server(std::make_unique<Impl>(std::move(session))));
+  return std::unique_ptr<Server>(new Server(std::make_unique<Impl>(std::make_shared<Api>(std::move(session), clock))));
 }
 
 Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -37,30 +40,70 @@ Server::~Server() {
 }
 
 const std::string& Server::url() const {
-  return impl_->session->url();
+  return impl_->api->session->url();
 }
 
 asio::awaitable<Answer<std::string>> Server::submit(Body body) {
-  return server::submit(impl_->session, std::move(body));
+  return server::submit(impl_->api, std::move(body));
 }
 
 asio::awaitable<Answer<std::vector<RequestStatus>>> Server::check(ProjectName project, std::vector<std::string> ids) {
-  return server::check(impl_->session, std::move(project), std::move(ids));
+  return server::check(impl_->api->session, std::move(project), std::move(ids));
 }
 
 asio::awaitable<Answer<WorkspaceStatus>> Server::workspace_status(std::string workspace) {
-  return server::workspace_status(impl_->session, std::move(workspace));
+  return server::workspace_status(impl_->api->session, std::move(workspace));
+}
+
+asio::awaitable<Answer<ManageReply>> Server::manage(Management change) {
+  const auto make = [this](auto& each) { return server::perform(impl_->api, std::move(each)); };
+  return std::visit(make, change);
+}
+
+asio::awaitable<Answer<std::vector<OperationError>>> Server::execute(ContainerName container,
+                                                                     std::vector<AttributeOperation> operations) {
+  return server::execute(impl_->api, std::move(container), std::move(operations));
+}
+
+asio::awaitable<Answer<std::optional<double>>> Server::last_step(ContainerName container, std::string path, bool text) {
+  return server::last_step(impl_->api, std::move(container), std::move(path), text);
+}
+
+asio::awaitable<Answer<std::int64_t>> Server::image_count(ContainerName container, std::string path) {
+  return server::image_count(impl_->api, std::move(container), std::move(path));
+}
+
+asio::awaitable<Answer<bool>> Server::has_ingest() {
+  return server::has_ingest(impl_->api);
+}
+
+asio::awaitable<Answer<ManageReply>> Server::create_run(ContainerName run) {
+  return server::create_run(impl_->api, std::move(run));
+}
+
+asio::awaitable<Answer<WorkspaceType>> Server::workspace_type(std::string workspace) {
+  return server::workspace_type(impl_->api, std::move(workspace));
+}
+
+asio::awaitable<Answer<std::vector<ProjectFacts>>> Server::projects(std::string workspace) {
+  return server::list_projects(impl_->api, std::move(workspace));
+}
+
+asio::awaitable<Answer<std::vector<MemberFacts>>> Server::members(ProjectName project) {
+  return server::list_everybody(impl_->api, std::move(project));
 }
 
 Result<void> Server::set_token(std::string api_token) {
   auto token = ApiToken::parse(api_token);
   if (!token) return std::unexpected(token.error());
-  impl_->session->set_token(std::move(*token));
+  impl_->api->session->set_token(std::move(*token));
+  // It may name another server, where nothing that was remembered holds.
+  impl_->api = std::make_shared<Api>(impl_->api->session, impl_->api->clock);
   return {};
 }
 
 void Server::close() {
-  impl_->session->transport()->close_idle();
+  impl_->api->session->transport()->close_idle();
 }
 
 }  // namespace neptune::server

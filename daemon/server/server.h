@@ -11,7 +11,9 @@
 #include <string_view>
 #include <vector>
 
+#include "changes/attributes.h"
 #include "changes/failure.h"
+#include "changes/management.h"
 #include "changes/names.h"
 #include "support/clock.h"
 #include "support/error.h"
@@ -56,6 +58,34 @@ struct Body {
   std::function<boost::asio::awaitable<Result<std::string_view>>()> next;  ///< empty: `head` is all
 };
 
+/// What a management call made.
+struct ManageReply {
+  std::string id{};        ///< UUID of the project, model or version that was created; else empty
+  std::string short_id{};  ///< "LAB-FOREST-3": of a model or version; else empty
+};
+
+/// An attribute operation that the server refused, while the others of its request were stored.
+struct OperationError {
+  /// Among the operations of the request. None where the server's words fit several of them: it does not number them.
+  std::optional<std::size_t> index{};
+  std::string code;     ///< "metadata_inconsistency"
+  std::string message;  ///< the server's words
+};
+
+enum class WorkspaceType : std::uint8_t { unknown, individual, team };
+
+/// For listings.
+struct ProjectFacts {
+  ProjectName name;
+  std::string id, key, description, visibility;  ///< visibility: priv, workspace, pub
+  bool archived = false;
+};
+struct MemberFacts {
+  std::string name;
+  std::string role;  ///< viewer, member, manager
+  bool service_account = false;
+};
+
 class Server {
  public:
   /// Fails when the token, the CA file or the proxy cannot be understood.
@@ -74,6 +104,42 @@ class Server {
 
   /// The workspace's mode. `Failure::rejected`/`forbidden` when the server does not offer the call.
   boost::asio::awaitable<Answer<WorkspaceStatus>> workspace_status(std::string workspace);
+
+  /// Makes one management change. Safe to repeat but for a model version, and so it may be tried again after a failure:
+  /// what is already so (a create that finds an equal project, a delete that finds nothing, a run that is in the trash)
+  /// is a success; a create that finds something else is refused with what differs. Where some runs of several were
+  /// refused, the rest was done and the failure names those.
+  /// A model version that may have been created all the same: Failure::in_doubt.
+  boost::asio::awaitable<Answer<ManageReply>> manage(Management change);
+
+  /// Applies attribute operations in one request of at most limits::attribute_operations and limits::request_bytes;
+  /// which of them the server refused. The others are stored. Points of series are applied twice when it is repeated:
+  /// after a failure with `in_doubt`, ask `last_step`. "TOO_MANY_OPERATIONS" and `too_large`: nothing was applied, send
+  /// fewer.
+  boost::asio::awaitable<Answer<std::vector<OperationError>>> execute(ContainerName container,
+                                                                      std::vector<AttributeOperation> operations);
+
+  /// Last step of a float series, or of a string series (`text`). None: there is no such attribute, or no point in it.
+  boost::asio::awaitable<Answer<std::optional<double>>> last_step(ContainerName container, std::string path, bool text);
+
+  /// How many images a series holds; 0 when there is no such attribute.
+  boost::asio::awaitable<Answer<std::int64_t>> image_count(ContainerName container, std::string path);
+
+  /// Whether the server takes runs by ingestion. Asked once; what `submit` finds out counts too.
+  boost::asio::awaitable<Answer<bool>> has_ingest();
+
+  /// Creates a run by its custom id, of at most limits::custom_id_characters, on a server without ingestion. Safe to
+  /// repeat.
+  boost::asio::awaitable<Answer<ManageReply>> create_run(ContainerName run);
+
+  /// Whose workspace it is. Kept for an hour; `unknown` where the server does not say, kept for five minutes.
+  boost::asio::awaitable<Answer<WorkspaceType>> workspace_type(std::string workspace);
+
+  /// The workspace's projects, archived ones too, by name. At most 10,000.
+  boost::asio::awaitable<Answer<std::vector<ProjectFacts>>> projects(std::string workspace);
+
+  /// People and service accounts of a project.
+  boost::asio::awaitable<Answer<std::vector<MemberFacts>>> members(ProjectName project);
 
   /// The token file was replaced.
   Result<void> set_token(std::string api_token);

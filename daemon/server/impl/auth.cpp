@@ -43,6 +43,7 @@ Failure blame_nobody(Failure failure, std::string_view what) {
   if (failure.kind == Failure::Kind::unreachable) return failure;
   failure.kind = Failure::Kind::busy;
   failure.scope_is_project = false;
+  failure.status = 0;
   failure.message = fmt::format("{} failed: {}", what, failure.message);
   return failure;
 }

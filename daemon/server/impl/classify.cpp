@@ -131,7 +131,8 @@ Failure classify(const Response& response, Intent intent, WallTime now) {
                   said.type.empty() ? fmt::format("http_{}", response.status) : said.type,
                   {},
                   parse_retry_after(response.header("retry-after"), now),
-                  contains(read_only_project, said.type)};
+                  contains(read_only_project, said.type),
+                  response.status};
   failure.scope_is_project = failure.scope_is_project && failure.kind == Kind::read_only;
   failure.message = fmt::format("{} (HTTP {}{}{})", what_it_means(failure.kind, response.status), response.status,
                                 said.type.empty() ? "" : " ", said.type);

@@ -28,6 +28,9 @@ struct Request {
 
   /// Set as soon as `body.next` was called: from then on the request cannot be sent again.
   bool body_begun = false;
+
+  /// Whether bytes of it went out when it was sent last.
+  bool sent_any = false;
 };
 
 /// An answer with any status, its body whole.

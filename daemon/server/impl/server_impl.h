@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "server/impl/api.h"
 #include "server/impl/session.h"
 #include "server/server.h"
 
@@ -12,16 +13,17 @@ namespace neptune::server {
 
 // One function a call, in a file a service: they hold the session themselves, so that a call that outlives the Server
 // does no harm.
-boost::asio::awaitable<Answer<std::string>> submit(std::shared_ptr<Session> session, Body body);
+boost::asio::awaitable<Answer<std::string>> submit(std::shared_ptr<Api> api, Body body);
 boost::asio::awaitable<Answer<std::vector<RequestStatus>>> check(std::shared_ptr<Session> session, ProjectName project,
                                                                  std::vector<std::string> ids);
 boost::asio::awaitable<Answer<WorkspaceStatus>> workspace_status(std::shared_ptr<Session> session,
                                                                  std::string workspace);
+boost::asio::awaitable<Answer<bool>> has_ingest(std::shared_ptr<Api> api);
 
 class Server::Impl {
  public:
-  explicit Impl(std::shared_ptr<Session> given) : session(std::move(given)) {}
-  std::shared_ptr<Session> session;
+  explicit Impl(std::shared_ptr<Api> given) : api(std::move(given)) {}
+  std::shared_ptr<Api> api;
 };
 
 }  // namespace neptune::server

@@ -15,6 +15,11 @@ namespace {
 
 constexpr int most_tries = 3;  // with the token as it is, after a refresh, after an exchange
 
+// Whether a request with that answer may have been carried out: the server, or a gateway before it, broke off.
+bool may_have_been_applied(int status) {
+  return status == 408 || (status >= 500 && status != 501);
+}
+
 // Whether the server looked at the token before it answered.
 bool tells_of_the_token(int status) {
   return status < 500 && status != 401 && status != 408 && status != 429;
@@ -54,12 +59,17 @@ asio::awaitable<Answer<Response>> Session::call(std::shared_ptr<Session> self, C
     if (!token) co_return std::unexpected(std::move(token.error()));
     request.headers.back().value = "Bearer " + token->text;
     auto response = co_await Transport::send(self->transport_, request);
-    if (!response) co_return response;
+    if (!response) {
+      response.error().in_doubt = request.once && request.sent_any;
+      co_return response;
+    }
     if (tells_of_the_token(response->status)) auth->accepted(token->generation);
     if (response->status >= 200 && response->status < 300) co_return response;
     if (response->status != 401 || tries == most_tries) {
       if (response->status == 401) auth->refused(token->generation);
-      co_return std::unexpected(classify(*response, call.intent, self->clock_.wall()));
+      auto failure = classify(*response, call.intent, self->clock_.wall());
+      failure.in_doubt = request.once && may_have_been_applied(response->status);
+      co_return std::unexpected(std::move(failure));
     }
     auth->refused(token->generation);
     if (request.body_begun) {

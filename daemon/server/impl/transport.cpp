@@ -48,6 +48,7 @@ Transport::~Transport() = default;
 
 asio::awaitable<Answer<Response>> Transport::send(std::shared_ptr<Transport> self, Request& request) {
   const auto* const proxy = self->settings_.proxies.choose(request.url);
+  request.sent_any = false;
   auto lease = co_await Pool::lease(self->pool_for(request.url));
   auto stream = lease.take_idle();
   for (;;) {
@@ -60,6 +61,7 @@ asio::awaitable<Answer<Response>> Transport::send(std::shared_ptr<Transport> sel
       stream = std::move(*connected);
     }
     auto done = co_await exchange(*stream, request, self->head_of(request, proxy), self->settings_.timeout);
+    request.sent_any = done.sent_any;
     if (reused && may_repeat(request, done)) {
       stream.reset();
       continue;

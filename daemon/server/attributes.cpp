@@ -1,0 +1,128 @@
+// Attributes of containers: operations applied, and what they came to.
+#include "server/impl/attributes.h"
+
+#include <fmt/format.h>
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+
+#include "changes/limits.h"
+#include "server/impl/containers.h"
+#include "server/impl/json.h"
+#include "server/impl/json_call.h"
+#include "server/impl/text.h"
+
+namespace neptune::server {
+
+namespace asio = boost::asio;
+namespace json = boost::json;
+
+namespace {
+
+constexpr std::size_t longest_errors_answer = 8u << 20;
+constexpr std::string_view attributes_path = "/api/leaderboard/v1/attributes/";
+
+/// The operations' bodies are JSON already.
+std::string body_of_operations(const std::vector<AttributeOperation>& operations) {
+  std::size_t size = 2;
+  for (const auto& each : operations) size += each.path.size() + each.op.size() + each.body.size() + 32;
+  std::string out;
+  out.reserve(size);
+  for (const auto& each : operations) {
+    out += out.empty() ? "[{\"path\":" : ",{\"path\":";
+    out += json::serialize(json::string(each.path));
+    out += ",\"" + each.op + "\":";
+    out += each.body;
+    out += '}';
+  }
+  return out + "]";
+}
+
+Failure too_many(std::size_t count) {
+  return refusal("TOO_MANY_OPERATIONS", fmt::format("{} operations were to be sent at once; send at most {}", count,
+                                                    limits::attribute_operations));
+}
+
+Failure too_large(std::size_t bytes) {
+  return {Failure::Kind::too_large, "request_too_large",
+          fmt::format("the operations take {} bytes; a request may have {}", bytes, limits::request_bytes),
+          std::nullopt};
+}
+
+std::vector<OperationError> read_errors(const json::array& answer) {
+  std::vector<OperationError> errors;
+  for (const auto* each : objects_in(answer))
+    errors.push_back({std::nullopt, excerpt(string_member(*each, "errorType"), 100),
+                      excerpt(string_member(*each, "errorDescription"))});
+  return errors;
+}
+
+/// An attribute's properties; none: there is no such attribute. A 404 can also mean that the container is gone, or has
+/// another id by now: it is looked up again before the 404 is believed.
+asio::awaitable<Answer<std::optional<json::object>>> properties(std::shared_ptr<Api> api, ContainerName container,
+                                                                std::string folder, Query query) {
+  for (;;) {
+    const auto found = co_await find_container(api, container);
+    if (!found) co_return std::unexpected(found.error());
+    auto call = reading(std::string(attributes_path) + folder, query);
+    call.query.emplace_back("experimentId", found->known.id);
+    call.max_answer_bytes = 2 * limits::string_bytes;
+    auto answer = co_await ask_object(api, std::move(call));
+    if (answer) co_return std::optional<json::object>(std::move(*answer));
+    if (!is_missing(answer.error())) co_return std::unexpected(std::move(answer.error()));
+    if (answer.error().code.starts_with("ATTRIBUTE_")) co_return std::optional<json::object>();
+    if (!forget_stale(*api, container, *found, answer.error())) co_return std::optional<json::object>();
+  }
+}
+
+}  // namespace
+
+asio::awaitable<Answer<std::vector<OperationError>>> execute(std::shared_ptr<Api> api, ContainerName container,
+                                                             std::vector<AttributeOperation> operations) {
+  if (operations.empty()) co_return std::vector<OperationError>();
+  if (operations.size() > limits::attribute_operations) co_return std::unexpected(too_many(operations.size()));
+  for (;;) {
+    const auto found = co_await find_container(api, container);
+    if (!found) co_return std::unexpected(found.error());
+    auto call = writing("POST", std::string(attributes_path) + "operations", {{"experimentId", found->known.id}},
+                        body_of_operations(operations));
+    if (call.body.size() > limits::request_bytes) co_return std::unexpected(too_large(call.body.size()));
+    call.once = true;
+    call.max_answer_bytes = longest_errors_answer;
+    const auto answer = co_await ask_array(api, std::move(call));
+    if (answer) co_return blame(operations, read_errors(*answer));
+    if (!forget_stale(*api, container, *found, answer.error())) co_return std::unexpected(answer.error());
+  }
+}
+
+asio::awaitable<Answer<std::optional<double>>> last_step(std::shared_ptr<Api> api, ContainerName container,
+                                                         std::string path, bool text) {
+  Query query{{"attribute", std::move(path)}};
+  auto found = co_await properties(std::move(api), std::move(container), text ? "stringSeries" : "floatSeries",
+                                   std::move(query));
+  if (!found) co_return std::unexpected(std::move(found.error()));
+  if (!*found) co_return std::optional<double>();
+  co_return number_member(**found, "lastStep");
+}
+
+asio::awaitable<Answer<std::int64_t>> image_count(std::shared_ptr<Api> api, ContainerName container, std::string path) {
+  Query query{{"attribute", std::move(path)}, {"limit", "1"}};
+  auto found = co_await properties(std::move(api), std::move(container), "series/image", std::move(query));
+  if (!found) co_return std::unexpected(std::move(found.error()));
+  if (!*found) co_return 0;
+  const auto count = integer_member(**found, "totalItemCount");
+  if (!count) co_return std::unexpected(invalid_answer("the count of a series of images"));
+  co_return *count;
+}
+
+asio::awaitable<Answer<std::optional<std::string>>> string_value(std::shared_ptr<Api> api, ContainerName container,
+                                                                 std::string path) {
+  Query query{{"attribute", std::move(path)}};
+  auto found = co_await properties(std::move(api), std::move(container), "strings", std::move(query));
+  if (!found) co_return std::unexpected(std::move(found.error()));
+  if (!*found) co_return std::optional<std::string>();
+  co_return string_member(**found, "value");
+}
+
+}  // namespace neptune::server

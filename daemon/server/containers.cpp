@@ -1,0 +1,202 @@
+#include "server/impl/containers.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/json/serialize.hpp>
+
+#include "server/impl/json.h"
+#include "server/impl/json_call.h"
+
+namespace neptune::server {
+
+namespace asio = boost::asio;
+namespace json = boost::json;
+
+namespace {
+
+constexpr std::size_t longest_search_answer = 4u << 20;
+
+std::string name_of(const ProjectName& project) {
+  return "project " + project.full();
+}
+
+std::string name_of(const ContainerName& container) {
+  if (container.kind == ContainerKind::project) return name_of(container.project);
+  return fmt::format("{} {}/{}", name(container.kind), container.project.full(), container.id);
+}
+
+Failure not_found(std::string_view kind, std::string what) {
+  auto failure = refusal(std::string(kind) + "_not_found", std::move(what));
+  failure.status = 404;
+  return failure;
+}
+
+Failure not_found(const ContainerName& container) {
+  return not_found(name(container.kind),
+                   fmt::format("the server has no {} '{}' in {}; create it first, or check its name",
+                               container.kind == ContainerKind::model_version ? "model version" : name(container.kind),
+                               container.id, container.project.full()));
+}
+
+/// "LAB-FOREST" and "LAB-FOREST-3" are short ids; "FOREST" and "FOREST-3" lack the project's key.
+bool lacks_project_key(const ContainerName& container) {
+  const auto dashes = std::ranges::count(container.id, '-');
+  return (container.kind == ContainerKind::model && dashes == 0) ||
+         (container.kind == ContainerKind::model_version && dashes == 1);
+}
+
+asio::awaitable<Answer<Known>> look_up(std::shared_ptr<Api> api, ContainerName container, std::string short_id) {
+  auto call =
+      reading("/api/leaderboard/v1/experiments", {{"experimentId", identifier_of(container.project, short_id)}});
+  const auto object = co_await ask_object(std::move(api), std::move(call));
+  if (!object) {
+    if (is_missing(object.error())) co_return std::unexpected(not_found(container));
+    co_return std::unexpected(object.error());
+  }
+  Known known{string_member(*object, "id"), {}};
+  if (known.id.empty()) co_return std::unexpected(invalid_answer("the look-up of a container"));
+  co_return known;
+}
+
+asio::awaitable<Answer<Known>> look_up_run(std::shared_ptr<Api> api, ContainerName run) {
+  const std::vector<std::string> ids{run.id};
+  for (int pass = 0; pass < 2; ++pass) {
+    const bool trashed = pass == 1;
+    auto found = co_await search_runs(api, run.project, ids, trashed);
+    if (!found) co_return std::unexpected(std::move(found.error()));
+    if (const auto it = found->find(run.id); it != found->end()) co_return Known{it->second.id, {}};
+  }
+  if (!looks_like_a_short_id(run.id)) co_return std::unexpected(not_found(run));
+  co_return co_await look_up(api, run, run.id);
+}
+
+asio::awaitable<Answer<Known>> look_up_model(std::shared_ptr<Api> api, ContainerName model) {
+  auto short_id = model.id;
+  if (lacks_project_key(model)) {
+    const auto project = co_await find_project(api, model.project);
+    if (!project) co_return std::unexpected(project.error());
+    short_id = project->known.key + "-" + short_id;
+  }
+  co_return co_await look_up(api, model, short_id);
+}
+
+/// Any run of these custom ids. The query language takes a string as JSON writes it.
+std::string query_of(const std::vector<std::string>& custom_ids, bool trashed) {
+  std::string query = "(";
+  for (const auto& id : custom_ids) {
+    if (query.size() > 1) query += " OR ";
+    query += "`sys/custom_run_id`:string = " + json::serialize(json::string(id));
+  }
+  return query + ") AND `sys/trashed`:bool = " + (trashed ? "true" : "false");
+}
+
+std::string search_body(const std::vector<std::string>& custom_ids, bool trashed) {
+  const json::array wanted{json::object{{"path", "sys/id"}}, json::object{{"path", "sys/custom_run_id"}}};
+  return text_of(json::object{{"query", json::object{{"query", query_of(custom_ids, trashed)}}},
+                              {"attributeFilters", wanted},
+                              {"pagination", json::object{{"limit", custom_ids.size()}, {"offset", 0}}}});
+}
+
+std::string string_attribute(const json::object& entry, std::string_view wanted) {
+  for (const auto* attribute : objects_member(entry, "attributes")) {
+    if (string_member(*attribute, "name") != wanted) continue;
+    if (const auto* properties = object_member(*attribute, "stringProperties"))
+      return string_member(*properties, "value");
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string identifier_of(const ProjectName& project, std::string_view short_id) {
+  return fmt::format("{}/{}", project.full(), short_id);
+}
+
+bool looks_like_a_short_id(std::string_view run) {
+  const auto dash = run.find('-');
+  if (dash == 0 || dash == std::string_view::npos || dash + 1 == run.size()) return false;
+  const auto digit = [](char c) { return c >= '0' && c <= '9'; };
+  return std::ranges::all_of(run.substr(0, dash), [&](char c) { return digit(c) || (c >= 'A' && c <= 'Z'); }) &&
+         std::ranges::all_of(run.substr(dash + 1), digit);
+}
+
+asio::awaitable<Answer<Found>> find_project(std::shared_ptr<Api> api, ProjectName project) {
+  const auto name = name_of(project);
+  if (const auto* known = api->names.find(name)) co_return Found{*known, true};
+  auto call = reading("/api/backend/v1/projects/get", {{"projectIdentifier", project.full()}});
+  const auto object = co_await ask_object(api, std::move(call));
+  if (!object) {
+    if (!is_missing(object.error())) co_return std::unexpected(object.error());
+    co_return std::unexpected(
+        not_found("project", fmt::format("the server has no project {}; create it first, or check its name and the "
+                                         "token's access to it",
+                                         project.full())));
+  }
+  Known known{string_member(*object, "id"), string_member(*object, "projectKey")};
+  if (known.id.empty() || known.key.empty()) co_return std::unexpected(invalid_answer("the look-up of a project"));
+  api->names.put(name, known);
+  co_return Found{std::move(known), false};
+}
+
+asio::awaitable<Answer<Found>> find_container(std::shared_ptr<Api> api, ContainerName container) {
+  if (container.kind == ContainerKind::project) co_return co_await find_project(std::move(api), container.project);
+  const auto name = name_of(container);
+  if (const auto* known = api->names.find(name)) co_return Found{*known, true};
+  Answer<Known> known;
+  if (container.kind == ContainerKind::run)
+    known = co_await look_up_run(api, container);
+  else
+    known = co_await look_up_model(api, container);
+  if (!known) co_return std::unexpected(std::move(known.error()));
+  api->names.put(name, *known);
+  co_return Found{std::move(*known), false};
+}
+
+bool forget_stale(Api& api, const ContainerName& container, const Found& used, const Failure& failure) {
+  if (!is_missing(failure)) return false;
+  forget(api, container);
+  // Its key is part of the container's short id.
+  api.names.forget(name_of(container.project));
+  return used.remembered;
+}
+
+void forget(Api& api, const ContainerName& container) {
+  api.names.forget(name_of(container));
+}
+
+void remember(Api& api, const ContainerName& container, std::string id) {
+  api.names.put(name_of(container), {std::move(id), {}});
+}
+
+void forget_all(Api& api, const ProjectName& project) {
+  const auto full = project.full();
+  api.names.forget_if([&full](const std::string& name) {
+    const auto rest = std::string_view(name).substr(name.find(' ') + 1);
+    return rest == full || rest.starts_with(full + "/");
+  });
+}
+
+asio::awaitable<Answer<std::map<std::string, FoundRun>>> search_runs(std::shared_ptr<Api> api, ProjectName project,
+                                                                     std::vector<std::string> custom_ids,
+                                                                     bool trashed) {
+  std::map<std::string, FoundRun> runs;
+  if (custom_ids.empty()) co_return runs;
+  JsonCall call{.method = "POST",
+                .path = "/api/leaderboard/v1/leaderboard/entries/search",
+                .query = {{"projectIdentifier", project.full()}, {"type", "run"}},
+                .body = search_body(custom_ids, trashed),
+                .max_answer_bytes = longest_search_answer};
+  const auto object = co_await ask_object(std::move(api), std::move(call));
+  if (!object) co_return std::unexpected(object.error());
+  for (const auto* entry : objects_member(*object, "entries")) {
+    FoundRun run{string_member(*entry, "experimentId"), string_attribute(*entry, "sys/id")};
+    const auto custom_id = string_attribute(*entry, "sys/custom_run_id");
+    // Only what was asked for: a server that does not understand the query would answer with everything.
+    if (!run.id.empty() && !run.short_id.empty() && std::ranges::find(custom_ids, custom_id) != custom_ids.end())
+      runs[custom_id] = std::move(run);
+  }
+  co_return runs;
+}
+
+}  // namespace neptune::server

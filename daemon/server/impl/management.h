@@ -1,0 +1,28 @@
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <memory>
+#include <string_view>
+
+#include "changes/management.h"
+#include "server/impl/api.h"
+
+namespace neptune::server {
+
+// One a kind of management change: what `Server::manage` does with it.
+boost::asio::awaitable<Answer<ManageReply>> perform(std::shared_ptr<Api> api, ProjectCreate change);
+boost::asio::awaitable<Answer<ManageReply>> perform(std::shared_ptr<Api> api, ProjectUpdate change);
+boost::asio::awaitable<Answer<ManageReply>> perform(std::shared_ptr<Api> api, ProjectDelete change);
+boost::asio::awaitable<Answer<ManageReply>> perform(std::shared_ptr<Api> api, StorageLimit change);
+boost::asio::awaitable<Answer<ManageReply>> perform(std::shared_ptr<Api> api, Membership change);
+boost::asio::awaitable<Answer<ManageReply>> perform(std::shared_ptr<Api> api, Invitation change);
+boost::asio::awaitable<Answer<ManageReply>> perform(std::shared_ptr<Api> api, RunsChange change);
+boost::asio::awaitable<Answer<ManageReply>> perform(std::shared_ptr<Api> api, TrashEmpty change);
+boost::asio::awaitable<Answer<ManageReply>> perform(std::shared_ptr<Api> api, ModelCreate change);
+boost::asio::awaitable<Answer<ManageReply>> perform(std::shared_ptr<Api> api, ModelVersionCreate change);
+
+/// "priv", "workspace", "pub"; "viewer", "member", "manager": the server's words.
+std::string_view word(Visibility visibility);
+std::string_view word(Role role);
+
+}  // namespace neptune::server

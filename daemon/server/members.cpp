@@ -1,0 +1,196 @@
+// Who belongs to a project, and who is invited into a workspace. A user's id is the user's name: the server's lists
+// hold no other. A service account has an id of its own.
+#include <fmt/format.h>
+
+#include <boost/json/object.hpp>
+
+#include "server/impl/json.h"
+#include "server/impl/json_call.h"
+#include "server/impl/listings.h"
+#include "server/impl/management.h"
+#include "server/impl/text.h"
+
+namespace neptune::server {
+
+namespace asio = boost::asio;
+namespace json = boost::json;
+
+namespace {
+
+struct AccountId {
+  std::string id;
+  bool remembered = false;
+};
+
+std::string name_of_account(const std::string& workspace, const std::string& account) {
+  return "account " + workspace + "/" + account;
+}
+
+/// None: the workspace has no service account of that name.
+asio::awaitable<Answer<std::optional<AccountId>>> find_account(std::shared_ptr<Api> api, std::string workspace,
+                                                               std::string account) {
+  const auto name = name_of_account(workspace, account);
+  if (const auto* known = api->names.find(name)) co_return AccountId{known->id, true};
+  auto call = reading("/api/backend/v1/serviceAccounts", {{"organizationIdentifier", workspace}});
+  call.max_answer_bytes = longest_listing;
+  const auto accounts = co_await ask_array(api, std::move(call));
+  if (!accounts) co_return std::unexpected(accounts.error());
+  for (const auto* each : objects_in(*accounts)) {
+    auto id = string_member(*each, "id");
+    if (id.empty() || string_member(*each, "name") != account) continue;
+    api->names.put(name, {id, {}});
+    co_return AccountId{std::move(id), false};
+  }
+  co_return std::optional<AccountId>();
+}
+
+/// The words in which the API speaks of a member and of a service account.
+struct Words {
+  std::string path;
+  const char* id_member;
+  const char* gone;  // errorType of one that does not belong to the project
+};
+
+Words words(const Membership& change) {
+  if (change.service_account)
+    return {"/api/backend/v1/projects/service_accounts", "serviceAccountId", "SERVICE_ACCOUNT_NOT_IN_PROJECT"};
+  return {"/api/backend/v1/projects/members", "userId", "USER_NOT_IN_PROJECT"};
+}
+
+JsonCall call_of(const Membership& change, const std::string& id) {
+  auto [path, id_member, gone] = words(change);
+  const Query which{{"projectIdentifier", change.project.full()}};
+  json::object body;
+  if (change.act != MembershipAct::remove) body["role"] = word(change.role);
+  if (change.act == MembershipAct::add)
+    body[id_member] = id;
+  else
+    path += "/" + percent_encode(id);
+  switch (change.act) {
+    case MembershipAct::add:
+      return writing("POST", path, which, text_of(body));
+    case MembershipAct::update:
+      return writing("PATCH", path, which, text_of(body));
+    case MembershipAct::remove:
+      break;
+  }
+  return writing("DELETE", path, which);
+}
+
+/// Somebody of that name belongs to the project already: with that role?
+asio::awaitable<Answer<ManageReply>> judge_existing(std::shared_ptr<Api> api, Membership change, Failure collision) {
+  const auto there = co_await list_members(std::move(api), change.project, change.service_account);
+  if (!there) co_return std::unexpected(there.error());
+  for (const auto& member : *there) {
+    if (member.name != change.who) continue;
+    if (member.role == word(change.role)) co_return ManageReply{};
+    collision.message = fmt::format("{} belongs to project {} already, as {} and not as {}; change the role instead",
+                                    change.who, change.project.full(), member.role, word(change.role));
+  }
+  co_return std::unexpected(std::move(collision));
+}
+
+asio::awaitable<Answer<ManageReply>> conclude(std::shared_ptr<Api> api, Membership change, Failure failure) {
+  const auto gone = is_missing(failure) || failure.code == words(change).gone;
+  if (change.act == MembershipAct::remove && gone) co_return ManageReply{};
+  if (change.act == MembershipAct::add && is_collision(failure))
+    co_return co_await judge_existing(std::move(api), std::move(change), std::move(failure));
+  co_return std::unexpected(std::move(failure));
+}
+
+Failure no_account(const Membership& change) {
+  return refusal("service_account_not_found",
+                 fmt::format("workspace {} has no service account '{}'; create it first, or check its name",
+                             change.project.workspace, change.who));
+}
+
+asio::awaitable<Answer<ManageReply>> change_account(std::shared_ptr<Api> api, Membership change) {
+  for (;;) {
+    const auto account = co_await find_account(api, change.project.workspace, change.who);
+    if (!account) co_return std::unexpected(account.error());
+    if (!*account) {
+      if (change.act == MembershipAct::remove) co_return ManageReply{};
+      co_return std::unexpected(no_account(change));
+    }
+    auto call = call_of(change, (*account)->id);
+    const auto answer = co_await send(api, std::move(call));
+    if (answer) co_return ManageReply{};
+    if (is_missing(answer.error())) {
+      // It may be another account of the same name by now.
+      api->names.forget(name_of_account(change.project.workspace, change.who));
+      if ((*account)->remembered) continue;
+    }
+    co_return co_await conclude(std::move(api), std::move(change), answer.error());
+  }
+}
+
+std::string_view role_word(const Invitation& invitation) {
+  return invitation.owner ? "owner" : "member";
+}
+
+/// The role in which a member of the workspace, or somebody who is invited, is listed; empty when it is another person.
+std::string role_listed(const json::object& entry, const Invitation& invitation) {
+  const auto* member = object_member(entry, "registeredMemberInfo");
+  if (member && !invitation.by_email && string_member(*member, "username") == invitation.invitee)
+    return string_member(entry, "role");
+  const auto* invited = object_member(entry, "invitationInfo");
+  if (invited && equal_ignoring_case(string_member(*invited, "invitee"), invitation.invitee)) {
+    auto role = string_member(*invited, "roleGrant");
+    if (role.empty()) role = string_member(entry, "role");
+    return role;
+  }
+  return {};
+}
+
+asio::awaitable<Answer<ManageReply>> judge_existing(std::shared_ptr<Api> api, Invitation invitation,
+                                                    Failure collision) {
+  auto call = reading("/api/backend/v1/organizations2/" + percent_encode(invitation.workspace) + "/members");
+  call.max_answer_bytes = longest_listing;
+  const auto there = co_await ask_array(std::move(api), std::move(call));
+  if (!there) co_return std::unexpected(there.error());
+  for (const auto* entry : objects_in(*there)) {
+    const auto role = role_listed(*entry, invitation);
+    if (role.empty()) continue;
+    if (role == role_word(invitation)) co_return ManageReply{};
+    collision.message = fmt::format("{} belongs to workspace {} already, or is invited, as {} and not as {}",
+                                    invitation.invitee, invitation.workspace, role, role_word(invitation));
+  }
+  co_return std::unexpected(std::move(collision));
+}
+
+}  // namespace
+
+std::string_view word(Role role) {
+  switch (role) {
+    case Role::viewer:
+      return "viewer";
+    case Role::member:
+      return "member";
+    case Role::manager:
+      return "manager";
+  }
+  return "viewer";
+}
+
+asio::awaitable<Answer<ManageReply>> perform(std::shared_ptr<Api> api, Membership change) {
+  if (change.service_account) co_return co_await change_account(std::move(api), std::move(change));
+  auto call = call_of(change, change.who);
+  auto answer = co_await send(api, std::move(call));
+  if (answer) co_return ManageReply{};
+  co_return co_await conclude(std::move(api), std::move(change), std::move(answer.error()));
+}
+
+asio::awaitable<Answer<ManageReply>> perform(std::shared_ptr<Api> api, Invitation change) {
+  const json::object entry{{"invitee", change.invitee},
+                           {"invitationType", change.by_email ? "emailRecipient" : "user"},
+                           {"roleGrant", role_word(change)},
+                           {"addToAllProjects", change.add_to_all_projects}};
+  const json::object body{{"organizationIdentifier", change.workspace}, {"invitationsEntries", json::array{entry}}};
+  auto call = writing("POST", "/api/backend/v1/invitations/organization", {}, text_of(body));
+  auto answer = co_await send(api, std::move(call));
+  if (answer) co_return ManageReply{};
+  if (!is_collision(answer.error())) co_return std::unexpected(std::move(answer.error()));
+  co_return co_await judge_existing(std::move(api), std::move(change), std::move(answer.error()));
+}
+
+}  // namespace neptune::server
