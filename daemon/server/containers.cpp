@@ -117,7 +117,7 @@ bool looks_like_a_short_id(std::string_view run) {
   const auto dash = run.find('-');
   if (dash == 0 || dash == std::string_view::npos || dash + 1 == run.size()) return false;
   const auto digit = [](char c) { return c >= '0' && c <= '9'; };
-  return std::ranges::all_of(run.substr(0, dash), [&](char c) { return digit(c) || (c >= 'A' && c <= 'Z'); }) &&
+  return std::ranges::all_of(run.substr(0, dash), [digit](char c) { return digit(c) || (c >= 'A' && c <= 'Z'); }) &&
          std::ranges::all_of(run.substr(dash + 1), digit);
 }
 

@@ -88,7 +88,7 @@ TEST_F(Projects, ACollisionThatCannotBeLookedIntoIsTriedAgain) {
 }
 
 TEST_F(Projects, ACreateWhoseAnswerWasLostIsDoneAtTheNextTry) {
-  answers.on(create, Reply{"", true, false});
+  answers.on(create, Reply{"HTTP/1.1 200 OK\r\n", true, false});
   answers.on(create, refusal_of(409, "PROJECT_NAME_COLLISION"));
   answers.on(details, R"({"id":"lab-id","name":"lab","visibility":"workspace","description":"Trials",)"
                       R"("projectKey":"LAB"})");
