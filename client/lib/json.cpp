@@ -179,6 +179,13 @@ void members(V& v, T& x) {
   v("message", x.message);
 }
 
+template <class V, Is<SubmitReply> T>
+void members(V& v, T& x) {
+  v("ids", x.ids);
+  v("accepted", x.accepted);
+  v("scopes", x.scopes);
+}
+
 /// What is inside of `error`.
 template <class V, Is<ErrorReply> T>
 void members(V& v, T& x) {
@@ -406,6 +413,7 @@ NEPTUNE_API_TYPE(Event);
 NEPTUNE_API_TYPE(FlushReply);
 NEPTUNE_API_TYPE(ScopeReply);
 NEPTUNE_API_TYPE(ReleasePlan);
+NEPTUNE_API_TYPE(SubmitReply);
 NEPTUNE_API_TYPE(ErrorReply);
 #undef NEPTUNE_API_TYPE
 

@@ -156,6 +156,13 @@ struct RejectedReply {
   std::string message;  ///< a sentence: what was done
 };
 
+/// The answer to `POST /v1/changes` (202): all of them are on disk.
+struct SubmitReply {
+  std::vector<std::int64_t> ids;    ///< in the order of the changes
+  std::uint64_t accepted = 0;       ///< how many
+  std::vector<std::string> scopes;  ///< the projects, or workspaces, they are for: what to wait for
+};
+
 /// How every error is answered: `{"error": {...}}`. `field` is there only when one part of the request is at fault.
 struct ErrorReply {
   std::string code;     ///< snake_case and stable

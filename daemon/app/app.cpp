@@ -148,6 +148,7 @@ class Daemon {
     local_api::Options options;
     options.path = config_.socket;
     options.version = version();
+    for (const auto& workspace : config_.workspaces) options.allow_users[workspace.name] = workspace.allow_users;
     if (::sd_listen_fds(0) > 0) options.inherited_fd = SD_LISTEN_FDS_START;
     auto api = local_api::LocalApi::open(loop_.get_executor(), clock_, engine_, std::move(options));
     if (!api) return std::unexpected(api.error());

@@ -50,8 +50,8 @@ class LocalApi::Impl {
       : executor_(executor),
         options_(std::move(options)),
         listener_(std::move(listener)),
-        operators_(clock, options_.operator_group),
-        door_(options_, Context{control, clock}, operators_),
+        operators_(clock, options_.operator_group, options_.allow_users),
+        door_(options_, Context{control, clock, parsing_, options_.operator_group}, operators_),
         background_(executor),
         sessions_(executor) {}
 
@@ -122,6 +122,7 @@ class LocalApi::Impl {
   Options options_;
   Listener listener_;
   Operators operators_;
+  WorkerPool parsing_{1};
   Door door_;
   TaskGroup background_;
   TaskGroup sessions_;

@@ -5,8 +5,10 @@
 #include <chrono>
 #include <cstddef>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "engine/control.h"
 #include "support/clock.h"
@@ -20,25 +22,36 @@ struct Options {
   int inherited_fd = -1;       ///< a listening Unix socket from the service manager; owned from here on
   unsigned mode = 0666;        ///< any local user may read the status; the directory decides who gets here
   std::string version;         ///< for the Server header
-  std::string operator_group = "neptune-sync";  ///< its members may hold, release, retry and discard
+  std::string operator_group = "neptune-sync";  ///< its members may do everything
+  /// By workspace, the names of users who may hand in management and destructive changes of it without being operators.
+  std::map<std::string, std::vector<std::string>> allow_users{};
 
-  std::size_t max_connections = 256;                 ///< past it: 503
-  std::size_t max_connections_per_user = 64;         ///< past it: 503, so that one user cannot keep out the others
-  std::uint32_t max_header_bytes = 16 << 10;         ///< past it: 431
-  std::uint64_t max_body_bytes = 64 << 10;           ///< past it: 413
-  std::chrono::milliseconds idle_timeout{60000};     ///< between requests; then the connection is closed
-  std::chrono::milliseconds request_timeout{10000};  ///< from a request's first byte to its last
-  std::chrono::milliseconds write_timeout{10000};    ///< for an answer, or a piece of an event stream, to be taken
-  std::chrono::milliseconds stop_grace{1000};        ///< for answers under way when the daemon stops
+  std::size_t max_connections = 256;              ///< past it: 503
+  std::size_t max_connections_per_user = 64;      ///< past it: 503, so that one user cannot keep out the others
+  std::uint32_t max_header_bytes = 16 << 10;      ///< past it: 431
+  std::uint64_t max_body_bytes = 64 << 10;        ///< past it: 413; of every route but that of changes
+  std::uint64_t max_changes_bytes = 16 << 20;     ///< past it: 413; one body of changes
+  std::uint64_t max_bodies_bytes = 32 << 20;      ///< past it: 503; bodies over max_body_bytes, all together
+  double intake_per_second = 500;                 ///< bodies of changes, or each 64 KiB of one; past it: 429
+  double intake_burst = 2000;                     ///< how many of them at once, after a rest; a user
+  std::chrono::milliseconds idle_timeout{60000};  ///< between requests; then the connection is closed
+  std::chrono::milliseconds request_timeout{
+      10000};                                      ///< from a request's first byte to its last; renewed by each 64 KiB
+  std::chrono::milliseconds write_timeout{10000};  ///< for an answer, or a piece of an event stream, to be taken
+  std::chrono::milliseconds stop_grace{1000};      ///< for answers under way when the daemon stops
 };
 
 /// Operation: one accept loop, one coroutine a connection; requests of a connection are answered one after the other.
 /// Reading is for everybody who can reach the socket. What changes something is for root, the daemon's own user and the
 /// operator group: who asks is told by the kernel (SO_PEERCRED).
 /// An error of the engine is answered by its code: `not_found`, `unknown_*` and `*_not_found` 404, `invalid_*` 400,
-/// `conflict` and `already_*` 409, `draining` and whatever is retryable 503, the rest 500.
+/// `conflict`, `held_writes` and `already_*` 409, `queue_full`, `disk_full` and `low_disk` 507, `draining` and whatever
+/// is retryable 503, the rest 500. A body of changes is read by anybody's leave; who may hand in which kind is decided
+/// change by change. One user's bodies take at most half of `max_bodies_bytes`; what changes take in memory besides is
+/// bounded by it too: in the worst case, that of the shortest changes, they take eight times the bytes of their body.
 /// Events are never buffered for a reader: each stream takes what the engine still keeps, at its own pace.
-/// Concurrency: one executor, one thread; name service lookups run on a thread of its own.
+/// Concurrency: one executor, one thread; name service lookups run on a thread of their own, and so does the reading of
+/// large bodies.
 class LocalApi {
  public:
   /// Binds and listens, but answers nobody before `start`. Refuses when a living daemon answers on the path

@@ -9,6 +9,7 @@
 #include <set>
 #include <string>
 
+#include "local_api/impl/intake.h"
 #include "local_api/impl/peer.h"
 #include "local_api/impl/routes.h"
 #include "local_api/local_api.h"
@@ -21,11 +22,18 @@ struct Connection;
 
 /// What all connections share. Lives as long as the LocalApi.
 struct Door {
-  Door(const Options& o, Context c, Operators& ops) : options(o), context(c), operators(ops) {}
+  Door(const Options& o, Context c, Operators& ops)
+      : options(o),
+        context(c),
+        operators(ops),
+        allowances(c.clock, o.intake_per_second, o.intake_burst),
+        bodies(o.max_bodies_bytes) {}
 
   const Options& options;
   Context context;
   Operators& operators;
+  Allowances allowances;
+  BodyBudget bodies;
   bool stopping = false;
   Instant last_nudge{};                        // of somebody who is no operator
   std::set<Connection*> connections;           // each takes itself out when it ends

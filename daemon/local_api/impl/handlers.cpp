@@ -173,6 +173,7 @@ std::span<const Route> routes() {
       {"POST", "/v1/rejected/{}/retry", Needs::operate, {}, retry_rejected},
       {"POST", "/v1/rejected/{}/discard", Needs::operate, {}, discard_rejected},
       {"GET", "/v1/events", Needs::read, {"since", "follow"}, nullptr},
+      {"POST", "/v1/changes", Needs::submit, {}, post_changes, Takes::changes},
       {"POST", "/v1/flush", Needs::nudge, {}, flush},
       {"POST", "/v1/scopes/{}/hold", Needs::operate, {}, hold},
       {"POST", "/v1/scopes/{}/release", Needs::operate, {"dry_run"}, release},

@@ -28,6 +28,17 @@ std::optional<std::string> user_name(uid_t uid) {
   return std::nullopt;
 }
 
+std::optional<uid_t> user_id(const std::string& name) {
+  for (std::size_t size = 4096; size <= max_entry_bytes; size *= 4) {
+    std::vector<char> buffer(size);
+    passwd entry{}, *found = nullptr;
+    const int rc = ::getpwnam_r(name.c_str(), &entry, buffer.data(), buffer.size(), &found);
+    if (rc == ERANGE) continue;
+    return rc == 0 && found ? std::optional<uid_t>(entry.pw_uid) : std::nullopt;
+  }
+  return std::nullopt;
+}
+
 std::optional<gid_t> group_id(const std::string& name) {
   for (std::size_t size = 4096; size <= max_entry_bytes; size *= 4) {
     std::vector<char> buffer(size);
@@ -50,12 +61,26 @@ bool belongs_to(const std::string& user, gid_t primary, gid_t wanted) {
   return std::find(groups.begin(), groups.end(), wanted) != groups.end();
 }
 
-Standing look_up(Peer peer, const std::string& group_name) {
+std::set<std::string, std::less<>> allowed_in(uid_t uid, const AllowedUsers& allow_users) {
+  std::set<std::string, std::less<>> workspaces;
+  std::map<std::string, bool> is_peer;  // a name is looked up once, however many workspaces list it
+  for (const auto& [workspace, users] : allow_users)
+    for (const auto& user : users) {
+      const auto known = is_peer.find(user);
+      const bool same = known != is_peer.end() ? known->second : user_id(user) == uid;
+      is_peer.emplace(user, same);
+      if (same) workspaces.insert(workspace);
+    }
+  return workspaces;
+}
+
+Standing look_up(Peer peer, const std::string& group_name, const AllowedUsers& allow_users) {
   const auto name = user_name(peer.uid);
-  Standing standing{peer.uid == 0 || peer.uid == ::geteuid(), name.value_or("uid " + std::to_string(peer.uid))};
+  Standing standing{peer.uid == 0 || peer.uid == ::geteuid(), name.value_or("uid " + std::to_string(peer.uid)), {}};
   if (standing.is_operator) return standing;
   const auto group = group_id(group_name);
   standing.is_operator = group && (peer.gid == *group || (name && belongs_to(*name, peer.gid, *group)));
+  if (!standing.is_operator) standing.workspaces = allowed_in(peer.uid, allow_users);
   return standing;
 }
 
@@ -68,14 +93,15 @@ std::optional<Peer> peer_of(int fd) {
   return Peer{credentials.uid, credentials.gid, credentials.pid};
 }
 
-Operators::Operators(const Clock& clock, std::string group) : clock_(clock), group_(std::move(group)) {}
+Operators::Operators(const Clock& clock, std::string group, AllowedUsers allow_users)
+    : clock_(clock), group_(std::move(group)), allow_users_(std::move(allow_users)) {}
 
 boost::asio::awaitable<Standing> Operators::standing(Peer peer) {
   const std::pair key(peer.uid, peer.gid);
   const auto kept = kept_.find(key);
   if (kept != kept_.end() && clock_.now() < kept->second.until) co_return kept->second.standing;
 
-  auto ask = [peer, group = group_] { return look_up(peer, group); };
+  auto ask = [this, peer] { return look_up(peer, group_, allow_users_); };
   const Standing standing = co_await name_service_.run(std::move(ask));
   if (kept_.size() >= keep_at_most) kept_.clear();
   kept_.insert_or_assign(key, Kept{standing, clock_.now() + keep_for});

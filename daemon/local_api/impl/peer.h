@@ -8,32 +8,24 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "local_api/impl/standing.h"
 #include "support/clock.h"
 #include "support/worker_pool.h"
 
 namespace neptune::local_api {
 
-/// Who connected, as the kernel tells it.
-struct Peer {
-  uid_t uid = 0;
-  gid_t gid = 0;
-  pid_t pid = 0;
-};
-
 std::optional<Peer> peer_of(int fd);
 
-/// What a peer may do, and the name it is remembered by.
-struct Standing {
-  bool is_operator = false;
-  std::string name;  ///< the user's name, else "uid 1000"
-};
+using AllowedUsers = std::map<std::string, std::vector<std::string>>;  // by workspace
 
-/// Tells operators (root, the daemon's user, members of the group) from others. Answers are kept for ten seconds; the
-/// name service may block, so it is asked on a thread of its own.
+/// Tells operators (root, the daemon's user, members of the group) from others, and whom a workspace allows more.
+/// Answers are kept for ten seconds; the name service may block, so it is asked on a thread of its own.
 class Operators {
  public:
-  Operators(const Clock& clock, std::string group);
+  /// `allow_users`: by workspace, the names of users who may manage it without being operators.
+  Operators(const Clock& clock, std::string group, AllowedUsers allow_users);
 
   boost::asio::awaitable<Standing> standing(Peer peer);
 
@@ -47,6 +39,7 @@ class Operators {
 
   const Clock& clock_;
   std::string group_;
+  AllowedUsers allow_users_;
   std::map<std::pair<uid_t, gid_t>, Kept> kept_;
   WorkerPool name_service_{1};
 };

@@ -173,6 +173,10 @@ Answer error_answer(const Error& error) {
     status = 400;
   else if (code == "conflict" || code.starts_with("already_"))
     status = 409;
+  else if (code == "held_writes")
+    status = 409;
+  else if (code == "queue_full" || code == "disk_full" || code == "low_disk")
+    status = 507;
   else if (code == "draining")
     status = 503;
   return error_answer(status, error.code, error.message);

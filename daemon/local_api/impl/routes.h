@@ -9,8 +9,13 @@
 #include <vector>
 
 #include "engine/control.h"
+#include "local_api/impl/standing.h"
 #include "support/clock.h"
 #include "support/error.h"
+
+namespace neptune {
+class WorkerPool;
+}
 
 namespace neptune::local_api {
 
@@ -31,18 +36,30 @@ Answer error_answer(const Error& error);
 struct Call {
   std::vector<std::string> args;             ///< what stands for each {} of the pattern
   std::map<std::string, std::string> query;  ///< only parameters the route knows
-  std::string by;                            ///< who asks; set for routes that need an operator
+  std::string by{};                          ///< who asks; set for routes that not everybody may use
+  Standing standing{};                       ///< the same, in full
+  uid_t uid = 0;
+  std::string body{};
+  std::string body_type{};  ///< Content-Type without its parameters; empty: none was given
 };
 
 struct Context {
   engine::Control& control;
   const Clock& clock;
+  WorkerPool& parsing;  ///< for bodies that would keep the loop too long
+  std::string_view operator_group;
 };
 
 enum class Needs {
   read,     ///< anybody
   nudge,    ///< anybody, but not all the time: it makes the daemon call the server
   operate,  ///< an operator
+  submit,   ///< anybody, within an allowance; what a change needs beyond that, the handler says
+};
+
+enum class Takes {
+  little,   ///< no body, or a small one
+  changes,  ///< a body of changes: large, JSON or NDJSON
 };
 
 struct Route {
@@ -52,9 +69,13 @@ struct Route {
   std::vector<std::string_view> parameters;  ///< of the query
   /// Null for the event stream, which is not one answer.
   boost::asio::awaitable<Answer> (*handler)(Context context, Call call);
+  Takes takes = Takes::little;
 };
 
 std::span<const Route> routes();
+
+/// `POST /v1/changes`: reads them, checks who may, queues them.
+boost::asio::awaitable<Answer> post_changes(Context context, Call call);
 
 /// The route of a request with its Call, or the answer that says what is wrong with it. HEAD finds GET's routes.
 struct Found {

@@ -29,18 +29,20 @@ namespace {
 
 constexpr auto nudge_interval = std::chrono::seconds(1);
 constexpr std::size_t read_bytes = 4096;
+constexpr std::uint64_t progress_bytes = 64 << 10;
 
 using Parser = http::request_parser<http::string_body>;
 
 /// What an error while a request was read says to its sender; nothing when there is nobody to tell.
-std::optional<Answer> answer_to(boost::system::error_code error, const Options& options) {
+std::optional<Answer> answer_to(boost::system::error_code error, const Options& options, std::uint64_t body_limit) {
   if (error == http::error::header_limit || error == http::error::buffer_overflow)
     return error_answer(
         431, "headers_too_large",
         "The request's headers are larger than " + std::to_string(options.max_header_bytes) + " bytes.");
   if (error == http::error::body_limit)
-    return error_answer(413, "body_too_large",
-                        "The request's body is larger than " + std::to_string(options.max_body_bytes) + " bytes.");
+    return error_answer(
+        413, "body_too_large",
+        "The request's body is larger than " + std::to_string(body_limit) + " bytes; send less of it at a time.");
   if (error == http::error::bad_version)
     return error_answer(505, "unsupported_version", "Speak HTTP/1.1 or HTTP/1.0 here.");
   if (error == http::error::end_of_stream || error == http::error::partial_message) return std::nullopt;
@@ -87,29 +89,87 @@ asio::awaitable<boost::system::error_code> wait_for_request(Connection& connecti
   co_return error;
 }
 
-asio::awaitable<boost::system::error_code> read_request(Connection& connection, beast::flat_buffer& buffer,
-                                                        Parser& parser) {
+/// How a request was read: whole, or not, and then perhaps with an answer that says why.
+struct Read {
+  bool whole = false;
+  std::optional<Answer> complaint{};
+
+  static Read failed(boost::system::error_code error, const Options& options, std::uint64_t body_limit) {
+    return {false, answer_to(error, options, body_limit)};
+  }
+};
+
+std::uint64_t body_limit_of(const http::request<http::string_body>& request, const Options& options) {
+  const auto found = find_route(request.method_string(), request.target());
+  return found && found->route->takes == Takes::changes ? options.max_changes_bytes : options.max_body_bytes;
+}
+
+Answer no_room_for_body() {
+  auto answer = error_answer(503, "too_many_bodies",
+                             "neptune-syncd is reading as many large bodies as it takes at a time, and nothing of this "
+                             "one was taken. Try again in a moment.");
+  answer.headers.emplace_back("Retry-After", "1");
+  return answer;
+}
+
+/// The time allowed begins anew with each 64 KiB, so that a large body may take long, but not one that drips.
+asio::awaitable<Read> read_body(Connection& connection, beast::flat_buffer& buffer, Parser& parser,
+                                BodyBudget::Share& share, std::uint64_t limit) {
+  const auto& options = connection.door.options;
+  std::uint64_t timed_at = 0;
   boost::system::error_code error;
-  connection.stream.expires_after(connection.door.options.request_timeout);
+  while (!parser.is_done()) {
+    co_await http::async_read_some(connection.stream, buffer, parser, asio::redirect_error(asio::use_awaitable, error));
+    if (error) co_return Read::failed(error, options, limit);
+    const std::uint64_t size = parser.get().body().size();
+    if (size > options.max_body_bytes && !share.grow_to(size)) co_return Read{false, no_room_for_body()};
+    if (size < timed_at + progress_bytes) continue;
+    timed_at = size;
+    connection.stream.expires_after(options.request_timeout);
+  }
+  co_return Read{true, std::nullopt};
+}
+
+asio::awaitable<Read> read_request(Connection& connection, beast::flat_buffer& buffer, Parser& parser,
+                                   BodyBudget::Share& share) {
+  const auto& options = connection.door.options;
+  boost::system::error_code error;
+  parser.body_limit(boost::none);  // it depends on the route
+  connection.stream.expires_after(options.request_timeout);
   co_await http::async_read_header(connection.stream, buffer, parser, asio::redirect_error(asio::use_awaitable, error));
-  if (error || parser.is_done()) co_return error;
+  if (error) co_return Read::failed(error, options, 0);
+  const auto limit = body_limit_of(parser.get(), options);
+  if (parser.content_length().value_or(0) > limit) co_return Read::failed(http::error::body_limit, options, limit);
+  if (parser.is_done()) co_return Read{true, std::nullopt};
+  parser.body_limit(limit);
   if (beast::iequals(parser.get()[http::field::expect], "100-continue")) {
     static constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
     const auto bytes = asio::buffer(go_on);
     co_await asio::async_write(connection.stream, bytes, asio::redirect_error(asio::use_awaitable, error));
-    if (error) co_return error;
+    if (error) co_return Read::failed(error, options, limit);
   }
-  co_await http::async_read(connection.stream, buffer, parser, asio::redirect_error(asio::use_awaitable, error));
-  co_return error;
+  auto read = co_await read_body(connection, buffer, parser, share, limit);
+  co_return read;
 }
 
-std::optional<Answer> check_body(const http::request<http::string_body>& request) {
-  if (request.body().empty()) return std::nullopt;
+std::string body_type_of(const http::request<http::string_body>& request) {
   const std::string_view type = request[http::field::content_type];
-  const auto name = type.substr(0, type.find(';'));
-  if (beast::iequals(name, "application/json")) return std::nullopt;
+  auto name = type.substr(0, type.find(';'));
+  while (name.ends_with(' ')) name.remove_suffix(1);
+  return std::string(name);
+}
+
+std::optional<Answer> check_body(const std::string& type, bool empty, Takes takes) {
+  if (empty || beast::iequals(type, "application/json")) return std::nullopt;
+  if (takes == Takes::little)
+    return error_answer(415, "unsupported_media_type",
+                        "A body is to be JSON here, sent with Content-Type: application/json.", "content-type");
+  if (type.empty() || beast::iequals(type, "application/x-ndjson")) return std::nullopt;
   return error_answer(415, "unsupported_media_type",
-                      "A body is to be JSON here, sent with Content-Type: application/json.", "content-type");
+                      "Changes are sent with Content-Type: application/json (one object, or an array) or "
+                      "application/x-ndjson (one object a line), or without one; this says '" +
+                          type + "'.",
+                      "content-type");
 }
 
 Answer not_an_operator(const Standing& standing, const std::string& group) {
@@ -120,12 +180,27 @@ Answer not_an_operator(const Standing& standing, const std::string& group) {
                           group + " (`usermod -aG " + group + " " + standing.name + "` adds one).");
 }
 
+/// Large bodies cost more; whoever asks, so that a job gone wild as root does not keep out the others either.
+std::optional<Answer> check_allowance(Connection& connection, const Call& call) {
+  const auto cost = static_cast<double>(1 + call.body.size() / progress_bytes);
+  const auto wait = connection.door.allowances.take(connection.peer.uid, cost);
+  if (!wait) return std::nullopt;
+  auto answer = error_answer(429, "too_often",
+                             call.by +
+                                 " hands in more than neptune-syncd takes of one user, and nothing of this was "
+                                 "taken. Put many changes into one request, or try again in a moment.");
+  answer.headers.emplace_back("Retry-After", std::to_string(std::chrono::ceil<std::chrono::seconds>(*wait).count()));
+  return answer;
+}
+
 /// Nothing when the peer may do what the route does; fills in who asks.
 asio::awaitable<std::optional<Answer>> check_permission(Connection& connection, const Route& route, Call& call) {
   if (route.needs == Needs::read) co_return std::nullopt;
   auto& door = connection.door;
   const auto standing = co_await door.operators.standing(connection.peer);
   call.by = standing.name;
+  call.standing = standing;
+  if (route.needs == Needs::submit) co_return check_allowance(connection, call);
   if (standing.is_operator) co_return std::nullopt;
   if (route.needs == Needs::operate) co_return not_an_operator(standing, door.operators.group());
   const auto now = door.context.clock.now();
@@ -153,7 +228,7 @@ asio::awaitable<Answer> ask(Connection& connection, const Route& route, Call cal
 }
 
 /// Answers one request that was read; true when the connection can take another.
-asio::awaitable<bool> answer_request(Connection& connection, const http::request<http::string_body>& request) {
+asio::awaitable<bool> answer_request(Connection& connection, http::request<http::string_body>& request) {
   const bool head = request.method() == http::verb::head;
   const bool keep_alive = request.keep_alive() && !connection.door.stopping;
   const std::string_view method = request.method_string(), target = request.target();
@@ -161,7 +236,12 @@ asio::awaitable<bool> answer_request(Connection& connection, const http::request
   auto found = find_route(method, target);
   std::optional<Answer> refusal;
   if (!found) refusal = std::move(found.error());
-  if (!refusal) refusal = check_body(request);
+  if (!refusal) {
+    found->call.uid = connection.peer.uid;
+    found->call.body_type = body_type_of(request);
+    found->call.body = std::move(request.body());
+    refusal = check_body(found->call.body_type, found->call.body.empty(), found->route->takes);
+  }
   if (!refusal) refusal = co_await check_permission(connection, *found->route, found->call);
   if (!refusal && !found->route->handler) {
     const auto checked = check_event_parameters(found->call);
@@ -186,15 +266,11 @@ asio::awaitable<void> serve(std::unique_ptr<Connection> connection) {
     if (co_await wait_for_request(*connection, buffer)) break;
     Parser parser;
     parser.header_limit(options.max_header_bytes);
-    parser.body_limit(options.max_body_bytes);
-    const auto error = co_await read_request(*connection, buffer, parser);
-    if (!error) {
-      open = co_await answer_request(*connection, parser.get());
-      continue;
-    }
-    open = false;
-    auto complaint = answer_to(error, options);
-    if (complaint) co_await send(*connection, std::move(*complaint), 11, false, false);
+    BodyBudget::Share share(connection->door.bodies, connection->peer.uid);
+    auto read = co_await read_request(*connection, buffer, parser, share);
+    open = read.whole;
+    if (open) open = co_await answer_request(*connection, parser.get());
+    if (read.complaint) co_await send(*connection, std::move(*read.complaint), 11, false, false);
   }
   boost::system::error_code ignored;
   connection->stream.socket().shutdown(asio::socket_base::shutdown_both, ignored);

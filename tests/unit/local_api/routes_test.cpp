@@ -92,6 +92,8 @@ TEST(Routes, AnErrorOfTheEngineGetsTheStatusOfItsCode) {
   EXPECT_EQ(status("invalid_scope", false), 400u);
   EXPECT_EQ(status("already_held", false), 409u);
   EXPECT_EQ(status("draining", false), 503u);
+  EXPECT_EQ(status("held_writes", false), 409u);
+  for (const char* full : {"queue_full", "disk_full", "low_disk"}) EXPECT_EQ(status(full, true), 507u) << full;
   EXPECT_EQ(status("sqlite_busy", true), 503u);
   EXPECT_EQ(status("sqlite_corrupt", false), 500u);
 }

@@ -97,6 +97,7 @@ asio::awaitable<std::vector<api::Event>> FixedControl::events_after(std::uint64_
 }
 
 asio::awaitable<Result<std::vector<std::int64_t>>> FixedControl::accept(std::vector<Change> changes, Submitter by) {
+  if (failure) co_return std::unexpected(*failure);
   std::vector<std::int64_t> ids;
   for (auto& change : changes) {
     accepted.emplace_back(std::move(change), by);

@@ -1,0 +1,146 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <boost/json.hpp>
+#include <fstream>
+#include <set>
+#include <sstream>
+
+#include "changes/change.h"
+#include "client/lib/json.h"
+#include "local_api/impl/routes.h"
+
+// docs/openapi.json says what the front door does, and nothing else.
+namespace neptune::local_api {
+namespace {
+
+namespace json = boost::json;
+using Names = std::set<std::string>;
+
+const json::object& document() {
+  static const json::value parsed = [] {
+    std::ostringstream text;
+    text << std::ifstream(NEPTUNE_DOCS "/openapi.json").rdbuf();
+    return json::parse(text.str());
+  }();
+  return parsed.as_object();
+}
+
+std::string text(const json::value& value) {
+  return json::value_to<std::string>(value);
+}
+
+/// "/v1/rejected/{id}/retry" as the route table writes it.
+std::string pattern_of(std::string_view path) {
+  std::string pattern;
+  bool inside = false;
+  for (const char c : path) {
+    if (c == '}') inside = false;
+    if (!inside) pattern += c;
+    if (c == '{') inside = true;
+  }
+  return pattern;
+}
+
+const json::object& operation(const Route& route) {
+  for (const auto& [path, methods] : document().at("paths").as_object()) {
+    if (pattern_of(path) != route.pattern) continue;
+    return methods.as_object().at(route.method == "GET" ? "get" : "post").as_object();
+  }
+  throw std::out_of_range(std::string(route.pattern));
+}
+
+const json::object& schema(const std::string& name) {
+  return document().at("components").as_object().at("schemas").as_object().at(name).as_object();
+}
+
+/// The properties of a schema, those of the schemas it is made of included.
+Names properties(const json::object& from) {
+  Names names;
+  if (const auto* own = from.if_contains("properties"))
+    for (const auto& [key, value] : own->as_object()) names.emplace(key);
+  if (const auto* parts = from.if_contains("allOf"))
+    for (const auto& part : parts->as_array()) {
+      const auto* reference = part.as_object().if_contains("$ref");
+      names.merge(properties(reference ? schema(text(*reference).substr(21)) : part.as_object()));
+    }
+  return names;
+}
+
+Names keys(const std::string& object) {
+  Names names;
+  const auto parsed = json::parse(object);
+  for (const auto& [key, value] : parsed.as_object()) names.emplace(key);
+  return names;
+}
+
+void collect_references(const json::value& value, Names& into) {
+  if (const auto* array = value.if_array())
+    for (const auto& each : *array) collect_references(each, into);
+  if (const auto* object = value.if_object())
+    for (const auto& [key, each] : *object) {
+      if (key == "$ref") into.insert(text(each));
+      collect_references(each, into);
+    }
+}
+
+TEST(OpenApi, HasEveryRouteAndNoOther) {
+  Names described, served;
+  for (const auto& [path, methods] : document().at("paths").as_object())
+    for (const auto& [method, what] : methods.as_object())
+      if (method != "parameters") described.insert(std::string(method) + " " + pattern_of(path));
+  for (const auto& route : routes())
+    served.insert((route.method == "GET" ? "get " : "post ") + std::string(route.pattern));
+  EXPECT_EQ(described, served);
+}
+
+TEST(OpenApi, HasEveryParameterOfAQueryAndNoOther) {
+  for (const auto& route : routes()) {
+    Names described;
+    if (const auto* parameters = operation(route).if_contains("parameters"))
+      for (const auto& parameter : parameters->as_array())
+        if (text(parameter.as_object().at("in")) == "query") described.insert(text(parameter.as_object().at("name")));
+    EXPECT_EQ(described, Names(route.parameters.begin(), route.parameters.end())) << route.pattern;
+  }
+}
+
+TEST(OpenApi, NamesEachKindOfChangeInASchemaOfItsOwn) {
+  Names described, known;
+  for (const auto& one : schema("Change").at("oneOf").as_array()) {
+    const auto& kind = schema(text(one.as_object().at("$ref")).substr(21));
+    described.insert(text(kind.at("properties").as_object().at("kind").as_object().at("const")));
+  }
+  for (int i = 0; i <= static_cast<int>(ChangeKind::project_metadata); ++i)
+    known.emplace(name(static_cast<ChangeKind>(i)));
+  EXPECT_EQ(described, known);
+}
+
+TEST(OpenApi, AnswersHaveTheMembersTheyHave) {
+  EXPECT_EQ(properties(schema("Status")), keys(api::to_json(api::Status{})));
+  EXPECT_EQ(properties(schema("Totals")), keys(api::to_json(api::Totals{})));
+  EXPECT_EQ(properties(schema("WorkspaceStatus")), keys(api::to_json(api::WorkspaceStatus{})));
+  EXPECT_EQ(properties(schema("WorkspaceList")), keys(api::to_json(api::WorkspaceList{})));
+  EXPECT_EQ(properties(schema("StreamList")), keys(api::to_json(api::StreamList{})));
+  EXPECT_EQ(properties(schema("Rejected")), keys(api::to_json(api::Rejected{})));
+  EXPECT_EQ(properties(schema("RejectedList")), keys(api::to_json(api::RejectedList{})));
+  EXPECT_EQ(properties(schema("RejectedReply")), keys(api::to_json(api::RejectedReply{})));
+  EXPECT_EQ(properties(schema("Event")), keys(api::to_json(api::Event{})));
+  EXPECT_EQ(properties(schema("FlushReply")), keys(api::to_json(api::FlushReply{})));
+  EXPECT_EQ(properties(schema("ScopeReply")), keys(api::to_json(api::ScopeReply{})));
+  EXPECT_EQ(properties(schema("ReleasePlan")), keys(api::to_json(api::ReleasePlan{})));
+  EXPECT_EQ(properties(schema("SubmitReply")), keys(api::to_json(api::SubmitReply{})));
+}
+
+TEST(OpenApi, RefersOnlyToWhatItHas) {
+  Names references;
+  collect_references(document(), references);
+  EXPECT_FALSE(references.empty());
+  for (const auto& reference : references) {
+    boost::system::error_code error;
+    json::value(document()).find_pointer(reference.substr(1), error);
+    EXPECT_FALSE(error) << reference;
+  }
+}
+
+}  // namespace
+}  // namespace neptune::local_api
