@@ -31,6 +31,11 @@ int run(int argc, char** argv) {
   add_scope_verbs(app, session);
   add_flush(app, session);
   add_wait(app, session);
+  add_project_verbs(app, session);
+  add_run_verbs(app, session);
+  add_model_verbs(app, session);
+  add_trash(app, session);
+  add_change(app, session);
 
   try {
     app.parse(argc, argv);

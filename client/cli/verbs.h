@@ -10,8 +10,14 @@ namespace CLI {
 class App;
 }
 
+namespace neptune::client {
+struct WaitFor;
+}
+
 /// One function a verb: adds it to the command line; its callback asks the daemon, prints, and sets the exit code.
 namespace neptune::cli {
+
+class Verb;
 
 enum Exit : int { done = 0, failed = 1, usage = 2, unreachable = 3, timed_out = 4, held = 5 };
 
@@ -37,6 +43,18 @@ void add_events(CLI::App& app, Session& session);
 void add_scope_verbs(CLI::App& app, Session& session);  // hold, release, probe
 void add_flush(CLI::App& app, Session& session);
 void add_wait(CLI::App& app, Session& session);
+void add_change(CLI::App& app, Session& session);
+void add_project_verbs(CLI::App& app, Session& session);
+void add_run_verbs(CLI::App& app, Session& session);
+void add_model_verbs(CLI::App& app, Session& session);
+void add_trash(CLI::App& app, Session& session);
+
+/// Those below a verb that a file of their own adds: members and accounts of `project`; log, tag and untag of `run`.
+void add_members(Verb& project, Session& session);
+void add_run_log(Verb& run, Session& session);
+
+/// Waits, says how it ended, and sets the exit code.
+void wait_for(Session& session, const client::WaitFor& what);
 
 /// Prints the JSON of a reply as it came, or what `text` makes of its value. False when it was an error.
 template <class T, class Text>

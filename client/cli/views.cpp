@@ -296,6 +296,40 @@ std::string view(const api::FlushReply& reply) {
   return text + ".\n";
 }
 
+std::string view(const api::WorkspaceList& list, const Style& style) {
+  Table table({{"PROJECT", false, true}, {"MODE"}, {"NOT SYNCED", true}, {"REJECTED", true}});
+  bool any = false;
+  for (const auto& workspace : list.workspaces)
+    for (const auto& project : workspace.projects) {
+      any = true;
+      table.add({{full_name(workspace, project), Colour::bold},
+                 {mode_name(project.mode), mode_colour(project.mode)},
+                 {count(project.pending + project.held + project.in_flight)},
+                 {count(project.rejected), project.rejected > 0 ? Colour::red : Colour::plain}});
+    }
+  return any ? table.render(style) : "The daemon has seen no changes of any project yet.\n";
+}
+
+std::string view(const api::SubmitReply& reply, const std::optional<std::string>& run, bool hint) {
+  const auto& ids = reply.ids;
+  std::string numbers;
+  if (ids.size() == 1)
+    numbers = fmt::format(" (id {})", ids.front());
+  else if (!ids.empty() && ids.back() - ids.front() + 1 == static_cast<std::int64_t>(ids.size()))
+    numbers = fmt::format(" (ids {} to {})", ids.front(), ids.back());
+  std::string where;
+  if (run) where = " of " + clean(*run);
+  if (!reply.scopes.empty()) where += (run ? " in " : " of ") + clean(reply.scopes.front());
+  if (reply.scopes.size() > 1) where += fmt::format(" and {} more", reply.scopes.size() - 1);
+  auto text = fmt::format("Accepted {}{}{}; {} safe on disk.", changes(reply.accepted), where, numbers,
+                          reply.accepted == 1 ? "it is" : "they are");
+  if (hint && reply.scopes.size() == 1)
+    text += fmt::format(" `neptune-sync wait {}--project {} --now` waits until the server has {}.",
+                        run ? "--run " + clean(*run) + " " : "", clean(reply.scopes.front()),
+                        reply.accepted == 1 ? "it" : "them");
+  return text + "\n";
+}
+
 std::string view(const api::ReleasePlan& plan, const Style& style) {
   std::string text =
       fmt::format("A release of {} lets {} go ({}).", clean(plan.scope), changes(plan.changes), bytes(plan.bytes));

@@ -18,6 +18,9 @@ std::string view(const api::RejectedList& list, const Style& style, Now now);
 std::string view(const api::Rejected& rejected, const Style& style);
 std::string view(const api::Event& event, const Style& style);
 std::string view(const api::FlushReply& reply);
+std::string view(const api::WorkspaceList& list, const Style& style);
+/// `hint`: how to wait for it, for somebody who reads this.
+std::string view(const api::SubmitReply& reply, const std::optional<std::string>& run, bool hint);
 std::string view(const api::ReleasePlan& plan, const Style& style);
 
 /// Whether `status` reports that something is held: changes, or a scope an operator holds.

@@ -28,7 +28,9 @@ int exit_of(client::WaitResult::Outcome outcome) {
   return Exit::failed;
 }
 
-void wait(Session& session, const client::WaitFor& what) {
+}  // namespace
+
+void wait_for(Session& session, const client::WaitFor& what) {
   const std::function<void(const std::string&)> notice = [](const std::string& text) {
     std::fprintf(stderr, "neptune-sync: %s\n", clean(text).c_str());
   };
@@ -40,8 +42,6 @@ void wait(Session& session, const client::WaitFor& what) {
   else if (!session.json)
     session.print(clean(result.message) + "\n");
 }
-
-}  // namespace
 
 void add_wait(CLI::App& app, Session& session) {
   auto* verb = app.add_subcommand("wait", "Wait until all is synced: of a run, of a project, or of everything");
@@ -55,7 +55,7 @@ void add_wait(CLI::App& app, Session& session) {
   };
   verb->add_option_function<std::string>("--timeout", read_timeout,
                                          "Give up after this time: 30s, 5m, 1h (default: never)");
-  verb->callback([&session, what] { wait(session, *what); });
+  verb->callback([&session, what] { wait_for(session, *what); });
 }
 
 }  // namespace neptune::cli

@@ -179,15 +179,18 @@ class Exchange {
     parser_.eager(true);
   }
 
-  Result<void> ask(std::string_view method, const std::string& target, Deadline deadline) {
+  Result<void> ask(std::string_view method, const std::string& target, Deadline deadline, std::string_view body = {},
+                   std::string_view body_type = {}) {
     auto socket = Socket::dial(path_, deadline);
     if (!socket) return std::unexpected(socket.error());
     socket_ = std::move(*socket);
-    const std::string request = std::string(method) + " " + target +
-                                " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
-    // A daemon that turned us away may have answered and closed before we wrote.
-    if (const int error = socket_.send(request, deadline); error != 0 && error != EPIPE)
-      return std::unexpected(lost(path_, error));
+    std::string head = std::string(method) + " " + target + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n";
+    if (!body_type.empty()) head += "Content-Type: " + std::string(body_type) + "\r\n";
+    head += "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n";
+    int error = socket_.send(head, deadline);
+    if (error == 0) error = socket_.send(body, deadline);
+    // A daemon that turned us away may have answered and closed before we wrote all.
+    if (error != 0 && error != EPIPE && error != ECONNRESET) return std::unexpected(lost(path_, error));
     return {};
   }
 
@@ -337,10 +340,13 @@ Result<std::vector<Reply<api::Event>>> EventStream::next(Deadline deadline) {
   }
 }
 
-Result<std::string> Client::call(std::string_view method, const std::string& target) const {
-  const auto deadline = std::chrono::steady_clock::now() + options_.timeout;
+Result<std::string> Client::call(std::string_view method, const std::string& target, std::string_view body,
+                                 std::string_view body_type) const {
+  const auto for_body = std::chrono::seconds(body.size() >> 20);
+  const auto deadline = std::chrono::steady_clock::now() + options_.timeout + for_body;
   Exchange exchange(options_.socket);
-  if (const auto asked = exchange.ask(method, target, deadline); !asked) return std::unexpected(asked.error());
+  if (const auto asked = exchange.ask(method, target, deadline, body, body_type); !asked)
+    return std::unexpected(asked.error());
   if (const auto head = exchange.read_head(deadline); !head) return std::unexpected(head.error());
   if (const auto end = exchange.read_to_end(deadline); !end) return std::unexpected(end.error());
   if (const auto fine = exchange.check_status(); !fine) return std::unexpected(fine.error());
@@ -358,6 +364,10 @@ Result<Reply<T>> Client::ask(std::string_view method, const std::string& target)
 
 Result<Reply<api::Status>> Client::status() const {
   return ask<api::Status>("GET", "/v1/status");
+}
+
+Result<Reply<api::WorkspaceList>> Client::workspaces() const {
+  return ask<api::WorkspaceList>("GET", "/v1/workspaces");
 }
 
 Result<Reply<api::StreamList>> Client::streams(const StreamQuery& query) const {
@@ -407,6 +417,21 @@ Result<Reply<api::ScopeReply>> Client::probe(std::string_view scope) const {
 
 Result<Reply<api::ReleasePlan>> Client::plan_release(std::string_view scope) const {
   return ask<api::ReleasePlan>("POST", scope_path(scope, "release?dry_run=1"));
+}
+
+Result<Reply<api::SubmitReply>> Client::submit(std::string_view body, std::string_view content_type) const {
+  auto json = call("POST", "/v1/changes", body, content_type);
+  if (!json) {
+    auto error = json.error();
+    if (error.code == "daemon_lost" || error.code == "daemon_timed_out")
+      error.message +=
+          " Whether it took the changes is not known: handing them in again is safe when each has an "
+          "idempotency key.";
+    return std::unexpected(std::move(error));
+  }
+  auto value = api::from_json<api::SubmitReply>(*json);
+  if (!value) return std::unexpected(bad_answer(options_.socket, value.error().message));
+  return Reply<api::SubmitReply>{std::move(*value), std::move(*json)};
 }
 
 Result<EventStream> Client::events(std::optional<std::uint64_t> since, bool follow) const {

@@ -70,6 +70,7 @@ class Client {
   const std::string& socket() const { return options_.socket; }
 
   Result<Reply<api::Status>> status() const;
+  Result<Reply<api::WorkspaceList>> workspaces() const;
   Result<Reply<api::StreamList>> streams(const StreamQuery& query) const;
   Result<Reply<api::RejectedList>> rejected(std::int64_t before, std::uint32_t limit) const;
   Result<Reply<api::Rejected>> rejected_one(std::int64_t id) const;
@@ -82,12 +83,18 @@ class Client {
   Result<Reply<api::ScopeReply>> probe(std::string_view scope) const;
   Result<Reply<api::ReleasePlan>> plan_release(std::string_view scope) const;
 
+  /// Hands in a body of changes, all or none of them: JSON (one object, or an array) or NDJSON. `content_type` empty:
+  /// the daemon sees which. Takes longer than the timeout for a large body. When the answer is lost, whether they were
+  /// taken is not known.
+  Result<Reply<api::SubmitReply>> submit(std::string_view body, std::string_view content_type = {}) const;
+
   /// `since`: the events after that id first; none: when following, those from now on, else all that are kept.
   /// The stream has begun when this returns: whatever happens from then on is in it.
   Result<EventStream> events(std::optional<std::uint64_t> since, bool follow) const;
 
  private:
-  Result<std::string> call(std::string_view method, const std::string& target) const;
+  Result<std::string> call(std::string_view method, const std::string& target, std::string_view body = {},
+                           std::string_view body_type = {}) const;
   template <class T>
   Result<Reply<T>> ask(std::string_view method, const std::string& target) const;
 

@@ -46,13 +46,15 @@ void add_reason(std::vector<std::string>& reasons, const std::string& reason) {
   if (std::find(reasons.begin(), reasons.end(), reason) == reasons.end()) reasons.push_back(reason);
 }
 
-void add(Progress& progress, const api::Stream& stream) {
+void add(Progress& progress, const api::Stream& stream, const WaitFor& what) {
   progress.seen = true;
   progress.pending += stream.pending;
   progress.held += stream.held;
   progress.in_flight += stream.in_flight;
   progress.synced += stream.synced;
-  progress.rejected += stream.rejected;
+  const auto before = what.rejected_before.find(stream.id);
+  progress.rejected +=
+      stream.rejected - (before == what.rejected_before.end() ? 0 : std::min(before->second, stream.rejected));
   progress.uploads += stream.uploads;
   if (!stream.closed && stream.state != "done") ++progress.open;
   if (stream.pending + stream.held + stream.in_flight > 0) add_reason(progress.why, stream.why);
@@ -204,7 +206,7 @@ class Waiter {
 
 Progress assess(const WaitFor& what, const api::Status& status, const std::vector<api::Stream>& streams) {
   Progress progress;
-  for (const auto& stream : streams) add(progress, stream);
+  for (const auto& stream : streams) add(progress, stream, what);
   // Streams that are done long since are not listed any more; a project is known all the same.
   if (!what.run) progress.seen = progress.seen || !what.project || knows_project(status, *what.project);
   for (const auto& source : status.sources) {

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -17,6 +18,8 @@ struct WaitFor {
   std::optional<std::string> run{};
   bool now = false;                                    ///< empty at this instant is enough, closed or not
   std::optional<std::chrono::milliseconds> timeout{};  ///< none: for ever
+  std::map<std::string, std::uint64_t>
+      rejected_before{};  ///< by stream id: what was rejected earlier counts for nothing
 };
 
 /// Where those changes are at one moment.

@@ -66,7 +66,7 @@ asio::awaitable<Parsed> parse_beside(Context context, const std::string& body, C
     return types.try_emplace(std::string(workspace), WorkspaceType::unknown).first->second;
   };
   for (;;) {
-    const auto work = [&] { return parse_changes(body, format, facts); };
+    const auto work = [&body, format, &facts] { return parse_changes(body, format, facts); };
     auto parsed = co_await context.parsing.run(work);
     bool news = false;
     for (auto& [workspace, type] : types) {
@@ -98,7 +98,7 @@ Answer refusal_answer(const Refusal& refusal) {
 std::optional<Answer> check_power(const std::vector<Change>& changes, const Call& call, std::string_view group,
                                   bool several) {
   const auto& standing = call.standing;
-  const auto refused = std::find_if(changes.begin(), changes.end(), [&](const Change& change) {
+  const auto refused = std::find_if(changes.begin(), changes.end(), [&standing](const Change& change) {
     return needs_power(change.kind) && !standing.may_manage(change.container.project.workspace);
   });
   if (refused == changes.end()) return std::nullopt;

@@ -1,13 +1,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 
 #include <cstdlib>
-#include <fstream>
-#include <sstream>
 
 #include "client/lib/json.h"
-#include "tests/unit/local_api/served.h"
+#include "tests/unit/client/command.h"
 
 // The command as scripts see it: what it prints where, and its exit codes.
 namespace neptune {
@@ -17,32 +14,7 @@ using test::FixedControl;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-struct Ran {
-  int exit = -1;
-  std::string out, err;
-};
-
-class Command : public testing::Test {
- protected:
-  /// `arguments` as a shell reads them.
-  Ran run(const std::string& arguments) {
-    const auto out = (folder_ / "out").string(), err = (folder_ / "err").string();
-    const auto line = std::string(NEPTUNE_SYNC) + " " + arguments + " >" + out + " 2>" + err + " </dev/null";
-    const int status = std::system(line.c_str());
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read(out), read(err)};
-  }
-  Ran ask(const std::string& arguments) { return run("--socket " + served_.path() + " " + arguments); }
-
-  std::string log_path() const { return (folder_ / "log").string(); }
-  static std::string read(const std::string& path) {
-    std::ostringstream text;
-    text << std::ifstream(path).rdbuf();
-    return text.str();
-  }
-
-  test::Folder folder_;
-  test::Served served_;
-};
+class Command : public test::CommandTest {};
 
 api::Stream stream_of(std::uint64_t pending, std::uint64_t held) {
   api::Stream stream;
@@ -88,7 +60,8 @@ TEST_F(Command, FindsTheUsersOwnDaemonWhereThereIsNoOther) {
 }
 
 TEST_F(Command, SaysOnStandardErrorThatTheDaemonIsNotThere) {
-  for (const char* verb : {"status", "streams", "rejected", "events", "flush", "hold a", "wait", "rejected show 1"}) {
+  for (const char* verb : {"status", "streams", "rejected", "events", "flush", "hold a", "wait", "rejected show 1",
+                           "run log r1 a=1 --project a/b", "project list"}) {
     const auto ran = run("--socket " + log_path() + " " + verb);
     EXPECT_EQ(ran.exit, 3) << verb;
     EXPECT_THAT(ran.out, IsEmpty());
@@ -116,7 +89,8 @@ TEST_F(Command, HelpAndVersionNeedNoDaemon) {
   EXPECT_THAT(version.out, testing::StartsWith("neptune-sync "));
   const auto help = run("--help");
   EXPECT_EQ(help.exit, 0);
-  for (const char* verb : {"status", "streams", "rejected", "events", "hold", "release", "probe", "flush", "wait"})
+  for (const char* verb : {"status", "streams", "rejected", "events", "hold", "release", "probe", "flush", "wait",
+                           "project", "run", "model", "trash", "change"})
     EXPECT_THAT(help.out, HasSubstr(verb));
 }
 

@@ -66,6 +66,7 @@ TEST(Client, AsksEveryRoute) {
   });
   const auto client = client_of(served.path());
   EXPECT_EQ(client.status()->value.pid, 42);
+  EXPECT_TRUE(client.workspaces());
   EXPECT_EQ(client.streams({{}, "r1"})->value.streams.size(), 1u);
   EXPECT_EQ(client.streams({"a/b", "r1"})->value.streams.size(), 1u);
   EXPECT_EQ(client.streams({"a/c", {}})->value.streams.size(), 0u);
@@ -79,6 +80,35 @@ TEST(Client, AsksEveryRoute) {
   EXPECT_EQ(client.release("ml-team/x")->value.mode, "normal");
   EXPECT_EQ(client.probe("ml-team")->value.mode, "read_only");
   EXPECT_EQ(client.plan_release("ml-team")->value.changes, 12u);
+}
+
+TEST(Client, HandsInChanges) {
+  Served served;
+  const std::string one = R"({"kind": "trash.empty", "project": "a/b"})";
+  const auto client = client_of(served.path());
+  EXPECT_EQ(client.submit(one)->value.ids, std::vector<std::int64_t>{1});
+  EXPECT_EQ(client.submit(one + "\n" + one, "application/x-ndjson")->value.accepted, 2u);
+  const auto refused = client.submit(R"({"kind": "trash.full"})");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, "unknown_kind");
+}
+
+TEST(Client, ReadsTheAnswerOfADaemonThatTurnsALargeBodyAway) {
+  Served served;
+  const auto refused = client_of(served.path()).submit(std::string(20 << 20, ' '));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, "body_too_large");
+}
+
+TEST(Client, SaysThatChangesMayHaveBeenTakenWhenTheAnswerIsLost) {
+  Folder folder;
+  BareListener listener((folder / "api.sock").string());
+  auto answering = listener.answer("HTTP/1.1 202 Acc");
+  const auto reply = client_of((folder / "api.sock").string()).submit("{}");
+  answering.join();
+  ASSERT_FALSE(reply);
+  EXPECT_EQ(reply.error().code, "daemon_lost");
+  EXPECT_THAT(reply.error().message, HasSubstr("idempotency key"));
 }
 
 TEST(Client, GivesTheJsonAsItCame) {

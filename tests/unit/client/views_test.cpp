@@ -218,6 +218,19 @@ TEST(FlushView, SaysWhatIsLeft) {
   EXPECT_EQ(view(reply), "Trying everything now: 1,216 changes not synced yet, 1,204 of them held.\n");
 }
 
+TEST(SubmitView, SaysWhatWasTakenAndToAReaderWhatToDoNext) {
+  api::SubmitReply reply{{42}, 1, {"ml-team/lab"}};
+  EXPECT_EQ(view(reply, std::nullopt, false), "Accepted 1 change of ml-team/lab (id 42); it is safe on disk.\n");
+  EXPECT_EQ(view(reply, "r1", true),
+            "Accepted 1 change of r1 in ml-team/lab (id 42); it is safe on disk. `neptune-sync wait --run r1 --project "
+            "ml-team/lab --now` waits until the server has it.\n");
+  reply = {{42, 43, 44}, 3, {"ml-team/lab", "other"}};
+  EXPECT_EQ(view(reply, std::nullopt, true),
+            "Accepted 3 changes of ml-team/lab and 1 more (ids 42 to 44); they are safe on disk.\n");
+  reply.ids = {42, 7, 43};
+  EXPECT_EQ(view(reply, std::nullopt, false), "Accepted 3 changes of ml-team/lab and 1 more; they are safe on disk.\n");
+}
+
 TEST(ReleasePlanView, SaysHowMuchHowLongAndWhetherItFits) {
   api::ReleasePlan plan;
   plan.scope = "ml-team";

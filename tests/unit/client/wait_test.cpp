@@ -118,6 +118,16 @@ TEST_F(Waiting, FailsWhenSomethingOfItWasRejected) {
   EXPECT_EQ(wait({.run = "r1", .timeout = 50ms}).outcome, Outcome::rejected);
 }
 
+TEST_F(Waiting, WhatWasRejectedBeforeIsNotHeldAgainstIt) {
+  auto stream = stream_of("r1", 0, true);
+  stream.id = "s1";
+  stream.rejected = 2;
+  tell({stream});
+  EXPECT_EQ(wait({.run = "r1", .rejected_before = {{"s1", 2}}}).outcome, Outcome::synced);
+  EXPECT_EQ(wait({.run = "r1", .rejected_before = {{"s1", 1}}}).outcome, Outcome::rejected);
+  EXPECT_EQ(wait({.run = "r1", .rejected_before = {{"s1", 3}, {"s2", 2}}}).outcome, Outcome::synced);
+}
+
 TEST_F(Waiting, ReportsHeldWhenTimeIsUpAndOnlyThatRemains) {
   auto stream = stream_of("r1", 0, true);
   stream.held = 7;

@@ -1,0 +1,94 @@
+#include "client/cli/hand_in.h"
+
+#include <algorithm>
+
+#include "client/cli/views.h"
+#include "client/lib/wait.h"
+
+namespace neptune::cli {
+
+namespace {
+
+using Rejections = std::map<std::string, std::uint64_t>;
+
+/// What was rejected before is no matter of the changes that are handed in now.
+Result<Rejections> rejections(const Session& session, const client::StreamQuery& query) {
+  const auto streams = session.client().streams(query);
+  if (!streams) return std::unexpected(streams.error());
+  Rejections before;
+  for (const auto& stream : streams->value.streams) before[stream.id] = stream.rejected;
+  return before;
+}
+
+std::optional<std::chrono::milliseconds> read_timeout(const HandIn& how) {
+  if (!how.timeout) return std::nullopt;
+  const auto timeout = parse_duration(*how.timeout);
+  if (!timeout) wrong_usage("--timeout", "'" + *how.timeout + "' is not a time; write 30s, 5m or 1h.");
+  if (!how.wait) wrong_usage("--timeout", "It is for --wait alone; add --wait, or leave it out.");
+  return timeout;
+}
+
+void submit(Session& session, const HandIn& how, const std::string& body, const client::StreamQuery& query) {
+  using Clock = std::chrono::steady_clock;
+  const auto timeout = read_timeout(how);
+  const auto begin = Clock::now();
+  client::WaitFor what;
+  what.run = query.run;
+  what.now = true;  // what was handed in is in the queue already
+  if (how.wait) {
+    auto before = rejections(session, query);
+    if (!before) return session.fail_with(before.error());
+    what.rejected_before = std::move(*before);
+  }
+  const auto reply = session.client().submit(body);
+  const bool hint = !how.wait && session.style.width > 0;
+  const auto text = [&](const api::SubmitReply& accepted) { return view(accepted, query.run, hint); };
+  if (!show(session, reply, text) || !how.wait) return;
+  for (const auto& scope : reply->value.scopes) {
+    what.project = scope;
+    if (timeout)
+      what.timeout = std::max(std::chrono::milliseconds(0),
+                              std::chrono::ceil<std::chrono::milliseconds>(begin + *timeout - Clock::now()));
+    const int before = session.exit;
+    wait_for(session, what);
+    session.exit = before == done ? session.exit : before;  // the first that went wrong
+  }
+}
+
+}  // namespace
+
+void HandIn::add_wait_to(Verb& verb) {
+  verb.flag("--wait", wait, "Wait until the server has it");
+  verb.optional("--timeout", timeout, "Give up waiting after this time: 30s, 5m, 1h (default: never)");
+}
+
+void HandIn::add_to(Verb& verb) {
+  verb.optional("--idempotency-key", idempotency_key, "The same key is taken once, however often it is handed in");
+  add_wait_to(verb);
+}
+
+void add_project(Verb& verb, std::string& project) {
+  verb.from_environment("--project", project, "NEPTUNE_PROJECT", "workspace/project");
+}
+
+void hand_in(Session& session, const HandIn& how, ChangeText change, const std::string& project,
+             const std::optional<std::string>& run) {
+  if (project.empty())
+    wrong_usage("--project", "Say which project it is: --project workspace/project, or $NEPTUNE_PROJECT.");
+  change.text("project", project);
+  change.text("idempotency_key", how.idempotency_key);
+  submit(session, how, change.str(), {project, run});
+}
+
+void hand_in_body(Session& session, const HandIn& how, const std::string& body) {
+  submit(session, how, body, {});
+}
+
+std::optional<std::string> step_json(const std::optional<std::string>& step) {
+  if (!step) return std::nullopt;
+  auto number = number_json(*step);
+  if (!number) wrong_usage("--step", "'" + *step + "' is no number; write it as in --step 12.");
+  return number;
+}
+
+}  // namespace neptune::cli

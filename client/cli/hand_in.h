@@ -1,0 +1,43 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "client/cli/values.h"
+#include "client/cli/verb.h"
+#include "client/cli/verbs.h"
+
+namespace neptune::cli {
+
+/// What every verb that hands in changes can be told besides.
+struct HandIn {
+  bool wait = false;
+  std::optional<std::string> timeout;
+  std::optional<std::string> idempotency_key;
+
+  void add_to(Verb& verb);
+  void add_wait_to(Verb& verb);  ///< without a key: for bodies that bring their own
+};
+
+/// Adds --project, which is $NEPTUNE_PROJECT when it is not given.
+void add_project(Verb& verb, std::string& project);
+
+/// Hands one change in and says so; with --wait, waits: for `run` of `project`, or, with no run, for all of the
+/// project.
+void hand_in(Session& session, const HandIn& how, ChangeText change, const std::string& project,
+             const std::optional<std::string>& run = std::nullopt);
+
+/// The same with a body of changes as it is.
+void hand_in_body(Session& session, const HandIn& how, const std::string& body);
+
+/// The value, or a wrong usage of `argument`.
+template <class T>
+T or_wrong_usage(const std::string& argument, Result<T> value) {
+  if (!value) wrong_usage(argument, value.error().message);
+  return std::move(*value);
+}
+
+/// A step as JSON; a wrong usage when it is no number.
+std::optional<std::string> step_json(const std::optional<std::string>& step);
+
+}  // namespace neptune::cli

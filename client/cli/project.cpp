@@ -1,0 +1,133 @@
+#include <memory>
+
+#include "client/cli/attributes.h"
+#include "client/cli/hand_in.h"
+#include "client/cli/views.h"
+
+namespace neptune::cli {
+
+namespace {
+
+struct Arguments {
+  std::string project;
+  std::optional<std::string> visibility, description, key, name, bytes;
+  bool discard_pending = false;
+  Attributes attributes;
+  HandIn how;
+};
+
+using Shared = std::shared_ptr<Arguments>;
+
+Shared project_arguments(Verb& verb) {
+  auto arguments = std::make_shared<Arguments>();
+  verb.required("PROJECT", arguments->project, "workspace/project");
+  return arguments;
+}
+
+void finish(Verb& verb, Session& session, const Shared& arguments, std::function<ChangeText()> change) {
+  arguments->how.add_to(verb);
+  verb.action([&session, arguments, change = std::move(change)] {
+    hand_in(session, arguments->how, change(), arguments->project);
+  });
+}
+
+void add_discard(Verb& verb, Arguments& arguments) {
+  verb.flag("--discard-pending", arguments.discard_pending, "Don't wait for held writes to it: reject them");
+}
+
+void add_create(Verb& parent, Session& session) {
+  auto verb = parent.add("create", "Create a project");
+  const auto arguments = project_arguments(verb);
+  verb.optional("--visibility", arguments->visibility, "private, workspace or public");
+  verb.optional("--description", arguments->description, "A text");
+  verb.optional("--key", arguments->key, "What its runs' short ids begin with, as in LAB-1");
+  finish(verb, session, arguments, [arguments] {
+    ChangeText change("project.create");
+    change.text("visibility", arguments->visibility).text("description", arguments->description);
+    return change.text("key", arguments->key);
+  });
+}
+
+void add_update(Verb& parent, Session& session) {
+  auto verb = parent.add("update", "Change a project's visibility, description or name");
+  const auto arguments = project_arguments(verb);
+  verb.optional("--visibility", arguments->visibility, "private, workspace or public");
+  verb.optional("--description", arguments->description, "A text");
+  verb.optional("--name", arguments->name, "Its new name, without the workspace");
+  finish(verb, session, arguments, [arguments] {
+    ChangeText change("project.update");
+    change.text("visibility", arguments->visibility).text("description", arguments->description);
+    return change.text("name", arguments->name);
+  });
+}
+
+void add_archive(Verb& parent, Session& session, bool archived) {
+  auto verb = archived ? parent.add("archive", "Archive a project: it is kept, and not written to any more")
+                       : parent.add("unarchive", "Take a project out of the archive");
+  const auto arguments = project_arguments(verb);
+  if (archived) add_discard(verb, *arguments);
+  finish(verb, session, arguments, [arguments, archived] {
+    ChangeText change("project.update");
+    if (arguments->discard_pending) change.json("discard_pending", "true");
+    return change.json("archived", archived ? "true" : "false");
+  });
+}
+
+void add_delete(Verb& parent, Session& session) {
+  auto verb = parent.add("delete", "Delete a project with all that is in it");
+  const auto arguments = project_arguments(verb);
+  add_discard(verb, *arguments);
+  finish(verb, session, arguments, [arguments] {
+    ChangeText change("project.delete");
+    if (arguments->discard_pending) change.json("discard_pending", "true");
+    return change;
+  });
+}
+
+void add_storage_limit(Verb& parent, Session& session) {
+  auto verb = parent.add("storage-limit", "Limit a project's storage, or lift its limit");
+  const auto arguments = project_arguments(verb);
+  verb.optional("--bytes", arguments->bytes, "The limit; without it, there is none any more");
+  finish(verb, session, arguments, [arguments] {
+    const auto bytes = arguments->bytes ? number_json(*arguments->bytes) : std::string("null");
+    if (!bytes) wrong_usage("--bytes", "'" + *arguments->bytes + "' is no number of bytes; write it in digits.");
+    return ChangeText("project.set_storage_limit").json("bytes", *bytes);
+  });
+}
+
+void add_metadata(Verb& parent, Session& session) {
+  auto verb = parent.add("metadata", "Change the metadata of a project itself");
+  const auto arguments = std::make_shared<Arguments>();
+  arguments->attributes.add_to(verb);
+  add_project(verb, arguments->project);
+  finish(verb, session, arguments, [arguments] {
+    ChangeText change("project.metadata");
+    arguments->attributes.put_into(change);
+    return change;
+  });
+}
+
+void add_list(Verb& parent, Session& session) {
+  auto verb = parent.add("list", "The projects the daemon has seen changes of");
+  verb.action([&session] {
+    const auto text = [&session](const api::WorkspaceList& list) { return view(list, session.style); };
+    show(session, session.client().workspaces(), text);
+  });
+}
+
+}  // namespace
+
+void add_project_verbs(CLI::App& app, Session& session) {
+  auto project = Verb(app).add("project", "Create, change and remove projects and their members");
+  add_create(project, session);
+  add_update(project, session);
+  add_archive(project, session, true);
+  add_archive(project, session, false);
+  add_delete(project, session);
+  add_list(project, session);
+  add_storage_limit(project, session);
+  add_metadata(project, session);
+  add_members(project, session);
+}
+
+}  // namespace neptune::cli

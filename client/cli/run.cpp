@@ -1,0 +1,78 @@
+#include <memory>
+
+#include "client/cli/hand_in.h"
+
+namespace neptune::cli {
+
+namespace {
+
+struct Create {
+  std::string run, project;
+  std::optional<std::string> experiment, fork_run, fork_step, created_at;
+  HandIn how;
+};
+
+ChangeText change_of(const Create& arguments) {
+  ChangeText change("run.create");
+  change.text("run", arguments.run).text("experiment", arguments.experiment);
+  change.text("created_at", arguments.created_at);
+  if (arguments.fork_run.has_value() != arguments.fork_step.has_value())
+    wrong_usage("--fork-run", "A fork needs both --fork-run and --fork-step.");
+  if (!arguments.fork_run) return change;
+  std::string fork = "{\"run\":" + texts_json({*arguments.fork_run}).substr(1);
+  fork.pop_back();
+  return change.json("fork", fork + ",\"step\":" + *step_json(arguments.fork_step) + "}");
+}
+
+void add_create(Verb& parent, Session& session) {
+  auto verb = parent.add("create", "Create a run");
+  const auto arguments = std::make_shared<Create>();
+  verb.required("RUN", arguments->run, "The run's id, of your choice");
+  verb.optional("--experiment", arguments->experiment, "The experiment it belongs to");
+  verb.optional("--fork-run", arguments->fork_run, "The run it is forked from");
+  verb.optional("--fork-step", arguments->fork_step, "At which step");
+  verb.optional("--created-at", arguments->created_at, "RFC 3339; now by default");
+  add_project(verb, arguments->project);
+  arguments->how.add_to(verb);
+  verb.action([&session, arguments] {
+    hand_in(session, arguments->how, change_of(*arguments), arguments->project, arguments->run);
+  });
+}
+
+struct Many {
+  std::vector<std::string> runs;
+  std::string project;
+  bool discard_pending = false;
+  HandIn how;
+};
+
+void add_many(Verb& parent, Session& session, const std::string& name, const std::string& description, bool removes) {
+  auto verb = parent.add(name, description);
+  const auto arguments = std::make_shared<Many>();
+  verb.at_least_one("RUN", arguments->runs, "Run ids");
+  if (removes)
+    verb.flag("--discard-pending", arguments->discard_pending, "Don't wait for held writes to them: reject them");
+  add_project(verb, arguments->project);
+  arguments->how.add_to(verb);
+  verb.action([&session, arguments, kind = "run." + name] {
+    ChangeText change(kind);
+    change.texts("runs", arguments->runs);
+    if (arguments->discard_pending) change.json("discard_pending", "true");
+    hand_in(session, arguments->how, std::move(change), arguments->project);
+  });
+}
+
+}  // namespace
+
+void add_run_verbs(CLI::App& app, Session& session) {
+  auto run = Verb(app).add("run", "Create runs, log to them, tag and remove them");
+  add_create(run, session);
+  add_run_log(run, session);
+  add_many(run, session, "trash", "Move runs to the trash", true);
+  add_many(run, session, "restore", "Take runs out of the trash", false);
+  add_many(run, session, "delete", "Delete runs for good", true);
+  add_many(run, session, "archive", "Archive runs", true);
+  add_many(run, session, "unarchive", "Take runs out of the archive", false);
+}
+
+}  // namespace neptune::cli

@@ -1,0 +1,31 @@
+#include <memory>
+
+#include "client/cli/hand_in.h"
+
+namespace neptune::cli {
+
+namespace {
+
+struct Arguments {
+  std::string project;
+  bool discard_pending = false;
+  HandIn how;
+};
+
+}  // namespace
+
+void add_trash(CLI::App& app, Session& session) {
+  auto trash = Verb(app).add("trash", "The trash of a project");
+  auto verb = trash.add("empty", "Delete for good what is in it");
+  const auto arguments = std::make_shared<Arguments>();
+  verb.required("PROJECT", arguments->project, "workspace/project");
+  verb.flag("--discard-pending", arguments->discard_pending, "Don't wait for held writes to it: reject them");
+  arguments->how.add_to(verb);
+  verb.action([&session, arguments] {
+    ChangeText change("trash.empty");
+    if (arguments->discard_pending) change.json("discard_pending", "true");
+    hand_in(session, arguments->how, std::move(change), arguments->project);
+  });
+}
+
+}  // namespace neptune::cli

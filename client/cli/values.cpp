@@ -1,0 +1,164 @@
+#include "client/cli/values.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <map>
+
+#include "client/lib/json.h"
+
+namespace neptune::cli {
+
+namespace {
+
+struct Named {
+  std::string_view name, value;
+};
+
+Result<Named> split(std::string_view text) {
+  const auto equals = text.find('=');
+  if (equals == std::string_view::npos || equals == 0)
+    return fail("invalid_assignment",
+                "'" + std::string(text) + "' is not of the form NAME=VALUE; write it as in loss=0.3.");
+  return Named{text.substr(0, equals), text.substr(equals + 1)};
+}
+
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+
+std::size_t digits(std::string_view text) {
+  return static_cast<std::size_t>(std::find_if_not(text.begin(), text.end(), is_digit) - text.begin());
+}
+
+/// JSON's own form of a number: no sign '+', no leading zeros, digits on both sides of the point.
+bool is_json_number(std::string_view text) {
+  if (text.starts_with('-')) text.remove_prefix(1);
+  const auto whole = digits(text);
+  if (whole == 0 || (whole > 1 && text.front() == '0')) return false;
+  text.remove_prefix(whole);
+  if (text.starts_with('.')) {
+    const auto fraction = digits(text.substr(1));
+    if (fraction == 0) return false;
+    text.remove_prefix(1 + fraction);
+  }
+  if (text.starts_with('e') || text.starts_with('E')) {
+    text.remove_prefix(1);
+    if (text.starts_with('+') || text.starts_with('-')) text.remove_prefix(1);
+    return !text.empty() && digits(text) == text.size();
+  }
+  return text.empty();
+}
+
+std::optional<double> number_of(std::string_view text) {
+  if (text.starts_with('+')) text.remove_prefix(1);
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (text.empty() || end != text.data() + text.size()) return std::nullopt;
+  if (error == std::errc::result_out_of_range) return HUGE_VAL;
+  return error == std::errc() ? std::optional(value) : std::nullopt;
+}
+
+/// "007" names something; it is no number.
+bool has_leading_zero(std::string_view text) {
+  const auto first = text.find_first_not_of("+-");
+  return first != std::string_view::npos && digits(text.substr(first)) > 1 && text[first] == '0';
+}
+
+template <class Value>
+Result<std::string> object_json(const std::vector<std::string>& assignments, Value value) {
+  std::string out = "{";
+  for (const auto& text : assignments) {
+    const auto named = split(text);
+    if (!named) return std::unexpected(named.error());
+    Result<std::string> json = value(named->value);
+    if (!json) return fail(json.error().code, std::string(named->name) + ": " + json.error().message);
+    if (out.size() > 1) out += ',';
+    api::append_json_string(out, named->name);
+    out += ":" + *json;
+  }
+  return out + "}";
+}
+
+std::string text_json(std::string_view text) {
+  std::string out;
+  api::append_json_string(out, text);
+  return out;
+}
+
+}  // namespace
+
+ChangeText& ChangeText::json(std::string_view name, std::string_view value) {
+  if (json_.size() > 1) json_ += ',';
+  api::append_json_string(json_, name);
+  json_ += ':';
+  json_ += value;
+  return *this;
+}
+
+ChangeText& ChangeText::text(std::string_view name, std::string_view value) {
+  return json(name, text_json(value));
+}
+
+ChangeText& ChangeText::text(std::string_view name, const std::optional<std::string>& value) {
+  return value ? text(name, std::string_view(*value)) : *this;
+}
+
+ChangeText& ChangeText::texts(std::string_view name, const std::vector<std::string>& values) {
+  return json(name, texts_json(values));
+}
+
+std::optional<std::string> number_json(std::string_view text) {
+  if (is_json_number(text)) return std::string(text);
+  const auto number = has_leading_zero(text) ? std::nullopt : number_of(text);
+  if (!number || !std::isfinite(*number)) return std::nullopt;
+  char shortest[32];
+  return std::string(shortest, std::to_chars(shortest, shortest + sizeof shortest, *number).ptr);
+}
+
+Result<std::string> value_json(std::string_view text) {
+  if (text == "true" || text == "false") return std::string(text);
+  if (text.size() >= 2 && text.starts_with('"') && text.ends_with('"'))
+    return text_json(text.substr(1, text.size() - 2));
+  if (auto number = number_json(text)) return std::move(*number);
+  if (const auto number = number_of(text); number && !std::isfinite(*number))
+    return fail("invalid_value", "the server takes no NaN and no infinity; leave '" + std::string(text) +
+                                     "' out, or put it in double quotes when it is a text.");
+  return text_json(text);
+}
+
+Result<std::string> assignments_json(const std::vector<std::string>& assignments,
+                                     const std::optional<std::string>& step) {
+  return object_json(assignments, [&step](std::string_view text) -> Result<std::string> {
+    auto value = value_json(text);
+    if (!value || !step) return value;
+    return "{\"value\":" + *value + ",\"step\":" + *step + "}";
+  });
+}
+
+Result<std::string> words_json(const std::vector<std::string>& assignments) {
+  return object_json(assignments, [](std::string_view text) -> Result<std::string> { return text_json(text); });
+}
+
+Result<std::string> sets_json(const std::vector<std::string>& members) {
+  std::map<std::string, std::vector<std::string>> sets;
+  for (const auto& text : members) {
+    const auto named = split(text);
+    if (!named) return std::unexpected(named.error());
+    sets[std::string(named->name)].emplace_back(named->value);
+  }
+  std::string out = "{";
+  for (const auto& [name, values] : sets) {
+    if (out.size() > 1) out += ',';
+    out += text_json(name) + ":" + texts_json(values);
+  }
+  return out + "}";
+}
+
+std::string texts_json(const std::vector<std::string>& values) {
+  std::string out = "[";
+  for (const auto& value : values) out += (out.size() > 1 ? "," : "") + text_json(value);
+  return out + "]";
+}
+
+}  // namespace neptune::cli

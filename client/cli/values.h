@@ -1,0 +1,50 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "support/error.h"
+
+/// Changes as JSON, from what stands on a command line.
+namespace neptune::cli {
+
+/// One change, member by member.
+class ChangeText {
+ public:
+  explicit ChangeText(std::string_view kind) { text("kind", kind); }
+
+  ChangeText& text(std::string_view name, std::string_view value);
+  ChangeText& text(std::string_view name, const std::string& value) { return text(name, std::string_view(value)); }
+  ChangeText& text(std::string_view name, const std::optional<std::string>& value);  ///< left out when there is none
+  ChangeText& texts(std::string_view name, const std::vector<std::string>& values);
+  ChangeText& json(std::string_view name, std::string_view value);  ///< a value that is JSON already
+
+  std::string str() const { return json_ + "}"; }
+
+ private:
+  std::string json_ = "{";
+};
+
+/// `0.3`, `.5`, `1e-3` are numbers, `true` and `false` are themselves, all else is a string; so is what stands in
+/// double quotes (`"0.3"`). Refuses NaN and infinity, which the server takes nowhere.
+Result<std::string> value_json(std::string_view text);
+
+/// A number that JSON takes, or nothing.
+std::optional<std::string> number_json(std::string_view text);
+
+/// `["train/loss=0.3", "note=fine"]` as `{"train/loss":0.3,"note":"fine"}`. With a `step`, each value becomes the point
+/// `{"value":0.3,"step":12}`. Refuses what has no '=' or no name.
+Result<std::string> assignments_json(const std::vector<std::string>& assignments,
+                                     const std::optional<std::string>& step = std::nullopt);
+
+/// `["sys/tags=best", "sys/tags=new"]` as `{"sys/tags":["best","new"]}`.
+Result<std::string> sets_json(const std::vector<std::string>& members);
+
+/// `["a=float_series"]` as `{"a":"float_series"}`: every value a string.
+Result<std::string> words_json(const std::vector<std::string>& assignments);
+
+std::string texts_json(const std::vector<std::string>& values);
+
+}  // namespace neptune::cli

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace CLI {
+class App;
+}
+
+namespace neptune::cli {
+
+/// One verb of the command line, for those who add verbs: what they say of its arguments. Only verb.cpp knows the
+/// parser behind it, which is slow to compile. Names are the parser's: "PROJECT" is positional, "--role" is an option.
+/// What arguments are written to must live as long as the parser: keep it in the state a verb's action holds.
+class Verb {
+ public:
+  explicit Verb(CLI::App& app) : app_(&app) {}
+
+  /// A verb below this one. A verb that has some does nothing by itself: one of them is to be given.
+  Verb add(const std::string& name, const std::string& description);
+
+  void required(const std::string& name, std::string& to, const std::string& description);
+  void optional(const std::string& name, std::optional<std::string>& to, const std::string& description);
+  /// Each may be given several times, with one value each; a positional one takes all that is left.
+  void several(const std::string& name, std::vector<std::string>& to, const std::string& description);
+  void at_least_one(const std::string& name, std::vector<std::string>& to, const std::string& description);
+  void flag(const std::string& name, bool& to, const std::string& description);
+  /// Taken from the environment's `variable` where it is not given.
+  void from_environment(const std::string& name, std::string& to, const std::string& variable,
+                        const std::string& description);
+
+  /// Runs when the command line was read and this verb was given.
+  void action(std::function<void()> action);
+
+ private:
+  CLI::App* app_;
+};
+
+/// Ends an action with the exit code of a wrong usage: `sentence` says what is wrong with which argument.
+[[noreturn]] void wrong_usage(const std::string& argument, const std::string& sentence);
+
+}  // namespace neptune::cli

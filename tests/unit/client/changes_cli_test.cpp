@@ -1,0 +1,195 @@
+#include <gmock/gmock.h>
+
+#include "client/lib/json.h"
+#include "tests/unit/client/command.h"
+
+// The verbs that hand in changes: what the daemon is given, what is said, and the exit codes.
+namespace neptune {
+namespace {
+
+using test::FixedControl;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+class HandingIn : public test::CommandTest {
+ protected:
+  /// The last change the daemon was given.
+  Change last() {
+    return served_.on_loop(
+        [](FixedControl& control) { return control.accepted.empty() ? Change{} : control.accepted.back().first; });
+  }
+  std::size_t accepted() {
+    return served_.on_loop([](FixedControl& control) { return control.accepted.size(); });
+  }
+  /// What the daemon keeps of the change that `arguments` make; empty when it was not taken.
+  std::string payload(const std::string& arguments) {
+    const auto before = accepted();
+    const auto ran = ask(arguments);
+    EXPECT_EQ(ran.exit, 0) << arguments << ": " << ran.err;
+    return accepted() == before + 1 ? last().payload : "";
+  }
+  void tell(std::vector<api::Stream> streams) {
+    served_.on_loop([&](FixedControl& control) { control.streams_now = std::move(streams); });
+  }
+};
+
+api::Stream stream_of(std::uint64_t pending, std::uint64_t held) {
+  api::Stream stream;
+  stream.id = "s1";
+  stream.project = "ml-team/lab";
+  stream.container = "r1";
+  stream.pending = pending;
+  stream.held = held;
+  return stream;
+}
+
+TEST_F(HandingIn, SaysWhatWasTakenAndThatItIsSafe) {
+  const auto ran = ask("run log r1 loss=0.3 acc=0.9 --step 12 --project ml-team/lab");
+  EXPECT_EQ(ran.exit, 0) << ran.err;
+  EXPECT_EQ(ran.out, "Accepted 1 change of r1 in ml-team/lab (id 1); it is safe on disk.\n");
+  EXPECT_EQ(last().kind, ChangeKind::run_update);
+  EXPECT_EQ(last().container.id, "r1");
+  EXPECT_THAT(last().payload, testing::AllOf(HasSubstr("loss"), HasSubstr("acc")));
+  EXPECT_EQ(ask("--json trash empty a/b").out, R"({"ids":[2],"accepted":1,"scopes":["a/b"]})"
+                                               "\n");
+}
+
+TEST_F(HandingIn, TakesTheProjectFromTheEnvironment) {
+  ::setenv("NEPTUNE_PROJECT", "ml-team/env", 1);
+  EXPECT_EQ(ask("run log r1 lr=0.1").exit, 0);
+  EXPECT_EQ(last().container.project.full(), "ml-team/env");
+  EXPECT_EQ(ask("run log r1 lr=0.1 --project ml-team/flag").exit, 0);
+  EXPECT_EQ(last().container.project.full(), "ml-team/flag");
+  EXPECT_EQ(ask("project delete").exit, 2) << "what is removed must be named";
+  ::unsetenv("NEPTUNE_PROJECT");
+  const auto without = ask("run log r1 lr=0.1");
+  EXPECT_EQ(without.exit, 2);
+  EXPECT_THAT(without.err, HasSubstr("NEPTUNE_PROJECT"));
+}
+
+TEST_F(HandingIn, EveryVerbMakesItsKindOfChange) {
+  const std::vector<std::pair<std::string, ChangeKind>> verbs{
+      {"project create a/lab --visibility private --description 'Some trials' --key LAB", ChangeKind::project_create},
+      {"project update a/lab --description x", ChangeKind::project_update},
+      {"project archive a/lab --discard-pending", ChangeKind::project_update},
+      {"project unarchive a/lab", ChangeKind::project_update},
+      {"project delete a/lab", ChangeKind::project_delete},
+      {"project storage-limit a/lab --bytes 5000", ChangeKind::project_set_storage_limit},
+      {"project storage-limit a/lab", ChangeKind::project_set_storage_limit},
+      {"project members add jo --role owner --project a/lab", ChangeKind::member_add},
+      {"project members update jo --role viewer --project a/lab", ChangeKind::member_update},
+      {"project members remove jo --project a/lab", ChangeKind::member_remove},
+      {"project accounts add ci@a --role viewer --project a/lab", ChangeKind::service_account_add},
+      {"project accounts remove ci@a --project a/lab", ChangeKind::service_account_remove},
+      {"project metadata version=v3 --insert sys/tags=x --delete old --project a/lab", ChangeKind::project_metadata},
+      {"run create r2 --experiment e --fork-run r1 --fork-step 10 --project a/lab", ChangeKind::run_create},
+      {"run log r1 loss=.3 --step 1 --assign lr=0.1 --assign note=x --preview 0.5 --project a/lab",
+       ChangeKind::run_update},
+      {"run tag r1 best new --project a/lab", ChangeKind::run_update},
+      {"run untag r1 best --path my/tags --project a/lab", ChangeKind::run_update},
+      {"run trash r1 r2 --discard-pending --project a/lab", ChangeKind::run_trash},
+      {"run restore r1 --project a/lab", ChangeKind::run_restore},
+      {"run delete r1 --project a/lab", ChangeKind::run_delete},
+      {"run archive r1 --project a/lab", ChangeKind::run_archive},
+      {"run unarchive r1 --project a/lab", ChangeKind::run_unarchive},
+      {"model create FOREST --name 'Random forest' --project a/lab", ChangeKind::model_create},
+      {"model version FOREST --project a/lab", ChangeKind::model_version_create},
+      {"model update FOREST kind=trees --append acc=0.9 --project a/lab", ChangeKind::model_update},
+      {"model update LAB-FOREST-3 acc=0.9 --step 2 --project a/lab", ChangeKind::model_version_update},
+      {"trash empty a/lab --discard-pending", ChangeKind::trash_empty},
+  };
+  for (const auto& [verb, kind] : verbs) {
+    EXPECT_FALSE(payload(verb).empty()) << verb;
+    EXPECT_EQ(last().kind, kind) << verb;
+    EXPECT_EQ(last().discard_pending, verb.find("--discard") != std::string::npos) << verb;
+  }
+}
+
+TEST_F(HandingIn, AnOptionTakesOneValueAndLeavesTheRestAlone) {
+  const auto kept = payload("project metadata --assign a=1 b=2 --insert t=x c=3 --project a/lab");
+  for (const char* name : {"\"a\"", "\"b\"", "\"c\"", "\"t\""}) EXPECT_THAT(kept, HasSubstr(name));
+}
+
+TEST_F(HandingIn, ATagMayBeCalledLikeAVerb) {
+  EXPECT_THAT(payload("run tag r1 status log --project a/lab"), testing::AllOf(HasSubstr("status"), HasSubstr("log")));
+}
+
+TEST_F(HandingIn, WrongUsageIsTwoAndHandsInNothing) {
+  for (const char* wrong :
+       {"run log r1 --project a/b", "run log r1 loss --project a/b", "run log r1 loss=nan --step 1 --project a/b",
+        "run log r1 loss=1 --step x --project a/b", "run log r1 --assign a=1 --step 1 --project a/b", "run", "project",
+        "run create r1 --fork-run r0 --project a/b", "run trash --project a/b", "change", "trash empty",
+        "project members add jo --project a/b", "run log r1 a=1 --project a/b --timeout 5s",
+        "run log r1 a=1 --project a/b --wait --timeout soon", "model update M a=1 --append b=1 --step 1 --project a/b"})
+    EXPECT_EQ(ask(wrong).exit, 2) << wrong;
+  EXPECT_EQ(accepted(), 0u);
+}
+
+TEST_F(HandingIn, ARefusalOfTheDaemonIsOneWithItsSentence) {
+  const auto ran = ask("project create a/lab --visibility secret");
+  EXPECT_EQ(ran.exit, 1);
+  EXPECT_THAT(ran.out, IsEmpty());
+  EXPECT_THAT(ran.err, HasSubstr("secret"));
+  served_.on_loop([](FixedControl& control) { control.failure = Error{"queue_full", "The queue is full.", true}; });
+  EXPECT_EQ(ask("trash empty a/b").exit, 1);
+  EXPECT_EQ(run("--socket " + log_path() + " trash empty a/b --wait").exit, 3);
+}
+
+TEST_F(HandingIn, ChangesComeFromAFileOrStandardInput) {
+  const auto file = (folder_ / "changes").string();
+  std::ofstream(file) << "{\"kind\": \"trash.empty\", \"project\": \"a/b\"}\n"
+                      << "{\"kind\": \"trash.empty\", \"project\": \"a/c\"}\n";
+  const auto from_file = ask("change -f " + file);
+  EXPECT_EQ(from_file.out, "Accepted 2 changes of a/b and 1 more (ids 1 to 2); they are safe on disk.\n");
+  EXPECT_EQ(ask("change -f -", file).exit, 0);
+  EXPECT_EQ(accepted(), 4u);
+  std::ofstream(file) << "[{\"kind\": \"trash.empty\", \"project\": \"a/b\"}]";
+  EXPECT_EQ(ask("change -f " + file).exit, 0);
+  EXPECT_EQ(ask("change -f -").exit, 1) << "nothing is no change";
+  const auto missing = ask("change -f " + log_path());
+  EXPECT_EQ(missing.exit, 1);
+  EXPECT_THAT(missing.err, HasSubstr(log_path() + " cannot be read: No such file"));
+}
+
+TEST_F(HandingIn, AnIdempotencyKeyGoesAlong) {
+  EXPECT_EQ(ask("trash empty a/b --idempotency-key nightly-7").exit, 0);
+  EXPECT_EQ(last().idempotency_key, "nightly-7");
+}
+
+TEST_F(HandingIn, WaitingHasACodeForEachEnd) {
+  const std::string log = "run log r1 a=1 --project ml-team/lab --wait";
+  tell({stream_of(0, 0)});
+  const auto synced = ask(log);
+  EXPECT_EQ(synced.exit, 0) << synced.err;
+  EXPECT_THAT(synced.out, HasSubstr("is synced.\n"));
+  EXPECT_EQ(ask("run trash r1 --project ml-team/lab --wait").exit, 0);
+  tell({stream_of(1, 0)});
+  EXPECT_EQ(ask(log + " --timeout 50ms").exit, 4);
+  tell({stream_of(0, 1)});
+  EXPECT_EQ(ask(log + " --timeout 50ms").exit, 5);
+  EXPECT_EQ(ask("project update ml-team/lab --description x --wait --timeout 50ms").exit, 5);
+}
+
+TEST_F(HandingIn, WhatWasRejectedLongSinceIsNotHeldAgainstTheWait) {
+  auto stream = stream_of(0, 0);
+  stream.rejected = 3;
+  tell({stream});
+  EXPECT_EQ(ask("run log r1 a=1 --project ml-team/lab --wait").exit, 0);
+}
+
+TEST_F(HandingIn, ProjectsAreListedWithTheirMode) {
+  EXPECT_THAT(ask("project list").out, HasSubstr("no changes"));
+  served_.on_loop([](FixedControl& control) {
+    auto& workspace = control.status_now.workspaces.emplace_back();
+    workspace.name = "ml-team";
+    auto& project = workspace.projects.emplace_back();
+    project.name = "lab";
+    project.mode = "read_only";
+  });
+  const auto ran = ask("project list");
+  EXPECT_EQ(ran.exit, 0);
+  EXPECT_THAT(ran.out, testing::ContainsRegex("ml-team/lab +read-only"));
+}
+
+}  // namespace
+}  // namespace neptune
