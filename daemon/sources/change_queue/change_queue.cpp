@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 #include <sys/statvfs.h>
 
+#include <algorithm>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -40,7 +41,8 @@ std::string mebibytes(std::uint64_t bytes) {
 
 SourceKey key_of(const ContainerName& container) {
   SourceKey key;
-  key.path = fmt::format("change queue: {}/{}", container.project.full(), container.label());
+  // The kind is part of it: a run may well be called "management".
+  key.path = fmt::format("change queue: {}/{} {}", container.project.full(), name(container.kind), container.id);
   return key;
 }
 
@@ -58,37 +60,75 @@ SourceInfo info_of(const QueuedStream& stream) {
 struct Commit {
   std::vector<Result<Ids>> outcomes;
   std::vector<QueuedStream> touched;
+  bool committed = false;
 };
+
+/// What may be added, from when the commit began.
+struct Room {
+  std::uint64_t queued, free;
+
+  Result<void> take(const ChangeQueueOptions& options, std::uint64_t size) {
+    if (queued + size > options.max_bytes)
+      return fail(
+          "queue_full",
+          fmt::format("the change queue holds {} of at most {} ([queue] max_bytes), and this request would add {}. "
+                      "Nothing of it was taken. 'neptune-sync status' tells what waits and why; hand it in again "
+                      "when some of that is synced.",
+                      mebibytes(queued), mebibytes(options.max_bytes), mebibytes(size)),
+          true);
+    if (options.min_free_disk > 0 && free < options.min_free_disk + size)
+      return fail("low_disk",
+                  fmt::format("{} are free on the disk of {}, and [queue] min_free_disk keeps {} of them free. Nothing "
+                              "of this request was taken; free some space there.",
+                              mebibytes(free), options.file.parent_path().string(), mebibytes(options.min_free_disk)),
+                  true);
+    queued += size;
+    free -= std::min(free, size);
+    return {};
+  }
+};
+
+Room room_in(QueueStore& store, const ChangeQueueOptions& options) {
+  if (options.min_free_disk == 0) return {store.bytes(), 0};
+  auto free = free_bytes(options.file);
+  // Asked for only where it decides: what was settled made room inside the file.
+  if (free < options.min_free_disk + options.max_bytes)
+    if (const auto inside = store.reusable_bytes()) free += *inside;
+  return {store.bytes(), free};
+}
+
+/// A request that was accepted before, and only comes again because its answer was lost, needs no room.
+Result<void> take_room(QueueStore& store, const ChangeQueueOptions& options, Room& room, const Handed& request) {
+  auto taken = room.take(options, payload_bytes(request));
+  if (taken) return taken;
+  const auto bytes = store.new_bytes(request);
+  if (!bytes) return std::unexpected(bytes.error());
+  if (*bytes == 0) return {};
+  return taken;
+}
+
+Error explained(const ChangeQueueOptions& options, const Error& error) {
+  if (error.code != "sqlite_full") return error;
+  return {"disk_full",
+          fmt::format("the disk of {} is full. Nothing of this request was taken; free some space there.",
+                      options.file.parent_path().string()),
+          true};
+}
 
 Commit commit(QueueStore& store, const ChangeQueueOptions& options, std::vector<Handed> requests, WallTime now) {
   Commit commit;
   std::vector<Handed> taken;
   std::vector<std::size_t> places;
-  auto bytes = store.bytes();
-  const auto room = free_bytes(options.file);
+  auto room = room_in(store, options);
   for (auto& request : requests) {
-    const auto size = payload_bytes(request);
-    if (bytes + size > options.max_bytes) {
-      commit.outcomes.emplace_back(fail(
-          "queue_full",
-          fmt::format("the change queue holds {} of at most {} ([queue] max_bytes), and this request would add {}. "
-                      "Nothing of it was taken. 'neptune-sync status' tells what waits and why; hand it in again "
-                      "when some of that is synced.",
-                      mebibytes(bytes), mebibytes(options.max_bytes), mebibytes(size)),
-          true));
-    } else if (room < options.min_free_disk + size) {
-      commit.outcomes.emplace_back(
-          fail("low_disk",
-               fmt::format("{} are free on the disk of {}, and [queue] min_free_disk keeps {} of them free. Nothing of "
-                           "this request was taken; free some space there.",
-                           mebibytes(room), options.file.parent_path().string(), mebibytes(options.min_free_disk)),
-               true));
-    } else {
-      bytes += size;
-      places.push_back(commit.outcomes.size());
-      taken.push_back(std::move(request));
-      commit.outcomes.emplace_back(Ids{});
+    const auto fits = take_room(store, options, room, request);
+    if (!fits) {
+      commit.outcomes.emplace_back(std::unexpected(explained(options, fits.error())));
+      continue;
     }
+    places.push_back(commit.outcomes.size());
+    taken.push_back(std::move(request));
+    commit.outcomes.emplace_back(Ids{});
   }
   if (taken.empty()) return commit;
   auto accepted = store.accept(taken, now);
@@ -96,17 +136,26 @@ Commit commit(QueueStore& store, const ChangeQueueOptions& options, std::vector<
     auto& outcome = commit.outcomes[places[i]];
     if (accepted) {
       outcome = std::move(accepted->ids[i]);
-    } else if (accepted.error().code == "sqlite_full") {
-      outcome = fail("disk_full",
-                     fmt::format("the disk of {} is full. Nothing of this request was taken; free some space there.",
-                                 options.file.parent_path().string()),
-                     true);
     } else {
-      outcome = std::unexpected(accepted.error());
+      outcome = std::unexpected(explained(options, accepted.error()));
     }
   }
+  commit.committed = accepted.has_value();
   if (accepted) commit.touched = std::move(accepted->touched);
   return commit;
+}
+
+/// As `commit`; running out of memory refuses what is in line and nothing more.
+Commit commit_or_refuse(QueueStore& store, const ChangeQueueOptions& options, std::vector<Handed> requests,
+                        WallTime now) {
+  const auto count = requests.size();
+  try {
+    return commit(store, options, std::move(requests), now);
+  } catch (const std::exception& e) {
+    const auto error =
+        fail("queue_failed", fmt::format("nothing of this request was taken: {}; try again", e.what()), true);
+    return {std::vector<Result<Ids>>(count, error), {}, false};
+  }
 }
 
 }  // namespace
@@ -119,7 +168,6 @@ class ChangeQueue::Impl {
         clock_(clock),
         options_(std::move(options)),
         listener_(listener),
-        bytes_(store->bytes()),
         queue_(std::make_shared<QueueThread>(std::move(store))),
         found_(std::move(found)),
         tasks_(executor) {}
@@ -133,6 +181,7 @@ class ChangeQueue::Impl {
   }
 
   asio::awaitable<Result<Ids>> accept(std::vector<Change> changes, Submitter by) {
+    if (stopping_) co_return stops();
     auto request = std::make_shared<Request>(executor_);
     request->handed = {std::move(changes), std::move(by)};
     line_.push_back(request);
@@ -154,11 +203,15 @@ class ChangeQueue::Impl {
     return it == sources_.end() ? 0 : it->second->stream();
   }
 
-  Totals totals() const { return {sources_.size(), bytes_, options_.max_bytes, commits_}; }
+  Totals totals() const { return {sources_.size(), queue_->store->bytes(), options_.max_bytes, commits_}; }
 
   asio::awaitable<void> stop() {
+    stopping_ = true;
     co_await tasks_.stop();
-    for (const auto& request : std::exchange(line_, {})) refuse(*request);
+    for (const auto& request : std::exchange(line_, {})) {
+      request->outcome = stops();
+      request->done.cancel();
+    }
   }
 
  private:
@@ -169,25 +222,23 @@ class ChangeQueue::Impl {
     asio::steady_timer done;  // cancelled when the outcome is there
   };
 
-  static void refuse(Request& request) {
-    request.outcome = fail("draining", "the daemon stops; hand the changes in again when it runs", true);
-    request.done.cancel();
+  static std::unexpected<Error> stops() {
+    return fail("draining", "the daemon stops; hand the changes in again when it runs", true);
   }
 
   asio::awaitable<void> commit_line() {
-    while (!line_.empty()) {
+    // Requests that came while it stops are refused by `stop`.
+    while (!line_.empty() && !stopping_) {
       auto requests = std::exchange(line_, {});
       std::vector<Handed> handed;
       for (const auto& request : requests) handed.push_back(std::move(request->handed));
       auto work = [queue = queue_.get(), options = options_, handed = std::move(handed),
                    now = clock_.wall()]() mutable {
-        auto done = commit(*queue->store, options, std::move(handed), now);
-        return std::pair(std::move(done), queue->store->bytes());
+        return commit_or_refuse(*queue->store, options, std::move(handed), now);
       };
       const auto queue = queue_;
-      auto [done, bytes] = co_await queue->thread.run(std::move(work));
-      commits_++;
-      bytes_ = bytes;
+      auto done = co_await queue->thread.run(std::move(work));
+      if (done.committed) commits_++;
       for (std::size_t i = 0; i < requests.size(); ++i) {
         requests[i]->outcome = std::move(done.outcomes[i]);
         requests[i]->done.cancel();
@@ -212,7 +263,9 @@ class ChangeQueue::Impl {
   }
 
   void let_go_later(const ContainerName& container) {
-    emptied_.emplace_back(clock_.now() + options_.keep_empty, container);
+    const auto at = clock_.now() + options_.keep_empty;
+    if (!empty_until_.insert_or_assign(container, at).second) return;
+    emptied_.emplace_back(at, container);
     if (!std::exchange(letting_go_, true)) tasks_.spawn("let go of empty streams", let_go());
   }
 
@@ -221,36 +274,49 @@ class ChangeQueue::Impl {
     asio::steady_timer timer(executor_);
     while (!emptied_.empty()) {
       const auto [at, container] = emptied_.front();
-      emptied_.pop_front();
       timer.expires_at(at);
       co_await timer.async_wait(asio::use_awaitable);
-      const auto stream = stream_of(container);
-      if (stream == 0) continue;
-      auto work = [queue = queue_.get(), stream] { return queue->store->forget(stream); };
-      const auto queue = queue_;
-      auto gone = co_await queue->thread.run(std::move(work));
-      if (!gone)
-        spdlog::warn("an empty stream stays container=\"{}\" error=\"{}\"", container.label(), gone.error().message);
-      if (!gone || !*gone || stream_of(container) != stream) continue;
-      sources_.erase(container);
-      listener_.source_vanished(key_of(container));
+      emptied_.pop_front();
+      const auto until = empty_until_.at(container);
+      if (until > at) {
+        emptied_.emplace_back(until, container);  // it was emptied again meanwhile
+        continue;
+      }
+      empty_until_.erase(container);
+      co_await forget(container);
     }
     letting_go_ = false;
+  }
+
+  asio::awaitable<void> forget(ContainerName container) {
+    const auto stream = stream_of(container);
+    if (stream == 0) co_return;
+    const auto queue = queue_;
+    auto work = [store = queue->store.get(), stream] { return store->forget(stream); };
+    auto gone = co_await queue->thread.run(std::move(work));
+    if (!gone)
+      spdlog::warn("an empty stream stays container=\"{}\" error=\"{}\"", container.label(), gone.error().message);
+    if (!gone || !*gone || stream_of(container) != stream) co_return;
+    const auto it = sources_.find(container);
+    it->second->forget_listener();
+    sources_.erase(it);
+    listener_.source_vanished(key_of(container));
   }
 
   asio::any_io_executor executor_;
   const Clock& clock_;
   ChangeQueueOptions options_;
   SourceListener& listener_;
-  std::uint64_t bytes_;  // as of the last commit
   std::shared_ptr<QueueThread> queue_;
   std::vector<QueuedStream> found_;
   std::map<ContainerName, std::shared_ptr<QueuedSource>> sources_;
   std::vector<std::shared_ptr<Request>> line_;
-  std::deque<std::pair<Instant, ContainerName>> emptied_;
+  std::deque<std::pair<Instant, ContainerName>> emptied_;  // each once
+  std::map<ContainerName, Instant> empty_until_;           // when it may be forgotten, of those in `emptied_`
   std::uint64_t commits_ = 0;
   bool committing_ = false;
   bool letting_go_ = false;
+  bool stopping_ = false;
   TaskGroup tasks_;
 };
 

@@ -1,8 +1,10 @@
 #include "sources/change_queue/queue_store.h"
 
 #include <fmt/format.h>
+#include <sqlite3.h>
 
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <set>
 #include <utility>
@@ -19,6 +21,7 @@ namespace {
 constexpr int schema_version = 1;
 constexpr std::uint64_t piece_bytes = 64u << 10;
 constexpr std::int64_t rows_a_transaction = 1000;
+constexpr std::int64_t wal_bytes_kept = 64 << 20;
 
 constexpr const char* schema = R"(
 CREATE TABLE streams (
@@ -30,8 +33,8 @@ CREATE TABLE changes (
   at_ms INTEGER NOT NULL, size INTEGER NOT NULL, frees INTEGER NOT NULL, creates INTEGER NOT NULL, needs TEXT,
   payload BLOB NOT NULL);
 CREATE INDEX changes_of_stream ON changes (stream, seq, kind, size, creates);
-CREATE TABLE keys (uid INTEGER NOT NULL, key TEXT NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (uid, key)) WITHOUT ROWID;
-CREATE INDEX keys_by_age ON keys (seq);
+CREATE TABLE keys (
+  id INTEGER PRIMARY KEY, uid INTEGER NOT NULL, key TEXT NOT NULL, seq INTEGER NOT NULL, UNIQUE (uid, key));
 CREATE TABLE intents (seq INTEGER PRIMARY KEY, text TEXT NOT NULL);
 )";
 
@@ -119,6 +122,24 @@ class QueueStore::Impl {
 QueueStore::QueueStore(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 QueueStore::~QueueStore() = default;
 
+namespace {
+
+/// Sets what the file itself or the connection keeps, and makes the tables of a new one. Fails where nothing may be
+/// written: a queue that takes nothing and lets go of nothing is of no use.
+Result<void> prepare_file(sqlite::Database& db, bool fresh) {
+  if (sqlite3_db_readonly(db.handle(), "main") != 0)
+    return fail("sqlite_readonly", "it may only be read; check who may write it and its directory");
+  // A large request must not leave a large log behind.
+  NEPTUNE_TRY(db.exec(fmt::format("PRAGMA journal_mode=WAL; PRAGMA journal_size_limit={}", wal_bytes_kept)));
+  auto transaction = sqlite::Transaction::begin(db, sqlite::Transaction::Kind::write);
+  if (!transaction) return std::unexpected(std::move(transaction.error()));
+  if (!fresh) return {};
+  NEPTUNE_TRY(db.exec(fmt::format("{} PRAGMA user_version = {}", schema, schema_version)));
+  return transaction->commit();
+}
+
+}  // namespace
+
 Result<std::unique_ptr<QueueStore>> QueueStore::open(const std::filesystem::path& file) {
   const auto explain = [&file](const Error& error) {
     return fail(
@@ -129,7 +150,7 @@ Result<std::unique_ptr<QueueStore>> QueueStore::open(const std::filesystem::path
   };
   auto db = sqlite::Database::open(file, {.access = sqlite::Access::create, .busy_timeout = std::chrono::seconds(5)});
   if (!db) return explain(db.error());
-  if (auto set = db->exec("PRAGMA journal_mode=WAL"); !set) return explain(set.error());
+  // Looked at before anything is set: another's file must not even change its journal mode.
   const auto version = db->number("PRAGMA user_version");
   if (!version) return explain(version.error());
   if (*version > schema_version)
@@ -138,12 +159,11 @@ Result<std::unique_ptr<QueueStore>> QueueStore::open(const std::filesystem::path
                             "it is kept.",
                             file.string(), *version));
   if (*version == 0) {
-    auto transaction = sqlite::Transaction::begin(*db, sqlite::Transaction::Kind::write);
-    if (!transaction) return explain(transaction.error());
-    if (auto made = db->exec(fmt::format("{} PRAGMA user_version = {}", schema, schema_version)); !made)
-      return explain(made.error());
-    if (auto done = transaction->commit(); !done) return explain(done.error());
+    const auto tables = db->number("SELECT count(*) FROM sqlite_schema");
+    if (!tables) return explain(tables.error());
+    if (*tables > 0) return explain({"queue_unusable", "it is the database of another program", false});
   }
+  if (auto set = prepare_file(*db, *version == 0); !set) return explain(set.error());
   auto store = std::unique_ptr<QueueStore>(new QueueStore(std::make_unique<Impl>(std::move(*db))));
   const auto bytes = store->impl_->db.number("SELECT coalesce(sum(bytes), 0) FROM streams");
   if (!bytes) return explain(bytes.error());
@@ -211,6 +231,33 @@ Result<QueueStore::Accepted> QueueStore::accept(std::span<const Handed> requests
   return accepted;
 }
 
+Result<std::uint64_t> QueueStore::new_bytes(const Handed& request) {
+  std::uint64_t bytes = 0;
+  for (const auto& change : request.changes) {
+    bool known = false;
+    if (!change.idempotency_key.empty())
+      NEPTUNE_TRY(impl_->each(
+          "SELECT seq FROM keys WHERE uid = ? AND key = ?",
+          [&known](const sqlite::Statement&) {
+            known = true;
+            return false;
+          },
+          request.by.uid, change.idempotency_key));
+    if (!known) bytes += change.payload.size();
+  }
+  return bytes;
+}
+
+Result<std::uint64_t> QueueStore::reusable_bytes() {
+  std::uint64_t pages = 0;
+  NEPTUNE_TRY(impl_->each("SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size",
+                          [&pages](const sqlite::Statement& row) {
+                            pages = count_at(row, 0);
+                            return false;
+                          }));
+  return pages;
+}
+
 Result<std::int64_t> QueueStore::stream_of(const ContainerName& container, std::int64_t now_ms) {
   NEPTUNE_TRY(
       impl_->run("INSERT OR IGNORE INTO streams (workspace, project, kind, container, begun_ms) VALUES (?, ?, ?, ?, ?)",
@@ -240,14 +287,29 @@ Result<std::int64_t> QueueStore::insert(const Change& change, const Submitter& b
                          change.payload.size(), change.creates, stream));
   if (!change.idempotency_key.empty()) {
     NEPTUNE_TRY(impl_->run("INSERT INTO keys (uid, key, seq) VALUES (?, ?, ?)", by.uid, change.idempotency_key, id));
-    if (id % 1024 == 0)
-      NEPTUNE_TRY(impl_->run("DELETE FROM keys WHERE seq < (SELECT seq FROM keys ORDER BY seq DESC LIMIT 1 OFFSET ?)",
-                             keys_kept));
+    NEPTUNE_TRY(impl_->run("DELETE FROM keys WHERE id <= ?", impl_->db.last_insert_rowid() - keys_kept));
   }
   return id;
 }
 
 // Reading
+
+Result<QueueStore::Rows> QueueStore::confirmed_rows(std::int64_t stream, Position after) {
+  auto& known = confirmed_[stream];
+  if (after < known.upto) known = {};
+  NEPTUNE_TRY(impl_->each(
+      "SELECT count(*), coalesce(sum(size), 0), coalesce(sum(creates), 0) FROM changes WHERE stream = ? AND seq > ? "
+      "AND seq <= ?",
+      [&known](const sqlite::Statement& row) {
+        known.count += count_at(row, 0);
+        known.bytes += count_at(row, 1);
+        known.creates += count_at(row, 2);
+        return false;
+      },
+      stream, known.upto, after));
+  known.upto = after;
+  return known;
+}
 
 Result<Backlog> QueueStore::backlog(std::int64_t stream, Position after) {
   Backlog backlog;
@@ -261,16 +323,12 @@ Result<Backlog> QueueStore::backlog(std::int64_t stream, Position after) {
         return false;
       },
       stream));
-  // What is confirmed and not taken out yet: a batch or two.
-  NEPTUNE_TRY(impl_->each(
-      "SELECT count(*), coalesce(sum(size), 0), coalesce(sum(creates), 0) FROM changes WHERE stream = ? AND seq <= ?",
-      [&](const sqlite::Statement& row) {
-        backlog.count -= std::min(backlog.count, count_at(row, 0));
-        backlog.bytes -= std::min(backlog.bytes, count_at(row, 1));
-        creates -= std::min(creates, count_at(row, 2));
-        return false;
-      },
-      stream, after));
+  if (backlog.count == 0) return backlog;
+  const auto confirmed = confirmed_rows(stream, after);
+  if (!confirmed) return std::unexpected(confirmed.error());
+  backlog.count -= std::min(backlog.count, confirmed->count);
+  backlog.bytes -= std::min(backlog.bytes, confirmed->bytes);
+  creates -= std::min(creates, confirmed->creates);
   NEPTUNE_TRY(impl_->each(
       "SELECT coalesce(max(seq), 0) FROM changes WHERE stream = ?",
       [&](const sqlite::Statement& row) {
@@ -327,7 +385,55 @@ Result<std::variant<std::monostate, Batch, Oversized>> QueueStore::plan(std::int
         return true;
       },
       stream, after));
-  return batch ? Plan{*batch} : Plan{};
+  if (!batch) return Plan{};
+  if (batch->kind == OperationKind::call && batch->count > 1) NEPTUNE_TRY(keep_order(stream, *batch));
+  return Plan{*batch};
+}
+
+/// What the first change waits for is looked at by who sends it; a later one may wait for something that was accepted
+/// between them. The batch then ends before it.
+Result<void> QueueStore::keep_order(std::int64_t stream, Batch& batch) {
+  std::map<std::string, Position, std::less<>> first_needed;  // by needs: the first position of theirs in between
+  Result<void> looked;
+  Batch kept = batch;
+  kept.count = kept.payload_bytes = 0;
+  NEPTUNE_TRY(impl_->each(
+      "SELECT seq, size, needs FROM changes WHERE stream = ? AND seq BETWEEN ? AND ? ORDER BY seq",
+      [&](const sqlite::Statement& row) {
+        const auto seq = row.number(0);
+        const auto needs = row.text(2);
+        if (seq != batch.first && !needs.empty()) {
+          auto known = first_needed.find(needs);
+          if (known == first_needed.end()) {
+            auto position = first_of(needs, batch.first);
+            if (!position) looked = std::unexpected(std::move(position.error()));
+            if (!looked) return false;
+            known = first_needed.emplace(std::string(needs), *position).first;
+          }
+          if (known->second < seq) return false;
+        }
+        kept.last = seq;
+        kept.count++;
+        kept.payload_bytes += count_at(row, 1);
+        return true;
+      },
+      stream, batch.first, batch.last));
+  batch = kept;
+  return looked;
+}
+
+Result<Position> QueueStore::first_of(std::string_view needs, Position after) {
+  auto first = std::numeric_limits<Position>::max();
+  for (const auto& container : read_needs(needs).after)
+    NEPTUNE_TRY(impl_->each(
+        "SELECT seq FROM changes WHERE stream = (SELECT id FROM streams WHERE workspace = ? AND project = ? AND kind = "
+        "? AND container = ?) AND seq > ? ORDER BY seq LIMIT 1",
+        [&first](const sqlite::Statement& row) {
+          first = std::min(first, row.number(0));
+          return false;
+        },
+        container.project.workspace, container.project.project, container.kind, container.id, after));
+  return first;
 }
 
 Result<std::string> QueueStore::read_piece(std::int64_t stream, const Batch& batch, Cursor& cursor) {
@@ -441,7 +547,17 @@ Result<QueueStore::Settled> QueueStore::settle(std::int64_t stream, Position upt
       },
       stream));
   NEPTUNE_TRY(transaction->commit());
-  bytes_ -= std::min(bytes_, bytes);
+  bytes_ -= std::min(bytes_.load(), bytes);
+  if (const auto known = confirmed_.find(stream); known != confirmed_.end()) {
+    auto& rows = known->second;
+    if (last > rows.upto) {
+      rows = {};
+    } else {
+      rows.count -= std::min(rows.count, count);
+      rows.bytes -= std::min(rows.bytes, bytes);
+      rows.creates -= std::min(rows.creates, creates);
+    }
+  }
   return settled;
 }
 
@@ -451,6 +567,7 @@ Result<bool> QueueStore::forget(std::int64_t stream) {
   NEPTUNE_TRY(impl_->run("DELETE FROM streams WHERE id = ? AND count = 0", stream));
   const bool gone = impl_->db.changes() > 0;
   NEPTUNE_TRY(transaction->commit());
+  if (gone) confirmed_.erase(stream);
   return gone;
 }
 

@@ -1,11 +1,14 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -16,11 +19,14 @@
 
 /// The change queue on disk: `changes.sqlite3` in the state directory, SQLite in WAL mode.
 ///
-///   streams  id · workspace, project, kind, container · count, bytes, creates · begun_ms      one a container that
-///   waits changes  seq · stream · kind, uid, at_ms, size, frees, creates · needs · payload            one a change
-///   that waits keys     uid, key → seq, at_ms                                                        idempotency keys,
-///   also of settled changes intents  seq → text                                          what a call that must not be
-///   repeated was about to do
+///   streams   one a container that has changes, or had them a moment ago
+///             id · workspace, project, kind, container · count, bytes, creates · begun_ms
+///   changes   one a change that waits
+///             seq · stream · kind, uid, at_ms, size, frees, creates · needs · payload
+///   keys      idempotency keys, also of settled changes, numbered as they came
+///             id · uid, key → seq
+///   intents   what a call that must not be repeated was about to do
+///             seq → text
 ///
 /// Invariants:
 ///  - seq numbers all changes in the order in which they were accepted, and is never used again (AUTOINCREMENT): a
@@ -35,7 +41,7 @@
 /// A killed process loses nothing. A power cut loses nothing that was accepted; it may bring back changes that were
 /// settled last (synchronous=NORMAL), which the ledger knows to be confirmed, or else are sent again.
 ///
-/// Concurrency: one thread at a time.
+/// Concurrency: one thread at a time, except `bytes`.
 namespace neptune::sources {
 
 /// One request: what was handed in together.
@@ -71,7 +77,7 @@ class QueueStore {
   ~QueueStore();
 
   Result<std::vector<QueuedStream>> streams();
-  std::uint64_t bytes() const { return bytes_; }  ///< payloads that wait
+  std::uint64_t bytes() const { return bytes_; }  ///< payloads that wait; from any thread
 
   struct Accepted {
     std::vector<std::vector<std::int64_t>> ids;  ///< a request each, a change each
@@ -80,6 +86,11 @@ class QueueStore {
   /// All requests in one transaction. An idempotency key that its user gave before keeps its first id, and its change
   /// is not queued again.
   Result<Accepted> accept(std::span<const Handed> requests, WallTime now);
+
+  /// Payload bytes that accepting it would add: those whose idempotency key is not known yet.
+  Result<std::uint64_t> new_bytes(const Handed& request);
+  /// What settled changes left free inside the file: taken again before the file grows.
+  Result<std::uint64_t> reusable_bytes();
 
   Result<Backlog> backlog(std::int64_t stream, Position after);
   Result<std::variant<std::monostate, Batch, Oversized>> plan(std::int64_t stream, Position after, BatchLimits limits);
@@ -116,9 +127,19 @@ class QueueStore {
   class Impl;
   explicit QueueStore(std::unique_ptr<Impl> impl);
   Result<std::int64_t> stream_of(const ContainerName& container, std::int64_t now_ms);
+  struct Rows {
+    Position upto = 0;
+    std::uint64_t count = 0, bytes = 0, creates = 0;
+  };
+  /// What of the stream is confirmed and not taken out yet: a batch or two, or all since the disk is full. What was
+  /// counted before is not counted again.
+  Result<Rows> confirmed_rows(std::int64_t stream, Position after);
+  Result<void> keep_order(std::int64_t stream, Batch& batch);
+  Result<Position> first_of(std::string_view needs, Position after);
   Result<std::int64_t> insert(const Change& change, const Submitter& by, std::int64_t stream, std::int64_t now_ms);
   std::unique_ptr<Impl> impl_;
-  std::uint64_t bytes_ = 0;
+  std::atomic<std::uint64_t> bytes_ = 0;
+  std::map<std::int64_t, Rows> confirmed_;  // by stream
 };
 
 }  // namespace neptune::sources

@@ -1,0 +1,94 @@
+#include "tests/unit/sources/change_queue_fixture.h"
+
+namespace neptune::sources {
+
+void ChangeQueueTest::open() {
+  auto opened = ChangeQueue::open(loop.context.get_executor(), loop.clock, options, listener);
+  ASSERT_TRUE(opened) << opened.error().message;
+  queue = std::move(*opened);
+  queue->announce();
+}
+
+void ChangeQueueTest::close() {
+  if (!queue) return;
+  loop.await(queue->stop());
+  listener.logs.clear();
+  queue.reset();
+}
+
+Error ChangeQueueTest::refusal() {
+  auto opened = ChangeQueue::open(loop.context.get_executor(), loop.clock, options, listener);
+  if (!opened) return opened.error();
+  ADD_FAILURE() << "the queue opened";
+  return {};
+}
+
+Result<Ids> ChangeQueueTest::accept(std::vector<Change> changes, std::uint32_t uid) {
+  Submitter by{uid, "jo"};
+  return loop.await(queue->accept(std::move(changes), std::move(by)));
+}
+
+std::vector<Result<Ids>> ChangeQueueTest::accept_at_once(std::vector<std::vector<Change>> requests) {
+  std::vector<Result<Ids>> outcomes(requests.size());
+  std::size_t left = requests.size();
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    Submitter by{1000, "jo"};
+    boost::asio::co_spawn(loop.context, queue->accept(std::move(requests[i]), std::move(by)),
+                          [&outcomes, &left, i](std::exception_ptr error, Result<Ids> outcome) {
+                            EXPECT_FALSE(error);
+                            outcomes[i] = std::move(outcome);
+                            --left;
+                          });
+  }
+  EXPECT_TRUE(loop.until([&] { return left == 0; }));
+  return outcomes;
+}
+
+std::shared_ptr<Source> ChangeQueueTest::source(const ContainerName& container) {
+  for (const auto& [path, seen] : listener.logs)
+    if (seen.info.container == container) return seen.source;
+  return nullptr;
+}
+
+Backlog ChangeQueueTest::backlog(const ContainerName& container, Position after) {
+  const auto found = source(container);
+  if (!found) {
+    ADD_FAILURE() << container.label() << " has no source";
+    return {};
+  }
+  auto told = loop.await(found->backlog(after));
+  EXPECT_TRUE(told) << told.error().message;
+  return told.value_or(Backlog{});
+}
+
+Batch ChangeQueueTest::batch(const ContainerName& container, Position after, BatchLimits limits) {
+  auto planned = loop.await(source(container)->next_batch(after, limits));
+  EXPECT_TRUE(planned) << planned.error().message;
+  if (!planned || !std::holds_alternative<Batch>(*planned)) return {};
+  return std::get<Batch>(*planned);
+}
+
+std::vector<std::pair<Position, Position>> ChangeQueueTest::batches(const ContainerName& container,
+                                                                    BatchLimits limits) {
+  std::vector<std::pair<Position, Position>> list;
+  for (Position after = 0;;) {
+    const auto next = batch(container, after, limits);
+    if (next.count == 0) return list;
+    list.emplace_back(next.first, next.last);
+    after = next.last;
+  }
+}
+
+bool ChangeQueueTest::settle(const ContainerName& container, Position upto) {
+  auto settled = loop.await(source(container)->settle(upto));
+  EXPECT_TRUE(settled) << settled.error().message;
+  return settled.value_or(false);
+}
+
+Ids ChangeQueueTest::waiting(const ContainerName& container) {
+  auto list = loop.await(queue->waiting(container, 1'000'000));
+  EXPECT_TRUE(list) << list.error().message;
+  return list.value_or(Ids{});
+}
+
+}  // namespace neptune::sources

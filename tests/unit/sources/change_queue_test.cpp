@@ -1,0 +1,405 @@
+#include <gmock/gmock.h>
+
+#include "tests/unit/sources/change_queue_fixture.h"
+
+namespace neptune::sources {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+class ChangeQueueOrder : public ChangeQueueTest {};
+class ChangeQueueKeys : public ChangeQueueTest {};
+class ChangeQueueStreams : public ChangeQueueTest {};
+class ChangeQueueIntents : public ChangeQueueTest {};
+
+std::vector<Change> updates(const std::string& run, int count) {
+  return std::vector<Change>(static_cast<std::size_t>(count), update_of(run));
+}
+
+TEST_F(ChangeQueueOrder, NumbersChangesOfAllStreamsInTheOrderTheyWereHandedIn) {
+  open();
+  std::vector<Change> request{update_of("a"), update_of("b"), update_of("a")};
+  EXPECT_THAT(accept(request).value(), ElementsAre(1, 2, 3));
+  EXPECT_THAT(accept(updates("b", 1)).value(), ElementsAre(4));
+  EXPECT_THAT(waiting(run_named("a")), ElementsAre(1, 3));
+  EXPECT_THAT(waiting(run_named("b")), ElementsAre(2, 4));
+  EXPECT_EQ(backlog(run_named("b")).ticket, 2);
+  EXPECT_EQ(backlog(run_named("b"), 2).ticket, 4);
+}
+
+TEST_F(ChangeQueueOrder, NeverGivesANumberTwiceEvenAfterAllWasSettledAndTheQueueReopened) {
+  open();
+  ASSERT_TRUE(accept(updates("a", 3)));
+  ASSERT_TRUE(settle(run_named("a"), 3));
+  reopen();
+  EXPECT_THAT(accept(updates("a", 1)).value(), ElementsAre(4));
+  EXPECT_EQ(backlog(run_named("a"), 3).count, 1u);
+}
+
+TEST_F(ChangeQueueOrder, ConcurrentRequestsShareCommitsAndEachStaysWhole) {
+  open();
+  std::vector<std::vector<Change>> requests;
+  for (int i = 0; i < 200; ++i) requests.push_back(updates("run-" + std::to_string(i % 7), 3));
+  const auto outcomes = accept_at_once(std::move(requests));
+  Position last = 0;
+  for (const auto& ids : outcomes) {
+    ASSERT_TRUE(ids) << ids.error().message;
+    EXPECT_THAT(*ids, ElementsAre(last + 1, last + 2, last + 3));
+    last += 3;
+  }
+  EXPECT_LE(queue->totals().commits, 5u);
+  EXPECT_GE(queue->totals().commits, 1u);
+}
+
+TEST_F(ChangeQueueOrder, KeepsWhatWasHandedInOverARestart) {
+  open();
+  const std::string bytes("\0\xff\n\x01 bytes", 10);
+  std::vector<Change> request{update_of("a", bytes),
+                              change_of(ChangeKind::project_create, management_lane(), "{\"project\": \"x\"}")};
+  request[1].creates = true;
+  ASSERT_TRUE(accept(request, 4321));
+  reopen();
+  const auto update = loop.await(queue->change(1));
+  ASSERT_TRUE(update) << update.error().message;
+  EXPECT_EQ(update->payload, bytes);
+  EXPECT_EQ(update->uid, 4321u);
+  EXPECT_EQ(update->container, run_named("a"));
+  EXPECT_FALSE(update->creates);
+  const auto create = loop.await(queue->change(2));
+  EXPECT_EQ(create->kind, ChangeKind::project_create);
+  EXPECT_EQ(create->container, management_lane());
+  EXPECT_TRUE(create->creates);
+  EXPECT_EQ(loop.await(queue->change(3)).error().code, "change_gone");
+  EXPECT_EQ(queue->totals().bytes, bytes.size() + 16);
+}
+
+TEST_F(ChangeQueueOrder, RefusesWhatComesOnceItStopsAndKeepsNothingOfIt) {
+  open();
+  ASSERT_TRUE(accept(updates("a", 1)));
+  loop.await(queue->stop());
+  EXPECT_EQ(accept(updates("a", 1)).error().code, "draining");
+  EXPECT_THAT(waiting(run_named("a")), ElementsAre(1));
+}
+
+TEST_F(ChangeQueueOrder, AnswersEveryRequestThatIsInLineWhenItStops) {
+  open();
+  std::vector<std::optional<Result<Ids>>> outcomes(50);
+  const auto hand_in = [&](std::size_t i) {
+    boost::asio::co_spawn(loop.context, queue->accept(updates("a", 1), Submitter{}),
+                          [&outcomes, i](std::exception_ptr, Result<Ids> ids) { outcomes[i] = std::move(ids); });
+  };
+  for (std::size_t i = 0; i < 25; ++i) hand_in(i);
+  loop.context.restart();
+  for (int i = 0; i < 30; ++i) loop.context.poll_one();
+  for (std::size_t i = 25; i < 50; ++i) hand_in(i);
+  loop.context.poll_one();
+  loop.await(queue->stop());
+  EXPECT_TRUE(loop.until([&] { return std::ranges::all_of(outcomes, [](const auto& o) { return o.has_value(); }); }));
+  std::size_t taken = 0;
+  for (const auto& outcome : outcomes) {
+    if (outcome->has_value()) {
+      taken++;
+    } else {
+      EXPECT_EQ(outcome->error().code, "draining");
+    }
+  }
+  EXPECT_EQ(waiting(run_named("a")).size(), taken);
+}
+
+TEST_F(ChangeQueueKeys, AKeyThatItsUserGaveBeforeKeepsItsFirstIdAndQueuesNothing) {
+  open();
+  std::vector<Change> request{keyed(update_of("a"), "k")};
+  EXPECT_THAT(accept(request).value(), ElementsAre(1));
+  EXPECT_THAT(accept(request).value(), ElementsAre(1));
+  EXPECT_THAT(waiting(run_named("a")), ElementsAre(1));
+  EXPECT_EQ(queue->totals().bytes, 5u);
+}
+
+TEST_F(ChangeQueueKeys, AnotherUsersSameKeyIsAnother) {
+  open();
+  std::vector<Change> request{keyed(update_of("a"), "k")};
+  EXPECT_THAT(accept(request, 1000).value(), ElementsAre(1));
+  EXPECT_THAT(accept(request, 1001).value(), ElementsAre(2));
+}
+
+TEST_F(ChangeQueueKeys, AreRememberedAfterTheChangeIsSettledAndTheQueueReopened) {
+  open();
+  std::vector<Change> request{keyed(update_of("a"), "k")};
+  ASSERT_TRUE(accept(request));
+  ASSERT_TRUE(settle(run_named("a"), 1));
+  EXPECT_THAT(accept(request).value(), ElementsAre(1));
+  reopen();
+  EXPECT_THAT(accept(request).value(), ElementsAre(1));
+  EXPECT_THAT(waiting(run_named("a")), IsEmpty());
+}
+
+TEST_F(ChangeQueueKeys, ARequestThatRepeatsAKeyQueuesItOnce) {
+  open();
+  std::vector<Change> request{keyed(update_of("a"), "k"), update_of("a"), keyed(update_of("b"), "k")};
+  EXPECT_THAT(accept(request).value(), ElementsAre(1, 2, 1));
+  EXPECT_THAT(waiting(run_named("a")), ElementsAre(1, 2));
+  EXPECT_THAT(waiting(run_named("b")), IsEmpty());
+}
+
+TEST_F(ChangeQueueKeys, ConcurrentRequestsOfOneKeyAreOneChange) {
+  open();
+  std::vector<std::vector<Change>> requests(20, {keyed(update_of("a"), "k")});
+  for (const auto& ids : accept_at_once(std::move(requests))) EXPECT_THAT(ids.value(), ElementsAre(1));
+  EXPECT_THAT(waiting(run_named("a")), ElementsAre(1));
+}
+
+TEST_F(ChangeQueueStreams, TellTheListenerOnceAndThenOfEachWrite) {
+  open();
+  ASSERT_TRUE(accept(updates("a", 2)));
+  ASSERT_TRUE(accept(updates("a", 1)));
+  ASSERT_EQ(listener.logs.size(), 1u);
+  const auto& seen = listener.logs.begin()->second;
+  EXPECT_EQ(seen.info.kind, Kind::change_queue);
+  EXPECT_EQ(seen.info.state, SourceState::closed);
+  EXPECT_EQ(seen.written, 1);
+}
+
+TEST_F(ChangeQueueStreams, AreApartWhateverTheirContainersAreCalled) {
+  open();
+  const std::vector<ContainerName> names{
+      management_lane(),
+      {queue_project, {}, ContainerKind::removals},
+      {queue_project, {}, ContainerKind::project},
+      model_named("FOREST"),
+      {queue_project, "FOREST", ContainerKind::model_version},
+      run_named("management"),
+      run_named("removals"),
+      run_named("project metadata"),
+      run_named("project"),
+      run_named("model FOREST"),
+      run_named("model version FOREST"),
+      run_named("FOREST"),
+      {queue_project, "member jo", ContainerKind::management},
+      {{"ml-team", "classification 2"}, "x", ContainerKind::run},
+      {{"ml-team", ""}, "", ContainerKind::management},
+  };
+  std::vector<Change> request;
+  for (const auto& name : names) request.push_back(change_of(ChangeKind::model_update, name));
+  ASSERT_TRUE(accept(request));
+  EXPECT_EQ(listener.logs.size(), names.size());
+  reopen();
+  EXPECT_EQ(listener.logs.size(), names.size());
+  Position seq = 0;
+  for (const auto& name : names) EXPECT_EQ(backlog(name).ticket, ++seq) << name.label();
+}
+
+TEST_F(ChangeQueueStreams, AreAnnouncedAfterARestart) {
+  open();
+  ASSERT_TRUE(accept(updates("a", 2)));
+  ASSERT_TRUE(accept(updates("b", 1)));
+  reopen();
+  EXPECT_EQ(backlog(run_named("a")).count, 2u);
+  EXPECT_EQ(backlog(run_named("b")).count, 1u);
+  EXPECT_EQ(queue->totals().streams, 2u);
+}
+
+TEST_F(ChangeQueueStreams, TellWhatWaitsAfterPartialSettlesAndPastAConfirmedPrefix) {
+  open();
+  std::vector<Change> request;
+  for (const std::size_t size : {10, 20, 30, 40}) request.push_back(update_of("a", std::string(size, 'x')));
+  ASSERT_TRUE(accept(request));
+  const auto all = backlog(run_named("a"));
+  EXPECT_EQ(all.count, 4u);
+  EXPECT_EQ(all.bytes, 100u);
+  EXPECT_EQ(all.last, 4);
+  EXPECT_EQ(all.next, OperationKind::update);
+  EXPECT_TRUE(all.oldest_at);
+
+  const auto confirmed = backlog(run_named("a"), 2);
+  EXPECT_EQ(confirmed.count, 2u);
+  EXPECT_EQ(confirmed.bytes, 70u);
+  EXPECT_EQ(confirmed.ticket, 3);
+
+  ASSERT_TRUE(settle(run_named("a"), 1));
+  const auto settled = backlog(run_named("a"), 2);
+  EXPECT_EQ(settled.count, 2u);
+  EXPECT_EQ(settled.bytes, 70u);
+  EXPECT_EQ(backlog(run_named("a"), 1).count, 3u);
+  EXPECT_EQ(queue->totals().bytes, 90u);
+
+  const auto none = backlog(run_named("a"), 4);
+  EXPECT_EQ(none.count, 0u);
+  EXPECT_EQ(none.bytes, 0u);
+  EXPECT_EQ(none.next, std::nullopt);
+}
+
+TEST_F(ChangeQueueStreams, SettleFiveThousandChangesAndOnlyTheirOwn) {
+  open();
+  ASSERT_TRUE(accept(updates("a", 5000)));
+  ASSERT_TRUE(accept(updates("b", 1)));
+  ASSERT_TRUE(accept(updates("a", 2)));
+  ASSERT_TRUE(settle(run_named("a"), 5001));
+  EXPECT_THAT(waiting(run_named("a")), ElementsAre(5002, 5003));
+  EXPECT_THAT(waiting(run_named("b")), ElementsAre(5001));
+  EXPECT_EQ(backlog(run_named("a")).count, 2u);
+}
+
+TEST_F(ChangeQueueStreams, TellOfTheProjectsCreateUntilItIsConfirmed) {
+  open();
+  auto create = change_of(ChangeKind::project_create, management_lane());
+  create.creates = true;
+  auto run = change_of(ChangeKind::run_create, run_named("a"));
+  run.creates = true;
+  std::vector<Change> request{change_of(ChangeKind::member_add, management_lane()), create, run};
+  ASSERT_TRUE(accept(request));
+  reopen();
+  EXPECT_TRUE(backlog(management_lane()).creates_project);
+  EXPECT_TRUE(backlog(management_lane(), 1).creates_project);
+  EXPECT_FALSE(backlog(management_lane(), 2).creates_project);
+  EXPECT_FALSE(backlog(run_named("a")).creates_project);
+  ASSERT_TRUE(settle(management_lane(), 1));
+  EXPECT_TRUE(backlog(management_lane(), 1).creates_project);
+  ASSERT_TRUE(settle(management_lane(), 2));
+  EXPECT_FALSE(backlog(management_lane(), 2).creates_project);
+}
+
+TEST_F(ChangeQueueStreams, TellWhetherTheirFirstChangePassesAGateAndWhatItWaitsFor) {
+  open();
+  const std::vector<ContainerName> after{
+      run_named("^-\u00fc name"), management_lane(), {queue_project, "*", ContainerKind::management}};
+  auto removal = change_of(ChangeKind::run_delete, {queue_project, {}, ContainerKind::removals});
+  removal.frees = true;
+  removal.after = after;
+  auto fork = change_of(ChangeKind::run_create, run_named("child"));
+  fork.fork_parent = run_named("- parent");
+  std::vector<Change> request{removal, fork, change_of(ChangeKind::run_delete, removal.container)};
+  ASSERT_TRUE(accept(request));
+  reopen();
+  const auto first = backlog(removal.container);
+  EXPECT_TRUE(first.frees_next);
+  EXPECT_EQ(first.after, after);
+  EXPECT_EQ(first.next, OperationKind::call);
+  const auto second = backlog(removal.container, 1);
+  EXPECT_FALSE(second.frees_next);
+  EXPECT_THAT(second.after, IsEmpty());
+  EXPECT_EQ(backlog(run_named("child")).fork_parent, run_named("- parent"));
+  EXPECT_EQ(backlog(run_named("child")).next, OperationKind::create);
+}
+
+class ForgetfulQueue : public ChangeQueueTest {
+ protected:
+  ForgetfulQueue() { options.keep_empty = 20ms; }
+  bool forgotten(const ContainerName& container) {
+    return loop.until([&] { return source(container) == nullptr; });
+  }
+};
+
+TEST_F(ForgetfulQueue, LetsGoOfAnEmptiedStreamAndTakesItUpAgainWithANewChange) {
+  open();
+  ASSERT_TRUE(accept(updates("a", 2)));
+  const auto before = source(run_named("a"));
+  ASSERT_TRUE(settle(run_named("a"), 2));
+  ASSERT_TRUE(forgotten(run_named("a")));
+  EXPECT_EQ(listener.vanished.size(), 1u);
+  EXPECT_EQ(queue->totals().streams, 0u);
+  EXPECT_THAT(accept(updates("a", 1)).value(), ElementsAre(3));
+  EXPECT_NE(source(run_named("a")), before);
+  EXPECT_EQ(backlog(run_named("a"), 2).count, 1u);
+}
+
+TEST_F(ForgetfulQueue, KeepsAStreamThatGotAChangeMeanwhile) {
+  open();
+  ASSERT_TRUE(accept(updates("a", 1)));
+  ASSERT_TRUE(settle(run_named("a"), 1));
+  ASSERT_TRUE(accept(updates("a", 1)));
+  loop.run_for(60ms);
+  EXPECT_EQ(backlog(run_named("a"), 1).count, 1u);
+  EXPECT_THAT(listener.vanished, IsEmpty());
+}
+
+TEST_F(ForgetfulQueue, KeepsAStreamThatIsEmptiedOverAndOverAndForgetsItOnce) {
+  options.keep_empty = 150ms;
+  open();
+  for (Position i = 1; i <= 100; ++i) {
+    ASSERT_TRUE(accept(updates("a", 1)));
+    ASSERT_TRUE(settle(run_named("a"), i));
+  }
+  ASSERT_TRUE(forgotten(run_named("a")));
+  loop.run_for(50ms);
+  EXPECT_EQ(listener.vanished.size(), 1u);
+}
+
+TEST_F(ForgetfulQueue, LosesNothingOfWhatIsHandedInWhileItForgets) {
+  options.keep_empty = 0ms;
+  open();
+  for (Position i = 1; i <= 300; ++i) {
+    ASSERT_EQ(accept(updates("a", 1)).value(), Ids{i});
+    ASSERT_NE(source(run_named("a")), nullptr) << i;
+    ASSERT_EQ(backlog(run_named("a"), i - 1).count, 1u) << i;
+    // Both are on their way at once: the next accept meets the forgetting anywhere.
+    bool settled = false;
+    const auto held = source(run_named("a"));
+    boost::asio::co_spawn(loop.context, held->settle(i), [&](std::exception_ptr, Result<bool>) { settled = true; });
+    if (i % 3 == 0) {
+      ASSERT_TRUE(loop.until([&] { return settled; }));
+    }
+    if (i % 3 == 1)
+      for (int turns = 0; turns < 4; ++turns) loop.context.poll_one();
+    if (i % 3 != 0) {
+      ASSERT_EQ(accept(updates("b", 1)).value().size(), 1u);
+      ASSERT_TRUE(loop.until([&] { return settled; }));
+      ASSERT_TRUE(settle(run_named("b"), ++i));
+    }
+  }
+}
+
+TEST_F(ForgetfulQueue, KnowsNoMoreStreamsThanHoldChanges) {
+  open();
+  for (int round = 0; round < 20; ++round) {
+    std::vector<Change> request;
+    for (int i = 0; i < 50; ++i) request.push_back(update_of(std::to_string(round) + "-" + std::to_string(i)));
+    const auto ids = accept(request).value();
+    for (std::size_t i = 0; i < request.size(); ++i) ASSERT_TRUE(settle(request[i].container, ids[i]));
+  }
+  EXPECT_TRUE(loop.until([&] { return queue->totals().streams == 0; }));
+  EXPECT_EQ(listener.vanished.size(), 1000u);
+  reopen();
+  EXPECT_EQ(queue->totals().streams, 0u);
+}
+
+TEST_F(ForgetfulQueue, ForgetsAfterARestartWhatWasEmptyBefore) {
+  options.keep_empty = 1h;
+  open();
+  ASSERT_TRUE(accept(updates("a", 1)));
+  ASSERT_TRUE(settle(run_named("a"), 1));
+  close();
+  options.keep_empty = 20ms;
+  open();
+  EXPECT_TRUE(forgotten(run_named("a")));
+}
+
+TEST_F(ForgetfulQueue, ASourceThatIsStillHeldOutlivesTheQueue) {
+  open();
+  ASSERT_TRUE(accept(updates("a", 1)));
+  const auto held = source(run_named("a"));
+  ASSERT_TRUE(settle(run_named("a"), 1));
+  ASSERT_TRUE(forgotten(run_named("a")));
+  close();
+  EXPECT_TRUE(loop.await(held->settle(1)).value());
+  EXPECT_EQ(loop.await(held->backlog(0)).value().count, 0u);
+}
+
+TEST_F(ChangeQueueIntents, SurviveARestartAndGoWithTheirChange) {
+  open();
+  std::vector<Change> request(2, change_of(ChangeKind::model_create, model_named("FOREST")));
+  ASSERT_TRUE(accept(request));
+  EXPECT_EQ(loop.await(queue->intent(1)).value(), std::nullopt);
+  ASSERT_TRUE(loop.await(queue->intend(1, "first")));
+  ASSERT_TRUE(loop.await(queue->intend(1, "called once")));
+  ASSERT_TRUE(loop.await(queue->intend(2, "another")));
+  reopen();
+  EXPECT_EQ(loop.await(queue->intent(1)).value(), "called once");
+  ASSERT_TRUE(settle(model_named("FOREST"), 1));
+  EXPECT_EQ(loop.await(queue->intent(1)).value(), std::nullopt);
+  EXPECT_EQ(loop.await(queue->intent(2)).value(), "another");
+}
+
+}  // namespace
+}  // namespace neptune::sources
