@@ -17,10 +17,9 @@
 namespace neptune::sources {
 
 struct ChangeQueueOptions {
-  std::filesystem::path file;             ///< `changes.sqlite3` of the state directory
-  std::uint64_t max_bytes = 20ull << 30;  ///< of payloads that wait; past it nothing is accepted
-  std::uint64_t min_free_disk =
-      1ull << 30;  ///< left free on the file's disk; below it nothing is accepted (0: no such bound)
+  std::filesystem::path file;                   ///< `changes.sqlite3` of the state directory
+  std::uint64_t max_bytes = 20ull << 30;        ///< of payloads that wait; past it nothing is accepted
+  std::uint64_t min_free_disk = 1ull << 30;     ///< left free on the file's disk, else nothing is accepted; 0: no bound
   std::chrono::milliseconds keep_empty{30000};  ///< how long an emptied stream stays known
 };
 
