@@ -28,6 +28,9 @@
 /// 0: send again at once. A rejected API token is remembered for five minutes: calls fail at once, without a word to
 /// the server, until `set_token`.
 ///
+/// Names become the server's ids by look-ups, the last 4096 of which are remembered. Where a remembered id is answered
+/// with 404, it is looked up and the call sent again, once.
+///
 /// Cancellation (terminal) ends a call by an exception, system_error of operation_aborted. A call may outlive the
 /// Server.
 ///
@@ -110,6 +113,8 @@ class Server {
   /// is a success; a create that finds something else is refused with what differs. Where some runs of several were
   /// refused, the rest was done and the failure names those.
   /// A model version that may have been created all the same: Failure::in_doubt.
+  /// Runs are found by the server's search, which may lag behind: what it does not find, by custom id or as a short id,
+  /// is refused, but for a deletion. A custom id goes before a short id that reads the same.
   boost::asio::awaitable<Answer<ManageReply>> manage(Management change);
 
   /// Applies attribute operations in one request of at most limits::attribute_operations and limits::request_bytes;

@@ -165,6 +165,30 @@ TEST_F(Attributes, AreInDoubtOnlyWhenTheyMayHaveBeenApplied) {
   }
 }
 
+TEST_F(Attributes, AreSentAgainWithANewTokenSinceARefusedOneAppliedNothing) {
+  answers.on(operations_of("forest-id"), http_reply(401));
+  answers.on(operations_of("forest-id"), "[]");
+  const auto errors = execute(forest);
+  ASSERT_TRUE(errors) << errors.error().message;
+  EXPECT_THAT(answers.calls,
+              ElementsAre(look_up("LAB-FOREST"), operations_of("forest-id"), operations_of("forest-id")));
+  EXPECT_EQ(answers.bodies[1], answers.bodies[2]);
+}
+
+TEST_F(Attributes, OfADeletedProjectNothingIsRemembered) {
+  answers.on(operations_of("forest-id"), "[]");
+  answers.on(operations_of("lab-id"), "[]");
+  answers.on("DELETE " + projects + which, http_reply(200));
+  EXPECT_TRUE(execute(forest));
+  EXPECT_TRUE(execute(project));
+  EXPECT_TRUE(manage(ProjectDelete{lab}));
+  answers.calls.clear();
+  EXPECT_TRUE(execute(forest));
+  EXPECT_TRUE(execute(project));
+  EXPECT_THAT(answers.calls,
+              ElementsAre(look_up("LAB-FOREST"), operations_of("forest-id"), get_lab, operations_of("lab-id")));
+}
+
 TEST_F(Attributes, AFailedLookUpIsNoDoubt) {
   Answers fresh;
   fresh.on(look_up("LAB-FOREST"), Reply{"", true, false});
