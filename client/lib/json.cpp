@@ -126,6 +126,7 @@ void members(V& v, T& x) {
   v("id", x.id);
   v("at", x.at);
   v("project", x.project);
+  v("container_type", x.container_type);
   v("container", x.container);
   v("source", x.source);
   v("position", x.position);

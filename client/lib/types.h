@@ -76,8 +76,8 @@ struct Status {
 struct Stream : Counts {
   std::string id;
   std::string project;
-  std::string container_type = "run";  ///< "run" | "model" | "model_version" | "project"
-  std::string container;               ///< the run id
+  std::string container_type = "run";  ///< "run" | "model" | "model_version" | "project" | "management" | "removals"
+  std::string container;               ///< the run id, the model's, "member jo"; may be empty
   std::string source;                  ///< where its changes wait
   std::string state;                   ///< "waiting" | "sending" | "unconfirmed" | "held" | "blocked" | "idle" | "done"
   std::string why;                     ///< a sentence: what it waits for; empty when nothing waits
@@ -93,10 +93,11 @@ struct Rejected {
   std::int64_t id = 0;
   std::string at;
   std::string project;
+  std::string container_type = "run";  ///< as of a Stream
   std::string container;
   std::string source;
-  std::int64_t position = 0;  ///< the operation's sequence id in its source
-  std::string kind;           ///< "run.create" | "run.update"
+  std::int64_t position = 0;  ///< the operation's sequence id in its source; of a change handed in directly, its id
+  std::string kind;           ///< "run.create", "run.update", "project.create", ...
   std::string code;           ///< "SERIES_STEP_NON_INCREASING", "http_400", ...
   std::string reason;         ///< a sentence
   std::uint64_t bytes = 0;

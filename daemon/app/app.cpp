@@ -18,6 +18,7 @@
 #include "config/config.h"
 #include "engine/engine.h"
 #include "local_api/local_api.h"
+#include "sources/change_queue/change_queue.h"
 #include "sources/run_logs.h"
 #include "support/state_dir.h"
 
@@ -98,6 +99,7 @@ class Daemon {
     auto ledger = engine::Ledger::open(config.state_dir / "memory.sqlite3");
     if (!ledger) return std::unexpected(ledger.error());
     auto daemon = std::unique_ptr<Daemon>(new Daemon(std::move(config), std::move(*state_dir), std::move(*ledger)));
+    if (auto opened = daemon->open_queue(); !opened) return std::unexpected(opened.error());
     if (auto listening = daemon->listen(); !listening) return std::unexpected(listening.error());
     return daemon;
   }
@@ -144,6 +146,18 @@ class Daemon {
     return options;
   }
 
+  Result<void> open_queue() {
+    sources::ChangeQueueOptions options;
+    options.file = config_.state_dir / "changes.sqlite3";
+    options.max_bytes = config_.queue.max_bytes;
+    options.min_free_disk = config_.queue.min_free_disk;
+    auto queue = sources::ChangeQueue::open(loop_.get_executor(), clock_, std::move(options), engine_);
+    if (!queue) return std::unexpected(queue.error());
+    change_queue_ = std::move(*queue);
+    engine_.follow(*change_queue_);
+    return {};
+  }
+
   Result<void> listen() {
     local_api::Options options;
     options.path = config_.socket;
@@ -162,6 +176,7 @@ class Daemon {
     for (const auto& watch : config_.watches) cleanup[watch.path.string()] = watch.cleanup_after;
     engine_.follow(run_logs_, std::move(cleanup));
     engine_.start();
+    change_queue_->announce();
     tasks_.spawn("run logs", run_logs_.run());
     tasks_.spawn("watchdog", feed_watchdog());
     local_api_->start();
@@ -169,16 +184,40 @@ class Daemon {
     spdlog::info("running version={} socket={} state_dir={}", version(), config_.socket.string(),
                  config_.state_dir.string());
 
-    asio::signal_set signals(loop_, SIGTERM, SIGINT);
-    const int signal = co_await signals.async_wait(asio::use_awaitable);
+    asio::signal_set signals(loop_, SIGTERM, SIGINT, SIGHUP);
+    int signal = SIGHUP;
+    while ((signal = co_await signals.async_wait(asio::use_awaitable)) == SIGHUP) reload();
     spdlog::info("stopping signal={}", signal);
     ::sd_notify(0, "STOPPING=1");
     co_await engine_.drain(drain_bound);
     co_await local_api_->stop();
     co_await engine_.stop();
+    co_await change_queue_->stop();
     co_await tasks_.stop();
     spdlog::info("stopped");
     co_return Result<void>{};
+  }
+
+  /// Reads the tokens anew; a configuration that cannot be read changes nothing.
+  void reload() {
+    timespec now{};
+    ::clock_gettime(CLOCK_MONOTONIC, &now);
+    ::sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld",
+                 static_cast<long long>(now.tv_sec) * 1'000'000 + now.tv_nsec / 1000);
+    const auto& file = config_.file;
+    if (auto read = config::load(file.empty() ? std::nullopt : std::optional(file)); !read) {
+      spdlog::error("not reloaded error=\"{}\"; everything stays as it was", read.error().message);
+    } else {
+      config_.server = std::move(read->server);
+      for (auto& workspace : config_.workspaces)
+        for (const auto& other : read->workspaces)
+          if (other.name == workspace.name) workspace.api_token_file = other.api_token_file;
+      engine_.replace_server(0, make_server(loop_.get_executor(), clock_, config_, {}));
+      for (const auto& [workspace, id] : workspace_servers_)
+        engine_.replace_server(id, make_server(loop_.get_executor(), clock_, config_, workspace));
+      spdlog::info("reloaded the tokens and what [server] says; other changes of the configuration need a restart");
+    }
+    ::sd_notify(0, "READY=1");
   }
 
   asio::awaitable<void> feed_watchdog() {
@@ -200,6 +239,7 @@ class Daemon {
   std::map<std::string, core::ServerId> workspace_servers_;
   std::vector<engine::ServerSlot> servers_;  // the engine's from its construction on
   engine::Engine engine_;
+  std::unique_ptr<sources::ChangeQueue> change_queue_;
   sources::RunLogs run_logs_;
   std::unique_ptr<local_api::LocalApi> local_api_;
   TaskGroup tasks_;

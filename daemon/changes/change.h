@@ -42,6 +42,17 @@ enum class ChangeKind : std::uint8_t {
 std::string_view name(ChangeKind kind);
 std::optional<ChangeKind> change_kind(std::string_view name);
 
+/// run.create and run.update are operations of ingest requests; every other kind is a call of its own.
+constexpr bool is_ingested(ChangeKind kind) {
+  return kind == ChangeKind::run_create || kind == ChangeKind::run_update;
+}
+
+/// Attribute operations of a model, a model version or a project's metadata.
+constexpr bool is_attributes(ChangeKind kind) {
+  return kind == ChangeKind::model_update || kind == ChangeKind::model_version_update ||
+         kind == ChangeKind::project_metadata;
+}
+
 /// Metadata may be handed in by any local user; the rest needs an operator, or an allowed user of the workspace.
 bool needs_power(ChangeKind kind);
 

@@ -34,8 +34,6 @@ enum class ChangesFormat : std::uint8_t {
   ndjson,  ///< one object a line; empty lines are skipped
 };
 
-enum class WorkspaceType : std::uint8_t { unknown, individual, team };
-
 /// What is known besides the body.
 struct ChangeFacts {
   std::int64_t accepted_ms = 0;                                               ///< now: the time of what names none

@@ -10,6 +10,9 @@
 
 namespace neptune {
 
+/// Whose a workspace is: one user's, or many people's.
+enum class WorkspaceType : std::uint8_t { unknown, individual, team };
+
 /// `workspace/project`, the full name of a project.
 struct ProjectName {
   std::string workspace;

@@ -204,6 +204,21 @@ void Core::stored(StreamId id, Sent sent, std::vector<Refusal> refused, Instant 
   time_passed(now);
 }
 
+bool Core::discard(StreamId id, const std::vector<Position>& positions, const std::string& reason, Instant now) {
+  auto* stream = find(id);
+  if (!stream || stream->closing || stream->phase != Phase::idle) return false;
+  if (positions.empty()) return true;
+  for (const auto position : positions)
+    actions_.emplace_back(Reject{id, position, stream->backlog.create_next, "discarded", reason});
+  stream->request = {positions.back(), positions.size(), stream->backlog.bytes, stream->backlog.create_next};
+  if (positions.size() < stream->backlog.count)
+    stream->request.bytes = stream->backlog.bytes * positions.size() / stream->backlog.count;
+  stream->suspects = stream->limit = 0;
+  advance(*stream);
+  schedule(now);
+  return true;
+}
+
 void Core::nothing_to_send(StreamId id, Instant now) {
   auto* stream = find(id);
   if (!stream || stream->phase != Phase::sending) return;

@@ -7,6 +7,7 @@
 #include "changes/limits.h"
 #include "changes/wire.h"
 #include "engine/engine.h"
+#include "engine/impl/failures.h"
 #include "engine/impl/outcome.h"
 #include "engine/impl/with_ledger.h"
 
@@ -25,32 +26,23 @@ Engine::FeedPtr Engine::feed_of(core::StreamId stream) const {
   return it == streams_.end() ? nullptr : it->second;
 }
 
-template <class T>
-void Engine::heard_from(core::ServerId id, const Answer<T>& answer) {
+void Engine::heard_from(core::ServerId id, const Failure* failure) {
   auto& server = servers_.at(id);
   using Kind = Failure::Kind;
-  if (answer || (answer.error().kind != Kind::unreachable && answer.error().kind != Kind::token_rejected &&
-                 answer.error().kind != Kind::source))
+  if (!failure ||
+      (failure->kind != Kind::unreachable && failure->kind != Kind::token_rejected && failure->kind != Kind::source))
     server.last_success = clock_.wall();
-  if (answer) {
+  if (!failure) {
     server.last_error.clear();
-  } else if (answer.error().kind != Kind::source && answer.error().kind != Kind::read_only) {
-    server.last_error = answer.error().message;
+  } else if (failure->kind != Kind::source && failure->kind != Kind::read_only) {
+    server.last_error = failure->message;
   }
 }
 
-namespace {
-
-Failure source_failure(std::string code, std::string message) {
-  return {Failure::Kind::source, std::move(code), std::move(message), std::nullopt, false};
+core::ServerId Engine::server_of(const std::string& workspace) const {
+  const auto it = workspace_servers_.find(workspace);
+  return it == workspace_servers_.end() ? 0 : it->second;
 }
-
-template <class T>
-Answer<T> no_server(const Error& problem) {
-  return std::unexpected(Failure{Failure::Kind::token_rejected, problem.code, problem.message, std::nullopt, false});
-}
-
-}  // namespace
 
 // Sends
 
@@ -73,13 +65,18 @@ asio::awaitable<void> Engine::take_batch(FeedPtr feed, core::Send send) {
   feed->released = false;
   auto batch = co_await outcome(source->next_batch(send.after, limits));
   if (batch && std::holds_alternative<sources::Batch>(*batch)) {
-    tasks_.spawn("hand in", hand_in(feed, source, send.stream, std::get<sources::Batch>(*batch)));
+    const auto& found = std::get<sources::Batch>(*batch);
+    if (found.kind == sources::OperationKind::call) {
+      tasks_.spawn("call", make_call(feed, send.stream, found));
+    } else {
+      tasks_.spawn("hand in", hand_in(feed, source, send.stream, found));
+    }
     co_return;
   }
   one_less_being_sent();
   const auto now = clock_.now();
   if (!batch) {
-    core_.failed(send.stream, std::nullopt, source_failure(batch.error().code, batch.error().message), now);
+    core_.failed(send.stream, std::nullopt, source_failure(batch.error()), now);
     if (!batch.error().retryable) set_aside(feed, batch.error());
   } else if (const auto* oversized = std::get_if<sources::Oversized>(&*batch)) {
     const auto message = fmt::format(
@@ -114,8 +111,7 @@ asio::awaitable<void> Engine::hand_in(FeedPtr feed, std::shared_ptr<sources::Sou
   const ContainerName run = *feed->info.container;
   std::shared_ptr<sources::ByteStream> bytes = source->open(batch);
   const core::Sent sent{batch.last, batch.count, batch.payload_bytes, batch.kind == sources::OperationKind::create};
-  const auto server_it = workspace_servers_.find(run.project.workspace);
-  const auto server_id = server_it == workspace_servers_.end() ? 0 : server_it->second;
+  const auto server_id = server_of(run.project.workspace);
   server::Body body;
   Answer<std::string> answer;
   auto& slot = servers_.at(server_id).slot;
@@ -127,7 +123,7 @@ asio::awaitable<void> Engine::hand_in(FeedPtr feed, std::shared_ptr<sources::Sou
       body.head = wire::create_request(run, *create);
       answer = co_await outcome(slot.server->submit(std::move(body)));
     } else {
-      answer = std::unexpected(source_failure(create.error().code, create.error().message));
+      answer = std::unexpected(source_failure(create.error()));
     }
   } else {
     body.head = wire::update_head(run, batch.payload_bytes);
@@ -136,7 +132,7 @@ asio::awaitable<void> Engine::hand_in(FeedPtr feed, std::shared_ptr<sources::Sou
     answer = co_await outcome(slot.server->submit(std::move(body)));
   }
   one_less_being_sent();
-  heard_from(server_id, answer);
+  heard_from(server_id, failure_of(answer));
   if (answer) {
     spdlog::debug("handed in run={} operations={} bytes={} request={}", run.id, batch.count, batch.payload_bytes,
                   *answer);
@@ -164,7 +160,7 @@ asio::awaitable<void> Engine::check(core::Check check) {
   } else {
     answer = no_server<std::vector<RequestStatus>>(slot.problem);
   }
-  heard_from(check.server, answer);
+  heard_from(check.server, failure_of(answer));
   if (answer && answer->size() != check.ids.size())
     answer = std::unexpected(Failure{
         Failure::Kind::server_error, "invalid_answer",
@@ -190,7 +186,7 @@ asio::awaitable<void> Engine::ask_status(core::AskStatus ask) {
   } else {
     answer = no_server<WorkspaceStatus>(slot.problem);
   }
-  heard_from(ask.server, answer);
+  heard_from(ask.server, failure_of(answer));
   if (answer) workspace_status_[ask.workspace] = *answer;
   core_.status_told(ask, answer, clock_.now());
   pump();

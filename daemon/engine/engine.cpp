@@ -48,7 +48,7 @@ asio::awaitable<Result<void>> Engine::restore() {
   if (!counts) co_return std::unexpected(counts.error());
   auto finished = co_await with_ledger([](Ledger& ledger) { return ledger.finished(); });
   if (!finished) co_return std::unexpected(finished.error());
-  auto retries = co_await with_ledger([](Ledger& ledger) { return ledger.runs_to_retry(); });
+  auto retries = co_await with_ledger([](Ledger& ledger) { return ledger.containers_to_retry(); });
   if (!retries) co_return std::unexpected(retries.error());
   counts_ = std::move(*counts);
   finished_.assign(finished->begin(), finished->end());
@@ -61,7 +61,7 @@ asio::awaitable<Result<void>> Engine::restore() {
     auto scope = mode.scope;
     modes_.emplace(std::move(scope), std::move(mode));
   }
-  for (const auto& run : *retries) open_replay(run);
+  for (const auto& container : *retries) open_replay(container);
   co_return Result<void>{};
 }
 
@@ -240,16 +240,6 @@ Result<api::ScopeReply> Engine::probe(const Scope& scope) {
   return scope_reply(scope, scope.text() + " is not read-only; there is nothing to probe.");
 }
 
-// Local changes
-
-asio::awaitable<Result<std::vector<std::int64_t>>> Engine::accept(std::vector<Change>, Submitter) {
-  co_return fail("not_available", "this daemon has no change queue", false);
-}
-
-WorkspaceType Engine::workspace_type(std::string_view) const {
-  return WorkspaceType::unknown;
-}
-
 // Rejected changes
 
 namespace {
@@ -259,10 +249,11 @@ api::Rejected to_api(const Rejection& rejection) {
   out.id = rejection.id;
   out.at = format_time(rejection.at);
   out.project = rejection.container.project.full();
+  out.container_type = name(rejection.container.kind);
   out.container = rejection.container.id;
   out.source = rejection.source;
   out.position = rejection.position;
-  out.kind = rejection.create ? "run.create" : "run.update";
+  out.kind = name(rejection.change);
   out.code = rejection.code;
   out.reason = rejection.reason;
   out.bytes = rejection.bytes;

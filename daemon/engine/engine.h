@@ -14,13 +14,16 @@
 #include <variant>
 #include <vector>
 
+#include "changes/change_json.h"
 #include "core/core.h"
 #include "core/timers.h"
 #include "engine/control.h"
 #include "engine/event_log.h"
+#include "engine/impl/attribute_calls.h"
 #include "engine/ledger.h"
 #include "engine/rate.h"
 #include "server/server.h"
+#include "sources/change_queue/change_queue.h"
 #include "sources/run_logs.h"
 #include "sources/source.h"
 #include "support/clock.h"
@@ -67,6 +70,8 @@ class Engine final : public Control, public sources::SourceListener {
   /// Where the sources come from; before its `run` is spawned.
   void follow(sources::RunLogs& run_logs,
               std::map<std::string, std::optional<std::chrono::milliseconds>> cleanup_after);
+  /// Where local changes are kept; likewise.
+  void follow(sources::ChangeQueue& queue) { queue_ = &queue; }
   /// Starts the alarm clock.
   void start();
 
@@ -131,6 +136,7 @@ class Engine final : public Control, public sources::SourceListener {
   awaitable<void> refresh(FeedPtr feed);
   awaitable<void> record(FeedPtr feed, core::Settle settle);
   awaitable<void> record(FeedPtr feed, core::Reject reject);
+  awaitable<Result<sources::QueuedChange>> change_to_keep(FeedPtr feed, core::Reject reject);
   awaitable<void> take_out(FeedPtr feed);
   awaitable<void> finish(FeedPtr feed);
   void not_recorded(const FeedPtr& feed, const Error& error);
@@ -152,8 +158,23 @@ class Engine final : public Control, public sources::SourceListener {
   awaitable<void> check(core::Check check);
   awaitable<void> ask_status(core::AskStatus ask);
   awaitable<void> keep_mode(KeptMode mode);
-  template <class T>
-  void heard_from(core::ServerId id, const Answer<T>& answer);
+  /// What a call to the server says about it; `failure` is null when the call went well.
+  void heard_from(core::ServerId id, const Failure* failure);
+  core::ServerId server_of(const std::string& workspace) const;
+
+  // calls.cpp: changes that are calls of their own
+  awaitable<void> make_call(FeedPtr feed, core::StreamId stream, sources::Batch batch);
+  awaitable<Result<std::vector<sources::QueuedChange>>> changes_of(FeedPtr feed, sources::Batch batch);
+  awaitable<CallOutcome> manage(sources::QueuedChange change);
+
+  // intake.cpp: what is handed in
+  struct Target {
+    FeedPtr feed;
+    std::uint64_t held;
+  };
+  std::vector<Target> held_targets(const Change& removal) const;
+  awaitable<Result<void>> make_way(const Change& removal, const Submitter& by);
+  awaitable<void> learn_type(std::string workspace);
   template <class F>
   auto with_ledger(F f) -> awaitable<std::invoke_result_t<F&, Ledger&>>;
 
@@ -168,7 +189,7 @@ class Engine final : public Control, public sources::SourceListener {
   void ring(const Alarm& alarm);
 
   // replay.cpp: rejected changes that are tried again
-  void open_replay(const ContainerName& run);
+  void open_replay(const ContainerName& container);
 
   // views.cpp
   void fill(api::ScopeStatus& status, const Scope& scope) const;
@@ -202,6 +223,7 @@ class Engine final : public Control, public sources::SourceListener {
   std::map<std::string, core::ServerId> workspace_servers_;
 
   sources::RunLogs* run_logs_ = nullptr;
+  sources::ChangeQueue* queue_ = nullptr;
   std::map<std::string, std::optional<std::chrono::milliseconds>> cleanup_after_;  // watch path → when
 
   std::map<sources::SourceKey, FeedPtr> feeds_;
@@ -209,7 +231,9 @@ class Engine final : public Control, public sources::SourceListener {
   std::deque<FinishedSource> finished_;  // newest last
   std::map<ProjectName, ProjectCounts> counts_;
   std::map<Scope, KeptMode> modes_;
-  std::map<std::string, WorkspaceStatus> workspace_status_;  // the last the status call told
+  std::map<std::string, WorkspaceStatus> workspace_status_;            // the last the status call told
+  std::map<std::string, WorkspaceType, std::less<>> workspace_types_;  // as far as the servers told
+  std::set<std::string> learning_types_;                               // being asked for
   core::StreamId last_stream_ = 0;
   std::size_t being_sent_ = 0;
   WallTime started_;

@@ -17,7 +17,8 @@ bool may_be_taken(const sources::SourceInfo& info) {
 }
 
 std::string name_of(const sources::SourceInfo& info) {
-  return info.container ? fmt::format("{} of {}", info.container->id, info.container->project.full()) : info.key.path;
+  return info.container ? fmt::format("{} of {}", info.container->label(), Scope::of(info.container->project).text())
+                        : info.key.path;
 }
 
 }  // namespace
@@ -78,7 +79,7 @@ void Engine::source_vanished(const sources::SourceKey& key) {
     spdlog::warn("log gone path={} unsent={}", key.path, feed->lost);
     events_.add("source_gone",
                 fmt::format("{} was removed with {} changes that were not synced yet", key.path, feed->backlog.count),
-                {.stream = feed->info.container ? std::optional(feed->info.container->id) : std::nullopt,
+                {.stream = feed->info.container ? std::optional(feed->info.container->label()) : std::nullopt,
                  .count = feed->backlog.count});
   }
   close_stream(feed);
@@ -107,10 +108,11 @@ void Engine::note_settling_in(const sources::SourceInfo& info) {
 }
 
 void Engine::tell_of(const sources::SourceInfo& info) {
+  if (info.kind == sources::Kind::change_queue) return;  // it was accepted: that was told
   EventAbout about;
   if (info.container) {
-    about.scope = info.container->project.full();
-    about.stream = info.container->id;
+    about.scope = Scope::of(info.container->project).text();
+    about.stream = info.container->label();
   }
   switch (info.state) {
     case SourceState::settling_in:
@@ -198,7 +200,7 @@ void Engine::set_aside(const FeedPtr& feed, Error problem) {
   if (feed->gone) return;
   spdlog::warn("set aside path={} reason=\"{}\"", feed->info.key.path, problem.message);
   events_.add("source_set_aside", problem.message,
-              {.stream = feed->info.container ? std::optional(feed->info.container->id) : std::nullopt});
+              {.stream = feed->info.container ? std::optional(feed->info.container->label()) : std::nullopt});
   feed->problem = std::move(problem);
   close_stream(feed);
 }
@@ -248,12 +250,14 @@ void Engine::look_for_rest(FeedPtr feed) {
     events_.add(
         "run_synced",
         fmt::format("{} is synced{}", name_of(feed->info), feed->info.state == SourceState::closed ? "" : " up to now"),
-        {.scope = feed->info.container->project.full(), .stream = feed->info.container->id, .count = feed->synced});
+        {.scope = Scope::of(feed->info.container->project).text(),
+         .stream = feed->info.container->label(),
+         .count = feed->synced});
   rearm();
 }
 
 void Engine::tidy_later(const FeedPtr& feed) {
-  if (feed->info.read_only || feed->backlog.uploads > 0) return;
+  if (feed->info.read_only || feed->backlog.uploads > 0 || feed->info.kind != sources::Kind::run_log) return;
   // The folder it was found in is the longest watched path above it.
   const std::optional<std::chrono::milliseconds>* after = nullptr;
   std::size_t longest = 0;

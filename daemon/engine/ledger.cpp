@@ -8,28 +8,28 @@ namespace neptune::engine {
 
 namespace {
 
-constexpr int schema_version = 1;
+constexpr int schema_version = 2;
 
 constexpr const char* schema = R"(
 CREATE TABLE sources (
   id INTEGER PRIMARY KEY, path TEXT NOT NULL, device INTEGER NOT NULL, inode INTEGER NOT NULL, born_ms INTEGER NOT NULL,
-  project TEXT NOT NULL, run TEXT NOT NULL, confirmed INTEGER NOT NULL DEFAULT 0,
+  project TEXT NOT NULL, kind INTEGER NOT NULL, container TEXT NOT NULL, confirmed INTEGER NOT NULL DEFAULT 0,
   synced INTEGER NOT NULL DEFAULT 0, rejected INTEGER NOT NULL DEFAULT 0, synced_at_ms INTEGER, finished_at_ms INTEGER);
 CREATE INDEX sources_by_path ON sources (path);
 CREATE INDEX sources_finished ON sources (finished_at_ms) WHERE finished_at_ms IS NOT NULL;
 CREATE TABLE counters (project TEXT PRIMARY KEY, synced INTEGER NOT NULL DEFAULT 0, rejected INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
 CREATE TABLE rejected (
   id INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INTEGER NOT NULL, source TEXT NOT NULL, position INTEGER NOT NULL,
-  project TEXT NOT NULL, run TEXT NOT NULL, create_ INTEGER NOT NULL, code TEXT NOT NULL, reason TEXT NOT NULL,
+  project TEXT NOT NULL, kind INTEGER NOT NULL, container TEXT NOT NULL, change INTEGER NOT NULL, code TEXT NOT NULL, reason TEXT NOT NULL,
   retry INTEGER NOT NULL DEFAULT 0, payload BLOB NOT NULL);
-CREATE INDEX rejected_retry ON rejected (project, run, id) WHERE retry = 1;
+CREATE INDEX rejected_retry ON rejected (project, kind, container, id) WHERE retry = 1;
 CREATE TABLE modes (
   scope TEXT PRIMARY KEY, read_only INTEGER NOT NULL, reason TEXT NOT NULL, since_ms INTEGER, held_by TEXT NOT NULL,
   held_since_ms INTEGER) WITHOUT ROWID;
 )";
 
 constexpr const char* rejection_columns =
-    "id, at_ms, source, position, project, run, create_, code, reason, length(payload)";
+    "id, at_ms, source, position, project, kind, container, change, code, reason, length(payload)";
 
 #define NEPTUNE_TRY(...) \
   if (auto result_ = (__VA_ARGS__); !result_) return std::unexpected(std::move(result_.error()))
@@ -44,9 +44,15 @@ std::optional<WallTime> time_at(const sqlite::Statement& row, int column) {
   return from_unix_ms(row.number(column));
 }
 
-ContainerName run_at(const sqlite::Statement& row, int project_column, int run_column) {
-  auto project = ProjectName::parse(row.text(project_column));
-  return {project ? std::move(*project) : ProjectName{}, std::string(row.text(run_column))};
+/// Columns project, kind, container, from `column` on. A workspace's management has no project.
+ContainerName container_at(const sqlite::Statement& row, int column) {
+  const auto scope = Scope::parse(row.text(column));
+  return {scope ? ProjectName{scope->workspace, scope->project} : ProjectName{}, std::string(row.text(column + 2)),
+          static_cast<ContainerKind>(row.number(column + 1))};
+}
+
+std::string scope_text(const ProjectName& project) {
+  return Scope::of(project).text();
 }
 
 Rejection rejection_at(const sqlite::Statement& row) {
@@ -55,12 +61,30 @@ Rejection rejection_at(const sqlite::Statement& row) {
   rejection.at = from_unix_ms(row.number(1));
   rejection.source = row.text(2);
   rejection.position = row.number(3);
-  rejection.container = run_at(row, 4, 5);
-  rejection.create = row.number(6) != 0;
-  rejection.code = row.text(7);
-  rejection.reason = row.text(8);
-  rejection.bytes = static_cast<std::uint64_t>(row.number(9));
+  rejection.container = container_at(row, 4);
+  rejection.change = static_cast<ChangeKind>(row.number(7));
+  rejection.code = row.text(8);
+  rejection.reason = row.text(9);
+  rejection.bytes = static_cast<std::uint64_t>(row.number(10));
   return rejection;
+}
+
+/// Version 1 knew runs only, and of a rejected change no more than whether it was a create.
+Result<void> migrate_from_1(sqlite::Database& db) {
+  auto transaction = sqlite::Transaction::begin(db, sqlite::Transaction::Kind::write);
+  if (!transaction) return std::unexpected(std::move(transaction.error()));
+  NEPTUNE_TRY(db.exec(
+      fmt::format("DROP INDEX rejected_retry;"
+                  "ALTER TABLE sources RENAME COLUMN run TO container;"
+                  "ALTER TABLE sources ADD COLUMN kind INTEGER NOT NULL DEFAULT 0;"
+                  "ALTER TABLE rejected RENAME COLUMN run TO container;"
+                  "ALTER TABLE rejected ADD COLUMN kind INTEGER NOT NULL DEFAULT 0;"
+                  "ALTER TABLE rejected RENAME COLUMN create_ TO change;"
+                  "UPDATE rejected SET change = CASE change WHEN 0 THEN {} ELSE {} END;"
+                  "CREATE INDEX rejected_retry ON rejected (project, kind, container, id) WHERE retry = 1;"
+                  "PRAGMA user_version = {}",
+                  static_cast<int>(ChangeKind::run_update), static_cast<int>(ChangeKind::run_create), schema_version)));
+  return transaction->commit();
 }
 
 std::unexpected<Error> no_such_rejection(std::int64_t id) {
@@ -100,7 +124,7 @@ class Ledger::Impl {
     return run(
         "INSERT INTO counters (project, synced, rejected) VALUES (?1, ?2, ?3) ON CONFLICT (project) DO UPDATE SET "
         "synced = synced + ?2, rejected = rejected + ?3",
-        project.full(), synced, rejected);
+        scope_text(project), synced, rejected);
   }
 
   sqlite::Database db;
@@ -127,6 +151,9 @@ Result<std::unique_ptr<Ledger>> Ledger::open(const std::filesystem::path& file) 
         "state_too_new",
         fmt::format("{} was written by a newer neptune-syncd (schema {}); install that version, or move the file away",
                     file.string(), *version));
+  if (*version == 1) {
+    if (auto done = migrate_from_1(*db); !done) return explain(done.error());
+  }
   if (*version == 0) {
     auto transaction = sqlite::Transaction::begin(*db, sqlite::Transaction::Kind::write);
     if (!transaction) return explain(transaction.error());
@@ -137,21 +164,27 @@ Result<std::unique_ptr<Ledger>> Ledger::open(const std::filesystem::path& file) 
   return std::unique_ptr<Ledger>(new Ledger(std::make_unique<Impl>(std::move(*db))));
 }
 
-Result<LedgerSource> Ledger::source(const sources::SourceKey& key, const ContainerName& run) {
+Result<LedgerSource> Ledger::source(const sources::SourceKey& key, const ContainerName& container) {
   LedgerSource found;
+  const bool file = key.inode != 0;
+  const auto project = scope_text(container.project);
   NEPTUNE_TRY(impl_->each(
       "SELECT id, confirmed, synced, rejected, synced_at_ms FROM sources WHERE path = ? AND device = ? AND inode = ? "
-      "AND "
-      "born_ms = ? AND project = ? AND run = ? AND finished_at_ms IS NULL",
+      "AND born_ms = ? AND project = ? AND kind = ? AND container = ? AND (finished_at_ms IS NULL OR NOT ?)",
       [&found](const sqlite::Statement& row) {
         found = {row.number(0), row.number(1), static_cast<std::uint64_t>(row.number(2)),
                  static_cast<std::uint64_t>(row.number(3)), time_at(row, 4)};
       },
-      key.path, as_signed(key.device), as_signed(key.inode), key.born_ms, run.project.full(), run.id));
-  if (found.id != 0) return found;
-  NEPTUNE_TRY(impl_->run("INSERT INTO sources (path, device, inode, born_ms, project, run) VALUES (?, ?, ?, ?, ?, ?)",
-                         key.path, as_signed(key.device), as_signed(key.inode), key.born_ms, run.project.full(),
-                         run.id));
+      key.path, as_signed(key.device), as_signed(key.inode), key.born_ms, project, container.kind, container.id, file));
+  if (found.id != 0) {
+    if (!file)
+      NEPTUNE_TRY(
+          impl_->run("UPDATE sources SET finished_at_ms = NULL WHERE id = ? AND finished_at_ms IS NOT NULL", found.id));
+    return found;
+  }
+  NEPTUNE_TRY(impl_->run(
+      "INSERT INTO sources (path, device, inode, born_ms, project, kind, container) VALUES (?, ?, ?, ?, ?, ?, ?)",
+      key.path, as_signed(key.device), as_signed(key.inode), key.born_ms, project, container.kind, container.id));
   found.id = impl_->db.last_insert_rowid();
   return found;
 }
@@ -171,11 +204,12 @@ Result<std::int64_t> Ledger::reject(std::int64_t source, const Rejection& reject
   NEPTUNE_TRY(impl_->db.exec("PRAGMA synchronous=FULL"));
   auto transaction = sqlite::Transaction::begin(impl_->db, sqlite::Transaction::Kind::write);
   if (!transaction) return std::unexpected(transaction.error());
-  NEPTUNE_TRY(
-      impl_->run("INSERT INTO rejected (at_ms, source, position, project, run, create_, code, reason, payload) VALUES "
-                 "(?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                 to_unix_ms(rejection.at), rejection.source, rejection.position, rejection.container.project.full(),
-                 rejection.container.id, rejection.create, rejection.code, rejection.reason, sqlite::Bytes{payload}));
+  NEPTUNE_TRY(impl_->run(
+      "INSERT INTO rejected (at_ms, source, position, project, kind, container, change, code, reason, payload) VALUES "
+      "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      to_unix_ms(rejection.at), rejection.source, rejection.position, scope_text(rejection.container.project),
+      rejection.container.kind, rejection.container.id, rejection.change, rejection.code, rejection.reason,
+      sqlite::Bytes{payload}));
   const auto id = impl_->db.last_insert_rowid();
   NEPTUNE_TRY(impl_->run("UPDATE sources SET confirmed = max(confirmed, ?), rejected = rejected + 1 WHERE id = ?",
                          rejection.position, source));
@@ -197,8 +231,9 @@ Result<void> Ledger::finish(std::int64_t source, WallTime now) {
 Result<std::map<ProjectName, ProjectCounts>> Ledger::counts() {
   std::map<ProjectName, ProjectCounts> counts;
   NEPTUNE_TRY(impl_->each("SELECT project, synced, rejected FROM counters", [&counts](const sqlite::Statement& row) {
-    if (auto project = ProjectName::parse(row.text(0)))
-      counts[*project] = {static_cast<std::uint64_t>(row.number(1)), static_cast<std::uint64_t>(row.number(2))};
+    if (const auto scope = Scope::parse(row.text(0)))
+      counts[{scope->workspace, scope->project}] = {static_cast<std::uint64_t>(row.number(1)),
+                                                    static_cast<std::uint64_t>(row.number(2))};
   }));
   return counts;
 }
@@ -206,11 +241,12 @@ Result<std::map<ProjectName, ProjectCounts>> Ledger::counts() {
 Result<std::vector<FinishedSource>> Ledger::finished() {
   std::vector<FinishedSource> list;
   NEPTUNE_TRY(impl_->each(
-      "SELECT path, project, run, synced, rejected, synced_at_ms FROM sources WHERE finished_at_ms IS NOT NULL ORDER "
+      "SELECT path, project, kind, container, synced, rejected, synced_at_ms FROM sources WHERE finished_at_ms IS NOT "
+      "NULL ORDER "
       "BY finished_at_ms",
       [&list](const sqlite::Statement& row) {
-        list.push_back({std::string(row.text(0)), run_at(row, 1, 2), static_cast<std::uint64_t>(row.number(3)),
-                        static_cast<std::uint64_t>(row.number(4)), time_at(row, 5)});
+        list.push_back({std::string(row.text(0)), container_at(row, 1), static_cast<std::uint64_t>(row.number(4)),
+                        static_cast<std::uint64_t>(row.number(5)), time_at(row, 6)});
       }));
   return list;
 }
@@ -252,18 +288,20 @@ Result<Rejection> Ledger::mark_for_retry(std::int64_t id) {
   return rejection(id);
 }
 
-Result<std::vector<ContainerName>> Ledger::runs_to_retry() {
-  std::vector<ContainerName> runs;
-  NEPTUNE_TRY(impl_->each("SELECT DISTINCT project, run FROM rejected WHERE retry = 1",
-                          [&runs](const sqlite::Statement& row) { runs.push_back(run_at(row, 0, 1)); }));
-  return runs;
+Result<std::vector<ContainerName>> Ledger::containers_to_retry() {
+  std::vector<ContainerName> list;
+  NEPTUNE_TRY(impl_->each("SELECT DISTINCT project, kind, container FROM rejected WHERE retry = 1",
+                          [&list](const sqlite::Statement& row) { list.push_back(container_at(row, 0)); }));
+  return list;
 }
 
-Result<std::vector<Rejection>> Ledger::to_retry(const ContainerName& run) {
+Result<std::vector<Rejection>> Ledger::to_retry(const ContainerName& container) {
   std::vector<Rejection> list;
   NEPTUNE_TRY(impl_->each(
-      fmt::format("SELECT {} FROM rejected WHERE project = ? AND run = ? AND retry = 1 ORDER BY id", rejection_columns),
-      [&list](const sqlite::Statement& row) { list.push_back(rejection_at(row)); }, run.project.full(), run.id));
+      fmt::format("SELECT {} FROM rejected WHERE project = ? AND kind = ? AND container = ? AND retry = 1 ORDER BY id",
+                  rejection_columns),
+      [&list](const sqlite::Statement& row) { list.push_back(rejection_at(row)); }, scope_text(container.project),
+      container.kind, container.id));
   return list;
 }
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "changes/change.h"
 #include "changes/names.h"
 #include "sources/source.h"
 #include "support/clock.h"
@@ -15,9 +16,11 @@
 
 /// The daemon's own memory: `memory.sqlite3` in the state directory.
 ///
-///   sources   id · path, device, inode, born_ms · project, run · confirmed · synced, rejected · synced_at_ms ·
-///   finished_at_ms counters  project → synced, rejected rejected  id · at_ms · source, position · project, run · kind,
-///   code, reason · payload · retry modes     scope → mode, reason, since_ms, held_by, held_since_ms
+///   sources   id · path, device, inode, born_ms · project, kind, container · confirmed · synced, rejected ·
+///             synced_at_ms · finished_at_ms
+///   counters  project → synced, rejected
+///   rejected  id · at_ms · source, position · project, kind, container · change, code, reason · payload · retry
+///   modes     scope → mode, reason, since_ms, held_by, held_since_ms
 ///
 /// Invariants:
 ///  - a source's confirmed position is recorded here before any of its rows is deleted, in one transaction with the
@@ -66,7 +69,7 @@ struct Rejection {
   std::string source;
   sources::Position position = 0;
   ContainerName container;
-  bool create = false;
+  ChangeKind change = ChangeKind::run_update;
   std::string code, reason;
   std::uint64_t bytes = 0;
 };
@@ -79,8 +82,9 @@ class Ledger {
   static Result<std::unique_ptr<Ledger>> open(const std::filesystem::path& file);
   ~Ledger();
 
-  /// The row of a source; made when it was never seen.
-  Result<LedgerSource> source(const sources::SourceKey& key, const ContainerName& run);
+  /// The row of a source; made when it was never seen. A finished file is another one when it comes again; a stream of
+  /// the change queue goes on with its row.
+  Result<LedgerSource> source(const sources::SourceKey& key, const ContainerName& container);
   Result<void> confirm(std::int64_t source, const ProjectName& project, sources::Position upto, std::uint64_t count,
                        WallTime now);
   /// Records the rejection and confirms its position; its id.
@@ -97,8 +101,8 @@ class Ledger {
 
   // Rejected operations that are to be tried again.
   Result<Rejection> mark_for_retry(std::int64_t id);
-  Result<std::vector<ContainerName>> runs_to_retry();
-  Result<std::vector<Rejection>> to_retry(const ContainerName& run);
+  Result<std::vector<ContainerName>> containers_to_retry();
+  Result<std::vector<Rejection>> to_retry(const ContainerName& container);
   /// Stored by the server now: exactly these are taken out, and counted as synced.
   Result<void> resolve(const ProjectName& project, const std::vector<std::int64_t>& ids);
   Result<void> reject_again(std::int64_t id, const std::string& code, const std::string& reason, WallTime now);

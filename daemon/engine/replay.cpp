@@ -28,12 +28,12 @@ class WholeOperation final : public sources::ByteStream {
 /// discarded meanwhile is passed over with the next that is still there.
 class RejectedChanges final : public sources::Source {
  public:
-  RejectedChanges(Ledger& ledger, WorkerPool& thread, ContainerName run,
+  RejectedChanges(Ledger& ledger, WorkerPool& thread, ContainerName container,
                   std::shared_ptr<std::vector<std::int64_t>> replayed)
-      : ledger_(ledger), thread_(thread), run_(std::move(run)), replayed_(std::move(replayed)) {}
+      : ledger_(ledger), thread_(thread), container_(std::move(container)), replayed_(std::move(replayed)) {}
 
   asio::awaitable<Result<sources::Backlog>> backlog(sources::Position after) override {
-    auto read = [this] { return ledger_.to_retry(run_); };
+    auto read = [this] { return ledger_.to_retry(container_); };
     auto list = co_await thread_.run(std::move(read));
     if (!list) co_return std::unexpected(list.error());
     // One that was asked for again after it was refused again takes a place anew.
@@ -47,7 +47,8 @@ class RejectedChanges final : public sources::Source {
       if (rejection == list->end()) continue;
       backlog.bytes += rejection->bytes;
       if (backlog.count++ > 0) continue;
-      backlog.next = rejection->create ? sources::OperationKind::create : sources::OperationKind::update;
+      backlog.next = sources::operation_kind(rejection->change);
+      backlog.frees_next = rejection->container.kind == ContainerKind::removals;
       backlog.oldest_at = rejection->at;
     }
     co_return backlog;
@@ -65,12 +66,12 @@ class RejectedChanges final : public sources::Source {
         auto payload = ledger_.payload(ids[i]);
         if (!payload) return std::unexpected(payload.error());
         sources::Batch batch;
-        batch.kind = rejection->create ? sources::OperationKind::create : sources::OperationKind::update;
+        batch.kind = sources::operation_kind(rejection->change);
         batch.first = after + 1;
         batch.last = after + 1 + static_cast<sources::Position>(i);
         batch.count = 1;
         bytes_.clear();
-        if (!rejection->create) wire::append_frame_head(bytes_, payload->size());
+        if (batch.kind == sources::OperationKind::update) wire::append_frame_head(bytes_, payload->size());
         bytes_ += *payload;
         batch.payload_bytes = bytes_.size();
         return Next{batch};
@@ -95,16 +96,16 @@ class RejectedChanges final : public sources::Source {
  private:
   Ledger& ledger_;
   WorkerPool& thread_;
-  ContainerName run_;
+  ContainerName container_;
   std::shared_ptr<std::vector<std::int64_t>> replayed_;
   std::string bytes_;  // of the batch that was put together last
 };
 
 }  // namespace
 
-void Engine::open_replay(const ContainerName& run) {
+void Engine::open_replay(const ContainerName& container) {
   sources::SourceKey key;
-  key.path = "rejected changes of " + run.project.full() + "/" + run.id;
+  key.path = "rejected changes of " + container.project.full() + "/" + container.label();
   auto& feed = feeds_[key];
   if (!feed) {
     feed = std::make_shared<Feed>();
@@ -112,8 +113,8 @@ void Engine::open_replay(const ContainerName& run) {
     feed->info.key = key;
     feed->info.kind = sources::Kind::change_queue;
     feed->info.state = sources::SourceState::closed;
-    feed->info.container = run;
-    feed->source = std::make_shared<RejectedChanges>(*ledger_, ledger_thread_, run, feed->replayed);
+    feed->info.container = container;
+    feed->source = std::make_shared<RejectedChanges>(*ledger_, ledger_thread_, container, feed->replayed);
     begin_stream(feed, {});
   } else if (feed->stream == 0) {
     feed->problem.reset();

@@ -101,6 +101,10 @@ asio::awaitable<void> Engine::refresh(FeedPtr feed) {
   told.bytes = backlog->bytes;
   told.create_next = backlog->next == sources::OperationKind::create;
   told.fork_parent = backlog->fork_parent;
+  told.frees_next = backlog->frees_next;
+  told.creates_project = backlog->creates_project;
+  told.ticket = backlog->ticket;
+  told.after = backlog->after;
   core_.backlog(stream, after, std::move(told), clock_.now());
   look_again(feed);
   pump();
@@ -153,13 +157,26 @@ asio::awaitable<void> Engine::record(FeedPtr feed, core::Settle settle) {
                 static_cast<double>(settle.count),
             clock_.now());
   feed->take_out_wanted = feed->refresh_wanted = true;
-  events_.add("synced", fmt::format("{} changes of {} are on the server", settle.count, feed->info.container->id),
-              {.scope = project.full(), .stream = feed->info.container->id, .count = settle.count});
+  events_.add("synced", fmt::format("{} changes of {} are on the server", settle.count, feed->info.container->label()),
+              {.scope = Scope::of(project).text(), .stream = feed->info.container->label(), .count = settle.count});
+}
+
+/// What a rejected change is, with its bytes.
+asio::awaitable<Result<sources::QueuedChange>> Engine::change_to_keep(FeedPtr feed, core::Reject reject) {
+  if (feed->info.kind == sources::Kind::change_queue) co_return co_await outcome(queue_->change(reject.position));
+  const auto source = feed->source;
+  if (!source) co_return fail("source_gone", "its source may not be read now", true);
+  auto payload = co_await outcome(source->read(reject.position));
+  if (!payload) co_return std::unexpected(std::move(payload.error()));
+  sources::QueuedChange change;
+  change.kind = reject.create ? ChangeKind::run_create : ChangeKind::run_update;
+  change.payload = std::move(*payload);
+  co_return change;
 }
 
 asio::awaitable<void> Engine::record(FeedPtr feed, core::Reject reject) {
   const auto now = clock_.wall();
-  const ContainerName run = *feed->info.container;
+  const ContainerName container = *feed->info.container;
   if (feed->replayed) {
     auto again = [id = feed->replayed->at(static_cast<std::size_t>(reject.position - 1)), reject, now](Ledger& ledger) {
       return ledger.reject_again(id, reject.code, reject.reason, now);
@@ -171,12 +188,10 @@ asio::awaitable<void> Engine::record(FeedPtr feed, core::Reject reject) {
       co_return;
     }
   } else {
-    Result<std::string> payload = fail("source_gone", "its source may not be read now", true);
-    const auto source = feed->source;
-    if (source) payload = co_await outcome(source->read(reject.position));
-    if (!payload) {
+    auto change = co_await change_to_keep(feed, reject);
+    if (!change) {
       // Without its bytes it must not count as dealt with.
-      start_over(feed, payload.error());
+      start_over(feed, change.error());
       pump();
       co_return;
     }
@@ -184,11 +199,11 @@ asio::awaitable<void> Engine::record(FeedPtr feed, core::Reject reject) {
     rejection.at = now;
     rejection.source = feed->info.key.path;
     rejection.position = reject.position;
-    rejection.container = run;
-    rejection.create = reject.create;
+    rejection.container = container;
+    rejection.change = change->kind;
     rejection.code = reject.code;
     rejection.reason = reject.reason;
-    auto keep = [id = feed->ledger_id, rejection, bytes = std::move(*payload)](Ledger& ledger) {
+    auto keep = [id = feed->ledger_id, rejection, bytes = std::move(change->payload)](Ledger& ledger) {
       return ledger.reject(id, rejection, bytes);
     };
     auto recorded = co_await with_ledger(std::move(keep));
@@ -197,17 +212,17 @@ asio::awaitable<void> Engine::record(FeedPtr feed, core::Reject reject) {
       pump();
       co_return;
     }
-    counts_[run.project].rejected++;
+    counts_[container.project].rejected++;
     feed->rejected++;
   }
   feed->recorded = reject.position;
   feed->take_out_wanted = feed->refresh_wanted = true;
-  spdlog::warn("rejected run={} position={} code={} reason=\"{}\"", run.id, reject.position, reject.code,
-               reject.reason);
+  spdlog::warn("rejected container=\"{}\" position={} code={} reason=\"{}\"", container.label(), reject.position,
+               reject.code, reject.reason);
   events_.add("rejected",
               fmt::format("change {} of {} was refused: {}. It is kept; see 'neptune-sync rejected'.", reject.position,
-                          run.id, reject.reason),
-              {.scope = run.project.full(), .stream = run.id, .count = 1});
+                          container.label(), reject.reason),
+              {.scope = Scope::of(container.project).text(), .stream = container.label(), .count = 1});
 }
 
 /// Takes what is on record out of the source. Whatever stays (a read-only log, a full disk) is covered by the record.
@@ -238,9 +253,9 @@ asio::awaitable<void> Engine::finish(FeedPtr feed) {
     if (!recorded) spdlog::warn("not recorded path={} error=\"{}\"", feed->info.key.path, recorded.error().message);
     finished_.push_back({feed->info.key.path, *feed->info.container, feed->synced, feed->rejected, feed->synced_at});
     if (finished_.size() > Ledger::finished_kept) finished_.pop_front();
-    if (feed->lost == 0)
+    if (feed->lost == 0 && feed->info.kind != sources::Kind::change_queue)
       events_.add("source_gone", feed->info.key.path + " is gone; all of it that was known is synced",
-                  {.scope = feed->info.container->project.full(), .stream = feed->info.container->id});
+                  {.scope = Scope::of(feed->info.container->project).text(), .stream = feed->info.container->label()});
   }
   const auto it = feeds_.find(feed->info.key);
   if (it == feeds_.end() || it->second != feed) co_return;

@@ -110,7 +110,8 @@ std::string Engine::why(const Feed& feed, const core::StreamView& view) const {
       return "sent; the server has not confirmed it yet" +
              (view.trouble.empty() ? std::string() : " (" + view.trouble + ")");
     case Wait::counting:
-      return "its log is being looked through";
+      return feed.info.kind == sources::Kind::change_queue ? "what follows is being looked up"
+                                                           : "its log is being looked through";
     case Wait::paused:
       return feed.info.state == SourceState::left_to_client
                  ? "the client's own sync process has it; what that leaves is taken over"
@@ -276,8 +277,8 @@ api::SourceStatus Engine::describe_source(const Feed& feed) const {
   source.uploads = feed.backlog.uploads;
   source.read_only = feed.info.read_only;
   if (feed.info.container) {
-    source.project = feed.info.container->project.full();
-    source.run = feed.info.container->id;
+    source.project = Scope::of(feed.info.container->project).text();
+    if (feed.info.container->kind == ContainerKind::run) source.run = feed.info.container->id;
   }
   if (const auto& problem = feed.problem ? feed.problem : feed.info.problem) {
     source.state = "set_aside";
@@ -303,7 +304,8 @@ api::SourceStatus Engine::describe_source(const Feed& feed) const {
 
 api::Stream Engine::describe(const Feed& feed) const {
   api::Stream stream;
-  stream.project = feed.info.container->project.full();
+  stream.project = Scope::of(feed.info.container->project).text();
+  stream.container_type = name(feed.info.container->kind);
   stream.container = feed.info.container->id;
   stream.source = feed.info.key.path;
   stream.id = stream.source;
@@ -337,7 +339,7 @@ api::Stream Engine::describe(const Feed& feed) const {
 
 std::vector<api::Stream> Engine::streams(const StreamFilter& filter) const {
   const auto matches = [&filter](const ContainerName& run) {
-    if (filter.run && run.id != *filter.run) return false;
+    if (filter.run && (run.kind != ContainerKind::run || run.id != *filter.run)) return false;
     return !filter.project || run.project.full() == *filter.project || run.project.workspace == *filter.project;
   };
   std::vector<api::Stream> list;
@@ -347,7 +349,8 @@ std::vector<api::Stream> Engine::streams(const StreamFilter& filter) const {
     if (!matches(it->container)) continue;
     api::Stream stream;
     stream.id = stream.source = it->path;
-    stream.project = it->container.project.full();
+    stream.project = Scope::of(it->container.project).text();
+    stream.container_type = name(it->container.kind);
     stream.container = it->container.id;
     stream.state = "done";
     stream.closed = true;

@@ -75,7 +75,7 @@ struct OperationError {
   std::string message;  ///< the server's words
 };
 
-enum class WorkspaceType : std::uint8_t { unknown, individual, team };
+using neptune::WorkspaceType;
 
 /// For listings.
 struct ProjectFacts {

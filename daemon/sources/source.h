@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "changes/change.h"
 #include "changes/names.h"
 #include "support/clock.h"
 #include "support/error.h"
@@ -26,6 +27,11 @@ using Position = std::int64_t;
 enum class Kind : std::uint8_t { change_queue, run_log, client_dir };
 /// How a change reaches the server: as an operation of an ingest request, or by a call of its own.
 enum class OperationKind : std::uint8_t { create, update, call };
+
+constexpr OperationKind operation_kind(ChangeKind kind) {
+  if (!is_ingested(kind)) return OperationKind::call;
+  return kind == ChangeKind::run_create ? OperationKind::create : OperationKind::update;
+}
 
 /// What waits after a position.
 struct Backlog {

@@ -83,6 +83,13 @@ boost::json::value Box::get(const std::string& target) {
   return parse_json(http_unix(socket(), {.method = "GET", .target = target, .headers = {}, .body = {}}).body);
 }
 
+std::pair<unsigned, boost::json::value> Box::hand_in(const std::string& changes) {
+  const auto answer = http_unix(
+      socket(),
+      {.method = "POST", .target = "/v1/changes", .headers = {{"Content-Type", "application/json"}}, .body = changes});
+  return {answer.status, parse_json(answer.body)};
+}
+
 void Box::wait_synced(std::chrono::seconds timeout) {
   // "Everything" is what the daemon knows of: first let it see the logs that lie there.
   std::set<std::string> logs;

@@ -57,6 +57,9 @@ class Box {
   /// GET of the local API, as JSON.
   boost::json::value get(const std::string& target);
 
+  /// POST /v1/changes; the answer's status and JSON.
+  std::pair<unsigned, boost::json::value> hand_in(const std::string& changes);
+
   /// `neptune-sync wait` until all is synced; fails the test when it is not.
   void wait_synced(std::chrono::seconds timeout = std::chrono::seconds(60));
 

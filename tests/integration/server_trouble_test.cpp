@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <csignal>
+#include <fstream>
 #include <ranges>
 
 #include "tests/integration/box.h"
@@ -96,6 +98,23 @@ TEST(ServerTrouble, ARejectedTokenIsOneClearStateWithoutHammering) {
       for (const auto& [answer, count] : answers.as_object()) exchanges += count.as_int64();
   EXPECT_LE(exchanges, 2);
   EXPECT_GE(exchanges, 1);
+}
+
+TEST(ServerTrouble, ATokenThatIsReplacedIsReadAnewOnSighup) {
+  Box box({.start = false});
+  const auto file = box.sandbox().token_file();
+  std::string token;
+  std::getline(std::ifstream(file), token);
+  std::ofstream(file) << "not a token";
+  box.start_daemon();
+  write_log(box, "r-1", 10);
+  const auto [named, status] =
+      box.wait_status([](const auto& s) { return !s.at("server").at("last_error").is_null(); });
+  ASSERT_TRUE(named);
+  std::ofstream(file) << token;
+  ASSERT_EQ(::kill(box.daemon().pid(), SIGHUP), 0);
+  box.wait_synced();
+  expect_whole(box, "r-1", 10);
 }
 
 TEST(ServerTrouble, ARefusedChangeIsKeptWithItsReasonAndTheRestIsStored) {

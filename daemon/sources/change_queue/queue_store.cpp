@@ -49,17 +49,6 @@ std::int64_t as_signed(std::uint64_t value) {
   return static_cast<std::int64_t>(value);
 }
 
-OperationKind operation_kind(ChangeKind kind) {
-  if (kind == ChangeKind::run_create) return OperationKind::create;
-  return kind == ChangeKind::run_update ? OperationKind::update : OperationKind::call;
-}
-
-/// Attribute changes of a container can be sent together; every other call is one change's.
-bool shares_a_call(ChangeKind kind) {
-  return kind == ChangeKind::model_update || kind == ChangeKind::model_version_update ||
-         kind == ChangeKind::project_metadata;
-}
-
 QueuedStream stream_at(const sqlite::Statement& row) {
   return {row.number(0),
           {{std::string(row.text(1)), std::string(row.text(2))},
@@ -375,7 +364,7 @@ Result<std::variant<std::monostate, Batch, Oversized>> QueueStore::plan(std::int
         if (!batch) {
           batch = Batch{operation, row.number(0), row.number(0), 1, bytes};
           first_kind = kind;
-          return operation == OperationKind::update || shares_a_call(kind);
+          return operation == OperationKind::update || is_attributes(kind);
         }
         if (kind != *first_kind || batch->count >= limits.operations || batch->payload_bytes + bytes > limits.bytes)
           return false;

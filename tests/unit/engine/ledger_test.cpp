@@ -91,7 +91,7 @@ TEST_F(LedgerTest, ListsRejectionsNewestFirstInPages) {
 TEST_F(LedgerTest, ARetriedRejectionThatWasStoredCountsAsSynced) {
   const auto id = reject(7, "x");
   ASSERT_TRUE(ledger_->mark_for_retry(id));
-  EXPECT_EQ(ledger_->runs_to_retry()->front(), run);
+  EXPECT_EQ(ledger_->containers_to_retry()->front(), run);
   EXPECT_EQ(ledger_->to_retry(run)->size(), 1u);
   ASSERT_TRUE(ledger_->resolve(project, {id}));
   EXPECT_FALSE(ledger_->rejection(id));
@@ -140,6 +140,70 @@ TEST_F(LedgerTest, KeepsModesUntilTheScopeIsNormalAgain) {
   mode.held_by.clear();
   ASSERT_TRUE(ledger_->keep(mode));
   EXPECT_TRUE(ledger_->modes()->empty());
+}
+
+TEST_F(LedgerTest, AStreamOfTheChangeQueueGoesOnWithItsRowWhenItComesBack) {
+  const sources::SourceKey queued{"change queue: ml-team/lab/r-1", 0, 0, 0};
+  const auto id = ledger_->source(queued, run)->id;
+  ASSERT_TRUE(ledger_->confirm(id, project, 7, 7, now));
+  ASSERT_TRUE(ledger_->finish(id, now));
+  const auto again = ledger_->source(queued, run);
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->id, id);
+  EXPECT_EQ(again->confirmed, 7);
+  EXPECT_TRUE(ledger_->finished()->empty());
+}
+
+TEST_F(LedgerTest, KeepsContainersOfEveryKindApart) {
+  const ContainerName model{project, "r-1", ContainerKind::model};
+  const ContainerName invitations{{"ml-team", ""}, "", ContainerKind::management};
+  for (const auto& container : {run, model, invitations}) {
+    Rejection rejection;
+    rejection.container = container;
+    rejection.change = ChangeKind::model_update;
+    const auto id = ledger_->source({"change queue: " + container.label(), 0, 0, 0}, container)->id;
+    const auto rejected = ledger_->reject(id, rejection, "{}");
+    ASSERT_TRUE(rejected);
+    EXPECT_EQ(ledger_->rejection(*rejected)->container, container);
+    EXPECT_EQ(ledger_->rejection(*rejected)->change, ChangeKind::model_update);
+    ASSERT_TRUE(ledger_->mark_for_retry(*rejected));
+    EXPECT_EQ(ledger_->to_retry(container)->size(), 1u);
+  }
+  EXPECT_EQ(ledger_->containers_to_retry()->size(), 3u);
+}
+
+TEST_F(LedgerTest, ReadsWhatAnOlderVersionKept) {
+  ledger_.reset();
+  std::filesystem::remove(file());
+  {
+    auto db = sqlite::Database::open(file(), {.access = sqlite::Access::create});
+    ASSERT_TRUE(db->exec(R"(
+CREATE TABLE sources (
+  id INTEGER PRIMARY KEY, path TEXT NOT NULL, device INTEGER NOT NULL, inode INTEGER NOT NULL, born_ms INTEGER NOT NULL,
+  project TEXT NOT NULL, run TEXT NOT NULL, confirmed INTEGER NOT NULL DEFAULT 0,
+  synced INTEGER NOT NULL DEFAULT 0, rejected INTEGER NOT NULL DEFAULT 0, synced_at_ms INTEGER, finished_at_ms INTEGER);
+CREATE INDEX sources_by_path ON sources (path);
+CREATE TABLE counters (project TEXT PRIMARY KEY, synced INTEGER NOT NULL DEFAULT 0, rejected INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+CREATE TABLE rejected (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INTEGER NOT NULL, source TEXT NOT NULL, position INTEGER NOT NULL,
+  project TEXT NOT NULL, run TEXT NOT NULL, create_ INTEGER NOT NULL, code TEXT NOT NULL, reason TEXT NOT NULL,
+  retry INTEGER NOT NULL DEFAULT 0, payload BLOB NOT NULL);
+CREATE INDEX rejected_retry ON rejected (project, run, id) WHERE retry = 1;
+CREATE TABLE modes (
+  scope TEXT PRIMARY KEY, read_only INTEGER NOT NULL, reason TEXT NOT NULL, since_ms INTEGER, held_by TEXT NOT NULL,
+  held_since_ms INTEGER) WITHOUT ROWID;
+INSERT INTO sources VALUES (1, '/runs/a', 1, 2, 3, 'ml-team/lab', 'r-1', 5, 4, 1, 1000, NULL);
+INSERT INTO rejected VALUES (1, 1000, '/runs/a', 5, 'ml-team/lab', 'r-1', 1, 'CODE', 'no', 1, x'01');
+PRAGMA user_version = 1)"));
+  }
+  reopen();
+  const ContainerName old{{"ml-team", "lab"}, "r-1"};
+  EXPECT_EQ(ledger_->source(key, old)->confirmed, 5);
+  const auto rejection = ledger_->rejection(1);
+  ASSERT_TRUE(rejection);
+  EXPECT_EQ(rejection->container, old);
+  EXPECT_EQ(rejection->change, ChangeKind::run_create);
+  EXPECT_EQ(ledger_->to_retry(old)->size(), 1u);
 }
 
 TEST_F(LedgerTest, RefusesAFileThatIsNoDatabaseAndOneOfANewerVersion) {

@@ -1,0 +1,90 @@
+// What is handed in over the socket.
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include "engine/engine.h"
+#include "engine/impl/outcome.h"
+
+namespace neptune::engine {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr std::uint32_t discards_a_request = 100'000;  // our own bound; what is left is said
+
+}  // namespace
+
+WorkspaceType Engine::workspace_type(std::string_view workspace) const {
+  const auto it = workspace_types_.find(workspace);
+  return it == workspace_types_.end() ? WorkspaceType::unknown : it->second;
+}
+
+asio::awaitable<void> Engine::learn_type(std::string workspace) {
+  auto& slot = servers_.at(server_of(workspace)).slot;
+  if (slot.server) {
+    auto type = co_await outcome(slot.server->workspace_type(workspace));
+    if (type) workspace_types_[workspace] = *type;
+  }
+  learning_types_.erase(workspace);
+}
+
+asio::awaitable<Result<std::vector<std::int64_t>>> Engine::accept(std::vector<Change> changes, Submitter by) {
+  if (draining_) co_return fail("draining", "the daemon stops; hand the changes in again when it runs", true);
+  if (!queue_) co_return fail("not_available", "this daemon has no change queue");
+  for (const auto& change : changes) {
+    const auto& workspace = change.container.project.workspace;
+    if (!is_ingested(change.kind) && !workspace_types_.contains(workspace) && learning_types_.insert(workspace).second)
+      tasks_.spawn("workspace type", learn_type(workspace));
+    if (change.container.kind != ContainerKind::removals) continue;
+    if (auto clear = co_await make_way(change, by); !clear) co_return std::unexpected(std::move(clear.error()));
+  }
+  const auto count = changes.size();
+  auto ids = co_await queue_->accept(std::move(changes), by);
+  if (ids) spdlog::debug("accepted changes={} uid={}", count, by.uid);
+  co_return ids;
+}
+
+/// The streams with held writes to what a removal removes.
+std::vector<Engine::Target> Engine::held_targets(const Change& removal) const {
+  std::vector<Target> targets;
+  for (const auto& [id, feed] : streams_) {
+    const auto& container = *feed->info.container;
+    const bool meant = std::ranges::any_of(removal.after, [&container](const ContainerName& name) {
+      const bool everything = name.kind == ContainerKind::management && name.id == everything_in_project;
+      return everything ? container.project == name.project : container == name;
+    });
+    if (!meant || feed->replayed) continue;
+    const auto view = core_.stream(id, clock_.now());
+    if (view.tally.held > 0) targets.push_back({feed, view.tally.held});
+  }
+  return targets;
+}
+
+/// Held writes to what is removed stand in the way: they are discarded when that was asked for, else said.
+asio::awaitable<Result<void>> Engine::make_way(const Change& removal, const Submitter& by) {
+  for (const auto& [feed, held] : held_targets(removal)) {
+    const auto what = feed->info.container->label();
+    const bool queued = feed->info.kind == sources::Kind::change_queue;
+    if (!removal.discard_pending || !queued)
+      co_return fail(
+          "held_writes",
+          fmt::format("{} writes to {} are held; {} would go before them. {}", held, what, name(removal.kind),
+                      queued ? "Send it again with \"discard_pending\": true to throw them away (they are kept as "
+                               "rejected), or wait until they are synced."
+                             : fmt::format("They are in the run log {}: wait until they are synced, or remove the log.",
+                                           feed->info.key.path)));
+    auto waiting = co_await queue_->waiting(*feed->info.container, discards_a_request);
+    if (!waiting) co_return std::unexpected(std::move(waiting.error()));
+    const auto who = by.name.empty() ? fmt::format("uid {}", by.uid) : by.name;
+    std::erase_if(*waiting, [feed](const auto position) { return position <= feed->confirmed; });
+    if (!core_.discard(feed->stream, *waiting, fmt::format("discarded by {} with {}", who, name(removal.kind)),
+                       clock_.now()))
+      co_return fail("held_writes", fmt::format("a write to {} is just being sent; try again", what), true);
+    spdlog::info("discarded changes={} container=\"{}\" by={}", waiting->size(), what, who);
+    pump();
+  }
+  co_return Result<void>{};
+}
+
+}  // namespace neptune::engine

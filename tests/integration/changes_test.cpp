@@ -1,0 +1,177 @@
+// Changes handed in over the socket: kept, delivered in order and once, whatever happens.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <boost/json/serialize.hpp>
+#include <random>
+#include <thread>
+
+#include "tests/integration/box.h"
+#include "tests/integration/loss_log.h"
+
+namespace neptune::testing {
+namespace {
+
+using namespace std::chrono_literals;
+namespace json = boost::json;
+
+constexpr const char* quick_probes =
+    "[read_only]\nprobe_interval = \"1s\"\nprobe_interval_max = \"2s\"\nrelease_ramp = \"200ms\"\n";
+
+Box::Options two_workspaces() {
+  return {.sandbox_args = {"--workspace", "full:team", "--workspace", "ml-team:team"},
+          .server = {},
+          .config = quick_probes + std::string("[queue]\nmin_free_disk = \"1MiB\"\n")};
+}
+
+/// The container of that type ("model") in the project, by its key or short id.
+json::value container(const json::value& state, const std::string& name) {
+  const auto* found = state.at("containers").as_object().if_contains(name);
+  return found ? *found : json::value();
+}
+
+void accepted(Box& box, const std::string& changes) {
+  const auto [status, answer] = box.hand_in(changes);
+  EXPECT_EQ(status, 202u) << json::serialize(answer);
+}
+
+TEST(Changes, HandedInAsOneBatchWhileTheServerIsDownArriveInTheirOrder) {
+  TempDir kept;
+  auto options = two_workspaces();
+  options.sandbox_args.insert(options.sandbox_args.end(), {"--state", kept / "state"});
+  Box box(std::move(options));
+  box.sandbox().control(R"({"auto_create_projects": false})");
+  box.sandbox().stop();
+  accepted(box, R"([
+    {"kind": "project.create", "project": "ml-team/lab", "visibility": "workspace", "key": "LAB"},
+    {"kind": "run.create", "project": "ml-team/lab", "run": "r-1", "experiment": "first"},
+    {"kind": "run.update", "project": "ml-team/lab", "run": "r-1", "step": 1, "append": {"loss": 0.5}},
+    {"kind": "run.update", "project": "ml-team/lab", "run": "r-1", "step": 2, "append": {"loss": 0.25}, "assign": {"lr": 0.1}},
+    {"kind": "run.create", "project": "ml-team/lab", "run": "r-2", "fork": {"run": "r-1", "step": 1}},
+    {"kind": "project.metadata", "project": "ml-team/lab", "assign": {"team": "vision"}, "append": {"score": 3}},
+    {"kind": "model.create", "project": "ml-team/lab", "key": "FOREST", "name": "A forest"},
+    {"kind": "model.update", "project": "ml-team/lab", "model": "FOREST", "assign": {"size": 4}, "append": {"auc": [0.5, 0.75]}},
+    {"kind": "model_version.create", "project": "ml-team/lab", "model": "FOREST"},
+    {"kind": "model_version.update", "project": "ml-team/lab", "model_version": "LAB-FOREST-1", "assign": {"stage": "none"}}
+  ])");
+  EXPECT_TRUE(box.wait_status([](const auto& s) { return s.at("totals").at("pending").as_int64() == 10; }).first);
+  box.sandbox().start();
+  box.sandbox().control(R"({"auto_create_projects": false})");
+  box.sync({"flush"});
+  box.wait_synced();
+  EXPECT_EQ(box.get("/v1/rejected").at("rejected").as_array().size(), 0u) << json::serialize(box.get("/v1/rejected"));
+
+  const auto state = box.sandbox().state();
+  EXPECT_EQ(state.at("projects").at("ml-team/lab").at("visibility").as_string(), "workspace");
+  const auto& run = state.at("runs").at("ml-team/lab/r-1");
+  EXPECT_EQ(run.at("experiment").as_string(), "first");
+  EXPECT_EQ(json::serialize(run.at("series").at("loss")), "[[1000000,5E-1],[2000000,2.5E-1]]");
+  EXPECT_EQ(state.at("runs").at("ml-team/lab/r-2").at("parent").as_string(), "r-1");
+  const auto model = container(state, "ml-team/lab/LAB-FOREST");
+  ASSERT_TRUE(model.is_object()) << json::serialize(state.at("containers"));
+  EXPECT_EQ(model.at("attrs").at("size").as_int64(), 4);
+  EXPECT_EQ(model.at("series").at("auc").as_array().size(), 2u);
+  const auto version = container(state, "ml-team/lab/LAB-FOREST-1");
+  ASSERT_TRUE(version.is_object());
+  EXPECT_EQ(version.at("attrs").at("stage").as_string(), "none");
+}
+
+TEST(Changes, OfAReadOnlyWorkspaceWaitWhileDeletesPassAndMakeRoom) {
+  Box box(two_workspaces());
+  for (const char* run : {"old-1", "old-2"}) write_loss_log(box, "full/lab", run, 200);
+  box.wait_synced();
+  box.sandbox().control(R"({"workspace": "full", "quota": 1000})");
+  accepted(box, R"([{"kind": "run.create", "project": "full/lab", "run": "new"},
+                    {"kind": "run.update", "project": "full/lab", "run": "new", "step": 1, "append": {"loss": 1}}])");
+  EXPECT_TRUE(box.wait_status([](const auto& s) { return s.at("totals").at("held").as_int64() == 2; }).first)
+      << json::serialize(box.get("/v1/streams"));
+  // The neighbour goes on.
+  accepted(box, R"({"kind": "run.create", "project": "ml-team/lab", "run": "other"})");
+  EXPECT_EQ(box.sync({"wait", "--project", "ml-team/lab", "--timeout", "20s"}).status, 0);
+
+  // What is to be deleted must have no held writes.
+  const auto [refused, why] = box.hand_in(R"({"kind": "run.delete", "project": "full/lab", "runs": ["new"]})");
+  EXPECT_EQ(refused, 409u);
+  EXPECT_NE(json::serialize(why).find("discard_pending"), std::string::npos) << json::serialize(why);
+
+  accepted(box, R"([{"kind": "run.trash", "project": "full/lab", "runs": ["old-1", "old-2"]},
+                    {"kind": "trash.empty", "project": "full/lab"}])");
+  box.wait_synced();
+  const auto state = box.sandbox().state();
+  EXPECT_FALSE(state.at("runs").as_object().contains("full/lab/old-1"));
+  EXPECT_FALSE(state.at("runs").as_object().contains("full/lab/old-2"));
+  EXPECT_TRUE(state.at("runs").as_object().contains("full/lab/new"));
+}
+
+TEST(Changes, HeldWritesToWhatIsDeletedAreKeptAsRejectedWhenThatWasAskedFor) {
+  Box box(two_workspaces());
+  write_loss_log(box, "full/lab", "old", 1);
+  box.wait_synced();
+  box.sandbox().control(R"({"workspace": "full", "mode": "read_only"})");
+  accepted(box, R"([{"kind": "run.create", "project": "full/lab", "run": "new"},
+                    {"kind": "run.update", "project": "full/lab", "run": "new", "assign": {"a": 1}}])");
+  ASSERT_TRUE(box.wait_status([](const auto& s) { return s.at("totals").at("held").as_int64() == 2; }).first);
+  accepted(box, R"({"kind": "run.delete", "project": "full/lab", "runs": ["new"], "discard_pending": true})");
+  box.wait_status([](const auto& s) {
+    const auto& totals = s.at("totals");
+    return totals.at("held").as_int64() == 0 && totals.at("pending").as_int64() == 0;
+  });
+  const auto listed = box.get("/v1/rejected");
+  ASSERT_EQ(listed.at("rejected").as_array().size(), 2u);
+  for (const auto& change : listed.at("rejected").as_array())
+    EXPECT_NE(std::string(change.at("reason").as_string()).find("discarded by"), std::string::npos);
+}
+
+TEST(Changes, TheServerRefusesAreKeptWithTheirReasonAndTheRestGoesOn) {
+  Box box(two_workspaces());
+  accepted(box, R"([{"kind": "project.create", "project": "ml-team/lab", "key": "LAB"},
+                    {"kind": "project.metadata", "project": "ml-team/lab", "assign": {"a": 1}},
+                    {"kind": "project.metadata", "project": "ml-team/lab", "assign": {"a": "text"}},
+                    {"kind": "project.metadata", "project": "ml-team/lab", "assign": {"b": 2}}])");
+  EXPECT_EQ(box.sync({"wait", "--timeout", "20s"}).status, 1);
+  const auto listed = box.get("/v1/rejected");
+  ASSERT_EQ(listed.at("rejected").as_array().size(), 1u) << json::serialize(listed);
+  EXPECT_EQ(listed.at("rejected").at(0).at("kind").as_string(), "project.metadata");
+  EXPECT_EQ(box.get("/v1/status").at("totals").at("synced").as_int64(), 3);
+}
+
+TEST(Changes, AcknowledgedOnesSurviveKillsAndPointsOfModelsAreThereOnce) {
+  Box box(two_workspaces());
+  accepted(box, R"([{"kind": "project.create", "project": "ml-team/lab", "key": "LAB"},
+                    {"kind": "model.create", "project": "ml-team/lab", "key": "M"},
+                    {"kind": "run.create", "project": "ml-team/lab", "run": "r"}])");
+  box.sandbox().control(R"({"processing_delay_ms": 20,
+      "faults": [{"path": "/api/leaderboard/v1/attributes/operations", "drop": "before_answer", "probability": 0.3, "times": 30},
+                 {"path": "/api/", "delay_ms": 15}]})");
+  std::mt19937 random(1);
+  int points = 0;
+  for (int kills = 0; kills < 12; ++kills) {
+    const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(random() % 200);
+    do {
+      ++points;
+      const auto [status, answer] = box.hand_in(fmt::format(
+          R"([{{"kind": "model.update", "project": "ml-team/lab", "model": "M", "append": {{"auc": {0}}}}},
+              {{"kind": "project.metadata", "project": "ml-team/lab", "append": {{"score": {0}}}}},
+              {{"kind": "run.update", "project": "ml-team/lab", "run": "r", "step": {0}, "append": {{"loss": {0}}}}}])",
+          points));
+      ASSERT_EQ(status, 202u) << json::serialize(answer);
+    } while (std::chrono::steady_clock::now() < until);
+    box.kill_daemon();
+    box.start_daemon();
+  }
+  box.sandbox().control(R"({"reset": true})");
+  box.wait_synced(120s);
+  const auto state = box.sandbox().state();
+  const auto model = container(state, "ml-team/lab/LAB-M");
+  std::vector<std::pair<const char*, json::value>> series = {
+      {"model", model.at("series").at("auc")}, {"run", state.at("runs").at("ml-team/lab/r").at("series").at("loss")}};
+  for (const auto& [name, held] : series) {
+    ASSERT_EQ(held.as_array().size(), static_cast<std::size_t>(points)) << name;
+    for (int i = 0; i < points; ++i)
+      EXPECT_EQ(held.as_array()[static_cast<std::size_t>(i)].at(1).to_number<double>(), i + 1) << name;
+  }
+  EXPECT_EQ(box.get("/v1/status").at("totals").at("rejected").as_int64(), 0);
+}
+
+}  // namespace
+}  // namespace neptune::testing
