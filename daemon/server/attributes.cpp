@@ -39,9 +39,19 @@ std::string body_of_operations(const std::vector<AttributeOperation>& operations
   return out + "]";
 }
 
+constexpr std::string_view too_many_operations = "TOO_MANY_OPERATIONS";
+
 Failure too_many(std::size_t count) {
-  return refusal("TOO_MANY_OPERATIONS", fmt::format("{} operations were to be sent at once; send at most {}", count,
-                                                    limits::attribute_operations));
+  return {Failure::Kind::too_large, std::string(too_many_operations),
+          fmt::format("{} operations were to be sent at once; send at most {}", count, limits::attribute_operations),
+          std::nullopt};
+}
+
+/// To the sender it is the same whether a request has too many bytes or too many operations.
+Failure as_too_large(Failure failure) {
+  if (failure.code == too_many_operations && failure.kind == Failure::Kind::rejected)
+    failure.kind = Failure::Kind::too_large;
+  return failure;
 }
 
 Failure too_large(std::size_t bytes) {
@@ -92,7 +102,7 @@ asio::awaitable<Answer<std::vector<OperationError>>> execute(std::shared_ptr<Api
     call.max_answer_bytes = longest_errors_answer;
     const auto answer = co_await ask_array(api, std::move(call));
     if (answer) co_return blame(operations, read_errors(*answer));
-    if (!forget_stale(*api, container, *found, answer.error())) co_return std::unexpected(answer.error());
+    if (!forget_stale(*api, container, *found, answer.error())) co_return std::unexpected(as_too_large(answer.error()));
   }
 }
 

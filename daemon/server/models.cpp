@@ -74,6 +74,22 @@ asio::awaitable<Answer<ManageReply>> look_up_existing(std::shared_ptr<Api> api, 
   co_return read_created(*there);
 }
 
+/// Naming twice does no harm, whatever the call it takes says of its kind.
+asio::awaitable<Answer<void>> assign_name(std::shared_ptr<Api> api, ContainerName container, std::string name) {
+  const json::object value{{"value", name}};
+  std::vector<AttributeOperation> operations{{std::string(name_path), "assignString", text_of(value)}};
+  const auto errors = co_await execute(std::move(api), container, std::move(operations));
+  if (!errors) {
+    auto failure = errors.error();
+    failure.in_doubt = false;
+    co_return std::unexpected(std::move(failure));
+  }
+  if (errors->empty()) co_return Answer<void>();
+  co_return std::unexpected(
+      refusal(errors->front().code, fmt::format("{} was created, but its name '{}' was refused: {}", container.label(),
+                                                excerpt(name, 100), errors->front().message)));
+}
+
 /// Gives the model its name. `existed`: another name that it has already is not touched.
 asio::awaitable<Answer<void>> name_model(std::shared_ptr<Api> api, ModelCreate change, bool existed) {
   const auto model = container_of(change);
@@ -88,15 +104,7 @@ asio::awaitable<Answer<void>> name_model(std::shared_ptr<Api> api, ModelCreate c
                               "name instead",
                               change.key, change.project.full(), excerpt(**there, 100), excerpt(*change.name, 100))));
   }
-  const json::object value{{"value", *change.name}};
-  std::vector<AttributeOperation> operations{{std::string(name_path), "assignString", text_of(value)}};
-  const auto errors = co_await execute(std::move(api), model, std::move(operations));
-  if (!errors) co_return std::unexpected(errors.error());
-  if (!errors->empty())
-    co_return std::unexpected(refusal(
-        errors->front().code,
-        fmt::format("model {} was created, but its name was refused: {}", change.key, errors->front().message)));
-  co_return Answer<void>();
+  co_return co_await assign_name(std::move(api), model, *change.name);
 }
 
 std::size_t characters(std::string_view text) {
@@ -132,14 +140,19 @@ asio::awaitable<Answer<ManageReply>> perform(std::shared_ptr<Api> api, ModelVers
   co_return read_created(*made);
 }
 
-asio::awaitable<Answer<ManageReply>> create_run(std::shared_ptr<Api> api, ContainerName run) {
+asio::awaitable<Answer<ManageReply>> create_run(std::shared_ptr<Api> api, ContainerName run, std::string experiment) {
   if (characters(run.id) > limits::custom_id_characters)
     co_return std::unexpected(refusal(
         "run_id_too_long", fmt::format("run id '{}' has more than {} characters, which a server without ingestion "
                                        "does not take; choose a shorter one",
                                        excerpt(run.id, 100), limits::custom_id_characters)));
   auto reply = co_await create_in_project(api, run.project, "run", "customId", run.id);
-  if (reply) remember(*api, run, reply->id);
+  if (!reply) co_return reply;
+  remember(*api, run, reply->id);
+  if (!experiment.empty()) {
+    auto named = co_await assign_name(std::move(api), std::move(run), std::move(experiment));
+    if (!named) co_return std::unexpected(std::move(named.error()));
+  }
   co_return reply;
 }
 

@@ -77,8 +77,8 @@ asio::awaitable<Answer<bool>> Server::has_ingest() {
   return server::has_ingest(impl_->api);
 }
 
-asio::awaitable<Answer<ManageReply>> Server::create_run(ContainerName run) {
-  return server::create_run(impl_->api, std::move(run));
+asio::awaitable<Answer<ManageReply>> Server::create_run(ContainerName run, std::string experiment) {
+  return server::create_run(impl_->api, std::move(run), std::move(experiment));
 }
 
 asio::awaitable<Answer<WorkspaceType>> Server::workspace_type(std::string workspace) {

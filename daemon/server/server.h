@@ -119,8 +119,8 @@ class Server {
 
   /// Applies attribute operations in one request of at most limits::attribute_operations and limits::request_bytes;
   /// which of them the server refused. The others are stored. Points of series are applied twice when it is repeated:
-  /// after a failure with `in_doubt`, ask `last_step`. "TOO_MANY_OPERATIONS" and `too_large`: nothing was applied, send
-  /// fewer.
+  /// after a failure with `in_doubt`, ask `last_step`. Failure::too_large ("TOO_MANY_OPERATIONS", or bytes): nothing
+  /// was applied, send fewer.
   boost::asio::awaitable<Answer<std::vector<OperationError>>> execute(ContainerName container,
                                                                       std::vector<AttributeOperation> operations);
 
@@ -133,9 +133,9 @@ class Server {
   /// Whether the server takes runs by ingestion. Asked once; what `submit` finds out counts too.
   boost::asio::awaitable<Answer<bool>> has_ingest();
 
-  /// Creates a run by its custom id, of at most limits::custom_id_characters, on a server without ingestion. Safe to
-  /// repeat.
-  boost::asio::awaitable<Answer<ManageReply>> create_run(ContainerName run);
+  /// Creates a run by its custom id, of at most limits::custom_id_characters, on a server without ingestion.
+  /// `experiment` becomes its name, as ingestion does it; empty: none. Safe to repeat.
+  boost::asio::awaitable<Answer<ManageReply>> create_run(ContainerName run, std::string experiment);
 
   /// Whose workspace it is. Kept for an hour; `unknown` where the server does not say, kept for five minutes.
   boost::asio::awaitable<Answer<WorkspaceType>> workspace_type(std::string workspace);

@@ -22,7 +22,8 @@ boost::asio::awaitable<Answer<std::int64_t>> image_count(std::shared_ptr<Api> ap
 boost::asio::awaitable<Answer<std::optional<std::string>>> string_value(std::shared_ptr<Api> api,
                                                                         ContainerName container, std::string path);
 
-boost::asio::awaitable<Answer<ManageReply>> create_run(std::shared_ptr<Api> api, ContainerName run);
+boost::asio::awaitable<Answer<ManageReply>> create_run(std::shared_ptr<Api> api, ContainerName run,
+                                                       std::string experiment);
 
 /// What the server refused of a request. The answer names no operation: its errors come in no promised order and say
 /// the path somewhere in their words. An operation is told only where nothing else can be meant.

@@ -211,17 +211,17 @@ TEST_F(Attributes, AServerThatNobodyReachesLeavesNoDoubt) {
   EXPECT_FALSE(errors.error().in_doubt);
 }
 
-TEST_F(Attributes, TooManyOperationsAreRefusedByEitherSideWithOneCode) {
+TEST_F(Attributes, TooManyOperationsAreTooLargeByEitherSidesWord) {
   answers.on(operations_of("forest-id"), refusal_of(422, "TOO_MANY_OPERATIONS"));
   const auto by_the_server = execute(forest);
   ASSERT_FALSE(by_the_server);
-  EXPECT_EQ(by_the_server.error().kind, Kind::rejected);
+  EXPECT_EQ(by_the_server.error().kind, Kind::too_large);
   EXPECT_EQ(by_the_server.error().code, "TOO_MANY_OPERATIONS");
   answers.calls.clear();
   const std::vector<AttributeOperation> many(limits::attribute_operations + 1, two_operations()[0]);
   const auto by_us = run(server->execute(forest, many));
   ASSERT_FALSE(by_us);
-  EXPECT_EQ(by_us.error().kind, Kind::rejected);
+  EXPECT_EQ(by_us.error().kind, Kind::too_large);
   EXPECT_EQ(by_us.error().code, "TOO_MANY_OPERATIONS");
   EXPECT_TRUE(answers.calls.empty());
 }
@@ -386,16 +386,44 @@ TEST_F(Models, AVersionOfAModelThatIsNotThereIsRefused) {
 TEST_F(Models, ARunIsCreatedByItsCustomIdAndThenKnown) {
   answers.on(create, R"({"id":"run-id","shortId":"LAB-1"})");
   answers.on(operations_of("run-id"), "[]");
-  const auto reply = run(server->create_run(trial));
+  const auto reply = run(server->create_run(trial, ""));
   ASSERT_TRUE(reply) << reply.error().message;
   EXPECT_EQ(reply->short_id, "LAB-1");
+  EXPECT_THAT(answers.calls, ElementsAre(get_lab, create));
   EXPECT_EQ(answers.bodies.back(),
             R"({"projectIdentifier":"ml-team/lab","parentId":"lab-id","type":"run","customId":"trial-1"})");
   EXPECT_TRUE(execute(trial));
 }
 
+TEST_F(Models, ARunIsNamedAfterItsExperiment) {
+  answers.on(create, R"({"id":"run-id","shortId":"LAB-1"})");
+  answers.on(operations_of("run-id"), "[]");
+  EXPECT_TRUE(run(server->create_run(trial, "night shift")));
+  EXPECT_THAT(answers.calls, ElementsAre(get_lab, create, operations_of("run-id")));
+  EXPECT_EQ(answers.bodies.back(), R"([{"path":"sys/name","assignString":{"value":"night shift"}}])");
+}
+
+TEST_F(Models, ANameThatIsRefusedIsSaidSo) {
+  answers.on(create, R"({"id":"run-id","shortId":"LAB-1"})");
+  answers.on(operations_of("run-id"), R"([{"errorType":"metadata_inconsistency","errorDescription":"no such thing"}])");
+  const auto reply = run(server->create_run(trial, "night shift"));
+  ASSERT_FALSE(reply);
+  EXPECT_EQ(reply.error().kind, Kind::rejected);
+  EXPECT_EQ(reply.error().code, "metadata_inconsistency");
+  EXPECT_THAT(reply.error().message, AllOf(HasSubstr("'night shift' was refused"), HasSubstr("no such thing")));
+}
+
+TEST_F(Models, ANameWhoseAnswerIsLostIsNoDoubt) {
+  answers.on(create, R"({"id":"run-id","shortId":"LAB-1"})");
+  answers.on(operations_of("run-id"), Reply{"", true, false});
+  const auto reply = run(server->create_run(trial, "night shift"));
+  ASSERT_FALSE(reply);
+  EXPECT_EQ(reply.error().kind, Kind::unreachable);
+  EXPECT_FALSE(reply.error().in_doubt);
+}
+
 TEST_F(Models, ARunIdThatSuchAServerDoesNotTakeIsRefused) {
-  const auto reply = run(server->create_run({lab, std::string(37, 'x'), ContainerKind::run}));
+  const auto reply = run(server->create_run({lab, std::string(37, 'x'), ContainerKind::run}, ""));
   ASSERT_FALSE(reply);
   EXPECT_EQ(reply.error().kind, Kind::rejected);
   EXPECT_TRUE(answers.calls.empty());
