@@ -2,6 +2,7 @@
 // hold no other. A service account has an id of its own.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/json/object.hpp>
 
 #include "server/impl/json.h"
@@ -16,6 +17,8 @@ namespace asio = boost::asio;
 namespace json = boost::json;
 
 namespace {
+
+constexpr std::string_view invitations_path = "/api/backend/v1/invitations/organization";
 
 struct AccountId {
   std::string id;
@@ -77,24 +80,25 @@ JsonCall call_of(const Membership& change, const std::string& id) {
   return writing("DELETE", path, which);
 }
 
-/// Somebody of that name belongs to the project already: with that role?
-asio::awaitable<Answer<ManageReply>> judge_existing(std::shared_ptr<Api> api, Membership change, Failure collision) {
-  const auto there = co_await list_members(std::move(api), change.project, change.service_account);
+/// Somebody of that name belongs to the project already: another role is changed to the one asked for.
+asio::awaitable<Answer<ManageReply>> judge_existing(std::shared_ptr<Api> api, Membership change, std::string id,
+                                                    Failure collision) {
+  const auto there = co_await list_members(api, change.project, change.service_account);
   if (!there) co_return std::unexpected(there.error());
-  for (const auto& member : *there) {
-    if (member.name != change.who) continue;
-    if (member.role == word(change.role)) co_return ManageReply{};
-    collision.message = fmt::format("{} belongs to project {} already, as {} and not as {}; change the role instead",
-                                    change.who, change.project.full(), member.role, word(change.role));
-  }
-  co_return std::unexpected(std::move(collision));
+  const auto member = std::ranges::find(*there, change.who, &MemberFacts::name);
+  if (member == there->end()) co_return std::unexpected(std::move(collision));
+  if (member->role == word(change.role)) co_return ManageReply{};
+  change.act = MembershipAct::update;
+  auto call = call_of(change, id);
+  co_return co_await carry_out(std::move(api), std::move(call));
 }
 
-asio::awaitable<Answer<ManageReply>> conclude(std::shared_ptr<Api> api, Membership change, Failure failure) {
+asio::awaitable<Answer<ManageReply>> conclude(std::shared_ptr<Api> api, Membership change, std::string id,
+                                              Failure failure) {
   const auto gone = is_missing(failure) || failure.code == words(change).gone;
   if (change.act == MembershipAct::remove && gone) co_return ManageReply{};
   if (change.act == MembershipAct::add && is_collision(failure))
-    co_return co_await judge_existing(std::move(api), std::move(change), std::move(failure));
+    co_return co_await judge_existing(std::move(api), std::move(change), std::move(id), std::move(failure));
   co_return std::unexpected(std::move(failure));
 }
 
@@ -120,7 +124,7 @@ asio::awaitable<Answer<ManageReply>> change_account(std::shared_ptr<Api> api, Me
       api->names.forget(name_of_account(change.project.workspace, change.who));
       if ((*account)->remembered) continue;
     }
-    co_return co_await conclude(std::move(api), std::move(change), answer.error());
+    co_return co_await conclude(std::move(api), std::move(change), (*account)->id, answer.error());
   }
 }
 
@@ -128,33 +132,50 @@ std::string_view role_word(const Invitation& invitation) {
   return invitation.owner ? "owner" : "member";
 }
 
-/// The role in which a member of the workspace, or somebody who is invited, is listed; empty when it is another person.
-std::string role_listed(const json::object& entry, const Invitation& invitation) {
-  const auto* member = object_member(entry, "registeredMemberInfo");
-  if (member && !invitation.by_email && string_member(*member, "username") == invitation.invitee)
-    return string_member(entry, "role");
-  const auto* invited = object_member(entry, "invitationInfo");
-  if (invited && equal_ignoring_case(string_member(*invited, "invitee"), invitation.invitee)) {
-    auto role = string_member(*invited, "roleGrant");
-    if (role.empty()) role = string_member(entry, "role");
-    return role;
-  }
-  return {};
+JsonCall role_grant(const std::string& invitation, std::string_view role) {
+  const json::object body{{"roleGrant", role}};
+  return writing("PUT", std::string(invitations_path) + "/" + percent_encode(invitation), {}, text_of(body));
 }
 
+/// How the workspace lists the person who is invited.
+struct Listed {
+  std::string role;        // empty: it is another person
+  std::string invitation;  // its id; empty of a member
+};
+
+Listed listed(const json::object& entry, const Invitation& invitation) {
+  const auto* member = object_member(entry, "registeredMemberInfo");
+  if (member && !invitation.by_email && string_member(*member, "username") == invitation.invitee)
+    return {string_member(entry, "role"), {}};
+  const auto* invited = object_member(entry, "invitationInfo");
+  if (!invited || !equal_ignoring_case(string_member(*invited, "invitee"), invitation.invitee)) return {};
+  auto role = string_member(*invited, "roleGrant");
+  if (role.empty()) role = string_member(entry, "role");
+  return {std::move(role), string_member(*invited, "id")};
+}
+
+/// An invitation that is out already can be changed. The role of a member is none of an invitation's business.
 asio::awaitable<Answer<ManageReply>> judge_existing(std::shared_ptr<Api> api, Invitation invitation,
                                                     Failure collision) {
   auto call = reading("/api/backend/v1/organizations2/" + percent_encode(invitation.workspace) + "/members");
   call.max_answer_bytes = longest_listing;
-  const auto there = co_await ask_array(std::move(api), std::move(call));
+  const auto there = co_await ask_array(api, std::move(call));
   if (!there) co_return std::unexpected(there.error());
+  Listed found;
+  const auto wanted = role_word(invitation);
   for (const auto* entry : objects_in(*there)) {
-    const auto role = role_listed(*entry, invitation);
-    if (role.empty()) continue;
-    if (role == role_word(invitation)) co_return ManageReply{};
-    collision.message = fmt::format("{} belongs to workspace {} already, or is invited, as {} and not as {}",
-                                    invitation.invitee, invitation.workspace, role, role_word(invitation));
+    auto each = listed(*entry, invitation);
+    if (each.role == wanted) co_return ManageReply{};
+    if (!each.role.empty()) found = std::move(each);
   }
+  if (!found.invitation.empty()) {
+    auto change = role_grant(found.invitation, wanted);
+    co_return co_await carry_out(std::move(api), std::move(change));
+  }
+  if (!found.role.empty())
+    collision.message = fmt::format(
+        "{} belongs to workspace {} already, as {} and not as {}; change the role in the workspace's settings",
+        invitation.invitee, invitation.workspace, found.role, wanted);
   co_return std::unexpected(std::move(collision));
 }
 
@@ -177,7 +198,8 @@ asio::awaitable<Answer<ManageReply>> perform(std::shared_ptr<Api> api, Membershi
   auto call = call_of(change, change.who);
   auto answer = co_await send(api, std::move(call));
   if (answer) co_return ManageReply{};
-  co_return co_await conclude(std::move(api), std::move(change), std::move(answer.error()));
+  auto id = change.who;
+  co_return co_await conclude(std::move(api), std::move(change), std::move(id), std::move(answer.error()));
 }
 
 asio::awaitable<Answer<ManageReply>> perform(std::shared_ptr<Api> api, Invitation change) {
@@ -186,7 +208,7 @@ asio::awaitable<Answer<ManageReply>> perform(std::shared_ptr<Api> api, Invitatio
                            {"roleGrant", role_word(change)},
                            {"addToAllProjects", change.add_to_all_projects}};
   const json::object body{{"organizationIdentifier", change.workspace}, {"invitationsEntries", json::array{entry}}};
-  auto call = writing("POST", "/api/backend/v1/invitations/organization", {}, text_of(body));
+  auto call = writing("POST", std::string(invitations_path), {}, text_of(body));
   auto answer = co_await send(api, std::move(call));
   if (answer) co_return ManageReply{};
   if (!is_collision(answer.error())) co_return std::unexpected(std::move(answer.error()));

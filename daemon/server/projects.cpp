@@ -77,12 +77,6 @@ asio::awaitable<Answer<ManageReply>> judge_existing(std::shared_ptr<Api> api, Pr
   co_return std::unexpected(std::move(collision));
 }
 
-asio::awaitable<Answer<ManageReply>> plain(std::shared_ptr<Api> api, JsonCall call) {
-  const auto answer = co_await send(std::move(api), std::move(call));
-  if (!answer) co_return std::unexpected(answer.error());
-  co_return ManageReply{};
-}
-
 /// What removes: nothing there to remove is what was wanted.
 asio::awaitable<Answer<ManageReply>> removing(std::shared_ptr<Api> api, JsonCall call) {
   const auto answer = co_await send(std::move(api), std::move(call));
@@ -102,6 +96,12 @@ std::string_view word(Visibility visibility) {
       return "pub";
   }
   return "priv";
+}
+
+asio::awaitable<Answer<ManageReply>> carry_out(std::shared_ptr<Api> api, JsonCall call) {
+  const auto answer = co_await send(std::move(api), std::move(call));
+  if (!answer) co_return std::unexpected(answer.error());
+  co_return ManageReply{};
 }
 
 asio::awaitable<Answer<ManageReply>> perform(std::shared_ptr<Api> api, ProjectCreate change) {
@@ -151,7 +151,7 @@ asio::awaitable<Answer<ManageReply>> perform(std::shared_ptr<Api> api, StorageLi
   }
   const json::object body{{"maxStorageSize", *change.bytes}};
   auto call = writing("PUT", path, which(change.project), text_of(body));
-  co_return co_await plain(std::move(api), std::move(call));
+  co_return co_await carry_out(std::move(api), std::move(call));
 }
 
 }  // namespace neptune::server

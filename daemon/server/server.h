@@ -110,8 +110,9 @@ class Server {
 
   /// Makes one management change. Safe to repeat but for a model version, and so it may be tried again after a failure:
   /// what is already so (a create that finds an equal project, a delete that finds nothing, a run that is in the trash)
-  /// is a success; a create that finds something else is refused with what differs. Where some runs of several were
-  /// refused, the rest was done and the failure names those.
+  /// is a success; a create that finds something else is refused with what differs, but a member or an invitation that
+  /// is there with another role gets the new one. Where some runs of several were refused, the rest was done and the
+  /// failure names those.
   /// A model version that may have been created all the same: Failure::in_doubt.
   /// Runs are found by the server's search, which may lag behind: what it does not find, by custom id or as a short id,
   /// is refused, but for a deletion. A custom id goes before a short id that reads the same.

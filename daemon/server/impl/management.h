@@ -6,6 +6,7 @@
 
 #include "changes/management.h"
 #include "server/impl/api.h"
+#include "server/impl/json_call.h"
 
 namespace neptune::server {
 
@@ -20,6 +21,9 @@ boost::asio::awaitable<Answer<ManageReply>> perform(std::shared_ptr<Api> api, Ru
 boost::asio::awaitable<Answer<ManageReply>> perform(std::shared_ptr<Api> api, TrashEmpty change);
 boost::asio::awaitable<Answer<ManageReply>> perform(std::shared_ptr<Api> api, ModelCreate change);
 boost::asio::awaitable<Answer<ManageReply>> perform(std::shared_ptr<Api> api, ModelVersionCreate change);
+
+/// A call of which only its success matters.
+boost::asio::awaitable<Answer<ManageReply>> carry_out(std::shared_ptr<Api> api, JsonCall call);
 
 /// "priv", "workspace", "pub"; "viewer", "member", "manager": the server's words.
 std::string_view word(Visibility visibility);
