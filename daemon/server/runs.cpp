@@ -159,8 +159,7 @@ asio::awaitable<Answer<ManageReply>> perform(std::shared_ptr<Api> api, RunsChang
   if (!act.as_wanted.empty()) fine.emplace_back(act.as_wanted);
   if (act.gone_is_fine) fine.emplace_back("NOT_EXISTS");
   std::vector<ItemError> errors;
-  // A search may lag behind: only a deletion may take what it does not find for done.
-  if (change.act != RunsAct::remove)
+  if (!act.gone_is_fine)
     for (auto& run : resolved->missing) errors.push_back({std::move(run), "NOT_EXISTS"});
   const std::span<const Named> runs(resolved->runs);
   for (std::size_t from = 0; from < runs.size(); from += runs_a_call) {

@@ -115,7 +115,8 @@ class Server {
   /// failure names those.
   /// A model version that may have been created all the same: Failure::in_doubt.
   /// Runs are found by the server's search, which may lag behind: what it does not find, by custom id or as a short id,
-  /// is refused, but for a deletion. A custom id goes before a short id that reads the same.
+  /// is done where it was to be trashed or deleted, and else refused. A custom id goes before a short id that reads the
+  /// same.
   boost::asio::awaitable<Answer<ManageReply>> manage(Management change);
 
   /// Applies attribute operations in one request of at most limits::attribute_operations and limits::request_bytes;

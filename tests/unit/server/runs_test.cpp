@@ -136,9 +136,11 @@ TEST_F(Runs, WhatDidNotHappenIsRefusedByNameAndReason) {
   }
 }
 
-TEST_F(Runs, ARunThatNobodyFindsIsRefusedUnlessItWasToBeDeleted) {
+TEST_F(Runs, ARunThatNobodyFindsIsRefusedUnlessItWasToGo) {
+  EXPECT_TRUE(change(RunsAct::trash, {"nothing"}));
   EXPECT_TRUE(change(RunsAct::remove, {"nothing"}));
-  for (const auto act : {RunsAct::trash, RunsAct::restore, RunsAct::archive}) {
+  EXPECT_TRUE(bulk_calls.empty());
+  for (const auto act : {RunsAct::restore, RunsAct::archive, RunsAct::unarchive}) {
     bulk_calls.clear();
     const auto reply = change(act, {"nothing", "trial-1"});
     ASSERT_FALSE(reply);
