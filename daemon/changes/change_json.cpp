@@ -110,6 +110,13 @@ struct Intake {
   std::optional<Refusal> refusal{};
 
   bool take(const Json& json) {
+    if (changes.size() == limits::changes_a_body) {
+      refusal = Refusal{
+          Refusal::Kind::too_large, "too_many_changes",
+          fmt::format("One request takes {} changes at most; hand in the others with another.", limits::changes_a_body),
+          ""};
+      return false;
+    }
     auto change = read_change(json, facts);
     if (change)
       changes.push_back(std::move(*change));

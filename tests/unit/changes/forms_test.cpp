@@ -59,6 +59,17 @@ TEST(Forms, WhatIsNoJsonIsSaidWithItsPlace) {
   EXPECT_THAT(refused("{\"a\":\n  NaN}").message, HasSubstr("NaN"));
 }
 
+TEST(Forms, MoreChangesThanOneRequestTakesAreRefusedTogether) {
+  std::string body;
+  for (int i = 0; i < 100'001; ++i)
+    body += R"({"kind":"trash.empty","project":"ml-team/lab"})"
+            "\n";
+  const auto changes = parse_changes(body, ChangesFormat::ndjson, {});
+  ASSERT_FALSE(changes);
+  EXPECT_EQ(changes.error().code, "too_many_changes");
+  EXPECT_EQ(changes.error().kind, Refusal::Kind::too_large);
+}
+
 TEST(Forms, ATruncatedBodyIsRefusedAsAWhole) {
   const auto whole = "[" + trash("a") + "," + trash("b") + "]";
   for (std::size_t cut = 0; cut < whole.size(); ++cut) EXPECT_FALSE(parse(whole.substr(0, cut))) << cut;
