@@ -103,9 +103,9 @@ class Source {
 
 /// What a source is to be known by, and what keeps it apart from another at the same path.
 struct SourceKey {
-  std::string path;  ///< the run log's directory
-  std::uint64_t device = 0, inode = 0;
-  std::int64_t born_ms = 0;  ///< the file's birth time; 0 where the file system has none
+  std::string path;                     ///< the run log's directory
+  std::uint64_t device = 0, inode = 0;  ///< of a change queue: its file's identity, and 0
+  std::int64_t born_ms = 0;             ///< the file's birth time; 0 where the file system has none
   auto operator<=>(const SourceKey&) const = default;
 };
 

@@ -39,16 +39,17 @@ std::string mebibytes(std::uint64_t bytes) {
   return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1u << 20));
 }
 
-SourceKey key_of(const ContainerName& container) {
+SourceKey key_of(std::uint64_t queue, const ContainerName& container) {
   SourceKey key;
+  key.device = queue;
   // The kind is part of it: a run may well be called "management".
   key.path = fmt::format("change queue: {}/{} {}", container.project.full(), name(container.kind), container.id);
   return key;
 }
 
-SourceInfo info_of(const QueuedStream& stream) {
+SourceInfo info_of(std::uint64_t queue, const QueuedStream& stream) {
   SourceInfo info;
-  info.key = key_of(stream.container);
+  info.key = key_of(queue, stream.container);
   info.kind = Kind::change_queue;
   info.state = SourceState::closed;
   info.container = stream.container;
@@ -168,6 +169,7 @@ class ChangeQueue::Impl {
         clock_(clock),
         options_(std::move(options)),
         listener_(listener),
+        identity_(store->identity()),
         queue_(std::make_shared<QueueThread>(std::move(store))),
         found_(std::move(found)),
         tasks_(executor) {}
@@ -253,12 +255,12 @@ class ChangeQueue::Impl {
     auto& source = sources_[stream.container];
     if (source) {
       source->begin_anew(stream.id);
-      listener_.source_written(key_of(stream.container));
+      listener_.source_written(key_of(identity_, stream.container));
       return;
     }
     auto emptied = [this, container = stream.container] { let_go_later(container); };
     source = std::make_shared<QueuedSource>(queue_, stream.id, std::move(emptied));
-    listener_.source_changed(info_of(stream), source);
+    listener_.source_changed(info_of(identity_, stream), source);
     if (stream.count == 0) let_go_later(stream.container);
   }
 
@@ -300,13 +302,14 @@ class ChangeQueue::Impl {
     const auto it = sources_.find(container);
     it->second->forget_listener();
     sources_.erase(it);
-    listener_.source_vanished(key_of(container));
+    listener_.source_vanished(key_of(identity_, container));
   }
 
   asio::any_io_executor executor_;
   const Clock& clock_;
   ChangeQueueOptions options_;
   SourceListener& listener_;
+  const std::uint64_t identity_;  // of the file
   std::shared_ptr<QueueThread> queue_;
   std::vector<QueuedStream> found_;
   std::map<ContainerName, std::shared_ptr<QueuedSource>> sources_;

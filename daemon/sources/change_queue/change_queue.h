@@ -34,7 +34,7 @@ struct ChangeQueueOptions {
 /// Concurrency: one executor and thread; SQLite on a thread of its own.
 class ChangeQueue {
  public:
-  /// Opens or makes the file, on the caller's thread. Errors: "queue_unusable", "queue_too_new".
+  /// Opens or makes the file, on the caller's thread. Errors: "queue_unusable", "queue_too_new", "disk_full".
   static Result<std::unique_ptr<ChangeQueue>> open(boost::asio::any_io_executor executor, const Clock& clock,
                                                    ChangeQueueOptions options, SourceListener& listener);
   ~ChangeQueue();

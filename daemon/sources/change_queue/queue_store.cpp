@@ -36,6 +36,8 @@ CREATE INDEX changes_of_stream ON changes (stream, seq, kind, size, creates);
 CREATE TABLE keys (
   id INTEGER PRIMARY KEY, uid INTEGER NOT NULL, key TEXT NOT NULL, seq INTEGER NOT NULL, UNIQUE (uid, key));
 CREATE TABLE intents (seq INTEGER PRIMARY KEY, text TEXT NOT NULL);
+CREATE TABLE queue (identity INTEGER NOT NULL);
+INSERT INTO queue (identity) VALUES ((random() & 0x7fffffffffffffff) | 1);
 )";
 
 #define NEPTUNE_TRY(...) \
@@ -131,6 +133,12 @@ Result<void> prepare_file(sqlite::Database& db, bool fresh) {
 
 Result<std::unique_ptr<QueueStore>> QueueStore::open(const std::filesystem::path& file) {
   const auto explain = [&file](const Error& error) {
+    if (error.code == "sqlite_full")
+      return fail("disk_full",
+                  fmt::format("the change queue {} cannot be opened: its disk is full. What waits in it is kept; free "
+                              "some space there and start again.",
+                              file.string()),
+                  true);
     return fail(
         "queue_unusable",
         fmt::format("the change queue {} cannot be used: {}. Nothing in it was touched; mend it, or move it away "
@@ -157,6 +165,9 @@ Result<std::unique_ptr<QueueStore>> QueueStore::open(const std::filesystem::path
   const auto bytes = store->impl_->db.number("SELECT coalesce(sum(bytes), 0) FROM streams");
   if (!bytes) return explain(bytes.error());
   store->bytes_ = static_cast<std::uint64_t>(*bytes);
+  const auto identity = store->impl_->db.number("SELECT identity FROM queue");
+  if (!identity) return explain(identity.error());
+  store->identity_ = static_cast<std::uint64_t>(*identity);
   return store;
 }
 

@@ -31,6 +31,10 @@
 /// Invariants:
 ///  - seq numbers all changes in the order in which they were accepted, and is never used again (AUTOINCREMENT): a
 ///    position that was confirmed in an earlier life of a stream says nothing about a later change;
+///  - a file that takes the place of another begins at 1 again, with another identity (random, never 0), which is part
+///    of every SourceKey: what was confirmed of the old file is not taken for what waits in the new one. Not
+///    covered: an older copy of the file put back in its place, which gives out numbers again that are known as
+///    confirmed;
 ///  - the changes of one request are accepted in one transaction, all or none, and `accept` returns after it is on disk
 ///    (synchronous=FULL);
 ///  - a stream's count, bytes and creates are of its rows in `changes`, changed in the same transaction: nothing is
@@ -72,12 +76,14 @@ class QueueStore {
  public:
   static constexpr std::int64_t keys_kept = 1'000'000;  ///< our own bound: some 100 MB
 
-  /// Opens or makes it. Fails with a sentence when it is damaged, or was written by a newer version.
+  /// Opens or makes it. Fails with a sentence when it is damaged, or was written by a newer version. Errors:
+  /// "queue_unusable", "queue_too_new", "disk_full" (retryable: SQLite needs a little room to open a file).
   static Result<std::unique_ptr<QueueStore>> open(const std::filesystem::path& file);
   ~QueueStore();
 
   Result<std::vector<QueuedStream>> streams();
-  std::uint64_t bytes() const { return bytes_; }  ///< payloads that wait; from any thread
+  std::uint64_t identity() const { return identity_; }  ///< of this file: another begins its numbers anew
+  std::uint64_t bytes() const { return bytes_; }        ///< payloads that wait; from any thread
 
   struct Accepted {
     std::vector<std::vector<std::int64_t>> ids;  ///< a request each, a change each
@@ -140,6 +146,7 @@ class QueueStore {
   std::unique_ptr<Impl> impl_;
   std::atomic<std::uint64_t> bytes_ = 0;
   std::map<std::int64_t, Rows> confirmed_;  // by stream
+  std::uint64_t identity_ = 0;
 };
 
 }  // namespace neptune::sources
