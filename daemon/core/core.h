@@ -78,9 +78,9 @@ class Core {
   void failed(StreamId stream, std::optional<Sent> sent, Failure failure, Instant now);
   /// A direct call was answered: all of it is stored but what was refused (in the order of positions).
   void stored(StreamId stream, Sent sent, std::vector<Refusal> refused, Instant now);
-  /// A person throws away these, the stream's next changes: each is rejected with the reason. False when a request of
-  /// the stream is out.
-  bool discard(StreamId stream, const std::vector<Position>& positions, const std::string& reason, Instant now);
+  /// The stream's next `count` changes, up to `last`, were thrown away by a person, and are on record as rejected.
+  /// False when a request of the stream is out: pause it first.
+  bool discard(StreamId stream, Position last, std::uint64_t count, Instant now);
   /// Nothing was there to send.
   void nothing_to_send(StreamId stream, Instant now);
 

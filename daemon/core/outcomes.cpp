@@ -204,15 +204,11 @@ void Core::stored(StreamId id, Sent sent, std::vector<Refusal> refused, Instant 
   time_passed(now);
 }
 
-bool Core::discard(StreamId id, const std::vector<Position>& positions, const std::string& reason, Instant now) {
+bool Core::discard(StreamId id, Position last, std::uint64_t count, Instant now) {
   auto* stream = find(id);
   if (!stream || stream->closing || stream->phase != Phase::idle) return false;
-  if (positions.empty()) return true;
-  for (const auto position : positions)
-    actions_.emplace_back(Reject{id, position, stream->backlog.create_next, "discarded", reason});
-  stream->request = {positions.back(), positions.size(), stream->backlog.bytes, stream->backlog.create_next};
-  if (positions.size() < stream->backlog.count)
-    stream->request.bytes = stream->backlog.bytes * positions.size() / stream->backlog.count;
+  const auto all = std::max<std::uint64_t>(1, stream->backlog.count);
+  stream->request = {last, count, stream->backlog.bytes * std::min(count, all) / all, stream->backlog.create_next};
   stream->suspects = stream->limit = 0;
   advance(*stream);
   schedule(now);

@@ -174,6 +174,7 @@ class Engine final : public Control, public sources::SourceListener {
   };
   std::vector<Target> held_targets(const Change& removal) const;
   awaitable<Result<void>> make_way(const Change& removal, const Submitter& by);
+  awaitable<Result<void>> discard(FeedPtr feed, std::string reason);
   awaitable<void> learn_type(std::string workspace);
   template <class F>
   auto with_ledger(F f) -> awaitable<std::invoke_result_t<F&, Ledger&>>;

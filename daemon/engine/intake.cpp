@@ -74,16 +74,41 @@ asio::awaitable<Result<void>> Engine::make_way(const Change& removal, const Subm
                                "rejected), or wait until they are synced."
                              : fmt::format("They are in the run log {}: wait until they are synced, or remove the log.",
                                            feed->info.key.path)));
-    auto waiting = co_await queue_->waiting(*feed->info.container, discards_a_request);
-    if (!waiting) co_return std::unexpected(std::move(waiting.error()));
     const auto who = by.name.empty() ? fmt::format("uid {}", by.uid) : by.name;
-    std::erase_if(*waiting, [feed](const auto position) { return position <= feed->confirmed; });
-    if (!core_.discard(feed->stream, *waiting, fmt::format("discarded by {} with {}", who, name(removal.kind)),
-                       clock_.now()))
-      co_return fail("held_writes", fmt::format("a write to {} is just being sent; try again", what), true);
-    spdlog::info("discarded changes={} container=\"{}\" by={}", waiting->size(), what, who);
-    pump();
+    auto discarded = co_await discard(feed, fmt::format("discarded by {} with {}", who, name(removal.kind)));
+    if (!discarded) co_return std::unexpected(std::move(discarded.error()));
   }
+  co_return Result<void>{};
+}
+
+/// Records what waits in a stream of the queue as rejected, then lets go of it. Whoever removes what the changes were
+/// for does so after this.
+asio::awaitable<Result<void>> Engine::discard(FeedPtr feed, std::string reason) {
+  const auto stream = feed->stream;
+  const auto label = feed->info.container->label();
+  auto waiting = co_await queue_->waiting(*feed->info.container, discards_a_request);
+  if (!waiting) co_return std::unexpected(std::move(waiting.error()));
+  std::erase_if(*waiting, [&feed](const auto position) { return position <= feed->confirmed; });
+  core_.pause(stream, true, clock_.now());
+  if (core_.stream(stream, clock_.now()).wait != core::Wait::paused) {
+    core_.pause(stream, false, clock_.now());
+    co_return fail("held_writes", fmt::format("a write to {} is just being sent; try again", label), true);
+  }
+  std::uint64_t count = 0;
+  for (const auto position : *waiting) {
+    core::Reject reject{stream, position, false, "discarded", reason};
+    co_await record(feed, std::move(reject));
+    if (feed->stream != stream || feed->recorded < position)
+      co_return fail("not_recorded",
+                     fmt::format("the writes to {} could not be recorded as rejected; try again", label), true);
+    feed->confirmed = position;
+    core_.discard(stream, position, 1, clock_.now());
+    count++;
+  }
+  core_.pause(stream, false, clock_.now());
+  spdlog::info("discarded changes={} container=\"{}\" reason=\"{}\"", count, label, reason);
+  tend(feed);
+  pump();
   co_return Result<void>{};
 }
 

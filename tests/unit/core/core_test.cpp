@@ -303,6 +303,19 @@ TEST_F(DirectChanges, TheNextOneIsNotSentBeforeItIsKnownWhatItNeeds) {
   EXPECT_EQ(sends(), std::vector<StreamId>{1});
 }
 
+TEST_F(DirectChanges, WhatIsDiscardedGivesWayAndWhatIsBeingSentDoesNot) {
+  wait_in(1, run_, {.count = 2, .bytes = 20, .ticket = 3});
+  take<Send>();
+  core_.pause(1, true, now_);
+  EXPECT_FALSE(core_.discard(1, 4, 2, now_)) << "its request is out";
+  core_.failed(1, std::nullopt, failure(Failure::Kind::read_only), now_);
+  wait_in(2, removals_, {.count = 1, .bytes = 10, .frees_next = true, .ticket = 5, .after = {run_}});
+  EXPECT_TRUE(core_.discard(1, 4, 2, now_));
+  EXPECT_EQ(core_.stream(1, now_).tally, Tally{});
+  core_.pause(1, false, now_);
+  EXPECT_EQ(core_.stream(2, now_).wait, Wait::sending);
+}
+
 TEST_F(DirectChanges, RemovalsPassWhileWritesAreHeldAndAskAtOnceWhetherRoomWasMade) {
   open(1, "r", 10);
   take<Send>();
