@@ -53,7 +53,7 @@ std::int64_t total(Box& box, const char* what) {
 
 /// SIGKILL at random moments of a drain; a kill counts only while something is unsettled.
 bool kills(int wanted) {
-  constexpr int runs = 80, operations = 150;
+  constexpr int runs = 100, operations = 150;
   Box box({.server = "max_in_flight = 1", .start = false});
   for (int r = 0; r < runs; ++r) write_closed(box, fmt::format("r-{:02}", r), operations, 1);
   box.sandbox().control(R"({"fault": {"path": "/api/client/v1/ingest", "delay_ms": 250}, "processing_delay_ms": 50})");
