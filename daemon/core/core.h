@@ -194,6 +194,7 @@ class Core {
   bool writes_wait(const std::string& workspace) const;
 
   // Outcomes (outcomes.cpp)
+  Stream* send_ended(StreamId id);
   void back(Stream& stream);
   void free_to_confirm(StreamId id);
   void confirm(Stream& stream);

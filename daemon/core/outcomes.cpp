@@ -75,10 +75,17 @@ std::string sentence(const Findings& found, const RequestStatus& status) {
 
 }  // namespace
 
-void Core::sent(StreamId id, Sent sent, std::string request_id, Instant now) {
+/// The stream whose Send came to its end, its place given back; null when none of it was out.
+Core::Stream* Core::send_ended(StreamId id) {
   auto* stream = find(id);
-  if (!stream || stream->phase != Phase::sending) return;
+  if (!stream || stream->phase != Phase::sending) return nullptr;
   servers_[stream->spec.server].sending--;
+  return stream;
+}
+
+void Core::sent(StreamId id, Sent sent, std::string request_id, Instant now) {
+  auto* stream = send_ended(id);
+  if (!stream) return;
   server_answered(stream->spec.server);
   if (stream->closing) {
     drop(*stream);
@@ -95,10 +102,9 @@ void Core::sent(StreamId id, Sent sent, std::string request_id, Instant now) {
 }
 
 void Core::failed(StreamId id, std::optional<Sent> sent, Failure failure, Instant now) {
-  auto* stream = find(id);
-  if (!stream || stream->phase != Phase::sending) return;
+  auto* stream = send_ended(id);
+  if (!stream) return;
   const auto server = stream->spec.server;
-  servers_[server].sending--;
   using Kind = Failure::Kind;
   const bool server_is_up = servers_[server].state == ServerChanged::State::up;
   const bool at_once = failure.retry_after && failure.retry_after->count() == 0;
@@ -179,9 +185,8 @@ void Core::failed(StreamId id, std::optional<Sent> sent, Failure failure, Instan
 }
 
 void Core::stored(StreamId id, Sent sent, std::vector<Refusal> refused, Instant now) {
-  auto* stream = find(id);
-  if (!stream || stream->phase != Phase::sending) return;
-  servers_[stream->spec.server].sending--;
+  auto* stream = send_ended(id);
+  if (!stream) return;
   server_answered(stream->spec.server);
   if (stream->closing) {
     drop(*stream);
@@ -216,11 +221,9 @@ bool Core::discard(StreamId id, Position last, std::uint64_t count, Instant now)
 }
 
 void Core::nothing_to_send(StreamId id, Instant now) {
-  auto* stream = find(id);
-  if (!stream || stream->phase != Phase::sending) return;
-  auto& server = servers_[stream->spec.server];
-  server.sending--;
-  server.trying = false;
+  auto* stream = send_ended(id);
+  if (!stream) return;
+  servers_[stream->spec.server].trying = false;
   if (stream->closing) {
     drop(*stream);
   } else {

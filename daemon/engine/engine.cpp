@@ -33,10 +33,7 @@ Engine::Engine(asio::any_io_executor executor, const Clock& clock, EngineOptions
     state.slot = std::move(slot);
   }
   for (const auto& [workspace, id] : workspace_servers_) core_.set_server(workspace, id);
-  for (const auto& [workspace, turns] : options_.priorities) {
-    const auto it = workspace_servers_.find(workspace);
-    core_.set_priority(it == workspace_servers_.end() ? 0 : it->second, workspace, turns);
-  }
+  for (const auto& [workspace, turns] : options_.priorities) core_.set_priority(server_of(workspace), workspace, turns);
 }
 
 Engine::~Engine() = default;

@@ -181,9 +181,7 @@ void Engine::begin_stream(const FeedPtr& feed, const LedgerSource& known) {
   feed->refresh_wanted = true;
   feed->take_out_wanted = known.confirmed > 0;
   streams_[feed->stream] = feed;
-  const auto server = workspace_servers_.find(run.project.workspace);
-  core::StreamSpec spec{feed->stream, server == workspace_servers_.end() ? 0 : server->second, run, feed->info.order,
-                        feed->confirmed};
+  core::StreamSpec spec{feed->stream, server_of(run.project.workspace), run, feed->info.order, feed->confirmed};
   core_.open(std::move(spec), clock_.now());
   tend(feed);
   pump();

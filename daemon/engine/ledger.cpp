@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "support/sqlite.h"
+#include "support/try.h"
 
 namespace neptune::engine {
 
@@ -30,9 +31,6 @@ CREATE TABLE modes (
 
 constexpr const char* rejection_columns =
     "id, at_ms, source, position, project, kind, container, change, code, reason, length(payload)";
-
-#define NEPTUNE_TRY(...) \
-  if (auto result_ = (__VA_ARGS__); !result_) return std::unexpected(std::move(result_.error()))
 
 /// SQLite's integers are signed; devices and inodes are not.
 std::int64_t as_signed(std::uint64_t value) {

@@ -63,24 +63,27 @@ asio::awaitable<Answer<Response>> send(std::shared_ptr<Api> api, JsonCall call) 
   co_return co_await Session::call(api->session, std::move(out));
 }
 
-asio::awaitable<Answer<json::object>> ask_object(std::shared_ptr<Api> api, JsonCall call) {
+namespace {
+
+template <class T>
+asio::awaitable<Answer<T>> ask(std::shared_ptr<Api> api, JsonCall call, std::optional<T> (*parse)(std::string_view)) {
   const auto what = call.method + " " + call.path;
   const auto once = call.once;
   const auto response = co_await send(std::move(api), std::move(call));
   if (!response) co_return std::unexpected(response.error());
-  auto object = parse_object(response->body);
-  if (!object) co_return std::unexpected(unreadable(what, once));
-  co_return std::move(*object);
+  auto answer = parse(response->body);
+  if (!answer) co_return std::unexpected(unreadable(what, once));
+  co_return std::move(*answer);
+}
+
+}  // namespace
+
+asio::awaitable<Answer<json::object>> ask_object(std::shared_ptr<Api> api, JsonCall call) {
+  return ask<json::object>(std::move(api), std::move(call), &parse_object);
 }
 
 asio::awaitable<Answer<json::array>> ask_array(std::shared_ptr<Api> api, JsonCall call) {
-  const auto what = call.method + " " + call.path;
-  const auto once = call.once;
-  const auto response = co_await send(std::move(api), std::move(call));
-  if (!response) co_return std::unexpected(response.error());
-  auto array = parse_array(response->body);
-  if (!array) co_return std::unexpected(unreadable(what, once));
-  co_return std::move(*array);
+  return ask<json::array>(std::move(api), std::move(call), &parse_array);
 }
 
 bool is_collision(const Failure& failure) {

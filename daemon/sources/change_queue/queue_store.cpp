@@ -13,6 +13,7 @@
 #include "changes/wire.h"
 #include "sources/change_queue/needs.h"
 #include "support/sqlite.h"
+#include "support/try.h"
 
 namespace neptune::sources {
 
@@ -39,9 +40,6 @@ CREATE TABLE intents (seq INTEGER PRIMARY KEY, text TEXT NOT NULL);
 CREATE TABLE queue (identity INTEGER NOT NULL);
 INSERT INTO queue (identity) VALUES ((random() & 0x7fffffffffffffff) | 1);
 )";
-
-#define NEPTUNE_TRY(...) \
-  if (auto result_ = (__VA_ARGS__); !result_) return std::unexpected(std::move(result_.error()))
 
 std::uint64_t count_at(const sqlite::Statement& row, int column) {
   return static_cast<std::uint64_t>(row.number(column));
