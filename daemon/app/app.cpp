@@ -79,11 +79,17 @@ sources::WatchFolder watch_folder(const config::WatchConfig& watch) {
   return folder;
 }
 
+engine::RunsBy runs_by(const std::string& word) {
+  if (word == "ingestion") return engine::RunsBy::ingestion;
+  return word == "leaderboard" ? engine::RunsBy::calls : engine::RunsBy::finding_out;
+}
+
 engine::EngineOptions engine_options(const config::Config& config) {
   engine::EngineOptions options;
   options.version = version();
   options.seed = std::random_device{}();
   options.core.max_in_flight = config.server.max_in_flight;
+  options.runs = runs_by(config.server.runs);
   options.core.gate = {config.read_only.probe_interval, config.read_only.probe_interval_max,
                        config.read_only.release_ramp};
   for (const auto& workspace : config.workspaces) options.priorities[workspace.name] = workspace.priority;

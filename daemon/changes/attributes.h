@@ -39,6 +39,13 @@ struct LeaderboardUpdate {
   std::vector<LeftOut> left_out;  ///< what such a server cannot hold: histograms, file references, NaN
 };
 
+/// What of a run's create (a serialized Run) such a server is told.
+struct LeaderboardCreate {
+  std::string experiment;   ///< empty: none
+  std::string forked_from;  ///< the parent's id; empty: the run is no fork
+};
+Result<LeaderboardCreate> leaderboard_create(std::string_view create);
+
 /// Reads a run's update (a serialized UpdateRunSnapshot, as a run log or the change queue holds it). `at_ms`: the time
 /// of an update that says none. Preview points are dropped: such a server would take them for final ones, and the final
 /// ones that follow them at the same steps would be lost.

@@ -85,6 +85,13 @@ struct Reading {
 
 }  // namespace
 
+Result<LeaderboardCreate> leaderboard_create(std::string_view create) {
+  pb::Run message;
+  if (!message.ParseFromArray(create.data(), static_cast<int>(create.size())))
+    return fail("invalid_create", "the run's create operation cannot be read; its log may be damaged");
+  return LeaderboardCreate{message.experiment_id(), message.fork_point().parent_run_id()};
+}
+
 Result<LeaderboardUpdate> leaderboard_operations(std::string_view update, std::int64_t at_ms) {
   pb::UpdateRunSnapshot message;
   if (!message.ParseFromArray(update.data(), static_cast<int>(update.size())))

@@ -226,6 +226,7 @@ void read_server(Section& section, ServerConfig& server) {
   section.optional_path("ca_file", server.ca_file, "/etc/ssl/certs/our-ca.pem", impl::check_ca_file);
   section.flag("insecure", server.insecure);
   section.text("proxy", server.proxy, impl::check_proxy);
+  section.choice("runs", server.runs, {"auto", "ingestion", "leaderboard"});
   section.count("max_in_flight", server.max_in_flight, 1, 64);
   section.duration("request_timeout", server.request_timeout, 1s, 1h);
 }

@@ -25,6 +25,7 @@ struct ServerConfig {
   std::string ca_file;
   bool insecure = false;
   std::string proxy;
+  std::string runs = "auto";  ///< auto | ingestion | leaderboard
   std::uint32_t max_in_flight = 4;
   std::chrono::milliseconds request_timeout{60000};
 };

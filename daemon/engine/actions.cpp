@@ -58,16 +58,26 @@ void Engine::carry_out(core::Send send) {
   tend(feed);
 }
 
+namespace {
+
+// A call takes a thousand operations, and each change is one at least; its changes are read at once.
+constexpr std::uint64_t call_operations = limits::attribute_operations;
+constexpr std::uint64_t call_bytes = 1u << 20;
+
+}  // namespace
+
 /// Finds out what the batch is; the handing in then goes on beside the tending.
 asio::awaitable<void> Engine::take_batch(FeedPtr feed, core::Send send) {
-  const sources::BatchLimits limits{send.max_operations, send.max_bytes};
+  sources::BatchLimits limits{send.max_operations, send.max_bytes};
+  const bool by_call = goes_by_call(*feed);
+  if (by_call) limits = {std::min(limits.operations, call_operations), std::min(limits.bytes, call_bytes)};
   const auto source = feed->source;
   feed->released = false;
   auto batch = co_await outcome(source->next_batch(send.after, limits));
   if (batch && std::holds_alternative<sources::Batch>(*batch)) {
     const auto& found = std::get<sources::Batch>(*batch);
-    if (found.kind == sources::OperationKind::call) {
-      tasks_.spawn("call", make_call(feed, send.stream, found));
+    if (by_call || found.kind == sources::OperationKind::call) {
+      tasks_.spawn("call", make_call(feed, source, send.stream, found));
     } else {
       tasks_.spawn("hand in", hand_in(feed, source, send.stream, found));
     }
@@ -130,6 +140,12 @@ asio::awaitable<void> Engine::hand_in(FeedPtr feed, std::shared_ptr<sources::Sou
     body.stream_bytes = batch.payload_bytes;
     body.next = [bytes] { return bytes->next(); };
     answer = co_await outcome(slot.server->submit(std::move(body)));
+  }
+  if (!answer) {
+    const bool by_call = co_await lacks_ingestion(server_id, answer.error());
+    if (by_call)
+      answer = std::unexpected(
+          Failure{Failure::Kind::busy, "no_ingestion", "it goes as attributes instead", std::chrono::milliseconds(0)});
   }
   one_less_being_sent();
   heard_from(server_id, failure_of(answer));

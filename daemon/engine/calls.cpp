@@ -1,4 +1,5 @@
-// Changes that are calls of their own: management, and attribute operations of models and projects.
+// Changes that are calls of their own: management, attribute operations of models and projects, and runs where the
+// server has no ingestion.
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
@@ -13,26 +14,57 @@ namespace neptune::engine {
 
 namespace asio = boost::asio;
 
+/// True when the source's changes are calls, whatever they are.
+bool Engine::goes_by_call(const Feed& feed) const {
+  const auto& container = *feed.info.container;
+  return container.kind != ContainerKind::run || servers_.at(server_of(container.project.workspace)).runs_by_call;
+}
+
+/// After a run could not be handed in: whether that is because the server has no ingestion, so that its runs are calls
+/// from now on.
+asio::awaitable<bool> Engine::lacks_ingestion(core::ServerId id, Failure failure) {
+  const bool may_be = failure.status == 404 || failure.status == 405 || failure.status == 501;
+  const auto server = servers_.at(id).slot.server;
+  if (options_.runs != RunsBy::finding_out || !may_be || !server) co_return false;
+  auto found = co_await outcome(server->has_ingest());
+  if (!found || *found) co_return false;
+  if (std::exchange(servers_.at(id).runs_by_call, true)) co_return true;
+  spdlog::info("no ingestion url={}; its runs are created and updated as attributes", server->url());
+  events_.add("no_ingestion", server->url() + " has no ingestion API; its runs are created and updated as attributes");
+  co_return true;
+}
+
+Intents Engine::intents_of(const Feed& feed, sources::Position position) {
+  Ledger::IntentOf of{feed.ledger_id, 0};
+  if (feed.replayed) of = {0, feed.replayed->at(static_cast<std::size_t>(position - 1))};
+  return {[this, of](sources::Position first) { return intent(of, first); },
+          [this, of](sources::Position first, sources::Position last, std::string text) {
+            return intend(of, first, last, std::move(text));
+          }};
+}
+
+asio::awaitable<Result<std::optional<std::string>>> Engine::intent(Ledger::IntentOf of, sources::Position first) {
+  auto read = [of, first](Ledger& ledger) { return ledger.intent(of, first); };
+  co_return co_await with_ledger(std::move(read));
+}
+
+asio::awaitable<Result<void>> Engine::intend(Ledger::IntentOf of, sources::Position first, sources::Position last,
+                                             std::string text) {
+  auto write = [of, first, last, text = std::move(text)](Ledger& ledger) {
+    return ledger.intend(of, first, last, text);
+  };
+  co_return co_await with_ledger(std::move(write));
+}
+
 /// The call of a batch, and what it means for its changes. It may carry fewer of them than the batch holds.
-asio::awaitable<void> Engine::make_call(FeedPtr feed, core::StreamId stream, sources::Batch batch) {
+asio::awaitable<void> Engine::make_call(FeedPtr feed, std::shared_ptr<sources::Source> source, core::StreamId stream,
+                                        sources::Batch batch) {
   const auto server_id = server_of(feed->info.container->project.workspace);
-  CallOutcome done;
-  auto changes = co_await changes_of(feed, batch);
-  if (!changes) {
-    done.answer = std::unexpected(source_failure(changes.error()));
-  } else if (!servers_.at(server_id).slot.server) {
-    done.answer = no_server<void>(servers_.at(server_id).slot.problem);
-  } else if (is_attributes(changes->front().kind)) {
-    auto* queue = feed->replayed ? nullptr : queue_;
-    done = co_await update_attributes(*servers_.at(server_id).slot.server, queue, *feed->info.container,
-                                      std::move(*changes));
-  } else {
-    done = co_await manage(std::move(changes->front()));
-  }
+  auto done = co_await call(feed, std::move(source), batch);
   one_less_being_sent();
   heard_from(server_id, failure_of(done.answer));
   const core::Sent sent{done.count > 0 ? done.last : batch.last, done.count > 0 ? done.count : batch.count,
-                        batch.payload_bytes, false};
+                        batch.payload_bytes, batch.kind == sources::OperationKind::create};
   const auto label = feed->info.container->label();
   if (done.answer) {
     spdlog::debug("call container=\"{}\" changes={} refused={}", label, sent.count, done.refused.size());
@@ -46,27 +78,26 @@ asio::awaitable<void> Engine::make_call(FeedPtr feed, core::StreamId stream, sou
   tend(feed);
 }
 
-asio::awaitable<Result<std::vector<sources::QueuedChange>>> Engine::changes_of(FeedPtr feed, sources::Batch batch) {
-  if (!feed->replayed) {
-    auto changes = co_await outcome(queue_->changes(*feed->info.container, batch));
-    if (changes && changes->empty()) co_return fail("change_gone", "the changes are not queued any more", true);
-    co_return changes;
+asio::awaitable<CallOutcome> Engine::call(FeedPtr feed, std::shared_ptr<sources::Source> source, sources::Batch batch) {
+  CallOutcome none;
+  const ContainerName container = *feed->info.container;
+  const auto& slot = servers_.at(server_of(container.project.workspace)).slot;
+  const auto server = slot.server;
+  if (!server) {
+    none.answer = no_server<void>(slot.problem);
+    co_return none;
   }
-  const auto id = feed->replayed->at(static_cast<std::size_t>(batch.last - 1));
-  auto read = [id, position = batch.last](Ledger& ledger) -> Result<std::vector<sources::QueuedChange>> {
-    auto rejection = ledger.rejection(id);
-    if (!rejection) return std::unexpected(std::move(rejection.error()));
-    auto payload = ledger.payload(id);
-    if (!payload) return std::unexpected(std::move(payload.error()));
-    sources::QueuedChange change;
-    change.position = position;
-    change.container = rejection->container;
-    change.kind = rejection->change;
-    change.at = rejection->at;
-    change.payload = std::move(*payload);
-    return std::vector{std::move(change)};
-  };
-  co_return co_await with_ledger(std::move(read));
+  auto intents = intents_of(*feed, batch.last);
+  auto changes = co_await outcome(source->changes(batch.first, batch.last));
+  if (!changes) {
+    none.answer = std::unexpected(source_failure(std::move(changes.error())));
+    co_return none;
+  }
+  const auto kind = changes->front().kind;
+  if (kind == ChangeKind::run_create) co_return co_await create_run(server, container, std::move(changes->front()));
+  if (kind == ChangeKind::run_update || is_attributes(kind))
+    co_return co_await update_attributes(server, std::move(intents), std::move(source), container, std::move(*changes));
+  co_return co_await manage(server, std::move(intents), std::move(changes->front()));
 }
 
 namespace {
@@ -80,18 +111,18 @@ core::Refusal in_doubt(sources::Position position) {
 
 }  // namespace
 
-asio::awaitable<CallOutcome> Engine::manage(sources::QueuedChange change) {
+asio::awaitable<CallOutcome> Engine::manage(std::shared_ptr<server::Server> server, Intents intents,
+                                            sources::QueuedChange change) {
   CallOutcome done{.count = 1, .last = change.position, .answer = {}, .refused = {}};
   auto management = read_management(change.payload);
   if (!management) {
     done.refused.push_back({change.position, management.error().code, management.error().message});
     co_return done;
   }
-  auto& server = servers_.at(server_of(change.container.project.workspace)).slot.server;
   // A version has no name of its own that would tell whether it was made: a person must look.
-  const bool once = std::holds_alternative<ModelVersionCreate>(*management) && queue_;
+  const bool once = std::holds_alternative<ModelVersionCreate>(*management);
   if (once) {
-    auto begun = co_await outcome(queue_->intent(change.position));
+    auto begun = co_await outcome(intents.read(change.position));
     if (begun && *begun) {
       done.refused.push_back(in_doubt(change.position));
       co_return done;
@@ -99,7 +130,7 @@ asio::awaitable<CallOutcome> Engine::manage(sources::QueuedChange change) {
     Result<void> intended;
     if (begun) {
       std::string text = "create";
-      intended = co_await outcome(queue_->intend(change.position, std::move(text)));
+      intended = co_await outcome(intents.write(change.position, change.position, std::move(text)));
     } else {
       intended = std::unexpected(std::move(begun.error()));
     }

@@ -31,6 +31,7 @@ Engine::Engine(asio::any_io_executor executor, const Clock& clock, EngineOptions
     auto& state = servers_.emplace_back();
     if (!slot.server) state.last_error = slot.problem.message;
     state.slot = std::move(slot);
+    state.runs_by_call = options_.runs == RunsBy::calls;
   }
   for (const auto& [workspace, id] : workspace_servers_) core_.set_server(workspace, id);
   for (const auto& [workspace, turns] : options_.priorities) core_.set_priority(server_of(workspace), workspace, turns);
@@ -102,6 +103,7 @@ void Engine::replace_server(core::ServerId id, ServerSlot slot) {
     return;
   }
   state.slot = std::move(slot);
+  state.runs_by_call = options_.runs == RunsBy::calls;  // it may be another server
   core_.token_replaced(id, clock_.now());
   pump();
 }

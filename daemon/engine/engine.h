@@ -35,8 +35,15 @@ namespace neptune::engine {
 
 /// A server and its token. Without a server (`problem` says why: no token yet, a bad one) its changes wait.
 struct ServerSlot {
-  std::unique_ptr<server::Server> server;
+  std::shared_ptr<server::Server> server;
   Error problem;
+};
+
+/// How runs get to their server.
+enum class RunsBy : std::uint8_t {
+  finding_out,  ///< by ingestion where the server has it, which is found out once per server; else by calls
+  ingestion,
+  calls,  ///< created as containers of 1.x, and updated as attributes
 };
 
 struct EngineOptions {
@@ -47,6 +54,7 @@ struct EngineOptions {
       200};  ///< how long a log without news stays open: the producer's close is to find it let go
   std::chrono::milliseconds problem_retry{
       30000};  ///< a source that could not be read, or a ledger that could not be written
+  RunsBy runs = RunsBy::finding_out;
   std::map<std::string, std::uint32_t> priorities;  ///< workspace → turns
 };
 
@@ -163,9 +171,16 @@ class Engine final : public Control, public sources::SourceListener {
   core::ServerId server_of(const std::string& workspace) const;
 
   // calls.cpp: changes that are calls of their own
-  awaitable<void> make_call(FeedPtr feed, core::StreamId stream, sources::Batch batch);
-  awaitable<Result<std::vector<sources::QueuedChange>>> changes_of(FeedPtr feed, sources::Batch batch);
-  awaitable<CallOutcome> manage(sources::QueuedChange change);
+  bool goes_by_call(const Feed& feed) const;
+  awaitable<bool> lacks_ingestion(core::ServerId id, Failure failure);
+  awaitable<void> make_call(FeedPtr feed, std::shared_ptr<sources::Source> source, core::StreamId stream,
+                            sources::Batch batch);
+  awaitable<CallOutcome> call(FeedPtr feed, std::shared_ptr<sources::Source> source, sources::Batch batch);
+  awaitable<CallOutcome> manage(std::shared_ptr<server::Server> server, Intents intents, sources::QueuedChange change);
+  Intents intents_of(const Feed& feed, sources::Position position);
+  awaitable<Result<std::optional<std::string>>> intent(Ledger::IntentOf of, sources::Position first);
+  awaitable<Result<void>> intend(Ledger::IntentOf of, sources::Position first, sources::Position last,
+                                 std::string text);
 
   // intake.cpp: what is handed in
   struct Target {
@@ -216,6 +231,7 @@ class Engine final : public Control, public sources::SourceListener {
 
   struct ServerState {
     ServerSlot slot;
+    bool runs_by_call = false;
     core::ServerChanged::State state = core::ServerChanged::State::up;
     std::optional<WallTime> last_success;
     std::string last_error;  // empty when the last call went well

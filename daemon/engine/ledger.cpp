@@ -9,7 +9,13 @@ namespace neptune::engine {
 
 namespace {
 
-constexpr int schema_version = 2;
+constexpr int schema_version = 3;
+
+constexpr const char* intents_table = R"(
+CREATE TABLE intents (
+  source INTEGER NOT NULL, rejection INTEGER NOT NULL, last INTEGER NOT NULL, text TEXT NOT NULL,
+  PRIMARY KEY (source, rejection, last)) WITHOUT ROWID;
+)";
 
 constexpr const char* schema = R"(
 CREATE TABLE sources (
@@ -22,7 +28,7 @@ CREATE TABLE counters (project TEXT PRIMARY KEY, synced INTEGER NOT NULL DEFAULT
 CREATE TABLE rejected (
   id INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INTEGER NOT NULL, source TEXT NOT NULL, position INTEGER NOT NULL,
   project TEXT NOT NULL, kind INTEGER NOT NULL, container TEXT NOT NULL, change INTEGER NOT NULL, code TEXT NOT NULL, reason TEXT NOT NULL,
-  retry INTEGER NOT NULL DEFAULT 0, payload BLOB NOT NULL);
+  retry INTEGER NOT NULL DEFAULT 0, payload BLOB NOT NULL, uid INTEGER);
 CREATE INDEX rejected_retry ON rejected (project, kind, container, id) WHERE retry = 1;
 CREATE TABLE modes (
   scope TEXT PRIMARY KEY, read_only INTEGER NOT NULL, reason TEXT NOT NULL, since_ms INTEGER, held_by TEXT NOT NULL,
@@ -30,7 +36,7 @@ CREATE TABLE modes (
 )";
 
 constexpr const char* rejection_columns =
-    "id, at_ms, source, position, project, kind, container, change, code, reason, length(payload)";
+    "id, at_ms, source, position, project, kind, container, change, code, reason, length(payload), uid";
 
 /// SQLite's integers are signed; devices and inodes are not.
 std::int64_t as_signed(std::uint64_t value) {
@@ -64,14 +70,13 @@ Rejection rejection_at(const sqlite::Statement& row) {
   rejection.code = row.text(8);
   rejection.reason = row.text(9);
   rejection.bytes = static_cast<std::uint64_t>(row.number(10));
+  if (!row.is_null(11)) rejection.uid = static_cast<std::uint32_t>(row.number(11));
   return rejection;
 }
 
 /// Version 1 knew runs only, and of a rejected change no more than whether it was a create.
 Result<void> migrate_from_1(sqlite::Database& db) {
-  auto transaction = sqlite::Transaction::begin(db, sqlite::Transaction::Kind::write);
-  if (!transaction) return std::unexpected(std::move(transaction.error()));
-  NEPTUNE_TRY(db.exec(
+  return db.exec(
       fmt::format("DROP INDEX rejected_retry;"
                   "ALTER TABLE sources RENAME COLUMN run TO container;"
                   "ALTER TABLE sources ADD COLUMN kind INTEGER NOT NULL DEFAULT 0;"
@@ -79,9 +84,27 @@ Result<void> migrate_from_1(sqlite::Database& db) {
                   "ALTER TABLE rejected ADD COLUMN kind INTEGER NOT NULL DEFAULT 0;"
                   "ALTER TABLE rejected RENAME COLUMN create_ TO change;"
                   "UPDATE rejected SET change = CASE change WHEN 0 THEN {} ELSE {} END;"
-                  "CREATE INDEX rejected_retry ON rejected (project, kind, container, id) WHERE retry = 1;"
-                  "PRAGMA user_version = {}",
-                  static_cast<int>(ChangeKind::run_update), static_cast<int>(ChangeKind::run_create), schema_version)));
+                  "CREATE INDEX rejected_retry ON rejected (project, kind, container, id) WHERE retry = 1;",
+                  static_cast<int>(ChangeKind::run_update), static_cast<int>(ChangeKind::run_create)));
+}
+
+/// Version 2 did not know who had handed a rejected change in, and the change queue kept the intents.
+Result<void> migrate_from_2(sqlite::Database& db) {
+  return db.exec(fmt::format("ALTER TABLE rejected ADD COLUMN uid INTEGER; {}", intents_table));
+}
+
+/// Brings the tables from `version` (0: none) to this one's.
+Result<void> migrate(sqlite::Database& db, std::int64_t version) {
+  if (version == schema_version) return {};
+  auto transaction = sqlite::Transaction::begin(db, sqlite::Transaction::Kind::write);
+  if (!transaction) return std::unexpected(std::move(transaction.error()));
+  if (version == 0) {
+    NEPTUNE_TRY(db.exec(schema));
+    NEPTUNE_TRY(db.exec(intents_table));
+  }
+  if (version == 1) NEPTUNE_TRY(migrate_from_1(db));
+  if (version == 1 || version == 2) NEPTUNE_TRY(migrate_from_2(db));
+  NEPTUNE_TRY(db.exec(fmt::format("PRAGMA user_version = {}", schema_version)));
   return transaction->commit();
 }
 
@@ -118,6 +141,20 @@ class Ledger::Impl {
     }
   }
 
+  /// `durable`: on disk when it is committed, also after a power cut.
+  Result<sqlite::Transaction> begin(bool durable) {
+    NEPTUNE_TRY(db.exec(durable ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL"));
+    return sqlite::Transaction::begin(db, sqlite::Transaction::Kind::write);
+  }
+
+  /// What was intended of the source's changes up to `upto` is done with.
+  Result<void> forget_intents(std::int64_t source, sources::Position upto) {
+    return run("DELETE FROM intents WHERE source = ? AND rejection = 0 AND last <= ?", source, upto);
+  }
+  Result<void> forget_intents_of(std::int64_t rejection) {
+    return run("DELETE FROM intents WHERE source = 0 AND rejection = ?", rejection);
+  }
+
   Result<void> count(const ProjectName& project, std::int64_t synced, std::int64_t rejected) {
     return run(
         "INSERT INTO counters (project, synced, rejected) VALUES (?1, ?2, ?3) ON CONFLICT (project) DO UPDATE SET "
@@ -149,16 +186,7 @@ Result<std::unique_ptr<Ledger>> Ledger::open(const std::filesystem::path& file) 
         "state_too_new",
         fmt::format("{} was written by a newer neptune-syncd (schema {}); install that version, or move the file away",
                     file.string(), *version));
-  if (*version == 1) {
-    if (auto done = migrate_from_1(*db); !done) return explain(done.error());
-  }
-  if (*version == 0) {
-    auto transaction = sqlite::Transaction::begin(*db, sqlite::Transaction::Kind::write);
-    if (!transaction) return explain(transaction.error());
-    if (auto made = db->exec(fmt::format("{} PRAGMA user_version = {}", schema, schema_version)); !made)
-      return explain(made.error());
-    if (auto done = transaction->commit(); !done) return explain(done.error());
-  }
+  if (auto done = migrate(*db, *version); !done) return explain(done.error());
   return std::unique_ptr<Ledger>(new Ledger(std::make_unique<Impl>(std::move(*db))));
 }
 
@@ -189,36 +217,37 @@ Result<LedgerSource> Ledger::source(const sources::SourceKey& key, const Contain
 
 Result<void> Ledger::confirm(std::int64_t source, const ProjectName& project, sources::Position upto,
                              std::uint64_t count, WallTime now) {
-  auto transaction = sqlite::Transaction::begin(impl_->db, sqlite::Transaction::Kind::write);
+  auto transaction = impl_->begin(false);
   if (!transaction) return std::unexpected(transaction.error());
   NEPTUNE_TRY(
       impl_->run("UPDATE sources SET confirmed = max(confirmed, ?), synced = synced + ?, synced_at_ms = ? WHERE id = ?",
                  upto, as_signed(count), to_unix_ms(now), source));
+  NEPTUNE_TRY(impl_->forget_intents(source, upto));
   NEPTUNE_TRY(impl_->count(project, as_signed(count), 0));
   return transaction->commit();
 }
 
 Result<std::int64_t> Ledger::reject(std::int64_t source, const Rejection& rejection, std::string_view payload) {
-  NEPTUNE_TRY(impl_->db.exec("PRAGMA synchronous=FULL"));
-  auto transaction = sqlite::Transaction::begin(impl_->db, sqlite::Transaction::Kind::write);
+  auto transaction = impl_->begin(true);
   if (!transaction) return std::unexpected(transaction.error());
   NEPTUNE_TRY(impl_->run(
-      "INSERT INTO rejected (at_ms, source, position, project, kind, container, change, code, reason, payload) VALUES "
-      "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      "INSERT INTO rejected (at_ms, source, position, project, kind, container, change, code, reason, payload, uid) "
+      "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, -1))",
       to_unix_ms(rejection.at), rejection.source, rejection.position, scope_text(rejection.container.project),
       rejection.container.kind, rejection.container.id, rejection.change, rejection.code, rejection.reason,
-      sqlite::Bytes{payload}));
+      sqlite::Bytes{payload}, rejection.uid ? std::int64_t{*rejection.uid} : -1));
   const auto id = impl_->db.last_insert_rowid();
   NEPTUNE_TRY(impl_->run("UPDATE sources SET confirmed = max(confirmed, ?), rejected = rejected + 1 WHERE id = ?",
                          rejection.position, source));
+  NEPTUNE_TRY(impl_->forget_intents(source, rejection.position));
   NEPTUNE_TRY(impl_->count(rejection.container.project, 0, 1));
   NEPTUNE_TRY(transaction->commit());
-  NEPTUNE_TRY(impl_->db.exec("PRAGMA synchronous=NORMAL"));
   return id;
 }
 
 Result<void> Ledger::finish(std::int64_t source, WallTime now) {
   NEPTUNE_TRY(impl_->run("UPDATE sources SET finished_at_ms = ? WHERE id = ?", to_unix_ms(now), source));
+  NEPTUNE_TRY(impl_->run("DELETE FROM intents WHERE source = ?", source));
   return impl_->run(
       "DELETE FROM sources WHERE finished_at_ms IS NOT NULL AND id NOT IN (SELECT id FROM sources WHERE finished_at_ms "
       "IS NOT NULL "
@@ -276,9 +305,12 @@ Result<std::string> Ledger::payload(std::int64_t id) {
 }
 
 Result<void> Ledger::discard(std::int64_t id) {
+  auto transaction = impl_->begin(false);
+  if (!transaction) return std::unexpected(transaction.error());
   NEPTUNE_TRY(impl_->run("DELETE FROM rejected WHERE id = ?", id));
   if (impl_->db.changes() == 0) return no_such_rejection(id);
-  return {};
+  NEPTUNE_TRY(impl_->forget_intents_of(id));
+  return transaction->commit();
 }
 
 Result<Rejection> Ledger::mark_for_retry(std::int64_t id) {
@@ -304,20 +336,44 @@ Result<std::vector<Rejection>> Ledger::to_retry(const ContainerName& container) 
 }
 
 Result<void> Ledger::resolve(const ProjectName& project, const std::vector<std::int64_t>& ids) {
-  auto transaction = sqlite::Transaction::begin(impl_->db, sqlite::Transaction::Kind::write);
+  auto transaction = impl_->begin(false);
   if (!transaction) return std::unexpected(transaction.error());
   std::int64_t resolved = 0;
   for (const auto id : ids) {
     NEPTUNE_TRY(impl_->run("DELETE FROM rejected WHERE id = ?", id));
     resolved += impl_->db.changes();
+    NEPTUNE_TRY(impl_->forget_intents_of(id));
   }
   NEPTUNE_TRY(impl_->count(project, resolved, -resolved));
   return transaction->commit();
 }
 
 Result<void> Ledger::reject_again(std::int64_t id, const std::string& code, const std::string& reason, WallTime now) {
-  return impl_->run("UPDATE rejected SET retry = 0, code = ?, reason = ?, at_ms = ? WHERE id = ?", code, reason,
-                    to_unix_ms(now), id);
+  auto transaction = impl_->begin(false);
+  if (!transaction) return std::unexpected(transaction.error());
+  NEPTUNE_TRY(impl_->run("UPDATE rejected SET retry = 0, code = ?, reason = ?, at_ms = ? WHERE id = ?", code, reason,
+                         to_unix_ms(now), id));
+  NEPTUNE_TRY(impl_->forget_intents_of(id));
+  return transaction->commit();
+}
+
+Result<void> Ledger::intend(const IntentOf& of, sources::Position first, sources::Position last,
+                            std::string_view text) {
+  auto transaction = impl_->begin(true);
+  if (!transaction) return std::unexpected(transaction.error());
+  NEPTUNE_TRY(impl_->run("DELETE FROM intents WHERE source = ? AND rejection = ? AND last >= ?", of.source,
+                         of.rejection, first));
+  NEPTUNE_TRY(impl_->run("INSERT INTO intents (source, rejection, last, text) VALUES (?, ?, ?, ?)", of.source,
+                         of.rejection, last, text));
+  return transaction->commit();
+}
+
+Result<std::optional<std::string>> Ledger::intent(const IntentOf& of, sources::Position first) {
+  std::optional<std::string> text;
+  NEPTUNE_TRY(impl_->each(
+      "SELECT text FROM intents WHERE source = ? AND rejection = ? AND last >= ? ORDER BY last LIMIT 1",
+      [&text](const sqlite::Statement& row) { text = std::string(row.text(0)); }, of.source, of.rejection, first));
+  return text;
 }
 
 Result<std::vector<KeptMode>> Ledger::modes() {

@@ -19,7 +19,8 @@
 ///   sources   id · path, device, inode, born_ms · project, kind, container · confirmed · synced, rejected ·
 ///             synced_at_ms · finished_at_ms
 ///   counters  project → synced, rejected
-///   rejected  id · at_ms · source, position · project, kind, container · change, code, reason · payload · retry
+///   rejected  id · at_ms · source, position · project, kind, container · change, code, reason · payload · retry · uid
+///   intents   source, or rejection · last → text: what a call that must not be repeated was about to do
 ///   modes     scope → mode, reason, since_ms, held_by, held_since_ms
 ///
 /// Invariants:
@@ -28,6 +29,7 @@
 ///    to it are on the server, or in `rejected` with their bytes, so what is still in the source can be deleted at any
 ///    time;
 ///  - a rejection is on disk (synchronous=FULL) before its row leaves its source;
+///  - an intent is on disk (FULL) before its call is made, and goes in the transaction that records what came of it;
 ///  - a row of `rejected` goes only when it was stored by a retry, or discarded by a person.
 /// Who deletes what: `discard` and `resolve` rejected rows; `finish` drops the oldest finished sources beyond
 /// `finished_kept`. A killed process loses nothing (WAL). A power cut may take the last confirmed positions back
@@ -72,6 +74,7 @@ struct Rejection {
   ChangeKind change = ChangeKind::run_update;
   std::string code, reason;
   std::uint64_t bytes = 0;
+  std::optional<std::uint32_t> uid{};  ///< whose change it was; none where that is not known
 };
 
 class Ledger {
@@ -106,6 +109,16 @@ class Ledger {
   /// Stored by the server now: exactly these are taken out, and counted as synced.
   Result<void> resolve(const ProjectName& project, const std::vector<std::int64_t>& ids);
   Result<void> reject_again(std::int64_t id, const std::string& code, const std::string& reason, WallTime now);
+
+  /// Whose call: of a source's next changes, or of a rejected change that is tried again.
+  struct IntentOf {
+    std::int64_t source = 0, rejection = 0;
+  };
+  /// Before a call of the changes `first` to `last`: what it is about to do. On disk when this returns; takes the place
+  /// of earlier ones that speak of any of these changes.
+  Result<void> intend(const IntentOf& of, sources::Position first, sources::Position last, std::string_view text);
+  /// The last that was intended of the change `first`, alone or with others.
+  Result<std::optional<std::string>> intent(const IntentOf& of, sources::Position first);
 
   Result<std::vector<KeptMode>> modes();
   Result<void> keep(const KeptMode& mode);

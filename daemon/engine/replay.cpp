@@ -85,8 +85,23 @@ class RejectedChanges final : public sources::Source {
     return std::make_unique<WholeOperation>(bytes_);
   }
 
-  asio::awaitable<Result<std::string>> read(sources::Position position) override {
-    auto read = [this, id = replayed_->at(static_cast<std::size_t>(position - 1))] { return ledger_.payload(id); };
+  asio::awaitable<Result<std::vector<sources::QueuedChange>>> changes(sources::Position,
+                                                                      sources::Position last) override {
+    const auto id = replayed_->at(static_cast<std::size_t>(last - 1));
+    auto read = [this, id, last]() -> Result<std::vector<sources::QueuedChange>> {
+      auto rejection = ledger_.rejection(id);
+      if (!rejection) return std::unexpected(std::move(rejection.error()));
+      auto payload = ledger_.payload(id);
+      if (!payload) return std::unexpected(std::move(payload.error()));
+      sources::QueuedChange change;
+      change.position = last;
+      change.container = rejection->container;
+      change.kind = rejection->change;
+      change.uid = rejection->uid;
+      change.at = rejection->at;
+      change.payload = std::move(*payload);
+      return std::vector{std::move(change)};
+    };
     co_return co_await thread_.run(std::move(read));
   }
 

@@ -163,15 +163,11 @@ asio::awaitable<void> Engine::record(FeedPtr feed, core::Settle settle) {
 
 /// What a rejected change is, with its bytes.
 asio::awaitable<Result<sources::QueuedChange>> Engine::change_to_keep(FeedPtr feed, core::Reject reject) {
-  if (feed->info.kind == sources::Kind::change_queue) co_return co_await outcome(queue_->change(reject.position));
   const auto source = feed->source;
   if (!source) co_return fail("source_gone", "its source may not be read now", true);
-  auto payload = co_await outcome(source->read(reject.position));
-  if (!payload) co_return std::unexpected(std::move(payload.error()));
-  sources::QueuedChange change;
-  change.kind = reject.create ? ChangeKind::run_create : ChangeKind::run_update;
-  change.payload = std::move(*payload);
-  co_return change;
+  auto changes = co_await outcome(source->changes(reject.position, reject.position));
+  if (!changes) co_return std::unexpected(std::move(changes.error()));
+  co_return std::move(changes->front());
 }
 
 asio::awaitable<void> Engine::record(FeedPtr feed, core::Reject reject) {
@@ -201,6 +197,7 @@ asio::awaitable<void> Engine::record(FeedPtr feed, core::Reject reject) {
     rejection.position = reject.position;
     rejection.container = container;
     rejection.change = change->kind;
+    rejection.uid = change->uid;
     rejection.code = reject.code;
     rejection.reason = reject.reason;
     auto keep = [id = feed->ledger_id, rejection, bytes = std::move(change->payload)](Ledger& ledger) {

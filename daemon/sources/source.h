@@ -69,6 +69,17 @@ class ByteStream {
   virtual boost::asio::awaitable<Result<std::string_view>> next() = 0;
 };
 
+/// One change with its bytes.
+struct QueuedChange {
+  Position position = 0;
+  ContainerName container;
+  ChangeKind kind = ChangeKind::run_update;
+  bool creates = false;
+  std::optional<std::uint32_t> uid;  ///< who handed it in, or owns its log; none where that is not known
+  WallTime at;                       ///< when it was accepted, or logged
+  std::string payload;               ///< Change::payload
+};
+
 /// An operation that no request can carry, found while a batch was put together (over the limits of a request).
 struct Oversized {
   Position position;
@@ -89,8 +100,9 @@ class Source {
   /// The batch's bytes: framed operations (update), or the one operation bare (create).
   virtual std::unique_ptr<ByteStream> open(const Batch& batch) = 0;
 
-  /// One operation's bytes, for the record of a rejection.
-  virtual boost::asio::awaitable<Result<std::string>> read(Position position) = 0;
+  /// The changes at these positions one by one: those of a batch that is made as calls, or the one to be recorded as
+  /// rejected. All of them are read at once, so the caller bounds them. An error when none is there any more.
+  virtual boost::asio::awaitable<Result<std::vector<QueuedChange>>> changes(Position first, Position last) = 0;
 
   /// Takes confirmed operations (positions up to `upto`) out, durably, in small transactions. False when this source
   /// may only be read, or its disk is full: nothing was taken out, and the engine's record of the position stands in

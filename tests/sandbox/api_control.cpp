@@ -224,6 +224,7 @@ Setters lasting_setters(World& world, const Scope& scope) {
          if (truth(v)) world.store.clean_up();
        }},
       {"clean_up_until", [&world](const auto& v) { world.store.clean_up(number<std::int64_t>(v)); }},
+      {"ingestion", [&world](const auto& v) { world.ingestion = truth(v); }},
       {"max_operations", [&world](const auto& v) { world.max_operations = number<std::size_t>(v); }},
       {"increasing_steps", [&world](const auto& v) { world.increasing_steps = truth(v); }},
       {"delete_run", [&world](const auto& v) { delete_run(world, v); }},

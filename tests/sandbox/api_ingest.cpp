@@ -42,6 +42,10 @@ std::string damage_of(const IngestRequest& request) {
   return {};
 }
 
+Response no_ingestion() {
+  return error_response(404, "", "there is no ingestion API here");
+}
+
 Response submit(World& world, const Request& request) {
   const auto operation = read_request(request.body);
   if (!operation) return bad_request(operation.error().message);
@@ -92,13 +96,17 @@ void add_ingest_api(World& world) {
   submit_route.method = "POST";
   submit_route.pattern = "/api/client/v1/ingest";
   submit_route.max_body = limits::request_bytes;
-  submit_route.handle = [&world](const Request& request) { return submit(world, request); };
+  submit_route.handle = [&world](const Request& request) {
+    return world.ingestion ? submit(world, request) : no_ingestion();
+  };
   world.router.add(std::move(submit_route));
 
   Route check_route;
   check_route.method = "POST";
   check_route.pattern = "/api/client/v1/ingest/check";
-  check_route.handle = [&world](const Request& request) { return check(world, request); };
+  check_route.handle = [&world](const Request& request) {
+    return world.ingestion ? check(world, request) : no_ingestion();
+  };
   world.router.add(std::move(check_route));
 }
 

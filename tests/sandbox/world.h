@@ -24,6 +24,8 @@ struct World {
   Faults faults;
   IngestQueue queue;
   Router router;
+  /// False: there is no ingestion API, as on servers of the 2.x line.
+  bool ingestion = true;
   /// More operations in one call are TOO_MANY_OPERATIONS.
   std::size_t max_operations = 1000;
   /// Whether operations refuse a series' point that does not come after the last one, instead of storing it again.

@@ -19,6 +19,7 @@ constexpr std::array kKeys{
     "server.ca_file"sv,
     "server.insecure"sv,
     "server.proxy"sv,
+    "server.runs"sv,
     "server.max_in_flight"sv,
     "server.request_timeout"sv,
     "workspace"sv,

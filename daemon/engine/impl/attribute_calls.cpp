@@ -81,26 +81,8 @@ struct Operations {
   std::vector<sources::Position> owner;
   std::uint64_t changes = 0;  // how many of them, the first ones
   sources::Position last = 0;
-  std::vector<core::Refusal> unreadable;
+  std::vector<core::Refusal> refused;  // unreadable, or with something that cannot be an attribute
 };
-
-Operations operations_of(const std::vector<sources::QueuedChange>& changes) {
-  Operations found;
-  for (const auto& change : changes) {
-    auto read = read_attributes(change.payload, to_unix_ms(change.at));
-    if (!read) {
-      found.unreadable.push_back({change.position, read.error().code, read.error().message});
-    } else if (!found.all.empty() && found.all.size() + read->size() > limits::attribute_operations) {
-      break;
-    } else {
-      found.owner.insert(found.owner.end(), read->size(), change.position);
-      found.all.insert(found.all.end(), std::move_iterator(read->begin()), std::move_iterator(read->end()));
-    }
-    found.changes++;
-    found.last = change.position;
-  }
-  return found;
-}
 
 void refuse(std::vector<core::Refusal>& refused, sources::Position position, const std::string& code,
             const std::string& reason) {
@@ -108,77 +90,129 @@ void refuse(std::vector<core::Refusal>& refused, sources::Position position, con
   if (known == refused.end()) refused.push_back({position, code, reason + " (the rest of the change was stored)"});
 }
 
-asio::awaitable<Answer<LastSteps>> last_steps(server::Server& server, ContainerName container,
-                                              const std::vector<AttributeOperation>& operations) {
-  LastSteps steps;
-  for (const auto& operation : operations)
-    if (operation.point) steps.emplace(std::pair(operation.path, operation.point->text), std::nullopt);
+Result<LeaderboardUpdate> read(const sources::QueuedChange& change) {
+  const auto at_ms = to_unix_ms(change.at);
+  if (change.kind == ChangeKind::run_update) return leaderboard_operations(change.payload, at_ms);
+  auto operations = read_attributes(change.payload, at_ms);
+  if (!operations) return std::unexpected(std::move(operations.error()));
+  return LeaderboardUpdate{std::move(*operations), {}};
+}
+
+Operations operations_of(const std::vector<sources::QueuedChange>& changes) {
+  Operations found;
+  for (const auto& change : changes) {
+    auto update = read(change);
+    if (!update) {
+      found.refused.push_back({change.position, update.error().code, update.error().message});
+    } else if (auto& own = update->operations;
+               !found.all.empty() && found.all.size() + own.size() > limits::attribute_operations) {
+      break;
+    } else {
+      found.owner.insert(found.owner.end(), own.size(), change.position);
+      found.all.insert(found.all.end(), std::move_iterator(own.begin()), std::move_iterator(own.end()));
+      for (const auto& [path, reason] : update->left_out)
+        refuse(found.refused, change.position, "no_such_attribute", path + ": " + reason);
+    }
+    found.changes++;
+    found.last = change.position;
+  }
+  return found;
+}
+
+/// Where these series stand on the server.
+asio::awaitable<Answer<LastSteps>> ask_for(std::shared_ptr<server::Server> server, ContainerName container,
+                                           LastSteps steps) {
   for (auto& [series, step] : steps) {
-    auto last = co_await outcome(server.last_step(container, series.first, series.second));
+    auto last = co_await outcome(server->last_step(container, series.first, series.second));
     if (!last) co_return std::unexpected(std::move(last.error()));
     step = *last;
   }
   co_return steps;
 }
 
+LastSteps series_of(const std::vector<AttributeOperation>& operations) {
+  LastSteps steps;
+  for (const auto& operation : operations)
+    if (operation.point) steps.emplace(std::pair(operation.path, operation.point->text), std::nullopt);
+  return steps;
+}
+
 using Errors = std::vector<server::OperationError>;
 
-/// One call. `doubted`: where the series stood before an earlier try of it whose answer is not known.
-asio::awaitable<Answer<Errors>> send_part(server::Server& server, sources::ChangeQueue* queue, ContainerName container,
-                                          sources::Position first, Intent intent, std::optional<LastSteps> doubted,
+asio::awaitable<Answer<Errors>> send_part(std::shared_ptr<server::Server> server, Intents intents,
+                                          ContainerName container, sources::Position first, Intent intent,
                                           std::vector<AttributeOperation> operations) {
-  auto now = co_await last_steps(server, container, operations);
+  auto now = co_await ask_for(server, container, series_of(operations));
   if (!now) co_return std::unexpected(std::move(now.error()));
-  if (doubted && was_applied(*doubted, *now)) co_return Errors{};
-  if (queue && (!now->empty() || intent.part > 0)) {
+  if (!now->empty() || intent.part > 0) {
     intent.before = *now;
-    auto text = text_of(intent);
-    auto intended = co_await outcome(queue->intend(first, std::move(text)));
+    auto intended = co_await outcome(intents.write(first, intent.last, text_of(intent)));
     if (!intended) co_return std::unexpected(source_failure(std::move(intended.error())));
   }
   number_points(operations, std::move(*now));
-  co_return co_await outcome(server.execute(std::move(container), std::move(operations)));
+  co_return co_await outcome(server->execute(std::move(container), std::move(operations)));
 }
 
-asio::awaitable<Answer<std::optional<Intent>>> intent_of(sources::ChangeQueue* queue, sources::Position first) {
-  if (!queue) co_return std::nullopt;
-  auto kept = co_await outcome(queue->intent(first));
+/// Where an earlier try of the changes from `first` on left off.
+struct Begun {
+  std::size_t part = 0;                   // the next to be sent
+  std::optional<sources::Position> last;  // of the changes that it carried, where these must be the same
+};
+
+asio::awaitable<Answer<Begun>> look_back(std::shared_ptr<server::Server> server, Intents intents,
+                                         ContainerName container, sources::Position first) {
+  auto kept = co_await outcome(intents.read(first));
   if (!kept) co_return std::unexpected(source_failure(std::move(kept.error())));
-  if (!*kept) co_return std::nullopt;
+  if (!*kept) co_return Begun{};
   auto intent = read_intent(**kept);
   if (!intent) co_return std::unexpected(source_failure(std::move(intent.error())));
-  co_return std::move(*intent);
+  auto now = co_await ask_for(std::move(server), std::move(container), intent->before);
+  if (!now) co_return std::unexpected(std::move(now.error()));
+  Begun begun{intent->part + (was_applied(intent->before, *now) ? 1u : 0u), std::nullopt};
+  if (begun.part > 0) begun.last = intent->last;
+  co_return begun;
+}
+
+/// A run's create or project may still come, as where the server takes runs by ingestion.
+Failure waiting_for_its_run(Failure failure) {
+  if (failure.code == "run_not_found" || failure.code == "project_not_found") failure.kind = Failure::Kind::forbidden;
+  return failure;
 }
 
 }  // namespace
 
-asio::awaitable<CallOutcome> update_attributes(server::Server& server, sources::ChangeQueue* queue,
-                                               ContainerName container, std::vector<sources::QueuedChange> changes) {
+asio::awaitable<CallOutcome> update_attributes(std::shared_ptr<server::Server> server, Intents intents,
+                                               std::shared_ptr<sources::Source> source, ContainerName container,
+                                               std::vector<sources::QueuedChange> changes) {
   CallOutcome done;
   const auto first = changes.front().position;
-  const auto intent = co_await intent_of(queue, first);
-  if (!intent) {
-    done.answer = std::unexpected(intent.error());
+  const bool of_a_run = container.kind == ContainerKind::run;
+  auto begun = co_await look_back(server, intents, container, first);
+  if (begun && begun->last && *begun->last != changes.back().position) {
+    auto carried = co_await outcome(source->changes(first, *begun->last));
+    if (carried) {
+      changes = std::move(*carried);
+    } else {
+      begun = std::unexpected(source_failure(std::move(carried.error())));
+    }
+  }
+  if (!begun) {
+    done.answer = std::unexpected(of_a_run ? waiting_for_its_run(begun.error()) : begun.error());
     co_return done;
   }
-  const auto& begun = *intent;
-  if (begun) std::erase_if(changes, [&begun](const auto& change) { return change.position > begun->last; });
   auto operations = operations_of(changes);
   done.count = operations.changes;
   done.last = operations.last;
-  done.refused = std::move(operations.unreadable);
+  done.refused = std::move(operations.refused);
   constexpr auto most = limits::attribute_operations;
-  for (std::size_t part = begun ? begun->part : 0; part * most < operations.all.size(); ++part) {
+  for (std::size_t part = begun->part; part * most < operations.all.size(); ++part) {
     const auto from = part * most, upto = std::min(operations.all.size(), from + most);
     std::vector<AttributeOperation> carried(operations.all.begin() + static_cast<std::ptrdiff_t>(from),
                                             operations.all.begin() + static_cast<std::ptrdiff_t>(upto));
-    std::optional<LastSteps> doubted;
-    if (begun && begun->part == part) doubted = begun->before;
     Intent about{operations.last, part, {}};
-    const auto errors =
-        co_await send_part(server, queue, container, first, std::move(about), std::move(doubted), std::move(carried));
+    const auto errors = co_await send_part(server, intents, container, first, std::move(about), std::move(carried));
     if (!errors) {
-      done.answer = std::unexpected(errors.error());
+      done.answer = std::unexpected(of_a_run ? waiting_for_its_run(errors.error()) : errors.error());
       co_return done;
     }
     for (const auto& error : *errors) {
@@ -189,6 +223,25 @@ asio::awaitable<CallOutcome> update_attributes(server::Server& server, sources::
     }
   }
   std::ranges::sort(done.refused, {}, &core::Refusal::position);
+  co_return done;
+}
+
+asio::awaitable<CallOutcome> create_run(std::shared_ptr<server::Server> server, ContainerName run,
+                                        sources::QueuedChange change) {
+  CallOutcome done{.count = 1, .last = change.position, .answer = {}, .refused = {}};
+  auto create = leaderboard_create(change.payload);
+  if (!create) {
+    done.refused.push_back({change.position, create.error().code, create.error().message});
+  } else if (!create->forked_from.empty()) {
+    done.refused.push_back(
+        {change.position, "fork_not_possible",
+         fmt::format("{} is a fork of {}, and the server has no forks (it has no ingestion API); log it as a run of "
+                     "its own",
+                     run.id, create->forked_from)});
+  } else {
+    auto made = co_await outcome(server->create_run(std::move(run), std::move(create->experiment)));
+    if (!made) done.answer = std::unexpected(waiting_for_its_run(std::move(made.error())));
+  }
   co_return done;
 }
 

@@ -2,11 +2,15 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "core/types.h"
 #include "server/server.h"
-#include "sources/change_queue/change_queue.h"
+#include "sources/source.h"
 
 namespace neptune::engine {
 
@@ -18,15 +22,26 @@ struct CallOutcome {
   std::vector<core::Refusal> refused{};  ///< when it was answered: those that were not stored, or not as a whole
 };
 
-/// Hands in attribute changes of one container, as many of the first ones as a call can carry.
+/// What is written down before a call that must not be repeated; of one source, or of one rejected change. `read`: the
+/// last that was written of the change at `first`, alone or with others. `write`: on disk when it returns.
+struct Intents {
+  std::function<boost::asio::awaitable<Result<std::optional<std::string>>>(sources::Position first)> read;
+  std::function<boost::asio::awaitable<Result<void>>(sources::Position first, sources::Position last, std::string text)>
+      write;
+};
+
+/// Hands in attribute changes of one container, or updates of a run, as many of the first ones as a call can carry.
 ///
 /// Points are not idempotent on the server. Before a call with points, it is written down which changes it carries and
-/// where each series stands (the intent, in the queue). Should the call's answer be lost, or the daemon die, the next
-/// try carries the same changes, and a series that has moved since tells that the call was applied. What remains:
-/// somebody else appending to the same series in that moment looks the same; and without a `queue` (rejected changes
-/// that are tried again) there is no intent, so that a lost answer can double their points.
-boost::asio::awaitable<CallOutcome> update_attributes(server::Server& server, sources::ChangeQueue* queue,
-                                                      ContainerName container,
+/// where each series stands. Should the call's answer be lost, or the daemon die, a series that has moved since tells
+/// the next try that the call was applied: then it counts for exactly the changes that were written down. What remains:
+/// somebody else appending to the same series in that moment looks the same.
+boost::asio::awaitable<CallOutcome> update_attributes(std::shared_ptr<server::Server> server, Intents intents,
+                                                      std::shared_ptr<sources::Source> source, ContainerName container,
                                                       std::vector<sources::QueuedChange> changes);
+
+/// Creates a run on a server without ingestion. A fork is refused: such a server has none.
+boost::asio::awaitable<CallOutcome> create_run(std::shared_ptr<server::Server> server, ContainerName run,
+                                               sources::QueuedChange change);
 
 }  // namespace neptune::engine

@@ -344,28 +344,8 @@ asio::awaitable<Result<Ids>> ChangeQueue::accept(std::vector<Change> changes, Su
   return impl_->accept(std::move(changes), std::move(by));
 }
 
-asio::awaitable<Result<std::vector<QueuedChange>>> ChangeQueue::changes(ContainerName container, Batch batch) {
-  auto work = [stream = impl_->stream_of(container), batch](QueueStore& store) { return store.changes(stream, batch); };
-  return impl_->on_thread(std::move(work));
-}
-
-asio::awaitable<Result<QueuedChange>> ChangeQueue::change(Position position) {
-  auto work = [position](QueueStore& store) { return store.change(position); };
-  return impl_->on_thread(std::move(work));
-}
-
 asio::awaitable<Result<std::vector<Position>>> ChangeQueue::waiting(ContainerName container, std::uint32_t limit) {
   auto work = [container = std::move(container), limit](QueueStore& store) { return store.waiting(container, limit); };
-  return impl_->on_thread(std::move(work));
-}
-
-asio::awaitable<Result<void>> ChangeQueue::intend(Position position, std::string text) {
-  auto work = [position, text = std::move(text)](QueueStore& store) { return store.intend(position, text); };
-  return impl_->on_thread(std::move(work));
-}
-
-asio::awaitable<Result<std::optional<std::string>>> ChangeQueue::intent(Position position) {
-  auto work = [position](QueueStore& store) { return store.intent(position); };
   return impl_->on_thread(std::move(work));
 }
 

@@ -46,16 +46,8 @@ class ChangeQueue {
   /// and SQLite's own.
   boost::asio::awaitable<Result<std::vector<std::int64_t>>> accept(std::vector<Change> changes, Submitter by);
 
-  /// The changes of a batch of kind `call`, of the stream of this container.
-  boost::asio::awaitable<Result<std::vector<QueuedChange>>> changes(ContainerName container, Batch batch);
-  boost::asio::awaitable<Result<QueuedChange>> change(Position position);
-
   /// What waits in a container's stream, the first `limit` of it.
   boost::asio::awaitable<Result<std::vector<Position>>> waiting(ContainerName container, std::uint32_t limit);
-
-  /// Before a call that must not be repeated: what it is about to do. On disk when this returns.
-  boost::asio::awaitable<Result<void>> intend(Position position, std::string text);
-  boost::asio::awaitable<Result<std::optional<std::string>>> intent(Position position);
 
   struct Totals {
     std::uint64_t streams = 0, bytes = 0, max_bytes = 0;

@@ -19,7 +19,7 @@ namespace neptune::sources {
 
 namespace {
 
-constexpr int schema_version = 1;
+constexpr int schema_version = 2;
 constexpr std::uint64_t piece_bytes = 64u << 10;
 constexpr std::int64_t rows_a_transaction = 1000;
 constexpr std::int64_t wal_bytes_kept = 64 << 20;
@@ -36,7 +36,6 @@ CREATE TABLE changes (
 CREATE INDEX changes_of_stream ON changes (stream, seq, kind, size, creates);
 CREATE TABLE keys (
   id INTEGER PRIMARY KEY, uid INTEGER NOT NULL, key TEXT NOT NULL, seq INTEGER NOT NULL, UNIQUE (uid, key));
-CREATE TABLE intents (seq INTEGER PRIMARY KEY, text TEXT NOT NULL);
 CREATE TABLE queue (identity INTEGER NOT NULL);
 INSERT INTO queue (identity) VALUES ((random() & 0x7fffffffffffffff) | 1);
 )";
@@ -115,15 +114,17 @@ namespace {
 
 /// Sets what the file itself or the connection keeps, and makes the tables of a new one. Fails where nothing may be
 /// written: a queue that takes nothing and lets go of nothing is of no use.
-Result<void> prepare_file(sqlite::Database& db, bool fresh) {
+Result<void> prepare_file(sqlite::Database& db, std::int64_t version) {
   if (sqlite3_db_readonly(db.handle(), "main") != 0)
     return fail("sqlite_readonly", "it may only be read; check who may write it and its directory");
   // A large request must not leave a large log behind.
   NEPTUNE_TRY(db.exec(fmt::format("PRAGMA journal_mode=WAL; PRAGMA journal_size_limit={}", wal_bytes_kept)));
   auto transaction = sqlite::Transaction::begin(db, sqlite::Transaction::Kind::write);
   if (!transaction) return std::unexpected(std::move(transaction.error()));
-  if (!fresh) return {};
-  NEPTUNE_TRY(db.exec(fmt::format("{} PRAGMA user_version = {}", schema, schema_version)));
+  if (version == schema_version) return {};
+  // Version 1 kept what must not be repeated; the engine's ledger does that now.
+  NEPTUNE_TRY(db.exec(
+      fmt::format("{} PRAGMA user_version = {}", version == 0 ? schema : "DROP TABLE intents;", schema_version)));
   return transaction->commit();
 }
 
@@ -158,7 +159,7 @@ Result<std::unique_ptr<QueueStore>> QueueStore::open(const std::filesystem::path
     if (!tables) return explain(tables.error());
     if (*tables > 0) return explain({"queue_unusable", "it is the database of another program", false});
   }
-  if (auto set = prepare_file(*db, *version == 0); !set) return explain(set.error());
+  if (auto set = prepare_file(*db, *version); !set) return explain(set.error());
   auto store = std::unique_ptr<QueueStore>(new QueueStore(std::make_unique<Impl>(std::move(*db))));
   const auto bytes = store->impl_->db.number("SELECT coalesce(sum(bytes), 0) FROM streams");
   if (!bytes) return explain(bytes.error());
@@ -468,21 +469,7 @@ QueuedChange change_at(const sqlite::Statement& row) {
 
 }  // namespace
 
-Result<QueuedChange> QueueStore::change(Position position) {
-  std::optional<QueuedChange> found;
-  NEPTUNE_TRY(impl_->each(
-      "SELECT seq, changes.kind, uid, at_ms, changes.creates, payload, workspace, project, streams.kind, container "
-      "FROM changes JOIN streams ON streams.id = stream WHERE seq = ?",
-      [&found](const sqlite::Statement& row) {
-        found = change_at(row);
-        return false;
-      },
-      position));
-  if (!found) return fail("change_gone", fmt::format("change {} is not queued any more", position));
-  return std::move(*found);
-}
-
-Result<std::vector<QueuedChange>> QueueStore::changes(std::int64_t stream, const Batch& batch) {
+Result<std::vector<QueuedChange>> QueueStore::changes(std::int64_t stream, Position first, Position last) {
   std::vector<QueuedChange> list;
   NEPTUNE_TRY(impl_->each(
       "SELECT seq, changes.kind, uid, at_ms, changes.creates, payload, workspace, project, streams.kind, container "
@@ -491,7 +478,9 @@ Result<std::vector<QueuedChange>> QueueStore::changes(std::int64_t stream, const
         list.push_back(change_at(row));
         return true;
       },
-      stream, batch.first, batch.last));
+      stream, first, last));
+  if (list.empty())
+    return fail("change_gone", fmt::format("changes {} to {} are not queued any more", first, last), true);
   return list;
 }
 
@@ -528,8 +517,6 @@ Result<QueueStore::Settled> QueueStore::settle(std::int64_t stream, Position upt
       },
       stream, upto, rows_a_transaction));
   if (count > 0) {
-    NEPTUNE_TRY(impl_->run("DELETE FROM intents WHERE seq IN (SELECT seq FROM changes WHERE stream = ? AND seq <= ?)",
-                           stream, last));
     NEPTUNE_TRY(impl_->run("DELETE FROM changes WHERE stream = ? AND seq <= ?", stream, last));
     NEPTUNE_TRY(
         impl_->run("UPDATE streams SET count = count - ?, bytes = bytes - ?, creates = creates - ? WHERE id = ?",
@@ -567,25 +554,6 @@ Result<bool> QueueStore::forget(std::int64_t stream) {
   NEPTUNE_TRY(transaction->commit());
   if (gone) confirmed_.erase(stream);
   return gone;
-}
-
-Result<void> QueueStore::intend(Position position, std::string_view text) {
-  auto transaction = impl_->begin(true);
-  if (!transaction) return std::unexpected(std::move(transaction.error()));
-  NEPTUNE_TRY(impl_->run("INSERT OR REPLACE INTO intents (seq, text) VALUES (?, ?)", position, text));
-  return transaction->commit();
-}
-
-Result<std::optional<std::string>> QueueStore::intent(Position position) {
-  std::optional<std::string> text;
-  NEPTUNE_TRY(impl_->each(
-      "SELECT text FROM intents WHERE seq = ?",
-      [&text](const sqlite::Statement& row) {
-        text = std::string(row.text(0));
-        return false;
-      },
-      position));
-  return text;
 }
 
 }  // namespace neptune::sources

@@ -25,8 +25,6 @@
 ///             seq · stream · kind, uid, at_ms, size, frees, creates · needs · payload
 ///   keys      idempotency keys, also of settled changes, numbered as they came
 ///             id · uid, key → seq
-///   intents   what a call that must not be repeated was about to do
-///             seq → text
 ///
 /// Invariants:
 ///  - seq numbers all changes in the order in which they were accepted, and is never used again (AUTOINCREMENT): a
@@ -38,8 +36,7 @@
 ///  - the changes of one request are accepted in one transaction, all or none, and `accept` returns after it is on disk
 ///    (synchronous=FULL);
 ///  - a stream's count, bytes and creates are of its rows in `changes`, changed in the same transaction: nothing is
-///    ever counted by looking at the changes, so opening costs the number of streams;
-///  - an intent is on disk (FULL) before its call is made, and goes with its change.
+///    ever counted by looking at the changes, so opening costs the number of streams.
 /// Who deletes what: `settle` takes changes out, after the engine's ledger has their outcome; `forget` a stream that is
 /// empty; the newest `keys_kept` keys stay.
 /// A killed process loses nothing. A power cut loses nothing that was accepted; it may bring back changes that were
@@ -60,16 +57,6 @@ struct QueuedStream {
   ContainerName container;
   std::uint64_t count = 0, bytes = 0;
   std::int64_t begun_ms = 0;  ///< when its first change was accepted
-};
-
-struct QueuedChange {
-  Position position = 0;
-  ContainerName container;
-  ChangeKind kind = ChangeKind::run_update;
-  bool creates = false;
-  std::uint32_t uid = 0;
-  WallTime at;
-  std::string payload;
 };
 
 class QueueStore {
@@ -110,10 +97,8 @@ class QueueStore {
   /// at the end.
   Result<std::string> read_piece(std::int64_t stream, const Batch& batch, Cursor& cursor);
 
-  /// An error of code "change_gone" when it is not queued any more.
-  Result<QueuedChange> change(Position position);
-  /// The changes of a batch of calls.
-  Result<std::vector<QueuedChange>> changes(std::int64_t stream, const Batch& batch);
+  /// An error of code "change_gone" when none of them is queued any more.
+  Result<std::vector<QueuedChange>> changes(std::int64_t stream, Position first, Position last);
 
   struct Settled {
     QueuedStream left{};
@@ -125,9 +110,6 @@ class QueueStore {
   Result<bool> forget(std::int64_t stream);
   /// What waits in a container's stream, the first `limit` of it.
   Result<std::vector<Position>> waiting(const ContainerName& container, std::uint32_t limit);
-
-  Result<void> intend(Position position, std::string_view text);
-  Result<std::optional<std::string>> intent(Position position);
 
  private:
   class Impl;

@@ -65,12 +65,8 @@ std::unique_ptr<ByteStream> QueuedSource::open(const Batch& batch) {
   return std::make_unique<QueuedBytes>(queue_, stream_, batch);
 }
 
-asio::awaitable<Result<std::string>> QueuedSource::read(Position position) {
-  auto work = [queue = queue_, position]() -> Result<std::string> {
-    auto change = queue->store->change(position);
-    if (!change) return std::unexpected(std::move(change.error()));
-    return std::move(change->payload);
-  };
+asio::awaitable<Result<std::vector<QueuedChange>>> QueuedSource::changes(Position first, Position last) {
+  auto work = [queue = queue_, stream = stream_, first, last] { return queue->store->changes(stream, first, last); };
   co_return co_await queue_->thread.run(std::move(work));
 }
 

@@ -88,7 +88,8 @@ class LogDatabase : public std::enable_shared_from_this<LogDatabase> {
   Result<Plan> plan(Position after, BatchLimits limits, const ContainerName& run);
   /// Appends about 64 KiB to `out`; nothing at the batch's end.
   Result<void> read_piece(const Batch& batch, Cursor& cursor, std::string& out);
-  Result<std::string> read(Position position);
+  /// Without their container. "run_log_changed" when none of them is there.
+  Result<std::vector<QueuedChange>> changes(Position first, Position last);
 
   /// One small transaction of a settle.
   Result<Settled> settle_some(Position upto, Position counted_after);

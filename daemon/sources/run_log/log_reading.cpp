@@ -190,19 +190,31 @@ Result<void> LogDatabase::read_piece(const Batch& batch, Cursor& cursor, std::st
   return {};
 }
 
-Result<std::string> LogDatabase::read(Position position) {
+Result<std::vector<QueuedChange>> LogDatabase::changes(Position first, Position last) {
   const Lock lock(mutex_);
   auto database = this->database();
   if (!database) return std::unexpected(database.error());
-  auto query = (*database)->prepare("SELECT operation FROM run_operations WHERE sequence_id = ?");
+  auto query = (*database)->prepare(
+      "SELECT sequence_id, operation_type, timestamp, operation FROM run_operations WHERE sequence_id >= ? AND "
+      "sequence_id <= ? ORDER BY sequence_id");
   if (!query) return std::unexpected(query.error());
-  auto row = query->bind(position).step();
-  if (!row) return std::unexpected(row.error());
-  if (!*row)
-    return fail("run_log_changed", fmt::format("operation {} is no longer in the run log in {}; somebody else took it "
-                                               "out",
-                                               position, paths_.directory.string()));
-  return std::string(query->blob(0));
+  query->bind(first, last);
+  std::vector<QueuedChange> changes;
+  for (;;) {
+    auto row = query->step();
+    if (!row) return std::unexpected(row.error());
+    if (!*row) break;
+    auto& change = changes.emplace_back();
+    change.position = query->number(0);
+    change.kind = query->number(1) == 1 ? ChangeKind::run_create : ChangeKind::run_update;
+    change.at = from_unix_ms(query->number(2));
+    change.payload = query->blob(3);
+  }
+  if (changes.empty())
+    return fail("run_log_changed", fmt::format("operations {} to {} are no longer in the run log in {}; somebody else "
+                                               "took them out",
+                                               first, last, paths_.directory.string()));
+  return changes;
 }
 
 }  // namespace neptune::sources

@@ -148,11 +148,13 @@ std::unique_ptr<ByteStream> RunLog::open(const Batch& batch) {
   return std::make_unique<BatchStream>(pool_, database_, batch);
 }
 
-asio::awaitable<Result<std::string>> RunLog::read(Position position) {
-  auto work = [database = database_, position] { return database->read(position); };
-  auto bytes = co_await pool_.run(std::move(work));
-  if (!bytes) note(bytes.error());
-  co_return bytes;
+asio::awaitable<Result<std::vector<QueuedChange>>> RunLog::changes(Position first, Position last) {
+  auto work = [database = database_, first, last] { return database->changes(first, last); };
+  auto changes = co_await pool_.run(std::move(work));
+  if (!changes) note(changes.error());
+  if (changes)
+    for (auto& change : *changes) change.container = run_;
+  co_return changes;
 }
 
 void RunLog::take_from_tally(const LogDatabase::Settled& settled) {

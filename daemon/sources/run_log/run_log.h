@@ -23,7 +23,7 @@ class RunLog final : public Source {
   boost::asio::awaitable<Result<std::variant<std::monostate, Batch, Oversized>>> next_batch(
       Position after, BatchLimits limits) override;
   std::unique_ptr<ByteStream> open(const Batch& batch) override;
-  boost::asio::awaitable<Result<std::string>> read(Position position) override;
+  boost::asio::awaitable<Result<std::vector<QueuedChange>>> changes(Position first, Position last) override;
   boost::asio::awaitable<Result<bool>> settle(Position upto) override;
   boost::asio::awaitable<void> release() override;
 

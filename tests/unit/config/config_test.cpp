@@ -29,6 +29,7 @@ void expect_built_in(const Config& config) {
   EXPECT_EQ(config.server.ca_file, "");
   EXPECT_FALSE(config.server.insecure);
   EXPECT_EQ(config.server.proxy, "");
+  EXPECT_EQ(config.server.runs, "auto");
   EXPECT_EQ(config.server.max_in_flight, 4u);
   EXPECT_EQ(config.server.request_timeout, 60s);
   EXPECT_EQ(config.read_only.probe_interval, 30s);
@@ -205,6 +206,7 @@ constexpr Mistake kMistakes[] = {
     {"ProxyWithoutScheme", "[server]\nproxy = \"proxy:3128\"", "config.toml:2: server.proxy ", "http://"},
     {"ProxyWithoutPort", "[server]\nproxy = \"http://proxy\"", "config.toml:2: server.proxy ", ":3128"},
     {"ProxyOfAnotherKind", "[server]\nproxy = \"socks5://proxy:1080\"", "config.toml:2: server.proxy ", "http://"},
+    {"RunsByAnUnknownWay", "[server]\nruns = \"ingest\"", "config.toml:2: server.runs ", "leaderboard"},
     {"NoneInFlight", "[server]\nmax_in_flight = 0", "config.toml:2: server.max_in_flight ", "1 to 64"},
     {"InFlightOverflows", "[server]\nmax_in_flight = 4294967297", "config.toml:2: server.max_in_flight ", "1 to 64"},
     {"InFlightInQuotes", "[server]\nmax_in_flight = \"4\"", "config.toml:2: server.max_in_flight ", "without quotes"},

@@ -172,6 +172,33 @@ TEST_F(LedgerTest, KeepsContainersOfEveryKindApart) {
   EXPECT_EQ(ledger_->containers_to_retry()->size(), 3u);
 }
 
+TEST_F(LedgerTest, AnIntentSpeaksOfItsChangesUntilTheyAreConfirmedOrANewerOneOverlapsIt) {
+  const Ledger::IntentOf of{source().id, 0};
+  ASSERT_TRUE(ledger_->intend(of, 1, 10, "first ten"));
+  ASSERT_TRUE(ledger_->intend(of, 11, 12, "next two"));
+  reopen();
+  EXPECT_EQ(*ledger_->intent(of, 1), "first ten");
+  EXPECT_EQ(*ledger_->intent(of, 7), "first ten") << "some of them may be on record already";
+  EXPECT_EQ(*ledger_->intent(of, 11), "next two");
+  ASSERT_TRUE(ledger_->confirm(of.source, project, 10, 10, now));
+  EXPECT_EQ(*ledger_->intent(of, 11), "next two");
+  ASSERT_TRUE(ledger_->intend(of, 11, 11, "one of them"));
+  EXPECT_EQ(*ledger_->intent(of, 12), std::nullopt) << "they were not sent together after all";
+  reject(11, "x");
+  EXPECT_EQ(*ledger_->intent(of, 11), std::nullopt);
+}
+
+TEST_F(LedgerTest, AnIntentOfARejectedChangeGoesWithTheOutcomeOfItsRetry) {
+  const Ledger::IntentOf first{0, reject(7, "x")}, second{0, reject(8, "y")};
+  ASSERT_TRUE(ledger_->intend(first, 1, 1, "call"));
+  ASSERT_TRUE(ledger_->intend(second, 2, 2, "call"));
+  ASSERT_TRUE(ledger_->reject_again(first.rejection, "CODE", "still no", now));
+  EXPECT_EQ(*ledger_->intent(first, 1), std::nullopt);
+  EXPECT_EQ(*ledger_->intent(second, 2), "call");
+  ASSERT_TRUE(ledger_->resolve(project, {second.rejection}));
+  EXPECT_EQ(*ledger_->intent(second, 2), std::nullopt);
+}
+
 TEST_F(LedgerTest, ReadsWhatAnOlderVersionKept) {
   ledger_.reset();
   std::filesystem::remove(file());
@@ -203,7 +230,9 @@ PRAGMA user_version = 1)"));
   ASSERT_TRUE(rejection);
   EXPECT_EQ(rejection->container, old);
   EXPECT_EQ(rejection->change, ChangeKind::run_create);
+  EXPECT_EQ(rejection->uid, std::nullopt);
   EXPECT_EQ(ledger_->to_retry(old)->size(), 1u);
+  EXPECT_EQ(*ledger_->intent({1, 0}, 6), std::nullopt);
 }
 
 TEST_F(LedgerTest, RefusesAFileThatIsNoDatabaseAndOneOfANewerVersion) {

@@ -139,7 +139,7 @@ TEST_F(ChangeBatches, OneOperationIsReadForItsRejection) {
   open();
   std::vector<Change> request{update_of("a", "first"), update_of("a", "second")};
   ASSERT_TRUE(accept(request));
-  EXPECT_EQ(loop.await(source(run_named("a"))->read(2)).value(), "second");
+  EXPECT_EQ(loop.await(source(run_named("a"))->changes(2, 2)).value().at(0).payload, "second");
 }
 
 }  // namespace

@@ -12,7 +12,6 @@ using ::testing::IsEmpty;
 class ChangeQueueOrder : public ChangeQueueTest {};
 class ChangeQueueKeys : public ChangeQueueTest {};
 class ChangeQueueStreams : public ChangeQueueTest {};
-class ChangeQueueIntents : public ChangeQueueTest {};
 
 std::vector<Change> updates(const std::string& run, int count) {
   return std::vector<Change>(static_cast<std::size_t>(count), update_of(run));
@@ -384,21 +383,6 @@ TEST_F(ForgetfulQueue, ASourceThatIsStillHeldOutlivesTheQueue) {
   close();
   EXPECT_TRUE(loop.await(held->settle(1)).value());
   EXPECT_EQ(loop.await(held->backlog(0)).value().count, 0u);
-}
-
-TEST_F(ChangeQueueIntents, SurviveARestartAndGoWithTheirChange) {
-  open();
-  std::vector<Change> request(2, change_of(ChangeKind::model_create, model_named("FOREST")));
-  ASSERT_TRUE(accept(request));
-  EXPECT_EQ(loop.await(queue->intent(1)).value(), std::nullopt);
-  ASSERT_TRUE(loop.await(queue->intend(1, "first")));
-  ASSERT_TRUE(loop.await(queue->intend(1, "called once")));
-  ASSERT_TRUE(loop.await(queue->intend(2, "another")));
-  reopen();
-  EXPECT_EQ(loop.await(queue->intent(1)).value(), "called once");
-  ASSERT_TRUE(settle(model_named("FOREST"), 1));
-  EXPECT_EQ(loop.await(queue->intent(1)).value(), std::nullopt);
-  EXPECT_EQ(loop.await(queue->intent(2)).value(), "another");
 }
 
 }  // namespace

@@ -112,8 +112,7 @@ TEST_F(ChangeQueueWork, NeverLooksThroughAWholeTableButTheStreams) {
   settle(run_named("a"), 1'500);
   batch(run_named("a"));
   waiting(run_named("b"));
-  loop.await(queue->change(1'800));
-  loop.await(queue->intend(1'800, "call"));
+  loop.await(source(run_named("a"))->changes(1'800, 1'800));
   hand_in("c", 1);
   EXPECT_EQ(scanned_rows, 0);
   reopen();

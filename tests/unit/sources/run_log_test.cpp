@@ -223,8 +223,12 @@ TEST_F(RunLogTest, AStreamWhoseRowsAreGoneFailsInsteadOfEndingEarly) {
 
 TEST_F(RunLogTest, ReadsOneOperation) {
   auto source = closed_log({"insert 1 70000"});
-  EXPECT_EQ(fixture.loop.await(source->read(2)), std::string(70000, '\0'));
-  auto absent = fixture.loop.await(source->read(99));
+  const auto found = fixture.loop.await(source->changes(2, 2));
+  ASSERT_TRUE(found);
+  ASSERT_EQ(found->size(), 1u);
+  EXPECT_EQ(found->front().payload, std::string(70000, '\0'));
+  EXPECT_EQ(found->front().kind, ChangeKind::run_update);
+  auto absent = fixture.loop.await(source->changes(99, 99));
   ASSERT_FALSE(absent);
   EXPECT_EQ(absent.error().code, "run_log_changed");
 }

@@ -223,7 +223,7 @@ TEST_F(SharingTest, OrphansOfALogThatWasRemovedWhileWeLookedAreClearedUp) {
   auto source = fixture.source(fixture.log);
   ASSERT_EQ(fixture.loop.await(source->settle(1)), true);
   ASSERT_TRUE(fixture.loop.await(source->backlog(1)));
-  ASSERT_TRUE(fixture.loop.await(source->read(1)).error().code == "run_log_changed") << "opens it again";
+  ASSERT_TRUE(fixture.loop.await(source->changes(1, 1)).error().code == "run_log_changed") << "opens it again";
   EXPECT_EQ(writer("close-and-remove"), "directory stays");
   ASSERT_TRUE(fixture.loop.until([&] { return !fixture.listener.vanished.empty() && !fs::exists(fixture.log); }));
 }
