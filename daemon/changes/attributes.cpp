@@ -12,8 +12,6 @@ namespace changes {
 
 namespace {
 
-constexpr std::string_view kEntryHead = "{\"entries\":[{";
-
 struct Assignment {
   std::vector<AttributeOperation>& out;
   const std::string& path;
@@ -80,7 +78,7 @@ std::vector<AttributeOperation> operations(const AttributesChange& change, std::
 AttributeOperation point_operation(std::string path, const std::variant<double, std::string>& value,
                                    std::optional<Step> step, std::int64_t at_ms) {
   const auto* text = std::get_if<std::string>(&value);
-  AttributeOperation out{std::move(path), text ? "logStrings" : "logFloats", std::string(kEntryHead),
+  AttributeOperation out{std::move(path), text ? "logStrings" : "logFloats", std::string(entry_head),
                          SeriesPoint{.text = text != nullptr}};
   out.body += "\"value\":";
   if (text)
@@ -133,7 +131,7 @@ void set_step(AttributeOperation& operation, double step) {
   if (!operation.point || operation.point->step) return;
   std::string member = "\"step\":";
   changes::append_json_double(member, step);
-  operation.body.insert(changes::kEntryHead.size(), member + ",");
+  operation.body.insert(changes::entry_head.size(), member + ",");
   operation.point->step = step;
 }
 

@@ -12,10 +12,11 @@
 /// "Containers and attribute operations").
 namespace neptune {
 
-/// A point's place in a float or string series; such an operation is not idempotent on the server.
+/// A point's place in a series; such an operation is not idempotent on the server.
 struct SeriesPoint {
   std::optional<double> step{};  ///< none: the server counts on; the sender puts one in before it is sent
   bool text = false;             ///< of a string series
+  bool image = false;            ///< of an image series: the server tells its length, and no last step
 };
 
 /// One operation: `{"path": path, op: body}`.
@@ -23,7 +24,7 @@ struct AttributeOperation {
   std::string path;                    ///< "metrics/loss"
   std::string op;                      ///< "assignFloat", "logFloats", ... the wire's word
   std::string body;                    ///< JSON
-  std::optional<SeriesPoint> point{};  ///< of logFloats and logStrings with one entry
+  std::optional<SeriesPoint> point{};  ///< of logFloats, logStrings and logImages with one entry
 };
 
 /// The operations of a queued model.update, model_version.update or project.metadata (the payload of its Change), in

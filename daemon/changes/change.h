@@ -36,10 +36,12 @@ enum class ChangeKind : std::uint8_t {
   model_version_create,
   model_version_update,
   project_metadata,
+  client_operation,  ///< what a 1.x client logged (changes/client_operation.h); nobody hands it in over the socket
 };
 
 /// "project.create", the word of the API.
 std::string_view name(ChangeKind kind);
+/// None where there is no such kind, or none that can be handed in.
 std::optional<ChangeKind> change_kind(std::string_view name);
 
 /// run.create and run.update are operations of ingest requests; every other kind is a call of its own.
@@ -47,10 +49,10 @@ constexpr bool is_ingested(ChangeKind kind) {
   return kind == ChangeKind::run_create || kind == ChangeKind::run_update;
 }
 
-/// Attribute operations of a model, a model version or a project's metadata.
+/// Attribute operations of a model, a model version or a project's metadata, or what a 1.x client logged.
 constexpr bool is_attributes(ChangeKind kind) {
   return kind == ChangeKind::model_update || kind == ChangeKind::model_version_update ||
-         kind == ChangeKind::project_metadata;
+         kind == ChangeKind::project_metadata || kind == ChangeKind::client_operation;
 }
 
 /// Metadata may be handed in by any local user; the rest needs an operator, or an allowed user of the workspace.

@@ -39,12 +39,13 @@ constexpr std::array kRows{
     Row{ChangeKind::model_version_create, "model_version.create", false},
     Row{ChangeKind::model_version_update, "model_version.update", false},
     Row{ChangeKind::project_metadata, "project.metadata", false},
+    Row{ChangeKind::client_operation, "client.operation", true},
 };
 
 constexpr bool in_order() {
   for (std::size_t i = 0; i < kRows.size(); ++i)
     if (kRows[i].kind != static_cast<ChangeKind>(i)) return false;
-  return kRows.back().kind == ChangeKind::project_metadata;
+  return kRows.back().kind == ChangeKind::client_operation;
 }
 static_assert(in_order());
 
@@ -60,7 +61,7 @@ std::string_view name(ChangeKind kind) {
 
 std::optional<ChangeKind> change_kind(std::string_view name) {
   for (const auto& each : kRows)
-    if (each.name == name) return each.kind;
+    if (each.name == name && each.kind != ChangeKind::client_operation) return each.kind;
   return std::nullopt;
 }
 

@@ -3,30 +3,15 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <chrono>
-#include <filesystem>
 #include <memory>
-#include <string>
 #include <vector>
 
 #include "sources/source.h"
+#include "sources/watch_folder.h"
 #include "support/clock.h"
 #include "support/worker_pool.h"
 
 namespace neptune::sources {
-
-/// One `[[watch]]` of the configuration.
-struct WatchFolder {
-  std::filesystem::path path;
-  enum class Kind : std::uint8_t { automatic, run_logs, client_1x } kind = Kind::automatic;
-  std::string project;                                     ///< where 1.x offline runs are created
-  std::optional<std::chrono::milliseconds> cleanup_after;  ///< none: never
-};
-
-struct WatchState {
-  std::string path;
-  std::string problem;  ///< empty when all is well; else a sentence
-  bool network = false;
-};
 
 struct RunLogsOptions {
   std::vector<WatchFolder> folders;

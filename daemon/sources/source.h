@@ -42,6 +42,7 @@ struct Backlog {
   std::optional<WallTime> oldest_at;         ///< when the first of them was logged
   std::optional<OperationKind> next;         ///< what the first of them is
   std::optional<ContainerName> fork_parent;  ///< when the first of them creates a fork
+  std::uint64_t unwritten = 0;  ///< of a client directory: what the client counted, and is not in its files (yet)
   // Of a change queue:
   bool frees_next = false;           ///< the first of them passes a read-only gate (Change::frees)
   bool creates_project = false;      ///< the create of the project is among them
@@ -115,7 +116,7 @@ class Source {
 
 /// What a source is to be known by, and what keeps it apart from another at the same path.
 struct SourceKey {
-  std::string path;                     ///< the run log's directory
+  std::string path;                     ///< the directory of a run log or a client
   std::uint64_t device = 0, inode = 0;  ///< of a change queue: its file's identity, and 0
   std::int64_t born_ms = 0;             ///< the file's birth time; 0 where the file system has none
   auto operator<=>(const SourceKey&) const = default;
@@ -125,7 +126,7 @@ enum class SourceState : std::uint8_t {
   settling_in,     ///< found, but too young to know whether the client syncs it by itself
   live,            ///< a job still writes it
   closed,          ///< nobody has it open
-  left_to_client,  ///< the official client's own sync process lives; not touched
+  left_to_client,  ///< the official client's own sync process lives, or may live; not touched
   set_aside,       ///< cannot be read; `problem` says why; tried again when it changes
 };
 
@@ -138,7 +139,11 @@ struct SourceInfo {
   std::optional<Error> problem;            ///< state set_aside
   bool read_only = false;                  ///< another user's: followed, never written
   bool network = false;                    ///< on a network file system: taken only when closed, by rescan
-  std::vector<std::int32_t> holders;       ///< pids that have it open
+  std::vector<std::int32_t> holders;       ///< pids that have it open, or of a client directory: that may write it
+  // Of a client directory:
+  std::string server_id;                              ///< its container's UUID; empty: to be registered first
+  ContainerKind container_kind = ContainerKind::run;  ///< what it is
+  std::optional<WallTime> left_until;                 ///< left_to_client: taken over then, unless it is written before
 };
 
 /// What happens to the sources of the watched folders. All on the loop; `source` is null unless the source may be taken

@@ -23,7 +23,7 @@ class Builder {
   static constexpr std::size_t max_key_size = std::numeric_limits<std::size_t>::max();
   static constexpr std::size_t max_string_size = std::numeric_limits<std::size_t>::max();
 
-  explicit Builder(const JsonSink& sink) : sink_(sink) {}
+  Builder(const JsonSink& sink, std::size_t max_values) : sink_(sink), max_values_(max_values) {}
 
   bool on_document_begin(json::error_code&) { return true; }
   bool on_document_end(json::error_code&) { return true; }
@@ -121,10 +121,10 @@ class Builder {
   }
 
   bool count(json::error_code& ec) {
-    if (++values_ <= limits::change_values) return true;
-    problem_ = Refusal{
-        Refusal::Kind::too_large, "too_many_values",
-        fmt::format("One change holds more than {} values; split it into several changes.", limits::change_values), ""};
+    if (++values_ <= max_values_) return true;
+    problem_ =
+        Refusal{Refusal::Kind::too_large, "too_many_values",
+                fmt::format("One change holds more than {} values; split it into several changes.", max_values_), ""};
     return stop(ec);
   }
 
@@ -144,6 +144,7 @@ class Builder {
   }
 
   const JsonSink& sink_;
+  std::size_t max_values_;
   std::vector<Json> open_;          ///< objects and arrays that have begun
   std::vector<std::string> names_;  ///< of members whose value has not ended
   std::string text_;                ///< of the token being read
@@ -202,7 +203,7 @@ std::string_view describe(Json::Type type) {
   return "a value";
 }
 
-std::expected<JsonEnd, Refusal> read_json(std::string_view text, const JsonSink& sink) {
+std::expected<JsonEnd, Refusal> read_json(std::string_view text, const JsonSink& sink, std::size_t max_values) {
   const auto first = text.find_first_not_of(" \t\r\n");
   if (first == std::string_view::npos)
     return std::unexpected(Refusal{Refusal::Kind::malformed, "empty_body",
@@ -213,7 +214,7 @@ std::expected<JsonEnd, Refusal> read_json(std::string_view text, const JsonSink&
                                    ""});
   json::parse_options options;
   options.max_depth = limits::json_depth;
-  json::basic_parser<Builder> parser(options, sink);
+  json::basic_parser<Builder> parser(options, sink, max_values);
   json::error_code ec;
   const auto used = parser.write_some(false, text.data(), text.size(), ec);
   const auto& builder = parser.handler();

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "changes/change_json.h"
+#include "changes/limits.h"
 
 /// JSON as it was written: numbers keep their digits (a step is decimal, and a double must be the nearest one), members
 /// keep their order, and a name given twice is an error instead of a lost value.
@@ -43,9 +44,10 @@ struct JsonEnd {
   bool was_array = false;
 };
 
-/// Reads one JSON object, or an array. Depth and number of values of one element are bounded (changes/limits.h). When
+/// Reads one JSON object, or an array. Depth (changes/limits.h) and number of values of one element are bounded. When
 /// the sink stops it, that is no error.
-std::expected<JsonEnd, Refusal> read_json(std::string_view text, const JsonSink& sink);
+std::expected<JsonEnd, Refusal> read_json(std::string_view text, const JsonSink& sink,
+                                          std::size_t max_values = limits::change_values);
 
 /// `text` as a JSON string, with its quotes. The text must be UTF-8.
 void append_json_string(std::string& out, std::string_view text);

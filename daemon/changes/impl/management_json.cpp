@@ -289,6 +289,7 @@ std::optional<Management> read_management(ChangeKind kind, Fields& fields, const
     case ChangeKind::model_update:
     case ChangeKind::model_version_update:
     case ChangeKind::project_metadata:
+    case ChangeKind::client_operation:
       break;
   }
   return std::nullopt;

@@ -2,11 +2,15 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "changes/attributes.h"
 #include "changes/impl/values.h"
 
 namespace neptune::changes {
+
+/// What the body of an operation with one point begins with.
+inline constexpr std::string_view entry_head = "{\"entries\":[{";
 
 /// One point, alone in its operation so that whether it was stored can be asked for.
 AttributeOperation point_operation(std::string path, const std::variant<double, std::string>& value,

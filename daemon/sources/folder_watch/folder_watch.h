@@ -19,7 +19,7 @@
 
 namespace neptune::sources {
 
-/// Finds the directories below some folders that hold a file of a certain name, and reports what happens in them.
+/// Finds certain directories below some folders (ScanRules), and reports what happens in them.
 ///
 /// Operation: each folder is looked through (scan_tree) at the start, on `rescan`, every `rescan` interval, and after
 /// the kernel's event queue overflowed; in between, inotify reports. What inotify cannot do (its limit is reached, a

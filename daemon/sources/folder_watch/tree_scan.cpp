@@ -20,11 +20,12 @@ constexpr std::uint32_t coming_and_going =
 // IN_OPEN and IN_CLOSE_WRITE: somebody came to it, or left it.
 constexpr std::uint32_t every_touch = coming_and_going | IN_MODIFY | IN_OPEN | IN_CLOSE_WRITE;
 
-// Large trees that never hold what is looked for, and the directories of neptune 1.x.
-bool skipped(const fs::path& directory, std::string_view name) {
+// Large trees that never hold what is looked for, and for run logs the directories of neptune 1.x.
+bool skipped(const fs::path& directory, std::string_view name, const ScanRules& rules) {
   for (const auto* never : {".git", "node_modules", "__pycache__", ".venv", ".cache"})
     if (name == never) return true;
-  return directory.filename() == ".neptune" && (name == "offline" || name == "async" || name == "sync");
+  return !rules.marked && directory.filename() == ".neptune" &&
+         (name == "offline" || name == "async" || name == "sync");
 }
 
 struct CloseDirectory {
@@ -44,7 +45,7 @@ bool is_directory(int at, const dirent& entry) {
   return fstatat(at, entry.d_name, &data, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(data.st_mode);
 }
 
-Listing list(const fs::path& path, bool follow, const std::string& marker) {
+Listing list(const fs::path& path, bool follow, const ScanRules& rules) {
   Listing out;
   const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | (follow ? 0 : O_NOFOLLOW));
   const std::unique_ptr<DIR, CloseDirectory> directory(fd < 0 ? nullptr : fdopendir(fd));
@@ -56,9 +57,9 @@ Listing list(const fs::path& path, bool follow, const std::string& marker) {
   while (const dirent* entry = readdir(directory.get())) {
     const std::string_view name = entry->d_name;
     if (name == "." || name == "..") continue;
-    if (name == marker)
+    if (name == rules.marker)
       out.marked = true;
-    else if (is_directory(dirfd(directory.get()), *entry) && !skipped(path, name))
+    else if (is_directory(dirfd(directory.get()), *entry) && !skipped(path, name, rules))
       out.subdirectories.emplace_back(name);
   }
   return out;
@@ -71,18 +72,24 @@ class Scanner {
   void look(const fs::path& path, unsigned depth, bool first) {
     // The folder itself may be a link; what is below it may not lead out of it.
     const bool follow = depth == 0;
-    ScannedDirectory found{path, depth, watch(path, coming_and_going, follow), false};
-    auto listing = list(path, follow, rules_.marker);
+    const bool marked = rules_.marked && rules_.marked(path);
+    ScannedDirectory found{path, depth, watch(path, marked ? every_touch : coming_and_going, follow), marked};
+    if (marked && depth > 0) {  // whatever is in it, and whether or not it can be read
+      scan_.directories.push_back(std::move(found));
+      return;
+    }
+    auto listing = list(path, follow, rules_);
     if (!listing.readable) {
       if (first) scan_.error = listing.error;
       scan_.missing |= first && (listing.error == ENOENT || listing.error == ENOTDIR);
       if (listing.error == EACCES) ++scan_.unreadable;
       return;
     }
-    found.marked = listing.marked;
-    if (found.marked) watch(path, every_touch, follow);
+    if (listing.marked) watch(path, every_touch, follow);
+    found.marked |= listing.marked;
+    const bool ends = found.marked || depth >= rules_.depth;
     scan_.directories.push_back(std::move(found));
-    if (listing.marked || depth >= rules_.depth) return;
+    if (ends) return;
     for (const auto& name : listing.subdirectories) look(path / name, depth + 1, false);
   }
 

@@ -11,8 +11,9 @@ namespace neptune::sources {
 
 /// How a folder is looked through.
 struct ScanRules {
-  std::string marker;  ///< a directory that holds a file of this name is what is looked for; nothing below it is
-  unsigned depth = 4;  ///< levels below the folder
+  std::string marker{};  ///< a directory that holds a file of this name is what is looked for; nothing below it is
+  bool (*marked)(const std::filesystem::path&) = nullptr;  ///< or, in place of it: a directory at such a path is
+  unsigned depth = 4;                                      ///< levels below the folder
 };
 
 struct ScannedDirectory {

@@ -2,8 +2,6 @@
 
 #include <spdlog/spdlog.h>
 #include <sys/inotify.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <boost/asio/redirect_error.hpp>
@@ -69,6 +67,11 @@ RunLogWatch::RunLogWatch(asio::any_io_executor executor, WorkerPool& pool, const
       listener_(listener),
       registry_(std::make_shared<LogRegistry>(options_.open_logs)),
       group_(executor),
+      processes_(executor, group_,
+                 [this](std::int32_t pid) {
+                   for (const auto& [path, entry] : entries_)
+                     if (std::ranges::find(entry.info.holders, pid) != entry.info.holders.end()) make_due(path);
+                 }),
       wake_(executor),
       folder_watch_(executor, pool, run_log_folders(options_), ScanRules{.marker = run_log_file}, options_.rescan,
                     *this, std::move(probe)) {}
@@ -379,25 +382,7 @@ asio::awaitable<Result<bool>> RunLogWatch::remove(SourceKey key, Position confir
 void RunLogWatch::watch_processes() {
   std::set<std::int32_t> holders;
   for (const auto& [path, entry] : entries_) holders.insert(entry.info.holders.begin(), entry.info.holders.end());
-  std::erase_if(processes_, [&holders](auto& process) { return !holders.contains(process.first); });
-  for (const auto pid : holders) {
-    if (processes_.contains(pid)) continue;
-    const int fd = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
-    if (fd < 0) continue;  // ended just now, or not ours to see: the closing of its files is an event too
-    processes_.emplace(pid, asio::posix::stream_descriptor(executor_, fd));
-    group_.spawn("holder " + std::to_string(pid), watch_process(pid));
-  }
-}
-
-asio::awaitable<void> RunLogWatch::watch_process(std::int32_t pid) {
-  auto& process = processes_.at(pid);
-  boost::system::error_code error;
-  co_await process.async_wait(asio::posix::stream_descriptor::wait_read,
-                              asio::redirect_error(asio::use_awaitable, error));
-  if (error) co_return;  // nobody asks any more
-  processes_.erase(pid);
-  for (const auto& [path, entry] : entries_)
-    if (std::ranges::find(entry.info.holders, pid) != entry.info.holders.end()) make_due(path);
+  processes_.follow(holders);
 }
 
 }  // namespace neptune::sources

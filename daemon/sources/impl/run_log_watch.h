@@ -1,6 +1,5 @@
 #pragma once
 
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <map>
 #include <memory>
@@ -10,6 +9,7 @@
 #include <vector>
 
 #include "sources/folder_watch/folder_watch.h"
+#include "sources/impl/process_watch.h"
 #include "sources/run_log/liveness.h"
 #include "sources/run_log/log_files.h"
 #include "sources/run_log/run_log.h"
@@ -79,7 +79,6 @@ class RunLogWatch : private FolderWatch::Listener {
   std::shared_ptr<RunLog> make_source(const Entry& entry, const SourceInfo& info);
   void announce(Entry& entry, SourceInfo info, std::shared_ptr<RunLog> source);
   void watch_processes();
-  boost::asio::awaitable<void> watch_process(std::int32_t pid);
 
   boost::asio::any_io_executor executor_;
   WorkerPool& pool_;
@@ -88,11 +87,11 @@ class RunLogWatch : private FolderWatch::Listener {
   SourceListener& listener_;
   std::shared_ptr<LogRegistry> registry_;
   TaskGroup group_;
+  ProcessWatch processes_;  // of holders
   boost::asio::steady_timer wake_;
   FolderWatch folder_watch_;
   std::map<std::string, Entry> entries_;  // by directory
   std::set<std::string> due_;
-  std::map<std::int32_t, boost::asio::posix::stream_descriptor> processes_;  // pidfds of holders
   std::optional<Error> locks_problem_;
   bool scan_ended_ = false;       // a scan of everything ended since the last look
   bool first_scan_done_ = false;  // and was told
