@@ -7,14 +7,19 @@ function(neptune_library name)
   target_link_libraries(neptune_${name} PUBLIC ${arg_USES} PRIVATE neptune_flags ${arg_PRIVATE})
 endfunction()
 
-# neptune_test(NAME SOURCES ... USES ...): one GoogleTest binary, one ctest entry a test.
+# neptune_test(NAME SOURCES ... USES ... [OPTIMIZED]): one GoogleTest binary, one ctest entry a test. OPTIMIZED is for a
+# test that computes for long by itself.
 function(neptune_test name)
-  cmake_parse_arguments(arg "" "TIMEOUT" "SOURCES;USES;LABELS" ${ARGN})
+  cmake_parse_arguments(arg "OPTIMIZED" "TIMEOUT" "SOURCES;USES;LABELS" ${ARGN})
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 120)
   endif()
   add_executable(${name} ${arg_SOURCES})
   target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR})
-  target_link_libraries(${name} PRIVATE ${arg_USES} neptune_flags GTest::gtest_main GTest::gmock)
+  set(flags neptune_test_flags)
+  if(arg_OPTIMIZED)
+    set(flags neptune_flags)
+  endif()
+  target_link_libraries(${name} PRIVATE ${arg_USES} ${flags} GTest::gtest_main GTest::gmock)
   gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}")
 endfunction()

@@ -40,8 +40,8 @@ Result<std::string> read_all(const std::string& name) {
 
 }  // namespace
 
-void add_change(CLI::App& app, Session& session) {
-  auto verb = Verb(app).add("change", "Hand in changes as JSON: one object, an array, or one object a line");
+void add_change(Verb& top, Session& session) {
+  auto verb = top.add("change", "Hand in changes as JSON: one object, an array, or one object a line");
   const auto arguments = std::make_shared<Arguments>();
   verb.required("-f,--file", arguments->file, "Where they are; - is standard input");
   arguments->how.add_wait_to(verb);

@@ -1,7 +1,7 @@
-#include <CLI/App.hpp>
 #include <cstdio>
 #include <memory>
 
+#include "client/cli/verb.h"
 #include "client/cli/verbs.h"
 #include "client/cli/views.h"
 
@@ -10,7 +10,7 @@ namespace neptune::cli {
 namespace {
 
 struct Arguments {
-  std::optional<std::uint64_t> since;
+  std::optional<std::uint64_t> since{};
   bool follow = false;
 };
 
@@ -29,12 +29,12 @@ void print_events(Session& session, const Arguments& arguments) {
 
 }  // namespace
 
-void add_events(CLI::App& app, Session& session) {
-  auto* verb = app.add_subcommand("events", "What happened lately");
+void add_events(Verb& top, Session& session) {
+  auto verb = top.add("events", "What happened lately");
   const auto arguments = std::make_shared<Arguments>();
-  verb->add_option("--since", arguments->since, "Only those after this number");
-  verb->add_flag("-f,--follow", arguments->follow, "Go on with what happens from now on");
-  verb->callback([&session, arguments] { print_events(session, *arguments); });
+  verb.optional("--since", arguments->since, "Only those after this number");
+  verb.flag("-f,--follow", arguments->follow, "Go on with what happens from now on");
+  verb.action([&session, arguments] { print_events(session, *arguments); });
 }
 
 }  // namespace neptune::cli

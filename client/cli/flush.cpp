@@ -1,13 +1,12 @@
-#include <CLI/App.hpp>
-
+#include "client/cli/verb.h"
 #include "client/cli/verbs.h"
 #include "client/cli/views.h"
 
 namespace neptune::cli {
 
-void add_flush(CLI::App& app, Session& session) {
-  auto* verb = app.add_subcommand("flush", "Try everything now, without waiting for the next retry");
-  verb->callback([&session] {
+void add_flush(Verb& top, Session& session) {
+  auto verb = top.add("flush", "Try everything now, without waiting for the next retry");
+  verb.action([&session] {
     const auto text = [](const api::FlushReply& reply) { return view(reply); };
     show(session, session.client().flush(), text);
   });

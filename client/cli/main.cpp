@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <exception>
 
+#include "client/cli/verb.h"
 #include "client/cli/verbs.h"
 
 namespace {
@@ -24,18 +25,19 @@ int run(int argc, char** argv) {
   app.footer(footer);
   app.require_subcommand(1);
   app.fallthrough();  // global options may stand after the verb
-  add_status(app, session);
-  add_streams(app, session);
-  add_rejected(app, session);
-  add_events(app, session);
-  add_scope_verbs(app, session);
-  add_flush(app, session);
-  add_wait(app, session);
-  add_project_verbs(app, session);
-  add_run_verbs(app, session);
-  add_model_verbs(app, session);
-  add_trash(app, session);
-  add_change(app, session);
+  Verb top(app);
+  add_status(top, session);
+  add_streams(top, session);
+  add_rejected(top, session);
+  add_events(top, session);
+  add_scope_verbs(top, session);
+  add_flush(top, session);
+  add_wait(top, session);
+  add_project_verbs(top, session);
+  add_run_verbs(top, session);
+  add_model_verbs(top, session);
+  add_trash(top, session);
+  add_change(top, session);
 
   try {
     app.parse(argc, argv);

@@ -66,8 +66,8 @@ void add_update(Verb& parent, Session& session) {
 
 }  // namespace
 
-void add_model_verbs(CLI::App& app, Session& session) {
-  auto model = Verb(app).add("model", "Create models and versions of them, and change their metadata");
+void add_model_verbs(Verb& top, Session& session) {
+  auto model = top.add("model", "Create models and versions of them, and change their metadata");
   add_create(model, session);
   add_version(model, session);
   add_update(model, session);

@@ -117,8 +117,8 @@ void add_list(Verb& parent, Session& session) {
 
 }  // namespace
 
-void add_project_verbs(CLI::App& app, Session& session) {
-  auto project = Verb(app).add("project", "Create, change and remove projects and their members");
+void add_project_verbs(Verb& top, Session& session) {
+  auto project = top.add("project", "Create, change and remove projects and their members");
   add_create(project, session);
   add_update(project, session);
   add_archive(project, session, true);

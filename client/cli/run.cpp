@@ -64,8 +64,8 @@ void add_many(Verb& parent, Session& session, const std::string& name, const std
 
 }  // namespace
 
-void add_run_verbs(CLI::App& app, Session& session) {
-  auto run = Verb(app).add("run", "Create runs, log to them, tag and remove them");
+void add_run_verbs(Verb& top, Session& session) {
+  auto run = top.add("run", "Create runs, log to them, tag and remove them");
   add_create(run, session);
   add_run_log(run, session);
   add_many(run, session, "trash", "Move runs to the trash", true);

@@ -1,6 +1,6 @@
-#include <CLI/App.hpp>
 #include <memory>
 
+#include "client/cli/verb.h"
 #include "client/cli/verbs.h"
 #include "client/cli/views.h"
 
@@ -17,22 +17,21 @@ std::string message_of(const api::ScopeReply& reply) {
   return clean(reply.message) + "\n";
 }
 
-CLI::App* add_verb(CLI::App& app, const char* name, const char* description,
-                   const std::shared_ptr<Arguments>& arguments) {
-  auto* verb = app.add_subcommand(name, description);
-  verb->add_option("SCOPE", arguments->scope, "A workspace, or workspace/project")->required();
+Verb add_verb(Verb& top, const char* name, const char* description, const std::shared_ptr<Arguments>& arguments) {
+  auto verb = top.add(name, description);
+  verb.required("SCOPE", arguments->scope, "A workspace, or workspace/project");
   return verb;
 }
 
 }  // namespace
 
-void add_scope_verbs(CLI::App& app, Session& session) {
+void add_scope_verbs(Verb& top, Session& session) {
   const auto arguments = std::make_shared<Arguments>();
-  add_verb(app, "hold", "Keep a scope's changes on disk until they are released", arguments)
-      ->callback([&session, arguments] { show(session, session.client().hold(arguments->scope), message_of); });
-  auto* release = add_verb(app, "release", "Let a held scope's changes go", arguments);
-  release->add_flag("--dry-run", arguments->dry_run, "Only say what would go");
-  release->callback([&session, arguments] {
+  add_verb(top, "hold", "Keep a scope's changes on disk until they are released", arguments)
+      .action([&session, arguments] { show(session, session.client().hold(arguments->scope), message_of); });
+  auto release = add_verb(top, "release", "Let a held scope's changes go", arguments);
+  release.flag("--dry-run", arguments->dry_run, "Only say what would go");
+  release.action([&session, arguments] {
     if (!arguments->dry_run) {
       show(session, session.client().release(arguments->scope), message_of);
       return;
@@ -40,8 +39,8 @@ void add_scope_verbs(CLI::App& app, Session& session) {
     const auto text = [&session](const api::ReleasePlan& plan) { return view(plan, session.style); };
     show(session, session.client().plan_release(arguments->scope), text);
   });
-  add_verb(app, "probe", "Ask the server now whether a scope is writable again", arguments)
-      ->callback([&session, arguments] { show(session, session.client().probe(arguments->scope), message_of); });
+  add_verb(top, "probe", "Ask the server now whether a scope is writable again", arguments)
+      .action([&session, arguments] { show(session, session.client().probe(arguments->scope), message_of); });
 }
 
 }  // namespace neptune::cli

@@ -1,13 +1,12 @@
-#include <CLI/App.hpp>
-
+#include "client/cli/verb.h"
 #include "client/cli/verbs.h"
 #include "client/cli/views.h"
 
 namespace neptune::cli {
 
-void add_status(CLI::App& app, Session& session) {
-  auto* verb = app.add_subcommand("status", "What is synced, what waits, and why");
-  verb->callback([&session] {
+void add_status(Verb& top, Session& session) {
+  auto verb = top.add("status", "What is synced, what waits, and why");
+  verb.action([&session] {
     const auto reply = session.client().status();
     const auto text = [&session](const api::Status& status) {
       return view(status, session.style, std::chrono::system_clock::now());

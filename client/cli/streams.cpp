@@ -1,17 +1,17 @@
-#include <CLI/App.hpp>
 #include <memory>
 
+#include "client/cli/verb.h"
 #include "client/cli/verbs.h"
 #include "client/cli/views.h"
 
 namespace neptune::cli {
 
-void add_streams(CLI::App& app, Session& session) {
-  auto* verb = app.add_subcommand("streams", "The runs the daemon syncs, where each is, and what it waits for");
+void add_streams(Verb& top, Session& session) {
+  auto verb = top.add("streams", "The runs the daemon syncs, where each is, and what it waits for");
   const auto query = std::make_shared<client::StreamQuery>();
-  verb->add_option("--project", query->project, "Only those of a workspace/project, or of a workspace");
-  verb->add_option("--run", query->run, "Only those of a run id");
-  verb->callback([&session, query] {
+  verb.optional("--project", query->project, "Only those of a workspace/project, or of a workspace");
+  verb.optional("--run", query->run, "Only those of a run id");
+  verb.action([&session, query] {
     const auto text = [&session](const api::StreamList& list) {
       return view(list, session.style, std::chrono::system_clock::now());
     };

@@ -14,8 +14,8 @@ struct Arguments {
 
 }  // namespace
 
-void add_trash(CLI::App& app, Session& session) {
-  auto trash = Verb(app).add("trash", "The trash of a project");
+void add_trash(Verb& top, Session& session) {
+  auto trash = top.add("trash", "The trash of a project");
   auto verb = trash.add("empty", "Delete for good what is in it");
   const auto arguments = std::make_shared<Arguments>();
   verb.required("PROJECT", arguments->project, "workspace/project");

@@ -18,6 +18,23 @@ void Verb::optional(const std::string& name, std::optional<std::string>& to, con
   app_->add_option_function<std::string>(name, set, description);
 }
 
+void Verb::optional(const std::string& name, std::optional<std::uint64_t>& to, const std::string& description) {
+  app_->add_option(name, to, description);
+}
+
+void Verb::number(const std::string& name, std::int64_t& to, std::int64_t least, std::int64_t most,
+                  const std::string& description) {
+  app_->add_option(name, to, description)->check(CLI::Range(least, most))->capture_default_str();
+}
+
+void Verb::positive(const std::string& name, std::int64_t& to, const std::string& description) {
+  app_->add_option(name, to, description)->check(CLI::PositiveNumber);
+}
+
+void Verb::required_positive(const std::string& name, std::int64_t& to, const std::string& description) {
+  app_->add_option(name, to, description)->required()->check(CLI::PositiveNumber);
+}
+
 void Verb::several(const std::string& name, std::vector<std::string>& to, const std::string& description) {
   auto* option = app_->add_option(name, to, description);
   // Else it would swallow the positional ones that come after its value.
@@ -39,6 +56,13 @@ void Verb::from_environment(const std::string& name, std::string& to, const std:
 
 void Verb::action(std::function<void()> action) {
   app_->callback(std::move(action));
+}
+
+void Verb::action_alone(std::function<void()> action) {
+  app_->require_subcommand(0, 1);
+  app_->callback([app = app_, action = std::move(action)] {
+    if (app->get_subcommands().empty()) action();
+  });
 }
 
 void wrong_usage(const std::string& argument, const std::string& sentence) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -24,6 +25,12 @@ class Verb {
 
   void required(const std::string& name, std::string& to, const std::string& description);
   void optional(const std::string& name, std::optional<std::string>& to, const std::string& description);
+  void optional(const std::string& name, std::optional<std::uint64_t>& to, const std::string& description);
+  /// What `to` holds before is the default; a number outside of `least` to `most` is a wrong usage.
+  void number(const std::string& name, std::int64_t& to, std::int64_t least, std::int64_t most,
+              const std::string& description);
+  void positive(const std::string& name, std::int64_t& to, const std::string& description);
+  void required_positive(const std::string& name, std::int64_t& to, const std::string& description);
   /// Each may be given several times, with one value each; a positional one takes all that is left.
   void several(const std::string& name, std::vector<std::string>& to, const std::string& description);
   void at_least_one(const std::string& name, std::vector<std::string>& to, const std::string& description);
@@ -34,6 +41,8 @@ class Verb {
 
   /// Runs when the command line was read and this verb was given.
   void action(std::function<void()> action);
+  /// The same for a verb that has some below it, when none of those was given. To be called after they were added.
+  void action_alone(std::function<void()> action);
 
  private:
   CLI::App* app_;

@@ -6,15 +6,11 @@
 #include "client/cli/text.h"
 #include "client/lib/client.h"
 
-namespace CLI {
-class App;
-}
-
 namespace neptune::client {
 struct WaitFor;
 }
 
-/// One function a verb: adds it to the command line; its callback asks the daemon, prints, and sets the exit code.
+/// One function a verb: adds it to `top`, the command line; its action asks the daemon, prints, and sets the exit code.
 namespace neptune::cli {
 
 class Verb;
@@ -36,18 +32,18 @@ struct Session {
   void fail_with(const Error& error);
 };
 
-void add_status(CLI::App& app, Session& session);
-void add_streams(CLI::App& app, Session& session);
-void add_rejected(CLI::App& app, Session& session);
-void add_events(CLI::App& app, Session& session);
-void add_scope_verbs(CLI::App& app, Session& session);  // hold, release, probe
-void add_flush(CLI::App& app, Session& session);
-void add_wait(CLI::App& app, Session& session);
-void add_change(CLI::App& app, Session& session);
-void add_project_verbs(CLI::App& app, Session& session);
-void add_run_verbs(CLI::App& app, Session& session);
-void add_model_verbs(CLI::App& app, Session& session);
-void add_trash(CLI::App& app, Session& session);
+void add_status(Verb& top, Session& session);
+void add_streams(Verb& top, Session& session);
+void add_rejected(Verb& top, Session& session);
+void add_events(Verb& top, Session& session);
+void add_scope_verbs(Verb& top, Session& session);  // hold, release, probe
+void add_flush(Verb& top, Session& session);
+void add_wait(Verb& top, Session& session);
+void add_change(Verb& top, Session& session);
+void add_project_verbs(Verb& top, Session& session);
+void add_run_verbs(Verb& top, Session& session);
+void add_model_verbs(Verb& top, Session& session);
+void add_trash(Verb& top, Session& session);
 
 /// Those below a verb that a file of their own adds: members and accounts of `project`; log, tag and untag of `run`.
 void add_members(Verb& project, Session& session);

@@ -1,9 +1,9 @@
 #include "client/lib/wait.h"
 
-#include <CLI/App.hpp>
 #include <cstdio>
 #include <memory>
 
+#include "client/cli/verb.h"
 #include "client/cli/verbs.h"
 
 namespace neptune::cli {
@@ -43,19 +43,19 @@ void wait_for(Session& session, const client::WaitFor& what) {
     session.print(clean(result.message) + "\n");
 }
 
-void add_wait(CLI::App& app, Session& session) {
-  auto* verb = app.add_subcommand("wait", "Wait until all is synced: of a run, of a project, or of everything");
+void add_wait(Verb& top, Session& session) {
+  auto verb = top.add("wait", "Wait until all is synced: of a run, of a project, or of everything");
   const auto what = std::make_shared<client::WaitFor>();
-  verb->add_option("--run", what->run, "A run id; one that was not seen yet is waited for");
-  verb->add_option("--project", what->project, "A workspace/project, or a workspace");
-  verb->add_flag("--now", what->now, "Don't wait for runs to be closed: nothing left at this instant is enough");
-  const auto read_timeout = [what](const std::string& text) {
-    what->timeout = parse_duration(text);
-    if (!what->timeout) throw CLI::ValidationError("--timeout", "'" + text + "' is not a time; write 30s, 5m or 1h");
-  };
-  verb->add_option_function<std::string>("--timeout", read_timeout,
-                                         "Give up after this time: 30s, 5m, 1h (default: never)");
-  verb->callback([&session, what] { wait_for(session, *what); });
+  verb.optional("--run", what->run, "A run id; one that was not seen yet is waited for");
+  verb.optional("--project", what->project, "A workspace/project, or a workspace");
+  verb.flag("--now", what->now, "Don't wait for runs to be closed: nothing left at this instant is enough");
+  const auto timeout = std::make_shared<std::optional<std::string>>();
+  verb.optional("--timeout", *timeout, "Give up after this time: 30s, 5m, 1h (default: never)");
+  verb.action([&session, what, timeout] {
+    if (*timeout) what->timeout = parse_duration(**timeout);
+    if (*timeout && !what->timeout) wrong_usage("--timeout", "'" + **timeout + "' is not a time; write 30s, 5m or 1h");
+    wait_for(session, *what);
+  });
 }
 
 }  // namespace neptune::cli

@@ -96,13 +96,21 @@ engine::EngineOptions engine_options(const config::Config& config) {
   return options;
 }
 
+/// On a full disk with the reserve given back: the engine makes it again when there is room.
+Result<std::unique_ptr<engine::Ledger>> open_ledger(StateDir& state_dir) {
+  const auto file = state_dir.path() / "memory.sqlite3";
+  auto ledger = engine::Ledger::open(file);
+  if (!ledger && ledger.error().code == "disk_full" && state_dir.release_reserve()) ledger = engine::Ledger::open(file);
+  return ledger;
+}
+
 /// Everything there is, in the order it is built; members go in reverse.
 class Daemon {
  public:
   static Result<std::unique_ptr<Daemon>> make(config::Config config) {
     auto state_dir = StateDir::open(config.state_dir);
     if (!state_dir) return std::unexpected(state_dir.error());
-    auto ledger = engine::Ledger::open(config.state_dir / "memory.sqlite3");
+    auto ledger = open_ledger(*state_dir);
     if (!ledger) return std::unexpected(ledger.error());
     auto daemon = std::unique_ptr<Daemon>(new Daemon(std::move(config), std::move(*state_dir), std::move(*ledger)));
     if (auto opened = daemon->open_queue(); !opened) return std::unexpected(opened.error());

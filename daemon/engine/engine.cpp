@@ -26,7 +26,8 @@ Engine::Engine(asio::any_io_executor executor, const Clock& clock, EngineOptions
       clock_timer_(executor),
       all_handed_in_(executor),
       workspace_servers_(std::move(workspace_servers)),
-      started_(clock.wall()) {
+      started_(clock.wall()),
+      disk_full_(!state_dir.restore_reserve()) {
   for (auto& slot : servers) {
     auto& state = servers_.emplace_back();
     if (!slot.server) state.last_error = slot.problem.message;

@@ -256,7 +256,7 @@ class Engine final : public Control, public sources::SourceListener {
   WallTime started_;
   bool draining_ = false;
   bool scanned_ = false;
-  bool disk_full_ = false;                    // until the reserve is whole again
+  bool disk_full_;                            // until the reserve is whole again
   std::set<sources::SourceKey> settling_in_;  // found, but not yet streams, or not known to be left alone
   Rate rate_;                                 // of what was confirmed lately
 };

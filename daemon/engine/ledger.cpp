@@ -170,6 +170,12 @@ Ledger::~Ledger() = default;
 
 Result<std::unique_ptr<Ledger>> Ledger::open(const std::filesystem::path& file) {
   const auto explain = [&file](const Error& error) {
+    if (error.code == "sqlite_full")
+      return fail("disk_full",
+                  fmt::format("the daemon's memory {} cannot be opened: its disk is full. Nothing of it is lost; free "
+                              "some space there and start again.",
+                              file.string()),
+                  true);
     return fail(
         "state_unusable",
         fmt::format("the daemon's memory {} cannot be used: {}. Move it away to start afresh: logs whose rows are "

@@ -81,7 +81,8 @@ class Ledger {
  public:
   static constexpr int finished_kept = 10'000;  ///< our own bound on what `streams` remembers
 
-  /// Opens or makes it. Fails with a sentence when it is damaged, or was written by a newer version.
+  /// Opens or makes it. Errors: "state_unusable" (damaged, or not to be written), "state_too_new", "disk_full" (SQLite
+  /// needs a little room to open a file).
   static Result<std::unique_ptr<Ledger>> open(const std::filesystem::path& file);
   ~Ledger();
 

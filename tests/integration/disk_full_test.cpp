@@ -31,5 +31,30 @@ TEST(DiskFull, LogsStillDrainOnTheReserveAndTheStatusSaysWhatToDoUntilThereIsRoo
   EXPECT_TRUE(std::filesystem::exists(disk.path() / "state" / "reserve"));
 }
 
+TEST(DiskFull, TheDaemonStartsOnTheReserveAndMakesItAgainWhenThereIsRoom) {
+  const SmallDisk disk(16);
+  if (!disk.mounted()) GTEST_SKIP() << "a small file system can be mounted by root only";
+  const auto reserve = disk.path() / "state" / "reserve";
+  Box box({.state_dir = disk.path() / "state"});
+  write_loss_log(box, "ml-team/lab", "r-1", 100);
+  box.wait_synced();
+  ASSERT_EQ(box.stop_daemon(), 0);
+  ASSERT_TRUE(std::filesystem::exists(reserve));
+  disk.fill();
+
+  box.start_daemon();
+  EXPECT_FALSE(std::filesystem::exists(reserve));
+  EXPECT_NE(box.sync({"status"}).out.find("is full"), std::string::npos);
+  write_loss_log(box, "ml-team/lab", "r-2", 100);
+  box.wait_synced();
+  EXPECT_EQ(misses_of_loss_log(box, "ml-team/lab/r-2", 100), "");
+
+  disk.make_room();
+  write_loss_log(box, "ml-team/lab", "r-3", 100);
+  box.wait_synced();
+  EXPECT_TRUE(std::filesystem::exists(reserve));
+  EXPECT_TRUE(box.get("/v1/status").at("problems").as_array().empty());
+}
+
 }  // namespace
 }  // namespace neptune::testing
