@@ -100,7 +100,7 @@ TEST_F(ChangeBatches, AttributeChangesOfAContainerShareACallAndNeverWithAnotherK
   const auto shared = batch(model, 1);
   EXPECT_EQ(shared.kind, OperationKind::call);
   EXPECT_EQ(shared.payload_bytes, 4u);
-  const auto changes = loop.await(queue->changes(model, shared));
+  const auto changes = loop.await(source(model)->changes(shared.first, shared.last));
   ASSERT_TRUE(changes);
   ASSERT_EQ(changes->size(), 2u);
   EXPECT_EQ(changes->at(1).position, 3);

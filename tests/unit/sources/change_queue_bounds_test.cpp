@@ -215,6 +215,16 @@ TEST_F(ChangeQueueFile, OfANewerVersionIsRefusedAndLeftAsItIs) {
   EXPECT_TRUE(content() == bytes);
 }
 
+TEST_F(ChangeQueueFile, OfTheFirstVersionIsTakenOver) {
+  open();
+  ASSERT_TRUE(accept({update_of("a", "kept")}));
+  close();
+  exec("CREATE TABLE intents (seq INTEGER PRIMARY KEY, text TEXT NOT NULL); PRAGMA user_version = 1");
+  open();
+  EXPECT_EQ(loop.await(source(run_named("a"))->changes(1, 1)).value().front().payload, "kept");
+  ASSERT_TRUE(accept({update_of("a")}));
+}
+
 TEST_F(ChangeQueueFile, OfAnotherProgramIsRefusedAndLeftAsItIs) {
   exec("CREATE TABLE photos (name TEXT); INSERT INTO photos VALUES ('cat')");
   const auto bytes = content();

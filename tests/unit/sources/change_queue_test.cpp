@@ -60,17 +60,22 @@ TEST_F(ChangeQueueOrder, KeepsWhatWasHandedInOverARestart) {
   request[1].creates = true;
   ASSERT_TRUE(accept(request, 4321));
   reopen();
-  const auto update = loop.await(queue->change(1));
-  ASSERT_TRUE(update) << update.error().message;
+  const auto updates = loop.await(source(run_named("a"))->changes(1, 1));
+  ASSERT_TRUE(updates) << updates.error().message;
+  ASSERT_EQ(updates->size(), 1u);
+  const auto* update = &updates->front();
   EXPECT_EQ(update->payload, bytes);
   EXPECT_EQ(update->uid, 4321u);
   EXPECT_EQ(update->container, run_named("a"));
   EXPECT_FALSE(update->creates);
-  const auto create = loop.await(queue->change(2));
+  const auto creates = loop.await(source(management_lane())->changes(1, 9));
+  ASSERT_TRUE(creates) << creates.error().message;
+  ASSERT_EQ(creates->size(), 1u);
+  const auto* create = &creates->front();
   EXPECT_EQ(create->kind, ChangeKind::project_create);
   EXPECT_EQ(create->container, management_lane());
   EXPECT_TRUE(create->creates);
-  EXPECT_EQ(loop.await(queue->change(3)).error().code, "change_gone");
+  EXPECT_EQ(loop.await(source(run_named("a"))->changes(2, 9)).error().code, "change_gone");
   EXPECT_EQ(queue->totals().bytes, bytes.size() + 16);
 }
 
