@@ -15,6 +15,7 @@
 #include "changes/failure.h"
 #include "changes/management.h"
 #include "changes/names.h"
+#include "server/uploads.h"
 #include "support/clock.h"
 #include "support/error.h"
 
@@ -147,6 +148,18 @@ class Server {
 
   /// People and service accounts of a project.
   boost::asio::awaitable<Answer<std::vector<MemberFacts>>> members(ProjectName project);
+
+  /// Signed URLs to write to, one a file, same order. At most upload_limits::sign_batch files, of any projects.
+  /// Failure::read_only and all others as with other writes.
+  boost::asio::awaitable<Answer<std::vector<SignedFile>>> sign_uploads(std::vector<FileToSign> files);
+
+  /// Sends one file to its object store: goes on where its progress says it was, and begins else. Never retries by
+  /// itself. Each piece has its deadline (Options::request_timeout without progress), the file has none.
+  boost::asio::awaitable<UploadOutcome> upload(Upload upload, UploadSettings settings);
+
+  /// Sends an attribute's file or files to a 1.x container: in one request, in parts that progress is kept of, or as an
+  /// archive. Safe to repeat: the attribute is set once more. Outcomes are never `expired`.
+  boost::asio::awaitable<UploadOutcome> upload_attribute(AttributeUpload upload, UploadSettings settings);
 
   /// The token file was replaced.
   Result<void> set_token(std::string api_token);

@@ -1,0 +1,186 @@
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "changes/failure.h"
+#include "changes/names.h"
+#include "support/clock.h"
+#include "support/error.h"
+
+namespace neptune {
+class Bandwidth;
+class WorkerPool;
+}  // namespace neptune
+
+/// Files on their way to the server: what Server::sign_uploads, Server::upload and Server::upload_attribute take and
+/// tell. Wire details: docs/protocol.md, "Files" and "Containers and attribute operations".
+///
+/// A file of a 3.x run goes in two steps: the server signs a URL, a batch of files at once, and the object store takes
+/// the bytes there. An attribute's file of a 1.x run goes to the server itself. Either way one call sends one file, and
+/// what it needs to go on after a restart is kept in a ProgressStore before it is needed.
+///
+/// Memory: some 64 KiB for each part that is being sent, whatever the file's size.
+/// The API token and its access tokens never go to an object store, and redirects are not followed.
+namespace neptune::server {
+
+namespace upload_limits {
+inline constexpr std::size_t sign_batch = 100;           ///< files of one signing request: our own bound
+inline constexpr std::size_t destination_bytes = 800;    ///< "Files"
+inline constexpr std::size_t mime_type_bytes = 128;      ///< "Files"
+inline constexpr std::uint64_t chunk_step = 256u << 10;  ///< a gcp chunk is a multiple of it: "Files"
+inline constexpr std::uint64_t single_1x = 5u << 20;     ///< of a file in one request, 1.x: "Containers and ..."
+inline constexpr std::size_t parts_1x = 1000;            ///< of one file, 1.x: "Containers and ..."
+inline constexpr std::size_t azure_blocks = 50'000;      ///< of one blob: the store's
+}  // namespace upload_limits
+
+enum class Provider : std::uint8_t { aws, gcp, azure, neptune_1x };
+/// "aws", "gcp", "azure", "neptune-1x": for what is stored, and for people.
+std::string_view name(Provider provider);
+std::optional<Provider> provider_named(std::string_view name);
+
+struct FileToSign {
+  ProjectName project;
+  std::string path;  ///< the destination, at most upload_limits::destination_bytes
+  std::uint64_t size = 0;
+};
+
+/// A signed URL lets whoever knows it write to the store: never logged, never shown.
+struct SignedFile {
+  ProjectName project;
+  std::string path;
+  Provider provider = Provider::aws;
+  std::string url;
+  struct Multipart {  ///< aws, where the server chose so
+    std::string upload_id;
+    std::uint64_t part_size = 0;
+    std::vector<std::string> part_urls;  ///< part 1 first
+  };
+  std::optional<Multipart> multipart{};
+  std::optional<WallTime> expires_at{};  ///< as the URL says it; none: it does not
+};
+
+/// Where a file lies. Only regular files are read; nobody's symbolic link is followed at the last step, and none at all
+/// below `beneath`.
+struct SourceFile {
+  std::string path;       ///< absolute; or, where `beneath` is given, relative to it and without ".."
+  std::string beneath{};  ///< a folder the file must be in: for names that somebody else wrote
+};
+
+/// By what a changed file is told from the same one.
+struct FileIdentity {
+  std::uint64_t device = 0, inode = 0, size = 0;
+  std::int64_t mtime_ns = 0;
+  bool operator==(const FileIdentity&) const = default;
+};
+
+/// Blocking; for the worker pool. Errors: "file_missing", "file_not_readable", "file_not_regular", "file_path_invalid",
+/// and "file_unreadable_now" (retryable: descriptors, memory, I/O).
+Result<FileIdentity> identify(const SourceFile& file);
+
+/// A part that the other side confirmed.
+struct FinishedPart {
+  std::uint32_t number = 0;  ///< from 1
+  std::string tag;           ///< aws: its ETag, without quotes; azure: its block's id; else empty
+};
+
+/// An upload that has begun. Enough to go on with after a restart, also without signing anew. `session`, `url` and
+/// `part_urls` are as good as a password: in a file of mode 0600 only.
+struct UploadProgress {
+  Provider provider = Provider::aws;
+  FileIdentity file;    ///< what is being sent; of another file's progress nothing is used
+  std::string session;  ///< aws, 1.x: upload id · gcp: session URI · azure: what its block ids begin with
+  std::uint64_t part_size = 0;
+  std::string url{};                     ///< azure: of the blob
+  std::vector<std::string> part_urls{};  ///< aws
+  std::optional<WallTime> expires_at{};  ///< of the URLs; a gcp session lives for a week, whatever its URL says
+  std::vector<FinishedPart> finished{};  ///< gcp: empty, the session knows; in no order
+};
+
+/// Where the progress of one file is kept. The calls must be durable when they return, and are made one after the
+/// other. An error ends the upload as `later`. Lives as long as the call of `upload`.
+class ProgressStore {
+ public:
+  virtual ~ProgressStore() = default;
+  /// What was saved last, with all parts added since; none: nothing.
+  virtual boost::asio::awaitable<Result<std::optional<UploadProgress>>> load() = 0;
+  /// Takes the place of everything kept so far.
+  virtual boost::asio::awaitable<Result<void>> save(UploadProgress progress) = 0;
+  /// One more part; also one that is there already.
+  virtual boost::asio::awaitable<Result<void>> add(FinishedPart part) = 0;
+  /// The session is gone, or done with.
+  virtual boost::asio::awaitable<Result<void>> clear() = 0;
+};
+
+/// How files are sent; the same for many.
+struct UploadSettings {
+  WorkerPool* files = nullptr;             ///< files are read there; must outlive the calls
+  std::shared_ptr<Bandwidth> bandwidth{};  ///< null: no limit
+  std::uint64_t chunk_size = 16u << 20;    ///< of gcp chunks and azure blocks; rounded to chunk_step. aws: the server's
+  std::size_t parallel_parts = 3;          ///< of one file: aws parts, azure blocks
+};
+
+/// One file to an object store.
+struct Upload {
+  SourceFile file;
+  std::optional<FileIdentity> expected{};  ///< what it was when the upload was asked for; none: as it is now
+  ProjectName project;
+  std::string path;          ///< the destination that was signed
+  std::string content_type;  ///< at most upload_limits::mime_type_bytes; empty: application/octet-stream
+  /// None: only what was begun is gone on with, by its saved URLs; where these do not do, the outcome is `expired`
+  /// without a word to anybody.
+  std::optional<SignedFile> signed_file{};
+  ProgressStore* progress = nullptr;
+  /// Bytes of the file that have been sent, of its size; goes back where parts have to be sent again. On the loop,
+  /// after each piece. Must not throw.
+  std::function<void(std::uint64_t)> on_progress{};
+};
+
+/// One attribute's file, or set of files, of a 1.x container: to the server itself.
+struct AttributeUpload {
+  ContainerName container;
+  std::string attribute;
+  enum class What : std::uint8_t { file, content, file_set } what = What::file;
+  std::string ext{};                       ///< file, content: without a dot
+  SourceFile file{};                       ///< file
+  std::optional<FileIdentity> expected{};  ///< file
+  std::string content{};                   ///< content: the bytes themselves
+  struct Member {
+    SourceFile file;
+    std::string name;  ///< in the set: "weights/a.bin"
+  };
+  std::vector<Member> members{};  ///< file_set: what its globs stand for, in a fixed order
+  bool reset = false;             ///< file_set: it takes the place of what is there
+  ProgressStore* progress = nullptr;
+  std::function<void(std::uint64_t)> on_progress{};
+};
+
+/// How an upload ended.
+struct UploadOutcome {
+  enum class Kind : std::uint8_t {
+    done,        ///< all of it is confirmed, and the progress cleared
+    expired,     ///< the URLs are no longer good, or none were given: sign again. Progress is kept. A store that says
+                 ///< so of URLs that were signed a moment ago refuses: give up after some of these in a row
+    start_over,  ///< the session is gone and its progress cleared: sign again and send from the beginning
+    later,       ///< no fault of the file: try again, after `retry_after` where it is given. Progress is kept
+    refused,     ///< for good, with the reason
+    source,      ///< the file vanished, changed, or is none that can be read: for good, with the reason
+    server,      ///< a call to the Neptune server failed, as `failure` says: read-only mode and all else as with any
+                 ///< other call. Progress is kept. An object store's answer never comes out as this
+  };
+  Kind kind = Kind::done;
+  std::string code{};     ///< snake_case: "file_changed", "http_503", "etag_missing", "session_gone"
+  std::string message{};  ///< a sentence for people, without URLs; empty when done
+  std::optional<std::chrono::milliseconds> retry_after{};
+  std::optional<Failure> failure{};    ///< of `server`
+  std::uint64_t sent = 0;              ///< bytes of the file that left in this call, those that came to nothing too
+  std::optional<FileIdentity> file{};  ///< what was sent, once it was opened
+};
+
+}  // namespace neptune::server
