@@ -88,12 +88,6 @@ asio::awaitable<Result<std::vector<QueuedChange>>> ClientDirSource::changes(Posi
   co_return co_await pool_.run(std::move(work));
 }
 
-asio::awaitable<Result<std::string>> ClientDirSource::read(Position position) {
-  auto found = co_await changes(position, position);
-  if (!found) co_return std::unexpected(std::move(found.error()));
-  co_return std::move(found->front().payload);
-}
-
 asio::awaitable<Result<bool>> ClientDirSource::settle(Position upto) {
   if (read_only_) co_return false;
   auto work = [log = log_, upto] { return log->acknowledge(upto); };

@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "changes/names.h"
-#include "sources/change_queue/queue_store.h"
 #include "sources/client_dir/client_log.h"
 #include "sources/source.h"
 #include "support/worker_pool.h"
@@ -25,8 +24,7 @@ class ClientDirSource final : public Source {
   boost::asio::awaitable<Result<std::variant<std::monostate, Batch, Oversized>>> next_batch(
       Position after, BatchLimits limits) override;
   std::unique_ptr<ByteStream> open(const Batch& batch) override;
-  boost::asio::awaitable<Result<std::string>> read(Position position) override;
-  boost::asio::awaitable<Result<std::vector<QueuedChange>>> changes(Position first, Position last);
+  boost::asio::awaitable<Result<std::vector<QueuedChange>>> changes(Position first, Position last) override;
   boost::asio::awaitable<Result<bool>> settle(Position upto) override;
   boost::asio::awaitable<void> release() override;
 
