@@ -224,6 +224,21 @@ Setters lasting_setters(World& world, const Scope& scope) {
          if (truth(v)) world.store.clean_up();
        }},
       {"clean_up_until", [&world](const auto& v) { world.store.clean_up(number<std::int64_t>(v)); }},
+      {"storage_provider",
+       [&world, workspace](const auto& v) {
+         const auto kind = store_kind_named(text(v));
+         if (!kind) throw Misunderstood("storage_provider is aws, gcp or azure");
+         world.objects.kinds[workspace().name] = *kind;
+       }},
+      {"multipart_threshold",
+       [&world](const auto& v) { world.objects.multipart_threshold = number<std::uint64_t>(v); }},
+      {"multipart_part_size",
+       [&world](const auto& v) {
+         const auto size = number<std::uint64_t>(v);
+         if (size == 0) throw Misunderstood("multipart_part_size is at least 1");
+         world.objects.multipart_part_size = size;
+       }},
+      {"reuse_multipart", [&world](const auto& v) { world.objects.reuse_multipart = truth(v); }},
       {"ingestion", [&world](const auto& v) { world.ingestion = truth(v); }},
       {"max_operations", [&world](const auto& v) { world.max_operations = number<std::size_t>(v); }},
       {"increasing_steps", [&world](const auto& v) { world.increasing_steps = truth(v); }},
@@ -251,6 +266,18 @@ Setters passing_setters(World& world, const Scope& scope) {
        [&world](const auto& v) {
          world.access.lifetime = std::chrono::milliseconds(static_cast<std::int64_t>(number<double>(v) * 1000));
        }},
+      {"url_lifetime_ms",
+       [&world](const auto& v) { world.objects.url_lifetime = std::chrono::milliseconds(number<std::uint32_t>(v)); }},
+      {"expire_urls",
+       [&world](const auto& v) {
+         if (truth(v)) world.objects.expire_urls();
+       }},
+      {"lose_sessions",
+       [&world](const auto& v) {
+         if (truth(v)) world.objects.lose_sessions();
+       }},
+      {"keep_less", [&world](const auto& v) { world.objects.keep_less = number<std::uint64_t>(v); }},
+      {"missing_etags", [&world](const auto& v) { world.objects.missing_etags = number<std::uint64_t>(v); }},
       {"expire_access_tokens",
        [&world](const auto& v) {
          if (truth(v)) world.access.expire_access_tokens();
@@ -301,6 +328,7 @@ void end_faults(World& world) {
   world.faults.clear();
   world.queue.rules.clear();
   world.queue.resume_all();
+  world.objects.end_faults();
   world.queue.delay = std::chrono::milliseconds(3);
   world.access.reject_api_token = false;
   world.access.refuse_refresh = false;

@@ -243,9 +243,10 @@ void append_runs_and_files(std::string& out, const Store& store, const View& vie
         append_key(out, runs_comma, key);
         append_run(out, run, view);
       }
-      for (const auto& [path, bytes] : project.files) {
+      for (const auto& [path, file] : project.files) {
         append_key(files, files_comma, full + "/" + path);
-        append_integer(files, bytes);
+        files.append(json::serialize(
+            json::object{{"bytes", file.bytes}, {"sha256", file.sha256}, {"content_type", file.content_type}}));
       }
     }
   out.append("},\"files\":{").append(files).append("}");
@@ -379,6 +380,17 @@ void append_counters(std::string& out, const World& world) {
       fmt::format(",\"order_violations\":{},\"unprocessed\":{}", totals.order_violations, world.queue.waiting()));
 }
 
+void append_uploads(std::string& out, const ObjectStore& objects) {
+  std::uint64_t blocks = 0;
+  for (const auto& [blob, held] : objects.blocks) blocks += held.size();
+  out.append(",\"uploads\":")
+      .append(json::serialize(json::object{{"signing_requests", objects.signing_requests},
+                                           {"signed_files", objects.signed_files},
+                                           {"received_bytes", objects.received_bytes},
+                                           {"tokens_seen", objects.tokens_seen},
+                                           {"uncommitted_blocks", blocks}}));
+}
+
 void append_recent(std::string& out, const IngestQueue& queue) {
   json::array recent;
   for (const auto& arrival : queue.arrivals())
@@ -406,6 +418,7 @@ Response state(const World& world, const Request& request) {
   append_containers(out, world.store, view);
   append_scopes(out, world.store);
   append_counters(out, world);
+  append_uploads(out, world.objects);
   if (view.recent) append_recent(out, world.queue);
   out.append("}\n");
   return {200, std::move(out), "application/json", {}};

@@ -15,13 +15,7 @@ namespace {
 /// Takes the files that the container refers to out of its project; their bytes.
 std::uint64_t drop_files(const Container& container) {
   std::uint64_t bytes = 0;
-  auto& files = container.project->files;
-  const auto drop = [&](const File& file) {
-    const auto at = files.find(file.path);
-    if (at == files.end()) return;
-    bytes += at->second;
-    files.erase(at);
-  };
+  const auto drop = [&](const File& file) { bytes += drop_files_of(*container.project, file.path); };
   for (const auto& [path, field] : container.fields) {
     if (const auto* file = std::get_if<File>(&field)) drop(*file);
     if (const auto* series = std::get_if<Series<File>>(&field))
@@ -31,6 +25,16 @@ std::uint64_t drop_files(const Container& container) {
 }
 
 }  // namespace
+
+std::uint64_t drop_files_of(Project& project, const std::string& path) {
+  std::uint64_t bytes = 0;
+  std::erase_if(project.files, [&](const auto& file) {
+    const bool is_it = file.first == path || file.first.starts_with(path + "/");
+    if (is_it) bytes += file.second.bytes;
+    return is_it;
+  });
+  return bytes;
+}
 
 void Store::adopt(Container& container, Project& project, Container::Type type, std::string key, std::string short_id) {
   container.type = type;

@@ -54,6 +54,8 @@ constexpr Definition all[] = {
     {"Experiment",
      "id shortId type trashed:boolean projectId projectName organizationId organizationName parentId customId?"},
     {"OperationError", "errorType errorDescription"},
+    {"OperationErrorsListDTO", "errors:[OperationError]"},
+    {"UploadMetadataDTO", "errors:[OperationError] uploadId?"},
     {"BulkOpErrorDTO", "experimentIdentifier reason message"},
     {"BulkOpResultDTO", "errors:[BulkOpErrorDTO] updatedExperimentIdentifiers:[]"},
     {"FloatAttributeDTO", "value:number"},

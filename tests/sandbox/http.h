@@ -3,12 +3,15 @@
 #include <cstddef>
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 namespace neptune::sandbox {
+
+class Blob;
 
 struct Request {
   std::string method;
@@ -17,6 +20,7 @@ struct Request {
   std::map<std::string, std::string> headers;  ///< names in lower case
   std::map<std::string, std::string> vars;     ///< what the route's {names} stand for
   std::string body;
+  std::shared_ptr<Blob> spooled;  ///< instead of the body, where the route says so
 
   /// The value, or empty.
   const std::string& query_value(const std::string& name) const;
@@ -39,6 +43,7 @@ struct Route {
   std::string pattern;  ///< "/api/.../{workspace}/status": a name in braces stands for one path segment
   bool needs_token = true;
   std::size_t max_body = 1u << 20;  ///< past it: 413
+  bool spooled = false;             ///< the body is a file's: it goes to the disk as it comes
   std::function<Response(const Request&)> handle;
   /// How the API's description puts it, see Description in routes.h; empty operation: not described.
   std::string operation, parameters, answer;

@@ -80,10 +80,12 @@ std::string workspace_of_body(const Request& request) {
 }
 
 /// The workspace and the full project name a request is about; empty where it does not say.
-std::pair<std::string, std::string> subject(Store& store, const Request& request) {
+std::pair<std::string, std::string> subject(World& world, const Request& request) {
+  auto& store = world.store;
   auto project = request.query_value("projectIdentifier");
   if (project.empty()) project = project_of_call(store, request);
   if (project.empty() && request.path == "/api/client/v1/ingest") project = peek_project(request.body);
+  if (const auto* stored = world.objects.project_of(request)) project = stored->full();
   if (!project.empty()) return {project.substr(0, project.find('/')), project};
   const auto workspace = request.vars.find("organizationIdentifier");
   return {workspace == request.vars.end() ? workspace_of_body(request) : workspace->second, {}};
@@ -145,7 +147,11 @@ class Session {
     const auto limit = route_ == nullptr ? unknown_route_bytes : route_->max_body;
     const auto length = parser_->content_length();
     too_large_ = length && *length > limit;
-    if (length && !too_large_) request_.body.reserve(*length);
+    if (route_ != nullptr && route_->spooled)
+      request_.spooled = world_.objects.make_blob();
+    else if (length && !too_large_)
+      request_.body.reserve(*length);
+    received_ = 0;
     while (!parser_->is_done() && !too_large_) {
       auto size = chunk_.size();
       const auto pace = effect_ ? effect_->read_bytes_per_second : 0;
@@ -157,10 +163,10 @@ class Session {
       error_code error;
       co_await http::async_read(stream_, buffer_, *parser_, to(error));
       if (error && error != http::error::need_buffer) co_return false;
-      request_.body.append(chunk_.data(), size - into.size);
-      too_large_ = request_.body.size() > limit;
+      take(std::string_view(chunk_.data(), size - into.size));
+      too_large_ = received_ > limit;
       strike();
-      if (effect_->drop == Drop::mid_body && request_.body.size() * 2 >= length.value_or(0)) co_return dropped();
+      if (effect_->drop == Drop::mid_body && received_ * 2 >= length.value_or(0)) co_return dropped();
       if (effect_->read_bytes_per_second > 0) co_await pause(std::chrono::milliseconds(50));
     }
     strike();
@@ -168,9 +174,19 @@ class Session {
     co_return !unheard || dropped();
   }
 
+  void take(std::string_view bytes) {
+    received_ += bytes.size();
+    if (!request_.spooled) {
+      request_.body.append(bytes);
+      return;
+    }
+    request_.spooled->append(bytes);
+    world_.objects.received_bytes += bytes.size();
+  }
+
   void strike() {
     if (effect_) return;
-    const auto [workspace, project] = subject(world_.store, request_);
+    const auto [workspace, project] = subject(world_, request_);
     effect_ = world_.faults.strike(request_, workspace, project);
     if (effect_->read_bytes_per_second == 0) return;
     // A small window, so that the sender feels the pace; not below the segments of the loopback, which would stall.
@@ -276,6 +292,7 @@ class Session {
   const Route* route_ = nullptr;
   std::optional<FaultEffect> effect_;  // of the current request, once it was looked for
   bool too_large_ = false;
+  std::uint64_t received_ = 0;  // of the body
 };
 
 }  // namespace

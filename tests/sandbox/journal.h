@@ -22,6 +22,7 @@ class Journal {
     control = 'C',    ///< a control call, JSON
     accepted = 'A',   ///< an ingest request: its id (16 bytes) and its body
     processed = 'P',  ///< the id of a request that was processed
+    file = 'F',       ///< a file that became complete: project, path, bytes, hash, JSON
     call = 'W'        ///< another call that changed something: its time, method, path, query and body, JSON
   };
 

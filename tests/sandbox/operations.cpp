@@ -29,6 +29,13 @@ struct Target {
     throw OperationError{type, "attribute " + path + ": " + what};
   }
 
+  /// The attribute, which must be there.
+  const Field& as_stored() const {
+    const auto at = container.fields.find(path);
+    if (at == container.fields.end()) fail(inconsistent, "it does not exist");
+    return at->second;
+  }
+
   /// The attribute as that type; made when it is missing.
   template <class T>
   T& as() const {
@@ -187,8 +194,10 @@ void delete_attribute(const Target& target, const Body&) {
 }
 
 void delete_files(const Target& target, const Body& body) {
-  list(target, body, "filePaths");
-  target.fail(inconsistent, "it is no set of files");
+  const auto& paths = list(target, body, "filePaths");
+  const auto* set = std::get_if<File>(&target.as_stored());
+  if (set == nullptr) target.fail(inconsistent, "it is no set of files");
+  for (const auto& path : paths) drop_files_of(*target.container.project, set->path + "/" + text(target, path));
 }
 
 const std::map<std::string, Apply, std::less<>>& kinds() {

@@ -87,6 +87,7 @@ Result<void> restore(World& world, const std::string& state_file) {
   const auto replay = [&](Journal::Kind kind, std::string_view content) {
     if (!outcome) return;
     if (kind == Journal::Kind::call) outcome = replay_call(world, content);
+    if (kind == Journal::Kind::file) outcome = replay_file(world, content);
     if (kind == Journal::Kind::control) outcome = replay_control(world, content);
     if (kind == Journal::Kind::accepted) world.queue.replay_accepted(content);
     if (kind == Journal::Kind::processed) world.queue.replay_processed(content);
@@ -120,6 +121,8 @@ class Sandbox::Impl {
     add_container_api(world_);
     add_attribute_api(world_);
     add_trash_api(world_);
+    add_storage_api(world_);
+    add_attribute_upload_api(world_);
     add_control_api(world_);
     add_state_api(world_);
     add_swagger_api(world_);

@@ -49,6 +49,12 @@ struct ScopeState {
   bool read_only() const { return forced_read_only || archived || over_limit(); }
 };
 
+/// What a file was when it was complete; its bytes are gone.
+struct StoredFile {
+  std::uint64_t bytes = 0;
+  std::string sha256, content_type;
+};
+
 struct Project {
   ProjectName name;
   std::string id, key, description;
@@ -58,7 +64,7 @@ struct Project {
   std::map<std::string, Run> runs;                               ///< by custom id; those without one by their short id
   std::map<std::string, Container> models;                       ///< models and model versions, by short id
   Container metadata;                                            ///< the project itself
-  std::map<std::string, std::uint64_t> files;                    ///< path → bytes
+  std::map<std::string, StoredFile> files;                       ///< by path
   std::map<std::string, std::string> members, service_accounts;  ///< user name, account id → viewer, member, manager
   std::unordered_map<std::string, Container*> by_short_id;
   std::uint64_t next_run = 1, next_container = 1;
@@ -171,6 +177,9 @@ class Store {
   std::uint64_t created_projects_ = 0;
   std::int64_t now_ms_ = 0;
 };
+
+/// Takes a file, or a set of files, out of the project; their bytes, which stay accounted.
+std::uint64_t drop_files_of(Project& project, const std::string& path);
 
 /// Why a scope is read-only, as a sentence.
 std::string reason(const Scope& scope, const ScopeState& state);

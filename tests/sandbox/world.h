@@ -9,6 +9,7 @@
 #include "tests/sandbox/http.h"
 #include "tests/sandbox/ingest_queue.h"
 #include "tests/sandbox/journal.h"
+#include "tests/sandbox/object_store.h"
 #include "tests/sandbox/store.h"
 
 namespace neptune::sandbox {
@@ -23,6 +24,7 @@ struct World {
   Access access;
   Faults faults;
   IngestQueue queue;
+  ObjectStore objects;
   Router router;
   /// False: there is no ingestion API, as on servers of the 2.x line.
   bool ingestion = true;
@@ -44,6 +46,8 @@ void add_service_account_api(World& world);
 void add_container_api(World& world);
 void add_attribute_api(World& world);
 void add_trash_api(World& world);
+void add_storage_api(World& world);
+void add_attribute_upload_api(World& world);
 void add_swagger_api(World& world);
 void add_control_api(World& world);
 void add_state_api(World& world);
@@ -52,6 +56,8 @@ void add_state_api(World& world);
 Result<void> replay_control(World& world, std::string_view settings);
 /// A call of the API again, from the state file.
 Result<void> replay_call(World& world, std::string_view record);
+/// A file that became complete, from the state file.
+Result<void> replay_file(World& world, std::string_view record);
 /// Ends every fault and everything else that is not meant to last.
 void end_faults(World& world);
 
