@@ -10,6 +10,7 @@
 #include "server/impl/server_impl.h"
 #include "server/impl/tls.h"
 #include "server/impl/transport.h"
+#include "server/impl/uploads.h"
 
 namespace neptune::server {
 
@@ -28,9 +29,11 @@ Result<std::unique_ptr<Server>> Server::make(asio::any_io_executor executor, con
                                .user_agent = options.user_agent,
                                .timeout = options.request_timeout,
                                .max_connections = options.max_connections};
+  auto stores = std::make_shared<Transport>(executor, settings);
   auto transport = std::make_shared<Transport>(executor, std::move(settings));
   auto session = std::make_shared<Session>(executor, clock, std::move(transport), std::move(*token), options.insecure);
-  return std::unique_ptr<Server>(new Server(std::make_unique<Impl>(std::make_shared<Api>(std::move(session), clock))));
+  auto api = std::make_shared<Api>(std::move(session), clock);
+  return std::unique_ptr<Server>(new Server(std::make_unique<Impl>(std::move(api), std::move(stores))));
 }
 
 Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -93,6 +96,18 @@ asio::awaitable<Answer<std::vector<MemberFacts>>> Server::members(ProjectName pr
   return server::list_everybody(impl_->api, std::move(project));
 }
 
+asio::awaitable<Answer<std::vector<SignedFile>>> Server::sign_uploads(std::vector<FileToSign> files) {
+  return server::sign_uploads(impl_->api, std::move(files));
+}
+
+asio::awaitable<UploadOutcome> Server::upload(Upload upload, UploadSettings settings) {
+  return server::upload_file(impl_->api, impl_->stores, std::move(upload), std::move(settings));
+}
+
+asio::awaitable<UploadOutcome> Server::upload_attribute(AttributeUpload upload, UploadSettings settings) {
+  return server::upload_attribute(impl_->api, std::move(upload), std::move(settings));
+}
+
 Result<void> Server::set_token(std::string api_token) {
   auto token = ApiToken::parse(api_token);
   if (!token) return std::unexpected(token.error());
@@ -104,6 +119,7 @@ Result<void> Server::set_token(std::string api_token) {
 
 void Server::close() {
   impl_->api->session->transport()->close_idle();
+  impl_->stores->close_idle();
 }
 
 }  // namespace neptune::server

@@ -168,11 +168,12 @@ struct UploadOutcome {
     expired,     ///< the URLs are no longer good, or none were given: sign again. Progress is kept. A store that says
                  ///< so of URLs that were signed a moment ago refuses: give up after some of these in a row
     start_over,  ///< the session is gone and its progress cleared: sign again and send from the beginning
-    later,       ///< no fault of the file: try again, after `retry_after` where it is given. Progress is kept
-    refused,     ///< for good, with the reason
-    source,      ///< the file vanished, changed, or is none that can be read: for good, with the reason
-    server,      ///< a call to the Neptune server failed, as `failure` says: read-only mode and all else as with any
-                 ///< other call. Progress is kept. An object store's answer never comes out as this
+    later,    ///< no fault of the file: try again, after `retry_after` where it is given. Progress is kept. A store's
+              ///< 400 is among these, so give up after some in a row that got no further
+    refused,  ///< for good, with the reason
+    source,   ///< the file vanished, changed, or is none that can be read: for good, with the reason
+    server,   ///< a call to the Neptune server failed, as `failure` says: read-only mode and all else as with any
+              ///< other call. Progress is kept. An object store's answer never comes out as this
   };
   Kind kind = Kind::done;
   std::string code{};     ///< snake_case: "file_changed", "http_503", "etag_missing", "session_gone"

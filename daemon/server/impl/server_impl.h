@@ -22,8 +22,10 @@ boost::asio::awaitable<Answer<bool>> has_ingest(std::shared_ptr<Api> api);
 
 class Server::Impl {
  public:
-  explicit Impl(std::shared_ptr<Api> given) : api(std::move(given)) {}
+  Impl(std::shared_ptr<Api> given, std::shared_ptr<Transport> to_stores)
+      : api(std::move(given)), stores(std::move(to_stores)) {}
   std::shared_ptr<Api> api;
+  std::shared_ptr<Transport> stores;  ///< to object stores: connections of their own, and no token
 };
 
 }  // namespace neptune::server

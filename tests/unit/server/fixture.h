@@ -39,7 +39,7 @@ class TestClock final : public Clock {
 
 /// One loop for the caller and its peers. What a test declares must be declared after the fixture's loop, so that the
 /// loop goes last.
-class OnALoop : public testing::Test {
+class OnALoop : public ::testing::Test {
  protected:
   /// A coroutine that was started and may end later.
   template <class T>

@@ -1,0 +1,83 @@
+#include "server/impl/source_file.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <fstream>
+
+#include "tests/integration/support/temp_dir.h"
+
+namespace neptune::server {
+namespace {
+
+namespace fs = std::filesystem;
+
+class SourceFiles : public ::testing::Test {
+ protected:
+  SourceFiles() {
+    fs::create_directories(folder_ / "in/deep");
+    std::ofstream(folder_ / "in/deep/file") << "content";
+    std::ofstream(folder_ / "outside") << "secret";
+  }
+  std::string path(const std::string& name) const { return (folder_ / name).string(); }
+  SourceFile below(const std::string& name) const { return {name, path("in")}; }
+  static std::string error_of(const SourceFile& file) {
+    const auto identity = identify(file);
+    return identity ? "" : identity.error().code;
+  }
+
+  testing::TempDir folder_;
+};
+
+TEST_F(SourceFiles, AreRegularFilesOnly) {
+  EXPECT_EQ(error_of({path("in/deep/file")}), "");
+  EXPECT_EQ(error_of({path("in")}), "file_not_regular");
+  EXPECT_EQ(error_of({path("nothing")}), "file_missing");
+  EXPECT_EQ(error_of({"/dev/null"}), "file_not_regular");
+  ASSERT_EQ(::mkfifo(path("pipe").c_str(), 0600), 0);
+  EXPECT_EQ(error_of({path("pipe")}), "file_not_regular");
+  fs::create_symlink(path("outside"), path("link"));
+  EXPECT_EQ(error_of({path("link")}), "file_not_regular");
+}
+
+TEST_F(SourceFiles, HaveAPathThatMeansOneFile) {
+  EXPECT_EQ(error_of({""}), "file_path_invalid");
+  EXPECT_EQ(error_of({"in/deep/file"}), "file_path_invalid");
+  EXPECT_EQ(error_of({std::string("/a\0b", 4)}), "file_path_invalid");
+  EXPECT_EQ(error_of({"/" + std::string(5000, 'x')}), "file_path_invalid");
+}
+
+TEST_F(SourceFiles, StayInTheirFolder) {
+  EXPECT_EQ(error_of(below("deep/file")), "");
+  for (const std::string name : {"../outside", "deep/../../outside", "/etc/passwd", ".", "", "deep//file", "deep/"})
+    EXPECT_EQ(error_of(below(name)), "file_path_invalid") << name;
+  fs::create_symlink(path("outside"), path("in/link"));
+  EXPECT_EQ(error_of(below("link")), "file_not_regular");
+  fs::create_directory_symlink(folder_.path(), path("in/up"));
+  EXPECT_NE(error_of(below("up/outside")), "");
+}
+
+TEST_F(SourceFiles, AreTheSameUntilTheyChange) {
+  const SourceFile source{path("in/deep/file")};
+  const auto open = OpenFile::open(source).value();
+  EXPECT_TRUE(open->check());
+  std::string bytes(7, '\0');
+  EXPECT_TRUE(open->read(0, bytes.data(), 7));
+  EXPECT_EQ(bytes, "content");
+  EXPECT_EQ(open->read(1, bytes.data(), 7).error().code, "file_changed");
+  std::ofstream(folder_ / "other") << "content";
+  fs::rename(path("other"), source.path);
+  EXPECT_EQ(open->check().error().code, "file_changed");
+  fs::remove(source.path);
+  EXPECT_EQ(open->check().error().code, "file_missing");
+}
+
+TEST_F(SourceFiles, AreShownInUtf8WhateverTheirNameIs) {
+  EXPECT_EQ(shown_path({"/tmp/\xC3\xA4"}), "/tmp/\xC3\xA4");
+  EXPECT_EQ(shown_path({"/tmp/\xFF\n"}), "/tmp/?");
+  EXPECT_EQ(shown_path({"/tmp/\xC0\xAF"}), "/tmp/??");
+}
+
+}  // namespace
+}  // namespace neptune::server
