@@ -19,6 +19,7 @@
 #include "engine/engine.h"
 #include "local_api/local_api.h"
 #include "sources/change_queue/change_queue.h"
+#include "sources/client_dirs.h"
 #include "sources/run_logs.h"
 #include "support/state_dir.h"
 
@@ -75,7 +76,10 @@ sources::WatchFolder watch_folder(const config::WatchConfig& watch) {
                 : watch.kind == "client-1x" ? Kind::client_1x
                                             : Kind::automatic;
   folder.project = watch.project;
+  // What the client itself goes by.
+  if (const char* project = std::getenv("NEPTUNE_PROJECT"); folder.project.empty() && project) folder.project = project;
   folder.cleanup_after = watch.cleanup_after;
+  folder.takeover_after = watch.takeover_after;
   return folder;
 }
 
@@ -137,6 +141,7 @@ class Daemon {
         engine_(loop_.get_executor(), clock_, engine_options(config_), state_dir_, std::move(ledger),
                 std::move(servers_), workspace_servers_),
         run_logs_(loop_.get_executor(), pool_, clock_, run_logs_options(), engine_),
+        client_dirs_(loop_.get_executor(), pool_, clock_, {.folders = run_logs_options().folders}, engine_),
         tasks_(loop_.get_executor()) {}
 
   std::vector<engine::ServerSlot> make_servers() {
@@ -189,9 +194,11 @@ class Daemon {
     std::map<std::string, std::optional<std::chrono::milliseconds>> cleanup;
     for (const auto& watch : config_.watches) cleanup[watch.path.string()] = watch.cleanup_after;
     engine_.follow(run_logs_, std::move(cleanup));
+    engine_.follow(client_dirs_);
     engine_.start();
     change_queue_->announce();
     tasks_.spawn("run logs", run_logs_.run());
+    tasks_.spawn("client directories", client_dirs_.run());
     tasks_.spawn("watchdog", feed_watchdog());
     local_api_->start();
     ::sd_notify(0, "READY=1");
@@ -255,6 +262,7 @@ class Daemon {
   engine::Engine engine_;
   std::unique_ptr<sources::ChangeQueue> change_queue_;
   sources::RunLogs run_logs_;
+  sources::ClientDirs client_dirs_;
   std::unique_ptr<local_api::LocalApi> local_api_;
   TaskGroup tasks_;
 };

@@ -264,6 +264,7 @@ void read_watch(Section& section, const Config& config, std::vector<WatchConfig>
   section.choice("kind", watch.kind, {"run-logs", "client-1x", "auto"});
   section.text("project", watch.project, impl::check_project);
   read_cleanup(section, watch.cleanup_after);
+  section.duration("takeover_after", watch.takeover_after, 0ms, 36500 * 24h);
   watches.push_back(std::move(watch));
 }
 

@@ -42,6 +42,7 @@ struct WatchConfig {
   std::string kind = "auto";  ///< run-logs | client-1x | auto
   std::string project;
   std::optional<std::chrono::milliseconds> cleanup_after = std::chrono::hours(24);  ///< none: "never"
+  std::chrono::milliseconds takeover_after = std::chrono::minutes(10);
 };
 
 struct ReadOnlyConfig {

@@ -56,6 +56,11 @@ asio::awaitable<Result<void>> Engine::intend(Ledger::IntentOf of, sources::Posit
   co_return co_await with_ledger(std::move(write));
 }
 
+/// Whether the server knows the container. An offline run is created under its local id; to do that again finds it.
+bool Engine::is_registered(const Feed& feed) const {
+  return feed.info.kind != sources::Kind::client_dir || !feed.info.server_id.empty() || !feed.server_id.empty();
+}
+
 /// The call of a batch, and what it means for its changes. It may carry fewer of them than the batch holds.
 asio::awaitable<void> Engine::make_call(FeedPtr feed, std::shared_ptr<sources::Source> source, core::StreamId stream,
                                         sources::Batch batch) {
@@ -86,6 +91,14 @@ asio::awaitable<CallOutcome> Engine::call(FeedPtr feed, std::shared_ptr<sources:
   if (!server) {
     none.answer = no_server<void>(slot.problem);
     co_return none;
+  }
+  if (!is_registered(*feed)) {
+    auto made = co_await outcome(server->create_run(container, ""));
+    if (!made) {
+      none.answer = std::unexpected(waiting_for_container(std::move(made.error())));
+      co_return none;
+    }
+    feed->server_id = std::move(made->id);
   }
   auto intents = intents_of(*feed, batch.last);
   auto changes = co_await outcome(source->changes(batch.first, batch.last));

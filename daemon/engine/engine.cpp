@@ -168,6 +168,7 @@ void Engine::ring(const Alarm& alarm) {
 
 api::FlushReply Engine::flush() {
   if (run_logs_) run_logs_->rescan();
+  if (client_dirs_) client_dirs_->rescan();
   for (const auto& [key, feed] : feeds_)
     if (feed->problem) {
       feed->problem.reset();

@@ -24,6 +24,7 @@
 #include "engine/rate.h"
 #include "server/server.h"
 #include "sources/change_queue/change_queue.h"
+#include "sources/client_dirs.h"
 #include "sources/run_logs.h"
 #include "sources/source.h"
 #include "support/clock.h"
@@ -78,6 +79,7 @@ class Engine final : public Control, public sources::SourceListener {
   /// Where the sources come from; before its `run` is spawned.
   void follow(sources::RunLogs& run_logs,
               std::map<std::string, std::optional<std::chrono::milliseconds>> cleanup_after);
+  void follow(sources::ClientDirs& client_dirs) { client_dirs_ = &client_dirs; }
   /// Where local changes are kept; likewise.
   void follow(sources::ChangeQueue& queue) { queue_ = &queue; }
   /// Starts the alarm clock.
@@ -125,6 +127,8 @@ class Engine final : public Control, public sources::SourceListener {
   void open_stream(const FeedPtr& feed);
   awaitable<void> look_up(FeedPtr feed);
   void begin_stream(const FeedPtr& feed, const LedgerSource& known);
+  void find_container(const FeedPtr& feed);
+  awaitable<void> look_for_container(FeedPtr feed);
   void close_stream(const FeedPtr& feed);
   void set_aside(const FeedPtr& feed, Error problem);
   void start_over(const FeedPtr& feed, Error problem);
@@ -135,6 +139,11 @@ class Engine final : public Control, public sources::SourceListener {
   bool at_rest(const Feed& feed) const;
   void tidy_later(const FeedPtr& feed);
   awaitable<void> tidy(FeedPtr feed);
+  const std::optional<std::chrono::milliseconds>* cleanup_after(const Feed& feed) const;
+  // client_dirs.cpp: an offline run's directory gets the name of a registered one
+  bool wants_rename(const Feed& feed) const;
+  awaitable<void> rename_registered(FeedPtr feed);
+  void move_feed(const FeedPtr& feed, sources::SourceKey key);
   FeedPtr feed_of(core::StreamId stream) const;
 
   // tending.cpp: all work on one source, one thing after the other
@@ -172,6 +181,7 @@ class Engine final : public Control, public sources::SourceListener {
 
   // calls.cpp: changes that are calls of their own
   bool goes_by_call(const Feed& feed) const;
+  bool is_registered(const Feed& feed) const;
   awaitable<bool> lacks_ingestion(core::ServerId id, Failure failure);
   awaitable<void> make_call(FeedPtr feed, std::shared_ptr<sources::Source> source, core::StreamId stream,
                             sources::Batch batch);
@@ -240,6 +250,7 @@ class Engine final : public Control, public sources::SourceListener {
   std::map<std::string, core::ServerId> workspace_servers_;
 
   sources::RunLogs* run_logs_ = nullptr;
+  sources::ClientDirs* client_dirs_ = nullptr;
   sources::ChangeQueue* queue_ = nullptr;
   std::map<std::string, std::optional<std::chrono::milliseconds>> cleanup_after_;  // watch path → when
 
@@ -255,6 +266,7 @@ class Engine final : public Control, public sources::SourceListener {
   std::size_t being_sent_ = 0;
   WallTime started_;
   bool draining_ = false;
+  unsigned scans_done_ = 0;  // first ones, of run logs and of client directories
   bool scanned_ = false;
   bool disk_full_;                            // until the reserve is whole again
   std::set<sources::SourceKey> settling_in_;  // found, but not yet streams, or not known to be left alone
@@ -276,14 +288,18 @@ struct Engine::Feed {
   std::uint64_t synced = 0, rejected = 0;
   std::optional<WallTime> synced_at;
   sources::Backlog backlog;
-  std::optional<Error> problem;  ///< found by reading it; `info.problem` is what the watcher found
-  bool opening = false;          ///< being looked up in the ledger
-  bool gone = false;             ///< its file is gone
-  std::uint64_t lost = 0;        ///< changes that were not synced when it went
-  bool finished = false;         ///< its end is on record
-  bool released = false;         ///< let go of since it came to rest
-  bool tidying = false;          ///< an alarm to remove it is set
-  bool told_synced = false;      ///< that it is at rest was told
+  std::optional<Error> problem;              ///< found by reading it; `info.problem` is what the watcher found
+  bool opening = false;                      ///< being looked up in the ledger
+  std::string server_id;                     ///< of a client's directory: the run it was registered as
+  std::string unknown;                       ///< of a client's directory: why its container is not known yet
+  bool told_lost = false;                    ///< that its client lost operations was told
+  std::optional<Instant> rename_not_before;  ///< it was still in use
+  bool gone = false;                         ///< its file is gone
+  std::uint64_t lost = 0;                    ///< changes that were not synced when it went
+  bool finished = false;                     ///< its end is on record
+  bool released = false;                     ///< let go of since it came to rest
+  bool tidying = false;                      ///< an alarm to remove it is set
+  bool told_synced = false;                  ///< that it is at rest was told
 
   // Work for the tending coroutine.
   bool tended = false;

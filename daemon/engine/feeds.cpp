@@ -32,7 +32,10 @@ void Engine::source_changed(const sources::SourceInfo& info, std::shared_ptr<sou
   if (!known) entry = std::make_shared<Feed>();
   const auto feed = entry;
   const bool state_changed = !known || feed->info.state != info.state;
+  // Of a client's directory only the server knows whose it is: that was found out here.
+  auto container = known && !info.container ? std::move(feed->info.container) : info.container;
   feed->info = info;
+  feed->info.container = std::move(container);
   feed->source = std::move(source);
   note_settling_in(info);
   if (state_changed) tell_of(info);
@@ -88,7 +91,7 @@ void Engine::source_vanished(const sources::SourceKey& key) {
 }
 
 void Engine::first_scan_done() {
-  scanned_ = true;
+  scanned_ = ++scans_done_ == (run_logs_ ? 1u : 0u) + (client_dirs_ ? 1u : 0u);
   tell_discovering();
   pump();
 }
@@ -99,7 +102,7 @@ void Engine::tell_discovering() {
 }
 
 void Engine::note_settling_in(const sources::SourceInfo& info) {
-  if (info.state == SourceState::settling_in) {
+  if (info.state == SourceState::settling_in && info.kind == sources::Kind::run_log) {
     settling_in_.insert(info.key);
   } else {
     settling_in_.erase(info.key);
@@ -125,7 +128,10 @@ void Engine::tell_of(const sources::SourceInfo& info) {
       events_.add("source_changed", name_of(info) + " is closed", std::move(about));
       break;
     case SourceState::left_to_client:
-      events_.add("source_changed", name_of(info) + " is synced by the client's own process; it is left to it",
+      events_.add("source_changed",
+                  name_of(info) + (info.kind == sources::Kind::client_dir
+                                       ? " may still be synced by its own client; it is left to it"
+                                       : " is synced by the client's own process; it is left to it"),
                   std::move(about));
       break;
     case SourceState::set_aside:
@@ -140,15 +146,16 @@ void Engine::tell_of(const sources::SourceInfo& info) {
 
 void Engine::open_stream(const FeedPtr& feed) {
   if (feed->stream != 0 || feed->opening || feed->tended || !feed->outcomes.empty() || feed->gone || feed->problem ||
-      !feed->source || !feed->info.container || !may_be_taken(feed->info))
+      !feed->source || !may_be_taken(feed->info))
     return;
+  if (!feed->info.container) return find_container(feed);
   if (feed->replayed) {
     feed->replayed->clear();
     begin_stream(feed, {});
     return;
   }
   feed->opening = true;
-  settling_in_.insert(feed->info.key);
+  if (feed->info.kind == sources::Kind::run_log) settling_in_.insert(feed->info.key);
   tell_discovering();
   tasks_.spawn("look up", look_up(feed));
 }
@@ -242,6 +249,16 @@ void Engine::look_for_rest(FeedPtr feed) {
     feeds_.erase(feed->info.key);
     return;
   }
+  if (feed->info.kind == sources::Kind::client_dir && feed->info.state == SourceState::closed &&
+      feed->backlog.unwritten > 0 && !std::exchange(feed->told_lost, true)) {
+    spdlog::warn("lost by the client path={} operations={}", feed->info.key.path, feed->backlog.unwritten);
+    events_.add("lost_by_client",
+                fmt::format("lost by the client: {} operations of {} never reached its files", feed->backlog.unwritten,
+                            name_of(feed->info)),
+                {.scope = Scope::of(feed->info.container->project).text(),
+                 .stream = feed->info.container->label(),
+                 .count = feed->backlog.unwritten});
+  }
   if (!feed->released) alarms_.set({Alarm::Of::release, feed->info.key}, clock_.now() + options_.idle_release);
   if (!feed->tidying && feed->info.state == SourceState::closed) tidy_later(feed);
   if (!std::exchange(feed->told_synced, true) && feed->info.container)
@@ -254,16 +271,23 @@ void Engine::look_for_rest(FeedPtr feed) {
   rearm();
 }
 
-void Engine::tidy_later(const FeedPtr& feed) {
-  if (feed->info.read_only || feed->backlog.uploads > 0 || feed->info.kind != sources::Kind::run_log) return;
+const std::optional<std::chrono::milliseconds>* Engine::cleanup_after(const Feed& feed) const {
   // The folder it was found in is the longest watched path above it.
   const std::optional<std::chrono::milliseconds>* after = nullptr;
   std::size_t longest = 0;
   for (const auto& [path, cleanup] : cleanup_after_)
-    if (feed->info.key.path.starts_with(path) && path.size() >= longest) {
+    if (feed.info.key.path.starts_with(path) && path.size() >= longest) {
       after = &cleanup;
       longest = path.size();
     }
+  return after;
+}
+
+void Engine::tidy_later(const FeedPtr& feed) {
+  if (feed->info.read_only || feed->backlog.uploads > 0 || feed->info.kind == sources::Kind::change_queue) return;
+  // What was refused may need the files that lie in the directory.
+  if (feed->info.kind == sources::Kind::client_dir && (feed->rejected > 0 || feed->info.server_id.empty())) return;
+  const auto* after = cleanup_after(*feed);
   if (!after || !*after) return;
   const auto since = feed->synced_at.value_or(clock_.wall());
   const auto left = std::max(std::chrono::milliseconds(0),
@@ -274,10 +298,15 @@ void Engine::tidy_later(const FeedPtr& feed) {
 
 asio::awaitable<void> Engine::tidy(FeedPtr feed) {
   feed->tidying = false;
-  if (!run_logs_ || feed->gone || feed->info.state != SourceState::closed) co_return;
+  if (feed->gone || feed->info.state != SourceState::closed) co_return;
   if (!at_rest(*feed)) co_return;  // its next rest sets the alarm again
   const auto key = feed->info.key;
-  auto removed = co_await run_logs_->remove(key, feed->recorded);
+  Result<bool> removed = false;
+  if (feed->info.kind == sources::Kind::client_dir && client_dirs_) {
+    removed = co_await client_dirs_->remove(key, feed->recorded);
+  } else if (feed->info.kind == sources::Kind::run_log && run_logs_) {
+    removed = co_await run_logs_->remove(key, feed->recorded);
+  }
   if (removed && *removed) {
     spdlog::info("removed a synced log path={}", key.path);
     if (!feed->gone) source_vanished(key);

@@ -221,6 +221,21 @@ Result<LedgerSource> Ledger::source(const sources::SourceKey& key, const Contain
   return found;
 }
 
+Result<std::optional<ContainerName>> Ledger::container_of(const sources::SourceKey& key) {
+  std::optional<ContainerName> found;
+  NEPTUNE_TRY(impl_->each(
+      "SELECT project, kind, container FROM sources WHERE path = ? AND device = ? AND inode = ? AND born_ms = ? AND "
+      "finished_at_ms IS NULL ORDER BY id",
+      [&found](const sqlite::Statement& row) { found = container_at(row, 0); }, key.path, as_signed(key.device),
+      as_signed(key.inode), key.born_ms));
+  return found;
+}
+
+Result<void> Ledger::move(std::int64_t source, const sources::SourceKey& key) {
+  return impl_->run("UPDATE sources SET path = ?, device = ?, inode = ?, born_ms = ? WHERE id = ?", key.path,
+                    as_signed(key.device), as_signed(key.inode), key.born_ms, source);
+}
+
 Result<void> Ledger::confirm(std::int64_t source, const ProjectName& project, sources::Position upto,
                              std::uint64_t count, WallTime now) {
   auto transaction = impl_->begin(false);

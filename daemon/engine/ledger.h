@@ -89,6 +89,10 @@ class Ledger {
   /// The row of a source; made when it was never seen. A finished file is another one when it comes again; a stream of
   /// the change queue goes on with its row.
   Result<LedgerSource> source(const sources::SourceKey& key, const ContainerName& container);
+  /// Whose a source is that was seen before, by its key alone.
+  Result<std::optional<ContainerName>> container_of(const sources::SourceKey& key);
+  /// It was renamed.
+  Result<void> move(std::int64_t source, const sources::SourceKey& key);
   Result<void> confirm(std::int64_t source, const ProjectName& project, sources::Position upto, std::uint64_t count,
                        WallTime now);
   /// Records the rejection and confirms its position; its id.

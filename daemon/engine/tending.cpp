@@ -57,6 +57,8 @@ asio::awaitable<bool> Engine::tend_once(FeedPtr feed) {
   } else if (feed->gone) {
     co_await finish(feed);
     co_return false;
+  } else if (wants_rename(*feed)) {
+    co_await rename_registered(feed);
   } else if (std::exchange(feed->refresh_wanted, false)) {
     co_await refresh(feed);
   } else if (std::exchange(feed->release_wanted, false)) {

@@ -247,20 +247,26 @@ api::Status Engine::status() const {
     status.totals.rejected += counts.rejected;
   }
   if (oldest_of_all) status.totals.oldest_pending_at = format_time(*oldest_of_all);
-  if (run_logs_)
-    for (const auto& folder : run_logs_->folders()) {
-      api::SourceStatus watch;
-      watch.path = folder.path;
-      watch.kind = "watch";
-      watch.state = scanned_ ? "watching" : "settling_in";
-      if (!folder.problem.empty()) {
-        watch.detail = folder.problem;
-      } else if (folder.network) {
-        watch.detail =
-            "on a network file system: only logs that are closed are taken, found by looking through it now and then";
-      }
-      status.sources.push_back(std::move(watch));
+  std::map<std::string, sources::WatchState> folders;
+  for (const auto& list : {run_logs_ ? run_logs_->folders() : std::vector<sources::WatchState>(),
+                           client_dirs_ ? client_dirs_->folders() : std::vector<sources::WatchState>()})
+    for (const auto& folder : list) {
+      const auto [known, fresh] = folders.emplace(folder.path, folder);
+      if (!fresh && known->second.problem.empty()) known->second = folder;
     }
+  for (const auto& [path, folder] : folders) {
+    api::SourceStatus watch;
+    watch.path = folder.path;
+    watch.kind = "watch";
+    watch.state = scanned_ ? "watching" : "settling_in";
+    if (!folder.problem.empty()) {
+      watch.detail = folder.problem;
+    } else if (folder.network) {
+      watch.detail =
+          "on a network file system: only logs that are closed are taken, found by looking through it now and then";
+    }
+    status.sources.push_back(std::move(watch));
+  }
   return status;
 }
 
@@ -283,10 +289,19 @@ api::SourceStatus Engine::describe_source(const Feed& feed) const {
   if (const auto& problem = feed.problem ? feed.problem : feed.info.problem) {
     source.state = "set_aside";
     source.detail = problem->message;
+  } else if (feed.info.state == SourceState::left_to_client && feed.info.kind == sources::Kind::client_dir) {
+    source.detail = feed.info.left_until
+                        ? fmt::format("its client is gone; it is taken over at {}, unless it is written before",
+                                      format_time(*feed.info.left_until))
+                        : fmt::format("its client may still sync it (pid {}); what that leaves is taken over",
+                                      fmt::join(feed.info.holders, ", "));
   } else if (feed.info.state == SourceState::left_to_client) {
     source.detail = feed.info.holders.empty() ? std::string("the client's own sync process has it open")
                                               : fmt::format("the client's own sync process has it open (pids {})",
                                                             fmt::join(feed.info.holders, ", "));
+  } else if (feed.info.state != SourceState::settling_in && !feed.info.container) {
+    source.state = "settling_in";
+    source.detail = "the server is being asked whose it is" + (feed.unknown.empty() ? "" : ": " + feed.unknown);
   } else if (feed.info.state != SourceState::settling_in && !counted(feed)) {
     // Nobody may take it for synced before it was looked through.
     source.state = "settling_in";
@@ -299,6 +314,8 @@ api::SourceStatus Engine::describe_source(const Feed& feed) const {
       source.detail = fmt::format("{} files wait to be uploaded, which this version does not do yet; the log is kept",
                                   feed.backlog.uploads);
   }
+  if (!source.detail && feed.info.state == SourceState::closed && feed.backlog.unwritten > 0)
+    source.detail = fmt::format("lost by the client: {}", feed.backlog.unwritten);
   return source;
 }
 

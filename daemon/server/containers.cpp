@@ -98,6 +98,11 @@ std::string search_body(const std::vector<std::string>& custom_ids, bool trashed
                               {"pagination", json::object{{"limit", custom_ids.size()}, {"offset", 0}}}});
 }
 
+/// What the API calls a container of that kind.
+std::string_view wire_type(ContainerKind kind) {
+  return kind == ContainerKind::model_version ? "modelVersion" : name(kind);
+}
+
 std::string string_attribute(const json::object& entry, std::string_view wanted) {
   for (const auto* attribute : objects_member(entry, "attributes")) {
     if (string_member(*attribute, "name") != wanted) continue;
@@ -151,6 +156,30 @@ asio::awaitable<Answer<Found>> find_container(std::shared_ptr<Api> api, Containe
   if (!known) co_return std::unexpected(std::move(known.error()));
   api->names.put(name, *known);
   co_return Found{std::move(*known), false};
+}
+
+asio::awaitable<Answer<ContainerName>> container_with_id(std::shared_ptr<Api> api, ContainerKind kind, std::string id) {
+  auto call = reading("/api/leaderboard/v1/experiments", {{"experimentId", id}});
+  const auto object = co_await ask_object(api, std::move(call));
+  if (!object) {
+    if (!is_missing(object.error())) co_return std::unexpected(object.error());
+    co_return std::unexpected(not_found(
+        "container", fmt::format("the server has no {} with the id {}: it was deleted, or the token is of another "
+                                 "server or may not see it",
+                                 name(kind), id)));
+  }
+  ContainerName container{{string_member(*object, "organizationName"), string_member(*object, "projectName")},
+                          string_member(*object, "shortId"),
+                          kind};
+  if (string_member(*object, "type") != wire_type(kind) || container.project.workspace.empty() ||
+      container.project.project.empty())
+    co_return std::unexpected(invalid_answer("the look-up of a container by its id"));
+  if (kind == ContainerKind::project) {
+    container.id.clear();
+  } else {
+    remember(*api, container, std::move(id));
+  }
+  co_return container;
 }
 
 bool forget_stale(Api& api, const ContainerName& container, const Found& used, const Failure& failure) {

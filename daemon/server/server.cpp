@@ -4,6 +4,7 @@
 
 #include "server/impl/api_token.h"
 #include "server/impl/attributes.h"
+#include "server/impl/containers.h"
 #include "server/impl/listings.h"
 #include "server/impl/management.h"
 #include "server/impl/proxy.h"
@@ -70,6 +71,10 @@ asio::awaitable<Answer<std::vector<OperationError>>> Server::execute(ContainerNa
 
 asio::awaitable<Answer<std::optional<double>>> Server::last_step(ContainerName container, std::string path, bool text) {
   return server::last_step(impl_->api, std::move(container), std::move(path), text);
+}
+
+asio::awaitable<Answer<ContainerName>> Server::container(ContainerKind kind, std::string id) {
+  return server::container_with_id(impl_->api, kind, std::move(id));
 }
 
 asio::awaitable<Answer<std::int64_t>> Server::image_count(ContainerName container, std::string path) {

@@ -130,6 +130,10 @@ class Server {
   /// Last step of a float series, or of a string series (`text`). None: there is no such attribute, or no point in it.
   boost::asio::awaitable<Answer<std::optional<double>>> last_step(ContainerName container, std::string path, bool text);
 
+  /// The container with the server's own id, as one that is written: what is asked of the answer goes to that id. No
+  /// such container of that kind: "container_not_found".
+  boost::asio::awaitable<Answer<ContainerName>> container(ContainerKind kind, std::string id);
+
   /// How many images a series holds; 0 when there is no such attribute.
   boost::asio::awaitable<Answer<std::int64_t>> image_count(ContainerName container, std::string path);
 

@@ -37,24 +37,28 @@ Box::~Box() {
 }
 
 void Box::write_config() {
+  auto config = options_.config;
+  constexpr std::string_view here = "@DIR@";
+  for (auto at = config.find(here); at != std::string::npos; at = config.find(here, at))
+    config.replace(at, here.size(), dir().string());
   std::ofstream(dir_ / "config.toml") << fmt::format(
       "state_dir = \"{5}\"\nsocket = \"{0}/api.sock\"\nlog_level = \"debug\"\n\n[server]\napi_token_file = "
       "\"{1}\"\n{2}\n\n"
       "[[watch]]\npath = \"{0}/runs\"\nkind = \"run-logs\"\ncleanup_after = \"{3}\"\n\n{4}\n",
-      dir().string(), sandbox_.token_file().string(), options_.server, options_.cleanup_after, options_.config,
+      dir().string(), sandbox_.token_file().string(), options_.server, options_.cleanup_after, config,
       (options_.state_dir.empty() ? dir_ / "state" : options_.state_dir).string());
 }
 
 void Box::start_daemon() {
   NotifySocket ready(dir_ / "notify.sock");
-  daemon_.emplace(
-      Process::Options{.binary = binary("neptune-syncd"),
-                       .args = {"--config", dir_ / "config.toml"},
-                       .env = {{"NOTIFY_SOCKET", ready.path()}},
-                       .unset_env = {"NEPTUNE_API_TOKEN", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"},
-                       .output_dir = dir_ / "output",
-                       .name = {},
-                       .working_dir = {}});
+  daemon_.emplace(Process::Options{
+      .binary = binary("neptune-syncd"),
+      .args = {"--config", dir_ / "config.toml"},
+      .env = {{"NOTIFY_SOCKET", ready.path()}},
+      .unset_env = {"NEPTUNE_API_TOKEN", "NEPTUNE_PROJECT", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"},
+      .output_dir = dir_ / "output",
+      .name = {},
+      .working_dir = {}});
   if (!ready.wait("READY=1", 20s)) ADD_FAILURE() << "the daemon did not come up:\n" << daemon_->err();
 }
 

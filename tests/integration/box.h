@@ -29,7 +29,7 @@ class Box {
   struct Options {
     std::vector<std::string> sandbox_args = {"--workspace", "ml-team:team"};
     std::string server = {};  ///< further lines of [server]
-    std::string config = {};  ///< further lines at the end
+    std::string config = {};  ///< further lines at the end; @DIR@ stands for the box's directory
     std::string cleanup_after = "24h";
     std::filesystem::path state_dir = {};  ///< empty: one in the box
     bool start = true;                     ///< the daemon, at once

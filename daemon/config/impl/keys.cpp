@@ -32,6 +32,7 @@ constexpr std::array kKeys{
     "watch.kind"sv,
     "watch.project"sv,
     "watch.cleanup_after"sv,
+    "watch.takeover_after"sv,
     "read_only"sv,
     "read_only.probe_interval"sv,
     "read_only.probe_interval_max"sv,

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "changes/attributes.h"
+#include "changes/client_operation.h"
 #include "changes/limits.h"
 #include "engine/impl/failures.h"
 #include "engine/impl/outcome.h"
@@ -23,8 +24,14 @@ namespace asio = boost::asio;
 
 namespace {
 
-/// The last step of each series that a call appends to; none: the series is empty.
-using LastSteps = std::map<std::pair<std::string, bool>, std::optional<double>>;
+enum class SeriesKind : std::uint8_t { floats, texts, images };
+SeriesKind kind_of(const SeriesPoint& point) {
+  if (point.image) return SeriesKind::images;
+  return point.text ? SeriesKind::texts : SeriesKind::floats;
+}
+
+/// The last step of each series that a call appends to, of images their number; none: the series is empty.
+using LastSteps = std::map<std::pair<std::string, SeriesKind>, std::optional<double>>;
 
 struct Intent {
   sources::Position last = 0;  // of the changes that the call carries
@@ -36,7 +43,7 @@ std::string text_of(const Intent& intent) {
   boost::json::array series;
   for (const auto& [name, step] : intent.before)
     series.push_back({{"path", name.first},
-                      {"text", name.second},
+                      {"kind", static_cast<int>(name.second)},
                       {"last_step", step ? boost::json::value(*step) : boost::json::value(nullptr)}});
   return boost::json::serialize(
       boost::json::object{{"last", intent.last}, {"part", intent.part}, {"series", std::move(series)}});
@@ -48,7 +55,8 @@ Result<Intent> read_intent(const std::string& text) {
     Intent intent{value.at("last").as_int64(), value.at("part").to_number<std::size_t>(), {}};
     for (const auto& series : value.at("series").as_array()) {
       const auto& step = series.at("last_step");
-      intent.before[{std::string(series.at("path").as_string()), series.at("text").as_bool()}] =
+      const auto kind = static_cast<SeriesKind>(series.at("kind").to_number<std::uint8_t>());
+      intent.before[{std::string(series.at("path").as_string()), kind}] =
           step.is_null() ? std::nullopt : std::optional(step.to_number<double>());
     }
     return intent;
@@ -68,8 +76,8 @@ bool was_applied(const LastSteps& before, const LastSteps& now) {
 /// Points without a step go on where their series stands.
 void number_points(std::vector<AttributeOperation>& operations, LastSteps last) {
   for (auto& operation : operations) {
-    if (!operation.point) continue;
-    auto& step = last.at({operation.path, operation.point->text});
+    if (!operation.point || operation.point->image) continue;
+    auto& step = last.at({operation.path, kind_of(*operation.point)});
     if (!operation.point->step) set_step(operation, step ? std::floor(*step) + 1 : 0);
     step = operation.point->step;
   }
@@ -85,13 +93,32 @@ struct Operations {
 };
 
 void refuse(std::vector<core::Refusal>& refused, sources::Position position, const std::string& code,
-            const std::string& reason) {
+            const std::string& reason, bool rest_stored = true) {
   const auto known = std::ranges::find(refused, position, &core::Refusal::position);
-  if (known == refused.end()) refused.push_back({position, code, reason + " (the rest of the change was stored)"});
+  if (known == refused.end())
+    refused.push_back({position, code, reason + (rest_stored ? " (the rest of the change was stored)" : "")});
+}
+
+/// What a 1.x client logged; what cannot be sent is left out.
+Result<LeaderboardUpdate> read_logged(std::string_view json, std::int64_t at_ms) {
+  auto logged = read_client_operation(json, at_ms);
+  if (!logged) return std::unexpected(std::move(logged.error()));
+  LeaderboardUpdate update{std::move(logged->operations), {}};
+  for (auto& [path, reason] : logged->left_out) update.left_out.push_back({std::move(path), std::move(reason)});
+  if (logged->upload)
+    update.left_out.push_back({logged->upload->path,
+                               "this version does not upload files yet; try it again with one "
+                               "that does"});
+  if (logged->copy)
+    update.left_out.push_back({logged->copy->path,
+                               "this version does not copy attributes yet; try it again with one "
+                               "that does"});
+  return update;
 }
 
 Result<LeaderboardUpdate> read(const sources::QueuedChange& change) {
   const auto at_ms = to_unix_ms(change.at);
+  if (change.kind == ChangeKind::client_operation) return read_logged(change.payload, at_ms);
   if (change.kind == ChangeKind::run_update) return leaderboard_operations(change.payload, at_ms);
   auto operations = read_attributes(change.payload, at_ms);
   if (!operations) return std::unexpected(std::move(operations.error()));
@@ -111,7 +138,7 @@ Operations operations_of(const std::vector<sources::QueuedChange>& changes) {
       found.owner.insert(found.owner.end(), own.size(), change.position);
       found.all.insert(found.all.end(), std::move_iterator(own.begin()), std::move_iterator(own.end()));
       for (const auto& [path, reason] : update->left_out)
-        refuse(found.refused, change.position, "no_such_attribute", path + ": " + reason);
+        refuse(found.refused, change.position, "no_such_attribute", path + ": " + reason, !own.empty());
     }
     found.changes++;
     found.last = change.position;
@@ -123,7 +150,14 @@ Operations operations_of(const std::vector<sources::QueuedChange>& changes) {
 asio::awaitable<Answer<LastSteps>> ask_for(std::shared_ptr<server::Server> server, ContainerName container,
                                            LastSteps steps) {
   for (auto& [series, step] : steps) {
-    auto last = co_await outcome(server->last_step(container, series.first, series.second));
+    Answer<std::optional<double>> last;
+    if (series.second == SeriesKind::images) {
+      auto count = co_await outcome(server->image_count(container, series.first));
+      if (!count) co_return std::unexpected(std::move(count.error()));
+      if (*count > 0) last = static_cast<double>(*count);
+    } else {
+      last = co_await outcome(server->last_step(container, series.first, series.second == SeriesKind::texts));
+    }
     if (!last) co_return std::unexpected(std::move(last.error()));
     step = *last;
   }
@@ -133,7 +167,7 @@ asio::awaitable<Answer<LastSteps>> ask_for(std::shared_ptr<server::Server> serve
 LastSteps series_of(const std::vector<AttributeOperation>& operations) {
   LastSteps steps;
   for (const auto& operation : operations)
-    if (operation.point) steps.emplace(std::pair(operation.path, operation.point->text), std::nullopt);
+    if (operation.point) steps.emplace(std::pair(operation.path, kind_of(*operation.point)), std::nullopt);
   return steps;
 }
 
@@ -173,20 +207,21 @@ asio::awaitable<Answer<Begun>> look_back(std::shared_ptr<server::Server> server,
   co_return begun;
 }
 
-/// A run's create or project may still come, as where the server takes runs by ingestion.
-Failure waiting_for_its_run(Failure failure) {
-  if (failure.code == "run_not_found" || failure.code == "project_not_found") failure.kind = Failure::Kind::forbidden;
+}  // namespace
+
+Failure waiting_for_container(Failure failure) {
+  for (const auto* code : {"run_not_found", "project_not_found", "model_not_found", "model_version_not_found"})
+    if (failure.code == code) failure.kind = Failure::Kind::forbidden;
   return failure;
 }
-
-}  // namespace
 
 asio::awaitable<CallOutcome> update_attributes(std::shared_ptr<server::Server> server, Intents intents,
                                                std::shared_ptr<sources::Source> source, ContainerName container,
                                                std::vector<sources::QueuedChange> changes) {
   CallOutcome done;
   const auto first = changes.front().position;
-  const bool of_a_run = container.kind == ContainerKind::run;
+  // Of a container that may still come, as where the server takes runs by ingestion, or that is none of ours to make.
+  const bool waits = container.kind == ContainerKind::run || changes.front().kind == ChangeKind::client_operation;
   auto begun = co_await look_back(server, intents, container, first);
   if (begun && begun->last && *begun->last != changes.back().position) {
     auto carried = co_await outcome(source->changes(first, *begun->last));
@@ -197,7 +232,7 @@ asio::awaitable<CallOutcome> update_attributes(std::shared_ptr<server::Server> s
     }
   }
   if (!begun) {
-    done.answer = std::unexpected(of_a_run ? waiting_for_its_run(begun.error()) : begun.error());
+    done.answer = std::unexpected(waits ? waiting_for_container(begun.error()) : begun.error());
     co_return done;
   }
   auto operations = operations_of(changes);
@@ -212,7 +247,7 @@ asio::awaitable<CallOutcome> update_attributes(std::shared_ptr<server::Server> s
     Intent about{operations.last, part, {}};
     const auto errors = co_await send_part(server, intents, container, first, std::move(about), std::move(carried));
     if (!errors) {
-      done.answer = std::unexpected(of_a_run ? waiting_for_its_run(errors.error()) : errors.error());
+      done.answer = std::unexpected(waits ? waiting_for_container(errors.error()) : errors.error());
       co_return done;
     }
     for (const auto& error : *errors) {
@@ -240,7 +275,7 @@ asio::awaitable<CallOutcome> create_run(std::shared_ptr<server::Server> server, 
                      run.id, create->forked_from)});
   } else {
     auto made = co_await outcome(server->create_run(std::move(run), std::move(create->experiment)));
-    if (!made) done.answer = std::unexpected(waiting_for_its_run(std::move(made.error())));
+    if (!made) done.answer = std::unexpected(waiting_for_container(std::move(made.error())));
   }
   co_return done;
 }

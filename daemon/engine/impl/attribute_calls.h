@@ -44,4 +44,7 @@ boost::asio::awaitable<CallOutcome> update_attributes(std::shared_ptr<server::Se
 boost::asio::awaitable<CallOutcome> create_run(std::shared_ptr<server::Server> server, ContainerName run,
                                                sources::QueuedChange change);
 
+/// A failure that says there is no such container (yet): its changes wait, and none of them is refused.
+Failure waiting_for_container(Failure failure);
+
 }  // namespace neptune::engine

@@ -24,6 +24,10 @@ boost::asio::awaitable<Answer<Found>> find_project(std::shared_ptr<Api> api, Pro
 /// project itself. What does not exist is refused as "run_not_found" and its like, with the status 404.
 boost::asio::awaitable<Answer<Found>> find_container(std::shared_ptr<Api> api, ContainerName container);
 
+/// The container with this id, under the names that find_container takes; its id is remembered.
+boost::asio::awaitable<Answer<ContainerName>> container_with_id(std::shared_ptr<Api> api, ContainerKind kind,
+                                                                std::string id);
+
 /// After a call with a remembered id was answered with 404: forgets it. True when it is worth looking up again.
 bool forget_stale(Api& api, const ContainerName& container, const Found& used, const Failure& failure);
 

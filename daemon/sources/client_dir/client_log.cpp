@@ -97,11 +97,6 @@ class ClientLog::Reader {
 
 ClientLog::ClientLog(fs::path directory) : path_(std::move(directory)) {}
 
-fs::path ClientLog::directory() const {
-  const std::scoped_lock lock(mutex_);
-  return path_;
-}
-
 void ClientLog::moved_to(fs::path directory) {
   const std::scoped_lock lock(mutex_);
   path_ = std::move(directory);

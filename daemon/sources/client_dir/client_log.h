@@ -59,7 +59,6 @@ class ClientLog {
   /// Writes last_ack_version, then removes the data files of which every operation is done, but for the last one.
   Result<void> acknowledge(Position upto);
 
-  std::filesystem::path directory() const;
   /// It was renamed.
   void moved_to(std::filesystem::path directory);
   /// Closes what is open.
@@ -81,7 +80,7 @@ class ClientLog {
   Result<Place> find(Position version);
   Error damaged(Position file, std::uint64_t offset, const std::string& why) const;
 
-  mutable std::mutex mutex_;
+  std::mutex mutex_;
   std::filesystem::path path_;
   Descriptor directory_;
   bool begun_ = false;

@@ -114,7 +114,7 @@ Producer judge_producer(const ProcessFacts& process, std::int64_t created_ms) {
 
 bool sees_all_processes() {
   struct stat data{};
-  return ::stat("/proc/self/ns/pid", &data) == 0 && data.st_ino == first_pid_namespace && ::geteuid() == 0;
+  return ::stat("/proc/self/ns/pid", &data) == 0 && data.st_ino == first_pid_namespace;
 }
 
 bool held_open_by_anybody(const fs::path& directory) {

@@ -5,6 +5,7 @@
 #include <spdlog/spdlog.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <boost/asio/redirect_error.hpp>
@@ -47,7 +48,7 @@ bool same(const SourceInfo& a, const SourceInfo& b) {
 /// Whether somebody may still write to it, under its present name, whatever its pid says.
 bool in_use(const fs::path& directory, const ClientDirFacts& facts, bool network, Duration takeover_after) {
   // A process of another machine, of another user, or outside of this container cannot be seen.
-  const bool seen = !network && (sees_all_processes() || facts.ours);
+  const bool seen = !network && sees_all_processes() && (::geteuid() == 0 || facts.ours);
   if (!seen && facts.quiet_for < takeover_after) return true;
   return held_open_by_anybody(directory);
 }

@@ -106,6 +106,7 @@ cleanup_after = "never"
 path = "~/work/../.neptune"
 kind = "client-1x"
 cleanup_after = "0s"
+takeover_after = "1h"
 [read_only]
 probe_interval = "1m"
 probe_interval_max = "1h"
@@ -138,6 +139,8 @@ min_free_disk = "0"
   EXPECT_FALSE(config->watches[0].cleanup_after);
   EXPECT_EQ(config->watches[1].path, "/home/jackie/.neptune");
   EXPECT_EQ(config->watches[1].cleanup_after, 0s);
+  EXPECT_EQ(config->watches[0].takeover_after, 10min);
+  EXPECT_EQ(config->watches[1].takeover_after, 1h);
   EXPECT_EQ(config->read_only.probe_interval, 1min);
   EXPECT_EQ(config->read_only.probe_interval_max, 1h);
   EXPECT_EQ(config->read_only.release_ramp, 0s);

@@ -50,6 +50,16 @@ TEST_F(LedgerTest, RemembersAConfirmedPositionAndItsCountsOverARestart) {
   EXPECT_EQ(ledger_->counts()->at(project).synced, 15u);
 }
 
+TEST_F(LedgerTest, ASourceThatWasRenamedStaysTheSame) {
+  ASSERT_TRUE(ledger_->confirm(source().id, project, 10, 10, now));
+  auto renamed = key;
+  renamed.path = "/runs/b";
+  ASSERT_TRUE(ledger_->move(source().id, renamed));
+  EXPECT_EQ(ledger_->source(renamed, run)->confirmed, 10);
+  EXPECT_EQ(ledger_->container_of(renamed).value(), run);
+  EXPECT_FALSE(ledger_->container_of(key).value());
+}
+
 TEST_F(LedgerTest, TakesAnotherFileAtTheSamePathForAnotherSource) {
   ASSERT_TRUE(ledger_->confirm(source().id, project, 10, 10, now));
   auto born_later = key;
