@@ -336,10 +336,11 @@ std::string view(const api::ReleasePlan& plan, const Style& style) {
   if (plan.seconds)
     text += fmt::format(" At the present rate that takes {}.",
                         age(std::chrono::seconds(static_cast<std::int64_t>(*plan.seconds))));
-  if (plan.storage_available)
-    text += fmt::format(" The server has {} left{}.",
-                        bytes(static_cast<std::uint64_t>(std::max<std::int64_t>(*plan.storage_available, 0))),
+  if (plan.storage_available) {
+    const auto left = *plan.storage_available;
+    text += fmt::format(" The server has {} left{}.", left > 0 ? bytes(static_cast<std::uint64_t>(left)) : "nothing",
                         plan.fits && !*plan.fits ? ": they do not fit" : "");
+  }
   if (!plan.message.empty()) text += " " + sentence(plan.message);
   return wrap(text, style.width, "", "");
 }

@@ -132,7 +132,7 @@ struct ReleasePlan {
   std::optional<double> seconds;                  ///< at the present rate; null when nothing was sent lately
   std::optional<std::int64_t> storage_available;  ///< what the server reports; null when it does not
   std::optional<bool> fits;
-  std::string message;
+  std::string message;  ///< what the numbers do not say: that a release alone lets nothing go; else empty
 };
 
 /// `GET /v1/workspaces`.

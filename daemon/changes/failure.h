@@ -32,6 +32,7 @@ struct Failure {
   bool scope_is_project = false;
   int status = 0;         ///< HTTP status of the answer; 0: there was none
   bool in_doubt = false;  ///< of a call that must not be applied twice: it may have taken effect all the same
+  std::string words{};    ///< the server's own part of `message`; empty when it gave none
 };
 
 template <class T>

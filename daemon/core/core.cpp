@@ -58,6 +58,15 @@ void Core::backlog(StreamId id, Position after, Backlog backlog, Instant now) {
   schedule(now);
 }
 
+void Core::expect(const ContainerName& container, bool on, Instant now) {
+  if (on) {
+    expected_.insert(container);
+  } else if (expected_.erase(container) > 0) {
+    ready_dependents(container.project);
+    schedule(now);
+  }
+}
+
 void Core::pause(StreamId id, bool paused, Instant now) {
   auto* stream = find(id);
   if (!stream || std::exchange(stream->paused, paused) == paused) return;
@@ -197,6 +206,15 @@ bool Core::goes_before(const Stream& earlier, const Stream& stream) const {
   return ticket == 0 || earlier.backlog.ticket == 0 || earlier.backlog.ticket < ticket;
 }
 
+/// Is there something of `name` (Change::after) that is not told yet, in other containers than `but`?
+bool Core::is_expected(const ContainerName& name, const ContainerName& but) const {
+  if (name.kind != ContainerKind::management || name.id != everything_in_project)
+    return name != but && expected_.contains(name);
+  auto it = expected_.lower_bound({name.project, {}, ContainerKind::run});
+  if (it != expected_.end() && *it == but) ++it;
+  return it != expected_.end() && it->project == name.project;
+}
+
 Wait Core::dependencies(const Stream& stream) const {
   const auto before = [&](StreamId id) { return goes_before(streams_.at(id), stream); };
   const auto& project = stream.spec.container.project;
@@ -204,6 +222,7 @@ Wait Core::dependencies(const Stream& stream) const {
     for (const auto id : creating_projects_)
       if (streams_.at(id).spec.container.project == project && before(id)) return Wait::project;
   for (const auto& name : stream.backlog.after) {
+    if (is_expected(name, stream.spec.container)) return Wait::earlier_change;
     if (name.kind == ContainerKind::management && name.id == everything_in_project) {
       const auto all = projects_.find(name.project);
       if (all != projects_.end() && std::ranges::any_of(all->second, before)) return Wait::earlier_change;

@@ -66,6 +66,9 @@ class Core {
   void open(StreamSpec spec, Instant now);
   /// What waits after `after`. Ignored unless `after` is the stream's confirmed position: the driver asks again.
   void backlog(StreamId stream, Position after, Backlog backlog, Instant now);
+  /// Changes of this container were handed in which `backlog` has not told yet, or all of them are told: until then
+  /// what goes after the container's changes (Backlog::after) waits.
+  void expect(const ContainerName& container, bool on, Instant now);
   /// Its source may not be taken now, or may again.
   void pause(StreamId stream, bool paused, Instant now);
   /// Its source is gone. Actions for it that are still out may be reported, and are ignored.
@@ -136,7 +139,8 @@ class Core {
     std::optional<Instant> release_at;  // within the ramp of a scope that opened
     std::uint64_t limit = 0;            // of the next request while a refused change is isolated; 0: no limit
     std::uint64_t suspects = 0;         // changes known to hold a refused one
-    std::uint32_t ambiguous = 0;        // answers in a row that the status call could not explain
+    bool ambiguous = false;             // its last answer may speak of a limit: the status call is being asked
+    std::uint32_t doubts = 0;           // such answers in a row that the status call did not explain
     std::string trouble;
     Instant opened_at;
     std::optional<Instant> orphan_since;  // the server first said that the fork's parent is unknown
@@ -186,6 +190,7 @@ class Core {
   bool depends_on(const ContainerName& container, const ContainerName& ancestor) const;
   Wait dependencies(const Stream& stream) const;
   bool goes_before(const Stream& earlier, const Stream& stream) const;
+  bool is_expected(const ContainerName& name, const ContainerName& but) const;
   void ready_dependents(const ProjectName& project);
   void retally(Stream& stream);
   Stream* find(StreamId stream);
@@ -203,12 +208,13 @@ class Core {
   void retry(Stream& stream, std::string trouble, BackoffLimits limits, Instant now);
   void judge(Stream& stream, const RequestStatus& status, Instant now);
   void orphaned(Stream& stream, const std::string& code, const std::string& reason, Instant now);
-  void read_only(const Scope& scope, std::string reason, Instant now);
+  void read_only(const Scope& scope, const Failure& failure, Instant now);
   void opened(const Scope& scope, StreamId confirmed_by, Instant now);
   void closed(const Scope& scope);
   void apply(const Gates::Effect& effect, Instant now);
   void write_was_taken(const Stream& stream, Instant now);
   void ask_status(const std::string& workspace, Instant now);
+  void explain_limits(const std::string& workspace, Gates::StatusWord::Is word);
 
   // The server as a whole, and checks (servers.cpp)
   bool available(const Server& server, Instant now) const;
@@ -228,6 +234,7 @@ class Core {
   std::map<CheckKey, Checks> checks_;
   std::map<ContainerName, std::set<std::pair<std::string, StreamId>>> containers_;
   std::map<ProjectName, std::set<StreamId>> projects_;
+  std::set<ContainerName> expected_;  // of which something was handed in that is not told yet
   std::map<std::string, ServerId> workspace_servers_;
   std::set<StreamId> forks_;              // streams whose next change creates a fork
   std::set<StreamId> dependents_;         // streams whose next change goes after other streams'

@@ -45,6 +45,14 @@ std::vector<Scope> Gates::unconfirmed(StreamId stream) {
   return freed;
 }
 
+void Gates::doubted(StreamId stream) {
+  for (auto& [scope, state] : states_) {
+    if (state.confirming != stream || !scope.is_workspace()) continue;
+    state.confirming.reset();
+    state.phase = Phase::asking;
+  }
+}
+
 bool Gates::enter(const Scope& scope, std::string reason, Instant now) {
   auto& state = states_[scope];
   const bool was_writable = state.mode == Mode::normal;

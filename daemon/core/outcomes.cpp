@@ -91,7 +91,8 @@ void Core::sent(StreamId id, Sent sent, std::string request_id, Instant now) {
     drop(*stream);
   } else {
     stream->request = sent;
-    stream->ambiguous = 0;
+    stream->ambiguous = false;
+    stream->doubts = 0;
     stream->request_id = std::move(request_id);
     stream->phase = Phase::unconfirmed;
     stream->unconfirmed_since = now;
@@ -123,7 +124,8 @@ void Core::failed(StreamId id, std::optional<Sent> sent, Failure failure, Instan
     return;
   }
   if (sent) stream->request = *sent;
-  if (failure.kind != Kind::ambiguous_limit) stream->ambiguous = 0;
+  if (failure.kind != Kind::ambiguous_limit) stream->doubts = 0;
+  stream->ambiguous = false;
   const auto& project = stream->spec.container.project;
   const auto scope = failure.scope_is_project ? Scope::of(project) : Scope::of(project.workspace);
   switch (failure.kind) {
@@ -162,15 +164,13 @@ void Core::failed(StreamId id, std::optional<Sent> sent, Failure failure, Instan
       } else {
         back(*stream);
       }
-      read_only(scope, failure.message, now);
+      read_only(scope, failure, now);
       break;
     case Kind::ambiguous_limit:
-      if (sent && ++stream->ambiguous > 3) {
-        refuse(*stream, failure.code, failure.message);
-      } else {
-        retry(*stream, failure.message, options_.retry, now);
-        ask_status(project.workspace, now);
-      }
+      stream->ambiguous = sent.has_value();
+      gates_.doubted(id);
+      retry(*stream, failure.message, options_.retry, now);
+      ask_status(project.workspace, now);
       break;
     case Kind::too_large:
     case Kind::rejected:
@@ -304,7 +304,8 @@ void Core::advance(Stream& stream) {
   // What stands first now, and what that needs, is for the driver to say.
   if (stream.backlog.ticket != 0 && stream.backlog.count > 0) stream.backlog_known = false;
   stream.attempts = 0;
-  stream.ambiguous = 0;
+  stream.ambiguous = false;
+  stream.doubts = 0;
   stream.trouble.clear();
   stream.not_before.reset();
   stream.orphan_since.reset();
@@ -355,7 +356,9 @@ void Core::write_was_taken(const Stream& stream, Instant now) {
   for (const auto& scope : gates_.confirmed(stream.spec.id)) opened(scope, stream.spec.id, now);
 }
 
-void Core::read_only(const Scope& scope, std::string reason, Instant now) {
+void Core::read_only(const Scope& scope, const Failure& failure, Instant now) {
+  // Why is the server's to say; our words stand in where it says nothing.
+  auto reason = failure.words.empty() ? failure.message : failure.words;
   if (gates_.enter(scope, std::move(reason), now)) apply({.opened = {}, .closed = {scope}}, now);
 }
 
@@ -404,17 +407,29 @@ void Core::status_told(const AskStatus& ask, const Answer<WorkspaceStatus>& answ
     word.is = Is::unanswered;
   }
   apply(gates_.status(ask.workspace, word, writes_wait(ask.workspace), now), now);
-  if (word.is == Is::normal) {
-    // What a bare limit answer left open: the workspace is writable, so the change itself was meant.
-    for (auto* stream : streams_of(Scope::of(ask.workspace))) {
-      if (stream->ambiguous == 0 || stream->phase != Phase::idle || stream->request.count == 0) continue;
-      stream->ambiguous = 0;
-      stream->not_before.reset();
-      refuse(*stream, "http_422", stream->trouble);
-    }
-  }
+  if (word.is != Is::unanswered) explain_limits(ask.workspace, word.is);
   ready_scope(Scope::of(ask.workspace));
   schedule(now);
+}
+
+/// What bare limit answers left open. The workspace may have turned writable since: so the change itself is to blame only
+/// when it was refused again, or more often where the status call can't tell.
+void Core::explain_limits(const std::string& workspace, Gates::StatusWord::Is word) {
+  using Is = Gates::StatusWord::Is;
+  for (auto* stream : streams_of(Scope::of(workspace))) {
+    if (!stream->ambiguous || stream->phase != Phase::idle || stream->request.count == 0) continue;
+    stream->ambiguous = false;
+    if (word == Is::read_only) {
+      stream->doubts = stream->attempts = 0;
+      stream->not_before.reset();
+    } else if (++stream->doubts >= (word == Is::normal ? 2u : 4u)) {
+      stream->doubts = 0;
+      stream->not_before.reset();
+      refuse(*stream, "http_422", stream->trouble);
+    } else if (word == Is::normal) {
+      stream->not_before.reset();
+    }
+  }
 }
 
 }  // namespace neptune::core

@@ -135,8 +135,7 @@ void Core::check_failed(const Check& check, const Failure& failure, Instant now)
       }
     }
     if (failure.kind == Kind::read_only) {
-      read_only(failure.scope_is_project ? Scope::of(check.project) : Scope::of(check.project.workspace),
-                failure.message, now);
+      read_only(failure.scope_is_project ? Scope::of(check.project) : Scope::of(check.project.workspace), failure, now);
     }
   }
   schedule(now);

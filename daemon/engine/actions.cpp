@@ -15,6 +15,15 @@ namespace neptune::engine {
 
 namespace asio = boost::asio;
 
+namespace {
+
+/// The server's words, to stand within a sentence of ours.
+std::string_view without_stop(std::string_view words) {
+  return words.ends_with('.') ? words.substr(0, words.size() - 1) : words;
+}
+
+}  // namespace
+
 void Engine::pump() {
   for (auto actions = core_.take_actions(); !actions.empty(); actions = core_.take_actions())
     for (auto& action : actions) std::visit([this](auto& a) { carry_out(std::move(a)); }, action);
@@ -237,9 +246,10 @@ void Engine::carry_out(core::ModeChanged changed) {
   const auto name = changed.scope.text();
   if (mode.read_only) {
     spdlog::info("mode scope={} mode=read_only reason=\"{}\"", name, changed.reason);
-    events_.add("mode_changed",
-                fmt::format("{} is read-only: {}. Its writes are held; the rest goes on.", name, changed.reason),
-                {.scope = name});
+    events_.add(
+        "mode_changed",
+        fmt::format("{} is read-only: {}. Its writes are held; the rest goes on.", name, without_stop(changed.reason)),
+        {.scope = name});
   } else {
     spdlog::info("mode scope={} mode=normal", name);
     events_.add("mode_changed", name + " can be written again; its held writes follow", {.scope = name});

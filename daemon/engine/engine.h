@@ -133,6 +133,7 @@ class Engine final : public Control, public sources::SourceListener {
   void set_aside(const FeedPtr& feed, Error problem);
   void start_over(const FeedPtr& feed, Error problem);
   void tell_discovering();
+  void expect_more(const Feed& feed, bool on);
   void note_settling_in(const sources::SourceInfo& info);
   void tell_of(const sources::SourceInfo& info);
   void look_for_rest(FeedPtr feed);

@@ -40,6 +40,7 @@ void Engine::source_changed(const sources::SourceInfo& info, std::shared_ptr<sou
   note_settling_in(info);
   if (state_changed) tell_of(info);
   const auto now = clock_.now();
+  expect_more(*feed, true);
   if (may_be_taken(info) && feed->source) {
     if (state_changed) feed->problem.reset();
     if (feed->stream == 0) {
@@ -63,6 +64,7 @@ void Engine::source_written(const sources::SourceKey& key) {
   const auto feed = it->second;
   feed->problem.reset();
   feed->refresh_wanted = true;
+  expect_more(*feed, true);
   const bool own = feed->last_looked && clock_.now() - *feed->last_looked < std::chrono::milliseconds(15) &&
                    feed->backlog.count == 0;
   if (!own) feed->looks = 0;
@@ -77,6 +79,7 @@ void Engine::source_vanished(const sources::SourceKey& key) {
   settling_in_.erase(key);
   tell_discovering();
   feed->gone = true;
+  expect_more(*feed, false);
   feed->lost = feed->backlog.count;
   if (feed->lost > 0) {
     spdlog::warn("log gone path={} unsent={}", key.path, feed->lost);
@@ -94,6 +97,13 @@ void Engine::first_scan_done() {
   scanned_ = ++scans_done_ == (run_logs_ ? 1u : 0u) + (client_dirs_ ? 1u : 0u);
   tell_discovering();
   pump();
+}
+
+/// What was accepted takes its place in line at once, though it is read only a little later: a removal must not go
+/// before it.
+void Engine::expect_more(const Feed& feed, bool on) {
+  if (feed.info.kind == sources::Kind::change_queue && !feed.replayed)
+    core_.expect(*feed.info.container, on, clock_.now());
 }
 
 /// A fork's parent may be among what is not known yet.
@@ -207,6 +217,7 @@ void Engine::set_aside(const FeedPtr& feed, Error problem) {
   events_.add("source_set_aside", problem.message,
               {.stream = feed->info.container ? std::optional(feed->info.container->label()) : std::nullopt});
   feed->problem = std::move(problem);
+  expect_more(*feed, true);
   close_stream(feed);
 }
 

@@ -108,6 +108,7 @@ asio::awaitable<void> Engine::refresh(FeedPtr feed) {
   told.ticket = backlog->ticket;
   told.after = backlog->after;
   core_.backlog(stream, after, std::move(told), clock_.now());
+  if (!feed->refresh_wanted) expect_more(*feed, false);
   look_again(feed);
   pump();
 }

@@ -389,11 +389,13 @@ Result<api::ReleasePlan> Engine::plan_release(const Scope& scope) const {
   const auto status = workspace_status_.find(scope.workspace);
   if (status != workspace_status_.end()) plan.storage_available = status->second.storage_available;
   if (plan.storage_available) plan.fits = static_cast<std::int64_t>(plan.bytes) <= *plan.storage_available;
-  plan.message = fmt::format("{} changes ({} bytes) of {} are held.", plan.changes, plan.bytes, plan.scope);
-  if (plan.seconds) plan.message += fmt::format(" At the present rate they take {:.0f} s.", *plan.seconds);
-  if (plan.fits)
-    plan.message += *plan.fits ? " They fit into the storage that the server reports as available."
-                               : " They do not fit into the storage that the server reports as available.";
+  for (const auto& above : {scope, Scope::of(scope.workspace)}) {
+    if (core_.scope(above).mode != core::Mode::read_only) continue;
+    plan.message = above.text() +
+                   " is read-only on the server, which a release does not end; its writes go when the server takes "
+                   "them again.";
+    break;
+  }
   return plan;
 }
 

@@ -137,6 +137,7 @@ Failure classify(const Response& response, Intent intent, WallTime now) {
   failure.message = fmt::format("{} (HTTP {}{}{})", what_it_means(failure.kind, response.status), response.status,
                                 said.type.empty() ? "" : " ", said.type);
   if (!said.words.empty()) failure.message += ": " + said.words;
+  failure.words = said.words;
   return failure;
 }
 

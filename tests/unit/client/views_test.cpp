@@ -245,5 +245,21 @@ TEST(ReleasePlanView, SaysHowMuchHowLongAndWhetherItFits) {
       "1.0 KiB left: they do not fit.\n");
 }
 
+TEST(ReleasePlanView, CallsNoStorageNothingAndSaysEachThingOnce) {
+  api::ReleasePlan plan;
+  plan.scope = "ml-team";
+  plan.changes = 12;
+  plan.bytes = 2048;
+  plan.fits = false;
+  plan.message = "ml-team is read-only on the server.";
+  for (const std::int64_t left : {0, -5}) {
+    plan.storage_available = left;
+    EXPECT_EQ(
+        view(plan, {}),
+        "A release of ml-team lets 12 changes go (2.0 KiB). The server has nothing left: they do not fit. ml-team "
+        "is read-only on the server.\n");
+  }
+}
+
 }  // namespace
 }  // namespace neptune::cli

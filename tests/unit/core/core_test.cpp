@@ -156,6 +156,31 @@ TEST_F(CoreTest, WhatReadOnlyModeSendsBackCostsNoAttempt) {
   EXPECT_TRUE(take<Send>().empty());
 }
 
+TEST_F(CoreTest, TheReasonOfAModeIsTheServersWordsAloneAndWhatTheStatusCallAdds) {
+  open(1, "r", 10);
+  take<Send>();
+  auto refused = failure(Failure::Kind::read_only);
+  refused.message = "the server takes no writes now: Storage is full";
+  refused.words = "Storage is full";
+  core_.failed(1, Sent{10, 10, 100, false}, refused, now_);
+  const auto actions = core_.take_actions();
+  ASSERT_EQ(actions.size(), 2u);
+  EXPECT_EQ(std::get<ModeChanged>(actions[0]).reason, "Storage is full");
+  WorkspaceStatus full;
+  full.read_only = true;
+  full.storage_limit = 10'000'000'000;
+  full.storage_available = 0;
+  core_.status_told(std::get<AskStatus>(actions[1]), full, now_);
+  EXPECT_EQ(core_.scope(Scope::of("ml")).reason, "Storage is full (10.0 GB of 10.0 GB storage used)");
+}
+
+TEST_F(CoreTest, AModeWithoutAWordOfTheServerIsToldInOurs) {
+  open(1, "r", 10);
+  take<Send>();
+  core_.failed(1, Sent{10, 10, 100, false}, failure(Failure::Kind::read_only), now_);
+  EXPECT_EQ(core_.scope(Scope::of("ml")).reason, "a sentence");
+}
+
 TEST_F(CoreTest, ARefusedChangeIsFoundByHalves) {
   open(1, "r", 4);
   take<Send>();
@@ -186,16 +211,63 @@ TEST_F(CoreTest, AWrongRouteIsNotTheChangesFault) {
   EXPECT_EQ(core_.stream(1, now_).wait, Wait::retry);
 }
 
-TEST_F(CoreTest, ABareLimitAnswerIsBelievedOnlyOnceTheStatusCallSpoke) {
+TEST_F(CoreTest, ABareLimitAnswerIsBelievedOnlyOnceTheStatusCallSpokeAndItCameAgain) {
   open(1, "r", 1);
   take<Send>();
   core_.failed(1, Sent{1, 1, 10, false}, failure(Failure::Kind::ambiguous_limit), now_);
   const auto actions = core_.take_actions();
   ASSERT_EQ(actions.size(), 1u);
   const auto ask = std::get<AskStatus>(actions[0]);
-  WorkspaceStatus normal;
-  core_.status_told(ask, normal, now_);
+  core_.status_told(ask, WorkspaceStatus{}, now_);
+  const auto again = core_.take_actions();
+  ASSERT_EQ(again.size(), 1u);
+  EXPECT_EQ(std::get<Send>(again[0]).stream, 1u) << "the workspace may have turned writable in between";
+  core_.failed(1, Sent{1, 1, 10, false}, failure(Failure::Kind::ambiguous_limit), now_);
+  core_.status_told(ask, WorkspaceStatus{}, now_);
   EXPECT_EQ(take<Reject>().size(), 1u);
+}
+
+TEST_F(CoreTest, ABareLimitAnswerThatNobodyExplainsIsBelievedTheFourthTime) {
+  open(1, "r", 1);
+  for (int i = 0; i < 4; ++i) {
+    ASSERT_EQ(take<Send>().size(), 1u);
+    core_.failed(1, Sent{1, 1, 10, false}, failure(Failure::Kind::ambiguous_limit), now_);
+    const auto asks = take<AskStatus>();
+    ASSERT_EQ(asks.size(), 1u);
+    core_.status_told(asks[0], std::unexpected(failure(Failure::Kind::unreachable)), now_);
+    now_ += 10min;
+    core_.time_passed(now_);
+  }
+  EXPECT_EQ(core_.stream(1, now_).wait, Wait::sending) << "no answer is no word";
+  for (int i = 0; i < 4; ++i) {
+    ASSERT_EQ(take<Send>().size(), 1u);
+    core_.failed(1, Sent{1, 1, 10, false}, failure(Failure::Kind::ambiguous_limit), now_);
+    core_.status_told(take<AskStatus>().at(0), std::unexpected(failure(Failure::Kind::rejected)), now_);
+    EXPECT_EQ(take<Reject>().size(), i == 3 ? 1u : 0u);
+    now_ += 10min;
+    core_.time_passed(now_);
+  }
+}
+
+TEST_F(CoreTest, ABareLimitAnswerToTheConfirmingWriteLetsNoOtherConfirmBeforeTheStatusCallSpoke) {
+  open(1, "r", 10);
+  take<Send>();
+  core_.failed(1, Sent{10, 10, 100, false}, failure(Failure::Kind::read_only), now_);
+  open(2, "s", 10);
+  take<AskStatus>();
+  now_ += 1h;
+  core_.time_passed(now_);
+  core_.status_told(take<AskStatus>().at(0), WorkspaceStatus{}, now_);
+  const auto sends = take<Send>();
+  ASSERT_EQ(sends.size(), 1u);
+  core_.failed(sends[0].stream, Sent{10, 10, 100, false}, failure(Failure::Kind::ambiguous_limit), now_);
+  const auto actions = core_.take_actions();
+  ASSERT_EQ(actions.size(), 1u);
+  WorkspaceStatus full;
+  full.read_only = true;
+  core_.status_told(std::get<AskStatus>(actions[0]), full, now_);
+  EXPECT_TRUE(take<Send>().empty());
+  EXPECT_EQ(core_.stream(1, now_).attempts + core_.stream(2, now_).attempts, 0u);
 }
 
 TEST_F(CoreTest, AStreamThatCannotConfirmLeavesThePlaceToAnother) {
@@ -291,6 +363,20 @@ TEST_F(DirectChanges, OfAProjectThatIsDeletedAllGoFirst) {
            .after = {{project, std::string(everything_in_project), ContainerKind::management}}});
   EXPECT_EQ(sends(), std::vector<StreamId>{1});
   EXPECT_EQ(core_.stream(2, now_).wait, Wait::earlier_change);
+}
+
+TEST_F(DirectChanges, ARemovalWaitsForWritesThatWereHandedInAndAreNotReadYet) {
+  for (const auto& after :
+       {run_, ContainerName{project, std::string(everything_in_project), ContainerKind::management}}) {
+    const auto id = static_cast<StreamId>(2 + opened_.size());
+    core_.expect(run_, true, now_);
+    wait_in(id, {project, std::to_string(id), ContainerKind::removals},
+            {.count = 1, .bytes = 10, .frees_next = true, .ticket = 5, .after = {after}});
+    EXPECT_TRUE(sends().empty());
+    EXPECT_EQ(core_.stream(id, now_).wait, Wait::earlier_change);
+    core_.expect(run_, false, now_);
+    EXPECT_EQ(sends(), std::vector<StreamId>{id}) << "there were none";
+  }
 }
 
 TEST_F(DirectChanges, TheNextOneIsNotSentBeforeItIsKnownWhatItNeeds) {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <functional>
 #include <map>
 #include <queue>
@@ -10,40 +11,12 @@
 #include <set>
 #include <vector>
 
-#include "core/core.h"
+#include "history_world.h"
 
 namespace neptune::core {
 namespace {
 
 using namespace std::chrono_literals;
-
-/// One run: changes 1..size, the first a create. What is durable here, and what the server holds.
-struct Run {
-  ContainerName name;
-  std::string parent;
-  std::set<Position> poison;
-  Position size = 0;
-  // durable on this side
-  Position confirmed = 0;
-  std::set<Position> rejected;
-  // at the server
-  bool created = false;
-  std::vector<Position> stored;
-};
-
-enum class Style { http, check_all, check_part };
-
-struct ServerMode {
-  bool read_only = false;
-  Style style = Style::http;
-};
-
-struct Request {
-  std::size_t run;
-  Position first, last;
-  bool processed = false;
-  RequestStatus status;
-};
 
 class History {
  public:
@@ -74,16 +47,17 @@ class History {
     for (std::uint64_t w = 0; w < workspaces; ++w)
       for (std::uint64_t p = 0, projects = 1 + pick(2); p < projects; ++p)
         for (std::uint64_t r = 0, runs = 1 + pick(3); r < runs; ++r) {
-          Run run;
-          run.name = {{fmt::format("w{}", w), fmt::format("p{}", p)}, fmt::format("r{}", r)};
-          run.size = 1 + static_cast<Position>(pick(40));
+          Lane run{.name = {{fmt::format("w{}", w), fmt::format("p{}", p)}, fmt::format("r{}", r)}};
           if (r > 0 && chance(0.3)) run.parent = fmt::format("r{}", pick(r));
-          if (options_.poison)
-            for (Position i = 2; i <= run.size; ++i)
-              if (chance(0.05)) run.poison.insert(i);
-          runs_.push_back(run);
+          const auto size = 1 + static_cast<Position>(pick(40));
+          for (Position i = 1; i <= size; ++i)
+            run.items.push_back({.position = i,
+                                 .is = i == 1 ? Is::create : Is::update,
+                                 .poison = i > 1 && options_.poison && chance(0.05)});
+          lanes_.push_back(run);
         }
-    std::shuffle(runs_.begin(), runs_.end(), random_);
+    std::shuffle(lanes_.begin(), lanes_.end(), random_);
+    if (options_.direct) add_queue();
     settings_.batch_operations = 1 + pick(16);
     settings_.max_in_flight = static_cast<std::uint32_t>(1 + pick(4));
     settings_.confirm_operations = 1 + pick(4);
@@ -91,19 +65,46 @@ class History {
     calm_at_ = now_ + 30s + span(90s);
   }
 
+  /// The lanes of the change queue, one project's of each workspace; the project's own create may wait in them.
+  void add_queue() {
+    std::set<std::string> workspaces;
+    for (std::size_t i = 0, logs = lanes_.size(); i < logs; ++i) {
+      const auto project = lanes_[i].name.project;
+      if (!workspaces.insert(project.workspace).second) continue;
+      const auto management = lanes_.size();
+      lanes_.push_back({.name = {project, {}, ContainerKind::management}, .queued = true});
+      lanes_.push_back({.name = {project, {}, ContainerKind::removals}, .queued = true});
+      lanes_.push_back({.name = {project, {}, ContainerKind::project}, .queued = true});
+      lanes_.push_back({.name = {project, "q0"}, .queued = true});
+      lanes_.push_back({.name = {project, "q1"}, .queued = true});
+      queues_.push_back(management);
+      if (!chance(0.2)) continue;
+      server_.missing_projects.insert(project);
+      lanes_[management].items.push_back({.position = ++tickets_, .is = Is::call, .creates_project = true});
+    }
+  }
+
   void plan_trouble() {
-    if (options_.modes)
-      for (std::uint64_t i = 0, n = pick(6); i < n; ++i) at(span(calm_at_ - now_), [this] { flip(); });
-    if (options_.restarts)
-      for (std::uint64_t i = 0, n = pick(3); i < n; ++i) at(span(calm_at_ - now_), [this] { restart(); });
-    if (options_.operators)
-      for (std::uint64_t i = 0, n = pick(3); i < n; ++i) at(span(calm_at_ - now_), [this] { operate(); });
+    const auto planned = [this](std::uint64_t upto, void (History::*what)()) {
+      for (std::uint64_t i = 0, n = pick(upto); i < n; ++i)
+        at(span(calm_at_ - now_), [this, what] { (this->*what)(); });
+    };
+    if (options_.modes) planned(6, &History::flip);
+    if (options_.restarts) planned(3, &History::restart);
+    if (options_.operators) planned(4, &History::operate);
+    if (options_.direct) planned(16, &History::hand_in);
     trouble_ = options_.failures ? 0.25 : 0.0;
   }
 
   // Time
 
   void at(Duration in, std::function<void()> event) { events_.push({now_ + in, ++events_made_, std::move(event)}); }
+  /// Of this life of the process: a kill takes it along.
+  void soon(Duration in, std::function<void()> event) {
+    at(in, [this, life = life_, event = std::move(event)] {
+      if (life == life_) event();
+    });
+  }
 
   void run_until(const std::function<bool()>& done) {
     for (int steps = 0; report_.violation.empty() && !done(); ++steps) {
@@ -125,7 +126,7 @@ class History {
 
   void calm() {
     trouble_ = 0;
-    for (auto& [scope, mode] : modes_) mode.read_only = false;
+    for (auto& [scope, mode] : server_.modes) mode.read_only = false;
     for (const auto& scope : std::set<Scope>(held_)) {
       held_.erase(scope);
       core_->hold(scope, false, now_);
@@ -139,8 +140,11 @@ class History {
     core_ = std::make_unique<Core>(settings_, seed_ + report_.restarts);
     life_++;
     known_read_only_.clear();
-    writes_into_.clear();
-    sending_.clear();
+    writing_into_.clear();
+    quiet_until_.clear();
+    out_.clear();
+    requests_of_.clear();
+    discarding_.clear();
     streams_.clear();
     for (const auto& [scope, mode] : durable_modes_)
       if (mode == Mode::read_only) {
@@ -148,12 +152,15 @@ class History {
         known_read_only_.insert(scope);
       }
     for (const auto& scope : held_) core_->hold(scope, true, now_);
-    for (std::size_t i = 0; i < runs_.size(); ++i) {
-      const auto id = static_cast<StreamId>(life_ * 1000 + i);
-      streams_[id] = i;
-      core_->open({id, 0, runs_[i].name, "", runs_[i].confirmed}, now_);
+    for (std::size_t i = 0; i < lanes_.size(); ++i)
+      if (!lanes_[i].queued) open(i);
+    for (std::size_t i = 0; i < lanes_.size(); ++i) {
+      if (!lanes_[i].queued) {
+        look_into(i);
+      } else if (lanes_[i].last() > lanes_[i].confirmed) {
+        announce(i);
+      }
     }
-    for (const auto& [id, run] : streams_) tell_backlog(id);
     act();
   }
 
@@ -162,104 +169,308 @@ class History {
     start_core();
   }
 
-  void tell_backlog(StreamId id) {
-    const auto& run = runs_[streams_.at(id)];
-    Backlog backlog;
-    backlog.count = static_cast<std::uint64_t>(run.size - run.confirmed);
-    backlog.bytes = backlog.count * 10;
-    if (run.confirmed == 0) {
-      backlog.create_next = true;
-      if (!run.parent.empty()) backlog.fork_parent = ContainerName{run.name.project, run.parent};
-    }
-    core_->backlog(id, run.confirmed, backlog, now_);
+  StreamId stream_of(std::size_t lane) const { return static_cast<StreamId>(life_ * 1000 + lane); }
+
+  void open(std::size_t lane) {
+    const auto id = stream_of(lane);
+    if (streams_.emplace(id, lane).second) core_->open({id, 0, lanes_[lane].name, "", lanes_[lane].confirmed}, now_);
   }
+
+  /// A lane of the queue holds something new: that is known at once, what it is a little later.
+  void announce(std::size_t lane) {
+    core_->expect(lanes_[lane].name, true, now_);
+    soon(span(30ms), [this, lane] {
+      open(lane);
+      look_into(lane);
+    });
+  }
+
+  void look_into(std::size_t index) {
+    const auto& lane = lanes_[index];
+    const auto next = lane.next(lane.confirmed);
+    Backlog backlog;
+    backlog.count = static_cast<std::uint64_t>(lane.items.end() - next);
+    backlog.bytes = backlog.count * 10;
+    if (backlog.count > 0) {
+      backlog.create_next = next->is == Is::create;
+      backlog.frees_next = next->frees;
+      if (backlog.create_next && !lane.parent.empty())
+        backlog.fork_parent = ContainerName{lane.name.project, lane.parent};
+      backlog.creates_project = std::any_of(next, lane.items.end(), [](const Item& i) { return i.creates_project; });
+      if (lane.queued) backlog.ticket = next->position;
+      backlog.after = next->after;
+    }
+    core_->backlog(stream_of(index), lane.confirmed, std::move(backlog), now_);
+    if (lane.queued) core_->expect(lane.name, false, now_);
+    if (lane.frees() && is_held(core_->stream(stream_of(index), now_).wait)) violate("a removal is held");
+  }
+
+  // What is handed in meanwhile
+
+  void add(std::size_t lane, Item item) {
+    item.position = ++tickets_;
+    item.poison = item.is != Is::create && options_.poison && chance(0.05);
+    item.frees = lanes_[lane].frees();
+    lanes_[lane].items.push_back(std::move(item));
+  }
+
+  void hand_in() {
+    const auto management = queues_[pick(queues_.size())];
+    const auto removals = management + 1;
+    const auto& removals_name = lanes_[removals].name;
+    switch (pick(4)) {
+      case 0:
+        add(management, {.is = Is::call, .after = {removals_name}});
+        return announce(management);
+      case 1:
+        for (std::uint64_t i = 0, n = 1 + pick(6); i < n; ++i) add(management + 2, {.is = Is::call});
+        return announce(management + 2);
+      case 2: {
+        const auto lane = management + 3 + pick(2);
+        if (needs_create(lanes_[lane])) add(lane, {.is = Is::create, .after = {removals_name}});
+        for (std::uint64_t i = 0, n = pick(6); i < n; ++i) add(lane, {});
+        return announce(lane);
+      }
+      default:
+        return remove_something(removals);
+    }
+  }
+
+  static bool needs_create(const Lane& lane) {
+    return !lane.created && std::ranges::none_of(lane.items, [&lane](const Item& item) {
+      return item.is == Is::create && !lane.discarded.contains(item.position);
+    });
+  }
+
+  void remove_something(std::size_t removals) {
+    const auto& project = lanes_[removals].name.project;
+    std::vector<ContainerName> runs;
+    for (const auto& lane : lanes_)
+      if (lane.name.project == project && lane.ingested()) runs.push_back(lane.name);
+    auto target = runs[pick(runs.size())];
+    if (chance(0.2)) target = {project, std::string(everything_in_project), ContainerKind::management};
+    Item removal{.is = Is::call, .after = {target}};
+    make_way(removals, removal, chance(0.5));
+  }
+
+  static bool goes_after(const Item& removal, const Lane& lane) {
+    return std::ranges::any_of(removal.after, [&lane](const ContainerName& name) {
+      return name.id == everything_in_project ? lane.name.project == name.project : lane.name == name;
+    });
+  }
+
+  /// Held writes to the target stand in the way: they are discarded when that was asked for, else the removal is
+  /// refused.
+  void make_way(std::size_t removals, Item removal, bool discard) {
+    for (const auto& [id, index] : streams_) {
+      if (!goes_after(removal, lanes_[index]) || core_->stream(id, now_).tally.held == 0) continue;
+      if (!discard || !lanes_[index].queued || discarding_.contains(index)) {
+        report_.refused_removals++;
+        return;
+      }
+      std::vector<Position> waiting;
+      for (auto it = lanes_[index].next(lanes_[index].confirmed); it != lanes_[index].items.end(); ++it)
+        waiting.push_back(it->position);
+      core_->pause(id, true, now_);
+      if (core_->stream(id, now_).wait != Wait::paused) return core_->pause(id, false, now_);
+      discarding_.insert(index);
+      return throw_away(index, waiting, [this, removals, removal] { make_way(removals, removal, true); });
+    }
+    add(removals, removal);
+    announce(removals);
+  }
+
+  /// One after the other, each on record first.
+  void throw_away(std::size_t index, std::vector<Position> waiting, std::function<void()> then) {
+    if (waiting.empty()) {
+      core_->pause(stream_of(index), false, now_);
+      discarding_.erase(index);
+      look_into(index);
+      return then();
+    }
+    auto& lane = lanes_[index];
+    lane.discarded.insert(waiting.front());
+    lane.confirmed = waiting.front();
+    report_.discarded++;
+    if (!core_->discard(stream_of(index), waiting.front(), 1, now_)) return violate("a discard met a request");
+    waiting.erase(waiting.begin());
+    soon(span(5ms), [this, index, waiting, then] { throw_away(index, waiting, then); });
+  }
+
+  // Actions
 
   void act() {
     for (auto actions = core_->take_actions(); !actions.empty(); actions = core_->take_actions())
       for (const auto& action : actions) std::visit([this](const auto& a) { carry_out(a); }, action);
   }
 
+  static std::array<Scope, 2> scopes_of(const Lane& lane) {
+    return {Scope::of(lane.name.project.workspace), Scope::of(lane.name.project)};
+  }
+
   void carry_out(const Send& send) {
     report_.sends++;
     const auto index = streams_.at(send.stream);
-    const auto& run = runs_[index];
-    if (send.after != run.confirmed) return violate("a send does not start at the confirmed position");
-    if (sending_.contains(send.stream)) return violate("two requests of one stream at once");
-    sending_.insert(send.stream);
-    for (const auto& scope : {Scope::of(run.name.project.workspace), Scope::of(run.name.project)}) {
-      if (held_.contains(scope)) return violate("a write started into a held scope");
-      if (known_read_only_.contains(scope) && ++writes_into_[scope] > 1)
-        return violate("a second write started into a scope known as read-only");
+    const auto& lane = lanes_[index];
+    if (send.after != lane.confirmed) return violate("a send does not start at the confirmed position");
+    if (!out_.insert(send.stream).second) return violate("two requests of one stream at once");
+    const auto first = lane.next(send.after);
+    if (first == lane.items.end()) return violate("a send of nothing");
+    if (discarding_.contains(index)) return violate("what is being discarded was sent");
+    if (first->frees) {
+      report_.removals++;
+      const auto known = [this](const Scope& scope) { return known_read_only_.contains(scope); };
+      if (std::ranges::any_of(scopes_of(lane), known)) report_.removals_while_read_only++;
+    } else {
+      check_scopes(send.stream, lane);
     }
-    Request request{index, run.confirmed + 1, run.confirmed + 1, false, {}};
-    if (run.confirmed > 0) {
-      const auto count = std::min<Position>(static_cast<Position>(send.max_operations), run.size - run.confirmed);
-      request.last = run.confirmed + count;
-    }
-    const auto sent = Sent{request.last, static_cast<std::uint64_t>(request.last - request.first + 1),
-                           static_cast<std::uint64_t>(request.last - request.first + 1) * 10, request.first == 1};
-    const auto life = life_;
-    at(span(200ms), [this, life, id = send.stream, request, sent] { arrive(life, id, request, sent); });
+    check_order(index, *first);
+    const auto one_by_one = first->is == Is::create || lane.name.kind == ContainerKind::management || lane.frees();
+    auto last = first;
+    for (std::uint64_t n = 1; !one_by_one && n < send.max_operations; ++n, ++last)
+      if (last + 1 == lane.items.end() || (last + 1)->is != first->is || !(last + 1)->after.empty()) break;
+    const Request request{index, first->position, last->position};
+    requests_of_[send.stream] = request;
+    if (!lane.ingested()) report_.calls++;
+    at(span(200ms), [this, life = life_, id = send.stream, request, ingested = lane.ingested()] {
+      if (ingested) {
+        arrive(life, id, request);
+      } else {
+        call(life, id, request);
+      }
+    });
   }
 
-  /// The request reaches the server, or not; the answer reaches us, or not.
-  void arrive(std::uint64_t life, StreamId id, Request request, Sent sent) {
-    const auto mode = mode_of(runs_[request.run].name.project);
-    std::optional<Failure> failure;
-    bool taken = false;
-    if (chance(trouble_)) {
-      switch (pick(6)) {
-        case 0:
-          taken = true;  // stored, and the answer is lost
-          [[fallthrough]];
-        case 1:
-          failure = Failure{Failure::Kind::unreachable, "lost", "lost", {}, false};
-          break;
-        case 2:
-          failure = Failure{Failure::Kind::busy, "http_429", "slow down", 3s, false};
-          break;
-        case 3:
-          failure = Failure{Failure::Kind::server_error, "http_500", "oops", {}, false};
-          break;
-        case 4:
-          failure = Failure{Failure::Kind::source, "source", "not now", {}, false};
-          break;
-        default:
-          failure = Failure{Failure::Kind::forbidden, "http_403", "no permission", {}, false};
-          break;
-      }
-    } else if (mode.first && mode.second.style == Style::http) {
-      failure = Failure{
-          Failure::Kind::read_only, "WORKSPACE_IN_READ_ONLY_MODE", "over quota", {}, !mode.first->is_workspace()};
-    } else {
-      taken = true;
+  void check_scopes(StreamId id, const Lane& lane) {
+    for (const auto& scope : scopes_of(lane)) {
+      if (held_.contains(scope)) return violate("a write started into a held scope");
+      if (!known_read_only_.contains(scope)) continue;
+      auto& writing = writing_into_[scope];
+      writing.insert(id);
+      if (writing.size() > 1) return violate("a second write started into a scope known as read-only");
+      if (const auto quiet = quiet_until_.find(scope); quiet != quiet_until_.end() && now_ < quiet->second)
+        return violate("a write started before a probe was due, after the last one was refused");
     }
+  }
+
+  /// Everything that goes before this change is confirmed, or was thrown away.
+  void check_order(std::size_t index, const Item& item) {
+    for (std::size_t i = 0; i < lanes_.size(); ++i) {
+      const auto& other = lanes_[i];
+      if (i == index || !goes_after(item, other) || discarding_.contains(i)) continue;
+      const auto next = other.next(other.confirmed);
+      if (next != other.items.end() && (!other.queued || next->position < item.position))
+        return violate(fmt::format("change {} of {} went before change {} of {}", item.position,
+                                   lanes_[index].name.label(), next->position, other.name.label()));
+    }
+  }
+
+  Sent sent_of(const Request& request) const {
+    const auto& lane = lanes_[request.lane];
+    const auto count = static_cast<std::uint64_t>(lane.next(request.last) - lane.next(request.first - 1));
+    return {request.last, count, count * 10, lane.next(request.first - 1)->is == Is::create};
+  }
+
+  struct Fate {
+    bool taken;
+    std::optional<Failure> failure;
+  };
+
+  /// The request reaches the server, or not; the answer reaches us, or not.
+  Fate fate(const Lane& lane) {
+    const auto& [scope, mode] = server_.mode_of(lane.name.project);
+    const bool http = !lane.ingested() || mode.style == Style::http || mode.style == Style::bare;
+    const auto kind = mode.style == Style::bare ? Failure::Kind::ambiguous_limit : Failure::Kind::read_only;
+    const Failure read_only{kind, "code", "over quota", {}, scope && !scope->is_workspace()};
+    if (!chance(trouble_)) {
+      if (scope && http && !lane.frees()) return {false, read_only};
+      if (!lane.ingested() && server_.missing_projects.contains(lane.name.project) && !creates_project(lane))
+        return {false, Failure{Failure::Kind::forbidden, "http_403", "no such project", {}, false}};
+      return {true, std::nullopt};
+    }
+    switch (pick(lane.frees() && scope ? 7 : 6)) {
+      case 0:  // stored, unless the scope takes no writes, and the answer is lost
+        return {!scope || !http || lane.frees(), Failure{Failure::Kind::unreachable, "lost", "lost", {}, false}};
+      case 1:
+        return {false, Failure{Failure::Kind::unreachable, "lost", "lost", {}, false}};
+      case 2:
+        return {false, Failure{Failure::Kind::busy, "http_429", "slow down", 3s, false}};
+      case 3:
+        return {false, Failure{Failure::Kind::server_error, "http_500", "oops", {}, false}};
+      case 4:
+        return {false, Failure{Failure::Kind::source, "source", "not now", {}, false}};
+      case 5:
+        return {false, Failure{Failure::Kind::forbidden, "http_403", "no permission", {}, false}};
+      default:
+        return {false, read_only};  // even a removal
+    }
+  }
+
+  static bool creates_project(const Lane& lane) {
+    const auto next = lane.next(lane.confirmed);
+    return next != lane.items.end() && next->creates_project;
+  }
+
+  void arrive(std::uint64_t life, StreamId id, Request request) {
+    const auto& lane = lanes_[request.lane];
+    const auto [taken, failure] = fate(lane);
     std::string request_id;
     if (taken) {
       request_id = fmt::format("q{}", ++requests_made_);
       requests_[request_id] = request;
-      at(span(chance(0.1) ? 5s : 100ms), [this, request_id] { process(request_id); });
+      at(span(chance(0.1) ? 5s : 100ms), [this, request_id] { server_.process(requests_.at(request_id)); });
     }
     if (life != life_) return;
-    sending_.erase(id);
     if (failure) {
-      ended(id);
-      core_->failed(id, sent, *failure, now_);
+      out_.erase(id);
+      ended(id, failure->kind);
+      core_->failed(id, sent_of(request), *failure, now_);
     } else {
-      core_->sent(id, sent, request_id, now_);
+      core_->sent(id, sent_of(request), request_id, now_);
     }
   }
 
-  /// The write no longer counts against its scopes: its outcome is known.
-  void ended(StreamId id) {
-    const auto& project = runs_[streams_.at(id)].name.project;
-    for (const auto& scope : {Scope::of(project.workspace), Scope::of(project)}) writes_into_[scope] = 0;
+  /// A direct call reaches the server, or not; it may carry fewer changes than the batch holds.
+  void call(std::uint64_t life, StreamId id, Request request) {
+    const auto& lane = lanes_[request.lane];
+    const auto [taken, failure] = fate(lane);
+    if (chance(0.2))
+      request.last = (lane.next(request.first - 1) + static_cast<std::int64_t>(pick(sent_of(request).count)))->position;
+    std::vector<Position> refused;
+    if (taken) refused = server_.call(request.lane, request.first, request.last);
+    if (life != life_) return;
+    out_.erase(id);
+    requests_of_[id] = request;
+    ended(id, failure ? std::optional(failure->kind) : std::nullopt);
+    const auto sent = sent_of(request);
+    if (failure) {
+      core_->failed(id, sent, *failure, now_);
+    } else if (sent.count == 1 && !refused.empty() && chance(0.5)) {
+      core_->failed(id, sent, Failure{Failure::Kind::rejected, "http_409", "no", {}, false}, now_);
+    } else {
+      std::vector<Refusal> refusals;
+      for (const auto position : refused) refusals.push_back({position, "refused", "no"});
+      if (lane.frees()) quiet_until_.clear();  // room may have been made: it is asked at once
+      core_->stored(id, sent, std::move(refusals), now_);
+    }
   }
 
+  /// The write's outcome is known: it no longer counts against its scopes. Refused by a scope that was known as
+  /// read-only, it was that probe's one; where only the status call can tell, that is to be heard first.
+  void ended(StreamId id, std::optional<Failure::Kind> failure) {
+    const auto scope = server_.mode_of(lanes_[streams_.at(id)].name.project).first;
+    for (auto& [of, writing] : writing_into_) {
+      if (writing.erase(id) == 0 || of != scope) continue;
+      if (failure == Failure::Kind::read_only) quiet_until_[of] = now_ + least_wait();
+      if (failure == Failure::Kind::ambiguous_limit) quiet_until_[of] = now_ + 24h;
+    }
+  }
+
+  /// Before the next probe, whatever the jitter; an answer may be a moment older.
+  Duration least_wait() const { return settings_.gate.probe_interval * 4 / 5 - 1s; }
+
   void carry_out(const Check& check) {
-    const auto life = life_;
-    at(span(50ms), [this, life, check] {
-      if (life != life_) return;
+    soon(span(50ms), [this, check] {
       if (chance(trouble_ / 2)) {
         const auto kind = chance(0.5) ? Failure::Kind::unreachable : Failure::Kind::server_error;
         core_->check_failed(check, Failure{kind, "check", "check failed", {}, false}, now_);
@@ -270,47 +481,72 @@ class History {
         const auto& request = requests_.at(check.ids[i]);
         RequestStatus status = request.status;
         status.pending = !request.processed;
-        if (request.processed) ended(check.streams[i]);
+        const auto suspended = [](const CodeCount& entry) { return entry.detail == IngestCode::ingest_suspended; };
+        if (std::ranges::any_of(status.counts, suspended)) report_.suspended++;
+        if (request.processed) {
+          out_.erase(check.streams[i]);
+          ended(check.streams[i], std::nullopt);
+        }
         statuses.push_back(status);
       }
       core_->checked(check, statuses, now_);
     });
   }
 
+  /// What was sent of a stream came to its end; of the queue, what stands first now is told a little later.
+  void settled(StreamId id) {
+    const auto index = streams_.at(id);
+    if (lanes_[index].queued) soon(span(20ms), [this, index] { look_into(index); });
+  }
+
   void carry_out(const Settle& settle) {
-    auto& run = runs_[streams_.at(settle.stream)];
-    if (settle.upto <= run.confirmed || settle.upto > run.size) return violate("settled twice, or beyond the end");
-    for (auto i = run.confirmed + 1; i <= settle.upto; ++i)
-      if (!std::ranges::binary_search(run.stored, i))
-        return violate(fmt::format("{} settled, but the server has no change {}", run.name.id, i));
-    if (settle.count != static_cast<std::uint64_t>(settle.upto - run.confirmed))
-      return violate("a settle counts wrong");
-    run.confirmed = settle.upto;
+    auto& lane = lanes_[streams_.at(settle.stream)];
+    const auto request = requests_of_.extract(settle.stream);
+    if (request.empty() || settle.upto != request.mapped().last || settle.upto < lane.confirmed)
+      return violate("settled twice, or what was not sent");
+    std::uint64_t count = 0;
+    for (auto it = lane.next(request.mapped().first - 1); it != lane.items.end() && it->position <= settle.upto; ++it) {
+      if (lane.rejected.contains(it->position)) continue;
+      if (!lane.is_stored(it->position))
+        return violate(fmt::format("{} settled, but the server has no change {}", lane.name.label(), it->position));
+      count++;
+    }
+    if (settle.count != count) return violate("a settle counts wrong");
+    lane.confirmed = settle.upto;
+    settled(settle.stream);
   }
 
   void carry_out(const Reject& reject) {
     report_.rejected++;
-    auto& run = runs_[streams_.at(reject.stream)];
-    if (reject.position != run.confirmed + 1) return violate("a rejection out of order");
-    if (!run.poison.contains(reject.position))
-      return violate(fmt::format("{}: change {} rejected with {}, and nothing is wrong with it", run.name.id,
+    auto& lane = lanes_[streams_.at(reject.stream)];
+    const auto item = lane.next(reject.position - 1);
+    if (reject.position <= lane.confirmed || item == lane.items.end() || item->position != reject.position)
+      return violate("a rejection out of order");
+    for (auto it = lane.next(lane.confirmed); it != item; ++it)
+      if (lane.ingested() || !lane.is_stored(it->position)) return violate("a rejection went past what was not stored");
+    if (!item->poison)
+      return violate(fmt::format("{}: change {} rejected with {}, and nothing is wrong with it", lane.name.label(),
                                  reject.position, reject.code));
-    run.rejected.insert(reject.position);
-    run.confirmed = reject.position;
+    lane.rejected.insert(reject.position);
+    lane.confirmed = reject.position;
+    settled(reject.stream);
   }
 
   void carry_out(const AskStatus& ask) {
     report_.probes++;
-    const auto life = life_;
-    at(span(50ms), [this, life, ask] {
-      if (life != life_) return;
-      const auto it = modes_.find(Scope::of(ask.workspace));
+    soon(span(50ms), [this, ask] {
+      const auto it = server_.modes.find(Scope::of(ask.workspace));
       WorkspaceStatus status;
-      status.read_only = it != modes_.end() && it->second.read_only;
+      status.read_only = it != server_.modes.end() && it->second.read_only;
       Answer<WorkspaceStatus> answer = status;
       if (chance(trouble_)) {
         const auto kind = chance(0.5) ? Failure::Kind::unreachable : Failure::Kind::rejected;
         answer = std::unexpected(Failure{kind, "status", "no status", {}, false});
+      }
+      if (const auto quiet = quiet_until_.find(Scope::of(ask.workspace));
+          quiet != quiet_until_.end() && quiet->second > now_ + 1h) {
+        quiet->second = now_ + least_wait();
+        if (answer ? !answer->read_only : answer.error().kind == Failure::Kind::rejected) quiet_until_.erase(quiet);
       }
       core_->status_told(ask, answer, now_);
     });
@@ -318,72 +554,39 @@ class History {
 
   void carry_out(const ModeChanged& changed) {
     durable_modes_[changed.scope] = changed.mode;
+    writing_into_.erase(changed.scope);
+    quiet_until_.erase(changed.scope);
     if (changed.mode == Mode::read_only) {
       known_read_only_.insert(changed.scope);
     } else {
       known_read_only_.erase(changed.scope);
     }
-    writes_into_[changed.scope] = 0;
   }
 
   void carry_out(const ServerChanged&) {}
 
-  // The server
+  // Trouble
 
-  std::pair<std::optional<Scope>, ServerMode> mode_of(const ProjectName& project) {
-    for (const auto& scope : {Scope::of(project.workspace), Scope::of(project)})
-      if (const auto it = modes_.find(scope); it != modes_.end() && it->second.read_only) return {scope, it->second};
-    return {std::nullopt, {}};
-  }
-
-  void process(const std::string& id) {
-    auto& request = requests_.at(id);
-    auto& run = runs_[request.run];
-    const auto [scope, mode] = mode_of(run.name.project);
-    std::map<IngestCode, std::int64_t> codes;
-    const auto count = request.last - request.first + 1;
-    const auto store_upto = !scope                            ? request.last
-                            : mode.style == Style::check_part ? request.first + count / 2 - 1
-                                                              : request.first - 1;
-    for (auto i = request.first; i <= request.last; ++i)
-      codes[i <= store_upto ? store(run, i) : IngestCode::ingest_suspended]++;
-    if (codes.contains(IngestCode::ingest_suspended)) report_.suspended++;
-    for (const auto& [code, n] : codes) request.status.counts.push_back({0, n, code});
-    request.processed = true;
-  }
-
-  IngestCode store(Run& run, Position i) {
-    if (i == 1) {
-      if (run.created) return IngestCode::run_duplicate;
-      if (!run.parent.empty() && !std::ranges::any_of(runs_, [&run](const Run& other) {
-            return other.name == ContainerName{run.name.project, run.parent} && other.created;
-          }))
-        return IngestCode::run_fork_parent_not_found;
-      run.created = true;
-    } else if (!run.created) {
-      return IngestCode::run_not_found;
-    }
-    if (run.poison.contains(i)) return IngestCode::field_type_conflicting;
-    if (std::ranges::binary_search(run.stored, i)) return IngestCode::series_point_duplicate;
-    if (!run.stored.empty() && run.stored.back() > i) {
-      violate(fmt::format("{}: change {} stored after {}", run.name.id, i, run.stored.back()));
-      return IngestCode::series_step_non_increasing;
-    }
-    run.stored.push_back(i);
-    return IngestCode::ok;
+  Scope some_scope() {
+    const auto& project = lanes_[pick(lanes_.size())].name.project;
+    return chance(0.5) ? Scope::of(project) : Scope::of(project.workspace);
   }
 
   void flip() {
     report_.flips++;
-    const auto& project = runs_[pick(runs_.size())].name.project;
-    auto& mode = modes_[chance(0.5) ? Scope::of(project) : Scope::of(project.workspace)];
+    const auto scope = some_scope();
+    auto& mode = server_.modes[scope];
     mode.read_only = !mode.read_only;
-    mode.style = static_cast<Style>(pick(3));
+    mode.style = static_cast<Style>(pick(scope.is_workspace() ? 4 : 3));
   }
 
   void operate() {
-    const auto& project = runs_[pick(runs_.size())].name.project;
-    const auto scope = chance(0.5) ? Scope::of(project) : Scope::of(project.workspace);
+    const auto scope = some_scope();
+    if (chance(0.3)) {
+      quiet_until_.erase(scope);
+      core_->probe(scope, now_);
+      return;
+    }
     if (held_.erase(scope) == 0) held_.insert(scope);
     core_->hold(scope, held_.contains(scope), now_);
   }
@@ -391,24 +594,24 @@ class History {
   // The end
 
   bool all_done() const {
-    return std::ranges::all_of(runs_, [](const Run& run) { return run.confirmed == run.size; });
+    return std::ranges::all_of(lanes_, [](const Lane& lane) { return lane.confirmed == lane.last(); });
   }
 
   void check_end() {
-    for (const auto& run : runs_) {
-      if (run.confirmed != run.size) {
-        std::string why;
-        for (const auto& [id, index] : streams_)
-          if (&runs_[index] == &run) {
-            const auto view = core_->stream(id, now_);
-            why = fmt::format("wait {} trouble '{}'", static_cast<int>(view.wait), view.trouble);
-          }
-        return violate(fmt::format("{}/{} stopped at {} of {}: {}", run.name.project.full(), run.name.id, run.confirmed,
-                                   run.size, why));
+    for (std::size_t i = 0; i < lanes_.size(); ++i) {
+      const auto& lane = lanes_[i];
+      if (lane.confirmed != lane.last()) {
+        const auto view = core_->stream(stream_of(i), now_);
+        return violate(fmt::format("{}/{} stopped at {} of {}: wait {} trouble '{}'", lane.name.project.full(),
+                                   lane.name.label(), lane.confirmed, lane.last(), static_cast<int>(view.wait),
+                                   view.trouble));
       }
-      if (run.rejected != run.poison) return violate(run.name.id + ": not exactly the refused changes were rejected");
-      if (run.stored.size() + run.poison.size() != static_cast<std::size_t>(run.size))
-        return violate(run.name.id + ": changes are missing");
+      for (const auto& item : lane.items) {
+        if (lane.discarded.contains(item.position)) continue;
+        if (item.poison != lane.rejected.contains(item.position))
+          return violate(lane.name.label() + ": not exactly the refused changes were rejected");
+        if (!item.poison && !lane.is_stored(item.position)) return violate(lane.name.label() + ": a change is missing");
+      }
     }
     for (const auto& [id, index] : streams_)
       if (core_->stream(id, now_).tally != Tally{}) return violate("a tally is not empty in the end");
@@ -435,16 +638,21 @@ class History {
   double trouble_ = 0;
   std::priority_queue<Event> events_;
   std::uint64_t events_made_ = 0;
-  std::vector<Run> runs_;
+  std::vector<Lane> lanes_;
+  std::vector<std::size_t> queues_;  // the first lane of each: management, removals, metadata and two runs
+  HistoryServer server_{lanes_, [this](std::string what) { violate(std::move(what)); }};
+  Position tickets_ = 0;
   std::unique_ptr<Core> core_;
   std::uint64_t life_ = 0;
   std::map<StreamId, std::size_t> streams_;
-  std::set<StreamId> sending_;
+  std::set<StreamId> out_;                   // handed in, and its fate not known yet
+  std::map<StreamId, Request> requests_of_;  // the last of each
+  std::set<std::size_t> discarding_;
   std::map<Scope, Mode> durable_modes_;
   std::set<Scope> known_read_only_;
   std::set<Scope> held_;
-  std::map<Scope, int> writes_into_;  // since it is known as read-only, and not yet ended
-  std::map<Scope, ServerMode> modes_;
+  std::map<Scope, std::set<StreamId>> writing_into_;  // since it is known as read-only, and not yet ended
+  std::map<Scope, Instant> quiet_until_;              // its probe's one write was refused
   std::map<std::string, Request> requests_;
   std::uint64_t requests_made_ = 0;
   HistoryReport report_;

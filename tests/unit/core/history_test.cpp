@@ -12,6 +12,12 @@ std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
   return text ? std::strtoull(text, nullptr, 10) : otherwise;
 }
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr std::uint64_t histories = 1'000;  // each takes twenty times as long
+#else
+constexpr std::uint64_t histories = 20'000;
+#endif
+
 /// NEPTUNE_HISTORIES=100000 NEPTUNE_SEED=1 runs a longer campaign; a failure names the seed to replay.
 void play_many(std::uint64_t count, const HistoryOptions& options, HistoryReport& sum) {
   const auto first = from_environment("NEPTUNE_SEED", 1);
@@ -24,29 +30,42 @@ void play_many(std::uint64_t count, const HistoryOptions& options, HistoryReport
     sum.rejected += report.rejected;
     sum.probes += report.probes;
     sum.suspended += report.suspended;
+    sum.calls += report.calls;
+    sum.removals += report.removals;
+    sum.removals_while_read_only += report.removals_while_read_only;
+    sum.refused_removals += report.refused_removals;
+    sum.discarded += report.discarded;
   }
 }
 
 TEST(History, EverythingIsSyncedOnceAndInOrderWhenNothingGoesWrong) {
   HistoryReport sum;
-  play_many(500, {.modes = false, .failures = false, .restarts = false, .poison = false, .operators = false}, sum);
+  play_many(
+      500, {.modes = false, .failures = false, .restarts = false, .poison = false, .operators = false, .direct = false},
+      sum);
   EXPECT_GT(sum.sends, 0u);
 }
 
 TEST(History, RefusedChangesAreFoundByHalvesAndTheRestIsStored) {
   HistoryReport sum;
-  play_many(500, {.modes = false, .failures = false, .restarts = false, .poison = true, .operators = false}, sum);
+  play_many(500,
+            {.modes = false, .failures = false, .restarts = false, .poison = true, .operators = false, .direct = false},
+            sum);
   EXPECT_GT(sum.rejected, 0u);
 }
 
 TEST(History, LosesNothingAndRepeatsNothingOverFailuresRestartsAndModes) {
   HistoryReport sum;
-  play_many(from_environment("NEPTUNE_HISTORIES", 20'000), {}, sum);
+  play_many(from_environment("NEPTUNE_HISTORIES", histories), {}, sum);
   EXPECT_GT(sum.restarts, 0u);
   EXPECT_GT(sum.flips, 0u);
   EXPECT_GT(sum.rejected, 0u);
   EXPECT_GT(sum.probes, 0u);
   EXPECT_GT(sum.suspended, 0u);
+  EXPECT_GT(sum.calls, 0u);
+  EXPECT_GT(sum.removals_while_read_only, 0u);
+  EXPECT_GT(sum.refused_removals, 0u);
+  EXPECT_GT(sum.discarded, 0u);
 }
 
 }  // namespace

@@ -91,6 +91,11 @@ TEST(Classify, QuotesTheTitleElseTheMessage) {
             std::string::npos);
 }
 
+TEST(Classify, KeepsTheServersWordsApartFromOurs) {
+  EXPECT_EQ(classified(402, R"({"title":"Storage is full"})").words, "Storage is full");
+  EXPECT_EQ(classified(402, "").words, "");
+}
+
 TEST(Classify, TakesNoMoreOfAForeignTextThanASentence) {
   const auto failure = classified(400, R"({"message":")" + std::string(5000, 'x') + R"("})");
   EXPECT_LT(failure.message.size(), 700u);
