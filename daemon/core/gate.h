@@ -51,8 +51,8 @@ class Gates {
   /// The stream's write ended without a word on the mode: the scopes in which another may confirm now.
   std::vector<Scope> unconfirmed(StreamId stream);
 
-  /// The stream's write was refused in words that only the status call explains: a workspace that it was to confirm waits
-  /// for that.
+  /// The stream's write was refused in words that only the status call explains: a workspace that it was to confirm
+  /// waits for that.
   void doubted(StreamId stream);
 
   /// A read-only signal. True when the scope was writable until now.

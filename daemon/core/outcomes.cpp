@@ -412,8 +412,8 @@ void Core::status_told(const AskStatus& ask, const Answer<WorkspaceStatus>& answ
   schedule(now);
 }
 
-/// What bare limit answers left open. The workspace may have turned writable since: so the change itself is to blame only
-/// when it was refused again, or more often where the status call can't tell.
+/// What bare limit answers left open. The workspace may have turned writable since: so the change itself is to blame
+/// only when it was refused again, or more often where the status call can't tell.
 void Core::explain_limits(const std::string& workspace, Gates::StatusWord::Is word) {
   using Is = Gates::StatusWord::Is;
   for (auto* stream : streams_of(Scope::of(workspace))) {

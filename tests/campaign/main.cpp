@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "tests/integration/box.h"
+#include "tests/integration/signals.h"
 #include "tests/integration/support/json.h"
 #include "tests/integration/support/run_log_writer.h"
 #include "tests/integration/support/sandbox.h"
@@ -207,6 +208,35 @@ bool idle() {
   return used <= 2;
 }
 
+/// Every sign of read-only mode, alone and then mixed, at random moments of a drain.
+bool signals() {
+  std::vector<SignalPlan> plans;
+  std::vector<std::string> names;
+  std::uint64_t seed = 1;
+  for (const auto& signal : read_only_signals()) {
+    plans.push_back({.signals = {signal}, .seed = seed++});
+    names.push_back(signal.name);
+  }
+  for (int mixed = 0; mixed < 3; ++mixed) {
+    plans.push_back({.signals = read_only_signals(), .seed = seed++});
+    names.push_back("all of them mixed");
+  }
+  bool good = true;
+  for (std::size_t i = 0; i < plans.size(); ++i) {
+    const auto report = drain_under_signals(plans[i]);
+    fmt::print(
+        "signals: {}: {} points in each of 12 runs, {} requests; the sign was seen {} times, then at most {} writes "
+        "had "
+        "begun, {} more were to confirm, {} status calls; {} points were sent again\n",
+        names[i], report.points, report.writes, report.closings, report.most_late, report.confirming, report.probes,
+        report.again);
+    for (const auto& wrong : report.wrong) fmt::print("signals: {}: seed {}: {}\n", names[i], plans[i].seed, wrong);
+    std::fflush(stdout);
+    good = good && report.wrong.empty() && report.closings > 0;
+  }
+  return good;
+}
+
 }  // namespace
 }  // namespace neptune::testing
 
@@ -214,7 +244,7 @@ int main(int argc, char** argv) {
   using namespace neptune::testing;
   CLI::App app("Long measurements of neptune-syncd; without arguments, all of them");
   std::vector<std::string> names;
-  app.add_option("name", names, "kills, latency, writer, memory, idle");
+  app.add_option("name", names, "kills, latency, writer, memory, idle, signals");
   CLI11_PARSE(app, argc, argv);
   const auto wanted = [&names](const char* name) {
     return names.empty() || std::ranges::find(names, name) != names.end();
@@ -229,5 +259,6 @@ int main(int argc, char** argv) {
   if (wanted("memory")) run("memory", memory());
   if (wanted("idle")) run("idle", idle());
   if (wanted("kills")) run("kills", kills(50));
+  if (wanted("signals")) run("signals", signals());
   return good ? 0 : 1;
 }

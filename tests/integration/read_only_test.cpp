@@ -6,6 +6,7 @@
 
 #include "tests/integration/box.h"
 #include "tests/integration/loss_log.h"
+#include "tests/integration/signals.h"
 
 namespace neptune::testing {
 namespace {
@@ -83,6 +84,12 @@ TEST(ReadOnlyProject, SuspendedAloneIsNotTakenForItsWorkspace) {
   box.sandbox().control(R"({"project": "ml-team/old", "mode": "normal"})");
   box.wait_synced();
   EXPECT_EQ(misses_of_loss_log(box, "ml-team/old/r-1", 50), "");
+}
+
+TEST(ReadOnlyDrain, OfThreeWorkspacesEndsWithEveryPointOnceWhateverSignsComeAndWithAKillInBetween) {
+  const auto report = drain_under_signals({.signals = read_only_signals(), .flips = 8, .kills = 1, .seed = 1});
+  EXPECT_EQ(fmt::format("{}", fmt::join(report.wrong, "\n")), "");
+  EXPECT_GT(report.closings, 0);
 }
 
 TEST(OperatorHold, StandsUntilReleasedAlsoOverARestart) {

@@ -51,9 +51,16 @@ Response submit(World& world, const Request& request) {
   if (!operation) return bad_request(operation.error().message);
   if (auto damage = damage_of(*operation); !damage.empty()) return bad_request(damage);
   if (const auto name = ProjectName::parse(operation->project))
-    if (auto refusal = world.store.refuse_write(*name, true)) return *refusal;
+    if (auto refusal = world.store.refuse_write(*name, true)) {
+      // A bare 422 does not say that it speaks of a mode.
+      const bool said = refusal->status != 422 || refusal->body.find("errorType") != std::string::npos;
+      world.traffic.note(
+          {.scope = name->full(), .read_only = said ? world.store.read_only_scope(*name) : std::string()});
+      return *refusal;
+    }
   // The handler owns nothing of the request, so its body is copied once.
   const auto id = world.queue.submit(request.body);
+  world.traffic.note({.scope = std::string(operation->project), .id = id});
   pub::SubmitResponse answer;
   answer.set_request_id(id);
   answer.add_request_ids(id);
@@ -77,7 +84,7 @@ void describe(const IngestQueue::Status* status, pub::RequestStatus& out) {
   if (!status->message.empty()) out.set_shared_error_message(status->message);
 }
 
-Response check(const World& world, const Request& request) {
+Response check(World& world, const Request& request) {
   if (!ProjectName::parse(request.query_value("projectIdentifier")))
     return bad_request("projectIdentifier must be workspace/project");
   pub::RequestIdList list;
@@ -85,7 +92,11 @@ Response check(const World& world, const Request& request) {
   if (static_cast<std::size_t>(list.ids_size()) > limits::check_ids)
     return bad_request("a check takes at most 1000 ids");
   pub::BulkRequestStatus answer;
-  for (const auto& id : list.ids()) describe(world.queue.status(id.value()), *answer.add_statuses());
+  for (const auto& id : list.ids()) {
+    const auto* status = world.queue.status(id.value());
+    describe(status, *answer.add_statuses());
+    if (status != nullptr && !status->pending) world.traffic.note_told(id.value(), status->suspended_by);
+  }
   return protobuf(answer);
 }
 

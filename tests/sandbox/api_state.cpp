@@ -406,6 +406,18 @@ void append_recent(std::string& out, const IngestQueue& queue) {
   out.append(",\"recent\":").append(json::serialize(recent));
 }
 
+void append_traffic(std::string& out, const Traffic& traffic) {
+  json::array calls;
+  for (const auto& call : traffic.calls())
+    calls.push_back({{"what", call.status_call ? "status" : "write"},
+                     {"scope", call.scope},
+                     {"read_only", call.read_only},
+                     {"started_us", call.started_us},
+                     {"answered_us", call.answered_us},
+                     {"told_us", call.told_us}});
+  out.append(",\"traffic\":").append(json::serialize(calls));
+}
+
 Response state(const World& world, const Request& request) {
   View view;
   view.project = request.query_value("project");
@@ -420,6 +432,7 @@ Response state(const World& world, const Request& request) {
   append_counters(out, world);
   append_uploads(out, world.objects);
   if (view.recent) append_recent(out, world.queue);
+  if (request.query_value("traffic") == "1") append_traffic(out, world.traffic);
   out.append("}\n");
   return {200, std::move(out), "application/json", {}};
 }

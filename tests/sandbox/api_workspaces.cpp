@@ -19,6 +19,8 @@ Response workspace_status(World& world, const Request& request) {
   constexpr std::int64_t unlimited = std::int64_t{1} << 50;
   const auto limit = found.state.limit ? static_cast<std::int64_t>(*found.state.limit) : unlimited;
   const auto used = static_cast<std::int64_t>(found.state.used);
+  world.traffic.note(
+      {.scope = identifier, .status_call = true, .read_only = found.state.read_only() ? identifier : std::string()});
   return answer(json::object{{"mode", found.state.read_only() ? "read_only" : "normal"},
                              {"storageBytesLimit", limit},
                              {"storageBytesAvailable", std::max<std::int64_t>(0, limit - used)},

@@ -131,6 +131,7 @@ class Session {
     error_code error;
     co_await http::async_read_header(stream_, buffer_, *parser_, to(error));
     if (error) co_return false;
+    started_us_ = Traffic::now_us();
     request_ = request_of(parser_->get());
     route_ = world_.router.find(request_);
     effect_.reset();
@@ -246,6 +247,7 @@ class Session {
   /// True when the connection stays open.
   asio::awaitable<bool> answer() {
     auto response = respond_with_fault();
+    auto noted = world_.traffic.take_noted();
     if (effect_->delay.count() > 0) co_await pause(effect_->delay);
     if (effect_->drop == Drop::before_answer) co_return dropped();
     const bool keep = parser_->is_done() && parser_->keep_alive();
@@ -268,6 +270,7 @@ class Session {
       co_return dropped();
     }
     co_await http::async_write(stream_, message, to(error));
+    world_.traffic.answered(std::move(noted), started_us_, error ? -1 : Traffic::now_us());
     if (error) co_return dropped();
     count(std::to_string(response.status));
     if (!keep) co_await linger();
@@ -293,6 +296,7 @@ class Session {
   std::optional<FaultEffect> effect_;  // of the current request, once it was looked for
   bool too_large_ = false;
   std::uint64_t received_ = 0;  // of the body
+  std::int64_t started_us_ = 0;  // of the current request
 };
 
 }  // namespace

@@ -170,6 +170,7 @@ void IngestQueue::apply(const IngestRequest& request, Status& status) {
   const auto project_name = ProjectName::parse(request.project);
   if (!project_name || !valid_project_name(*project_name)) return all(IngestCode::project_invalid_name);
   const double part = store_.writable_part(*project_name);
+  if (part < 1) status.suspended_by = store_.read_only_scope(*project_name);
   if (part <= 0 || (part < 1 && request.create)) return all(IngestCode::ingest_suspended);
   auto* project = store_.project_for_write(*project_name, request.create_missing_project);
   if (project == nullptr) return all(IngestCode::project_not_found);

@@ -31,6 +31,7 @@ class IngestQueue {
     bool pending = true;
     Counts counts;
     std::string message;                  ///< of what was not stored; may be empty
+    std::string suspended_by;             ///< the read-only scope, when some or all of it was suspended
     std::int64_t processed_mono_us = -1;  ///< CLOCK_MONOTONIC; -1: not yet, or before this start
   };
 

@@ -173,6 +173,12 @@ std::optional<Response> Store::refuse_write(const ProjectName& name, bool ingest
   return answer;
 }
 
+std::string Store::read_only_scope(const ProjectName& name) {
+  if (const auto* owner = workspace(name.workspace); owner && owner->state.read_only()) return name.workspace;
+  if (const auto* found = project(name); found && found->state.read_only()) return name.full();
+  return {};
+}
+
 double Store::writable_part(const ProjectName& name) {
   double part = 1;
   const auto look_at = [&](const ScopeState& state) {

@@ -154,6 +154,8 @@ class Store {
 
   /// The answer to a write that arrives while its workspace or project is read-only, which is counted; none when the
   /// write may go on. Workspaces that answer in the check let an ingest through here.
+  /// The scope that keeps a project from being written, the workspace before the project; empty: none.
+  std::string read_only_scope(const ProjectName& name);
   std::optional<Response> refuse_write(const ProjectName& name, bool ingest);
 
   /// The share of a request's operations that may be stored now: 1 when nothing is read-only.

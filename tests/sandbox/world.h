@@ -11,6 +11,7 @@
 #include "tests/sandbox/journal.h"
 #include "tests/sandbox/object_store.h"
 #include "tests/sandbox/store.h"
+#include "tests/sandbox/traffic.h"
 
 namespace neptune::sandbox {
 
@@ -28,6 +29,7 @@ struct World {
   Router router;
   /// False: there is no ingestion API, as on servers of the 2.x line.
   bool ingestion = true;
+  Traffic traffic;
   /// More operations in one call are TOO_MANY_OPERATIONS.
   std::size_t max_operations = 1000;
   /// Whether operations refuse a series' point that does not come after the last one, instead of storing it again.

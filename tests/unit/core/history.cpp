@@ -272,7 +272,10 @@ class History {
       for (auto it = lanes_[index].next(lanes_[index].confirmed); it != lanes_[index].items.end(); ++it)
         waiting.push_back(it->position);
       core_->pause(id, true, now_);
-      if (core_->stream(id, now_).wait != Wait::paused) return core_->pause(id, false, now_);
+      if (core_->stream(id, now_).wait != Wait::paused) {
+        if (core_->discard(id, waiting.front(), 1, now_)) violate("a discard met a request");
+        return core_->pause(id, false, now_);
+      }
       discarding_.insert(index);
       return throw_away(index, waiting, [this, removals, removal] { make_way(removals, removal, true); });
     }
@@ -292,7 +295,7 @@ class History {
     lane.discarded.insert(waiting.front());
     lane.confirmed = waiting.front();
     report_.discarded++;
-    if (!core_->discard(stream_of(index), waiting.front(), 1, now_)) return violate("a discard met a request");
+    if (!core_->discard(stream_of(index), waiting.front(), 1, now_)) return violate("a discard was refused");
     waiting.erase(waiting.begin());
     soon(span(5ms), [this, index, waiting, then] { throw_away(index, waiting, then); });
   }
@@ -452,6 +455,9 @@ class History {
       for (const auto position : refused) refusals.push_back({position, "refused", "no"});
       if (lane.frees()) quiet_until_.clear();  // room may have been made: it is asked at once
       core_->stored(id, sent, std::move(refusals), now_);
+      in_call_ = true;
+      act();
+      in_call_ = false;
     }
   }
 
@@ -560,6 +566,7 @@ class History {
       known_read_only_.insert(changed.scope);
     } else {
       known_read_only_.erase(changed.scope);
+      if (in_call_) report_.opened_by_calls++;
     }
   }
 
@@ -648,6 +655,7 @@ class History {
   std::set<StreamId> out_;                   // handed in, and its fate not known yet
   std::map<StreamId, Request> requests_of_;  // the last of each
   std::set<std::size_t> discarding_;
+  bool in_call_ = false;  // what follows is what a call's success means
   std::map<Scope, Mode> durable_modes_;
   std::set<Scope> known_read_only_;
   std::set<Scope> held_;

@@ -35,6 +35,7 @@ void play_many(std::uint64_t count, const HistoryOptions& options, HistoryReport
     sum.removals_while_read_only += report.removals_while_read_only;
     sum.refused_removals += report.refused_removals;
     sum.discarded += report.discarded;
+    sum.opened_by_calls += report.opened_by_calls;
   }
 }
 
@@ -66,6 +67,7 @@ TEST(History, LosesNothingAndRepeatsNothingOverFailuresRestartsAndModes) {
   EXPECT_GT(sum.removals_while_read_only, 0u);
   EXPECT_GT(sum.refused_removals, 0u);
   EXPECT_GT(sum.discarded, 0u);
+  EXPECT_GT(sum.opened_by_calls, 0u);
 }
 
 }  // namespace
