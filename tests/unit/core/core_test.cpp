@@ -270,6 +270,48 @@ TEST_F(CoreTest, ABareLimitAnswerToTheConfirmingWriteLetsNoOtherConfirmBeforeThe
   EXPECT_EQ(core_.stream(1, now_).attempts + core_.stream(2, now_).attempts, 0u);
 }
 
+TEST_F(CoreTest, ABareLimitAnswerHoldsTheWorkspaceWhenTheStatusCallCallsItReadOnly) {
+  open(1, "r", 10);
+  take<Send>();
+  core_.failed(1, Sent{10, 10, 100, false}, failure(Failure::Kind::ambiguous_limit), now_);
+  const auto asks = take<AskStatus>();
+  ASSERT_EQ(asks.size(), 1u);
+  WorkspaceStatus full;
+  full.read_only = true;
+  core_.status_told(asks[0], full, now_);
+  const auto changed = take<ModeChanged>();
+  ASSERT_EQ(changed.size(), 1u);
+  EXPECT_EQ(changed[0].mode, Mode::read_only);
+  EXPECT_EQ(core_.stream(1, now_).wait, Wait::workspace_mode);
+}
+
+TEST_F(CoreTest, AfterOneSmallWriteTheOthersFollowWithinTheRampAndARelapseHoldsThemAgain) {
+  for (StreamId id = 1; id <= 20; ++id) open(id, "r" + std::to_string(id), 1000);
+  ASSERT_EQ(take<Send>().size(), 4u) << "as many as may be out at once";
+  for (StreamId id = 1; id <= 4; ++id)
+    core_.failed(id, Sent{1000, 1000, 10'000, false}, failure(Failure::Kind::read_only), now_);
+  EXPECT_TRUE(take<Send>().empty());
+  now_ += 1h;
+  core_.time_passed(now_);
+  core_.status_told(take<AskStatus>().at(0), WorkspaceStatus{}, now_);
+  const auto one = take<Send>();
+  ASSERT_EQ(one.size(), 1u);
+  EXPECT_EQ(one[0].max_operations, 100u);
+  answer(one[0].stream, 100, 100, false);
+  const auto opened_at = now_;
+  std::set<StreamId> ramped;
+  for (StreamId id = 1; id <= 20; ++id)
+    if (core_.stream(id, now_).wait == Wait::ramp) ramped.insert(id);
+  EXPECT_GE(ramped.size(), 18u) << "each at a moment of its own";
+  for (const auto id : ramped) EXPECT_LE(*core_.stream(id, now_).until, opened_at + 30s);
+  core_.failed(one[0].stream, Sent{1000, 900, 9'000, false}, failure(Failure::Kind::read_only), now_);
+  core_.take_actions();
+  now_ += 31s;
+  core_.time_passed(now_);
+  EXPECT_TRUE(take<Send>().empty());
+  EXPECT_EQ(core_.total().held, 20u * 1000 - 100);
+}
+
 TEST_F(CoreTest, AStreamThatCannotConfirmLeavesThePlaceToAnother) {
   open(1, "gone", 10);
   take<Send>();

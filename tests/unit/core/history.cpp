@@ -455,9 +455,9 @@ class History {
       for (const auto position : refused) refusals.push_back({position, "refused", "no"});
       if (lane.frees()) quiet_until_.clear();  // room may have been made: it is asked at once
       core_->stored(id, sent, std::move(refusals), now_);
-      in_call_ = true;
+      answered_call_ = &lane;
       act();
-      in_call_ = false;
+      answered_call_ = nullptr;
     }
   }
 
@@ -566,7 +566,8 @@ class History {
       known_read_only_.insert(changed.scope);
     } else {
       known_read_only_.erase(changed.scope);
-      if (in_call_) report_.opened_by_calls++;
+      if (answered_call_ && answered_call_->frees()) violate("a removal opened " + changed.scope.text());
+      if (answered_call_) report_.opened_by_calls++;
     }
   }
 
@@ -655,7 +656,7 @@ class History {
   std::set<StreamId> out_;                   // handed in, and its fate not known yet
   std::map<StreamId, Request> requests_of_;  // the last of each
   std::set<std::size_t> discarding_;
-  bool in_call_ = false;  // what follows is what a call's success means
+  const Lane* answered_call_ = nullptr;  // what follows is what its success means
   std::map<Scope, Mode> durable_modes_;
   std::set<Scope> known_read_only_;
   std::set<Scope> held_;
