@@ -146,9 +146,9 @@ class BesideAHeldWorkspace : public ::testing::TestWithParam<Probes> {};
 
 TEST_P(BesideAHeldWorkspace, ANeighbourKeepsItsPaceForAnHourAndMemoryStaysFlat) {
   static const auto alone = [] {
-    Hour hour(Probes::none);
-    hour.play();
-    return hour.settled;
+    Hour undisturbed(Probes::none);
+    undisturbed.play();
+    return undisturbed.settled;
   }();
   ASSERT_GT(alone, 50'000u);
 
