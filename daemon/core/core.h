@@ -140,7 +140,7 @@ class Core {
     std::uint64_t limit = 0;            // of the next request while a refused change is isolated; 0: no limit
     std::uint64_t suspects = 0;         // changes known to hold a refused one
     bool ambiguous = false;             // its last answer may speak of a limit: the status call is being asked
-    std::uint32_t doubts = 0;           // such answers in a row that the status call did not explain
+    std::uint32_t doubts = 0;  // such answers in a row that the status call did not explain (2), or could not (1)
     std::string trouble;
     Instant opened_at;
     std::optional<Instant> orphan_since;  // the server first said that the fork's parent is unknown

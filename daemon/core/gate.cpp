@@ -50,6 +50,7 @@ void Gates::doubted(StreamId stream) {
     if (state.confirming != stream || !scope.is_workspace()) continue;
     state.confirming.reset();
     state.phase = Phase::asking;
+    state.doubted = true;
   }
 }
 
@@ -106,6 +107,7 @@ Gates::Effect Gates::status(const std::string& workspace, const StatusWord& word
   if (!word.details.empty()) state.details = word.details;
   if (state.phase != Phase::asking) return effect;
   const auto suspected_for = std::exchange(state.suspected_for, std::nullopt);
+  const bool doubted = std::exchange(state.doubted, false);
   switch (word.is) {
     case Is::read_only:
       state.probes++;
@@ -116,7 +118,7 @@ Gates::Effect Gates::status(const std::string& workspace, const StatusWord& word
       break;
     case Is::unknown:
       // The first word after the signal: the server cannot tell, so wait as after any other signal.
-      if (suspected_for) {
+      if (suspected_for || doubted) {
         wait_for_probe(state, scope, now);
       } else {
         state.phase = Phase::confirming;

@@ -99,6 +99,7 @@ class Gates {
     std::optional<Instant> next_probe;
     std::optional<StreamId> confirming;        ///< the write that is out
     bool said_normal = false;                  ///< the status call, before this confirming phase
+    bool doubted = false;                      ///< the confirming write's answer is what is being asked about
     std::optional<ProjectName> suspected_for;  ///< the project whose check closed the workspace
   };
 

@@ -407,7 +407,8 @@ void Core::status_told(const AskStatus& ask, const Answer<WorkspaceStatus>& answ
     word.is = Is::unanswered;
   }
   apply(gates_.status(ask.workspace, word, writes_wait(ask.workspace), now), now);
-  if (word.is != Is::unanswered) explain_limits(ask.workspace, word.is);
+  const bool told = answer || (word.is == Is::unknown && answer.error().kind != Kind::server_error);
+  if (told) explain_limits(ask.workspace, word.is);
   ready_scope(Scope::of(ask.workspace));
   schedule(now);
 }
@@ -422,7 +423,7 @@ void Core::explain_limits(const std::string& workspace, Gates::StatusWord::Is wo
     if (word == Is::read_only) {
       stream->doubts = stream->attempts = 0;
       stream->not_before.reset();
-    } else if (++stream->doubts >= (word == Is::normal ? 2u : 4u)) {
+    } else if ((stream->doubts += word == Is::normal ? 2 : 1) >= 4) {
       stream->doubts = 0;
       stream->not_before.reset();
       refuse(*stream, "http_422", stream->trouble);

@@ -94,6 +94,7 @@ class History {
     if (options_.operators) planned(4, &History::operate);
     if (options_.direct) planned(16, &History::hand_in);
     trouble_ = options_.failures ? 0.25 : 0.0;
+    status_call_ = !options_.failures || !chance(0.1);
   }
 
   // Time
@@ -546,13 +547,14 @@ class History {
       status.read_only = it != server_.modes.end() && it->second.read_only;
       Answer<WorkspaceStatus> answer = status;
       if (chance(trouble_)) {
-        const auto kind = chance(0.5) ? Failure::Kind::unreachable : Failure::Kind::rejected;
+        const auto kind = chance(0.5) ? Failure::Kind::unreachable : Failure::Kind::server_error;
         answer = std::unexpected(Failure{kind, "status", "no status", {}, false});
       }
+      if (!status_call_) answer = std::unexpected(Failure{Failure::Kind::rejected, "status", "no status", {}, false});
       if (const auto quiet = quiet_until_.find(Scope::of(ask.workspace));
           quiet != quiet_until_.end() && quiet->second > now_ + 1h) {
         quiet->second = now_ + least_wait();
-        if (answer ? !answer->read_only : answer.error().kind == Failure::Kind::rejected) quiet_until_.erase(quiet);
+        if (answer && !answer->read_only) quiet_until_.erase(quiet);
       }
       core_->status_told(ask, answer, now_);
     });
@@ -585,7 +587,7 @@ class History {
     const auto scope = some_scope();
     auto& mode = server_.modes[scope];
     mode.read_only = !mode.read_only;
-    mode.style = static_cast<Style>(pick(scope.is_workspace() ? 4 : 3));
+    mode.style = static_cast<Style>(pick(scope.is_workspace() && status_call_ ? 4 : 3));
   }
 
   void operate() {
@@ -644,6 +646,7 @@ class History {
   Instant now_{};
   Instant calm_at_;
   double trouble_ = 0;
+  bool status_call_ = true;  // the server has one
   std::priority_queue<Event> events_;
   std::uint64_t events_made_ = 0;
   std::vector<Lane> lanes_;
