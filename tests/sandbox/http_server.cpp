@@ -295,7 +295,7 @@ class Session {
   const Route* route_ = nullptr;
   std::optional<FaultEffect> effect_;  // of the current request, once it was looked for
   bool too_large_ = false;
-  std::uint64_t received_ = 0;  // of the body
+  std::uint64_t received_ = 0;   // of the body
   std::int64_t started_us_ = 0;  // of the current request
 };
 
