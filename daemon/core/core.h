@@ -137,7 +137,7 @@ class Core {
     std::uint32_t attempts = 0;         // failures in a row
     std::optional<Instant> not_before;  // after a failure
     std::optional<Instant> release_at;  // within the ramp of a scope that opened
-    std::uint64_t limit = 0;            // of the next request while a refused change is isolated; 0: no limit
+    std::uint64_t limit = 0;            // of the next request while refused changes are isolated; 0: no limit
     std::uint64_t suspects = 0;         // changes known to hold a refused one
     bool ambiguous = false;             // its last answer may speak of a limit: the status call is being asked
     std::uint32_t doubts = 0;  // such answers in a row that the status call did not explain (2), or could not (1)
@@ -204,6 +204,7 @@ class Core {
   void free_to_confirm(StreamId id);
   void confirm(Stream& stream);
   void advance(Stream& stream);
+  void widen(Stream& stream);
   void refuse(Stream& stream, const std::string& code, const std::string& reason);
   void retry(Stream& stream, std::string trouble, BackoffLimits limits, Instant now);
   void judge(Stream& stream, const RequestStatus& status, Instant now);

@@ -200,7 +200,8 @@ void Core::stored(StreamId id, Sent sent, std::vector<Refusal> refused, Instant 
   for (auto& refusal : refused)
     actions_.emplace_back(
         Reject{id, refusal.position, sent.create, std::move(refusal.code), std::move(refusal.reason)});
-  if (left > 0) actions_.emplace_back(Settle{id, sent.last, left});
+  if (left > 0) actions_.emplace_back(Settle{id, sent.last, left, sent.create});
+  widen(*stream);
   const auto project = stream->spec.container.project;
   advance(*stream);
   // Room may have been made: ask at once instead of at the next probe.
@@ -272,10 +273,14 @@ void Core::judge(Stream& stream, const RequestStatus& status, Instant now) {
 
 void Core::confirm(Stream& stream) {
   const auto count = stream.request.count;
-  actions_.emplace_back(Settle{stream.spec.id, stream.request.last, count});
-  // What was sent held none of the refused ones, so the rest of the suspects holds one: halve that.
-  stream.suspects -= std::min(count, stream.suspects);
-  stream.limit = (stream.suspects + 1) / 2;
+  actions_.emplace_back(Settle{stream.spec.id, stream.request.last, count, stream.request.create});
+  if (stream.suspects > 0) {
+    // What was sent held none of the refused ones, so the rest of the suspects holds one: halve that.
+    stream.suspects -= std::min(count, stream.suspects);
+    stream.limit = (stream.suspects + 1) / 2;
+  } else {
+    widen(stream);
+  }
   advance(stream);
 }
 
@@ -289,10 +294,17 @@ void Core::refuse(Stream& stream, const std::string& code, const std::string& re
     return;
   }
   actions_.emplace_back(Reject{stream.spec.id, stream.request.last, stream.request.create, code, reason});
-  // The other suspects may hold more of them, or none: try them whole.
-  stream.suspects -= std::min<std::uint64_t>(1, stream.suspects);
-  stream.limit = stream.suspects;
+  // What follows may be refused, too: were it sent whole each time, many refusals would cost the square of their
+  // number.
+  stream.suspects = 0;
+  stream.limit = 1;
   advance(stream);
+}
+
+/// After a request that went well: twice as much the next time, up to the usual size.
+void Core::widen(Stream& stream) {
+  stream.limit *= 2;
+  if (stream.limit >= options_.batch_operations) stream.limit = 0;
 }
 
 /// Past the request that was out: it is settled, or recorded as rejected.
@@ -315,6 +327,9 @@ void Core::advance(Stream& stream) {
     forks_.erase(stream.spec.id);
   }
   back(stream);
+  // What failed for want of the container needs to wait no longer.
+  if (request.create)
+    for (const auto& [order, id] : containers_.at(stream.spec.container)) streams_.at(id).not_before.reset();
   ready_container(stream.spec.container);
   if (request.create) ready_forks_of(stream.spec.container);
   ready_dependents(stream.spec.container.project);

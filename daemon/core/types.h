@@ -82,6 +82,7 @@ struct Settle {
   StreamId stream;
   Position upto;
   std::uint64_t count;
+  bool create = false;  ///< it created its container
 };
 
 /// Refused for good: record the change with its bytes, durably, then treat it as settled.

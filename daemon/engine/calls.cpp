@@ -13,6 +13,7 @@
 namespace neptune::engine {
 
 namespace asio = boost::asio;
+using namespace std::chrono_literals;
 
 /// True when the source's changes are calls, whatever they are.
 bool Engine::goes_by_call(const Feed& feed) const {
@@ -28,9 +29,27 @@ asio::awaitable<bool> Engine::lacks_ingestion(core::ServerId id, Failure failure
   if (options_.runs != RunsBy::finding_out || !may_be || !server) co_return false;
   auto found = co_await outcome(server->has_ingest());
   if (!found || *found) co_return false;
+  servers_.at(id).asked_for_ingestion = clock_.now();
   if (std::exchange(servers_.at(id).runs_by_call, true)) co_return true;
   spdlog::info("no ingestion url={}; its runs are created and updated as attributes", server->url());
   events_.add("no_ingestion", server->url() + " has no ingestion API; its runs are created and updated as attributes");
+  co_return true;
+}
+
+/// While a server's runs are calls since it seemed to have no ingestion: whether it has it after all, asked before each
+/// create and else once in a while. Its runs go there again from then on.
+asio::awaitable<bool> Engine::ingestion_is_back(core::ServerId id, bool creates) {
+  auto& state = servers_.at(id);
+  if (options_.runs != RunsBy::finding_out || !state.runs_by_call) co_return false;
+  if (!creates && clock_.now() - state.asked_for_ingestion < options_.ask_for_ingestion) co_return false;
+  state.asked_for_ingestion = clock_.now();
+  const auto server = state.slot.server;
+  auto found = co_await outcome(server->has_ingest());
+  if (!found || !*found) co_return false;
+  if (std::exchange(servers_.at(id).runs_by_call, false)) {
+    spdlog::info("ingestion url={}; its runs go there", server->url());
+    events_.add("ingestion", server->url() + " has the ingestion API after all; its runs go there from now on");
+  }
   co_return true;
 }
 
@@ -107,6 +126,15 @@ asio::awaitable<CallOutcome> Engine::call(FeedPtr feed, std::shared_ptr<sources:
     co_return none;
   }
   const auto kind = changes->front().kind;
+  if (container.kind == ContainerKind::run) {
+    const auto id = server_of(container.project.workspace);
+    const bool back = co_await ingestion_is_back(id, kind == ChangeKind::run_create);
+    if (back) {
+      none.answer = std::unexpected(Failure{Failure::Kind::busy, "ingestion_is_back",
+                                            "the server has the ingestion API; it is sent there", 0s, false});
+      co_return none;
+    }
+  }
   if (kind == ChangeKind::run_create) co_return co_await create_run(server, container, std::move(changes->front()));
   if (kind == ChangeKind::run_update || is_attributes(kind))
     co_return co_await update_attributes(server, std::move(intents), std::move(source), container, std::move(*changes));

@@ -154,7 +154,7 @@ void Engine::ring(const Alarm& alarm) {
       break;
     case Alarm::Of::tend:
       feed->refresh_wanted = true;
-      feed->take_out_wanted = std::exchange(feed->take_out_again, false);
+      feed->take_out_wanted |= std::exchange(feed->take_out_again, false);
       tend(feed);
       break;
     case Alarm::Of::retry:

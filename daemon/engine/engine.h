@@ -56,7 +56,8 @@ struct EngineOptions {
   std::chrono::milliseconds problem_retry{
       30000};  ///< a source that could not be read, or a ledger that could not be written
   RunsBy runs = RunsBy::finding_out;
-  std::map<std::string, std::uint32_t> priorities;  ///< workspace → turns
+  std::chrono::milliseconds ask_for_ingestion{60000};  ///< how often, of a server that seems to have none
+  std::map<std::string, std::uint32_t> priorities;     ///< workspace → turns
 };
 
 /// Drives the core: takes batches from the sources, hands them to the servers, and feeds back what happened.
@@ -154,6 +155,7 @@ class Engine final : public Control, public sources::SourceListener {
   awaitable<void> refresh(FeedPtr feed);
   awaitable<void> record(FeedPtr feed, core::Settle settle);
   awaitable<void> record(FeedPtr feed, core::Reject reject);
+  awaitable<void> retry_forks_of(ContainerName parent);
   awaitable<Result<sources::QueuedChange>> change_to_keep(FeedPtr feed, core::Reject reject);
   awaitable<void> take_out(FeedPtr feed);
   awaitable<void> finish(FeedPtr feed);
@@ -184,6 +186,7 @@ class Engine final : public Control, public sources::SourceListener {
   bool goes_by_call(const Feed& feed) const;
   bool is_registered(const Feed& feed) const;
   awaitable<bool> lacks_ingestion(core::ServerId id, Failure failure);
+  awaitable<bool> ingestion_is_back(core::ServerId id, bool creates);
   awaitable<void> make_call(FeedPtr feed, std::shared_ptr<sources::Source> source, core::StreamId stream,
                             sources::Batch batch);
   awaitable<CallOutcome> call(FeedPtr feed, std::shared_ptr<sources::Source> source, sources::Batch batch);
@@ -243,6 +246,7 @@ class Engine final : public Control, public sources::SourceListener {
   struct ServerState {
     ServerSlot slot;
     bool runs_by_call = false;
+    Instant asked_for_ingestion{};
     core::ServerChanged::State state = core::ServerChanged::State::up;
     std::optional<WallTime> last_success;
     std::string last_error;  // empty when the last call went well
@@ -290,6 +294,8 @@ struct Engine::Feed {
   std::optional<WallTime> synced_at;
   sources::Backlog backlog;
   std::optional<Error> problem;              ///< found by reading it; `info.problem` is what the watcher found
+  std::string unread;                        ///< why what waits in it could not be counted the last time
+  unsigned unread_times = 0;                 ///< in a row
   bool opening = false;                      ///< being looked up in the ledger
   std::string server_id;                     ///< of a client's directory: the run it was registered as
   std::string unknown;                       ///< of a client's directory: why its container is not known yet

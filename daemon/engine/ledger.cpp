@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "changes/ingest_code.h"
+#include "changes/wire.h"
 #include "support/sqlite.h"
 #include "support/try.h"
 
@@ -344,6 +346,23 @@ Result<std::vector<ContainerName>> Ledger::containers_to_retry() {
   NEPTUNE_TRY(impl_->each("SELECT DISTINCT project, kind, container FROM rejected WHERE retry = 1",
                           [&list](const sqlite::Statement& row) { list.push_back(container_at(row, 0)); }));
   return list;
+}
+
+Result<std::vector<ContainerName>> Ledger::retry_forks_of(const ContainerName& parent) {
+  std::vector<ContainerName> forks;
+  std::vector<std::int64_t> ids;
+  NEPTUNE_TRY(impl_->each(
+      "SELECT id, project, kind, container, payload FROM rejected WHERE project = ? AND change = ? AND code = ? AND "
+      "retry = 0",
+      [&](const sqlite::Statement& row) {
+        const auto fork = wire::read_fork(parent.project, row.blob(4));
+        if (!fork || !*fork || (*fork)->parent != parent) return;
+        ids.push_back(row.number(0));
+        forks.push_back(container_at(row, 1));
+      },
+      scope_text(parent.project), ChangeKind::run_create, name(IngestCode::run_fork_parent_not_found)));
+  for (const auto id : ids) NEPTUNE_TRY(impl_->run("UPDATE rejected SET retry = 1 WHERE id = ?", id));
+  return forks;
 }
 
 Result<std::vector<Rejection>> Ledger::to_retry(const ContainerName& container) {

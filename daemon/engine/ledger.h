@@ -110,6 +110,8 @@ class Ledger {
   // Rejected operations that are to be tried again.
   Result<Rejection> mark_for_retry(std::int64_t id);
   Result<std::vector<ContainerName>> containers_to_retry();
+  /// Marks the rejected creates of its forks that were refused for want of `parent`; their containers.
+  Result<std::vector<ContainerName>> retry_forks_of(const ContainerName& parent);
   Result<std::vector<Rejection>> to_retry(const ContainerName& container);
   /// Stored by the server now: exactly these are taken out, and counted as synced.
   Result<void> resolve(const ProjectName& project, const std::vector<std::int64_t>& ids);

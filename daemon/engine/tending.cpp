@@ -67,7 +67,6 @@ asio::awaitable<bool> Engine::tend_once(FeedPtr feed) {
       feed->released = true;
       co_await source->release();
     }
-    co_return feed->refresh_wanted || feed->send || !feed->outcomes.empty();
   } else {
     co_return false;
   }
@@ -84,7 +83,11 @@ asio::awaitable<void> Engine::refresh(FeedPtr feed) {
   if (feed->stream != stream || feed->gone) co_return;
   if (!backlog) {
     if (backlog.error().retryable) {
-      alarms_.set({Alarm::Of::tend, feed->info.key}, clock_.now() + std::chrono::seconds(1));
+      if (feed->unread.empty())
+        spdlog::warn("not read path={} error=\"{}\"", feed->info.key.path, backlog.error().message);
+      feed->unread = backlog.error().message;
+      const auto pause = std::min<Duration>(1s * (1u << std::min(feed->unread_times++, 5u)), 30s);
+      alarms_.set({Alarm::Of::tend, feed->info.key}, clock_.now() + pause);
       rearm();
     } else {
       set_aside(feed, backlog.error());
@@ -96,6 +99,8 @@ asio::awaitable<void> Engine::refresh(FeedPtr feed) {
     feed->refresh_wanted = true;  // it moved on meanwhile
     co_return;
   }
+  feed->unread.clear();
+  feed->unread_times = 0;
   feed->backlog = *backlog;
   feed->last_looked = clock_.now();
   core::Backlog told;
@@ -129,6 +134,7 @@ asio::awaitable<void> Engine::record(FeedPtr feed, core::Settle settle) {
     const auto& next = std::get<core::Settle>(feed->outcomes.front());
     settle.upto = next.upto;
     settle.count += next.count;
+    settle.create |= next.create;
     feed->outcomes.pop_front();
   }
   const auto project = feed->info.container->project;
@@ -162,6 +168,18 @@ asio::awaitable<void> Engine::record(FeedPtr feed, core::Settle settle) {
   feed->take_out_wanted = feed->refresh_wanted = true;
   events_.add("synced", fmt::format("{} changes of {} are on the server", settle.count, feed->info.container->label()),
               {.scope = Scope::of(project).text(), .stream = feed->info.container->label(), .count = settle.count});
+  if (settle.create && counts.rejected > 0) co_await retry_forks_of(*feed->info.container);
+}
+
+/// A run is on the server: its forks that were refused for want of it are tried again.
+asio::awaitable<void> Engine::retry_forks_of(ContainerName parent) {
+  auto mark = [parent](Ledger& ledger) { return ledger.retry_forks_of(parent); };
+  auto forks = co_await with_ledger(std::move(mark));
+  if (!forks) {
+    spdlog::warn("forks not tried again parent=\"{}\" error=\"{}\"", parent.label(), forks.error().message);
+    co_return;
+  }
+  for (const auto& fork : *forks) open_replay(fork);
 }
 
 /// What a rejected change is, with its bytes.

@@ -110,6 +110,7 @@ std::string Engine::why(const Feed& feed, const core::StreamView& view) const {
       return "sent; the server has not confirmed it yet" +
              (view.trouble.empty() ? std::string() : " (" + view.trouble + ")");
     case Wait::counting:
+      if (!feed.unread.empty()) return "what waits in it cannot be read now: " + feed.unread;
       return feed.info.kind == sources::Kind::change_queue ? "what follows is being looked up"
                                                            : "its log is being looked through";
     case Wait::paused:

@@ -47,7 +47,7 @@ RequestStatus convert(const pub::RequestStatus& status) {
 }  // namespace
 
 asio::awaitable<Answer<bool>> has_ingest(std::shared_ptr<Api> api) {
-  if (api->ingest) co_return *api->ingest;
+  if (api->ingest) co_return true;
   // A request that asks for nothing: a server with ingestion refuses it, and what matters is in which way.
   auto call = ingest_call(Body());
   const auto answer = co_await Session::call(api->session, std::move(call));
@@ -56,8 +56,9 @@ asio::awaitable<Answer<bool>> has_ingest(std::shared_ptr<Api> api) {
   const bool of_no_use = (status >= 300 && status < 400) || status == 401 || status == 408 || status == 429 ||
                          (status >= 500 && status != 501);
   if (of_no_use) co_return std::unexpected(answer.error());
+  // That it is missing is never final: a way to the server whose last stretch is down says so, too.
   api->ingest = status != 404 && status != 405 && status != 501;
-  co_return *api->ingest;
+  co_return api->ingest;
 }
 
 asio::awaitable<Answer<std::string>> submit(std::shared_ptr<Api> api, Body body) {

@@ -35,7 +35,7 @@ struct Api {
   const Clock& clock;
   Recent<Known> names{most_names};
   Recent<KnownWorkspace> workspaces{most_workspaces};
-  std::optional<bool> ingest{};  ///< whether the server has ingestion, once that is known
+  bool ingest = false;  ///< the server is known to have ingestion
 };
 
 }  // namespace neptune::server

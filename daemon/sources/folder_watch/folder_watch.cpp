@@ -128,11 +128,11 @@ asio::awaitable<void> FolderWatch::scan_folder(std::size_t folder) {
     Found found;
     found.file_system = probe_(path);
     auto* inotify = inotify_ && !found.file_system.network ? &*inotify_ : nullptr;
-    found.scan = scan_tree(path, 0, rules_, inotify);
+    found.scan = scan_tree(path, 0, rules_, inotify, probe_);
     if (!found.scan.missing || !inotify) return found;
     found.parent = watch_parent(*inotify, path);
     // Made between the two looks: nothing would tell.
-    found.scan = scan_tree(path, 0, rules_, inotify);
+    found.scan = scan_tree(path, 0, rules_, inotify, probe_);
     return found;
   };
   const auto found = co_await pool_.run(std::move(work));
@@ -146,7 +146,7 @@ asio::awaitable<void> FolderWatch::scan_folder(std::size_t folder) {
 asio::awaitable<void> FolderWatch::scan_part(Request request) {
   auto work = [this, request] {
     auto* inotify = inotify_ && !file_systems_[request.folder].network ? &*inotify_ : nullptr;
-    return scan_tree(request.directory, request.depth, rules_, inotify);
+    return scan_tree(request.directory, request.depth, rules_, inotify, probe_);
   };
   const auto scan = co_await pool_.run(std::move(work));
   if (scan.watch_problem) describe(request.folder, scan);
@@ -162,7 +162,8 @@ void FolderWatch::take_scan(std::size_t folder, const Scan& scan) {
       if (!nearer) watched = {directory.path, directory.depth, folder, directory.marked};
       watched.marked = directory.marked;
     }
-    if (directory.marked) listener_.directory_found(directory.path, file_systems_[folder]);
+    if (directory.marked)
+      listener_.directory_found(directory.path, directory.file_system.value_or(file_systems_[folder]));
   }
 }
 

@@ -67,13 +67,17 @@ Listing list(const fs::path& path, bool follow, const ScanRules& rules) {
 
 class Scanner {
  public:
-  Scanner(const ScanRules& rules, Inotify* inotify) : rules_(rules), inotify_(inotify) {}
+  Scanner(const ScanRules& rules, Inotify* inotify, const FileSystemProbe& probe)
+      : rules_(rules), inotify_(inotify), probe_(probe) {}
 
-  void look(const fs::path& path, unsigned depth, bool first) {
+  void look(const fs::path& path, unsigned depth, bool first, std::optional<FileSystem> above = std::nullopt) {
+    // Of the one that a later scan begins with it is not known what lies between it and the folder.
+    const auto file_system = depth > 0 && (first || is_mounted(path)) ? std::optional(probe_(path)) : above;
     // The folder itself may be a link; what is below it may not lead out of it.
     const bool follow = depth == 0;
     const bool marked = rules_.marked && rules_.marked(path);
-    ScannedDirectory found{path, depth, watch(path, marked ? every_touch : coming_and_going, follow), marked};
+    ScannedDirectory found{path, depth, watch(path, marked ? every_touch : coming_and_going, follow), marked,
+                           file_system};
     if (marked && depth > 0) {  // whatever is in it, and whether or not it can be read
       scan_.directories.push_back(std::move(found));
       return;
@@ -90,12 +94,18 @@ class Scanner {
     const bool ends = found.marked || depth >= rules_.depth;
     scan_.directories.push_back(std::move(found));
     if (ends) return;
-    for (const auto& name : listing.subdirectories) look(path / name, depth + 1, false);
+    for (const auto& name : listing.subdirectories) look(path / name, depth + 1, false, file_system);
   }
 
   Scan take() { return std::move(scan_); }
 
  private:
+  static bool is_mounted(const fs::path& path) {
+    struct stat data{}, parent{};
+    return lstat(path.c_str(), &data) == 0 && lstat(path.parent_path().c_str(), &parent) == 0 &&
+           data.st_dev != parent.st_dev;
+  }
+
   int watch(const fs::path& path, std::uint32_t mask, bool follow) {
     if (!inotify_) return -1;
     auto watch = inotify_->watch(path, follow ? mask : mask | IN_DONT_FOLLOW);
@@ -106,13 +116,15 @@ class Scanner {
 
   const ScanRules& rules_;
   Inotify* inotify_;
+  const FileSystemProbe& probe_;
   Scan scan_;
 };
 
 }  // namespace
 
-Scan scan_tree(const fs::path& directory, unsigned depth, const ScanRules& rules, Inotify* inotify) {
-  Scanner scanner(rules, inotify);
+Scan scan_tree(const fs::path& directory, unsigned depth, const ScanRules& rules, Inotify* inotify,
+               const FileSystemProbe& probe) {
+  Scanner scanner(rules, inotify, probe);
   scanner.look(directory, depth, true);
   return scanner.take();
 }

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "sources/folder_watch/file_system.h"
 #include "sources/folder_watch/inotify.h"
 
 namespace neptune::sources {
@@ -21,6 +22,7 @@ struct ScannedDirectory {
   unsigned depth = 0;
   int watch = -1;  ///< -1: not watched
   bool marked = false;
+  std::optional<FileSystem> file_system{};  ///< of one that is on another than its folder, or may be
 };
 
 struct Scan {
@@ -32,7 +34,9 @@ struct Scan {
 };
 
 /// Looks through `directory` (itself at `depth`), and watches what it finds: each directory first, then it is listed,
-/// so that nothing made meanwhile is missed. Does not follow symbolic links below it. Blocks.
-Scan scan_tree(const std::filesystem::path& directory, unsigned depth, const ScanRules& rules, Inotify* inotify);
+/// so that nothing made meanwhile is missed. Does not follow symbolic links below it. What is mounted below it is asked
+/// for its file system with `probe`. Blocks.
+Scan scan_tree(const std::filesystem::path& directory, unsigned depth, const ScanRules& rules, Inotify* inotify,
+               const FileSystemProbe& probe);
 
 }  // namespace neptune::sources

@@ -201,6 +201,29 @@ TEST_F(CoreTest, ARefusedChangeIsFoundByHalves) {
   EXPECT_EQ(rejected[0].code, "FIELD_PATH_INVALID");
 }
 
+TEST_F(CoreTest, ManyRefusedChangesCostOneRequestEach) {
+  open(1, "r", 300);
+  std::uint64_t sends = 0, sent = 0, rejected = 0, last = 0;
+  while (last < 300) {
+    std::optional<Send> send;
+    for (auto& action : core_.take_actions()) {
+      if (const auto* next = std::get_if<Send>(&action)) send = *next;
+      if (const auto* reject = std::get_if<Reject>(&action)) {
+        ++rejected;
+        last = static_cast<std::uint64_t>(reject->position);
+      }
+    }
+    if (!send) break;
+    const auto count = std::min<std::uint64_t>(send->max_operations, 300 - last);
+    ++sends;
+    sent += count;
+    answer(1, static_cast<Position>(last + count), count, false, IngestCode::field_path_invalid);
+  }
+  EXPECT_EQ(rejected, 300u);
+  EXPECT_LT(sends, 320u);
+  EXPECT_LT(sent, 1000u);
+}
+
 TEST_F(CoreTest, AWrongRouteIsNotTheChangesFault) {
   open(1, "r", 1);
   take<Send>();

@@ -431,7 +431,14 @@ TEST_F(Models, ARunIdThatSuchAServerDoesNotTakeIsRefused) {
 
 using Ingest = WithAnswers;
 
-TEST_F(Ingest, IsAskedForOnce) {
+TEST_F(Ingest, IsAskedForAgainWhereItWasMissing) {
+  answers.on("POST /api/client/v1/ingest", http_reply(404));
+  answers.on("POST /api/client/v1/ingest", http_reply(400));
+  EXPECT_FALSE(run(server->has_ingest()).value());
+  EXPECT_TRUE(run(server->has_ingest()).value());
+}
+
+TEST_F(Ingest, IsAskedForOnceWhereItIs) {
   answers.on("POST /api/client/v1/ingest", http_reply(400));
   EXPECT_TRUE(run(server->has_ingest()).value());
   EXPECT_TRUE(run(server->has_ingest()).value());
