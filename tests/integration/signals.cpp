@@ -195,9 +195,19 @@ class Drain {
     for (const auto& ask : asks_)
       if (sign.by_check && ask.scope == scope && ask.read_only.empty() && ask.answered > sign.at)
         first = std::min(first, ask.answered);
+    // So it is when the one write after such a status call is suspended by its project.
+    for (const auto& write : writes_)
+      if (says_a_project_of(scope, write) && write.told >= 0 && write.started > sign.at &&
+          probes_between(scope, sign.at, write.told) > 0)
+        first = std::min(first, write.told);
     for (const auto kill : kills_us_)
       if (kill > sign.at && kill - sign.at < 500'000) first = std::min(first, kill);
     return first;
+  }
+
+  /// The write speaks of a project's mode, and of its workspace's says nothing: another may confirm that.
+  static bool says_a_project_of(const std::string& scope, const Call& write) {
+    return write.is_of(scope) && write.read_only.size() > scope.size();
   }
 
   /// How often the scope may have been probed in between: a workspace's one write follows a status call that calls it
@@ -216,6 +226,7 @@ class Drain {
       int late = 0, later = 0;
       for (const auto& write : writes_) {
         if (!write.is_of(scope) || write.started <= sign->at || write.started > open) continue;
+        if (says_a_project_of(scope, write)) continue;
         (write.started < sign->at + first_probe_us ? late : later)++;
       }
       report_.most_late = std::max(report_.most_late, late);
