@@ -187,13 +187,15 @@ class Drain {
   /// When the daemon may first have taken the scope for writable again: a write that began after the sign was stored,
   /// or it was killed before it had the mode on disk. What a check suspended may have been meant for a project alone:
   /// that is so when the status call calls the workspace writable.
+  /// After a kill its word is enough: the live logs are not followed yet, so that nothing waits that could confirm.
   std::int64_t reopened(const std::string& scope, Sign sign) const {
     std::int64_t first = INT64_MAX;
     for (const auto& write : writes_)
       if (write.is_of(scope) && write.started > sign.at && write.read_only.empty() && write.told >= 0)
         first = std::min(first, write.told);
     for (const auto& ask : asks_)
-      if (sign.by_check && ask.scope == scope && ask.read_only.empty() && ask.answered > sign.at)
+      if ((sign.by_check || killed_between(sign.at, ask.answered)) && ask.scope == scope && ask.read_only.empty() &&
+          ask.answered > sign.at)
         first = std::min(first, ask.answered);
     // So it is when the one write after such a status call is suspended by its project.
     for (const auto& write : writes_)
@@ -203,6 +205,10 @@ class Drain {
     for (const auto kill : kills_us_)
       if (kill > sign.at && kill - sign.at < 500'000) first = std::min(first, kill);
     return first;
+  }
+
+  bool killed_between(std::int64_t from, std::int64_t to) const {
+    return std::ranges::any_of(kills_us_, [&](std::int64_t kill) { return kill > from && kill < to; });
   }
 
   /// The write speaks of a project's mode, and of its workspace's says nothing: another may confirm that.
