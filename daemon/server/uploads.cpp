@@ -40,7 +40,7 @@ std::optional<WallTime> moment(std::string_view text) {
     if (c == '.') break;
   }
   if (digits.size() != 14 || !text.ends_with('Z')) return std::nullopt;
-  const auto number = [&](std::size_t from, std::size_t size) {
+  const auto number = [&digits](std::size_t from, std::size_t size) {
     int value = 0;
     std::from_chars(digits.data() + from, digits.data() + from + size, value);
     return value;
@@ -70,7 +70,7 @@ std::map<std::string, std::string> query_of(std::string_view url) {
 
 std::optional<WallTime> expiry_of(std::string_view url) {
   const auto query = query_of(url);
-  const auto value = [&](const std::string& name) {
+  const auto value = [&query](const std::string& name) {
     const auto found = query.find(name);
     return found == query.end() ? std::string() : found->second;
   };
