@@ -71,11 +71,15 @@ void add_project(Verb& verb, std::string& project) {
   verb.from_environment("--project", project, "NEPTUNE_PROJECT", "workspace/project");
 }
 
-void hand_in(Session& session, const HandIn& how, ChangeText change, const std::string& project,
-             const std::optional<std::string>& run) {
+const std::string& named_project(const std::string& project) {
   if (project.empty())
     wrong_usage("--project", "Say which project it is: --project workspace/project, or $NEPTUNE_PROJECT.");
-  change.text("project", project);
+  return project;
+}
+
+void hand_in(Session& session, const HandIn& how, ChangeText change, const std::string& project,
+             const std::optional<std::string>& run) {
+  change.text("project", named_project(project));
   change.text("idempotency_key", how.idempotency_key);
   submit(session, how, change.str(), {project, run});
 }

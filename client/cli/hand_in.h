@@ -21,6 +21,8 @@ struct HandIn {
 
 /// Adds --project, which is $NEPTUNE_PROJECT when it is not given.
 void add_project(Verb& verb, std::string& project);
+/// The project; ends with a usage error when none was named.
+const std::string& named_project(const std::string& project);
 
 /// Hands one change in and says so; with --wait, waits: for `run` of `project`, or, with no run, for all of the
 /// project.

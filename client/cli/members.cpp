@@ -33,18 +33,31 @@ void add_one(Verb& parent, Session& session, const Words& words, const std::stri
   });
 }
 
-void add_group(Verb& project, Session& session, const Words& words) {
+void add_list(Verb& parent, Session& session, bool service_accounts) {
+  auto verb = parent.add("list", "Who has which role in a project, as the server lists it");
+  const auto project = std::make_shared<std::string>();
+  add_project(verb, *project);
+  verb.action([&session, project, service_accounts] {
+    const auto text = [&session, service_accounts](const api::MemberList& list) {
+      return view(list, service_accounts, session.style);
+    };
+    show(session, session.client().members(named_project(*project)), text);
+  });
+}
+
+void add_group(Verb& project, Session& session, const Words& words, bool service_accounts) {
   auto group = project.add(words.verb, "Who may do what in a project: " + words.people);
   add_one(group, session, words, "add", "Give somebody a role in a project");
   add_one(group, session, words, "update", "Give somebody another role");
   add_one(group, session, words, "remove", "Take somebody out of a project");
+  add_list(group, session, service_accounts);
 }
 
 }  // namespace
 
 void add_members(Verb& project, Session& session) {
-  add_group(project, session, {"members", "member", "user", "USER", "its members"});
-  add_group(project, session, {"accounts", "service_account", "account", "ACCOUNT", "service accounts"});
+  add_group(project, session, {"members", "member", "user", "USER", "its members"}, false);
+  add_group(project, session, {"accounts", "service_account", "account", "ACCOUNT", "service accounts"}, true);
 }
 
 }  // namespace neptune::cli

@@ -108,8 +108,14 @@ void add_metadata(Verb& parent, Session& session) {
 }
 
 void add_list(Verb& parent, Session& session) {
-  auto verb = parent.add("list", "The projects the daemon has seen changes of");
-  verb.action([&session] {
+  auto verb = parent.add("list", "The projects of a workspace on the server, or those the daemon has seen changes of");
+  const auto workspace = std::make_shared<std::optional<std::string>>();
+  verb.optional("WORKSPACE", *workspace, "Ask the server for all projects of this workspace");
+  verb.action([&session, workspace] {
+    if (*workspace) {
+      const auto text = [&session](const api::ServerProjectList& list) { return view(list, session.style); };
+      return show(session, session.client().server_projects(**workspace), text);
+    }
     const auto text = [&session](const api::WorkspaceList& list) { return view(list, session.style); };
     show(session, session.client().workspaces(), text);
   });

@@ -310,6 +310,27 @@ std::string view(const api::WorkspaceList& list, const Style& style) {
   return any ? table.render(style) : "The daemon has seen no changes of any project yet.\n";
 }
 
+std::string view(const api::ServerProjectList& list, const Style& style) {
+  Table table({{"PROJECT", false, true}, {"VISIBILITY"}, {"KEY"}, {"DESCRIPTION"}});
+  for (const auto& project : list.projects)
+    table.add({{clean(project.name), Colour::bold},
+               {clean(project.visibility) + (project.archived ? ", archived" : "")},
+               {clean(project.key)},
+               {clean(project.description)}});
+  return list.projects.empty() ? "The server lists no projects there.\n" : table.render(style);
+}
+
+std::string view(const api::MemberList& list, bool service_accounts, const Style& style) {
+  Table table({{service_accounts ? "ACCOUNT" : "MEMBER", false, true}, {"ROLE"}});
+  bool any = false;
+  for (const auto& member : list.members) {
+    if (member.service_account != service_accounts) continue;
+    any = true;
+    table.add({{clean(member.name), Colour::bold}, {clean(member.role)}});
+  }
+  return any ? table.render(style) : "Nobody of that kind has a role there.\n";
+}
+
 std::string view(const api::SubmitReply& reply, const std::optional<std::string>& run, bool hint) {
   const auto& ids = reply.ids;
   std::string numbers;

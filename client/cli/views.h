@@ -19,6 +19,8 @@ std::string view(const api::Rejected& rejected, const Style& style);
 std::string view(const api::Event& event, const Style& style);
 std::string view(const api::FlushReply& reply);
 std::string view(const api::WorkspaceList& list, const Style& style);
+std::string view(const api::ServerProjectList& list, const Style& style);
+std::string view(const api::MemberList& list, bool service_accounts, const Style& style);
 /// `hint`: how to wait for it, for somebody who reads this.
 std::string view(const api::SubmitReply& reply, const std::optional<std::string>& run, bool hint);
 std::string view(const api::ReleasePlan& plan, const Style& style);

@@ -370,6 +370,14 @@ Result<Reply<api::WorkspaceList>> Client::workspaces() const {
   return ask<api::WorkspaceList>("GET", "/v1/workspaces");
 }
 
+Result<Reply<api::ServerProjectList>> Client::server_projects(std::string_view workspace) const {
+  return ask<api::ServerProjectList>("GET", "/v1/workspaces/" + percent_encode(workspace) + "/projects");
+}
+
+Result<Reply<api::MemberList>> Client::members(std::string_view project) const {
+  return ask<api::MemberList>("GET", "/v1/projects/" + percent_encode(project) + "/members");
+}
+
 Result<Reply<api::StreamList>> Client::streams(const StreamQuery& query) const {
   std::string target = "/v1/streams";
   char separator = '?';

@@ -71,6 +71,9 @@ class Client {
 
   Result<Reply<api::Status>> status() const;
   Result<Reply<api::WorkspaceList>> workspaces() const;
+  /// Of the server, which the daemon asks.
+  Result<Reply<api::ServerProjectList>> server_projects(std::string_view workspace) const;
+  Result<Reply<api::MemberList>> members(std::string_view project) const;
   Result<Reply<api::StreamList>> streams(const StreamQuery& query) const;
   Result<Reply<api::RejectedList>> rejected(std::int64_t before, std::uint32_t limit) const;
   Result<Reply<api::Rejected>> rejected_one(std::int64_t id) const;

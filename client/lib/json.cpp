@@ -134,6 +134,7 @@ void members(V& v, T& x) {
   v("code", x.code);
   v("reason", x.reason);
   v("bytes", x.bytes);
+  v("uid", x.uid);
 }
 
 template <class V, Is<Event> T>
@@ -172,6 +173,32 @@ template <class V, Is<RejectedList> T>
 void members(V& v, T& x) {
   v("rejected", x.rejected);
   v("next_before", x.next_before);
+}
+
+template <class V, Is<ServerProject> T>
+void members(V& v, T& x) {
+  v("name", x.name);
+  v("visibility", x.visibility);
+  v("archived", x.archived);
+  v("key", x.key);
+  v("description", x.description);
+}
+
+template <class V, Is<ServerProjectList> T>
+void members(V& v, T& x) {
+  v("projects", x.projects);
+}
+
+template <class V, Is<Member> T>
+void members(V& v, T& x) {
+  v("name", x.name);
+  v("role", x.role);
+  v("service_account", x.service_account);
+}
+
+template <class V, Is<MemberList> T>
+void members(V& v, T& x) {
+  v("members", x.members);
 }
 
 template <class V, Is<RejectedReply> T>
@@ -410,6 +437,8 @@ NEPTUNE_API_TYPE(StreamList);
 NEPTUNE_API_TYPE(Rejected);
 NEPTUNE_API_TYPE(RejectedList);
 NEPTUNE_API_TYPE(RejectedReply);
+NEPTUNE_API_TYPE(ServerProjectList);
+NEPTUNE_API_TYPE(MemberList);
 NEPTUNE_API_TYPE(Event);
 NEPTUNE_API_TYPE(FlushReply);
 NEPTUNE_API_TYPE(ScopeReply);

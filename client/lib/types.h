@@ -101,6 +101,7 @@ struct Rejected {
   std::string code;           ///< "SERIES_STEP_NON_INCREASING", "http_400", ...
   std::string reason;         ///< a sentence
   std::uint64_t bytes = 0;
+  std::optional<std::uint32_t> uid;  ///< who handed it in, or owns its log; null where that is not known
 };
 
 /// Something that happened. Ids grow by one; a gap means that older events were dropped.
@@ -146,6 +147,28 @@ struct StreamList {
 };
 
 /// One page of `GET /v1/rejected`, newest first. `next_before` asks for the following page; null on the last one.
+/// A project as the server lists it.
+struct ServerProject {
+  std::string name;        ///< "workspace/project"
+  std::string visibility;  ///< "private" | "workspace" | "public", or the server's own word
+  bool archived = false;
+  std::string key;
+  std::string description;
+};
+struct ServerProjectList {
+  std::vector<ServerProject> projects;
+};
+
+/// Somebody with a role in a project.
+struct Member {
+  std::string name;
+  std::string role;  ///< "viewer" | "contributor" | "owner", or the server's own word
+  bool service_account = false;
+};
+struct MemberList {
+  std::vector<Member> members;
+};
+
 struct RejectedList {
   std::vector<Rejected> rejected;
   std::optional<std::int64_t> next_before;

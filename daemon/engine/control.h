@@ -53,6 +53,10 @@ class Control {
   /// What is known of it; asks nobody.
   virtual WorkspaceType workspace_type(std::string_view workspace) const = 0;
 
+  /// What the server lists, asked now. Errors: the server's, "no_server"; retryable when it did not answer.
+  virtual boost::asio::awaitable<Result<api::ServerProjectList>> server_projects(std::string workspace) = 0;
+  virtual boost::asio::awaitable<Result<api::MemberList>> members(ProjectName project) = 0;
+
   virtual boost::asio::awaitable<Result<api::ScopeReply>> hold(Scope scope, std::string by) = 0;
   virtual boost::asio::awaitable<Result<api::ScopeReply>> release(Scope scope, std::string by) = 0;
   virtual Result<api::ScopeReply> probe(const Scope& scope) = 0;

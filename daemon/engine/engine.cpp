@@ -258,6 +258,7 @@ api::Rejected to_api(const Rejection& rejection) {
   out.code = rejection.code;
   out.reason = rejection.reason;
   out.bytes = rejection.bytes;
+  out.uid = rejection.uid;
   return out;
 }
 

@@ -107,6 +107,8 @@ class Engine final : public Control, public sources::SourceListener {
   api::FlushReply flush() override;
   boost::asio::awaitable<Result<std::vector<std::int64_t>>> accept(std::vector<Change> changes, Submitter by) override;
   WorkspaceType workspace_type(std::string_view workspace) const override;
+  boost::asio::awaitable<Result<api::ServerProjectList>> server_projects(std::string workspace) override;
+  boost::asio::awaitable<Result<api::MemberList>> members(ProjectName project) override;
   boost::asio::awaitable<Result<api::ScopeReply>> hold(Scope scope, std::string by) override;
   boost::asio::awaitable<Result<api::ScopeReply>> release(Scope scope, std::string by) override;
   Result<api::ScopeReply> probe(const Scope& scope) override;

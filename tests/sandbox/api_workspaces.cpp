@@ -118,6 +118,22 @@ Response invite(World& world, const Request& request) {
   return answer(json::object{{"invitations", std::move(out)}});
 }
 
+Response change_invitation(World& world, const Request& request) {
+  const auto& id = request.vars.at("invitationId");
+  const auto role = string_of(object_body(request), "roleGrant");
+  if (role != "member" && role != "owner") refuse(400, "", "'roleGrant' is member or owner");
+  for (const auto& [name, each] : world.store.workspaces()) {
+    auto& workspace = *world.store.workspace(name);
+    for (auto& invitation : workspace.invitations)
+      if (invitation.id == id) {
+        require_writable(world, {name, {}});
+        invitation.role = role;
+        return answer(invitation_json(workspace, invitation));
+      }
+  }
+  refuse(404, "", "there is no invitation " + id);
+}
+
 Response revoke(World& world, const Request& request) {
   const auto& id = request.vars.at("invitationId");
   for (const auto& [name, each] : world.store.workspaces()) {
@@ -147,6 +163,9 @@ void add_workspace_api(World& world) {
   add_write(world, "POST", invitations,
             {"createOrganizationInvitations", "@newOrganizationInvitations!", "OrganizationInvitationsDTO"},
             [&world](const Request& request) { return invite(world, request); });
+  add_write(world, "PUT", invitations + "/{invitationId}",
+            {"updateOrganizationInvitation", "@update!", "OrganizationInvitationDTO"},
+            [&world](const Request& request) { return change_invitation(world, request); });
   add_write(world, "DELETE", invitations + "/{invitationId}", {"revokeOrganizationInvitation", "", ""},
             [&world](const Request& request) { return revoke(world, request); });
 }

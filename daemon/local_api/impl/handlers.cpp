@@ -58,6 +58,36 @@ asio::awaitable<Answer> get_workspace(Context context, Call call) {
                              "' have been seen. Known: " + (known.empty() ? "none yet" : known) + ".");
 }
 
+Answer not_for(const Call& call, const std::string& what, const std::string& whom) {
+  return error_answer(403, "not_permitted", what + " is not for " + call.by + ", but for " + whom + ".");
+}
+
+/// Who may manage a workspace may see what its token sees.
+std::optional<Answer> refuse_listing(const Context& context, const Call& call, const std::string& workspace) {
+  if (call.standing.may_manage(workspace)) return std::nullopt;
+  return not_for(call, "What the server lists of " + workspace,
+                 "the workspace's `allow_users`, root, the daemon's own user and the group " +
+                     std::string(context.operator_group));
+}
+
+asio::awaitable<Answer> get_server_projects(Context context, Call call) {
+  const auto workspace = call.args.at(0);
+  const auto scope = Scope::parse(workspace);
+  if (!scope || !scope->is_workspace())
+    co_return error_answer(400, "invalid_workspace", "'" + workspace + "' is no workspace's name.", "workspace");
+  if (auto refused = refuse_listing(context, call, workspace)) co_return std::move(*refused);
+  const auto list = co_await context.control.server_projects(workspace);
+  co_return json(list);
+}
+
+asio::awaitable<Answer> get_members(Context context, Call call) {
+  auto project = ProjectName::parse(call.args.at(0));
+  if (!project) co_return error_answer(400, project.error().code, project.error().message, "project");
+  if (auto refused = refuse_listing(context, call, project->workspace)) co_return std::move(*refused);
+  const auto list = co_await context.control.members(std::move(*project));
+  co_return json(list);
+}
+
 asio::awaitable<Answer> get_streams(Context context, Call call) {
   engine::StreamFilter filter;
   if (const auto project = call.query.find("project"); project != call.query.end()) {
@@ -103,6 +133,15 @@ asio::awaitable<Answer> get_rejected(Context context, Call call) {
 asio::awaitable<Answer> get_payload(Context context, Call call) {
   const auto id = rejected_id(call);
   if (!id) co_return id.error();
+  if (!call.standing.is_operator) {
+    const auto rows = co_await context.control.rejected(*id + 1, 1);
+    if (!rows) co_return error_answer(rows.error());
+    if (rows->empty() || rows->front().id != *id) co_return no_such_rejected(*id);
+    if (rows->front().uid != call.uid)
+      co_return not_for(
+          call, "The payload of rejected change " + std::to_string(*id),
+          "whoever handed it in, root, the daemon's own user and the group " + std::string(context.operator_group));
+  }
   auto payload = co_await context.control.rejected_payload(*id);
   if (!payload) co_return error_answer(payload.error());
   Answer answer;
@@ -166,10 +205,12 @@ std::span<const Route> routes() {
       {"GET", "/v1/status", Needs::read, {}, get_status},
       {"GET", "/v1/workspaces", Needs::read, {}, get_workspaces},
       {"GET", "/v1/workspaces/{}", Needs::read, {}, get_workspace},
+      {"GET", "/v1/workspaces/{}/projects", Needs::ask, {}, get_server_projects},
+      {"GET", "/v1/projects/{}/members", Needs::ask, {}, get_members},
       {"GET", "/v1/streams", Needs::read, {"project", "run"}, get_streams},
       {"GET", "/v1/rejected", Needs::read, {"before", "limit"}, get_rejected_page},
       {"GET", "/v1/rejected/{}", Needs::read, {}, get_rejected},
-      {"GET", "/v1/rejected/{}/payload", Needs::operate, {}, get_payload},
+      {"GET", "/v1/rejected/{}/payload", Needs::ask, {}, get_payload},
       {"POST", "/v1/rejected/{}/retry", Needs::operate, {}, retry_rejected},
       {"POST", "/v1/rejected/{}/discard", Needs::operate, {}, discard_rejected},
       {"GET", "/v1/events", Needs::read, {"since", "follow"}, nullptr},

@@ -55,6 +55,7 @@ enum class Needs {
   nudge,    ///< anybody, but not all the time: it makes the daemon call the server
   operate,  ///< an operator
   submit,   ///< anybody, within an allowance; what a change needs beyond that, the handler says
+  ask,      ///< who it is decides: the handler says
 };
 
 enum class Takes {

@@ -201,7 +201,7 @@ asio::awaitable<std::optional<Answer>> check_permission(Connection& connection, 
   call.by = standing.name;
   call.standing = standing;
   if (route.needs == Needs::submit) co_return check_allowance(connection, call);
-  if (standing.is_operator) co_return std::nullopt;
+  if (standing.is_operator || route.needs == Needs::ask) co_return std::nullopt;
   if (route.needs == Needs::operate) co_return not_an_operator(standing, door.operators.group());
   const auto now = door.context.clock.now();
   if (now - door.last_nudge < nudge_interval && door.last_nudge != Instant{}) {

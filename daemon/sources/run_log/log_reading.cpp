@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 
@@ -190,6 +191,16 @@ Result<void> LogDatabase::read_piece(const Batch& batch, Cursor& cursor, std::st
   return {};
 }
 
+namespace {
+
+std::optional<std::uint32_t> owner_of(const std::filesystem::path& file) {
+  struct stat facts{};
+  if (::stat(file.c_str(), &facts) != 0) return std::nullopt;
+  return facts.st_uid;
+}
+
+}  // namespace
+
 Result<std::vector<QueuedChange>> LogDatabase::changes(Position first, Position last) {
   const Lock lock(mutex_);
   auto database = this->database();
@@ -199,6 +210,7 @@ Result<std::vector<QueuedChange>> LogDatabase::changes(Position first, Position 
       "sequence_id <= ? ORDER BY sequence_id");
   if (!query) return std::unexpected(query.error());
   query->bind(first, last);
+  const auto owner = owner_of(paths_.database);
   std::vector<QueuedChange> changes;
   for (;;) {
     auto row = query->step();
@@ -207,6 +219,7 @@ Result<std::vector<QueuedChange>> LogDatabase::changes(Position first, Position 
     auto& change = changes.emplace_back();
     change.position = query->number(0);
     change.kind = query->number(1) == 1 ? ChangeKind::run_create : ChangeKind::run_update;
+    change.uid = owner;
     change.at = from_unix_ms(query->number(2));
     change.payload = query->blob(3);
   }

@@ -105,6 +105,17 @@ TEST(Answers, OneRejectedChangeAndItsBytes) {
   EXPECT_EQ(body_of(payload), bytes);
 }
 
+TEST(Answers, WhatTheServerListsIsAskedForNow) {
+  Served served;
+  const auto projects = get(served, "/v1/workspaces/ml-team/projects");
+  EXPECT_EQ(api::from_json<api::ServerProjectList>(body_of(projects)).value().projects.at(0).name, "ml-team/lab");
+  const auto members = get(served, "/v1/projects/ml-team%2Flab/members");
+  EXPECT_EQ(api::from_json<api::MemberList>(body_of(members)).value().members.at(0).role, "owner");
+  EXPECT_EQ(status_of(get(served, "/v1/projects/lab/members")), 400) << "a project has a workspace";
+  served.on_loop([](FixedControl& control) { control.failure = Error{"unreachable", "nobody answers", true}; });
+  EXPECT_EQ(status_of(get(served, "/v1/workspaces/ml-team/projects")), 503);
+}
+
 TEST(Answers, OperatorsVerbsReachTheEngineWithWhoAsked) {
   Served served;
   EXPECT_EQ(status_of(post(served, "/v1/rejected/7/retry")), 200);
@@ -184,11 +195,39 @@ TEST_F(Permissions, AnybodyMayReadAndNudge) {
     EXPECT_EQ(status_of(as_nobody(served, line)), 200) << line;
 }
 
-TEST_F(Permissions, OnlyOperatorsMayChangeSomethingOrReadPayloads) {
+TEST_F(Permissions, PayloadsAreReadByWhoeverHandedThemIn) {
+  Served served;
+  served.on_loop([](FixedControl& control) {
+    control.rejected_now.push_back(rejected(9));
+    control.rejected_now.push_back(rejected(8));
+    control.rejected_now.push_back(rejected(7));
+    control.rejected_now[1].uid = 65534;
+    control.rejected_now[2].uid = 1000;
+    control.payload = "bytes";
+  });
+  EXPECT_EQ(body_of(as_nobody(served, "GET /v1/rejected/8/payload")), "bytes");
+  EXPECT_EQ(status_of(as_nobody(served, "GET /v1/rejected/7/payload")), 403) << "another user's";
+  EXPECT_EQ(status_of(as_nobody(served, "GET /v1/rejected/9/payload")), 403) << "nobody knows whose";
+  EXPECT_EQ(status_of(as_nobody(served, "GET /v1/rejected/6/payload")), 404);
+  EXPECT_EQ(calls(served), std::vector<std::string>{"payload 8"});
+}
+
+TEST_F(Permissions, WhatTheServerListsIsForThoseWhoMayManageTheWorkspace) {
+  Options options;
+  options.allow_users = {{"ml-team", {"nobody"}}};
+  Served served(options);
+  EXPECT_EQ(status_of(as_nobody(served, "GET /v1/workspaces/ml-team/projects")), 200);
+  EXPECT_EQ(status_of(as_nobody(served, "GET /v1/projects/ml-team%2Flab/members")), 200);
+  EXPECT_EQ(status_of(as_nobody(served, "GET /v1/workspaces/other/projects")), 403);
+  EXPECT_EQ(status_of(as_nobody(served, "GET /v1/projects/other%2Flab/members")), 403);
+  EXPECT_EQ(calls(served), (std::vector<std::string>{"projects ml-team", "members ml-team/lab"}));
+}
+
+TEST_F(Permissions, OnlyOperatorsMayChangeSomething) {
   Options options;
   options.operator_group = "no-such-group";
   Served served(options);
-  for (const char* line : {"GET /v1/rejected/1/payload", "POST /v1/rejected/1/retry", "POST /v1/rejected/1/discard",
+  for (const char* line : {"POST /v1/rejected/1/retry", "POST /v1/rejected/1/discard",
                            "POST /v1/scopes/a/hold", "POST /v1/scopes/a/release"}) {
     const auto response = as_nobody(served, line);
     EXPECT_EQ(status_of(response), 403) << line;

@@ -124,6 +124,8 @@ TEST(OpenApi, AnswersHaveTheMembersTheyHave) {
   EXPECT_EQ(properties(schema("Rejected")), keys(api::to_json(api::Rejected{})));
   EXPECT_EQ(properties(schema("RejectedList")), keys(api::to_json(api::RejectedList{})));
   EXPECT_EQ(properties(schema("RejectedReply")), keys(api::to_json(api::RejectedReply{})));
+  EXPECT_EQ(properties(schema("ServerProjectList")), keys(api::to_json(api::ServerProjectList{})));
+  EXPECT_EQ(properties(schema("MemberList")), keys(api::to_json(api::MemberList{})));
   EXPECT_EQ(properties(schema("Event")), keys(api::to_json(api::Event{})));
   EXPECT_EQ(properties(schema("FlushReply")), keys(api::to_json(api::FlushReply{})));
   EXPECT_EQ(properties(schema("ScopeReply")), keys(api::to_json(api::ScopeReply{})));

@@ -54,6 +54,22 @@ asio::awaitable<Result<std::vector<api::Rejected>>> FixedControl::rejected(std::
   co_return page;
 }
 
+asio::awaitable<Result<api::ServerProjectList>> FixedControl::server_projects(std::string workspace) {
+  if (failure) co_return std::unexpected(*failure);
+  calls.push_back("projects " + workspace);
+  api::ServerProjectList list;
+  list.projects.push_back({workspace + "/lab", "private", false, "LAB", "A lab"});
+  co_return list;
+}
+
+asio::awaitable<Result<api::MemberList>> FixedControl::members(ProjectName project) {
+  if (failure) co_return std::unexpected(*failure);
+  calls.push_back("members " + project.full());
+  api::MemberList list;
+  list.members.push_back({"jackie", "owner", false});
+  co_return list;
+}
+
 asio::awaitable<Result<std::string>> FixedControl::rejected_payload(std::int64_t id) {
   if (stuck) {
     asio::steady_timer never(co_await asio::this_coro::executor, std::chrono::hours(1));

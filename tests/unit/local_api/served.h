@@ -51,6 +51,8 @@ class FixedControl final : public engine::Control {
   std::uint64_t last_event_id() const override { return last_id_; }
   boost::asio::awaitable<Result<std::vector<std::int64_t>>> accept(std::vector<Change> changes, Submitter by) override;
   WorkspaceType workspace_type(std::string_view) const override { return type; }
+  boost::asio::awaitable<Result<api::ServerProjectList>> server_projects(std::string workspace) override;
+  boost::asio::awaitable<Result<api::MemberList>> members(ProjectName project) override;
   api::FlushReply flush() override;
   boost::asio::awaitable<Result<api::ScopeReply>> hold(Scope scope, std::string by) override;
   boost::asio::awaitable<Result<api::ScopeReply>> release(Scope scope, std::string by) override;
