@@ -1,6 +1,7 @@
 #include <memory>
 
 #include "client/cli/hand_in.h"
+#include "client/cli/views.h"
 
 namespace neptune::cli {
 

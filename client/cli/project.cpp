@@ -114,7 +114,8 @@ void add_list(Verb& parent, Session& session) {
   verb.action([&session, workspace] {
     if (*workspace) {
       const auto text = [&session](const api::ServerProjectList& list) { return view(list, session.style); };
-      return show(session, session.client().server_projects(**workspace), text);
+      show(session, session.client().server_projects(**workspace), text);
+      return;
     }
     const auto text = [&session](const api::WorkspaceList& list) { return view(list, session.style); };
     show(session, session.client().workspaces(), text);

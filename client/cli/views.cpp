@@ -200,7 +200,7 @@ std::string view(const api::Status& status, const Style& style, Now now) {
 
 std::string view(const api::StreamList& list, const Style& style, Now now) {
   if (list.streams.empty())
-    return "No such stream: the daemon has found nothing that matches in its watched folders.\n";
+    return "No such stream: nothing that matches was found in the watched folders or came over the socket.\n";
   Table table({{"RUN", false, true},
                {"PROJECT", false, true},
                {"STATE"},

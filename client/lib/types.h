@@ -101,7 +101,7 @@ struct Rejected {
   std::string code;           ///< "SERIES_STEP_NON_INCREASING", "http_400", ...
   std::string reason;         ///< a sentence
   std::uint64_t bytes = 0;
-  std::optional<std::uint32_t> uid;  ///< who handed it in, or owns its log; null where that is not known
+  std::optional<std::int64_t> uid;  ///< who handed it in, or owns its log; null where that is not known
 };
 
 /// Something that happened. Ids grow by one; a gap means that older events were dropped.

@@ -73,7 +73,7 @@ std::string count(std::uint64_t n, const std::string& one, const std::string& ma
 
 std::string what_remains(const WaitFor& what, const Progress& progress) {
   const std::string name = what.run || what.project ? name_of(what) : "the daemon";
-  if (!progress.seen) return name + " was not seen: no source in a watched folder has it.";
+  if (!progress.seen) return name + " was not seen: no watched folder has it, and nothing of it came over the socket.";
   std::string text;
   const auto list = [&text](std::uint64_t n, const std::string& part) {
     if (n > 0) text += (text.empty() ? "" : ", ") + part;

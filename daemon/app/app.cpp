@@ -171,6 +171,12 @@ class Daemon {
     options.max_bytes = config_.queue.max_bytes;
     options.min_free_disk = config_.queue.min_free_disk;
     auto queue = sources::ChangeQueue::open(loop_.get_executor(), clock_, std::move(options), engine_);
+    if (!queue && queue.error().code == "queue_unusable") {
+      // What is in it waits for somebody to mend it; run logs need not wait for that.
+      spdlog::error("no change queue error=\"{}\"", queue.error().message);
+      engine_.without_queue(queue.error());
+      return {};
+    }
     if (!queue) return std::unexpected(queue.error());
     change_queue_ = std::move(*queue);
     engine_.follow(*change_queue_);
@@ -196,7 +202,7 @@ class Daemon {
     engine_.follow(run_logs_, std::move(cleanup));
     engine_.follow(client_dirs_);
     engine_.start();
-    change_queue_->announce();
+    if (change_queue_) change_queue_->announce();
     tasks_.spawn("run logs", run_logs_.run());
     tasks_.spawn("client directories", client_dirs_.run());
     tasks_.spawn("watchdog", feed_watchdog());
@@ -213,7 +219,7 @@ class Daemon {
     co_await engine_.drain(drain_bound);
     co_await local_api_->stop();
     co_await engine_.stop();
-    co_await change_queue_->stop();
+    if (change_queue_) co_await change_queue_->stop();
     co_await tasks_.stop();
     spdlog::info("stopped");
     co_return Result<void>{};

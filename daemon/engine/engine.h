@@ -83,6 +83,8 @@ class Engine final : public Control, public sources::SourceListener {
   void follow(sources::ClientDirs& client_dirs) { client_dirs_ = &client_dirs; }
   /// Where local changes are kept; likewise.
   void follow(sources::ChangeQueue& queue) { queue_ = &queue; }
+  /// They cannot be kept: they are refused, and people are told why.
+  void without_queue(Error problem) { queue_problem_ = std::move(problem); }
   /// Starts the alarm clock.
   void start();
 
@@ -259,6 +261,7 @@ class Engine final : public Control, public sources::SourceListener {
   sources::RunLogs* run_logs_ = nullptr;
   sources::ClientDirs* client_dirs_ = nullptr;
   sources::ChangeQueue* queue_ = nullptr;
+  Error queue_problem_{"not_available", "this daemon has no change queue"};        // while it has none
   std::map<std::string, std::optional<std::chrono::milliseconds>> cleanup_after_;  // watch path → when
 
   std::map<sources::SourceKey, FeedPtr> feeds_;

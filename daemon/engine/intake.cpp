@@ -31,7 +31,7 @@ asio::awaitable<void> Engine::learn_type(std::string workspace) {
 
 asio::awaitable<Result<std::vector<std::int64_t>>> Engine::accept(std::vector<Change> changes, Submitter by) {
   if (draining_) co_return fail("draining", "the daemon stops; hand the changes in again when it runs", true);
-  if (!queue_) co_return fail("not_available", "this daemon has no change queue");
+  if (!queue_) co_return std::unexpected(queue_problem_);
   for (const auto& change : changes) {
     const auto& workspace = change.container.project.workspace;
     if (!is_ingested(change.kind) && !workspace_types_.contains(workspace) && learning_types_.insert(workspace).second)
@@ -95,16 +95,20 @@ asio::awaitable<Result<void>> Engine::discard(FeedPtr feed, std::string reason) 
     co_return fail("held_writes", fmt::format("a write to {} is just being sent; try again", label), true);
   }
   std::uint64_t count = 0;
+  bool recorded = true;
   for (const auto position : *waiting) {
     core::Reject reject{stream, position, false, "discarded", reason};
     co_await record(feed, std::move(reject));
-    if (feed->stream != stream || feed->recorded < position)
-      co_return fail("not_recorded",
-                     fmt::format("the writes to {} could not be recorded as rejected; try again", label), true);
+    recorded = feed->stream == stream && feed->recorded >= position;
+    if (!recorded) break;
     feed->confirmed = position;
-    core_.discard(stream, position, 1, clock_.now());
     count++;
   }
+  // All at once: the core counts a scope anew for each call.
+  if (count > 0) core_.discard(stream, feed->confirmed, count, clock_.now());
+  if (!recorded)
+    co_return fail("not_recorded", fmt::format("the writes to {} could not be recorded as rejected; try again", label),
+                   true);
   core_.pause(stream, false, clock_.now());
   spdlog::info("discarded changes={} container=\"{}\" reason=\"{}\"", count, label, reason);
   tend(feed);

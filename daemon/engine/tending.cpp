@@ -252,9 +252,10 @@ asio::awaitable<void> Engine::take_out(FeedPtr feed) {
   auto settled = co_await outcome(source->settle(upto));
   if (settled && *settled) {
     feed->taken_out = upto;
-  } else if (!settled && settled.error().retryable) {
+  } else if (settled ? !feed->info.read_only : settled.error().retryable) {
+    // The disk is full: nothing tells when it has room again.
     feed->take_out_again = true;
-    alarms_.set({Alarm::Of::tend, feed->info.key}, clock_.now() + std::chrono::seconds(1));
+    alarms_.set({Alarm::Of::tend, feed->info.key}, clock_.now() + (settled ? 5s : 1s));
     rearm();
   } else if (!settled) {
     spdlog::warn("rows stay in their log path={} error=\"{}\"", feed->info.key.path, settled.error().message);

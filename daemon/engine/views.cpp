@@ -195,6 +195,8 @@ api::Status Engine::status() const {
         fmt::format("The disk of the state directory {} is full. Nothing is lost and syncing goes on as far as it can; "
                     "free some space there.",
                     state_dir_.path().string()));
+  if (queue_problem_.code == "queue_unusable")
+    status.problems.push_back(queue_problem_.message + " Until then the daemon takes no changes over the socket.");
   const auto& server = servers_.front();
   status.server.url = server.slot.server ? server.slot.server->url() : "";
   using State = core::ServerChanged::State;
@@ -336,7 +338,9 @@ api::Stream Engine::describe(const Feed& feed) const {
   if (feed.stream == 0) {
     stream.state = feed.problem || feed.info.problem ? "blocked" : "waiting";
     const auto& problem = feed.problem ? feed.problem : feed.info.problem;
-    stream.why = problem ? problem->message : "its log is being looked at";
+    stream.why = problem                                    ? problem->message
+                 : feed.info.kind == sources::Kind::run_log ? "its log is being looked at"
+                                                            : "what waits of it is being looked up";
     return stream;
   }
   const auto view = core_.stream(feed.stream, clock_.now());

@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "tests/campaign/changes.h"
 #include "tests/integration/box.h"
 #include "tests/integration/signals.h"
 #include "tests/integration/support/json.h"
@@ -244,7 +245,7 @@ int main(int argc, char** argv) {
   using namespace neptune::testing;
   CLI::App app("Long measurements of neptune-syncd; without arguments, all of them");
   std::vector<std::string> names;
-  app.add_option("name", names, "kills, latency, writer, memory, idle, signals");
+  app.add_option("name", names, "kills, changes, latency, writer, memory, idle, signals");
   CLI11_PARSE(app, argc, argv);
   const auto wanted = [&names](const char* name) {
     return names.empty() || std::ranges::find(names, name) != names.end();
@@ -259,6 +260,7 @@ int main(int argc, char** argv) {
   if (wanted("memory")) run("memory", memory());
   if (wanted("idle")) run("idle", idle());
   if (wanted("kills")) run("kills", kills(50));
+  if (wanted("changes")) run("changes", changes(200));
   if (wanted("signals")) run("signals", signals());
   return good ? 0 : 1;
 }

@@ -4,10 +4,13 @@
 
 #include <boost/json/serialize.hpp>
 #include <random>
+#include <set>
 #include <thread>
 
+#include "tests/integration/all_kinds.h"
 #include "tests/integration/box.h"
 #include "tests/integration/loss_log.h"
+#include "tests/integration/support/json.h"
 
 namespace neptune::testing {
 namespace {
@@ -174,6 +177,40 @@ TEST(Changes, AcknowledgedOnesSurviveKillsAndPointsOfModelsAreThereOnce) {
       EXPECT_EQ(held.as_array()[static_cast<std::size_t>(i)].at(1).to_number<double>(), i + 1) << name;
   }
   EXPECT_EQ(box.get("/v1/status").at("totals").at("rejected").as_int64(), 0);
+}
+
+TEST(Changes, OfEachKindAreAcceptedDeliveredAndSeenInTheServersState) {
+  Box box(two_workspaces());
+  box.sandbox().control(AllKinds::control);
+  accepted(box, AllKinds::base);
+  const AllKinds all(1);
+  std::string body;
+  std::set<std::string> kinds;
+  for (const auto& change : all.changes) {
+    const auto text = "{" + change.text + "}";
+    body += (body.empty() ? "[" : ", ") + text;
+    kinds.emplace(parse_json(text).at("kind").as_string());
+  }
+  EXPECT_EQ(kinds.size(), 24u) << "a kind of changes is not among them";
+  accepted(box, body + "]");
+  box.wait_synced();
+  EXPECT_EQ(all.misses(box.sandbox().state()), "");
+  EXPECT_EQ(box.get("/v1/rejected").at("rejected").as_array().size(), 0u) << json::serialize(box.get("/v1/rejected"));
+}
+
+TEST(Changes, ThatWereRejectedAndAreTriedAgainArriveOnceWhenAnAnswerIsLost) {
+  Box box(two_workspaces());
+  accepted(box, R"({"kind": "project.create", "project": "ml-team/lab", "key": "LAB"})");
+  box.wait_synced();
+  box.sandbox().control(R"({"project": "ml-team/lab", "reject": {"path": "score", "code": "FIELD_TYPE_CONFLICTING"}})");
+  accepted(box, R"({"kind": "project.metadata", "project": "ml-team/lab", "append": {"score": [1, 2, 3]}})");
+  ASSERT_TRUE(box.wait_status([](const auto& s) { return s.at("totals").at("rejected").as_int64() == 1; }).first);
+  box.sandbox().control(R"([{"reset": true}, {"fault": {"path": "/api/leaderboard/v1/attributes/operations",
+                             "drop": "before_answer", "times": 1}}])");
+  const auto id = box.get("/v1/rejected").at("rejected").at(0).at("id").as_int64();
+  EXPECT_EQ(box.sync({"rejected", "retry", std::to_string(id)}).status, 0);
+  EXPECT_TRUE(box.wait_status([](const auto& s) { return s.at("totals").at("rejected").as_int64() == 0; }).first);
+  EXPECT_EQ(values_at(box.sandbox().state(), {"containers", "ml-team/lab/LAB", "series", "score"}), "1 2 3");
 }
 
 }  // namespace

@@ -177,7 +177,7 @@ Answer error_answer(const Error& error) {
     status = 409;
   else if (code == "queue_full" || code == "disk_full" || code == "low_disk")
     status = 507;
-  else if (code == "draining")
+  else if (code == "draining" || code == "queue_unusable")
     status = 503;
   return error_answer(status, error.code, error.message);
 }

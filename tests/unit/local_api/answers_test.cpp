@@ -227,8 +227,8 @@ TEST_F(Permissions, OnlyOperatorsMayChangeSomething) {
   Options options;
   options.operator_group = "no-such-group";
   Served served(options);
-  for (const char* line : {"POST /v1/rejected/1/retry", "POST /v1/rejected/1/discard",
-                           "POST /v1/scopes/a/hold", "POST /v1/scopes/a/release"}) {
+  for (const char* line : {"POST /v1/rejected/1/retry", "POST /v1/rejected/1/discard", "POST /v1/scopes/a/hold",
+                           "POST /v1/scopes/a/release"}) {
     const auto response = as_nobody(served, line);
     EXPECT_EQ(status_of(response), 403) << line;
     EXPECT_NE(response.find("no-such-group"), std::string::npos) << response;

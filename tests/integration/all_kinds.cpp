@@ -1,0 +1,186 @@
+#include "tests/integration/all_kinds.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+namespace neptune::testing {
+
+namespace json = boost::json;
+
+const json::value* look(const json::value& state, std::initializer_list<std::string_view> path) {
+  const auto* at = &state;
+  for (const auto key : path) {
+    at = at->is_object() ? at->get_object().if_contains(key) : nullptr;
+    if (!at) return nullptr;
+  }
+  return at;
+}
+
+bool text_at(const json::value& state, std::initializer_list<std::string_view> path, std::string_view text) {
+  const auto* value = look(state, path);
+  return value && value->is_string() && value->get_string() == text;
+}
+
+std::string values_at(const json::value& state, std::initializer_list<std::string_view> path) {
+  std::string text;
+  if (const auto* series = look(state, path))
+    for (const auto& point : series->as_array())
+      text += fmt::format("{}{}", text.empty() ? "" : " ", point.at(1).to_number<double>());
+  return text;
+}
+
+namespace {
+
+std::size_t size_at(const json::value& state, std::initializer_list<std::string_view> path) {
+  const auto* list = look(state, path);
+  return list && list->is_array() ? list->get_array().size() : 0;
+}
+
+/// Where a run stands among the containers: trashed, archived; null: it does not exist.
+const json::value* run_at(const json::value& state, const std::string& run) {
+  for (const auto& [name, about] : state.at("containers").as_object())
+    if (text_at(about, {"run"}, run)) return &about;
+  return nullptr;
+}
+
+bool run_is(const json::value& state, const std::string& run, std::string_view what, bool wanted = true) {
+  const auto* about = run_at(state, run);
+  return about && about->at(what).as_bool() == wanted;
+}
+
+}  // namespace
+
+AllKinds::AllKinds(int number)
+    : n_(number), project_(fmt::format("ml-team/lab-{}", n_)), passing_(fmt::format("ml-team/gone-{}", n_)) {
+  projects();
+  people();
+  runs();
+  models();
+}
+
+std::string AllKinds::misses(const json::value& state) const {
+  for (const auto& change : changes)
+    if (change.seen && !change.seen(state)) return "missing: " + change.text;
+  const auto wrong = [&](const char* what) { return fmt::format("{}: {}", project_, what); };
+  if (look(state, {"projects", passing_})) return wrong("the other project was not deleted");
+  if (look(state, {"projects", project_, "members", "bob"})) return wrong("bob was not removed");
+  if (look(state, {"projects", project_, "service_accounts"})->as_object().size() != 1) return wrong("accounts");
+  if (run_at(state, project_ + "/r4")) return wrong("r4 was not deleted");
+  if (!run_is(state, project_ + "/r3", "trashed", false)) return wrong("r3 was not restored");
+  if (!run_is(state, project_ + "/r6", "archived", false)) return wrong("r6 was not unarchived");
+  if (values_at(state, {"runs", project_ + "/r1", "series", "loss"}) != "1 2 3 4") return wrong("the run's points");
+  if (values_at(state, {"containers", model(), "series", "auc"}) != "1 2 3") return wrong("the model's points");
+  if (values_at(state, {"containers", metadata(), "series", "score"}) != "1 2 3") return wrong("the project's points");
+  return {};
+}
+
+std::string AllKinds::model() const {
+  return fmt::format("{0}/P{1}-M", project_, n_);
+}
+std::string AllKinds::metadata() const {
+  return fmt::format("{0}/P{1}", project_, n_);
+}
+
+void AllKinds::add(const std::string& kind, const std::string& project, const std::string& rest, Seen seen) {
+  changes.push_back({fmt::format(R"("kind": "{}", "project": "{}"{}{})", kind, project, rest.empty() ? "" : ", ", rest),
+                     std::move(seen)});
+}
+void AllKinds::run(const std::string& act, const std::string& project, const std::string& run, Seen seen) {
+  if (act == "create") return add("run.create", project, fmt::format(R"("run": "{}")", run), std::move(seen));
+  add("run." + act, project, fmt::format(R"("runs": ["{}"])", run), std::move(seen));
+}
+
+void AllKinds::projects() {
+  const auto there = [](const std::string& project) {
+    return [project](const json::value& state) { return look(state, {"projects", project}) != nullptr; };
+  };
+  add("project.create", project_, fmt::format(R"("key": "P{}", "visibility": "private")", n_), there(project_));
+  add("project.create", passing_, fmt::format(R"("key": "X{}")", n_));
+  add("project.update", project_, R"("description": "told")",
+      [p = project_](const json::value& state) { return text_at(state, {"projects", p, "description"}, "told"); });
+  add("project.set_storage_limit", project_, R"("bytes": 1000000000)", [p = project_](const json::value& state) {
+    const auto* limit = look(state, {"projects", p, "storage_limit"});
+    return limit && limit->is_number();
+  });
+}
+
+void AllKinds::people() {
+  const auto role = [p = project_](const char* word) {
+    return [p, word](const json::value& state) { return text_at(state, {"projects", p, "members", "ann"}, word); };
+  };
+  const auto account = [p = project_](bool updated) {
+    return [p, updated](const json::value& state) {
+      const auto* accounts = look(state, {"projects", p, "service_accounts"});
+      if (!accounts) return false;
+      for (const auto& [id, is] : accounts->as_object())
+        if (!updated || is.as_string() == "member") return true;
+      return false;
+    };
+  };
+  add("member.add", project_, R"("user": "ann", "role": "viewer")");
+  add("member.update", project_, R"("user": "ann", "role": "owner")", role("manager"));
+  add("member.add", project_, R"("user": "bob", "role": "viewer")");
+  add("member.remove", project_, R"("user": "bob")");
+  add("service_account.add", project_, R"("account": "ci", "role": "viewer")", account(false));
+  add("service_account.update", project_, R"("account": "ci", "role": "contributor")", account(true));
+  add("service_account.add", project_, R"("account": "tmp", "role": "viewer")");
+  add("service_account.remove", project_, R"("account": "tmp")");
+  changes.push_back(
+      {fmt::format(R"("kind": "workspace.invite", "workspace": "ml-team", "user": "guest{}", "role": "member")", n_),
+       [guest = fmt::format("guest{}", n_)](const json::value& state) {
+         int found = 0;
+         for (const auto& each : look(state, {"workspaces", "ml-team", "invitations"})->as_array())
+           found += each.at("invitee").as_string() == guest ? 1 : 0;
+         return found == 1;
+       }});
+}
+
+void AllKinds::runs() {
+  run("create", project_, "r1",
+      [r = project_ + "/r1"](const json::value& state) { return run_at(state, r) != nullptr; });
+  for (std::size_t i = 1; i <= 4; ++i)
+    add("run.update", project_, fmt::format(R"("run": "r1", "step": {0}, "append": {{"loss": {0}}})", i),
+        [i, r = project_ + "/r1"](const json::value& state) {
+          return size_at(state, {"runs", r, "series", "loss"}) >= i;
+        });
+  const auto is = [](const std::string& run, const char* what) {
+    return [run, what](const json::value& state) { return run_is(state, run, what); };
+  };
+  run("create", project_, "r2");
+  run("trash", project_, "r2", is(project_ + "/r2", "trashed"));
+  for (const char* act : {"create", "trash", "restore"}) run(act, project_, "r3");
+  for (const char* act : {"create", "trash", "delete"}) run(act, project_, "r4");
+  run("create", project_, "r5");
+  run("archive", project_, "r5", is(project_ + "/r5", "archived"));
+  for (const char* act : {"create", "archive", "unarchive"}) run(act, project_, "r6");
+  for (const char* act : {"create", "trash"}) run(act, passing_, "t1");
+  add("trash.empty", passing_, "");
+  add("project.delete", passing_, "");
+}
+
+void AllKinds::models() {
+  const auto points = [](const std::string& container, const char* series, std::size_t i) {
+    return [container, series, i](const json::value& state) {
+      return size_at(state, {"containers", container, "series", series}) >= i;
+    };
+  };
+  add("model.create", project_, R"("key": "M")",
+      [m = model()](const json::value& state) { return look(state, {"containers", m}) != nullptr; });
+  for (std::size_t i = 1; i <= 3; ++i)
+    add("model.update", project_, fmt::format(R"("model": "M", "append": {{"auc": {}}})", i),
+        points(model(), "auc", i));
+  add("model_version.create", "ml-team/base", R"("model": "V")");
+  add("model_version.update", "ml-team/base", fmt::format(R"("model_version": "BASE-V-1", "append": {{"s": {}}})", n_),
+      [n = n_](const json::value& state) {
+        const auto* series = look(state, {"containers", base_version, "series", "s"});
+        if (!series) return false;
+        for (const auto& point : series->as_array())
+          if (point.at(1).to_number<double>() == n) return true;
+        return false;
+      });
+  for (std::size_t i = 1; i <= 3; ++i)
+    add("project.metadata", project_, fmt::format(R"("append": {{"score": {}}})", i), points(metadata(), "score", i));
+}
+
+}  // namespace neptune::testing

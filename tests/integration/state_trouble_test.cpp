@@ -1,0 +1,129 @@
+// The daemon's own files are damaged, or may not be written: people are told, and what was accepted stays.
+#include <gtest/gtest.h>
+#include <sys/mount.h>
+
+#include <boost/json/serialize.hpp>
+#include <fstream>
+
+#include "tests/integration/box.h"
+#include "tests/integration/loss_log.h"
+#include "tests/integration/support/small_disk.h"
+#include "tests/integration/support/sqlite.h"
+
+namespace neptune::testing {
+namespace {
+
+using namespace std::chrono_literals;
+namespace json = boost::json;
+namespace fs = std::filesystem;
+
+constexpr const char* small_queue = "[queue]\nmin_free_disk = \"0\"\n";
+
+void accepted(Box& box, const std::string& changes) {
+  const auto [status, answer] = box.hand_in(changes);
+  EXPECT_EQ(status, 202u) << json::serialize(answer);
+}
+
+/// A start that must fail: how it ended, and what it said.
+Ran start_fails(const Box& box) {
+  Process daemon({.binary = binary("neptune-syncd"),
+                  .args = {"--config", box.dir() / "config.toml"},
+                  .env = {},
+                  .unset_env = {"NEPTUNE_API_TOKEN", "NOTIFY_SOCKET"},
+                  .output_dir = box.dir() / "output",
+                  .name = "neptune-syncd-that-fails",
+                  .working_dir = {}});
+  const auto status = daemon.wait(20s);
+  return {status.value_or(-1), daemon.out(), daemon.err()};
+}
+
+/// -1: somebody else writes just now.
+std::int64_t rows(const fs::path& file, const std::string& table) {
+  try {
+    return sqlite::integer(sqlite::open(file), "SELECT count(*) FROM " + table);
+  } catch (const std::exception&) {
+    return -1;
+  }
+}
+
+TEST(StateTrouble, ADamagedChangeQueueIsSaidRunLogsGoOnAndAMendedOneGoesOnWhereItWas) {
+  Box box({.config = small_queue});
+  EXPECT_EQ(box.sync({"hold", "ml-team"}).status, 0);
+  accepted(box, R"([{"kind": "project.create", "project": "ml-team/lab", "key": "LAB"},
+                    {"kind": "run.create", "project": "ml-team/lab", "run": "r-1"}])");
+  EXPECT_EQ(box.stop_daemon(), 0);
+  const auto queue = box.dir() / "state" / "changes.sqlite3";
+  fs::rename(queue, queue.string() + ".good");
+  for (const char* suffix : {"-wal", "-shm"}) fs::remove(queue.string() + suffix);
+  std::ofstream(queue) << std::string(8192, 'x');
+
+  box.start_daemon();
+  const auto [status, answer] = box.hand_in(R"({"kind": "run.create", "project": "ml-team/lab", "run": "r-2"})");
+  EXPECT_EQ(status, 503u);
+  EXPECT_EQ(answer.at("error").at("code").as_string(), "queue_unusable");
+  EXPECT_NE(json::serialize(answer).find(queue.string()), std::string::npos) << json::serialize(answer);
+  EXPECT_NE(box.sync({"status"}).out.find("changes.sqlite3"), std::string::npos);
+  EXPECT_EQ(box.sync({"release", "ml-team"}).status, 0);
+  write_loss_log(box, "ml-team/other", "logged", 100);
+  box.wait_synced();
+  EXPECT_EQ(misses_of_loss_log(box, "ml-team/other/logged", 100), "");
+
+  EXPECT_EQ(box.stop_daemon(), 0);
+  fs::rename(queue.string() + ".good", queue);
+  box.start_daemon();
+  box.wait_synced();
+  EXPECT_TRUE(box.sandbox().state().at("runs").as_object().contains("ml-team/lab/r-1"));
+}
+
+TEST(StateTrouble, AReadOnlyFileSystemEndsTheStartWithASentenceAndNothingAcceptedIsLost) {
+  const SmallDisk disk(16);
+  if (!disk.mounted()) GTEST_SKIP() << "a small file system can be mounted by root only";
+  Box box({.config = small_queue, .state_dir = disk.path() / "state"});
+  EXPECT_EQ(box.sync({"hold", "ml-team"}).status, 0);
+  accepted(box, R"([{"kind": "project.create", "project": "ml-team/lab", "key": "LAB"},
+                    {"kind": "model.create", "project": "ml-team/lab", "key": "M"},
+                    {"kind": "model.update", "project": "ml-team/lab", "model": "M", "append": {"auc": [1, 2]}}])");
+  EXPECT_EQ(box.stop_daemon(), 0);
+  ASSERT_EQ(::mount("none", disk.path().c_str(), nullptr, MS_REMOUNT | MS_RDONLY, nullptr), 0);
+
+  const auto ran = start_fails(box);
+  EXPECT_EQ(ran.status, 1);
+  EXPECT_NE(ran.err.find("state directory"), std::string::npos) << ran.err;
+  EXPECT_NE(ran.err.find("Read-only file system"), std::string::npos) << ran.err;
+
+  ASSERT_EQ(::mount("none", disk.path().c_str(), nullptr, MS_REMOUNT, nullptr), 0);
+  box.start_daemon();
+  EXPECT_EQ(box.sync({"release", "ml-team"}).status, 0);
+  box.wait_synced();
+  const auto state = box.sandbox().state();
+  EXPECT_EQ(state.at("containers").at("ml-team/lab/LAB-M").at("series").at("auc").as_array().size(), 2u);
+}
+
+TEST(StateTrouble, WhatAFullDiskKeptInALogIsTakenOutWhenThereIsRoomAgain) {
+  const SmallDisk disk(16);
+  if (!disk.mounted()) GTEST_SKIP() << "a small file system can be mounted by root only";
+  Box box({.start = false});
+  fs::remove(box.runs());
+  fs::create_directory(disk.path() / "runs");
+  fs::create_directory_symlink(disk.path() / "runs", box.runs());
+  write_loss_log(box, "ml-team/lab", "r-1", 500);
+  box.sandbox().control(R"({"processing": "paused"})");
+  fs::path log;
+  for (const auto& file : fs::recursive_directory_iterator(disk.path() / "runs"))
+    if (file.path().extension() == ".sqlite3") log = file.path();
+  ASSERT_FALSE(log.empty());
+  box.start_daemon();
+  ASSERT_TRUE(box.wait_status([](const auto& s) { return s.at("totals").at("in_flight").as_int64() > 0; }).first);
+  disk.fill();
+  box.sandbox().control(R"({"processing": "running"})");
+  box.wait_synced();
+  EXPECT_EQ(misses_of_loss_log(box, "ml-team/lab/r-1", 500), "");
+  EXPECT_GE(rows(log, "run_operations"), 500) << "nothing fits on the disk, not even what says that rows are gone";
+  disk.make_room();
+  EXPECT_TRUE(box.wait_status([&log](const auto&) { return rows(log, "run_operations") == 0; }).first)
+      << rows(log, "run_operations");
+  EXPECT_EQ(box.get("/v1/status").at("totals").at("synced").as_int64(), 501);
+}
+
+}  // namespace
+}  // namespace neptune::testing
