@@ -63,6 +63,8 @@ void Core::expect(const ContainerName& container, bool on, Instant now) {
     expected_.insert(container);
   } else if (expected_.erase(container) > 0) {
     ready_dependents(container.project);
+    ready_forks_of(container);
+    if (container.kind == ContainerKind::management) ready_scope(Scope::of(container.project));
     schedule(now);
   }
 }
@@ -163,6 +165,7 @@ bool Core::is_head(const Stream& stream) const {
 Core::Verdict Core::fork_verdict(const Stream& stream, Instant now) const {
   if (!stream.backlog.fork_parent) return {Wait::turn, {}};
   const auto& parent = *stream.backlog.fork_parent;
+  if (expected_.contains(parent)) return {Wait::parent, {}};  // what is not told yet may be its create
   if (create_pending(parent)) {
     if (depends_on(parent, stream.spec.container)) return {Wait::turn, {}};
     return {Wait::parent, {}};
@@ -221,6 +224,7 @@ Wait Core::dependencies(const Stream& stream) const {
   if (!creating_projects_.contains(stream.spec.id))
     for (const auto id : creating_projects_)
       if (streams_.at(id).spec.container.project == project && before(id)) return Wait::project;
+  if (is_expected({project, {}, ContainerKind::management}, stream.spec.container)) return Wait::project;
   for (const auto& name : stream.backlog.after) {
     if (is_expected(name, stream.spec.container)) return Wait::earlier_change;
     if (name.kind == ContainerKind::management && name.id == everything_in_project) {

@@ -67,7 +67,7 @@ class Core {
   /// What waits after `after`. Ignored unless `after` is the stream's confirmed position: the driver asks again.
   void backlog(StreamId stream, Position after, Backlog backlog, Instant now);
   /// Changes of this container were handed in which `backlog` has not told yet, or all of them are told: until then
-  /// what goes after the container's changes (Backlog::after) waits.
+  /// what goes after the container's changes (Backlog::after, forks, and all of a project after its management) waits.
   void expect(const ContainerName& container, bool on, Instant now);
   /// Its source may not be taken now, or may again.
   void pause(StreamId stream, bool paused, Instant now);

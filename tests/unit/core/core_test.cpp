@@ -418,6 +418,25 @@ TEST_F(DirectChanges, ARemovalWaitsForEarlierWritesToItsTargetAndNotForLaterOnes
   EXPECT_EQ(core_.stream(2, now_).wait, Wait::sending);
 }
 
+TEST_F(DirectChanges, AForkWaitsForAParentOfWhichSomethingIsNotTold) {
+  const ContainerName parent{run_.project, "parent", ContainerKind::run};
+  core_.expect(parent, true, now_);
+  wait_in(1, run_, {.count = 1, .bytes = 10, .create_next = true, .fork_parent = parent});
+  EXPECT_TRUE(sends().empty()) << "the parent's create may be in there";
+  EXPECT_EQ(core_.stream(1, now_).wait, Wait::parent);
+  core_.expect(parent, false, now_);
+  EXPECT_EQ(sends(), std::vector<StreamId>{1});
+}
+
+TEST_F(DirectChanges, WaitForTheManagementOfTheirProjectThatIsAboutToBeOpened) {
+  core_.expect(management_, true, now_);
+  wait_in(1, run_, {.count = 2, .bytes = 20, .ticket = 3});
+  EXPECT_TRUE(sends().empty()) << "the project's create may be in there";
+  EXPECT_EQ(core_.stream(1, now_).wait, Wait::project);
+  core_.expect(management_, false, now_);
+  EXPECT_EQ(sends(), std::vector<StreamId>{1});
+}
+
 TEST_F(DirectChanges, OfAProjectThatIsDeletedAllGoFirst) {
   wait_in(1, run_, {.count = 2, .bytes = 20, .ticket = 3});
   wait_in(2, removals_,

@@ -158,6 +158,10 @@ TEST_F(Management, InvitesIntoTeamsOnlyAndNobodyTwice) {
   const auto told = served_.state().at("workspaces").at("ml-team").at("invitations").as_array();
   ASSERT_EQ(told.size(), 1u);
   EXPECT_TRUE(told[0].at("add_to_all_projects").as_bool());
+  const auto one = invitations + "/" + std::string(told[0].at("id").as_string());
+  EXPECT_EQ(served_.done("PUT", one, R"({"roleGrant": "owner"})").at("roleGrant").as_string(), "owner");
+  EXPECT_EQ(served_.refusal("PUT", one, R"({"roleGrant": "king"})"), "400 ");
+  EXPECT_EQ(served_.refusal("PUT", invitations + "/nobody", R"({"roleGrant": "owner"})"), "404 ");
 }
 
 TEST_F(Management, TellsWhatWorkspacesThereAre) {
