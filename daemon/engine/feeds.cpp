@@ -48,6 +48,7 @@ void Engine::source_changed(const sources::SourceInfo& info, std::shared_ptr<sou
     } else {
       core_.pause(feed->stream, false, now);
       feed->refresh_wanted = true;
+      feed->take_out_wanted = true;  // what could not be taken out while it was somebody else's
       tend(feed);
     }
   } else if (info.state == SourceState::set_aside) {
