@@ -3,8 +3,34 @@
 #include <exception>
 
 #include "app/app.h"
+#include "client/man/page.h"
 
 namespace {
+
+std::string man_page(const CLI::App& cli) {
+  const neptune::man::Page page{
+      .number = "8",
+      .version = neptune::app::version(),
+      .sections =
+          {{.title = "SIGNALS",
+            .entries =
+                {{"SIGTERM, SIGINT", "Take nothing more in, let what is in flight finish, and end."},
+                 {"SIGHUP",
+                  "Read the configuration and the tokens anew. A configuration that is wrong changes nothing."}}},
+           {.title = "ENVIRONMENT",
+            .entries =
+                {{"NEPTUNE_API_TOKEN", "The API token, where the configuration names no file with it."},
+                 {"HTTPS_PROXY, NO_PROXY", "The proxy, where the configuration names none."},
+                 {"NEPTUNE_PROJECT",
+                  "Where offline runs of the 1.x client are created, where the configuration names no project."}}},
+           {.title = "FILES",
+            .entries = {{"/etc/neptune-syncd/config.toml", "The configuration: neptune-syncd.toml(5)."},
+                        {"/etc/neptune-syncd/api-token", "The API token that the system service hands to the daemon."},
+                        {"/var/lib/neptune-syncd", "The daemon's own memory, and what waits to be sent."},
+                        {"/run/neptune-syncd/api.sock", "Where neptune-sync(1) reaches the daemon."}}}},
+      .see_also = {"neptune-sync(1)", "neptune-syncd.toml(5)"}};
+  return neptune::man::manual(neptune::man::command_tree(cli), page);
+}
 
 int report(const neptune::Error& error) {
   std::fprintf(stderr, "neptune-syncd: %s\n", error.message.c_str());
@@ -23,6 +49,11 @@ int main(int argc, char** argv) try {
       ->type_name("FILE");
   cli.add_flag("--check-config", check, "Read and check the configuration, say what was found, and end");
   cli.set_version_flag("--version", "neptune-syncd " + neptune::app::version());
+  const auto print_man_page = [&cli] {
+    std::fputs(man_page(cli).c_str(), stdout);
+    throw CLI::Success();
+  };
+  cli.add_flag_callback("--man-page", print_man_page)->group("");
   CLI11_PARSE(cli, argc, argv);
 
   neptune::app::Flags flags;

@@ -1,17 +1,45 @@
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
+#include <array>
 #include <cstdio>
 #include <exception>
 
 #include "client/cli/verb.h"
 #include "client/cli/verbs.h"
+#include "client/man/page.h"
 
 namespace {
 
-constexpr auto footer =
-    "\nThe daemon's socket is --socket, else $NEPTUNE_SYNC_SOCKET, else /run/neptune-syncd/api.sock, else the one in\n"
-    "$XDG_RUNTIME_DIR/neptune-syncd. Exit: 0 done, 1 failed, 2 usage, 3 daemon not reachable, 4 timed out, 5 held.";
+constexpr auto socket_text =
+    "The daemon's socket is --socket, else $NEPTUNE_SYNC_SOCKET, else /run/neptune-syncd/api.sock, else the one in\n"
+    "$XDG_RUNTIME_DIR/neptune-syncd.";
+
+struct ExitText {
+  neptune::cli::Exit code;
+  const char* text;
+};
+constexpr std::array exit_texts{
+    ExitText{neptune::cli::done, "done"},           ExitText{neptune::cli::failed, "failed"},
+    ExitText{neptune::cli::usage, "usage"},         ExitText{neptune::cli::unreachable, "daemon not reachable"},
+    ExitText{neptune::cli::timed_out, "timed out"}, ExitText{neptune::cli::held, "held"}};
+
+std::string footer() {
+  std::string out = std::string("\n") + socket_text + " Exit:";
+  for (const auto& [code, text] : exit_texts) out += (code == 0 ? " " : ", ") + std::to_string(code) + " " + text;
+  return out + ".";
+}
+
+std::string man_page(const CLI::App& app) {
+  neptune::man::Page page{.number = "1",
+                          .version = NEPTUNE_VERSION,
+                          .sections = {},
+                          .see_also = {"neptune-syncd(8)", "neptune-syncd.toml(5)"}};
+  neptune::man::Section exits{.title = "EXIT STATUS"};
+  for (const auto& [code, text] : exit_texts) exits.entries.push_back({std::to_string(code), text});
+  page.sections = {{.title = "THE SOCKET", .text = socket_text}, exits};
+  return neptune::man::manual(neptune::man::command_tree(app), page);
+}
 
 int run(int argc, char** argv) {
   using namespace neptune::cli;
@@ -22,7 +50,12 @@ int run(int argc, char** argv) {
   app.set_version_flag("--version", "neptune-sync " NEPTUNE_VERSION);
   app.add_option("--socket", session.socket, "The daemon's socket");
   app.add_flag("--json", session.json, "Print the daemon's own JSON, one line");
-  app.footer(footer);
+  const auto print_man_page = [&app, &session] {
+    session.print(man_page(app));
+    throw CLI::Success();
+  };
+  app.add_flag_callback("--man-page", print_man_page)->group("");
+  app.footer(footer());
   app.require_subcommand(1);
   app.fallthrough();  // global options may stand after the verb
   Verb top(app);
@@ -38,6 +71,7 @@ int run(int argc, char** argv) {
   add_model_verbs(top, session);
   add_trash(top, session);
   add_change(top, session);
+  add_completion(top, session, [&app] { return neptune::man::command_tree(app); });
 
   try {
     app.parse(argc, argv);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <string>
 
 #include "client/cli/text.h"
@@ -8,6 +9,9 @@
 
 namespace neptune::client {
 struct WaitFor;
+}
+namespace neptune::man {
+struct Command;
 }
 
 /// One function a verb: adds it to `top`, the command line; its action asks the daemon, prints, and sets the exit code.
@@ -40,6 +44,8 @@ void add_scope_verbs(Verb& top, Session& session);  // hold, release, probe
 void add_flush(Verb& top, Session& session);
 void add_wait(Verb& top, Session& session);
 void add_change(Verb& top, Session& session);
+/// `tree` is the whole command line, asked for when all of it was added.
+void add_completion(Verb& top, Session& session, std::function<man::Command()> tree);
 void add_project_verbs(Verb& top, Session& session);
 void add_run_verbs(Verb& top, Session& session);
 void add_model_verbs(Verb& top, Session& session);

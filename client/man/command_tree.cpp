@@ -1,0 +1,50 @@
+#include "client/man/command_tree.h"
+
+#include <CLI/App.hpp>
+#include <regex>
+
+namespace neptune::man {
+
+namespace {
+
+/// The parser's "INT in [1 - 1000]" and "POSITIVE".
+std::string limits_of(const std::string& check) {
+  std::smatch range;
+  if (std::regex_match(check, range, std::regex("\\w+ in \\[(\\S+) - (\\S+)\\]")))
+    return "from " + range[1].str() + " to " + range[2].str();
+  return check == "POSITIVE" ? "more than 0" : check;
+}
+
+Argument argument_of(const CLI::Option& option) {
+  Argument argument;
+  argument.positional = !option.nonpositional();
+  if (argument.positional) argument.names.push_back(option.get_name(true));
+  for (const auto& name : option.get_snames()) argument.names.push_back("-" + name);
+  for (const auto& name : option.get_lnames()) argument.names.push_back("--" + name);
+  argument.description = option.get_description();
+  if (option.get_items_expected_max() > 0) {
+    const auto type = option.get_type_name();
+    const auto colon = type.find(':');
+    argument.value = type.substr(0, colon);
+    if (colon != std::string::npos) argument.limits = limits_of(type.substr(colon + 1));
+    argument.preset = option.get_default_str();
+  }
+  argument.environment = option.get_envname();
+  argument.required = option.get_required();
+  argument.several = option.get_expected_max() > 1;
+  return argument;
+}
+
+}  // namespace
+
+Command command_tree(const CLI::App& app) {
+  Command command;
+  command.name = app.get_name();
+  command.description = app.get_description();
+  const auto shown = [](const auto* each) { return !each->get_group().empty(); };
+  for (const auto* option : app.get_options(shown)) command.arguments.push_back(argument_of(*option));
+  for (const auto* verb : app.get_subcommands(shown)) command.commands.push_back(command_tree(*verb));
+  return command;
+}
+
+}  // namespace neptune::man

@@ -1,0 +1,151 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cstdio>
+#include <fstream>
+#include <regex>
+#include <set>
+#include <sstream>
+
+#include "client/man/page.h"
+
+// The manual pages as they are installed, against what the programs themselves say.
+namespace neptune::man {
+namespace {
+
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+std::string output_of(const std::string& command) {
+  std::string out;
+  auto* pipe = ::popen(command.c_str(), "r");
+  std::array<char, 4096> piece{};
+  while (const auto got = std::fread(piece.data(), 1, piece.size(), pipe)) out.append(piece.data(), got);
+  ::pclose(pipe);
+  return out;
+}
+
+std::string text_of(const std::string& path) {
+  std::ostringstream text;
+  text << std::ifstream(path).rdbuf();
+  return text.str();
+}
+
+bool can_render() {
+  return std::system("command -v man >/dev/null && command -v groff >/dev/null") == 0;
+}
+
+std::string rendered(const std::string& page) {
+  return output_of("MANWIDTH=500 MAN_KEEP_FORMATTING= man -E UTF-8 -l " NEPTUNE_PAGES "/" + page + " | col -bx");
+}
+
+/// The words that begin the lines of one part of a help text: "  -f,--follow   Go on" → "-f,--follow".
+std::vector<std::string> listed(const std::string& help, const std::string& part) {
+  std::vector<std::string> names;
+  std::istringstream lines(help);
+  std::string line;
+  while (std::getline(lines, line) && line != part + ":") {
+  }
+  while (std::getline(lines, line) && !line.empty())
+    if (line.starts_with("  ") && line[2] != ' ') names.push_back(line.substr(2, line.find(' ', 2) - 2));
+  return names;
+}
+
+/// What a rendered page says of one verb, up to the next; of none: all of it.
+std::string part_of(const std::string& page, const std::string& path) {
+  if (path.empty()) return page;
+  const auto heading = "\n   " + path;
+  auto begin = page.find(heading + "\n");
+  if (begin == std::string::npos) begin = page.find(heading + " ");
+  if (begin == std::string::npos) return {};
+  auto end = begin + heading.size();
+  do end = page.find("\n", end + 1);
+  while (end != std::string::npos && (page.compare(end, 5, "\n    ") == 0 || page.compare(end, 2, "\n\n") == 0));
+  return page.substr(begin, end - begin);
+}
+
+/// What one verb's help names and the page does not; then the same of those below it.
+void compare(const std::string& page, const std::string& path, std::vector<std::string>& missing, int& compared) {
+  const auto help = output_of(NEPTUNE_SYNC + (path.empty() ? "" : " " + path) + " --help");
+  const auto own = part_of(page, path);
+  if (own.empty()) {
+    missing.push_back(path);
+    return;
+  }
+  for (const auto& names : listed(help, "Options")) {
+    if (!path.empty() && names == "-h,--help") continue;
+    const auto written = std::regex_replace(names, std::regex(","), ", ");
+    if (own.find("       " + written) == std::string::npos) missing.push_back(path + " " + names);
+    ++compared;
+  }
+  for (const auto& name : listed(help, "Positionals"))
+    if (own.find("       " + name) == std::string::npos) missing.push_back(path + " " + name);
+  for (const auto& verb : listed(help, "Subcommands"))
+    compare(page, path.empty() ? verb : path + " " + verb, missing, compared);
+}
+
+TEST(ManualPages, HaveEveryVerbArgumentAndOptionOfTheHelp) {
+  if (!can_render()) GTEST_SKIP() << "there is no man here";
+  const auto page = rendered("neptune-sync.1");
+  std::vector<std::string> missing;
+  int compared = 0;
+  compare(page, {}, missing, compared);
+  EXPECT_THAT(missing, IsEmpty()) << page.substr(0, 3000);
+  EXPECT_GT(compared, 50);
+  const auto daemon = rendered("neptune-syncd.8");
+  for (const auto& names : listed(output_of(NEPTUNE_SYNCD " --help"), "Options"))
+    EXPECT_THAT(daemon, HasSubstr("       " + std::regex_replace(names, std::regex(","), ", ")));
+}
+
+TEST(ManualPages, AreReadWithoutAWarning) {
+  if (!can_render()) GTEST_SKIP() << "there is no man here";
+  for (const auto* page : {"neptune-sync.1", "neptune-syncd.8", "neptune-syncd.toml.5"})
+    EXPECT_EQ(output_of(std::string("man --warnings -E UTF-8 -l " NEPTUNE_PAGES "/") + page + " 2>&1 >/dev/null"), "");
+}
+
+TEST(ManualPages, OfTheConfigurationHasEveryKeyOfTheExample) {
+  const auto page = text_of(NEPTUNE_PAGES "/neptune-syncd.toml.5");
+  const auto example = text_of(NEPTUNE_EXAMPLE);
+  const std::regex key("(^|\n)#?([a-z_]+) = ");
+  std::set<std::string> keys;
+  for (std::sregex_iterator it(example.begin(), example.end(), key), end; it != end; ++it) keys.insert((*it)[2]);
+  EXPECT_GT(keys.size(), 20u);
+  for (const auto& each : keys) EXPECT_THAT(page, HasSubstr("\\fB" + each + "\\fR = "));
+}
+
+TEST(ManualPages, TheTableOfTheConfigurationPageHasTheKeysOfTheExample) {
+  const auto keys_of = [](const std::string& text, const char* pattern) {
+    std::set<std::string> keys;
+    const std::regex key(pattern);
+    for (std::sregex_iterator it(text.begin(), text.end(), key), end; it != end; ++it) keys.insert((*it)[1]);
+    return keys;
+  };
+  EXPECT_EQ(keys_of(text_of(NEPTUNE_DOCS "/configuration.md"), "\n\\| `([a-z_]+)` \\|"),
+            keys_of(text_of(NEPTUNE_EXAMPLE), "\n#?([a-z_]+) = "));
+}
+
+TEST(Roff, TextIsNeverTakenForARequestOrAnEscape) {
+  const Command program{.name = "p",
+                        .description = "Does.",
+                        .arguments = {{.names = {"--a"},
+                                       .positional = false,
+                                       .value = {},
+                                       .description = ".so /etc/passwd \\fB 'x' \"y\"",
+                                       .limits = {},
+                                       .preset = {},
+                                       .environment = {}}},
+                        .commands = {}};
+  const auto page = manual(program, {.number = "1", .version = "1", .sections = {}, .see_also = {}});
+  EXPECT_THAT(page, HasSubstr("\n\\&.so /etc/passwd \\efB \\(aqx\\(aq \\(dqy\\(dq\n"));
+}
+
+TEST(Roff, AConfigurationsKeysWithOneCommentShareIt) {
+  const auto page = config_manual("c", "# What it is.\n\n[t]\n# Both.\na = 1\n#b = \"-\"\n\n# Other.\nc = 2\n",
+                                  {.number = "5", .version = "1", .sections = {}, .see_also = {}});
+  EXPECT_THAT(page, HasSubstr(".SS \"\\fB[t]\\fR\"\n.TP\n\\fBa\\fR = 1\n.TQ\n\\fBb\\fR = "
+                              "\\(dq\\-\\(dq\nBoth.\n.TP\n\\fBc\\fR = 2\nOther.\n"));
+}
+
+}  // namespace
+}  // namespace neptune::man
