@@ -101,8 +101,10 @@ class Client1x : public ::testing::Test {
   fs::path place(const std::string& mode) const { return box->dir() / "jobs" / ".neptune" / mode; }
 
   /// An offline run as the client makes it, before its first operation.
-  fs::path offline_run(const std::string& id, int pid = dead_pid) {
-    const auto directory = place("offline") / fmt::format("run__{}__{}__abcdefgh", id, pid);
+  fs::path offline_run(const std::string& id, int pid = dead_pid) { return begin_run(place("offline"), id, pid); }
+
+  fs::path begin_run(const fs::path& in, const std::string& id, int pid) {
+    const auto directory = in / fmt::format("run__{}__{}__abcdefgh", id, pid);
     fs::create_directories(directory / "upload_path");
     write(directory / "last_ack_version", "");
     write(directory / "last_put_version", "0");
@@ -113,13 +115,23 @@ class Client1x : public ::testing::Test {
     return directory;
   }
 
-  fs::path offline_run(const std::string& id, int first, int last) {
-    const auto directory = offline_run(id);
+  /// One that was logged to its end a while ago, outside of what is watched.
+  fs::path finished_run(const std::string& id, int first, int last) {
+    const auto directory = begin_run(box->dir() / "apart", id, dead_pid);
     write(directory / "data-1.log", logged(first, last));
     write(directory / "last_put_version", std::to_string(last));
     age(directory, 60s);
     return directory;
   }
+
+  /// The directory in its new place.
+  fs::path hand_over(const fs::path& directory) {
+    const auto to = place("offline") / directory.filename();
+    fs::rename(directory, to);
+    return to;
+  }
+
+  fs::path offline_run(const std::string& id, int first, int last) { return hand_over(finished_run(id, first, last)); }
 
   json::value run(const std::string& id) {
     const auto state = box->sandbox().state();
@@ -295,10 +307,10 @@ TEST_F(Client1x, LeftoversAreNotTouchedWhileTheirClientMayLive) {
   box->hand_in(R"({"kind": "run.create", "project": "ml-team/lab", "run": "r"})");
   ASSERT_TRUE(wait_synced(1));
   const auto id = id_of("LAB-1");
-  const auto mine = offline_run("x", 1, 5);
+  const auto mine = finished_run("x", 1, 5);
   fs::rename(mine, place("async") / fmt::format("run__{}__{}__alive", id, ::getpid()));
   EXPECT_NE(detail("alive").find("its client may still sync it"), std::string::npos) << detail("alive");
-  const auto young = offline_run("y", 1, 5);
+  const auto young = finished_run("y", 1, 5);
   age(young, 0s);
   fs::rename(young, place("async") / fmt::format("run__{}__{}__young", id, dead_pid));
   EXPECT_NE(detail("young").find("is taken over at"), std::string::npos) << detail("young");
@@ -352,15 +364,18 @@ TEST_F(Client1x, KillsOfTheDaemonDuringADrainLeaveEveryPointOnce) {
 
 TEST_F(Client1x, BadDirectoriesAreSetAsideWithASentenceAndTheOthersFinish) {
   make();
-  const auto middle = offline_run("bad-middle", 1, 5);
-  write(middle / "data-1.log", logged(1, 2) + "{\"obj\": \n" + logged(4, 5));
-  const auto bare = offline_run("bad-bare", 1, 5);
+  const auto unfinished = finished_run("bad-middle", 1, 5);
+  write(unfinished / "data-1.log", logged(1, 2) + "{\"obj\": \n" + logged(4, 5));
+  const auto middle = hand_over(unfinished);
+  const auto bare = finished_run("bad-bare", 1, 5);
   fs::remove(bare / "metadata.json");
-  age(bare, 60s);
-  const auto ack = offline_run("bad-ack", 1, 5);
+  hand_over(bare);
+  const auto ack = finished_run("bad-ack", 1, 5);
   write(ack / "last_ack_version", "6");
-  const auto foreign = offline_run("bad-version", 1, 5);
+  hand_over(ack);
+  const auto foreign = finished_run("bad-version", 1, 5);
   write(foreign / "metadata.json", R"({"containerType": "run", "structureVersion": 4})");
+  hand_over(foreign);
   offline_run("good", 1, 50);
   ASSERT_TRUE(wait_synced(50));
   EXPECT_EQ(misses("good", 50), "");

@@ -121,6 +121,12 @@ Error ClientLog::damaged(Position file, std::uint64_t offset, const std::string&
                       (path_ / data_file_name(file)).string(), why, offset)};
 }
 
+/// What was looked at is not what is there now: all of it is looked at anew.
+Error ClientLog::overwritten() {
+  begun_ = false;
+  return changed(path_);
+}
+
 Result<void> ClientLog::begin(Position acked, const std::vector<Position>& files) {
   const auto after = std::ranges::upper_bound(files, acked + 1);
   if (after == files.begin())
@@ -177,7 +183,7 @@ Result<bool> ClientLog::advance(const std::vector<Position>& files, std::uint64_
 /// The place of what comes after `version`, which was passed by a look.
 Result<ClientLog::Place> ClientLog::find(Position version) {
   auto mark = marks_.upper_bound(version);
-  if (mark == marks_.begin()) return std::unexpected(changed(path_));
+  if (mark == marks_.begin()) return std::unexpected(overwritten());
   auto place = std::prev(mark)->second;
   if (place.version == version) return place;
   auto reader = Reader::open(*this, place.file, place.offset);
@@ -185,7 +191,7 @@ Result<ClientLog::Place> ClientLog::find(Position version) {
   while (place.version < version) {
     auto found = reader->next();
     if (!found) return std::unexpected(std::move(found.error()));
-    if (*found != ScanEnd::object) return std::unexpected(changed(path_));
+    if (*found != ScanEnd::object) return std::unexpected(overwritten());
     const auto size = reader->offset() - place.offset;
     place.offset += size;
     place.total += size;
@@ -265,9 +271,9 @@ Result<std::vector<LoggedOperation>> ClientLog::read(Position first, Position la
       out.push_back({place->version, reader->object().at, std::move(json)});
       if (out.size() == operations || place->version >= last || place->version >= end_.version) return out;
     }
-    if (!marks_.contains(place->version)) return std::unexpected(changed(path_));
+    if (!marks_.contains(place->version)) return std::unexpected(overwritten());
   }
-  if (out.empty()) return std::unexpected(changed(path_));
+  if (out.empty()) return std::unexpected(overwritten());
   return out;
 }
 

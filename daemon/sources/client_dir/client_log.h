@@ -78,6 +78,7 @@ class ClientLog {
   Result<void> begin(Position acked, const std::vector<Position>& files);
   Result<bool> advance(const std::vector<Position>& files, std::uint64_t bound);
   Result<Place> find(Position version);
+  Error overwritten();
   Error damaged(Position file, std::uint64_t offset, const std::string& why) const;
 
   std::mutex mutex_;

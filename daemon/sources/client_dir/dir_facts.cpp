@@ -16,7 +16,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr auto being_made = 10s;  // so young a directory may get its metadata.json yet
+constexpr auto being_made = 10s;  // so young a directory may get its metadata.json yet, or the rest of it
 
 std::int64_t ns(const statx_timestamp& time) {
   return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
@@ -113,8 +113,9 @@ ClientDirFacts look_at_client_dir(const fs::path& path) {
 
 ClientDirVerdict judge_client_dir(const ClientDirFacts& facts, ClientDirHistory history, const ClientDirRules& rules) {
   if (facts.problem) {
-    const bool young = facts.problem->code == "client_dir_without_metadata" && facts.quiet_for < being_made;
-    if (young) return {SourceState::settling_in, being_made - facts.quiet_for};
+    const auto& code = facts.problem->code;
+    const bool incomplete = code == "client_dir_without_metadata" || code == "client_dir_damaged";
+    if (incomplete && facts.quiet_for < being_made) return {SourceState::settling_in, being_made - facts.quiet_for};
     return {SourceState::set_aside, std::nullopt};
   }
   const bool alive = judge_producer(facts.producer, facts.metadata.created_ms) == Producer::alive;

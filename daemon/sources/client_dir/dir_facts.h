@@ -17,7 +17,7 @@ struct ClientDirFacts {
   SourceKey key;
   std::optional<ClientDirName> name;  ///< none: `problem` says why
   ClientMetadata metadata;
-  std::optional<Error> problem;  ///< it cannot be taken; "client_dir_without_metadata" may be a matter of time
+  std::optional<Error> problem;  ///< it cannot be taken; of a young one it may be a matter of time
   ProcessFacts producer;         ///< who has the name's pid
   Duration quiet_for{};          ///< since the client wrote to it, by the wall clock
   Duration acked_ago{};          ///< since last_ack_version was written, by the client or by us

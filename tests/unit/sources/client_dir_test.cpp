@@ -77,6 +77,8 @@ TEST(ClientDirFacts, GivesADirectoryThatIsBeingMadeAMoment) {
   const ClientBox box;
   std::filesystem::remove(box.path() / "metadata.json");
   EXPECT_EQ(judge_client_dir(look_at_client_dir(box.path()), {}, {}).state, SourceState::settling_in);
+  box.write("metadata.json", R"({"mode": "off)");
+  EXPECT_EQ(judge_client_dir(look_at_client_dir(box.path()), {}, {}).state, SourceState::settling_in);
   box.age(60s);
   EXPECT_EQ(judge_client_dir(look_at_client_dir(box.path()), {}, {}).state, SourceState::set_aside);
 }

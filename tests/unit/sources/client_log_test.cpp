@@ -180,6 +180,21 @@ TEST(ClientLog, RefusesABadObjectInTheMiddle) {
   EXPECT_THAT(problem(box), HasSubstr("holds what is no operation of the client's at byte"));
 }
 
+TEST(ClientLog, LooksAnewAtAFileThatWasWrittenOver) {
+  const ClientBox box;
+  box.write("last_put_version", "9");
+  box.write("data-1.log", ClientBox::operations(1, 9));
+  ClientLog log(box.path());
+  EXPECT_EQ(look(log).count, 9u);
+  box.write("data-1.log", ClientBox::operations(1, 2) + "{\"obj\": \n" + ClientBox::operations(4, 5));
+  const auto read = log.read(1, 9, 100, 1u << 20);
+  ASSERT_FALSE(read);
+  EXPECT_EQ(read.error().code, "client_dir_changed");
+  const auto again = log.look(0, 1u << 20);
+  ASSERT_FALSE(again);
+  EXPECT_EQ(again.error().code, "client_dir_damaged");
+}
+
 TEST(ClientLog, RefusesAFileThatEndsWithinAnObjectBeforeTheNextOne) {
   const ClientBox box;
   box.write("last_put_version", "9");
