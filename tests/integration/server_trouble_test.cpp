@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <boost/json/serialize.hpp>
 #include <csignal>
 #include <fstream>
 #include <ranges>
@@ -17,6 +18,7 @@ namespace neptune::testing {
 namespace {
 
 using namespace std::chrono_literals;
+namespace json = boost::json;
 
 constexpr const char* project = "ml-team/classification";
 
@@ -28,14 +30,28 @@ void expect_whole(Box& box, const std::string& run, int operations) {
   EXPECT_EQ(misses_of_loss_log(box, fmt::format("{}/{}", project, run), operations), "");
 }
 
-class Faults : public ::testing::TestWithParam<std::pair<const char*, const char*>> {};
+struct Trouble {
+  const char* name;
+  const char* fault;   ///< strikes until it is taken back
+  const char* called;  ///< what the status says meanwhile
+};
 
-TEST_P(Faults, CostNothingButTime) {
+class Faults : public ::testing::TestWithParam<Trouble> {};
+
+TEST_P(Faults, AreNamedInTheStatusAndCostNothingButTime) {
   Box box({.start = false});
   write_log(box, "r-1", 300);
   write_log(box, "r-2", 300);
-  box.sandbox().control(GetParam().second);
+  box.sandbox().control(GetParam().fault);
   box.start_daemon();
+  const auto [named, status] = box.wait_status([](const auto& s) {
+    const auto& error = s.at("server").at("last_error");
+    return error.is_string() && error.as_string().find(GetParam().called) != json::string::npos;
+  });
+  EXPECT_TRUE(named) << json::serialize(status.at("server"));
+  EXPECT_GE(box.sandbox().state("summary=1").at("faults_struck").as_int64(), 1);
+  box.sandbox().control(R"({"reset": true})");
+  box.sync({"flush"});
   box.wait_synced();
   expect_whole(box, "r-1", 300);
   expect_whole(box, "r-2", 300);
@@ -44,22 +60,53 @@ TEST_P(Faults, CostNothingButTime) {
 INSTANTIATE_TEST_SUITE_P(
     All, Faults,
     ::testing::Values(
-        std::pair("TooManyRequests",
-                  R"({"fault": {"path": "/api/client/v1/ingest", "status": 429, "retry_after": 1, "times": 3}})"),
-        std::pair("ServerErrors", R"({"fault": {"path": "/api/client/v1/ingest", "status": 500, "times": 6}})"),
-        std::pair("Unavailable", R"({"fault": {"path": "/api/", "status": 503, "times": 4}})"),
-        std::pair("DroppedMidBody", R"({"fault": {"path": "/api/client/v1/ingest", "drop": "mid_body", "times": 3}})"),
-        std::pair("DroppedMidAnswer",
-                  R"({"fault": {"path": "/api/client/v1/ingest", "drop": "mid_answer", "times": 3}})"),
-        std::pair("DroppedBeforeTheAnswer",
-                  R"({"fault": {"path": "/api/client/v1/ingest", "drop": "before_answer", "times": 3}})"),
-        std::pair("AnswersThatAreNoProtobuf",
-                  R"({"fault": {"path": "/api/client/v1/ingest", "garbage": true, "times": 4}})"),
-        std::pair("ExpiredTokens", R"({"token_lifetime_s": 1})"),
-        std::pair("AllOfThemNowAndThen",
-                  R"({"faults": [{"path": "/api/client", "status": 500, "probability": 0.2, "times": 20},
-                                 {"path": "/api/client", "drop": "mid_answer", "probability": 0.2, "times": 20}]})")),
-    [](const auto& test) { return std::string(test.param.first); });
+        Trouble{"TooManyRequests", R"({"fault": {"path": "/api/client/v1/ingest", "status": 429, "retry_after": 1}})",
+                "429"},
+        Trouble{"ServerErrors", R"({"fault": {"path": "/api/client/v1/ingest", "status": 500}})", "500"},
+        Trouble{"Unavailable", R"({"fault": {"path": "/api/", "status": 503}})", "503"},
+        Trouble{"DroppedMidBody", R"({"fault": {"path": "/api/client/v1/ingest", "drop": "mid_body"}})",
+                "lost before an answer"},
+        Trouble{"DroppedMidAnswer", R"({"fault": {"path": "/api/client/v1/ingest", "drop": "mid_answer"}})",
+                "lost in the middle of an answer"},
+        Trouble{"DroppedBeforeTheAnswer", R"({"fault": {"path": "/api/client/v1/ingest", "drop": "before_answer"}})",
+                "lost before an answer"},
+        Trouble{"AnswersThatAreNoProtobuf", R"({"fault": {"path": "/api/client/v1/ingest", "garbage": true}})",
+                "cannot be read"}),
+    [](const auto& test) { return std::string(test.param.name); });
+
+TEST(ServerTrouble, SomeOfEverythingNowAndThenCostsNothingButTime) {
+  Box box({.start = false});
+  write_log(box, "r-1", 300);
+  write_log(box, "r-2", 300);
+  box.sandbox().control(R"({"faults": [
+    {"path": "/api/client", "status": 500, "times": 2},
+    {"path": "/api/client", "status": 500, "probability": 0.2, "times": 20},
+    {"path": "/api/client", "drop": "mid_answer", "probability": 0.2, "times": 20}]})");
+  box.start_daemon();
+  box.wait_synced();
+  EXPECT_GE(box.sandbox().state("summary=1").at("faults_struck").as_int64(), 2);
+  expect_whole(box, "r-1", 300);
+  expect_whole(box, "r-2", 300);
+}
+
+TEST(ServerTrouble, AnExpiredTokenIsReplacedWithoutAnybodyNoticing) {
+  Box box({.start = false});
+  write_log(box, "r-1", 300);
+  box.start_daemon();
+  box.wait_synced();
+  box.sandbox().control(R"({"expire_access_tokens": true})");
+  write_log(box, "r-2", 300);
+  box.wait_synced();
+  expect_whole(box, "r-2", 300);
+  std::int64_t refused = 0;
+  const auto state = box.sandbox().state("summary=1");
+  for (const auto& [endpoint, answers] : state.at("requests").as_object())
+    if (const auto* count = answers.as_object().if_contains("401")) refused += count->as_int64();
+  EXPECT_GE(refused, 1) << "the token was not used after its end";
+  const auto status = box.get("/v1/status");
+  EXPECT_TRUE(status.at("server").at("last_error").is_null());
+  EXPECT_EQ(status.at("totals").at("rejected").as_int64(), 0);
+}
 
 TEST(ServerTrouble, AServerThatIsAwayIsNamedInTheStatusAndItsChangesFollowWhenItIsBack) {
   TempDir kept;

@@ -374,6 +374,7 @@ void append_counters(std::string& out, const World& world) {
   }
   const auto& totals = world.store.totals;
   out.append(",\"requests\":").append(json::serialize(requests));
+  out.append(fmt::format(",\"faults_struck\":{}", world.faults.struck()));
   out.append(fmt::format(",\"duplicates\":{{\"points\":{},\"creates\":{}}}", totals.duplicate_points,
                          totals.duplicate_creates));
   out.append(

@@ -6,6 +6,7 @@ namespace neptune::sandbox {
 
 FaultEffect Faults::strike(const Request& request, const std::string& workspace, const std::string& project) {
   FaultEffect sum;
+  bool struck = false;
   if (request.path.starts_with("/sandbox/")) return sum;
   for (auto& fault : faults_) {
     if (!request.path.starts_with(fault.path) || (!fault.method.empty() && fault.method != request.method)) continue;
@@ -17,6 +18,7 @@ FaultEffect Faults::strike(const Request& request, const std::string& workspace,
     if (fault.times && *fault.times == 0) continue;
     if (fault.probability < 1 && std::uniform_real_distribution<>(0, 1)(random_) >= fault.probability) continue;
     if (fault.times) --*fault.times;
+    struck = true;
 
     const auto delay = sum.delay + effect.delay;
     const auto slow = std::max(sum.read_bytes_per_second, effect.read_bytes_per_second);
@@ -24,6 +26,7 @@ FaultEffect Faults::strike(const Request& request, const std::string& workspace,
     sum.delay = delay;
     sum.read_bytes_per_second = slow;
   }
+  if (struck) ++struck_;
   return sum;
 }
 

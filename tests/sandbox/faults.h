@@ -44,12 +44,14 @@ class Faults {
   void clear() { faults_.clear(); }
   void seed(std::uint64_t value) { random_.seed(value); }
   std::size_t size() const { return faults_.size(); }
+  std::uint64_t struck() const { return struck_; }  ///< requests, since the start
 
   /// What happens to this request. Delays add up, and the first answer or drop counts. Spends `times`.
   FaultEffect strike(const Request& request, const std::string& workspace, const std::string& project);
 
  private:
   std::vector<Fault> faults_;
+  std::uint64_t struck_ = 0;
   std::mt19937_64 random_{1};
 };
 
