@@ -159,6 +159,7 @@ class Engine final : public Control, public sources::SourceListener {
   awaitable<void> refresh(FeedPtr feed);
   awaitable<void> record(FeedPtr feed, core::Settle settle);
   awaitable<void> record(FeedPtr feed, core::Reject reject);
+  void no_longer_rejected(const std::string& source, const ContainerName& container);
   awaitable<void> retry_forks_of(ContainerName parent);
   awaitable<Result<sources::QueuedChange>> change_to_keep(FeedPtr feed, core::Reject reject);
   awaitable<void> take_out(FeedPtr feed);

@@ -234,8 +234,15 @@ Result<std::optional<ContainerName>> Ledger::container_of(const sources::SourceK
 }
 
 Result<void> Ledger::move(std::int64_t source, const sources::SourceKey& key) {
-  return impl_->run("UPDATE sources SET path = ?, device = ?, inode = ?, born_ms = ? WHERE id = ?", key.path,
-                    as_signed(key.device), as_signed(key.inode), key.born_ms, source);
+  auto transaction = impl_->begin(false);
+  if (!transaction) return std::unexpected(transaction.error());
+  NEPTUNE_TRY(impl_->run(
+      "UPDATE rejected SET source = ?1 FROM sources WHERE sources.id = ?2 AND rejected.source = sources.path AND "
+      "rejected.container = sources.container",
+      key.path, source));
+  NEPTUNE_TRY(impl_->run("UPDATE sources SET path = ?, device = ?, inode = ?, born_ms = ? WHERE id = ?", key.path,
+                         as_signed(key.device), as_signed(key.inode), key.born_ms, source));
+  return transaction->commit();
 }
 
 Result<void> Ledger::confirm(std::int64_t source, const ProjectName& project, sources::Position upto,
@@ -375,17 +382,27 @@ Result<std::vector<Rejection>> Ledger::to_retry(const ContainerName& container) 
   return list;
 }
 
-Result<void> Ledger::resolve(const ProjectName& project, const std::vector<std::int64_t>& ids) {
+Result<std::vector<std::string>> Ledger::resolve(const ProjectName& project, const std::vector<std::int64_t>& ids) {
   auto transaction = impl_->begin(false);
   if (!transaction) return std::unexpected(transaction.error());
-  std::int64_t resolved = 0;
+  std::vector<std::string> sources;
   for (const auto id : ids) {
+    NEPTUNE_TRY(impl_->each(
+        "SELECT source FROM rejected WHERE id = ?",
+        [&](const sqlite::Statement& row) { sources.emplace_back(row.text(0)); }, id));
+    NEPTUNE_TRY(
+        impl_->run("UPDATE sources SET rejected = rejected - 1, synced = synced + 1 WHERE id = (SELECT max(sources.id) "
+                   "FROM sources "
+                   "JOIN rejected ON sources.path = rejected.source AND sources.container = rejected.container WHERE "
+                   "rejected.id = ? AND sources.rejected > 0)",
+                   id));
     NEPTUNE_TRY(impl_->run("DELETE FROM rejected WHERE id = ?", id));
-    resolved += impl_->db.changes();
     NEPTUNE_TRY(impl_->forget_intents_of(id));
   }
+  const auto resolved = static_cast<std::int64_t>(sources.size());
   NEPTUNE_TRY(impl_->count(project, resolved, -resolved));
-  return transaction->commit();
+  NEPTUNE_TRY(transaction->commit());
+  return sources;
 }
 
 Result<void> Ledger::reject_again(std::int64_t id, const std::string& code, const std::string& reason, WallTime now) {

@@ -113,8 +113,9 @@ class Ledger {
   /// Marks the rejected creates of its forks that were refused for want of `parent`; their containers.
   Result<std::vector<ContainerName>> retry_forks_of(const ContainerName& parent);
   Result<std::vector<Rejection>> to_retry(const ContainerName& container);
-  /// Stored by the server now: exactly these are taken out, and counted as synced.
-  Result<void> resolve(const ProjectName& project, const std::vector<std::int64_t>& ids);
+  /// Stored by the server now: exactly these are taken out, and counted as synced, of their project and of the source
+  /// they came from; the paths of these.
+  Result<std::vector<std::string>> resolve(const ProjectName& project, const std::vector<std::int64_t>& ids);
   Result<void> reject_again(std::int64_t id, const std::string& code, const std::string& reason, WallTime now);
 
   /// Whose call: of a source's next changes, or of a rejected change that is tried again.

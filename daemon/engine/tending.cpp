@@ -143,7 +143,12 @@ asio::awaitable<void> Engine::record(FeedPtr feed, core::Settle settle) {
   if (feed->replayed) {
     std::vector<std::int64_t> stored(feed->replayed->begin() + feed->recorded, feed->replayed->begin() + settle.upto);
     auto resolve = [project, stored](Ledger& ledger) { return ledger.resolve(project, stored); };
-    recorded = co_await with_ledger(std::move(resolve));
+    const auto resolved = co_await with_ledger(std::move(resolve));
+    if (resolved) {
+      for (const auto& source : *resolved) no_longer_rejected(source, *feed->info.container);
+    } else {
+      recorded = std::unexpected(resolved.error());
+    }
   } else {
     auto confirm = [id = feed->ledger_id, project, settle, now](Ledger& ledger) {
       return ledger.confirm(id, project, settle.upto, settle.count, now);
@@ -157,8 +162,11 @@ asio::awaitable<void> Engine::record(FeedPtr feed, core::Settle settle) {
   }
   auto& counts = counts_[project];
   counts.synced += settle.count;
-  if (feed->replayed) counts.rejected -= std::min(counts.rejected, settle.count);
-  feed->synced += settle.count;
+  if (feed->replayed) {
+    counts.rejected -= std::min(counts.rejected, settle.count);
+  } else {
+    feed->synced += settle.count;
+  }
   feed->synced_at = now;
   feed->recorded = settle.upto;
   rate_.add(static_cast<double>(feed->backlog.bytes) /
@@ -169,6 +177,21 @@ asio::awaitable<void> Engine::record(FeedPtr feed, core::Settle settle) {
   events_.add("synced", fmt::format("{} changes of {} are on the server", settle.count, feed->info.container->label()),
               {.scope = Scope::of(project).text(), .stream = feed->info.container->label(), .count = settle.count});
   if (settle.create && counts.rejected > 0) co_await retry_forks_of(*feed->info.container);
+}
+
+/// One rejected change of a source was tried again and is synced.
+void Engine::no_longer_rejected(const std::string& source, const ContainerName& container) {
+  const auto move = [](std::uint64_t& rejected, std::uint64_t& synced) {
+    if (rejected == 0) return;
+    rejected--;
+    synced++;
+  };
+  for (const auto& [key, feed] : feeds_)
+    if (key.path == source && feed->info.container == container) return move(feed->rejected, feed->synced);
+  const auto done = std::ranges::find_if(finished_.rbegin(), finished_.rend(), [&](const FinishedSource& each) {
+    return each.path == source && each.container == container;
+  });
+  if (done != finished_.rend()) move(done->rejected, done->synced);
 }
 
 /// A run is on the server: its forks that were refused for want of it are tried again.

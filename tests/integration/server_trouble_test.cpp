@@ -193,6 +193,8 @@ TEST(ServerTrouble, ARefusedChangeIsKeptWithItsReasonAndTheRestIsStored) {
       box.wait_status([](const auto& s) { return s.at("totals").at("rejected").as_int64() == 0; });
   EXPECT_TRUE(done);
   EXPECT_TRUE(box.get("/v1/rejected").at("rejected").as_array().empty());
+  const auto again = box.sync({"wait", "--run", "r-1", "--timeout", "30s"});
+  EXPECT_EQ(again.status, 0) << again.out << again.err;
   const auto state = box.sandbox().state();
   EXPECT_EQ(state.at("runs").at("ml-team/classification/r-1").at("attrs").at("bad/field").as_double(), 33.0);
 }

@@ -52,11 +52,13 @@ TEST_F(LedgerTest, RemembersAConfirmedPositionAndItsCountsOverARestart) {
 
 TEST_F(LedgerTest, ASourceThatWasRenamedStaysTheSame) {
   ASSERT_TRUE(ledger_->confirm(source().id, project, 10, 10, now));
+  const auto rejection = reject(7, "x");
   auto renamed = key;
   renamed.path = "/runs/b";
   ASSERT_TRUE(ledger_->move(source().id, renamed));
   EXPECT_EQ(ledger_->source(renamed, run)->confirmed, 10);
   EXPECT_EQ(ledger_->container_of(renamed).value(), run);
+  EXPECT_EQ(ledger_->rejection(rejection)->source, "/runs/b");
   EXPECT_FALSE(ledger_->container_of(key).value());
 }
 
@@ -103,8 +105,12 @@ TEST_F(LedgerTest, ARetriedRejectionThatWasStoredCountsAsSynced) {
   ASSERT_TRUE(ledger_->mark_for_retry(id));
   EXPECT_EQ(ledger_->containers_to_retry()->front(), run);
   EXPECT_EQ(ledger_->to_retry(run)->size(), 1u);
-  ASSERT_TRUE(ledger_->resolve(project, {id}));
+  const auto sources = ledger_->resolve(project, {id});
+  ASSERT_TRUE(sources);
+  EXPECT_EQ(*sources, std::vector{std::string(key.path)});
   EXPECT_FALSE(ledger_->rejection(id));
+  EXPECT_EQ(source().rejected, 0u);
+  EXPECT_EQ(source().synced, 1u);
   EXPECT_EQ(ledger_->counts()->at(project).synced, 1u);
   EXPECT_EQ(ledger_->counts()->at(project).rejected, 0u);
 }
