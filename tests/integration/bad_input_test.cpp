@@ -2,10 +2,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include <sys/stat.h>
-#include <unistd.h>
 #include <boost/json/serialize.hpp>
-
 #include <fstream>
 #include <sstream>
 
@@ -95,6 +92,25 @@ TEST(BadInputRetry, ALogThatWasMendedIsTakenAfterAll) {
                   .first);
   sql(file, "UPDATE metadata SET version='v5'");
   EXPECT_EQ(box.sync({"wait", "--run", "r-1", "--timeout", "40s"}).status, 0);
+}
+
+TEST(BadInputRetry, ALogThatMayNotBeReadIsTakenWhenItMay) {
+  Box box({.reads_everything = false, .start = false});
+  const auto secret = write_log(box.runs(), "secret");
+  std::filesystem::permissions(secret, std::filesystem::perms::none);
+  write_log(box.runs(), "good");
+  box.start_daemon();
+  EXPECT_EQ(box.sync({"wait", "--run", "good", "--timeout", "30s"}).status, 0);
+  const auto [aside, status] = box.wait_status([&](const auto& s) {
+    for (const auto& source : s.at("sources").as_array())
+      if (source.at("path").as_string() == secret.parent_path().string() &&
+          source.at("state").as_string() == "set_aside")
+        return source.at("detail").as_string().find("ermission") != std::string_view::npos;
+    return false;
+  });
+  EXPECT_TRUE(aside) << boost::json::serialize(status);
+  std::filesystem::permissions(secret, std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+  EXPECT_EQ(box.sync({"wait", "--run", "secret", "--timeout", "40s"}).status, 0);
 }
 
 TEST(BadInputRetry, AVanishedFolderIsForgottenWithoutHarm) {

@@ -1,5 +1,7 @@
 #include "tests/integration/box.h"
 
+#include <unistd.h>
+
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -51,13 +53,16 @@ void Box::write_config() {
 
 void Box::start_daemon() {
   NotifySocket ready(dir_ / "notify.sock");
+  std::vector<std::string> command{binary("neptune-syncd"), "--config", dir_ / "config.toml"};
+  if (!options_.reads_everything && ::geteuid() == 0)
+    command.insert(command.begin(), {"/usr/bin/setpriv", "--bounding-set=-dac_override,-dac_read_search"});
   daemon_.emplace(Process::Options{
-      .binary = binary("neptune-syncd"),
-      .args = {"--config", dir_ / "config.toml"},
+      .binary = command.front(),
+      .args = {command.begin() + 1, command.end()},
       .env = {{"NOTIFY_SOCKET", ready.path()}},
       .unset_env = {"NEPTUNE_API_TOKEN", "NEPTUNE_PROJECT", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"},
       .output_dir = dir_ / "output",
-      .name = {},
+      .name = "neptune-syncd",
       .working_dir = {}});
   if (!ready.wait("READY=1", 20s)) ADD_FAILURE() << "the daemon did not come up:\n" << daemon_->err();
 }

@@ -32,6 +32,7 @@ class Box {
     std::string config = {};  ///< further lines at the end; @DIR@ stands for the box's directory
     std::string cleanup_after = "24h";
     std::filesystem::path state_dir = {};  ///< empty: one in the box
+    bool reads_everything = true;          ///< as root does; else file modes bind the daemon too
     bool start = true;                     ///< the daemon, at once
   };
 

@@ -88,6 +88,7 @@ class Client1x : public ::testing::Test {
   void make(const std::string& project = "ml-team/lab", const std::string& more = "takeover_after = \"1s\"\n",
             bool start = true) {
     Box::Options options;
+    options.reads_everything = false;
     options.config = "[[watch]]\npath = \"@DIR@/jobs\"\nkind = \"client-1x\"\nproject = \"" + project + "\"\n" + more +
                      "[queue]\nmin_free_disk = \"1MiB\"\n";
     options.start = false;
@@ -376,12 +377,16 @@ TEST_F(Client1x, BadDirectoriesAreSetAsideWithASentenceAndTheOthersFinish) {
   const auto foreign = finished_run("bad-version", 1, 5);
   write(foreign / "metadata.json", R"({"containerType": "run", "structureVersion": 4})");
   hand_over(foreign);
+  const auto secret = finished_run("bad-mode", 1, 5);
+  fs::permissions(secret / "data-1.log", fs::perms::none);
+  hand_over(secret);
   offline_run("good", 1, 50);
   ASSERT_TRUE(wait_synced(50));
   EXPECT_EQ(misses("good", 50), "");
   for (const auto& [id, sentence] :
        {std::pair("bad-middle", "what is no operation"), std::pair("bad-bare", "no metadata.json"),
-        std::pair("bad-ack", "6 operations are done"), std::pair("bad-version", "format version 4")}) {
+        std::pair("bad-ack", "6 operations are done"), std::pair("bad-mode", "ermission"),
+        std::pair("bad-version", "format version 4")}) {
     EXPECT_NE(detail(id).find(sentence), std::string::npos) << detail(id);
     EXPECT_EQ(source(id).at("state").as_string(), "set_aside") << id;
     EXPECT_TRUE(run(id).is_null()) << id;
