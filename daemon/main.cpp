@@ -42,12 +42,14 @@ int report(const neptune::Error& error) {
 int main(int argc, char** argv) try {
   CLI::App cli("Keeps experiment metadata safe on disk and syncs it to a Neptune server.", "neptune-syncd");
   std::string config;
-  bool check = false;
+  bool check = false, unsent = false;
   cli.add_option("--config", config,
                  "Configuration file (default: /etc/neptune-syncd/config.toml, or ~/.config/neptune-syncd/config.toml "
                  "when not root)")
       ->type_name("FILE");
   cli.add_flag("--check-config", check, "Read and check the configuration, say what was found, and end");
+  cli.add_flag("--check-unsent", unsent,
+               "Tell whether the change queue of a daemon that does not run is empty, and end; 1: it is not");
   cli.set_version_flag("--version", "neptune-syncd " + neptune::app::version());
   const auto print_man_page = [&cli] {
     std::fputs(man_page(cli).c_str(), stdout);
@@ -58,8 +60,8 @@ int main(int argc, char** argv) try {
 
   neptune::app::Flags flags;
   if (!config.empty()) flags.config = config;
-  if (check) {
-    const auto findings = neptune::app::check_config(flags);
+  if (check || unsent) {
+    const auto findings = check ? neptune::app::check_config(flags) : neptune::app::check_unsent(flags);
     if (!findings) return report(findings.error());
     std::fputs(findings->c_str(), stdout);
     return 0;

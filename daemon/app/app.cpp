@@ -14,11 +14,15 @@
 #include <csignal>
 #include <cstdlib>
 #include <random>
+#include <set>
 
+#include "app/service_manager.h"
+#include "app/status_line.h"
 #include "config/config.h"
 #include "engine/engine.h"
 #include "local_api/local_api.h"
 #include "sources/change_queue/change_queue.h"
+#include "sources/change_queue/queue_store.h"
 #include "sources/client_dirs.h"
 #include "sources/run_logs.h"
 #include "support/state_dir.h"
@@ -30,7 +34,9 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr auto drain_bound = 10s;  // for what is being handed in when the daemon is told to stop
+constexpr auto queue_file = "changes.sqlite3";
+constexpr auto drain_bound = 10s;     // for what is being handed in when the daemon is told to stop
+constexpr auto status_interval = 2s;  // people look at it; it costs a walk over the sources
 
 void set_up_logging(const std::string& level) {
   auto logger = std::make_shared<spdlog::logger>("neptune-syncd", std::make_shared<spdlog::sinks::stderr_sink_mt>());
@@ -88,16 +94,47 @@ engine::RunsBy runs_by(const std::string& word) {
   return word == "leaderboard" ? engine::RunsBy::calls : engine::RunsBy::finding_out;
 }
 
+core::GateOptions gate_options(const config::Config& config) {
+  return {config.read_only.probe_interval, config.read_only.probe_interval_max, config.read_only.release_ramp};
+}
+
+std::map<std::string, std::uint32_t> priorities(const config::Config& config) {
+  std::map<std::string, std::uint32_t> turns;
+  for (const auto& workspace : config.workspaces) turns[workspace.name] = workspace.priority;
+  return turns;
+}
+
+std::map<std::string, std::vector<std::string>> allow_users(const config::Config& config) {
+  std::map<std::string, std::vector<std::string>> users;
+  for (const auto& workspace : config.workspaces) users[workspace.name] = workspace.allow_users;
+  return users;
+}
+
 engine::EngineOptions engine_options(const config::Config& config) {
   engine::EngineOptions options;
   options.version = version();
   options.seed = std::random_device{}();
   options.core.max_in_flight = config.server.max_in_flight;
   options.runs = runs_by(config.server.runs);
-  options.core.gate = {config.read_only.probe_interval, config.read_only.probe_interval_max,
-                       config.read_only.release_ramp};
-  for (const auto& workspace : config.workspaces) options.priorities[workspace.name] = workspace.priority;
+  options.core.gate = gate_options(config);
+  options.priorities = priorities(config);
   return options;
+}
+
+/// What of a configuration that was read anew takes hold only with a restart: sentences.
+std::vector<std::string> needs_restart(const config::Config& now, const config::Config& read) {
+  std::vector<std::string> out;
+  if (now.state_dir != read.state_dir) out.emplace_back("state_dir");
+  if (now.socket != read.socket) out.emplace_back("socket");
+  if (now.server.runs != read.server.runs) out.emplace_back("[server] runs");
+  const auto own_tokens = [](const config::Config& config) {
+    std::set<std::string> names;
+    for (const auto& workspace : config.workspaces)
+      if (!workspace.api_token_file.empty()) names.insert(workspace.name);
+    return names;
+  };
+  if (own_tokens(now) != own_tokens(read)) out.emplace_back("which [[workspace]] has an api_token_file");
+  return out;
 }
 
 /// On a full disk with the reserve given back: the engine makes it again when there is room.
@@ -167,7 +204,7 @@ class Daemon {
 
   Result<void> open_queue() {
     sources::ChangeQueueOptions options;
-    options.file = config_.state_dir / "changes.sqlite3";
+    options.file = config_.state_dir / queue_file;
     options.max_bytes = config_.queue.max_bytes;
     options.min_free_disk = config_.queue.min_free_disk;
     auto queue = sources::ChangeQueue::open(loop_.get_executor(), clock_, std::move(options), engine_);
@@ -187,7 +224,7 @@ class Daemon {
     local_api::Options options;
     options.path = config_.socket;
     options.version = version();
-    for (const auto& workspace : config_.workspaces) options.allow_users[workspace.name] = workspace.allow_users;
+    options.allow_users = allow_users(config_);
     if (::sd_listen_fds(0) > 0) options.inherited_fd = SD_LISTEN_FDS_START;
     auto api = local_api::LocalApi::open(loop_.get_executor(), clock_, engine_, std::move(options));
     if (!api) return std::unexpected(api.error());
@@ -196,26 +233,26 @@ class Daemon {
   }
 
   asio::awaitable<Result<void>> live() {
+    // Before anybody can know that we run: a signal that came earlier than this would kill.
+    asio::signal_set signals(loop_, SIGTERM, SIGINT, SIGHUP);
     if (auto restored = co_await engine_.restore(); !restored) co_return std::unexpected(restored.error());
-    std::map<std::string, std::optional<std::chrono::milliseconds>> cleanup;
-    for (const auto& watch : config_.watches) cleanup[watch.path.string()] = watch.cleanup_after;
-    engine_.follow(run_logs_, std::move(cleanup));
+    engine_.follow(run_logs_, cleanup_after());
     engine_.follow(client_dirs_);
     engine_.start();
     if (change_queue_) change_queue_->announce();
     tasks_.spawn("run logs", run_logs_.run());
     tasks_.spawn("client directories", client_dirs_.run());
     tasks_.spawn("watchdog", feed_watchdog());
+    tasks_.spawn("status line", tell_status());
     local_api_->start();
-    ::sd_notify(0, "READY=1");
+    service_manager_.ready(status_line(engine_.status()));
     spdlog::info("running version={} socket={} state_dir={}", version(), config_.socket.string(),
                  config_.state_dir.string());
 
-    asio::signal_set signals(loop_, SIGTERM, SIGINT, SIGHUP);
     int signal = SIGHUP;
     while ((signal = co_await signals.async_wait(asio::use_awaitable)) == SIGHUP) reload();
     spdlog::info("stopping signal={}", signal);
-    ::sd_notify(0, "STOPPING=1");
+    service_manager_.stopping();
     co_await engine_.drain(drain_bound);
     co_await local_api_->stop();
     co_await engine_.stop();
@@ -225,39 +262,76 @@ class Daemon {
     co_return Result<void>{};
   }
 
-  /// Reads the tokens anew; a configuration that cannot be read changes nothing.
+  std::map<std::string, std::optional<std::chrono::milliseconds>> cleanup_after() const {
+    std::map<std::string, std::optional<std::chrono::milliseconds>> cleanup;
+    for (const auto& watch : config_.watches) cleanup[watch.path.string()] = watch.cleanup_after;
+    return cleanup;
+  }
+
+  /// Reads the configuration and the tokens anew; one that is wrong changes nothing.
   void reload() {
-    timespec now{};
-    ::clock_gettime(CLOCK_MONOTONIC, &now);
-    ::sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld",
-                 static_cast<long long>(now.tv_sec) * 1'000'000 + now.tv_nsec / 1000);
+    service_manager_.reloading();
     const auto& file = config_.file;
     if (auto read = config::load(file.empty() ? std::nullopt : std::optional(file)); !read) {
       spdlog::error("not reloaded error=\"{}\"; everything stays as it was", read.error().message);
     } else {
-      config_.server = std::move(read->server);
-      for (auto& workspace : config_.workspaces)
-        for (const auto& other : read->workspaces)
-          if (other.name == workspace.name) workspace.api_token_file = other.api_token_file;
-      engine_.replace_server(0, make_server(loop_.get_executor(), clock_, config_, {}));
-      for (const auto& [workspace, id] : workspace_servers_)
-        engine_.replace_server(id, make_server(loop_.get_executor(), clock_, config_, workspace));
-      spdlog::info("reloaded the tokens and what [server] says; other changes of the configuration need a restart");
+      for (const auto& warning : read->warnings) spdlog::warn("config warning=\"{}\"", warning);
+      for (const auto& key : needs_restart(config_, *read))
+        spdlog::warn("config changed key=\"{}\"; that takes hold when the daemon is restarted", key);
+      take_up(std::move(*read));
+      spdlog::info("reloaded watches={} workspaces={}", config_.watches.size(), config_.workspaces.size());
     }
-    ::sd_notify(0, "READY=1");
+    service_manager_.ready(status_line(engine_.status()));
   }
 
+  /// What is under way goes on with what it began with.
+  void take_up(config::Config read) {
+    read.file = config_.file;
+    read.state_dir = config_.state_dir;
+    read.socket = config_.socket;
+    read.server.runs = config_.server.runs;
+    config_ = std::move(read);
+    spdlog::set_level(spdlog::level::from_str(config_.log_level));
+    engine_.replace_server(0, make_server(loop_.get_executor(), clock_, config_, {}));
+    for (const auto& [workspace, id] : workspace_servers_)
+      engine_.replace_server(id, make_server(loop_.get_executor(), clock_, config_, workspace));
+    engine_.set_limits(config_.server.max_in_flight, gate_options(config_), priorities(config_));
+    engine_.follow(run_logs_, cleanup_after());
+    run_logs_.follow(run_logs_options().folders);
+    client_dirs_.follow(run_logs_options().folders);
+    if (change_queue_) change_queue_->set_limits(config_.queue.max_bytes, config_.queue.min_free_disk);
+    local_api_->set_allow_users(allow_users(config_));
+  }
+
+  /// Only while the store answers: a daemon that can record nothing is to be started anew.
   asio::awaitable<void> feed_watchdog() {
-    std::uint64_t interval_us = 0;
-    if (::sd_watchdog_enabled(0, &interval_us) <= 0) co_return;
+    const auto interval = service_manager_.watchdog();
+    if (!interval) co_return;
     asio::steady_timer timer(loop_);
     for (;;) {
-      ::sd_notify(0, "WATCHDOG=1");
-      timer.expires_after(std::chrono::microseconds(interval_us / 2));
+      if (const auto answers = co_await engine_.store_answers(); answers) {
+        service_manager_.alive();
+      } else {
+        spdlog::error(
+            "the store does not answer error=\"{}\"; if that lasts, the service manager starts the daemon anew",
+            answers.error().message);
+      }
+      timer.expires_after(*interval / 3);
       co_await timer.async_wait(asio::use_awaitable);
     }
   }
 
+  asio::awaitable<void> tell_status() {
+    if (!service_manager_.listens()) co_return;
+    asio::steady_timer timer(loop_);
+    for (;;) {
+      timer.expires_after(status_interval);
+      co_await timer.async_wait(asio::use_awaitable);
+      service_manager_.status(status_line(engine_.status()));
+    }
+  }
+
+  ServiceManager service_manager_;
   asio::io_context loop_{1};
   SystemClock clock_;
   config::Config config_;
@@ -289,6 +363,22 @@ Result<std::string> check_config(const Flags& flags) {
   report += token ? fmt::format("The API token is read from {}.\n", token->origin)
                   : "warning: " + token.error().message + "\n";
   return report;
+}
+
+Result<std::string> check_unsent(const Flags& flags) {
+  auto config = config::load(flags.config);
+  if (!config) return std::unexpected(config.error());
+  const auto file = config->state_dir / queue_file;
+  std::error_code error;
+  if (!std::filesystem::exists(file, error) && !error) return fmt::format("There is no {}.\n", file.string());
+  const auto queue = sources::QueueStore::open(file);
+  if (!queue) return std::unexpected(queue.error());
+  if ((*queue)->bytes() > 0)
+    return fail("unsent",
+                fmt::format("{} holds changes that are not on the server ({} bytes). Start the daemon, and wait "
+                            "with 'neptune-sync wait' until they are.",
+                            file.string(), (*queue)->bytes()));
+  return fmt::format("{} holds nothing that is not on the server.\n", file.string());
 }
 
 Result<void> run(const Flags& flags) {

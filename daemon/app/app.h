@@ -19,6 +19,10 @@ std::string version();
 /// Reads and checks the configuration and the tokens, and says what it found; for `--check-config`.
 Result<std::string> check_config(const Flags& flags);
 
+/// Whether the change queue holds nothing, of a daemon that does not run: a sentence. An error when it holds something,
+/// or that cannot be told.
+Result<std::string> check_unsent(const Flags& flags);
+
 /// Runs the daemon until SIGTERM or SIGINT. An error is one that kept it from starting.
 Result<void> run(const Flags& flags);
 

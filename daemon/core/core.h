@@ -108,6 +108,12 @@ class Core {
   void set_priority(ServerId server, const std::string& workspace, std::uint32_t turns) {
     schedulers_[server].set_priority(workspace, turns);
   }
+  /// For what is still to come: what is out, and what has its time, stays as it is.
+  void set_limits(std::uint32_t max_in_flight, GateOptions gate) {
+    options_.max_in_flight = max_in_flight;
+    options_.gate = gate;
+    gates_.set_options(gate);
+  }
   /// No further Send comes out.
   void stop_sending() { stopping_ = true; }
 

@@ -87,6 +87,9 @@ class Gates {
 
   ScopeView view(const Scope& scope) const;
 
+  /// For what is still to come: a probe whose time is set keeps it.
+  void set_options(GateOptions options) { options_ = options; }
+
  private:
   enum class Phase : std::uint8_t { waiting, asking, confirming };
   struct State {

@@ -109,6 +109,19 @@ void Engine::replace_server(core::ServerId id, ServerSlot slot) {
   pump();
 }
 
+void Engine::set_limits(std::uint32_t max_in_flight, core::GateOptions gate,
+                        std::map<std::string, std::uint32_t> priorities) {
+  for (const auto& [workspace, turns] : options_.priorities) priorities.try_emplace(workspace, 1);
+  for (const auto& [workspace, turns] : priorities) core_.set_priority(server_of(workspace), workspace, turns);
+  options_.priorities = std::move(priorities);
+  core_.set_limits(max_in_flight, gate);
+  pump();
+}
+
+asio::awaitable<Result<void>> Engine::store_answers() {
+  co_return co_await with_ledger([](Ledger& ledger) { return ledger.answers(); });
+}
+
 // The alarm clock
 
 asio::awaitable<void> Engine::run_clock() {

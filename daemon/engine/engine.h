@@ -95,6 +95,10 @@ class Engine final : public Control, public sources::SourceListener {
 
   /// A token was read anew.
   void replace_server(core::ServerId id, ServerSlot slot);
+  /// The configuration was read anew; a workspace that `priorities` does not name has one turn.
+  void set_limits(std::uint32_t max_in_flight, core::GateOptions gate, std::map<std::string, std::uint32_t> priorities);
+  /// Whether what happens could be recorded now.
+  boost::asio::awaitable<Result<void>> store_answers();
 
   // Control
   api::Status status() const override;
@@ -120,6 +124,7 @@ class Engine final : public Control, public sources::SourceListener {
   void source_changed(const sources::SourceInfo& info, std::shared_ptr<sources::Source> source) override;
   void source_written(const sources::SourceKey& key) override;
   void source_vanished(const sources::SourceKey& key) override;
+  void source_unwatched(const sources::SourceKey& key) override;
   void first_scan_done() override;
 
  private:
@@ -308,6 +313,7 @@ struct Engine::Feed {
   bool told_lost = false;                    ///< that its client lost operations was told
   std::optional<Instant> rename_not_before;  ///< it was still in use
   bool gone = false;                         ///< its file is gone
+  bool unwatched = false;                    ///< gone for us only: what is on record of it stays
   std::uint64_t lost = 0;                    ///< changes that were not synced when it went
   bool finished = false;                     ///< its end is on record
   bool released = false;                     ///< let go of since it came to rest

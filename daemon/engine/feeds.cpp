@@ -94,6 +94,21 @@ void Engine::source_vanished(const sources::SourceKey& key) {
   pump();
 }
 
+void Engine::source_unwatched(const sources::SourceKey& key) {
+  const auto it = feeds_.find(key);
+  if (it == feeds_.end()) return;
+  const auto feed = it->second;
+  settling_in_.erase(key);
+  tell_discovering();
+  feed->gone = feed->unwatched = true;
+  events_.add("source_gone", fmt::format("{} is not watched any more; what is in it stays there", key.path),
+              {.stream = feed->info.container ? std::optional(feed->info.container->label()) : std::nullopt,
+               .count = feed->backlog.count});
+  close_stream(feed);
+  tend(feed);
+  pump();
+}
+
 void Engine::first_scan_done() {
   scanned_ = ++scans_done_ == (run_logs_ ? 1u : 0u) + (client_dirs_ ? 1u : 0u);
   tell_discovering();

@@ -445,6 +445,11 @@ Result<std::vector<KeptMode>> Ledger::modes() {
   return list;
 }
 
+Result<void> Ledger::answers() {
+  NEPTUNE_TRY(sqlite::Transaction::begin(impl_->db, sqlite::Transaction::Kind::write));
+  return {};
+}
+
 Result<void> Ledger::keep(const KeptMode& mode) {
   const auto scope = mode.scope.text();
   if (!mode.read_only && mode.held_by.empty()) return impl_->run("DELETE FROM modes WHERE scope = ?", scope);

@@ -131,6 +131,9 @@ class Ledger {
   Result<std::vector<KeptMode>> modes();
   Result<void> keep(const KeptMode& mode);
 
+  /// Whether a change could be recorded now: takes the write lock, and writes nothing.
+  Result<void> answers();
+
  private:
   class Impl;
   explicit Ledger(std::unique_ptr<Impl> impl);

@@ -289,7 +289,7 @@ asio::awaitable<void> Engine::take_out(FeedPtr feed) {
 asio::awaitable<void> Engine::finish(FeedPtr feed) {
   if (std::exchange(feed->finished, true)) co_return;
   const auto now = clock_.wall();
-  if (feed->ledger_id != 0 && !feed->replayed) {
+  if (feed->ledger_id != 0 && !feed->replayed && !feed->unwatched) {
     auto done = [id = feed->ledger_id, now](Ledger& ledger) { return ledger.finish(id, now); };
     auto recorded = co_await with_ledger(std::move(done));
     if (!recorded) spdlog::warn("not recorded path={} error=\"{}\"", feed->info.key.path, recorded.error().message);

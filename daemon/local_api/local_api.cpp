@@ -72,6 +72,8 @@ class LocalApi::Impl {
     co_await sessions_.stop();
   }
 
+  void set_allow_users(AllowedUsers allow_users) { operators_.set_allow_users(std::move(allow_users)); }
+
   std::size_t connections() const { return door_.connections.size(); }
 
  private:
@@ -146,6 +148,10 @@ void LocalApi::start() {
 
 asio::awaitable<void> LocalApi::stop() {
   return impl_->stop();
+}
+
+void LocalApi::set_allow_users(std::map<std::string, std::vector<std::string>> allow_users) {
+  impl_->set_allow_users(std::move(allow_users));
 }
 
 std::size_t LocalApi::connections() const {

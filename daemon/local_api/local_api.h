@@ -67,6 +67,9 @@ class LocalApi {
   /// them, and removes the socket file. Must have returned before destruction when `start` was called.
   boost::asio::awaitable<void> stop();
 
+  /// Whom a workspace allows management from now on (Options::allow_users).
+  void set_allow_users(std::map<std::string, std::vector<std::string>> allow_users);
+
   std::size_t connections() const;
 
  private:

@@ -23,6 +23,10 @@ void ClientDirs::rescan() {
   impl_->rescan();
 }
 
+void ClientDirs::follow(std::vector<WatchFolder> folders) {
+  impl_->follow(std::move(folders));
+}
+
 std::vector<WatchState> ClientDirs::folders() const {
   return impl_->folders();
 }

@@ -40,6 +40,9 @@ class ClientDirs {
   /// Looks through every folder now.
   void rescan();
 
+  /// Watches these folders from now on. Directories below others are let go of (SourceListener::source_unwatched).
+  void follow(std::vector<WatchFolder> folders);
+
   std::vector<WatchState> folders() const;
 
   /// Gives a closed offline run the name that the client's own sync would give it once it is registered. Its key from

@@ -23,6 +23,10 @@ void RunLogs::rescan() {
   impl_->rescan();
 }
 
+void RunLogs::follow(std::vector<WatchFolder> folders) {
+  impl_->follow(std::move(folders));
+}
+
 std::vector<WatchState> RunLogs::folders() const {
   return impl_->folders();
 }

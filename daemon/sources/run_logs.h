@@ -38,6 +38,9 @@ class RunLogs {
   /// Looks through every folder now.
   void rescan();
 
+  /// Watches these folders from now on. Logs below others are let go of (SourceListener::source_unwatched).
+  void follow(std::vector<WatchFolder> folders);
+
   std::vector<WatchState> folders() const;
 
   /// Removes a closed log whose every operation is confirmed (its `confirmed` position is past the last row) and that

@@ -157,6 +157,8 @@ class SourceListener {
   virtual void source_written(const SourceKey& key) = 0;
   /// Its file is gone.
   virtual void source_vanished(const SourceKey& key) = 0;
+  /// Its folder is not watched any more.
+  virtual void source_unwatched(const SourceKey& key) { source_vanished(key); }
   /// Every folder has been looked through once, and every log found in it was announced.
   virtual void first_scan_done() = 0;
 };

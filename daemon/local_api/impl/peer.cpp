@@ -101,11 +101,16 @@ boost::asio::awaitable<Standing> Operators::standing(Peer peer) {
   const auto kept = kept_.find(key);
   if (kept != kept_.end() && clock_.now() < kept->second.until) co_return kept->second.standing;
 
-  auto ask = [this, peer] { return look_up(peer, group_, allow_users_); };
+  auto ask = [group = group_, allow_users = allow_users_, peer] { return look_up(peer, group, allow_users); };
   const Standing standing = co_await name_service_.run(std::move(ask));
   if (kept_.size() >= keep_at_most) kept_.clear();
   kept_.insert_or_assign(key, Kept{standing, clock_.now() + keep_for});
   co_return standing;
+}
+
+void Operators::set_allow_users(AllowedUsers allow_users) {
+  allow_users_ = std::move(allow_users);
+  kept_.clear();
 }
 
 }  // namespace neptune::local_api

@@ -29,6 +29,9 @@ class Operators {
 
   boost::asio::awaitable<Standing> standing(Peer peer);
 
+  /// What is kept of anybody is forgotten.
+  void set_allow_users(AllowedUsers allow_users);
+
   const std::string& group() const { return group_; }
 
  private:

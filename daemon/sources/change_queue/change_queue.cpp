@@ -207,6 +207,11 @@ class ChangeQueue::Impl {
 
   Totals totals() const { return {sources_.size(), queue_->store->bytes(), options_.max_bytes, commits_}; }
 
+  void set_limits(std::uint64_t max_bytes, std::uint64_t min_free_disk) {
+    options_.max_bytes = max_bytes;
+    options_.min_free_disk = min_free_disk;
+  }
+
   asio::awaitable<void> stop() {
     stopping_ = true;
     co_await tasks_.stop();
@@ -347,6 +352,10 @@ asio::awaitable<Result<Ids>> ChangeQueue::accept(std::vector<Change> changes, Su
 asio::awaitable<Result<std::vector<Position>>> ChangeQueue::waiting(ContainerName container, std::uint32_t limit) {
   auto work = [container = std::move(container), limit](QueueStore& store) { return store.waiting(container, limit); };
   return impl_->on_thread(std::move(work));
+}
+
+void ChangeQueue::set_limits(std::uint64_t max_bytes, std::uint64_t min_free_disk) {
+  impl_->set_limits(max_bytes, min_free_disk);
 }
 
 ChangeQueue::Totals ChangeQueue::totals() const {

@@ -55,6 +55,9 @@ class ChangeQueue {
   };
   Totals totals() const;
 
+  /// New bounds for what is accepted from now on.
+  void set_limits(std::uint64_t max_bytes, std::uint64_t min_free_disk);
+
   /// Ends its tasks. What is in line and not committed is refused.
   boost::asio::awaitable<void> stop();
 

@@ -30,6 +30,14 @@ struct Waiting {
   std::string name;  // what has to come into the watched directory
 };
 
+std::vector<fs::path> normal(std::vector<fs::path> folders) {
+  for (auto& folder : folders) {
+    folder = fs::absolute(folder).lexically_normal();
+    if (!folder.has_filename() && folder.has_relative_path()) folder = folder.parent_path();  // "/a/b/"
+  }
+  return folders;
+}
+
 // The nearest directory above `folder` that is there, watched for what comes into it.
 std::optional<Waiting> watch_parent(Inotify& inotify, fs::path folder) {
   while (folder.has_relative_path()) {
@@ -54,18 +62,39 @@ FolderWatch::FolderWatch(asio::any_io_executor executor, WorkerPool& pool, std::
       probe_(std::move(probe)),
       descriptor_(executor),
       wake_(executor) {
-  for (auto& folder : folders) {
-    auto path = fs::absolute(folder).lexically_normal();
-    if (!path.has_filename() && path.has_relative_path()) path = path.parent_path();  // "/a/b/"
-    states_.push_back({std::move(path), {}, false});
-  }
-  file_systems_.resize(states_.size());
+  set_folders(normal(std::move(folders)));
   if (auto inotify = Inotify::open()) {
     inotify_.emplace(std::move(*inotify));
     descriptor_.assign(::dup(inotify_->descriptor()));
   } else {
     inotify_problem_ = std::move(inotify.error());
   }
+}
+
+void FolderWatch::set_folders(std::vector<fs::path> folders) {
+  states_.clear();
+  for (auto& folder : folders) states_.push_back({std::move(folder), {}, false});
+  file_systems_.assign(states_.size(), {});
+}
+
+void FolderWatch::follow(std::vector<fs::path> folders) {
+  next_folders_ = normal(std::move(folders));
+  rescan();
+}
+
+bool FolderWatch::covers(const fs::path& directory) const {
+  const auto holds = [&directory](const fs::path& folder) { return is_below(directory, folder); };
+  return next_folders_ ? std::ranges::any_of(*next_folders_, holds)
+                       : std::ranges::any_of(states_, holds, &State::folder);
+}
+
+// The scan that follows makes those anew that are still wanted.
+void FolderWatch::unwatch_all() {
+  if (!inotify_) return;
+  for (const auto& [watch, watched] : watched_) inotify_->unwatch(watch);
+  for (const auto& [watch, folders] : waiting_) inotify_->unwatch(watch);
+  watched_.clear();
+  waiting_.clear();
 }
 
 void FolderWatch::rescan() {
@@ -112,6 +141,10 @@ asio::awaitable<void> FolderWatch::run_scans() {
 asio::awaitable<void> FolderWatch::scan_everything() {
   everything_ = false;
   requests_.clear();
+  if (auto folders = std::exchange(next_folders_, std::nullopt)) {
+    unwatch_all();
+    set_folders(std::move(*folders));
+  }
   for (std::size_t folder = 0; folder < states_.size(); ++folder) co_await scan_folder(folder);
   listener_.looked_through();
 }

@@ -56,6 +56,10 @@ class FolderWatch {
 
   /// Looks through every folder now.
   void rescan();
+  /// Watches these instead, from the next scan on, which begins now. What was found below the others is not told of.
+  void follow(std::vector<std::filesystem::path> folders);
+  /// Whether it is in one of the folders, or one of them, as they were given last.
+  bool covers(const std::filesystem::path& directory) const;
 
   const std::vector<State>& states() const { return states_; }
 
@@ -76,6 +80,8 @@ class FolderWatch {
   boost::asio::awaitable<void> scan_folder(std::size_t folder);
   boost::asio::awaitable<void> scan_part(Request request);
   void take_scan(std::size_t folder, const Scan& scan);
+  void set_folders(std::vector<std::filesystem::path> folders);
+  void unwatch_all();
   void describe(std::size_t folder, const Scan& scan);
   void request(Request request);
   void wake();
@@ -101,6 +107,7 @@ class FolderWatch {
   // Watches of parents of folders that are not there: which folder, and the name it waits for.
   std::map<int, std::map<std::size_t, std::string>> waiting_;
   std::vector<Request> requests_;
+  std::optional<std::vector<std::filesystem::path>> next_folders_;
   bool everything_ = true;  // a scan of all folders is asked for
   bool scanning_ = false;
   std::vector<Inotify::Event> unexplained_;  // of watches a running scan has made; replayed after it

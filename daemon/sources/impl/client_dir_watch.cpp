@@ -96,6 +96,18 @@ asio::awaitable<void> ClientDirWatch::run() {
   co_await asio::this_coro::throw_if_cancelled(true);
 }
 
+void ClientDirWatch::follow(std::vector<WatchFolder> folders) {
+  options_.folders = std::move(folders);
+  folder_watch_.follow(client_folders(options_));
+  std::vector<std::string> left;
+  for (const auto& [path, entry] : entries_)
+    if (!folder_watch_.covers(path) && !moving_.contains(path)) left.push_back(path);
+  for (const auto& path : left) {
+    const auto node = entries_.extract(path);
+    if (node.mapped().announced) listener_.source_unwatched(node.mapped().info.key);
+  }
+}
+
 std::vector<WatchState> ClientDirWatch::folders() const {
   std::vector<WatchState> out;
   for (const auto& state : folder_watch_.states()) out.push_back({state.folder.string(), state.problem, state.network});
@@ -108,6 +120,7 @@ void ClientDirWatch::make_due(const std::string& path) {
 
 void ClientDirWatch::directory_found(const fs::path& directory, const FileSystem& file_system) {
   if (moving_.contains(directory.string())) return;
+  if (!folder_watch_.covers(directory)) return;  // by a scan that began before the folders changed
   auto& entry = entries_[directory.string()];
   entry.network = file_system.network;
   entry.scanned = true;

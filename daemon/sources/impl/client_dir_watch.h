@@ -26,6 +26,7 @@ class ClientDirWatch : private FolderWatch::Listener {
 
   boost::asio::awaitable<void> run();
   void rescan() { folder_watch_.rescan(); }
+  void follow(std::vector<WatchFolder> folders);
   std::vector<WatchState> folders() const;
   boost::asio::awaitable<Result<std::optional<SourceKey>>> rename(SourceKey key, std::string server_id);
   boost::asio::awaitable<Result<bool>> remove(SourceKey key, Position confirmed);

@@ -97,6 +97,15 @@ asio::awaitable<void> RunLogWatch::run() {
   co_await asio::this_coro::throw_if_cancelled(true);
 }
 
+void RunLogWatch::follow(std::vector<WatchFolder> folders) {
+  options_.folders = std::move(folders);
+  folder_watch_.follow(run_log_folders(options_));
+  std::vector<std::string> left;
+  for (const auto& [path, entry] : entries_)
+    if (!folder_watch_.covers(path)) left.push_back(path);
+  for (const auto& path : left) group_.spawn("unwatched run log", let_go(path));
+}
+
 std::vector<WatchState> RunLogWatch::folders() const {
   std::vector<WatchState> out;
   for (const auto& state : folder_watch_.states()) {
@@ -111,6 +120,7 @@ void RunLogWatch::make_due(const std::string& path) {
 }
 
 void RunLogWatch::directory_found(const fs::path& directory, const FileSystem& file_system) {
+  if (!folder_watch_.covers(directory)) return;  // by a scan that began before the folders changed
   const Liveness::Rules rules{options_.live_after, options_.closed_after};
   const auto [entry, fresh] = entries_.try_emplace(directory.string(), LogPaths(directory), file_system, rules);
   entry->second.file_system = file_system;
@@ -364,6 +374,16 @@ asio::awaitable<void> RunLogWatch::vanish(std::string path) {
     if (empty && locks) remove_orphans(paths, *locks);
   };
   co_await pool_.run(std::move(work));
+}
+
+/// It stays as it is, and is nobody's of ours any more.
+asio::awaitable<void> RunLogWatch::let_go(std::string path) {
+  auto node = entries_.extract(path);
+  if (node.empty()) co_return;
+  auto& entry = node.mapped();
+  if (entry.source) entry.source->forget_listener();
+  if (entry.announced) listener_.source_unwatched(entry.info.key);
+  if (entry.source) co_await close_for_good(entry.source);
 }
 
 asio::awaitable<Result<bool>> RunLogWatch::remove(SourceKey key, Position confirmed) {

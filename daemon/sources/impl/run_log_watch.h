@@ -29,6 +29,7 @@ class RunLogWatch : private FolderWatch::Listener {
 
   boost::asio::awaitable<void> run();
   void rescan() { folder_watch_.rescan(); }
+  void follow(std::vector<WatchFolder> folders);
   std::vector<WatchState> folders() const;
   boost::asio::awaitable<Result<bool>> remove(SourceKey key, Position confirmed);
 
@@ -72,6 +73,7 @@ class RunLogWatch : private FolderWatch::Listener {
   boost::asio::awaitable<void> withdraw(std::string path, SourceInfo info);
   boost::asio::awaitable<void> close_for_good(std::shared_ptr<RunLog> source);
   boost::asio::awaitable<void> vanish(std::string path);
+  boost::asio::awaitable<void> let_go(std::string path);
 
   SourceState judge(Entry& entry, const LogFacts& facts, const std::vector<std::int32_t>& holders);
   bool another_path_to(const std::string& path, const SourceKey& key) const;

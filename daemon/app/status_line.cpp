@@ -1,0 +1,57 @@
+#include "app/status_line.h"
+
+#include <fmt/format.h>
+
+#include <vector>
+
+namespace neptune::app {
+
+namespace {
+
+std::string changes(std::uint64_t count) {
+  return count == 1 ? "1 change" : fmt::format("{} changes", count);
+}
+
+std::string waiting_on_disk(std::uint64_t count) {
+  return changes(count) + (count == 1 ? " waits" : " wait") + " on disk";
+}
+
+/// Workspaces and projects in a mode; a project whose workspace is in it, too, is not named besides.
+std::vector<const api::ScopeStatus*> scopes_in(const api::Status& status, std::string_view mode) {
+  std::vector<const api::ScopeStatus*> found;
+  for (const auto& workspace : status.workspaces) {
+    if (workspace.mode == mode) {
+      found.push_back(&workspace);
+      continue;
+    }
+    for (const auto& project : workspace.projects)
+      if (project.mode == mode) found.push_back(&project);
+  }
+  return found;
+}
+
+std::string about(const std::vector<const api::ScopeStatus*>& scopes, std::string_view mode) {
+  const auto& first = *scopes.front();
+  std::uint64_t held = 0;
+  for (const auto* scope : scopes) held += scope->held;
+  const auto others = scopes.size() > 1 ? fmt::format(" and {} more", scopes.size() - 1) : std::string();
+  const auto reason =
+      first.reason && !first.reason->empty() && scopes.size() == 1 ? " (" + *first.reason + ")" : std::string();
+  return fmt::format("{}{} {} {}{}; {}", first.name, others, scopes.size() > 1 ? "are" : "is", mode, reason,
+                     waiting_on_disk(held));
+}
+
+}  // namespace
+
+std::string status_line(const api::Status& status) {
+  if (const auto scopes = scopes_in(status, "read_only"); !scopes.empty()) return about(scopes, "read-only");
+  if (!status.problems.empty()) return status.problems.front();
+  const auto waiting = status.totals.pending + status.totals.in_flight;
+  if (!status.server.reachable && status.server.last_error)
+    return fmt::format("The server is not reached: {} {}", *status.server.last_error, waiting_on_disk(waiting));
+  if (const auto scopes = scopes_in(status, "held"); !scopes.empty()) return about(scopes, "held by an operator");
+  if (waiting > 0) return changes(waiting) + " to be synced";
+  return "All is synced";
+}
+
+}  // namespace neptune::app

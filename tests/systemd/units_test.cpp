@@ -1,0 +1,138 @@
+// The units themselves: what systemd thinks of them, and that none of their lines blinds the daemon.
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <boost/json/serialize.hpp>
+#include <cstdio>
+#include <fstream>
+#include <regex>
+#include <sstream>
+
+#include "tests/integration/support/json.h"
+#include "tests/integration/support/run_log_writer.h"
+#include "tests/systemd/service.h"
+
+namespace neptune::testing {
+namespace {
+
+using namespace std::chrono_literals;
+
+const std::filesystem::path units = NEPTUNE_UNITS;
+
+struct Output {
+  int status = -1;
+  std::string text;
+};
+
+Output run(const std::string& command) {
+  Output out;
+  auto* pipe = ::popen((command + " 2>&1").c_str(), "r");
+  std::array<char, 4096> piece{};
+  while (const auto got = std::fread(piece.data(), 1, piece.size(), pipe)) out.text.append(piece.data(), got);
+  out.status = ::pclose(pipe);
+  return out;
+}
+
+std::string text_of(const std::filesystem::path& path) {
+  std::ostringstream text;
+  text << std::ifstream(path).rdbuf();
+  return text.str();
+}
+
+bool has_systemd() {
+  return std::filesystem::exists("/usr/bin/systemd-analyze");
+}
+
+/// The units with the programs of this build, since those of the package are not installed.
+std::string verify(const std::filesystem::path& from, const std::string& more) {
+  const TempDir dir;
+  std::string files;
+  for (const auto* name : {"neptune-syncd.service", "neptune-syncd.socket"}) {
+    const auto text = std::regex_replace(text_of(from / name), std::regex("/usr/bin/neptune-syncd"),
+                                         binary("neptune-syncd").string());
+    std::ofstream(dir / name) << text;
+    files += " " + (dir / name).string();
+  }
+  return run("XDG_RUNTIME_DIR=" + dir.path().string() + " systemd-analyze verify --man=no " + more + files).text;
+}
+
+TEST(Units, AreWhatSystemdUnderstands) {
+  if (!has_systemd()) GTEST_SKIP() << "systemd is not installed here";
+  EXPECT_EQ(verify(units, ""), "");
+  EXPECT_EQ(verify(units / "user", "--user"), "");
+}
+
+TEST(Units, TheSystemsServiceIsExposedToAtMostTwo) {
+  if (!has_systemd()) GTEST_SKIP() << "systemd is not installed here";
+  const auto analysed = run("systemd-analyze security --no-pager --offline=yes --threshold=20 " +
+                            (units / "neptune-syncd.service").string());
+  EXPECT_EQ(analysed.status, 0) << analysed.text;
+  EXPECT_NE(analysed.text.find("Overall exposure level"), std::string::npos) << analysed.text;
+}
+
+TEST(Units, NoLineHidesOtherProcessesOrTheirLogs) {
+  const std::regex blinding(
+      "\n(ProcSubset=pid|ProtectProc=(invisible|ptraceable|noaccess)|PrivateUsers=(yes|true|1)|PrivatePIDs=|"
+      "PrivateTmp=(yes|true|1)|ProtectHome=(yes|true|1|tmpfs)|PrivateNetwork=(yes|true|1)|DynamicUser=(yes|true|1))");
+  for (const auto& unit : {units / "neptune-syncd.service", units / "user" / "neptune-syncd.service"})
+    EXPECT_FALSE(std::regex_search(text_of(unit), blinding)) << unit;
+  // Without a service manager of the system's own, these need a user namespace, which hides the jobs' processes.
+  const std::regex namespaced("\n(Private|Protect)[A-Za-z]+=");
+  EXPECT_FALSE(std::regex_search(text_of(units / "user" / "neptune-syncd.service"), namespaced));
+}
+
+/// For whoever is not root.
+void open_up(const std::filesystem::path& path) {
+  std::filesystem::permissions(path, std::filesystem::perms::others_read | std::filesystem::perms::others_exec,
+                               std::filesystem::perm_options::add);
+}
+
+TEST(UnitSandbox, InItTheDaemonSeesALiveWriterOfAnotherUserAndSyncsItsLog) {
+  const TempDir dir;
+  const auto sandboxed = std::string(NEPTUNE_IN_UNIT_SANDBOX);
+  if (::geteuid() != 0 || run(sandboxed + " --try").status != 0)
+    GTEST_SKIP() << "mounting in a namespace of one's own takes root, and is not allowed here";
+  constexpr uid_t uid = 64'123;
+  Box box({.server = {}, .config = {}, .start = false});
+  for (const auto& path : {box.dir(), box.runs(), box.dir() / "config.toml"}) open_up(path);
+  std::filesystem::create_directory(box.dir() / "state");
+  std::filesystem::create_directory(box.dir() / "run");
+  std::filesystem::copy_file(box.sandbox().token_file(), box.dir() / "credential");
+  for (const auto* name : {"state", "run", "credential"}) ASSERT_EQ(::chown((box.dir() / name).c_str(), uid, uid), 0);
+  edit_config(box, box.sandbox().token_file().string(), (box.dir() / "credential").string());
+  edit_config(box, "/api.sock", "/run/api.sock");
+
+  RunLogWriter job({.directory = box.runs(), .project = "ml-team/lab", .run = "r-1", .experiment = {}, .fork = {}});
+  job.append(1'000'000, {{"loss", 0.5}});
+  Process daemon({.binary = sandboxed,
+                  .args = {units / "neptune-syncd.service", std::to_string(uid), box.dir() / "state", box.dir() / "run",
+                           binary("neptune-syncd"), "--config", box.dir() / "config.toml"},
+                  .env = {},
+                  .unset_env = {"NOTIFY_SOCKET", "WATCHDOG_USEC", "NEPTUNE_API_TOKEN"},
+                  .output_dir = box.dir() / "output",
+                  .name = {},
+                  .working_dir = {}});
+  const auto socket = (box.dir() / "run" / "api.sock").string();
+  const auto sees = [](const boost::json::value& status) {
+    for (const auto& source : status.at("sources").as_array())
+      if (source.at("kind").as_string() == "run-log" && source.at("state").as_string() == "live") return true;
+    return false;
+  };
+  const auto until = std::chrono::steady_clock::now() + 20s;
+  Ran asked;
+  bool live = false;
+  while (!live && std::chrono::steady_clock::now() < until && daemon.running()) {
+    asked = ask(box, socket, {"--json", "status"});
+    live = asked.status == 0 && sees(parse_json(asked.out));
+  }
+  EXPECT_TRUE(live) << asked.out << daemon.err();
+  const auto waited = ask(box, socket, {"wait", "--run", "r-1", "--now", "--timeout", "20s"});
+  EXPECT_EQ(waited.status, 0) << waited.out << waited.err << daemon.err();
+  EXPECT_EQ(job.operations(), 2) << "the log is another user's: nothing is taken out of it";
+  EXPECT_EQ(daemon.terminate(20s), 0) << daemon.err();
+}
+
+}  // namespace
+}  // namespace neptune::testing

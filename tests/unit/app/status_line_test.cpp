@@ -1,0 +1,62 @@
+#include "app/status_line.h"
+
+#include <gtest/gtest.h>
+
+namespace neptune::app {
+namespace {
+
+/// One workspace with one project; everything is well.
+api::Status well() {
+  api::Status status;
+  status.server.reachable = true;
+  auto& workspace = status.workspaces.emplace_back();
+  workspace.name = "vision";
+  workspace.projects.emplace_back().name = "vision/segmentation";
+  return status;
+}
+
+TEST(StatusLine, SaysThatAllIsSynced) {
+  EXPECT_EQ(status_line(well()), "All is synced");
+}
+
+TEST(StatusLine, SaysHowMuchWaits) {
+  auto status = well();
+  status.totals.pending = 3;
+  status.totals.in_flight = 1;
+  EXPECT_EQ(status_line(status), "4 changes to be synced");
+}
+
+TEST(StatusLine, SaysFirstWhatIsReadOnly) {
+  auto status = well();
+  status.totals.pending = 3;
+  status.problems.emplace_back("The disk is full.");
+  auto& workspace = status.workspaces[0];
+  workspace.mode = workspace.projects[0].mode = "read_only";
+  workspace.held = 51;
+  workspace.reason = "storage limit";
+  EXPECT_EQ(status_line(status), "vision is read-only (storage limit); 51 changes wait on disk");
+  status.workspaces.push_back(workspace);
+  EXPECT_EQ(status_line(status), "vision and 1 more are read-only; 102 changes wait on disk");
+}
+
+TEST(StatusLine, NamesAProjectThatIsReadOnlyByItself) {
+  auto status = well();
+  status.workspaces[0].projects[0].mode = "read_only";
+  status.workspaces[0].projects[0].held = 1;
+  EXPECT_EQ(status_line(status), "vision/segmentation is read-only; 1 change waits on disk");
+}
+
+TEST(StatusLine, SaysWhatIsWrongBeforeWhatIsHeldOnPurpose) {
+  auto status = well();
+  status.workspaces[0].mode = "held";
+  status.workspaces[0].held = 2;
+  EXPECT_EQ(status_line(status), "vision is held by an operator; 2 changes wait on disk");
+  status.server.reachable = false;
+  status.server.last_error = "The token was refused.";
+  EXPECT_EQ(status_line(status), "The server is not reached: The token was refused. 0 changes wait on disk");
+  status.problems.emplace_back("The disk is full.");
+  EXPECT_EQ(status_line(status), "The disk is full.");
+}
+
+}  // namespace
+}  // namespace neptune::app
