@@ -22,6 +22,11 @@ std::string_view without_stop(std::string_view words) {
   return words.ends_with('.') ? words.substr(0, words.size() - 1) : words;
 }
 
+const char* told_by(const Answer<WorkspaceStatus>& answer) {
+  if (!answer) return "failed";
+  return answer->read_only ? "read_only" : "normal";
+}
+
 }  // namespace
 
 void Engine::pump() {
@@ -64,6 +69,7 @@ void Engine::carry_out(core::Send send) {
     return;
   }
   feed->send = send;
+  feed->taken_up_at = clock_.now();
   tend(feed);
 }
 
@@ -161,6 +167,7 @@ asio::awaitable<void> Engine::hand_in(FeedPtr feed, std::shared_ptr<sources::Sou
   if (answer) {
     spdlog::debug("handed in run={} operations={} bytes={} request={}", run.id, batch.count, batch.payload_bytes,
                   *answer);
+    metrics_.sent_bytes[run.project] += batch.payload_bytes;
     core_.sent(stream, sent, *answer, clock_.now());
   } else {
     spdlog::debug("not handed in run={} operations={} code={} message=\"{}\"", run.id, batch.count, answer.error().code,
@@ -212,6 +219,7 @@ asio::awaitable<void> Engine::ask_status(core::AskStatus ask) {
     answer = no_server<WorkspaceStatus>(slot.problem);
   }
   heard_from(ask.server, failure_of(answer));
+  metrics_.probes[{ask.workspace, told_by(answer)}]++;
   if (answer) workspace_status_[ask.workspace] = *answer;
   core_.status_told(ask, answer, clock_.now());
   pump();
@@ -223,6 +231,9 @@ void Engine::carry_out(core::Settle settle) {
   const auto feed = feed_of(settle.stream);
   if (!feed) return;
   feed->confirmed = settle.upto;
+  if (const auto since = std::exchange(feed->taken_up_at, std::nullopt))
+    metrics_.confirm_seconds[feed->info.container->project.workspace].observe(
+        std::chrono::duration<double>(clock_.now() - *since).count());
   feed->outcomes.emplace_back(settle);
   tend(feed);
 }

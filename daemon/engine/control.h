@@ -11,6 +11,7 @@
 #include "changes/change_json.h"
 #include "changes/names.h"
 #include "client/lib/types.h"
+#include "engine/metrics.h"
 #include "support/error.h"
 
 namespace neptune::engine {
@@ -28,6 +29,8 @@ class Control {
   virtual ~Control() = default;
 
   virtual api::Status status() const = 0;
+  /// What is counted since the start.
+  virtual Metrics metrics() const { return {}; }
   /// Streams that are open, and the newest of those that are done.
   virtual std::vector<api::Stream> streams(const StreamFilter& filter) const = 0;
 

@@ -102,6 +102,7 @@ class Engine final : public Control, public sources::SourceListener {
 
   // Control
   api::Status status() const override;
+  Metrics metrics() const override { return metrics_; }
   std::vector<api::Stream> streams(const StreamFilter& filter) const override;
   boost::asio::awaitable<Result<std::vector<api::Rejected>>> rejected(std::int64_t before,
                                                                       std::uint32_t limit) override;
@@ -286,7 +287,8 @@ class Engine final : public Control, public sources::SourceListener {
   bool scanned_ = false;
   bool disk_full_;                            // until the reserve is whole again
   std::set<sources::SourceKey> settling_in_;  // found, but not yet streams, or not known to be left alone
-  Rate rate_;                                 // of what was confirmed lately
+  Metrics metrics_;
+  Rate rate_;  // of what was confirmed lately
 };
 
 /// One source, and the stream it is read as.
@@ -324,6 +326,7 @@ struct Engine::Feed {
   bool tended = false;
   std::optional<core::Send> send;
   std::deque<std::variant<core::Settle, core::Reject>> outcomes;
+  std::optional<Instant> taken_up_at;  ///< the batch that is out
   bool refresh_wanted = false;
   std::size_t looks = 0;               ///< since it was last written to
   std::optional<Instant> last_looked;  ///< a write told right after is our own opening and closing of the log

@@ -254,6 +254,7 @@ asio::awaitable<void> Engine::record(FeedPtr feed, core::Reject reject) {
       co_return;
     }
     counts_[container.project].rejected++;
+    metrics_.rejections[{container.project, reject.code}]++;
     feed->rejected++;
   }
   feed->recorded = reject.position;

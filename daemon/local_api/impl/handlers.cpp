@@ -194,7 +194,8 @@ asio::awaitable<Answer> probe(Context context, Call call) {
 asio::awaitable<Answer> get_metrics(Context context, Call) {
   Answer answer;
   answer.content_type = metrics_content_type;
-  answer.body = metrics_text(context.control.status(), context.clock.wall());
+  answer.body =
+      metrics_text(context.control.status(), context.control.metrics(), process_facts(), context.clock.wall());
   co_return answer;
 }
 

@@ -39,7 +39,13 @@ class Text {
   }
   template <class T>
   void sample(const Labels& labels, T value) {
+    sample({}, labels, value);
+  }
+  /// Of a histogram: the parts of a family have names of their own.
+  template <class T>
+  void sample(std::string_view suffix, const Labels& labels, T value) {
     out_ += name_;
+    out_ += suffix;
     for (std::size_t i = 0; i < labels.size(); ++i) {
       out_ += i == 0 ? '{' : ',';
       out_ += labels[i].first;
@@ -110,9 +116,57 @@ void write_scopes(Text& text, const std::vector<Row>& rows, const std::string& p
   }
 }
 
+void write_histograms(Text& text, const engine::Metrics& metrics) {
+  text.family("neptune_sync_confirm_seconds", "histogram",
+              "From taking up a batch to its confirmation by the server, per workspace.");
+  for (const auto& [workspace, histogram] : metrics.confirm_seconds) {
+    for (std::size_t i = 0; i <= engine::Histogram::bounds.size(); ++i) {
+      const auto bound =
+          i < engine::Histogram::bounds.size() ? fmt::format("{}", engine::Histogram::bounds[i]) : std::string("+Inf");
+      text.sample("_bucket", {{"workspace", workspace}, {"le", bound}}, histogram.up_to(i));
+    }
+    text.sample("_sum", {{"workspace", workspace}}, histogram.sum());
+    text.sample("_count", {{"workspace", workspace}}, histogram.count());
+  }
+}
+
+void write_counters(Text& text, const engine::Metrics& metrics) {
+  text.family("neptune_sync_sent_bytes_total", "counter",
+              "Bytes of ingest requests that the server took since the daemon started, per project.");
+  for (const auto& [project, bytes] : metrics.sent_bytes)
+    text.sample({{"workspace", project.workspace}, {"project", project.project}}, bytes);
+  text.family("neptune_sync_rejections_total", "counter",
+              "Changes the server refused for good since the daemon started, per project and code.");
+  for (const auto& [key, count] : metrics.rejections)
+    text.sample({{"workspace", key.first.workspace}, {"project", key.first.project}, {"code", key.second}}, count);
+  text.family("neptune_sync_probes_total", "counter",
+              "Status calls since the daemon started, per workspace and what they told.");
+  for (const auto& [key, count] : metrics.probes)
+    text.sample({{"workspace", key.first}, {"result", key.second}}, count);
+}
+
+/// The names every Prometheus client has.
+void write_process(Text& text, const ProcessFacts& process) {
+  text.family("process_cpu_seconds_total", "counter", "Time of processors that the daemon used.");
+  text.sample({}, process.cpu_seconds);
+  text.family("process_start_time_seconds", "gauge", "When the daemon started, since 1970.");
+  text.sample({}, fmt::format("{:.2f}", process.start_time_seconds));
+  text.family("process_resident_memory_bytes", "gauge", "Memory that is in use.");
+  text.sample({}, process.resident_bytes);
+  text.family("process_virtual_memory_bytes", "gauge", "Address space that is in use.");
+  text.sample({}, process.virtual_bytes);
+  text.family("process_open_fds", "gauge", "Open file descriptors.");
+  text.sample({}, process.open_fds);
+  text.family("process_max_fds", "gauge", "How many file descriptors may be open.");
+  text.sample({}, process.max_fds);
+  text.family("process_threads", "gauge", "Threads.");
+  text.sample({}, process.threads);
+}
+
 }  // namespace
 
-std::string metrics_text(const api::Status& status, WallTime now) {
+std::string metrics_text(const api::Status& status, const engine::Metrics& metrics, const ProcessFacts& process,
+                         WallTime now) {
   std::vector<Row> workspaces, projects;
   for (const auto& workspace : status.workspaces) {
     workspaces.push_back({{{"workspace", workspace.name}}, &workspace});
@@ -135,6 +189,11 @@ std::string metrics_text(const api::Status& status, WallTime now) {
   write_scopes(text, workspaces, "neptune_sync_workspace_", "per workspace", now);
   text.family("neptune_sync_sources", "gauge", "Sources and watched folders, by state.");
   for (const auto& [key, count] : sources) text.sample({{"kind", key.first}, {"state", key.second}}, count);
+  text.family("neptune_sync_problems", "gauge", "What the daemon itself lacks, such as room on its disk.");
+  text.sample({}, status.problems.size());
+  write_histograms(text, metrics);
+  write_counters(text, metrics);
+  write_process(text, process);
   return text.take();
 }
 

@@ -1,0 +1,64 @@
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <regex>
+#include <set>
+#include <sstream>
+
+#include "local_api/impl/metrics.h"
+
+// What docs/monitoring/ says of the metrics, against what the daemon tells.
+namespace neptune::local_api {
+namespace {
+
+std::string text_of(const std::string& name) {
+  std::ifstream file(std::string(NEPTUNE_DOCS) + "/monitoring/" + name);
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+/// Every name that a query may use: of each family, and of the parts of a histogram.
+std::set<std::string> told() {
+  const auto text = metrics_text({}, {}, {}, from_unix_ms(0));
+  const std::regex family("# TYPE (\\S+) (\\S+)");
+  std::set<std::string> names;
+  for (std::sregex_iterator it(text.begin(), text.end(), family), end; it != end; ++it) {
+    names.insert((*it)[1]);
+    if ((*it)[2] != "histogram") continue;
+    for (const auto* part : {"_bucket", "_sum", "_count"}) names.insert((*it)[1].str() + part);
+  }
+  return names;
+}
+
+std::set<std::string> named_in(const std::string& text) {
+  const std::regex name("\\b(neptune_sync|process)_[a-z_]*[a-z]\\b");
+  std::set<std::string> names;
+  for (std::sregex_iterator it(text.begin(), text.end(), name), end; it != end; ++it) names.insert((*it)[0]);
+  return names;
+}
+
+TEST(Monitoring, TheAlertsAndTheDashboardNameOnlyMetricsThatAreTold) {
+  const auto there = told();
+  for (const auto* file : {"alerts.yml", "dashboard.json"}) {
+    const auto named = named_in(text_of(file));
+    EXPECT_GT(named.size(), 8u) << file;
+    for (const auto& name : named) EXPECT_TRUE(there.contains(name)) << file << " names " << name;
+  }
+}
+
+TEST(Monitoring, ThePageNamesEveryMetric) {
+  const auto page = text_of("README.md");
+  const std::regex of_scope("neptune_sync_(workspace_)?(\\w+)");
+  for (const auto& name : told()) {
+    std::smatch parts;
+    std::regex_match(name, parts, of_scope);
+    const bool whole = page.find("`" + name + "`") != std::string::npos;
+    const bool of_each_scope = !parts.empty() && page.find("`" + parts[2].str() + "`") != std::string::npos;
+    const bool part_of_histogram = name.find("confirm_seconds_") != std::string::npos;
+    EXPECT_TRUE(whole || of_each_scope || part_of_histogram) << name;
+  }
+}
+
+}  // namespace
+}  // namespace neptune::local_api
