@@ -359,9 +359,20 @@ Result<std::string> check_config(const Flags& flags) {
   std::string report =
       fmt::format("{} is fine.\n", config->file.empty() ? "The built-in configuration" : config->file.string());
   for (const auto& warning : config->warnings) report += "warning: " + warning + "\n";
-  auto token = config::read_token(*config);
-  report += token ? fmt::format("The API token is read from {}.\n", token->origin)
-                  : "warning: " + token.error().message + "\n";
+  report +=
+      fmt::format("State is kept in {}, the socket is {}.\n", config->state_dir.string(), config->socket.string());
+  for (const auto& watch : config->watches)
+    report += fmt::format("Watched: {} (kind {}).\n", watch.path.string(), watch.kind);
+  if (config->watches.empty())
+    report += "warning: there is no [[watch]]: only what is handed in over the socket is synced\n";
+  const auto tell_token = [&report](const std::string& whose, const Result<config::Token>& token) {
+    report += token ? fmt::format("The API token{} is read from {}.\n", whose, token->origin)
+                    : "warning: " + token.error().message + "\n";
+  };
+  tell_token("", config::read_token(*config));
+  for (const auto& workspace : config->workspaces)
+    if (!workspace.api_token_file.empty())
+      tell_token(" of workspace " + workspace.name, config::read_token(*config, workspace.name));
   return report;
 }
 

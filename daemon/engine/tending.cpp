@@ -188,9 +188,9 @@ void Engine::no_longer_rejected(const std::string& source, const ContainerName& 
   };
   for (const auto& [key, feed] : feeds_)
     if (key.path == source && feed->info.container == container) return move(feed->rejected, feed->synced);
-  const auto done = std::ranges::find_if(finished_.rbegin(), finished_.rend(), [&](const FinishedSource& each) {
-    return each.path == source && each.container == container;
-  });
+  const auto done = std::ranges::find_if(
+      finished_.rbegin(), finished_.rend(),
+      [&source, &container](const FinishedSource& each) { return each.path == source && each.container == container; });
   if (done != finished_.rend()) move(done->rejected, done->synced);
 }
 

@@ -1,0 +1,57 @@
+// What is asked of a daemon that does not run: before it is started, and before its package is removed.
+#include <gtest/gtest.h>
+
+#include "tests/systemd/service.h"
+
+namespace neptune::testing {
+namespace {
+
+using namespace std::chrono_literals;
+
+Ran check(const Box& box, const std::string& flag) {
+  Process process({.binary = binary("neptune-syncd"),
+                   .args = {"--config", box.dir() / "config.toml", flag},
+                   .env = {},
+                   .unset_env = {},
+                   .output_dir = box.dir() / "output",
+                   .name = "check",
+                   .working_dir = {}});
+  const auto status = process.wait(20s);
+  return {status.value_or(-1), process.out(), process.err()};
+}
+
+TEST(CheckUnsent, TellsWhetherTheQueueOfAStoppedDaemonHoldsChanges) {
+  Box box({.server = {}, .config = {}, .start = false});
+  EXPECT_EQ(check(box, "--check-unsent").status, 0) << "there is no queue yet";
+  box.start_daemon();
+  ASSERT_EQ(box.sync({"hold", "ml-team"}).status, 0);
+  ASSERT_EQ(box.hand_in(R"({"kind": "run.create", "project": "ml-team/lab", "run": "r-1"})").first, 202u);
+  ASSERT_EQ(box.stop_daemon(), 0);
+  const auto held = check(box, "--check-unsent");
+  EXPECT_EQ(held.status, 1);
+  EXPECT_NE(held.err.find("holds changes that are not on the server"), std::string::npos) << held.err;
+  box.start_daemon();
+  ASSERT_EQ(box.sync({"release", "ml-team"}).status, 0);
+  box.wait_synced();
+  ASSERT_EQ(box.stop_daemon(), 0);
+  const auto sent = check(box, "--check-unsent");
+  EXPECT_EQ(sent.status, 0) << sent.err;
+}
+
+TEST(CheckConfig, TellsWhatTheDaemonWouldGoByAndWhatItWouldMiss) {
+  Box box(
+      {.server = {}, .config = "[[workspace]]\nname = \"vision\"\napi_token_file = \"@DIR@/none\"\n", .start = false});
+  const auto found = check(box, "--check-config");
+  EXPECT_EQ(found.status, 0) << found.err;
+  EXPECT_TRUE(found.out.starts_with((box.dir() / "config.toml").string() + " is fine.\n")) << found.out;
+  EXPECT_NE(found.out.find("Watched: " + box.runs().string() + " (kind run-logs).\n"), std::string::npos) << found.out;
+  EXPECT_NE(found.out.find("The API token is read from " + box.sandbox().token_file().string()), std::string::npos);
+  EXPECT_NE(found.out.find("warning: "), std::string::npos) << "a workspace's token is missing: " << found.out;
+  edit_config(box, "kind = \"run-logs\"", "kind = \"runs\"");
+  const auto wrong = check(box, "--check-config");
+  EXPECT_EQ(wrong.status, 1);
+  EXPECT_NE(wrong.err.find("kind"), std::string::npos) << wrong.err;
+}
+
+}  // namespace
+}  // namespace neptune::testing
