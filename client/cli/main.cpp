@@ -60,6 +60,7 @@ int run(int argc, char** argv) {
   app.fallthrough();  // global options may stand after the verb
   Verb top(app);
   add_status(top, session);
+  add_explain(top, session);
   add_streams(top, session);
   add_rejected(top, session);
   add_events(top, session);

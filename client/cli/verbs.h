@@ -37,6 +37,7 @@ struct Session {
 };
 
 void add_status(Verb& top, Session& session);
+void add_explain(Verb& top, Session& session);
 void add_streams(Verb& top, Session& session);
 void add_rejected(Verb& top, Session& session);
 void add_events(Verb& top, Session& session);

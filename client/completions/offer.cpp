@@ -14,9 +14,10 @@ struct Known {
 
 // By the names of arguments, which mean the same with every verb.
 constexpr std::array known{
-    Known{"SCOPE", Offer::scopes},   Known{"PROJECT", Offer::projects}, Known{"--project", Offer::scopes},
-    Known{"RUN", Offer::runs},       Known{"--run", Offer::runs},       Known{"--fork-run", Offer::runs},
-    Known{"--socket", Offer::files}, Known{"--file", Offer::files},     Known{"FILE", Offer::files},
+    Known{"SCOPE", Offer::scopes},    Known{"PROJECT", Offer::projects}, Known{"--project", Offer::scopes},
+    Known{"RUN", Offer::runs},        Known{"WHAT", Offer::runs},        Known{"--run", Offer::runs},
+    Known{"--fork-run", Offer::runs}, Known{"--socket", Offer::files},   Known{"--file", Offer::files},
+    Known{"FILE", Offer::files},
 };
 
 }  // namespace

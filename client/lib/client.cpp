@@ -407,6 +407,10 @@ Result<Reply<api::RejectedReply>> Client::discard(std::int64_t id) const {
   return ask<api::RejectedReply>("POST", rejected_path(id) + "/discard");
 }
 
+Result<Reply<api::ChangePlace>> Client::change(std::int64_t id) const {
+  return ask<api::ChangePlace>("GET", "/v1/changes/" + std::to_string(id));
+}
+
 Result<Reply<api::FlushReply>> Client::flush() const {
   return ask<api::FlushReply>("POST", "/v1/flush");
 }

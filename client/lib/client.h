@@ -80,6 +80,8 @@ class Client {
   Result<std::string> rejected_payload(std::int64_t id) const;
   Result<Reply<api::RejectedReply>> retry(std::int64_t id) const;
   Result<Reply<api::RejectedReply>> discard(std::int64_t id) const;
+  /// By the id that handing it in was answered with.
+  Result<Reply<api::ChangePlace>> change(std::int64_t id) const;
   Result<Reply<api::FlushReply>> flush() const;
   Result<Reply<api::ScopeReply>> hold(std::string_view scope) const;
   Result<Reply<api::ScopeReply>> release(std::string_view scope) const;

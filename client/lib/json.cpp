@@ -113,6 +113,8 @@ void members(V& v, T& x) {
   v("source", x.source);
   v("state", x.state);
   v("why", x.why);
+  v("waiting_for", x.waiting_for);
+  v("retry_at", x.retry_at);
   v("closed", x.closed);
   counts(v, x);
   v("pending_bytes", x.pending_bytes);
@@ -157,6 +159,20 @@ void members(V& v, T& x) {
   v("storage_available", x.storage_available);
   v("fits", x.fits);
   v("message", x.message);
+}
+
+template <class V, Is<ChangePlace> T>
+void members(V& v, T& x) {
+  v("id", x.id);
+  v("state", x.state);
+  v("project", x.project);
+  v("container_type", x.container_type);
+  v("container", x.container);
+  v("source", x.source);
+  v("kind", x.kind);
+  v("accepted_at", x.accepted_at);
+  v("uid", x.uid);
+  v("ahead", x.ahead);
 }
 
 template <class V, Is<WorkspaceList> T>
@@ -444,6 +460,7 @@ NEPTUNE_API_TYPE(FlushReply);
 NEPTUNE_API_TYPE(ScopeReply);
 NEPTUNE_API_TYPE(ReleasePlan);
 NEPTUNE_API_TYPE(SubmitReply);
+NEPTUNE_API_TYPE(ChangePlace);
 NEPTUNE_API_TYPE(ErrorReply);
 #undef NEPTUNE_API_TYPE
 

@@ -81,7 +81,13 @@ struct Stream : Counts {
   std::string source;                  ///< where its changes wait
   std::string state;                   ///< "waiting" | "sending" | "unconfirmed" | "held" | "blocked" | "idle" | "done"
   std::string why;                     ///< a sentence: what it waits for; empty when nothing waits
-  bool closed = false;                 ///< nobody writes to its source any more
+  /// The same as a word: "nothing" | "turn" | "sending" | "unconfirmed" | "counting" | "paused" | "earlier_source" |
+  /// "parent" | "discovery" | "project" | "earlier_change" | "retry" | "doubt" | "server" | "workspace_mode" |
+  /// "project_mode" | "workspace_held" | "project_held" | "ramp" | "recording" (confirmed, not on record yet) |
+  /// "source" (it cannot be read) | "lookup" (it was just found).
+  std::string waiting_for = "nothing";
+  std::optional<std::string> retry_at;  ///< when it moves by itself, where that is a matter of time
+  bool closed = false;                  ///< nobody writes to its source any more
   std::uint64_t pending_bytes = 0;
   std::uint64_t uploads = 0;
   std::optional<std::string> oldest_pending_at;
@@ -185,6 +191,20 @@ struct SubmitReply {
   std::vector<std::int64_t> ids;    ///< in the order of the changes
   std::uint64_t accepted = 0;       ///< how many
   std::vector<std::string> scopes;  ///< the projects, or workspaces, they are for: what to wait for
+};
+
+/// Where a change is that was handed in over the socket.
+struct ChangePlace {
+  std::int64_t id = 0;
+  std::string state;      ///< "waiting" | "sent" (not confirmed yet) | "done" (stored by the server, or rejected)
+  std::string project{};  ///< of one that is done: empty, as is all below
+  std::string container_type{};  ///< as of a Stream
+  std::string container{};
+  std::string source{};  ///< its stream's id
+  std::string kind{};    ///< "run.update"
+  std::optional<std::string> accepted_at{};
+  std::optional<std::int64_t> uid{};  ///< who handed it in
+  std::uint64_t ahead = 0;            ///< changes of its stream that go before it; 100,000 may be more
 };
 
 /// How every error is answered: `{"error": {...}}`. `field` is there only when one part of the request is at fault.

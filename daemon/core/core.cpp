@@ -337,7 +337,13 @@ StreamView Core::stream(StreamId id, Instant now) const {
   if (it == streams_.end() || it->second.closing) return {};
   const auto& stream = it->second;
   const auto [wait, until, confirming] = verdict(stream, now);
-  StreamView view{&stream.spec, stream.counted, wait, stream.trouble, until, stream.attempts};
+  StreamView view{&stream.spec,
+                  stream.counted,
+                  wait,
+                  stream.trouble,
+                  until,
+                  stream.attempts,
+                  stream.ambiguous || stream.doubts > 0};
   if (wait == Wait::server) view.trouble = servers_.at(stream.spec.server).trouble;
   return view;
 }

@@ -20,4 +20,46 @@ Tally& Tally::operator-=(const Tally& other) {
   return *this;
 }
 
+std::string_view word(Wait wait) {
+  switch (wait) {
+    case Wait::nothing:
+      break;
+    case Wait::turn:
+      return "turn";
+    case Wait::sending:
+      return "sending";
+    case Wait::unconfirmed:
+      return "unconfirmed";
+    case Wait::counting:
+      return "counting";
+    case Wait::paused:
+      return "paused";
+    case Wait::earlier_source:
+      return "earlier_source";
+    case Wait::parent:
+      return "parent";
+    case Wait::discovery:
+      return "discovery";
+    case Wait::project:
+      return "project";
+    case Wait::earlier_change:
+      return "earlier_change";
+    case Wait::retry:
+      return "retry";
+    case Wait::server:
+      return "server";
+    case Wait::workspace_mode:
+      return "workspace_mode";
+    case Wait::project_mode:
+      return "project_mode";
+    case Wait::workspace_held:
+      return "workspace_held";
+    case Wait::project_held:
+      return "project_held";
+    case Wait::ramp:
+      return "ramp";
+  }
+  return "nothing";
+}
+
 }  // namespace neptune::core

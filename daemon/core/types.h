@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -139,6 +140,9 @@ enum class Wait : std::uint8_t {
   ramp,            ///< released, its turn comes within the release ramp
 };
 
+/// Its enumerator, as the local API says it.
+std::string_view word(Wait wait);
+
 constexpr bool is_held(Wait wait) {
   return wait >= Wait::workspace_mode && wait <= Wait::project_held;
 }
@@ -159,6 +163,7 @@ struct StreamView {
   std::string trouble;           ///< the last failure, a sentence; empty when the last request went well
   std::optional<Instant> until;  ///< when it will be tried again, where that is a matter of time
   std::uint32_t attempts = 0;
+  bool doubted = false;  ///< its last answer may speak of a full workspace or of its change: the server is asked which
 };
 
 struct ScopeView {

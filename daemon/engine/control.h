@@ -53,6 +53,8 @@ class Control {
   /// `disk_full` (507), `held_writes` (409: a removal whose target has writes that are held), `draining`.
   virtual boost::asio::awaitable<Result<std::vector<std::int64_t>>> accept(std::vector<Change> changes,
                                                                            Submitter by) = 0;
+  /// Where one of them is. Errors: "unknown_change" when no change has that id.
+  virtual boost::asio::awaitable<Result<api::ChangePlace>> change(std::int64_t id) = 0;
   /// What is known of it; asks nobody.
   virtual WorkspaceType workspace_type(std::string_view workspace) const = 0;
 

@@ -113,6 +113,7 @@ class Engine final : public Control, public sources::SourceListener {
   std::uint64_t last_event_id() const override { return events_.last_id(); }
   api::FlushReply flush() override;
   boost::asio::awaitable<Result<std::vector<std::int64_t>>> accept(std::vector<Change> changes, Submitter by) override;
+  boost::asio::awaitable<Result<api::ChangePlace>> change(std::int64_t id) override;
   WorkspaceType workspace_type(std::string_view workspace) const override;
   boost::asio::awaitable<Result<api::ServerProjectList>> server_projects(std::string workspace) override;
   boost::asio::awaitable<Result<api::MemberList>> members(ProjectName project) override;

@@ -45,6 +45,40 @@ asio::awaitable<Result<std::vector<std::int64_t>>> Engine::accept(std::vector<Ch
   co_return ids;
 }
 
+asio::awaitable<Result<api::ChangePlace>> Engine::change(std::int64_t id) {
+  if (!queue_) co_return std::unexpected(queue_problem_);
+  const auto place = co_await queue_->place(id);
+  if (!place) co_return std::unexpected(place.error());
+  if (!place->known)
+    co_return fail("unknown_change", fmt::format("no change {} was handed in over the socket here", id));
+  api::ChangePlace answer;
+  answer.id = id;
+  answer.state = "done";
+  if (!place->queued) co_return answer;
+  const auto& container = place->container;
+  const auto at = std::ranges::find_if(feeds_, [&container](const auto& entry) {
+    const auto& feed = *entry.second;
+    return feed.info.kind == sources::Kind::change_queue && !feed.replayed && feed.info.container == container;
+  });
+  if (at != feeds_.end()) {
+    const auto& feed = *at->second;
+    if (id <= feed.confirmed) co_return answer;
+    const auto sent = feed.stream != 0 ? core_.stream(feed.stream, clock_.now()).tally.in_flight : 0;
+    answer.state = place->ahead < sent ? "sent" : "waiting";
+    answer.source = feed.info.key.path;
+  } else {
+    answer.state = "waiting";
+  }
+  answer.project = Scope::of(container.project).text();
+  answer.container_type = name(container.kind);
+  answer.container = container.id;
+  answer.kind = name(place->kind);
+  answer.accepted_at = format_time(place->at);
+  answer.uid = place->uid;
+  answer.ahead = place->ahead;
+  co_return answer;
+}
+
 /// The streams with held writes to what a removal removes.
 std::vector<Engine::Target> Engine::held_targets(const Change& removal) const {
   std::vector<Target> targets;

@@ -341,6 +341,7 @@ api::Stream Engine::describe(const Feed& feed) const {
     stream.why = problem                                    ? problem->message
                  : feed.info.kind == sources::Kind::run_log ? "its log is being looked at"
                                                             : "what waits of it is being looked up";
+    stream.waiting_for = problem ? "source" : "lookup";
     return stream;
   }
   const auto view = core_.stream(feed.stream, clock_.now());
@@ -353,8 +354,11 @@ api::Stream Engine::describe(const Feed& feed) const {
   if (view.wait == Wait::nothing && !at_rest(feed)) {
     stream.state = "unconfirmed";
     stream.why = "confirmed; being recorded";
+    stream.waiting_for = "recording";
   } else {
     stream.why = why(feed, view);
+    stream.waiting_for = view.doubted && view.wait == Wait::retry ? "doubt" : core::word(view.wait);
+    if (view.until) stream.retry_at = rfc3339(*view.until);
   }
   return stream;
 }

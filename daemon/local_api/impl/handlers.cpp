@@ -166,6 +166,15 @@ asio::awaitable<Answer> discard_rejected(Context context, Call call) {
   co_return json(api::RejectedReply{*id, "Rejected change " + std::to_string(*id) + " was discarded."});
 }
 
+asio::awaitable<Answer> get_change(Context context, Call call) {
+  Call as_query;
+  as_query.query.emplace("id", call.args.at(0));
+  const auto id = number(as_query, "id", 0, 1, max_id);
+  if (!id) co_return id.error();
+  const auto place = co_await context.control.change(static_cast<std::int64_t>(*id));
+  co_return json(place);
+}
+
 asio::awaitable<Answer> flush(Context context, Call) {
   co_return json(context.control.flush());
 }
@@ -216,6 +225,7 @@ std::span<const Route> routes() {
       {"POST", "/v1/rejected/{}/discard", Needs::operate, {}, discard_rejected},
       {"GET", "/v1/events", Needs::read, {"since", "follow"}, nullptr},
       {"POST", "/v1/changes", Needs::submit, {}, post_changes, Takes::changes},
+      {"GET", "/v1/changes/{}", Needs::read, {}, get_change},
       {"POST", "/v1/flush", Needs::nudge, {}, flush},
       {"POST", "/v1/scopes/{}/hold", Needs::operate, {}, hold},
       {"POST", "/v1/scopes/{}/release", Needs::operate, {"dry_run"}, release},

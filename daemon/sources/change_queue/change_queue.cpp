@@ -358,6 +358,11 @@ void ChangeQueue::set_limits(std::uint64_t max_bytes, std::uint64_t min_free_dis
   impl_->set_limits(max_bytes, min_free_disk);
 }
 
+asio::awaitable<Result<QueueStore::Place>> ChangeQueue::place(Position position) {
+  auto work = [position](QueueStore& store) { return store.place(position); };
+  return impl_->on_thread(std::move(work));
+}
+
 ChangeQueue::Totals ChangeQueue::totals() const {
   return impl_->totals();
 }

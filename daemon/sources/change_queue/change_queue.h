@@ -49,6 +49,9 @@ class ChangeQueue {
   /// What waits in a container's stream, the first `limit` of it.
   boost::asio::awaitable<Result<std::vector<Position>>> waiting(ContainerName container, std::uint32_t limit);
 
+  /// Where one change is.
+  boost::asio::awaitable<Result<QueueStore::Place>> place(Position position);
+
   struct Totals {
     std::uint64_t streams = 0, bytes = 0, max_bytes = 0;
     std::uint64_t commits = 0;  ///< of accepted requests, since the start

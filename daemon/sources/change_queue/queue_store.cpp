@@ -497,6 +497,39 @@ Result<std::vector<Position>> QueueStore::waiting(const ContainerName& container
   return list;
 }
 
+Result<QueueStore::Place> QueueStore::place(Position position) {
+  Place place;
+  std::int64_t stream = 0;
+  NEPTUNE_TRY(impl_->each("SELECT seq FROM sqlite_sequence WHERE name = 'changes'", [&](const sqlite::Statement& row) {
+    place.known = position > 0 && position <= row.number(0);
+    return false;
+  }));
+  NEPTUNE_TRY(impl_->each(
+      "SELECT stream, changes.kind, uid, at_ms, workspace, project, streams.kind, container FROM changes JOIN streams "
+      "ON streams.id = stream WHERE seq = ?",
+      [&](const sqlite::Statement& row) {
+        place.queued = true;
+        stream = row.number(0);
+        place.kind = static_cast<ChangeKind>(row.number(1));
+        place.uid = static_cast<std::uint32_t>(row.number(2));
+        place.at = from_unix_ms(row.number(3));
+        place.container = {{std::string(row.text(4)), std::string(row.text(5))},
+                           std::string(row.text(7)),
+                           static_cast<ContainerKind>(row.number(6))};
+        return false;
+      },
+      position));
+  if (!place.queued) return place;
+  NEPTUNE_TRY(impl_->each(
+      "SELECT count(*) FROM (SELECT 1 FROM changes WHERE stream = ? AND seq < ? LIMIT ?)",
+      [&](const sqlite::Statement& row) {
+        place.ahead = count_at(row, 0);
+        return false;
+      },
+      stream, position, as_signed(ahead_counted)));
+  return place;
+}
+
 // Settling
 
 Result<QueueStore::Settled> QueueStore::settle(std::int64_t stream, Position upto) {

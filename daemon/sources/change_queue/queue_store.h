@@ -108,6 +108,18 @@ class QueueStore {
   Result<Settled> settle(std::int64_t stream, Position upto);
   /// Forgets a stream that holds nothing; false when it does hold something.
   Result<bool> forget(std::int64_t stream);
+  /// Where one change is.
+  struct Place {
+    bool known = false;   ///< it was given out once
+    bool queued = false;  ///< all below is of one that is
+    ContainerName container{};
+    ChangeKind kind = ChangeKind::run_update;
+    std::uint32_t uid = 0;
+    WallTime at{};
+    std::uint64_t ahead = 0;  ///< changes of its stream before it; counted up to `ahead_counted`
+  };
+  static constexpr std::uint64_t ahead_counted = 100'000;
+  Result<Place> place(Position position);
   /// What waits in a container's stream, the first `limit` of it.
   Result<std::vector<Position>> waiting(const ContainerName& container, std::uint32_t limit);
 

@@ -8,6 +8,7 @@
 
 #include "changes/change.h"
 #include "client/lib/json.h"
+#include "core/types.h"
 #include "local_api/impl/routes.h"
 
 // docs/openapi.json says what the front door does, and nothing else.
@@ -120,6 +121,9 @@ TEST(OpenApi, AnswersHaveTheMembersTheyHave) {
   EXPECT_EQ(properties(schema("Totals")), keys(api::to_json(api::Totals{})));
   EXPECT_EQ(properties(schema("WorkspaceStatus")), keys(api::to_json(api::WorkspaceStatus{})));
   EXPECT_EQ(properties(schema("WorkspaceList")), keys(api::to_json(api::WorkspaceList{})));
+  EXPECT_EQ(properties(schema("Stream")),
+            keys(json::serialize(json::parse(api::to_json(api::StreamList{{{}}})).at("streams").at(0))));
+  EXPECT_EQ(properties(schema("ChangePlace")), keys(api::to_json(api::ChangePlace{})));
   EXPECT_EQ(properties(schema("StreamList")), keys(api::to_json(api::StreamList{})));
   EXPECT_EQ(properties(schema("Rejected")), keys(api::to_json(api::Rejected{})));
   EXPECT_EQ(properties(schema("RejectedList")), keys(api::to_json(api::RejectedList{})));
@@ -131,6 +135,14 @@ TEST(OpenApi, AnswersHaveTheMembersTheyHave) {
   EXPECT_EQ(properties(schema("ScopeReply")), keys(api::to_json(api::ScopeReply{})));
   EXPECT_EQ(properties(schema("ReleasePlan")), keys(api::to_json(api::ReleasePlan{})));
   EXPECT_EQ(properties(schema("SubmitReply")), keys(api::to_json(api::SubmitReply{})));
+}
+
+TEST(OpenApi, HasAWordForEveryReasonAStreamCanWait) {
+  Names words;
+  const auto& own = schema("Stream").at("allOf").at(1).at("properties").at("waiting_for").at("enum");
+  for (const auto& word : own.as_array()) words.insert(text(word));
+  for (int i = 0; i <= static_cast<int>(core::Wait::ramp); ++i)
+    EXPECT_TRUE(words.contains(std::string(core::word(static_cast<core::Wait>(i))))) << i;
 }
 
 TEST(OpenApi, RefersOnlyToWhatItHas) {

@@ -122,6 +122,13 @@ asio::awaitable<Result<std::vector<std::int64_t>>> FixedControl::accept(std::vec
   co_return ids;
 }
 
+asio::awaitable<Result<api::ChangePlace>> FixedControl::change(std::int64_t id) {
+  if (failure) co_return std::unexpected(*failure);
+  for (const auto& one : changes_now)
+    if (one.id == id) co_return one;
+  co_return fail("unknown_change", "no change " + std::to_string(id) + " was handed in over the socket here");
+}
+
 api::FlushReply FixedControl::flush() {
   calls.emplace_back("flush");
   api::FlushReply reply;

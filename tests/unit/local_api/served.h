@@ -33,6 +33,7 @@ class FixedControl final : public engine::Control {
   std::size_t events_kept = 1000;
   std::vector<std::string> calls;  // "hold ml-team by root"
   std::vector<std::pair<Change, Submitter>> accepted;
+  std::vector<api::ChangePlace> changes_now;
   WorkspaceType type = WorkspaceType::unknown;
   std::size_t streams_asked = 0;
   bool stuck = false;  // rejected_payload never answers
@@ -50,6 +51,7 @@ class FixedControl final : public engine::Control {
   boost::asio::awaitable<std::vector<api::Event>> events_after(std::uint64_t after) override;
   std::uint64_t last_event_id() const override { return last_id_; }
   boost::asio::awaitable<Result<std::vector<std::int64_t>>> accept(std::vector<Change> changes, Submitter by) override;
+  boost::asio::awaitable<Result<api::ChangePlace>> change(std::int64_t id) override;
   WorkspaceType workspace_type(std::string_view) const override { return type; }
   boost::asio::awaitable<Result<api::ServerProjectList>> server_projects(std::string workspace) override;
   boost::asio::awaitable<Result<api::MemberList>> members(ProjectName project) override;

@@ -1,0 +1,63 @@
+#include <algorithm>
+#include <charconv>
+#include <filesystem>
+#include <memory>
+
+#include "client/cli/explanation.h"
+#include "client/cli/verb.h"
+#include "client/cli/verbs.h"
+
+namespace neptune::cli {
+
+namespace {
+
+constexpr std::uint32_t rejected_read = 1000;  // the newest; `rejected` pages through all
+
+std::optional<std::int64_t> whole_number(const std::string& text) {
+  std::int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc() && end == text.data() + text.size() && value > 0 ? std::optional(value) : std::nullopt;
+}
+
+/// "ml-team/lab" is a project unless there is such a file; "./lab", "~" and "/lab" are paths whatever there is.
+std::string path_of(const std::string& text) {
+  std::error_code ignored;
+  const bool like_a_path = text.starts_with('/') || text.starts_with("./") || text.starts_with("../") || text == ".";
+  if (!like_a_path && !std::filesystem::exists(text, ignored)) return {};
+  auto path = std::filesystem::weakly_canonical(text, ignored).string();
+  while (path.size() > 1 && path.ends_with('/')) path.pop_back();
+  return path;
+}
+
+void explain_it(Session& session, const std::string& text) {
+  const auto client = session.client();
+  Question question{.text = text, .path = path_of(text), .now = std::chrono::system_clock::now()};
+  const auto status = client.status();
+  if (!status) return session.fail_with(status.error());
+  const auto streams = client.streams({});
+  if (!streams) return session.fail_with(streams.error());
+  auto rejected = client.rejected(0, rejected_read);
+  if (!rejected) return session.fail_with(rejected.error());
+  question.rejected = std::move(rejected->value.rejected);
+  if (const auto id = whole_number(text)) {
+    auto change = client.change(*id);
+    if (change) question.change = std::move(change->value);
+    if (!change && client::is_unreachable(change.error())) return session.fail_with(change.error());
+  }
+  const auto found = explain(question, status->value, streams->value.streams);
+  if (found.empty()) return session.fail_with({"unknown_name", nothing_known(question, status->value)});
+  session.print(session.json ? to_json(found) + "\n" : view(found, session.style));
+}
+
+}  // namespace
+
+void add_explain(Verb& top, Session& session) {
+  auto verb = top.add("explain", "Why something is not on the server yet, and what would make it move");
+  const auto what = std::make_shared<std::string>();
+  verb.required("WHAT", *what,
+                "A run, model, workspace/project or workspace, the path of a run log or folder, or the id of a change "
+                "that was handed in");
+  verb.action([&session, what] { explain_it(session, *what); });
+}
+
+}  // namespace neptune::cli

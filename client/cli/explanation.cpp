@@ -1,0 +1,542 @@
+#include "client/cli/explanation.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <set>
+#include <string_view>
+#include <utility>
+
+#include "client/lib/json.h"
+#include "client/lib/time.h"
+
+namespace neptune::cli {
+
+namespace {
+
+constexpr std::string_view queue_source = "change queue: ";
+constexpr std::size_t named_at_most = 3;
+
+struct Cure {
+  std::string_view waiting_for;
+  /// {run}, {project}, {workspace} stand for the stream's own.
+  std::string_view next;
+};
+
+constexpr std::array cures{
+    Cure{"turn", "It goes with the next free connection, within moments."},
+    Cure{"sending", "It is on its way now."},
+    Cure{"unconfirmed",
+         "The daemon asks until the server says that it has stored it; what is not confirmed is sent again."},
+    Cure{"recording",
+         "Within moments. Only a full disk of the state directory could keep it, which `neptune-sync "
+         "status` would say."},
+    Cure{"counting", "It goes on as soon as that is done."},
+    Cure{"lookup", "It goes on within moments."},
+    Cure{"paused",
+         "The daemon takes over by itself when the client's own sync has ended, or was never there. A job "
+         "that logs offline leaves its runs to the daemon from the beginning."},
+    Cure{"earlier_source",
+         "It goes on by itself when the older log is synced; `neptune-sync streams --run {run}` shows both."},
+    Cure{"parent",
+         "It goes on by itself once the parent is on the server; `neptune-sync explain` of the parent tells "
+         "what that waits for."},
+    Cure{"discovery", "Within seconds it is either found, or the server is asked for it."},
+    Cure{"project",
+         "It goes on by itself once the project is on the server; `neptune-sync explain {project}` tells "
+         "what its create waits for."},
+    Cure{"earlier_change",
+         "It goes on by itself when those are on the server; `neptune-sync streams --project "
+         "{project}` shows what they wait for."},
+    Cure{"retry",
+         "It is tried again by itself, ever more rarely; `neptune-sync flush` tries at once. Where the server "
+         "refuses for want of a permission, a project or a run, that has to be mended there."},
+    Cure{"doubt",
+         "The server's answer may mean a full workspace or this one change. The daemon asks which, and tries "
+         "again by itself: in the first case it is held, in the second rejected, and the rest goes on."},
+    Cure{"server",
+         "It is tried again by itself, ever more rarely; `neptune-sync flush` tries at once, and "
+         "`neptune-sync doctor` goes the way to the server step by step."},
+    Cure{"workspace_mode",
+         "It goes on by itself when the server takes writes again: free space in {workspace}, or "
+         "raise its limit. `neptune-sync probe {workspace}` asks the server now. Removals are sent "
+         "meanwhile."},
+    Cure{"project_mode",
+         "It goes on by itself when the server takes writes again: free space in {project}, raise its "
+         "limit, or take it out of the archive. `neptune-sync probe {project}` asks the server now. "
+         "Removals are sent meanwhile."},
+    Cure{"workspace_held", "`neptune-sync release {workspace}` lets it go; with --dry-run it first tells how much."},
+    Cure{"project_held", "`neptune-sync release {project}` lets it go; with --dry-run it first tells how much."},
+    Cure{"ramp", "It goes by itself: what was held is let go over a while, so that not all machines begin at once."},
+    Cure{"source", "Mend that. It is tried again when the file changes, or with `neptune-sync flush`."},
+    Cure{"set_aside", "Mend that. It is tried again when the file changes, or with `neptune-sync flush`."},
+    Cure{"left_to_client", "The daemon takes over by itself what the client leaves when it ends."},
+    Cure{"settling_in", "That takes seconds."},
+};
+
+constexpr std::string_view token_cure =
+    " A token that is missing, or that the server refuses, has to be put into its file; then `systemctl reload "
+    "neptune-syncd` (SIGHUP) has it read.";
+
+std::string sentence(std::string_view text) {
+  auto out = clean(text);
+  while (!out.empty() && out.back() == ' ') out.pop_back();
+  if (out.empty()) return out;
+  // A name at the beginning keeps its letters.
+  const auto word = out.substr(0, out.find(' '));
+  if (out.front() >= 'a' && out.front() <= 'z' && word.find_first_not_of("abcdefghijklmnopqrstuvwxyz,:'") == word.npos)
+    out.front() = static_cast<char>(out.front() - 'a' + 'A');
+  if (std::string_view(".!?").find(out.back()) == std::string_view::npos) out += '.';
+  return out;
+}
+
+bool within(std::string_view name, std::string_view scope, char separator = '/') {
+  return name == scope || (name.starts_with(scope) && name.size() > scope.size() && name[scope.size()] == separator);
+}
+
+std::string workspace_of(const std::string& project) {
+  return project.substr(0, project.find('/'));
+}
+
+void replace_all(std::string& text, std::string_view what, const std::string& with) {
+  for (auto at = text.find(what); at != std::string::npos; at = text.find(what, at + with.size()))
+    text.replace(at, what.size(), with);
+}
+
+std::string cure(std::string_view waiting_for, const std::string& project, const std::string& run,
+                 const std::string& why) {
+  const auto found = std::ranges::find(cures, waiting_for, &Cure::waiting_for);
+  if (found == cures.end()) return {};
+  std::string text(found->next);
+  if (waiting_for == "server" && why.find("oken") != std::string::npos) text += token_cure;
+  replace_all(text, "{project}", clean(project));
+  replace_all(text, "{workspace}", clean(workspace_of(project)));
+  replace_all(text, "{run}", clean(run));
+  return text;
+}
+
+std::string subject_of(const std::string& type, const std::string& name, const std::string& project) {
+  const auto of = " of " + clean(project);
+  if (type == "run") return "Run " + clean(name) + of;
+  if (type == "model") return "Model " + clean(name) + of;
+  if (type == "model_version") return "Model version " + clean(name) + of;
+  if (type == "project") return "The metadata" + of;
+  if (type == "removals") return "Removals" + of;
+  return (name.empty() ? "Management" : "Management (" + clean(name) + ")") + of;
+}
+
+std::string waits_since(const std::optional<std::string>& oldest, Time now) {
+  return oldest && api::parse_time(*oldest) ? "; the oldest has waited for " + since(oldest, now) : "";
+}
+
+/// "1,204 changes (3.2 MiB) are not on the server yet; the oldest has waited for 12 min."
+std::string not_there(const api::Counts& counts, std::uint64_t size, const std::optional<std::string>& oldest,
+                      Time now) {
+  const auto left = counts.pending + counts.held + counts.in_flight;
+  std::vector<std::string> parts;
+  if (counts.held > 0 && counts.held < left) parts.push_back(count(counts.held) + " held");
+  if (counts.in_flight > 0) parts.push_back(count(counts.in_flight) + " sent, but not confirmed");
+  auto text = changes(left);
+  if (size > 0) text += " (" + bytes(size) + ")";
+  text += left == 1 ? " is not on the server yet" : " are not on the server yet";
+  if (!parts.empty()) text += fmt::format(" ({})", fmt::join(parts, ", "));
+  return text + waits_since(oldest, now) + ".";
+}
+
+class Explainer {
+ public:
+  Explainer(const Question& question, const api::Status& status, const std::vector<api::Stream>& streams)
+      : question_(question), status_(status), streams_(streams) {}
+
+  std::vector<Explanation> run() {
+    if (question_.change) change(*question_.change);
+    if (!question_.path.empty()) path();
+    name();
+    std::ranges::stable_sort(found_, {}, [](const Explanation& one) { return one.waiting_for == "nothing"; });
+    if (!found_.empty()) general();
+    return std::move(found_);
+  }
+
+ private:
+  // What all of it shares: said once, first.
+  void general() {
+    const bool waits = std::ranges::any_of(found_, [](const auto& one) { return one.waiting_for != "nothing"; });
+    if (!waits) return;
+    std::vector<Explanation> first;
+    if (status_.state == "draining")
+      first.push_back({.subject = "The daemon",
+                       .state = "It is stopping: nothing new is sent until it runs again.",
+                       .next = "`systemctl start neptune-syncd`, unless it comes back by itself.",
+                       .waiting_for = "draining"});
+    for (const auto& problem : status_.problems)
+      first.push_back({.subject = "The daemon", .state = sentence(problem), .waiting_for = "problem"});
+    found_.insert(found_.begin(), first.begin(), first.end());
+  }
+
+  const api::SourceStatus* source_at(const std::string& path) const {
+    const auto at = std::ranges::find_if(
+        status_.sources, [&path](const auto& source) { return source.kind != "watch" && source.path == path; });
+    return at == status_.sources.end() ? nullptr : &*at;
+  }
+
+  std::string where(const api::Stream& stream) const {
+    if (stream.source.empty()) return {};
+    if (stream.source.starts_with(queue_source)) return "In the daemon's change queue, safe on disk.";
+    const auto* source = source_at(stream.source);
+    if (source && source->kind == "client-1x")
+      return "In the directory of a 1.x client, " + clean(stream.source) + (stream.closed ? "." : ", still in use.");
+    if (!source && stream.state != "done") return "In " + clean(stream.source) + ".";
+    auto text = "In the run log " + clean(stream.source);
+    if (stream.state == "done") return text + ", which is gone or empty.";
+    text += stream.closed ? ", which nobody has open" : ", which a job still has open";
+    if (source && source->read_only) text += " (another user's: read, but not emptied)";
+    return text + ".";
+  }
+
+  static std::uint64_t left(const api::Stream& stream) { return stream.pending + stream.held + stream.in_flight; }
+
+  Explanation explain(const api::Stream& stream) const {
+    Explanation one{.subject = subject_of(stream.container_type, stream.container, stream.project),
+                    .state = {},
+                    .where = where(stream),
+                    .why = {},
+                    .next = {}};
+    if (left(stream) == 0 && stream.waiting_for != "counting" && stream.waiting_for != "lookup" &&
+        stream.waiting_for != "source" && stream.waiting_for != "recording") {
+      one.state = stream.synced > 0 ? "All that was found of it is on the server: " + changes(stream.synced) + "."
+                                    : "Nothing of it waits.";
+      if (stream.last_synced_at)
+        one.state += " The last was confirmed " + since(stream.last_synced_at, now()) + " ago.";
+      if (!stream.closed && stream.state != "done") one.next = "What its job still writes is sent as it comes.";
+      return one;
+    }
+    one.state = left(stream) > 0 ? not_there(stream, stream.pending_bytes, stream.oldest_pending_at, now())
+                                 : "It is not known yet how much of it waits.";
+    one.why = sentence(stream.why);
+    one.waiting_for = stream.waiting_for;
+    one.next = cure(stream.waiting_for, stream.project, stream.container, stream.why);
+    return one;
+  }
+
+  void add(const api::Stream& stream) {
+    found_.push_back(explain(stream));
+    told_.insert(stream.source);
+    uploads(stream);
+  }
+
+  void uploads(const api::Stream& stream) {
+    if (stream.uploads == 0) return;
+    const bool one = stream.uploads == 1;
+    found_.push_back(
+        {.subject =
+             (one ? "A file of run " : "Files of run ") + clean(stream.container) + " of " + clean(stream.project),
+         .state = one ? "1 file waits to be uploaded." : count(stream.uploads) + " files wait to be uploaded.",
+         .where = "Where the job put them; the run log " + clean(stream.source) + " names them.",
+         .why = {},
+         .next = "Until they are uploaded, they and their log are kept.",
+         .waiting_for = "uploads"});
+  }
+
+  // A source that has no stream (yet).
+  void add(const api::SourceStatus& source) {
+    if (!told_.insert(source.path).second) return;
+    Explanation one{.subject = source.run ? "Run " + clean(*source.run) + " of " + clean(source.project.value_or("?"))
+                                          : clean(source.path),
+                    .state = "Nothing of it is sent now.",
+                    .where = "In " + clean(source.path) + ".",
+                    .why = sentence(source.detail.value_or("")),
+                    .next = {},
+                    .waiting_for = source.state};
+    if (source.state == "synced") {
+      one.state = "All of it is on the server.";
+      one.waiting_for = "nothing";
+    }
+    one.next = cure(one.waiting_for, source.project.value_or(""), source.run.value_or(""), one.why);
+    found_.push_back(std::move(one));
+  }
+
+  void path() {
+    const auto& path = question_.path;
+    const auto meant = [&path](const std::string& other) { return within(path, other) || within(other, path); };
+    for (const auto& stream : streams_)
+      if (!stream.source.starts_with(queue_source) && meant(stream.source)) add(stream);
+    for (const auto& source : status_.sources)
+      if (source.kind != "watch" && source.kind != "change-queue" && meant(source.path)) add(source);
+    // The folder above is only of interest where nothing was found in it, or where it has a problem.
+    for (const auto& watch : status_.sources) {
+      if (watch.kind != "watch" || !meant(watch.path)) continue;
+      if (found_.empty() || watch.detail) add_watch(watch);
+    }
+    if (found_.empty()) not_watched();
+  }
+
+  void add_watch(const api::SourceStatus& watch) {
+    Explanation one{.subject = "The watched folder " + clean(watch.path), .state = {}, .waiting_for = "nothing"};
+    if (watch.state == "settling_in") {
+      one.state = "It is being looked through for the first time.";
+      one.waiting_for = "settling_in";
+      one.next = cure("settling_in", {}, {}, {});
+    } else if (watch.detail) {
+      one.state = "The daemon looks after it, but not as it should.";
+      one.why = sentence(*watch.detail);
+      one.waiting_for = "problem";
+      one.next = "Mend that, unless it is meant so; `neptune-sync flush` looks through the folder anew.";
+    } else {
+      one.state = "It is watched, and has no run there that is not synced.";
+      one.next =
+          "A run log is a folder with a file run_operations.sqlite3; `neptune-sync flush` looks through it at "
+          "once.";
+    }
+    found_.push_back(std::move(one));
+  }
+
+  void not_watched() {
+    std::vector<std::string> folders;
+    for (const auto& watch : status_.sources)
+      if (watch.kind == "watch") folders.push_back(clean(watch.path));
+    found_.push_back(
+        {.subject = clean(question_.path),
+         .state = "The daemon does not look there.",
+         .where = {},
+         .why = folders.empty() ? "It watches no folder." : fmt::format("It watches {}.", fmt::join(folders, ", ")),
+         .next = "Name the folder in a [[watch]] of the daemon's configuration and `systemctl restart neptune-syncd`, "
+                 "or have the job log into a watched one (NEPTUNE_LOG_DIRECTORY).",
+         .waiting_for = "not_watched"});
+  }
+
+  void change(const api::ChangePlace& place) {
+    const auto subject = fmt::format("Change {}", place.id);
+    if (place.state == "done") {
+      const auto refused = std::ranges::find_if(question_.rejected, [&place](const api::Rejected& one) {
+        return one.position == place.id && one.source.starts_with(queue_source);
+      });
+      if (refused == question_.rejected.end()) {
+        found_.push_back({.subject = subject,
+                          .state = "It is done: the server has it. (Had it been refused, and not been discarded since, "
+                                   "`neptune-sync rejected` would list it.)"});
+      } else {
+        found_.push_back({.subject = subject,
+                          .state = "The server refused it for good; it is kept.",
+                          .why = refusal(*refused),
+                          .next = retry_or_discard(),
+                          .waiting_for = "rejected"});
+      }
+      return;
+    }
+    auto one = Explanation{.subject = {}, .state = {}, .waiting_for = "turn"};
+    const auto stream = std::ranges::find(streams_, place.source, &api::Stream::id);
+    if (stream != streams_.end()) one = explain(*stream);
+    one.subject =
+        subject + " (" + clean(place.kind) + "), " + subject_of(place.container_type, place.container, place.project);
+    one.where = "In the daemon's change queue, safe on disk.";
+    one.state = place.state == "sent" ? "It is sent, and not confirmed yet." : "It is not on the server yet.";
+    if (place.accepted_at) one.state += " It was handed in " + since(place.accepted_at, now()) + " ago.";
+    if (place.ahead > 0)
+      one.state +=
+          fmt::format(" {} of the same stream {} before it.", changes(place.ahead), place.ahead == 1 ? "goes" : "go");
+    found_.push_back(std::move(one));
+  }
+
+  // A run, model, project or workspace, by its name.
+  void name() {
+    const auto& text = question_.text;
+    std::vector<const api::Stream*> named;
+    for (const auto& stream : streams_)
+      if (!stream.container.empty() && (stream.container == text || stream.project + "/" + stream.container == text))
+        named.push_back(&stream);
+    for (const auto* stream : named) add(*stream);
+    for (const auto& source : status_.sources)
+      if (source.run && (*source.run == text || source.project.value_or("") + "/" + *source.run == text)) add(source);
+    if (!named.empty())
+      rejected_of([&named](const api::Rejected& one) {
+        return std::ranges::any_of(named, [&one](const api::Stream* stream) {
+          return stream->project == one.project && stream->container == one.container &&
+                 stream->container_type == one.container_type;
+        });
+      });
+    for (const auto& workspace : status_.workspaces) {
+      if (workspace.name == text) scope(workspace, "Workspace " + clean(text), text);
+      for (const auto& project : workspace.projects)
+        if (full_name(workspace, project) == text) scope(project, "Project " + clean(text), text);
+    }
+  }
+
+  static std::string full_name(const api::WorkspaceStatus& workspace, const api::ProjectStatus& project) {
+    return within(project.name, workspace.name) ? project.name : workspace.name + "/" + project.name;
+  }
+
+  void scope(const api::ScopeStatus& scope, std::string subject, const std::string& name) {
+    Explanation one{.subject = std::move(subject), .state = {}};
+    const auto waits = scope.pending + scope.held + scope.in_flight;
+    one.state = waits > 0 ? not_there(scope, scope.pending_bytes, scope.oldest_pending_at, now())
+                          : "All that was found of it is on the server: " + changes(scope.synced) + ".";
+    const auto reason = scope.reason ? ": " + *scope.reason : "";
+    const auto as_long = scope.since && api::parse_time(*scope.since) ? " for " + since(scope.since, now()) : "";
+    const bool workspace = name.find('/') == std::string::npos;
+    if (scope.mode == "read_only") {
+      one.why = sentence(clean(name) + " is read-only on the server" + as_long + reason);
+      one.waiting_for = "read_only";
+      one.next = cure(workspace ? "workspace_mode" : "project_mode", name, {}, {});
+      if (scope.next_probe_at) one.next += " The next probe is in " + until(scope.next_probe_at, now()) + ".";
+    }
+    if (scope.operator_hold || scope.mode == "held") {
+      if (!one.why.empty()) one.why += " ";
+      one.why += sentence(clean(name) + " is held by an operator" + (scope.mode == "held" ? as_long + reason : ""));
+      if (!one.next.empty()) one.next += " ";
+      one.next += cure(workspace ? "workspace_held" : "project_held", name, {}, {});
+      if (scope.mode != "read_only") one.waiting_for = "held";
+    }
+    found_.push_back(std::move(one));
+    streams_in(name);
+    rejected_of([&name](const api::Rejected& rejected) { return within(rejected.project, name); });
+  }
+
+  /// What the streams of a scope wait for, once a reason: the words of the largest stand for all.
+  void streams_in(const std::string& scope) {
+    std::map<std::string, std::vector<const api::Stream*>> by_reason;
+    for (const auto& stream : streams_)
+      if (within(stream.project, scope) && (left(stream) > 0 || stream.waiting_for == "source"))
+        by_reason[stream.waiting_for].push_back(&stream);
+    for (auto& [reason, group] : by_reason) {
+      std::ranges::sort(group, [](const auto* a, const auto* b) { return left(*a) > left(*b); });
+      auto one = explain(*group.front());
+      if (group.size() > 1) {
+        api::Counts sum;
+        std::uint64_t size = 0;
+        std::vector<std::string> names;
+        std::optional<std::string> oldest;
+        for (const auto* stream : group) {
+          sum.pending += stream->pending;
+          sum.held += stream->held;
+          sum.in_flight += stream->in_flight;
+          size += stream->pending_bytes;
+          if (names.size() < named_at_most) names.push_back(clean(stream->container));
+          const auto& time = stream->oldest_pending_at;
+          if (time && (!oldest || *time < *oldest)) oldest = time;
+        }
+        one.subject = fmt::format("{} streams ({}{})", group.size(), fmt::join(names, ", "),
+                                  group.size() > names.size() ? ", …" : "");
+        one.state = not_there(sum, size, oldest, now());
+        one.where.clear();
+        one.why = "As " + subject_of(group.front()->container_type, group.front()->container, group.front()->project) +
+                  ": " + one.why;
+      }
+      found_.push_back(std::move(one));
+    }
+    std::uint64_t files = 0;
+    for (const auto& stream : streams_)
+      if (within(stream.project, scope)) files += stream.uploads;
+    if (files > 0)
+      found_.push_back(
+          {.subject = "Files of " + clean(scope),
+           .state = files == 1 ? "1 file waits to be uploaded." : count(files) + " files wait to be uploaded.",
+           .next = "Until they are uploaded, they and their logs are kept.",
+           .waiting_for = "uploads"});
+    for (const auto& source : status_.sources)
+      if (source.project && within(*source.project, scope) &&
+          (source.state == "set_aside" || source.state == "left_to_client" || source.state == "settling_in"))
+        add(source);
+  }
+
+  static std::string refusal(const api::Rejected& one) {
+    return fmt::format("{}: {} ({})", one.id, sentence(one.reason), clean(one.code));
+  }
+  static std::string retry_or_discard() {
+    return "`neptune-sync rejected retry ID` sends it again when the cause is mended, `... discard ID` drops it.";
+  }
+
+  template <class Meant>
+  void rejected_of(Meant meant) {
+    std::vector<const api::Rejected*> list;
+    for (const auto& one : question_.rejected)
+      if (meant(one)) list.push_back(&one);
+    if (list.empty()) return;
+    std::vector<std::string> reasons;
+    for (std::size_t i = 0; i < list.size() && i < named_at_most; ++i) reasons.push_back(refusal(*list[i]));
+    found_.push_back(
+        {.subject = "Rejected changes",
+         .state = fmt::format("The server refused {} of it for good; they are kept.", changes(list.size())),
+         .where = {},
+         .why = fmt::format("{}", fmt::join(reasons, " ")) +
+                (list.size() > named_at_most ? " `neptune-sync rejected` has the others." : ""),
+         .next = retry_or_discard(),
+         .waiting_for = "rejected"});
+  }
+
+  Time now() const { return question_.now; }
+
+  const Question& question_;
+  const api::Status& status_;
+  const std::vector<api::Stream>& streams_;
+  std::vector<Explanation> found_;
+  std::set<std::string> told_;  // sources
+};
+
+}  // namespace
+
+std::vector<Explanation> explain(const Question& question, const api::Status& status,
+                                 const std::vector<api::Stream>& streams) {
+  return Explainer(question, status, streams).run();
+}
+
+std::string view(const std::vector<Explanation>& explanations, const Style& style) {
+  std::string out;
+  for (const auto& one : explanations) {
+    if (!out.empty()) out += "\n";
+    const bool waits = one.waiting_for != "nothing";
+    out += paint(style, Colour::bold, one.subject) + "\n";
+    const auto part = [&](std::string_view title, const std::string& text, Colour colour) {
+      if (text.empty()) return;
+      const auto first = fmt::format("  {:<7}", title);
+      const std::string indent(first.size(), ' ');
+      out += paint(style, Colour::dim, first) + paint(style, colour, wrap(text, style.width, indent, indent).substr(9));
+    };
+    part("", one.state, waits ? Colour::plain : Colour::green);
+    part("where", one.where, Colour::plain);
+    part("why", one.why, Colour::yellow);
+    part("then", one.next, Colour::plain);
+  }
+  return out;
+}
+
+std::string to_json(const std::vector<Explanation>& explanations) {
+  std::string out = R"({"explanations":[)";
+  for (const auto& one : explanations) {
+    if (out.back() != '[') out += ',';
+    char separator = '{';
+    for (const auto& [key, value] : {std::pair<std::string_view, const std::string&>{"subject", one.subject},
+                                     {"state", one.state},
+                                     {"where", one.where},
+                                     {"why", one.why},
+                                     {"next", one.next},
+                                     {"waiting_for", one.waiting_for}}) {
+      out += std::exchange(separator, ',');
+      api::append_json_string(out, key);
+      out += ':';
+      api::append_json_string(out, value);
+    }
+    out += '}';
+  }
+  return out + "]}";
+}
+
+std::string nothing_known(const Question& question, const api::Status& status) {
+  std::vector<std::string> known;
+  for (const auto& workspace : status.workspaces)
+    for (const auto& project : workspace.projects)
+      known.push_back(clean(within(project.name, workspace.name) ? project.name : workspace.name + "/" + project.name));
+  std::vector<std::string> folders;
+  for (const auto& source : status.sources)
+    if (source.kind == "watch") folders.push_back(clean(source.path));
+  return fmt::format(
+      "The daemon knows nothing of '{}': no run, model, project or workspace of that name was found in the watched "
+      "folders ({}) or came over the socket. Known projects: {}. A run log that was just made is found within seconds; "
+      "`neptune-sync flush` looks at once.",
+      clean(question.text), folders.empty() ? "there are none" : fmt::format("{}", fmt::join(folders, ", ")),
+      known.empty() ? "none" : fmt::format("{}", fmt::join(known, ", ")));
+}
+
+}  // namespace neptune::cli

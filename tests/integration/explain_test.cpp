@@ -1,0 +1,67 @@
+// `neptune-sync explain` of what waits in a real daemon, and why.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "tests/integration/box.h"
+#include "tests/integration/loss_log.h"
+
+namespace neptune::testing {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+TEST(Explain, TellsOfAHoldAReadOnlyProjectAndAChangesPlace) {
+  Box box({.sandbox_args = {"--workspace", "full:team", "--workspace", "ml-team:team"}});
+  box.sandbox().control(R"({"workspace": "full", "mode": "read_only", "reason": "storage is full"})");
+  ASSERT_EQ(box.sync({"hold", "ml-team/lab"}).status, 0);
+  write_loss_log(box, "full/one", "r-1", 20);
+  box.hand_in(R"([{"kind": "run.create", "project": "ml-team/lab", "run": "r-2"},
+                  {"kind": "run.update", "project": "ml-team/lab", "run": "r-2", "assign": {"a": 1}}])");
+  ASSERT_TRUE(box.wait_status([](const auto& s) { return s.at("totals").at("held").as_int64() == 23; }).first);
+
+  const auto run = box.sync({"explain", "r-1"});
+  EXPECT_EQ(run.status, 0) << run.err;
+  EXPECT_THAT(run.out, AllOf(HasSubstr("Run r-1 of full/one"), HasSubstr("21 changes"), HasSubstr("storage is full"),
+                             HasSubstr("neptune-sync probe full`")));
+  EXPECT_THAT(box.sync({"explain", "full"}).out, HasSubstr("Workspace full"));
+  EXPECT_THAT(box.sync({"explain", box.runs()}).out, HasSubstr("Run r-1 of full/one"));
+  EXPECT_THAT(box.sync({"explain", "ml-team/lab"}).out, HasSubstr("neptune-sync release ml-team/lab`"));
+  const auto change = box.sync({"explain", "2"});
+  EXPECT_THAT(change.out, AllOf(HasSubstr("Change 2 (run.update), Run r-2 of ml-team/lab"), HasSubstr("goes before it"),
+                                HasSubstr("ml-team/lab is held by")));
+  ASSERT_EQ(box.sync({"release", "ml-team/lab"}).status, 0);
+  ASSERT_EQ(box.sync({"wait", "--project", "ml-team/lab", "--now", "--timeout", "20s"}).status, 0);
+  EXPECT_THAT(box.sync({"explain", "2"}).out, HasSubstr("the server has it"));
+  const auto none = box.sync({"explain", "r-9"});
+  EXPECT_EQ(none.status, 1);
+  EXPECT_THAT(none.err, HasSubstr("knows nothing of 'r-9'"));
+  EXPECT_EQ(box.sync({"explain", "999"}).status, 1);
+}
+
+TEST(Explain, TellsOfAServerThatIsAwayAndOfALogThatCannotBeRead) {
+  Box box;
+  box.sandbox().stop();
+  write_loss_log(box, "ml-team/lab", "r-1", 5);
+  const auto broken = box.runs() / "ml-team_lab_broken_1";
+  std::filesystem::create_directory(broken);
+  std::ofstream(broken / "run_operations.sqlite3") << std::string(5000, 'x');
+  ASSERT_TRUE(box.wait_status([](const auto& s) {
+                   return s.at("totals").at("pending").as_int64() == 6 && !s.at("server").at("last_error").is_null() &&
+                          !s.at("server").at("reachable").as_bool();
+                 })
+                  .first);
+  ASSERT_TRUE(box.wait_status([](const auto& s) {
+                   for (const auto& source : s.at("sources").as_array())
+                     if (source.at("state").as_string() == "set_aside") return true;
+                   return false;
+                 })
+                  .first);
+  EXPECT_THAT(box.sync({"explain", "r-1"}).out, AllOf(HasSubstr("6 changes"), HasSubstr("neptune-sync flush")));
+  EXPECT_THAT(box.sync({"explain", broken}).out, AllOf(HasSubstr(broken.string()), HasSubstr("Mend that")));
+}
+
+}  // namespace
+}  // namespace neptune::testing

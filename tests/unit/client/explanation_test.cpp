@@ -1,0 +1,303 @@
+#include "client/cli/explanation.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <map>
+#include <regex>
+#include <sstream>
+
+#include "client/lib/time.h"
+
+// Why something is not on the server yet, for every reason there is.
+namespace neptune::cli {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+using testing::SizeIs;
+
+const Time now = api::parse_time("2026-01-02T12:00:00.000Z").value();
+constexpr const char* log_path = "/runs/ml-team_lab_r1_17";
+
+api::Stream waiting(const std::string& waiting_for, const std::string& why) {
+  api::Stream stream;
+  stream.id = stream.source = log_path;
+  stream.project = "ml-team/lab";
+  stream.container = "r1";
+  stream.state = "waiting";
+  stream.why = why;
+  stream.waiting_for = waiting_for;
+  stream.closed = true;
+  stream.pending = 12;
+  stream.pending_bytes = 2048;
+  stream.oldest_pending_at = "2026-01-02T11:48:00.000Z";
+  return stream;
+}
+
+api::Status box() {
+  api::Status status;
+  status.state = "running";
+  status.server = {"https://neptune.example.org", true, "2026-01-02T11:59:58.000Z", std::nullopt};
+  auto& workspace = status.workspaces.emplace_back();
+  workspace.name = "ml-team";
+  workspace.projects.emplace_back().name = "ml-team/lab";
+  auto& watch = status.sources.emplace_back();
+  watch.kind = "watch";
+  watch.path = "/runs";
+  watch.state = "watching";
+  auto& source = status.sources.emplace_back();
+  source.kind = "run-log";
+  source.path = log_path;
+  source.state = "closed";
+  source.project = "ml-team/lab";
+  source.run = "r1";
+  return status;
+}
+
+Question about(const std::string& text, const std::string& path = {}) {
+  return {.text = text, .path = path, .now = now};
+}
+
+std::string words_of(const std::vector<Explanation>& list) {
+  return view(list, {});
+}
+
+std::vector<std::string> words_of_the_daemon() {
+  std::ostringstream text;
+  text << std::ifstream(NEPTUNE_DOCS "/openapi.json").rdbuf();
+  const auto document = text.str();
+  const auto begin = document.find("\"enum\"", document.find("\"waiting_for\""));
+  const auto list = document.substr(begin + 6, document.find(']', begin) - begin - 6);
+  const std::regex word("\"([a-z_]+)\"");
+  std::vector<std::string> words;
+  for (std::sregex_iterator it(list.begin(), list.end(), word), end; it != end; ++it) words.push_back((*it)[1]);
+  return words;
+}
+
+TEST(Explanation, SaysForEveryReasonWhatItIsAndWhatMakesItMove) {
+  const std::map<std::string, std::string> what_moves_it{
+      {"turn", "next free connection"},
+      {"sending", "on its way"},
+      {"unconfirmed", "asks until the server says"},
+      {"recording", "Within moments"},
+      {"counting", "as soon as that is done"},
+      {"lookup", "within moments"},
+      {"paused", "when the client's own sync has ended"},
+      {"earlier_source", "neptune-sync streams --run r1"},
+      {"parent", "once the parent is on the server"},
+      {"discovery", "the server is asked for it"},
+      {"project", "neptune-sync explain ml-team/lab"},
+      {"earlier_change", "neptune-sync streams --project ml-team/lab"},
+      {"retry", "neptune-sync flush"},
+      {"doubt", "in the second rejected"},
+      {"server", "neptune-sync doctor"},
+      {"workspace_mode", "neptune-sync probe ml-team`"},
+      {"project_mode", "neptune-sync probe ml-team/lab`"},
+      {"workspace_held", "neptune-sync release ml-team`"},
+      {"project_held", "neptune-sync release ml-team/lab`"},
+      {"ramp", "let go over a while"},
+      {"source", "Mend that"}};
+  const auto words = words_of_the_daemon();
+  EXPECT_THAT(words, SizeIs(what_moves_it.size() + 1)) << "and \"nothing\"";
+  for (const auto& word : words) {
+    if (word == "nothing") continue;
+    const auto found = explain(about("r1"), box(), {waiting(word, "the daemon's own reason")});
+    ASSERT_THAT(found, SizeIs(1)) << word;
+    EXPECT_EQ(found[0].subject, "Run r1 of ml-team/lab");
+    EXPECT_EQ(found[0].waiting_for, word);
+    EXPECT_EQ(found[0].state, "12 changes (2.0 KiB) are not on the server yet; the oldest has waited for 12 min.");
+    EXPECT_EQ(found[0].where, "In the run log /runs/ml-team_lab_r1_17, which nobody has open.");
+    EXPECT_EQ(found[0].why, "The daemon's own reason.");
+    ASSERT_TRUE(what_moves_it.contains(word)) << word;
+    EXPECT_THAT(found[0].next, HasSubstr(what_moves_it.at(word)));
+    EXPECT_THAT(found[0].next, Not(HasSubstr("{")));
+  }
+}
+
+TEST(Explanation, IsSetForATerminal) {
+  const auto found = explain(about("r1"), box(), {waiting("workspace_held", "ml-team is held by root")});
+  EXPECT_EQ(view(found, {false, 80}),
+            "Run r1 of ml-team/lab\n"
+            "         12 changes (2.0 KiB) are not on the server yet; the oldest has waited\n"
+            "         for 12 min.\n"
+            "  where  In the run log /runs/ml-team_lab_r1_17, which nobody has open.\n"
+            "  why    ml-team is held by root.\n"
+            "  then   `neptune-sync release ml-team` lets it go; with --dry-run it first\n"
+            "         tells how much.\n");
+}
+
+TEST(Explanation, OfWhatIsOnTheServerIsCalm) {
+  auto stream = waiting("nothing", "");
+  stream.pending = 0;
+  stream.synced = 1204;
+  stream.last_synced_at = "2026-01-02T11:59:00.000Z";
+  stream.closed = false;
+  const auto found = explain(about("ml-team/lab/r1"), box(), {stream});
+  ASSERT_THAT(found, SizeIs(1));
+  EXPECT_EQ(found[0].state,
+            "All that was found of it is on the server: 1,204 changes. The last was confirmed 1 min ago.");
+  EXPECT_THAT(found[0].next, HasSubstr("as it comes"));
+}
+
+TEST(Explanation, OfAServerThatIsAwayOrATokenThatIsMissingSaysWhichItIs) {
+  const auto away = explain(about("r1"), box(), {waiting("server", "connection refused; tried again in 8 s")});
+  EXPECT_THAT(away[0].next, Not(HasSubstr("SIGHUP")));
+  const auto no_token = explain(about("r1"), box(), {waiting("server", "no API token: set api_token_file")});
+  EXPECT_THAT(no_token[0].next, HasSubstr("SIGHUP"));
+}
+
+TEST(Explanation, OfALogWithoutAStreamSaysWhatKeepsIt) {
+  const std::map<std::string, std::string> what_moves_it{
+      {"settling_in", "takes seconds"}, {"left_to_client", "when it ends"}, {"set_aside", "Mend that"}};
+  for (const auto& [state, next] : what_moves_it) {
+    auto status = box();
+    status.sources[1].state = state;
+    status.sources[1].detail = "why it is so";
+    for (const auto& question : {about("r1"), about(log_path, log_path), about("/runs", "/runs")}) {
+      const auto found = explain(question, status, {});
+      ASSERT_THAT(found, SizeIs(1)) << state;
+      EXPECT_EQ(found[0].waiting_for, state);
+      EXPECT_EQ(found[0].why, "Why it is so.");
+      EXPECT_THAT(found[0].next, HasSubstr(next));
+    }
+  }
+}
+
+TEST(Explanation, OfRejectedChangesNamesTheLatestAndWhatCanBeDone) {
+  auto question = about("r1");
+  for (int i = 9; i > 4; --i) {
+    auto& one = question.rejected.emplace_back();
+    one.id = i;
+    one.project = "ml-team/lab";
+    one.container = i == 9 ? "r2" : "r1";
+    one.code = "SERIES_STEP_NON_INCREASING";
+    one.reason = "step 3 comes after step 4";
+  }
+  const auto found = explain(question, box(), {waiting("nothing", "")});
+  const auto text = words_of(found);
+  EXPECT_THAT(text, HasSubstr("The server refused 4 changes of it for good"));
+  EXPECT_THAT(text, AllOf(HasSubstr("8: Step 3"), HasSubstr("6: Step 3"), Not(HasSubstr("5: Step 3")),
+                          Not(HasSubstr("9: Step 3")), HasSubstr("neptune-sync rejected retry ID")));
+}
+
+TEST(Explanation, OfFilesSaysThatTheyWait) {
+  auto stream = waiting("nothing", "");
+  stream.pending = 0;
+  stream.uploads = 2;
+  const auto found = explain(about("r1"), box(), {stream});
+  ASSERT_THAT(found, SizeIs(2));
+  EXPECT_EQ(found[0].waiting_for, "uploads") << "what waits comes first";
+  EXPECT_EQ(found[0].state, "2 files wait to be uploaded.");
+}
+
+TEST(Explanation, OfAScopeTellsItsModeAndEachReasonOnce) {
+  auto status = box();
+  auto& workspace = status.workspaces[0];
+  workspace.mode = "read_only";
+  workspace.reason = "Storage limit exceeded";
+  workspace.since = "2026-01-02T11:00:00.000Z";
+  workspace.next_probe_at = "2026-01-02T12:02:00.000Z";
+  workspace.operator_hold = true;
+  workspace.held = 40;
+  std::vector<api::Stream> streams;
+  for (const char* run : {"a", "b", "c", "d"}) {
+    streams.push_back(waiting("workspace_mode", "ml-team is read-only on the server"));
+    streams.back().container = run;
+    streams.back().pending = 0;
+    streams.back().held = 10;
+  }
+  streams.push_back(waiting("parent", "a fork"));
+  const auto found = explain(about("ml-team"), status, streams);
+  ASSERT_THAT(found, SizeIs(3));
+  EXPECT_EQ(found[0].subject, "Workspace ml-team");
+  EXPECT_EQ(found[0].why,
+            "ml-team is read-only on the server for 1 h: Storage limit exceeded. ml-team is held by an operator.");
+  EXPECT_THAT(found[0].next, AllOf(HasSubstr("neptune-sync probe ml-team`"), HasSubstr("The next probe is in 2 min."),
+                                   HasSubstr("neptune-sync release ml-team`")));
+  EXPECT_THAT(words_of(found),
+              AllOf(HasSubstr("4 streams (a, b, c, …)"), HasSubstr("40 changes"), HasSubstr("Run r1 of ml-team/lab")));
+  const auto of_project = explain(about("ml-team/lab"), status, {});
+  ASSERT_THAT(of_project, SizeIs(1));
+  EXPECT_EQ(of_project[0].subject, "Project ml-team/lab");
+}
+
+TEST(Explanation, OfAChangeSaysItsPlaceInTheQueue) {
+  auto stream = waiting("project_held", "ml-team/lab is held by root");
+  stream.id = stream.source = "change queue: ml-team/lab run r1";
+  auto question = about("42");
+  question.change = api::ChangePlace{.id = 42,
+                                     .state = "waiting",
+                                     .project = "ml-team/lab",
+                                     .container_type = "run",
+                                     .container = "r1",
+                                     .source = stream.id,
+                                     .kind = "run.update",
+                                     .accepted_at = "2026-01-02T11:30:00.000Z",
+                                     .ahead = 3};
+  auto found = explain(question, box(), {stream});
+  ASSERT_THAT(found, SizeIs(1));
+  EXPECT_EQ(found[0].subject, "Change 42 (run.update), Run r1 of ml-team/lab");
+  EXPECT_EQ(found[0].state,
+            "It is not on the server yet. It was handed in 30 min ago. 3 changes of the same stream go before it.");
+  EXPECT_THAT(found[0].next, HasSubstr("neptune-sync release ml-team/lab`"));
+
+  question.change = api::ChangePlace{.id = 42, .state = "done"};
+  EXPECT_THAT(explain(question, box(), {})[0].state, HasSubstr("the server has it"));
+  auto& refused = question.rejected.emplace_back();
+  refused.id = 7;
+  refused.position = 42;
+  refused.source = stream.id;
+  refused.reason = "no such role";
+  found = explain(question, box(), {});
+  EXPECT_EQ(found[0].waiting_for, "rejected");
+  EXPECT_THAT(found[0].why, HasSubstr("7: No such role."));
+}
+
+TEST(Explanation, OfAPathNobodyWatchesSaysWhatIsWatched) {
+  const auto found = explain(about("/home/jo/runs", "/home/jo/runs"), box(), {});
+  ASSERT_THAT(found, SizeIs(1));
+  EXPECT_THAT(found[0].why, HasSubstr("/runs"));
+  EXPECT_THAT(found[0].next, HasSubstr("[[watch]]"));
+  const auto inside = explain(about("/runs/other", "/runs/other"), box(), {});
+  ASSERT_THAT(inside, SizeIs(1));
+  EXPECT_THAT(inside[0].next, HasSubstr("run_operations.sqlite3"));
+}
+
+TEST(Explanation, OfAFileInALogIsThatOfItsLog) {
+  const auto file = std::string(log_path) + "/run_operations.sqlite3";
+  const auto found = explain(about(file, file), box(), {waiting("turn", "its turn comes")});
+  ASSERT_THAT(found, SizeIs(1));
+  EXPECT_EQ(found[0].subject, "Run r1 of ml-team/lab");
+}
+
+TEST(Explanation, BeginsWithWhatKeepsEverything) {
+  auto status = box();
+  status.state = "draining";
+  status.problems.push_back("The disk of the state directory /var is full");
+  const auto found = explain(about("r1"), status, {waiting("turn", "its turn comes")});
+  ASSERT_THAT(found, SizeIs(3));
+  EXPECT_EQ(found[0].waiting_for, "draining");
+  EXPECT_EQ(found[1].state, "The disk of the state directory /var is full.");
+}
+
+TEST(Explanation, OfAnUnknownNameSaysWhatIsKnown) {
+  EXPECT_THAT(explain(about("r9"), box(), {waiting("turn", "")}), IsEmpty());
+  EXPECT_THAT(nothing_known(about("r9"), box()),
+              AllOf(HasSubstr("'r9'"), HasSubstr("/runs"), HasSubstr("Known projects: ml-team/lab")));
+}
+
+TEST(Explanation, IsJsonForPrograms) {
+  EXPECT_EQ(
+      to_json(explain(about("r1"), box(), {waiting("ramp", "\"so\"")})),
+      R"({"explanations":[{"subject":"Run r1 of ml-team/lab","state":"12 changes (2.0 KiB) are not on the server )"
+      R"(yet; the oldest has waited for 12 min.","where":"In the run log /runs/ml-team_lab_r1_17, which nobody has )"
+      R"(open.","why":"\"so\".","next":"It goes by itself: what was held is let go over a while, so that not all )"
+      R"(machines begin at once.","waiting_for":"ramp"}]})");
+}
+
+}  // namespace
+}  // namespace neptune::cli
