@@ -24,6 +24,34 @@ constexpr std::array exit_texts{
     ExitText{neptune::cli::usage, "usage"},         ExitText{neptune::cli::unreachable, "daemon not reachable"},
     ExitText{neptune::cli::timed_out, "timed out"}, ExitText{neptune::cli::held, "held"}};
 
+struct Example {
+  const char* command;
+  const char* text;
+};
+/// One at least of each verb, for the manual page.
+constexpr std::array examples{
+    Example{"neptune-sync status", "What is synced, what waits, and why."},
+    Example{"neptune-sync explain trial-7", "Why that run is not on the server yet, and what would make it move."},
+    Example{"neptune-sync explain ./runs", "The same of all logs in a folder."},
+    Example{"neptune-sync doctor", "Go through configuration, permissions, limits and the way to the server."},
+    Example{"neptune-sync watch", "The state of things on the whole terminal, until q is pressed."},
+    Example{"neptune-sync streams --project ml-team", "Each run of a workspace, and what it waits for."},
+    Example{"neptune-sync events -f --since 120", "What happened after event 120, and what happens from now on."},
+    Example{"neptune-sync rejected", "What the server refused for good, and why."},
+    Example{"neptune-sync rejected retry --run trial-7", "Send all of that run again, oldest first."},
+    Example{"neptune-sync rejected export --all > rejected.jsonl", "Keep the refused changes with their bytes."},
+    Example{"neptune-sync hold ml-team/lab", "Send nothing of that project."},
+    Example{"neptune-sync release ml-team/lab --dry-run", "How much a release would let go."},
+    Example{"neptune-sync probe vision", "Ask the server now whether the workspace takes writes again."},
+    Example{"neptune-sync flush", "Try everything now, and look through the folders."},
+    Example{"neptune-sync wait --run trial-7 --timeout 10m", "At the end of a job's script: until the run is synced."},
+    Example{"neptune-sync project create ml-team/lab --visibility workspace", "Create a project."},
+    Example{"neptune-sync run log trial-7 loss=0.31 --step 12 --project ml-team/lab", "Log a point of a series."},
+    Example{"neptune-sync model create FOREST --project ml-team/lab", "Create a model."},
+    Example{"neptune-sync trash empty --project ml-team/lab", "Empty a project's trash."},
+    Example{"neptune-sync change -f changes.ndjson", "Hand in a file of changes."},
+    Example{"neptune-sync completion bash", "Print the completion script of a shell."}};
+
 std::string footer() {
   std::string out = std::string("\n") + socket_text + " Exit:";
   for (const auto& [code, text] : exit_texts) out += (code == 0 ? " " : ", ") + std::to_string(code) + " " + text;
@@ -37,7 +65,9 @@ std::string man_page(const CLI::App& app) {
                           .see_also = {"neptune-syncd(8)", "neptune-syncd.toml(5)"}};
   neptune::man::Section exits{.title = "EXIT STATUS"};
   for (const auto& [code, text] : exit_texts) exits.entries.push_back({std::to_string(code), text});
-  page.sections = {{.title = "THE SOCKET", .text = socket_text}, exits};
+  neptune::man::Section shown{.title = "EXAMPLES"};
+  for (const auto& [command, text] : examples) shown.entries.push_back({command, text});
+  page.sections = {{.title = "THE SOCKET", .text = socket_text}, exits, shown};
   return neptune::man::manual(neptune::man::command_tree(app), page);
 }
 
@@ -61,6 +91,8 @@ int run(int argc, char** argv) {
   Verb top(app);
   add_status(top, session);
   add_explain(top, session);
+  add_doctor(top, session);
+  add_watch(top, session);
   add_streams(top, session);
   add_rejected(top, session);
   add_events(top, session);

@@ -1,10 +1,14 @@
+#include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <memory>
+#include <vector>
 
 #include "client/cli/verb.h"
 #include "client/cli/verbs.h"
 #include "client/cli/views.h"
+#include "client/lib/json.h"
 
 namespace neptune::cli {
 
@@ -13,6 +17,13 @@ namespace {
 struct Arguments {
   std::int64_t id = 0, before = 0, limit = 100;
   bool payload = false;
+};
+
+/// Which of the rejected changes are meant.
+struct Chosen {
+  std::int64_t id = 0;  ///< 0: not by number
+  bool all = false;
+  std::optional<std::string> project{}, run{};
 };
 
 using Shared = std::shared_ptr<Arguments>;
@@ -36,6 +47,88 @@ std::string message_of(const api::RejectedReply& reply) {
   return clean(reply.message) + "\n";
 }
 
+constexpr std::uint32_t page = 1000;
+
+/// The chosen ones, oldest first: in that order they are sent again. Errors: as of `rejected`.
+Result<std::vector<api::Rejected>> find(const client::Client& client, const Chosen& chosen) {
+  std::vector<api::Rejected> found;
+  if (chosen.id > 0) {
+    auto one = client.rejected_one(chosen.id);
+    if (!one) return std::unexpected(one.error());
+    found.push_back(std::move(one->value));
+    return found;
+  }
+  std::int64_t before = 0;
+  do {
+    auto reply = client.rejected(before, page);
+    if (!reply) return std::unexpected(reply.error());
+    for (auto& one : reply->value.rejected) {
+      const bool project =
+          !chosen.project || one.project == *chosen.project || one.project.starts_with(*chosen.project + "/");
+      const bool run = !chosen.run || (one.container == *chosen.run && one.container_type == "run");
+      if (project && run) found.push_back(std::move(one));
+    }
+    before = reply->value.next_before.value_or(0);
+  } while (before > 0);
+  std::ranges::reverse(found);
+  return found;
+}
+
+void check(const Chosen& chosen) {
+  const bool by_name = chosen.project || chosen.run;
+  if ((chosen.id > 0) + chosen.all + by_name != 1)
+    wrong_usage("ID", "Say which: one ID, --all, or --run and --project.");
+}
+
+/// `does` of one after the other, up to the first that fails; one that is gone meanwhile is passed over.
+template <class Does>
+void each(Session& session, const Chosen& chosen, Does does, const char* done) {
+  check(chosen);
+  const auto client = session.client();
+  if (chosen.id > 0) {
+    show(session, does(client, chosen.id), message_of);
+    return;
+  }
+  const auto found = find(client, chosen);
+  if (!found) return session.fail_with(found.error());
+  std::uint64_t count = 0;
+  for (const auto& one : *found) {
+    const auto reply = does(client, one.id);
+    if (reply) ++count;
+    if (!reply && reply.error().code != "unknown_rejected") {
+      session.fail_with(reply.error());
+      break;
+    }
+  }
+  if (session.json)
+    session.print(fmt::format("{{\"done\":{}}}\n", count));
+  else
+    session.print(count == 0 ? "No rejected change is meant by that.\n"
+                             : fmt::format("{} {}.\n", changes(count), done));
+}
+
+/// One a line, with its bytes: JSON as the daemon gives it, and "payload" in base64.
+void write_out(Session& session, const Chosen& chosen) {
+  check(chosen);
+  const auto client = session.client();
+  const auto found = find(client, chosen);
+  if (!found) return session.fail_with(found.error());
+  for (const auto& one : *found) {
+    const auto payload = client.rejected_payload(one.id);
+    if (!payload) return session.fail_with(payload.error());
+    auto line = api::to_json(one);
+    line.pop_back();
+    session.print(line + R"(,"payload":")" + base64(*payload) + "\"}\n");
+  }
+}
+
+void add_choice(Verb& verb, const std::shared_ptr<Chosen>& chosen) {
+  verb.positive("ID", chosen->id, "The change's number, as `neptune-sync rejected` lists it");
+  verb.flag("--all", chosen->all, "All there are");
+  verb.optional("--run", chosen->run, "All of a run id");
+  verb.optional("--project", chosen->project, "All of a workspace/project, or of a workspace");
+}
+
 Verb add_one(Verb& verb, const char* name, const char* description, const Shared& arguments) {
   auto one = verb.add(name, description);
   one.required_positive("ID", arguments->id, "The change's number, as `neptune-sync rejected` lists it");
@@ -57,12 +150,22 @@ void add_rejected(Verb& top, Session& session) {
     const auto text = [&session](const api::Rejected& one) { return view(one, session.style); };
     show(session, session.client().rejected_one(arguments->id), text);
   });
-  add_one(verb, "retry", "Send one again", arguments).action([&session, arguments] {
-    show(session, session.client().retry(arguments->id), message_of);
+  const auto chosen = std::make_shared<Chosen>();
+  auto retry = verb.add("retry", "Send one again, or several");
+  add_choice(retry, chosen);
+  retry.action([&session, chosen] {
+    const auto again = [](const client::Client& client, std::int64_t id) { return client.retry(id); };
+    each(session, *chosen, again, "will be sent again");
   });
-  add_one(verb, "discard", "Drop one for good", arguments).action([&session, arguments] {
-    show(session, session.client().discard(arguments->id), message_of);
+  auto discard = verb.add("discard", "Drop one for good, or several");
+  add_choice(discard, chosen);
+  discard.action([&session, chosen] {
+    const auto drop = [](const client::Client& client, std::int64_t id) { return client.discard(id); };
+    each(session, *chosen, drop, "discarded");
   });
+  auto write = verb.add("export", "Write them out as JSON, one a line, with their bytes in base64");
+  add_choice(write, chosen);
+  write.action([&session, chosen] { write_out(session, *chosen); });
   verb.action_alone([&session, arguments] { list(session, *arguments); });
 }
 

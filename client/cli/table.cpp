@@ -10,8 +10,11 @@ namespace {
 constexpr std::string_view gap = "  ", note_indent = "    ";
 constexpr std::size_t narrowest = 8;
 
+constexpr std::size_t left_out = 0;  // no column that is shown is that narrow: each has a title
+
 std::size_t total(const std::vector<std::size_t>& widths) {
-  return std::accumulate(widths.begin(), widths.end(), std::size_t{0}) + gap.size() * (widths.size() - 1);
+  const auto shown = widths.size() - static_cast<std::size_t>(std::ranges::count(widths, left_out));
+  return std::accumulate(widths.begin(), widths.end(), std::size_t{0}) + gap.size() * (shown - 1);
 }
 
 }  // namespace
@@ -37,6 +40,8 @@ std::vector<std::size_t> Table::widths(const Style& style) const {
     if (widest == columns_.size()) break;
     --widths[widest];
   }
+  for (std::size_t i = columns_.size(); i-- > 0 && style.width > 0 && total(widths) > style.width;)
+    if (columns_[i].extra) widths[i] = left_out;
   return widths;
 }
 
@@ -45,6 +50,7 @@ std::string Table::line(const Style& style, const std::vector<Cell>& cells, cons
   std::string out;
   std::size_t blanks = 0;  // held back, so that no line ends in blanks
   for (std::size_t i = 0; i < columns_.size(); ++i) {
+    if (widths[i] == left_out) continue;
     const auto text = cut(cells[i].text, widths[i]);
     const auto fill = widths[i] - std::min(widths[i], cli::columns(text));
     if (columns_[i].right) blanks += fill;

@@ -11,6 +11,7 @@ struct Column {
   std::string title;
   bool right = false;   ///< numbers
   bool shrink = false;  ///< may be cut when the terminal is narrow
+  bool extra = false;   ///< left out where all columns do not fit, the last first
 };
 
 struct Cell {

@@ -22,9 +22,9 @@ bool continues(char c) {
   return (static_cast<unsigned char>(c) & 0xC0u) == 0x80u;
 }
 
-std::size_t terminal_width() {
+std::size_t width_of(int descriptor) {
   winsize size{};
-  if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
+  if (::ioctl(descriptor, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
   std::size_t width = 0;
   if (const char* text = std::getenv("COLUMNS")) std::from_chars(text, text + std::string_view(text).size(), width);
   return width > 0 ? width : 80;
@@ -35,13 +35,36 @@ bool set(const char* variable) {
   return value && *value;
 }
 
+bool dumb() {
+  const char* terminal = std::getenv("TERM");
+  return !terminal || std::string_view(terminal) == "dumb";
+}
+
 }  // namespace
 
 Style style_of_output() {
   if (::isatty(STDOUT_FILENO) == 0) return {};
-  const char* terminal = std::getenv("TERM");
-  const bool dumb = !terminal || std::string_view(terminal) == "dumb";
-  return {!dumb && !set("NO_COLOR"), terminal_width()};
+  return {!dumb() && !set("NO_COLOR"), width_of(STDOUT_FILENO)};
+}
+
+std::size_t terminal_width(int descriptor) {
+  return ::isatty(descriptor) == 0 || dumb() ? 0 : width_of(descriptor);
+}
+
+std::string progress_bar(std::uint64_t done, std::uint64_t left, std::uint64_t held, std::size_t width) {
+  const auto all = done + left;
+  // All of nothing is not there yet: it may still come.
+  const auto percent =
+      all == 0 ? 0 : static_cast<std::uint64_t>(100.0 * static_cast<double>(done) / static_cast<double>(all));
+  auto text = fmt::format(" {:>3} %  {} of {}", percent, done == 0 ? "0" : count(done), changes(all));
+  if (held > 0) text += fmt::format(", {} held", count(held));
+  constexpr std::size_t widest = 40, narrowest = 5;
+  const auto room = width > columns(text) ? std::min(widest, width - columns(text)) : 0;
+  if (room < narrowest) return cut(text.substr(1), width);
+  const auto filled = static_cast<std::size_t>(percent) * room / 100;
+  std::string bar;
+  for (std::size_t i = 0; i < room; ++i) bar += i < filled ? "█" : "░";
+  return bar + text;
 }
 
 std::string paint(const Style& style, Colour colour, std::string_view text) {
@@ -119,6 +142,21 @@ std::string clean(std::string_view text) {
   return out;
 }
 
+std::string base64(std::string_view bytes) {
+  static constexpr char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string out;
+  out.reserve((bytes.size() + 2) / 3 * 4);
+  for (std::size_t i = 0; i < bytes.size(); i += 3) {
+    const auto byte = [&](std::size_t at) { return at < bytes.size() ? static_cast<unsigned char>(bytes[at]) : 0u; };
+    const auto three = byte(i) << 16 | byte(i + 1) << 8 | byte(i + 2);
+    out += digits[three >> 18];
+    out += digits[three >> 12 & 63u];
+    out += i + 1 < bytes.size() ? digits[three >> 6 & 63u] : '=';
+    out += i + 2 < bytes.size() ? digits[three & 63u] : '=';
+  }
+  return out;
+}
+
 std::size_t columns(std::string_view text) {
   return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) { return !continues(c); }));
 }
@@ -129,6 +167,29 @@ std::string cut(std::string_view text, std::size_t width) {
   std::size_t end = 0, taken = 0;
   while (end < text.size() && (continues(text[end]) || taken < width - 1)) taken += continues(text[end++]) ? 0 : 1;
   return std::string(text.substr(0, end)) + "…";
+}
+
+std::string cut_painted(std::string_view text, std::size_t width) {
+  std::string out;
+  std::size_t taken = 0, last = 0;  // where the last character that fits begins
+  bool painted = false;
+  for (std::size_t i = 0; i < text.size();) {
+    std::size_t end = i + 1;
+    if (text[i] == '\x1b') {
+      end = std::min(text.find('m', i), text.size() - 1) + 1;
+      painted = text.substr(i, end - i) != "\x1b[0m";
+    } else {
+      while (end < text.size() && continues(text[end])) ++end;
+      if (++taken > width) {
+        if (width > 0) out = out.substr(0, last) + "…";
+        return painted ? out + "\x1b[0m" : out;
+      }
+      last = out.size();
+    }
+    out += text.substr(i, end - i);
+    i = end;
+  }
+  return out;
 }
 
 std::string wrap(std::string_view text, std::size_t width, std::string_view first, std::string_view indent) {

@@ -20,6 +20,12 @@ struct Style {
 /// From the terminal that standard output is, NO_COLOR, TERM and COLUMNS.
 Style style_of_output();
 
+/// Columns of the terminal that a descriptor is; 0 when it is none that can draw.
+std::size_t terminal_width(int descriptor);
+
+/// How far something is, in one line of at most `width` columns: "████░░░░  50 %  1,204 of 2,408 changes, 31 held".
+std::string progress_bar(std::uint64_t done, std::uint64_t left, std::uint64_t held, std::size_t width);
+
 std::string paint(const Style& style, Colour colour, std::string_view text);
 
 /// "1,204"; "-" for none, so that what is there stands out.
@@ -38,9 +44,15 @@ std::string changes(std::uint64_t value);
 /// Text of others, made fit for a terminal: control characters become '?', line ends spaces.
 std::string clean(std::string_view text);
 
+/// With padding.
+std::string base64(std::string_view bytes);
+
 /// Columns that UTF-8 text takes (a character each), and its beginning in at most so many, "…" at a cut.
 std::size_t columns(std::string_view text);
 std::string cut(std::string_view text, std::size_t width);
+
+/// The same of text with colours in it, which take no columns; a cut ends them.
+std::string cut_painted(std::string_view text, std::size_t width);
 
 /// Fills lines up to the width; every line begins with `indent`, the first with `first`.
 std::string wrap(std::string_view text, std::size_t width, std::string_view first, std::string_view indent);

@@ -38,6 +38,8 @@ struct Session {
 
 void add_status(Verb& top, Session& session);
 void add_explain(Verb& top, Session& session);
+void add_doctor(Verb& top, Session& session);
+void add_watch(Verb& top, Session& session);
 void add_streams(Verb& top, Session& session);
 void add_rejected(Verb& top, Session& session);
 void add_events(Verb& top, Session& session);

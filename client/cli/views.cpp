@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <vector>
 
@@ -127,11 +128,11 @@ std::string scopes_of(const api::Status& status, const Style& style, Now now) {
                {"MODE"},
                {"PENDING", true},
                {"HELD", true},
-               {"SENT", true},
-               {"SYNCED", true},
-               {"REJECTED", true},
-               {"SIZE", true},
-               {"OLDEST", true}});
+               {"SENT", true, false, true},
+               {"SYNCED", true, false, true},
+               {"REJECTED", true, false, true},
+               {"SIZE", true, false, true},
+               {"OLDEST", true, false, true}});
   for (const auto& workspace : status.workspaces) {
     add_scope_row(table, workspace, workspace.name, now);
     for (const auto& project : workspace.projects)
@@ -206,11 +207,11 @@ std::string view(const api::StreamList& list, const Style& style, Now now) {
                {"STATE"},
                {"PENDING", true},
                {"HELD", true},
-               {"SENT", true},
-               {"SYNCED", true},
-               {"REJECTED", true},
-               {"SIZE", true},
-               {"OLDEST", true}},
+               {"SENT", true, false, true},
+               {"SYNCED", true, false, true},
+               {"REJECTED", true, false, true},
+               {"SIZE", true, false, true},
+               {"OLDEST", true, false, true}},
               "WHY");
   for (const auto& stream : list.streams) {
     auto why = stream.why;
@@ -284,7 +285,7 @@ std::string view(const api::Event& event, const Style& style) {
       {"release", Colour::green}};
   const auto found = colours.find(event.type);
   const auto colour = found == colours.end() ? Colour::plain : found->second;
-  return paint(style, Colour::dim, to_the_second(event.at)) + "  " +
+  return paint(style, Colour::dim, fmt::format("{:>6}  {}", event.id, to_the_second(event.at))) + "  " +
          paint(style, colour, fmt::format("{:<18}", clean(event.type))) + "  " + clean(event.message) + "\n";
 }
 
@@ -364,6 +365,28 @@ std::string view(const api::ReleasePlan& plan, const Style& style) {
   }
   if (!plan.message.empty()) text += " " + sentence(plan.message);
   return wrap(text, style.width, "", "");
+}
+
+std::string view(const api::Diagnosis& diagnosis, const Style& style) {
+  std::string out;
+  std::size_t longest = 0, warnings = 0, failures = 0;
+  for (const auto& check : diagnosis.checks) longest = std::max(longest, columns(check.check));
+  for (const auto& check : diagnosis.checks) {
+    const bool warns = check.state == "warn", fails = check.state == "fail";
+    warnings += warns ? 1 : 0;
+    failures += fails ? 1 : 0;
+    const auto colour = fails ? Colour::red : warns ? Colour::yellow : Colour::green;
+    const auto first = fmt::format("{:<4}  {:<{}}  ", clean(check.state), clean(check.check), longest);
+    const std::string indent(columns(first), ' ');
+    // Painted afterwards: colours take no columns.
+    out += paint(style, colour, first.substr(0, 4)) + wrap(clean(check.message), style.width, first, indent).substr(4);
+    if (!check.remedy.empty()) out += wrap(clean(check.remedy), style.width, indent + "-> ", indent + "   ");
+  }
+  const auto number = [](std::size_t n, std::string_view one) {
+    return fmt::format("{} {}{}", n, one, n == 1 ? "" : "s");
+  };
+  if (failures + warnings == 0) return out + "\n" + paint(style, Colour::green, "All is well.") + "\n";
+  return out + "\n" + number(failures, "failure") + ", " + number(warnings, "warning") + ".\n";
 }
 
 bool anything_held(const api::Status& status) {

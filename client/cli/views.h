@@ -25,6 +25,9 @@ std::string view(const api::MemberList& list, bool service_accounts, const Style
 std::string view(const api::SubmitReply& reply, const std::optional<std::string>& run, bool hint);
 std::string view(const api::ReleasePlan& plan, const Style& style);
 
+/// A line a check, and below those that did not go well what to do; then how it stands.
+std::string view(const api::Diagnosis& diagnosis, const Style& style);
+
 /// Whether `status` reports that something is held: changes, or a scope an operator holds.
 bool anything_held(const api::Status& status);
 

@@ -1,7 +1,11 @@
 #include "client/lib/wait.h"
 
+#include <unistd.h>
+
+#include <algorithm>
 #include <cstdio>
 #include <memory>
+#include <utility>
 
 #include "client/cli/verb.h"
 #include "client/cli/verbs.h"
@@ -28,13 +32,45 @@ int exit_of(client::WaitResult::Outcome outcome) {
   return Exit::failed;
 }
 
+/// How far it is, on the terminal that standard error is; elsewhere, as in the log of a batch job, nothing.
+class Bar {
+ public:
+  explicit Bar(std::size_t width) : width_(width) {}
+
+  bool drawn() const { return width_ > 0; }
+
+  void show(const client::Progress& now) {
+    if (!drawn()) return;
+    if (!begun_) begun_ = now.synced;
+    const auto done = now.synced - std::min(now.synced, *begun_);
+    // The last column stays free: some terminals begin a new line there.
+    const auto line = progress_bar(done, now.pending + now.held + now.in_flight, now.held, width_ - 1);
+    std::fprintf(stderr, "\r%s\x1b[K", line.c_str());
+    shown_ = true;
+  }
+  void erase() {
+    if (std::exchange(shown_, false)) std::fputs("\r\x1b[K", stderr);
+  }
+
+ private:
+  std::size_t width_;
+  std::optional<std::uint64_t> begun_;  // what was synced when it began to wait
+  bool shown_ = false;
+};
+
 }  // namespace
 
 void wait_for(Session& session, const client::WaitFor& what) {
-  const std::function<void(const std::string&)> notice = [](const std::string& text) {
+  Bar bar(session.json ? 0 : terminal_width(STDERR_FILENO));
+  const std::function<void(const std::string&)> notice = [&bar](const std::string& text) {
+    bar.erase();
     std::fprintf(stderr, "neptune-sync: %s\n", clean(text).c_str());
   };
-  const auto result = client::wait_until_synced(session.client(), what, notice);
+  const std::function<void(const client::Progress&)> progress = [&bar](const client::Progress& now) { bar.show(now); };
+  // Somebody looks on: then it moves each second.
+  const auto recheck = std::chrono::seconds(bar.drawn() ? 1 : 10);
+  const auto result = client::wait_until_synced(session.client(), what, notice, recheck, progress);
+  bar.erase();
   session.exit = exit_of(result.outcome);
   if (session.json && !result.json.empty()) session.print(result.json + "\n");
   if (session.exit != done)

@@ -50,6 +50,8 @@ class Socket {
     if (fd_ >= 0) ::close(fd_);
   }
 
+  int descriptor() const { return fd_; }
+
   static Result<Socket> dial(const std::string& path, Deadline deadline);
 
   /// The errno, or 0. Whatever the other side has said already can still be read after EPIPE.
@@ -203,6 +205,7 @@ class Exchange {
   }
   std::string& body() { return parser_.get().body(); }
   const std::string& path() const { return path_; }
+  int descriptor() const { return socket_.descriptor(); }
 
   /// Takes in what comes next; false when the deadline came first.
   Result<bool> advance(Deadline deadline) {
@@ -328,6 +331,10 @@ EventStream::EventStream(EventStream&&) noexcept = default;
 EventStream& EventStream::operator=(EventStream&&) noexcept = default;
 EventStream::~EventStream() = default;
 
+int EventStream::descriptor() const {
+  return impl_->exchange.descriptor();
+}
+
 Result<std::vector<Reply<api::Event>>> EventStream::next(Deadline deadline) {
   for (;;) {
     auto events = impl_->take();
@@ -409,6 +416,12 @@ Result<Reply<api::RejectedReply>> Client::discard(std::int64_t id) const {
 
 Result<Reply<api::ChangePlace>> Client::change(std::int64_t id) const {
   return ask<api::ChangePlace>("GET", "/v1/changes/" + std::to_string(id));
+}
+
+Result<Reply<api::Diagnosis>> Client::doctor() const {
+  auto patient = options_;
+  patient.timeout = std::chrono::minutes(5);
+  return Client(patient).ask<api::Diagnosis>("POST", "/v1/doctor");
 }
 
 Result<Reply<api::FlushReply>> Client::flush() const {

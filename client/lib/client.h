@@ -54,6 +54,10 @@ class EventStream {
   /// has ended it, "daemon_lost" when the daemon is gone.
   Result<std::vector<Reply<api::Event>>> next(Deadline deadline);
 
+  /// Becomes readable when something arrives, for those who wait on other things too: then ask `next` with a deadline
+  /// that is over. Owned by the stream.
+  int descriptor() const;
+
  private:
   friend class Client;
   class Impl;
@@ -82,6 +86,8 @@ class Client {
   Result<Reply<api::RejectedReply>> discard(std::int64_t id) const;
   /// By the id that handing it in was answered with.
   Result<Reply<api::ChangePlace>> change(std::int64_t id) const;
+  /// Takes as long as the daemon needs for its server: up to some minutes.
+  Result<Reply<api::Diagnosis>> doctor() const;
   Result<Reply<api::FlushReply>> flush() const;
   Result<Reply<api::ScopeReply>> hold(std::string_view scope) const;
   Result<Reply<api::ScopeReply>> release(std::string_view scope) const;

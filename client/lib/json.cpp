@@ -161,6 +161,19 @@ void members(V& v, T& x) {
   v("message", x.message);
 }
 
+template <class V, Is<Check> T>
+void members(V& v, T& x) {
+  v("check", x.check);
+  v("state", x.state);
+  v("message", x.message);
+  v("remedy", x.remedy);
+}
+
+template <class V, Is<Diagnosis> T>
+void members(V& v, T& x) {
+  v("checks", x.checks);
+}
+
 template <class V, Is<ChangePlace> T>
 void members(V& v, T& x) {
   v("id", x.id);
@@ -461,6 +474,7 @@ NEPTUNE_API_TYPE(ScopeReply);
 NEPTUNE_API_TYPE(ReleasePlan);
 NEPTUNE_API_TYPE(SubmitReply);
 NEPTUNE_API_TYPE(ChangePlace);
+NEPTUNE_API_TYPE(Diagnosis);
 NEPTUNE_API_TYPE(ErrorReply);
 #undef NEPTUNE_API_TYPE
 

@@ -16,7 +16,8 @@ namespace neptune::api {
 
 /// One line, without a line end. Defined for every type of types.h that is answered as a whole: Status, Totals,
 /// WorkspaceStatus, WorkspaceList, StreamList, Rejected, RejectedList, RejectedReply, ServerProjectList,
-/// MemberList, Event, FlushReply, ScopeReply, ReleasePlan, SubmitReply, ChangePlace, ErrorReply.
+/// MemberList, Event, FlushReply, ScopeReply, ReleasePlan, SubmitReply, ChangePlace, Diagnosis,
+/// ErrorReply.
 template <class T>
 std::string to_json(const T& value);
 

@@ -193,6 +193,21 @@ struct SubmitReply {
   std::vector<std::string> scopes;  ///< the projects, or workspaces, they are for: what to wait for
 };
 
+/// One thing that was looked at.
+struct Check {
+  std::string check;  ///< "state" | "disk" | "queue" | "files" | "inotify" | "processes" | "folder" | "log" | "name" |
+                      ///< "connection" | "encryption" | "server" | "clock" | "token"; with a workspace's own server in
+                      ///< brackets
+  std::string state;  ///< "ok" | "warn" | "fail"
+  std::string message;  ///< what was found
+  std::string remedy;   ///< a sentence, or a few; empty when all is well
+};
+
+/// What the daemon finds when it looks at itself and goes the way to its server: `POST /v1/doctor`.
+struct Diagnosis {
+  std::vector<Check> checks;
+};
+
 /// Where a change is that was handed in over the socket.
 struct ChangePlace {
   std::int64_t id = 0;

@@ -93,8 +93,8 @@ std::string what_remains(const WaitFor& what, const Progress& progress) {
 class Waiter {
  public:
   Waiter(const Client& client, const WaitFor& what, const std::function<void(const std::string&)>& notice,
-         std::chrono::milliseconds recheck)
-      : client_(client), what_(what), notice_(notice), recheck_(recheck) {
+         std::chrono::milliseconds recheck, const std::function<void(const Progress&)>& progress)
+      : client_(client), what_(what), notice_(notice), tell_(progress), recheck_(recheck) {
     if (what.timeout) until_ = Clock::now() + *what.timeout;
   }
 
@@ -151,6 +151,7 @@ class Waiter {
     }
     json_ = streams->json;
     progress_ = assess(what_, status->value, streams->value.streams);
+    if (tell_) tell_(progress_);
     if (!progress_.complete(what_.now)) return std::nullopt;
     if (progress_.rejected > 0) return some_rejected("All else of it is synced.");
     std::string message = name_of(what_) + " is synced.";
@@ -194,6 +195,7 @@ class Waiter {
   const Client& client_;
   const WaitFor& what_;
   const std::function<void(const std::string&)>& notice_;
+  const std::function<void(const Progress&)>& tell_;
   std::chrono::milliseconds recheck_;
   Deadline until_ = Deadline::max();
   std::chrono::milliseconds backoff_ = first_retry;
@@ -228,8 +230,9 @@ Progress assess(const WaitFor& what, const api::Status& status, const std::vecto
 }
 
 WaitResult wait_until_synced(const Client& client, const WaitFor& what,
-                             const std::function<void(const std::string&)>& notice, std::chrono::milliseconds recheck) {
-  return Waiter(client, what, notice, recheck).run();
+                             const std::function<void(const std::string&)>& notice, std::chrono::milliseconds recheck,
+                             const std::function<void(const Progress&)>& progress) {
+  return Waiter(client, what, notice, recheck, progress).run();
 }
 
 }  // namespace neptune::client

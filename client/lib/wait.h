@@ -47,8 +47,10 @@ struct WaitResult {
 /// Follows the daemon's events and looks again when one of them may matter; every `recheck` all the same, should an
 /// event be missing. A daemon that goes away is waited for until the timeout; one that was not there to begin with is
 /// not. `notice` is told what happens meanwhile, in sentences.
+/// `progress`, where there is one, is told at each look.
 WaitResult wait_until_synced(const Client& client, const WaitFor& what,
                              const std::function<void(const std::string&)>& notice,
-                             std::chrono::milliseconds recheck = std::chrono::seconds(10));
+                             std::chrono::milliseconds recheck = std::chrono::seconds(10),
+                             const std::function<void(const Progress&)>& progress = {});
 
 }  // namespace neptune::client

@@ -113,6 +113,10 @@ asio::awaitable<UploadOutcome> Server::upload_attribute(AttributeUpload upload, 
   return server::upload_attribute(impl_->api, std::move(upload), std::move(settings));
 }
 
+asio::awaitable<std::vector<Step>> Server::diagnose() {
+  return server::diagnose(impl_->api->session, impl_->api->clock);
+}
+
 Result<void> Server::set_token(std::string api_token) {
   auto token = ApiToken::parse(api_token);
   if (!token) return std::unexpected(token.error());

@@ -90,6 +90,13 @@ struct MemberFacts {
   bool service_account = false;
 };
 
+/// One step of the way to the server, as `diagnose` went it.
+struct Step {
+  enum class At : std::uint8_t { name, connection, encryption, answer, clock, token } at;
+  enum class State : std::uint8_t { fine, poor, failed } state;
+  std::string message;  ///< what was found: no sentence, it begins in lower case
+};
+
 class Server {
  public:
   /// Fails when the token, the CA file or the proxy cannot be understood.
@@ -164,6 +171,10 @@ class Server {
   /// Sends an attribute's file or files to a 1.x container: in one request, in parts that progress is kept of, or as an
   /// archive. Safe to repeat: the attribute is set once more. Outcomes are never `expired`.
   boost::asio::awaitable<UploadOutcome> upload_attribute(AttributeUpload upload, UploadSettings settings);
+
+  /// Goes the way to the server anew, up to the first step that fails; the last one is whether it takes the API token.
+  /// Each step has its deadline (Options::request_timeout).
+  boost::asio::awaitable<std::vector<Step>> diagnose();
 
   /// The token file was replaced.
   Result<void> set_token(std::string api_token);

@@ -175,6 +175,11 @@ asio::awaitable<Answer> get_change(Context context, Call call) {
   co_return json(place);
 }
 
+asio::awaitable<Answer> doctor(Context context, Call) {
+  const auto diagnosis = co_await context.control.diagnose();
+  co_return json(diagnosis);
+}
+
 asio::awaitable<Answer> flush(Context context, Call) {
   co_return json(context.control.flush());
 }
@@ -226,6 +231,7 @@ std::span<const Route> routes() {
       {"GET", "/v1/events", Needs::read, {"since", "follow"}, nullptr},
       {"POST", "/v1/changes", Needs::submit, {}, post_changes, Takes::changes},
       {"GET", "/v1/changes/{}", Needs::read, {}, get_change},
+      {"POST", "/v1/doctor", Needs::nudge, {}, doctor},
       {"POST", "/v1/flush", Needs::nudge, {}, flush},
       {"POST", "/v1/scopes/{}/hold", Needs::operate, {}, hold},
       {"POST", "/v1/scopes/{}/release", Needs::operate, {"dry_run"}, release},

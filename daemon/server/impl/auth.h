@@ -44,6 +44,11 @@ class Auth {
 
   const Url& base() const { return api_token_.base; }
 
+  /// The same API token, of which nothing is known yet.
+  std::shared_ptr<Auth> afresh() const {
+    return std::make_shared<Auth>(executor_, clock_, transport_, api_token_, secure_only_);
+  }
+
   /// A token to send now. `self` stays alive for as long.
   static boost::asio::awaitable<Answer<AccessToken>> token(std::shared_ptr<Auth> self);
 

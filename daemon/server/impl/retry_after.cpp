@@ -21,6 +21,8 @@ std::optional<int> number(std::string_view digits) {
   return value;
 }
 
+}  // namespace
+
 // "Sun, 06 Nov 1994 08:49:37 GMT". The two older forms of RFC 9110 are not read: no server in use writes them.
 std::optional<WallTime> parse_date(std::string_view text) {
   constexpr std::array<std::string_view, 12> months{"Jan", "Feb", "Mar", "Apr", "May", "Jun",
@@ -40,8 +42,6 @@ std::optional<WallTime> parse_date(std::string_view text) {
   return std::chrono::sys_days(date) + std::chrono::hours(*hour) + std::chrono::minutes(*minute) +
          std::chrono::seconds(*second);
 }
-
-}  // namespace
 
 std::optional<milliseconds> parse_retry_after(std::string_view value, WallTime now) {
   value = trim(value);

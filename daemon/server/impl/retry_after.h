@@ -12,4 +12,7 @@ namespace neptune::server {
 /// none when it is neither.
 std::optional<std::chrono::milliseconds> parse_retry_after(std::string_view value, WallTime now);
 
+/// "Sun, 06 Nov 1994 08:49:37 GMT", and no other form.
+std::optional<WallTime> parse_date(std::string_view text);
+
 }  // namespace neptune::server

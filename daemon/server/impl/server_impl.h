@@ -18,6 +18,7 @@ boost::asio::awaitable<Answer<std::vector<RequestStatus>>> check(std::shared_ptr
                                                                  std::vector<std::string> ids);
 boost::asio::awaitable<Answer<WorkspaceStatus>> workspace_status(std::shared_ptr<Session> session,
                                                                  std::string workspace);
+boost::asio::awaitable<std::vector<Step>> diagnose(std::shared_ptr<Session> session, const Clock& clock);
 boost::asio::awaitable<Answer<bool>> has_ingest(std::shared_ptr<Api> api);
 
 class Server::Impl {

@@ -80,6 +80,12 @@ asio::awaitable<Answer<Response>> Session::call(std::shared_ptr<Session> self, C
   }
 }
 
+asio::awaitable<Answer<void>> Session::try_token(std::shared_ptr<Session> self) {
+  auto token = co_await Auth::token(self->auth_->afresh());
+  if (!token) co_return std::unexpected(std::move(token.error()));
+  co_return Answer<void>();
+}
+
 Failure invalid_answer(std::string_view call) {
   return {Failure::Kind::server_error, "invalid_answer",
           fmt::format("the server's answer to {} cannot be read; check that the address is a Neptune server's", call),

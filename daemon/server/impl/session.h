@@ -43,6 +43,10 @@ class Session {
   /// Calls in progress end with the token they began with.
   void set_token(ApiToken token);
 
+  /// Whether the server takes the API token now, whatever was known of it.
+  static boost::asio::awaitable<Answer<void>> try_token(std::shared_ptr<Session> self);
+
+  const Url& base() const { return auth_->base(); }
   const std::string& url() const { return url_; }
   const std::shared_ptr<Transport>& transport() const { return transport_; }
 

@@ -1,7 +1,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <fstream>
 
 #include "client/lib/json.h"
 #include "tests/unit/client/command.h"
@@ -90,7 +92,7 @@ TEST_F(Command, HelpAndVersionNeedNoDaemon) {
   const auto help = run("--help");
   EXPECT_EQ(help.exit, 0);
   for (const char* verb : {"status", "streams", "rejected", "events", "hold", "release", "probe", "flush", "wait",
-                           "project", "run", "model", "trash", "change"})
+                           "project", "run", "model", "trash", "change", "explain", "doctor", "watch"})
     EXPECT_THAT(help.out, HasSubstr(verb));
 }
 
@@ -127,14 +129,94 @@ TEST_F(Command, EventsAreTheKeptOnesUnlessFollowed) {
   const auto kept = ask("events");
   EXPECT_EQ(kept.exit, 0);
   EXPECT_EQ(kept.out,
-            "2026-01-02 03:04:05Z  mode_changed        It is read-only.\n"
-            "2026-01-02 03:04:05Z  synced              All of it.\n");
+            "     1  2026-01-02 03:04:05Z  mode_changed        It is read-only.\n"
+            "     2  2026-01-02 03:04:05Z  synced              All of it.\n");
   EXPECT_THAT(ask("events --since 1 --json").out,
               testing::StartsWith(R"({"id":2,"at":"2026-01-02T03:04:05.678Z","type":"synced")"));
   served_.on_loop([](FixedControl& control) { control.drain(); });
   const auto followed = ask("events -f --since 2");
   EXPECT_EQ(followed.exit, 0);
   EXPECT_THAT(followed.out, HasSubstr("draining"));
+}
+
+TEST_F(Command, EventsTellAGap) {
+  served_.on_loop([](FixedControl& control) {
+    control.events_kept = 1;
+    for (int i = 0; i < 3; ++i) control.happen({.type = "synced", .message = "All of it."});
+  });
+  const auto events = ask("events --since 1");
+  EXPECT_THAT(events.out, HasSubstr("     2  "));
+  EXPECT_THAT(events.out, HasSubstr("gap                 Events were dropped."));
+  EXPECT_THAT(events.out, HasSubstr("     3  2026"));
+}
+
+TEST_F(Command, RejectedChangesOfARunOrAllOfThemAreRetriedOldestFirst) {
+  served_.on_loop([](FixedControl& control) {
+    for (int id = 9; id > 5; --id) {
+      auto& one = control.rejected_now.emplace_back();
+      one.id = id;
+      one.project = "ml-team/x";
+      one.container = id % 2 == 0 ? "even" : "odd";
+    }
+    control.payload = std::string("\0\1", 2);
+  });
+  EXPECT_EQ(ask("rejected retry --run even").out, "2 changes will be sent again.\n");
+  EXPECT_EQ(ask("rejected discard --project ml-team --run odd").out, "2 changes discarded.\n");
+  EXPECT_EQ(ask("rejected retry --all --json").out, "{\"done\":4}\n");
+  EXPECT_EQ(ask("rejected retry --run other").out, "No rejected change is meant by that.\n");
+  EXPECT_EQ(served_.on_loop([](FixedControl& control) { return control.calls; }),
+            (std::vector<std::string>{"retry 6", "retry 8", "discard 7", "discard 9", "retry 6", "retry 7", "retry 8",
+                                      "retry 9"}));
+  const auto exported = ask("rejected export --run even").out;
+  EXPECT_THAT(exported, testing::StartsWith(R"({"id":6,)"));
+  EXPECT_THAT(exported, testing::EndsWith("\"payload\":\"AAE=\"}\n"));
+  EXPECT_EQ(std::ranges::count(exported, '\n'), 2);
+  for (const char* wrong : {"rejected retry", "rejected discard 7 --all", "rejected export --all --run even"})
+    EXPECT_EQ(ask(wrong).exit, 2) << wrong;
+}
+
+TEST_F(Command, ExplainSaysWhatAStreamWaitsFor) {
+  served_.on_loop([](FixedControl& control) {
+    auto stream = stream_of(0, 3);
+    stream.waiting_for = "project_held";
+    stream.why = "ml-team/x is held by root";
+    control.streams_now = {stream};
+    control.changes_now = {{.id = 5, .state = "done"}};
+  });
+  const auto ran = ask("explain r1");
+  EXPECT_EQ(ran.exit, 0) << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("`neptune-sync release ml-team/x` lets it go"));
+  EXPECT_THAT(ask("explain r1 --json").out,
+              testing::StartsWith(R"({"explanations":[{"subject":"Run r1 of ml-team/x")"));
+  EXPECT_THAT(ask("explain 5").out, HasSubstr("the server has it"));
+  EXPECT_EQ(ask("explain nobody").exit, 1);
+}
+
+TEST_F(Command, DoctorSetsRemediesBelowWhatIsWrong) {
+  served_.on_loop([](FixedControl& control) {
+    control.diagnosis.checks = {{"disk", "ok", "90 GiB are free", ""},
+                                {"clock", "warn", "this machine's clock is 90 s ahead of the server's", "Set it."}};
+  });
+  const auto ran = ask("doctor");
+  EXPECT_EQ(ran.exit, 0) << ran.out;
+  EXPECT_THAT(ran.out, HasSubstr("ok    daemon  neptune-syncd answers on " + served_.path()));
+  EXPECT_THAT(ran.out, HasSubstr("ok    disk    90 GiB are free\n"));
+  EXPECT_THAT(ran.out, HasSubstr("warn  clock   this machine's clock is 90 s ahead of the server's\n"
+                                 "              -> Set it.\n"));
+  EXPECT_THAT(ran.out, HasSubstr("0 failures, 1 warning.\n"));
+  served_.on_loop([](FixedControl& control) { control.diagnosis.checks[0].state = "fail"; });
+  EXPECT_EQ(ask("doctor").exit, 1);
+  EXPECT_THAT(ask("doctor --json").out, HasSubstr(R"({"check":"clock","state":"warn")"));
+}
+
+TEST_F(Command, DoctorFindsThatTheDaemonIsDown) {
+  const auto config = log_path() + ".toml";
+  std::ofstream(config) << "nonsense = 1\n";
+  const auto ran = run("--socket /nowhere doctor --config " + config);
+  EXPECT_EQ(ran.exit, 1);
+  EXPECT_THAT(ran.out, HasSubstr("There is no neptune-syncd at /nowhere"));
+  EXPECT_THAT(ran.out, HasSubstr("config"));
+  EXPECT_THAT(ran.out, HasSubstr("the way to the server is not checked"));
 }
 
 TEST_F(Command, WaitHasACodeForEachEnd) {

@@ -98,6 +98,14 @@ TEST(ManualPages, HaveEveryVerbArgumentAndOptionOfTheHelp) {
     EXPECT_THAT(daemon, HasSubstr("       " + std::regex_replace(names, std::regex(","), ", ")));
 }
 
+TEST(ManualPages, HaveAnExampleOfEveryVerb) {
+  const auto page = text_of(NEPTUNE_PAGES "/neptune-sync.1");
+  const auto begin = page.find("EXAMPLES");
+  ASSERT_NE(begin, std::string::npos);
+  for (const auto& verb : listed(output_of(NEPTUNE_SYNC " --help"), "Subcommands"))
+    EXPECT_NE(page.find("neptune\\-sync " + verb, begin), std::string::npos) << verb;
+}
+
 TEST(ManualPages, AreReadWithoutAWarning) {
   if (!can_render()) GTEST_SKIP() << "there is no man here";
   for (const auto* page : {"neptune-sync.1", "neptune-syncd.8", "neptune-syncd.toml.5"})

@@ -58,5 +58,19 @@ TEST(Table, LetsNoEscapeSequenceOfARunIdThrough) {
   EXPECT_EQ(table.render({}).find('\x1b'), std::string::npos);
 }
 
+TEST(Table, LeavesOutWhatIsExtraWhereItDoesNotFit) {
+  Table table({{"NAME", false, true}, {"LEFT", true}, {"SIZE", true, false, true}, {"AGE", true, false, true}});
+  table.add({{"a-project"}, {"1,204"}, {"3.2 MiB"}, {"12 min"}});
+  EXPECT_EQ(table.render({false, 33}),
+            "NAME        LEFT     SIZE     AGE\n"
+            "a-project  1,204  3.2 MiB  12 min\n");
+  EXPECT_EQ(table.render({false, 25}),
+            "NAME       LEFT     SIZE\n"
+            "a-proje…  1,204  3.2 MiB\n");
+  EXPECT_EQ(table.render({false, 16}),
+            "NAME       LEFT\n"
+            "a-proje…  1,204\n");
+}
+
 }  // namespace
 }  // namespace neptune::cli

@@ -67,5 +67,29 @@ TEST(Text, PaintsOnlyWhereColourIsWanted) {
   EXPECT_EQ(paint({true, 80}, Colour::plain, "x"), "x");
 }
 
+TEST(Text, CutPaintedCountsNoColours) {
+  const Style colours{true, 80};
+  const auto text = paint(colours, Colour::red, "rejected") + " twice";
+  EXPECT_EQ(cut_painted(text, 14), text);
+  EXPECT_EQ(cut_painted(text, 11), paint(colours, Colour::red, "rejected") + " t…");
+  EXPECT_EQ(cut_painted(text, 4), "\x1b[31mrej…\x1b[0m");
+  EXPECT_EQ(cut_painted("naïve", 3), "na…");
+}
+
+TEST(Text, Base64IsPadded) {
+  EXPECT_EQ(base64(""), "");
+  EXPECT_EQ(base64("f"), "Zg==");
+  EXPECT_EQ(base64("fo"), "Zm8=");
+  EXPECT_EQ(base64("foo"), "Zm9v");
+  EXPECT_EQ(base64("\xff\xfe\xfd"), "//79");
+}
+
+TEST(ProgressBar, FitsItsWidth) {
+  EXPECT_EQ(progress_bar(50, 50, 0, 40), "███████░░░░░░░░  50 %  50 of 100 changes");
+  EXPECT_EQ(progress_bar(0, 0, 0, 20), "  0 %  0 of no chan…");
+  EXPECT_EQ(columns(progress_bar(1204, 5000, 31, 200)), columns(progress_bar(1204, 5000, 31, 100)));
+  for (std::size_t width : {10, 25, 40, 80}) EXPECT_LE(columns(progress_bar(1204, 5000, 31, width)), width);
+}
+
 }  // namespace
 }  // namespace neptune::cli

@@ -123,6 +123,7 @@ TEST(OpenApi, AnswersHaveTheMembersTheyHave) {
   EXPECT_EQ(properties(schema("WorkspaceList")), keys(api::to_json(api::WorkspaceList{})));
   EXPECT_EQ(properties(schema("Stream")),
             keys(json::serialize(json::parse(api::to_json(api::StreamList{{{}}})).at("streams").at(0))));
+  EXPECT_EQ(properties(schema("Diagnosis")), keys(api::to_json(api::Diagnosis{})));
   EXPECT_EQ(properties(schema("ChangePlace")), keys(api::to_json(api::ChangePlace{})));
   EXPECT_EQ(properties(schema("StreamList")), keys(api::to_json(api::StreamList{})));
   EXPECT_EQ(properties(schema("Rejected")), keys(api::to_json(api::Rejected{})));

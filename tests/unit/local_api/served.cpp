@@ -129,6 +129,11 @@ asio::awaitable<Result<api::ChangePlace>> FixedControl::change(std::int64_t id) 
   co_return fail("unknown_change", "no change " + std::to_string(id) + " was handed in over the socket here");
 }
 
+asio::awaitable<api::Diagnosis> FixedControl::diagnose() {
+  calls.emplace_back("doctor");
+  co_return diagnosis;
+}
+
 api::FlushReply FixedControl::flush() {
   calls.emplace_back("flush");
   api::FlushReply reply;

@@ -34,6 +34,7 @@ class FixedControl final : public engine::Control {
   std::vector<std::string> calls;  // "hold ml-team by root"
   std::vector<std::pair<Change, Submitter>> accepted;
   std::vector<api::ChangePlace> changes_now;
+  api::Diagnosis diagnosis;
   WorkspaceType type = WorkspaceType::unknown;
   std::size_t streams_asked = 0;
   bool stuck = false;  // rejected_payload never answers
@@ -55,6 +56,7 @@ class FixedControl final : public engine::Control {
   WorkspaceType workspace_type(std::string_view) const override { return type; }
   boost::asio::awaitable<Result<api::ServerProjectList>> server_projects(std::string workspace) override;
   boost::asio::awaitable<Result<api::MemberList>> members(ProjectName project) override;
+  boost::asio::awaitable<api::Diagnosis> diagnose() override;
   api::FlushReply flush() override;
   boost::asio::awaitable<Result<api::ScopeReply>> hold(Scope scope, std::string by) override;
   boost::asio::awaitable<Result<api::ScopeReply>> release(Scope scope, std::string by) override;

@@ -28,6 +28,24 @@ TEST_F(ChangeQueueOrder, NumbersChangesOfAllStreamsInTheOrderTheyWereHandedIn) {
   EXPECT_EQ(backlog(run_named("b"), 2).ticket, 4);
 }
 
+TEST_F(ChangeQueueOrder, TellsWhereAChangeIsAndHowManyGoBeforeIt) {
+  open();
+  std::vector<Change> request{update_of("a"), update_of("b"), update_of("a")};
+  ASSERT_TRUE(accept(request, 1234));
+  const auto place = [this](Position position) { return loop.await(queue->place(position)).value(); };
+  const auto third = place(3);
+  EXPECT_TRUE(third.known && third.queued);
+  EXPECT_EQ(third.container, run_named("a"));
+  EXPECT_EQ(third.kind, ChangeKind::run_update);
+  EXPECT_EQ(third.uid, 1234u);
+  EXPECT_EQ(third.ahead, 1u);
+  EXPECT_EQ(place(2).ahead, 0u);
+  ASSERT_TRUE(settle(run_named("a"), 1));
+  EXPECT_TRUE(place(1).known);
+  EXPECT_FALSE(place(1).queued);
+  for (const Position never : {0, 4, -1}) EXPECT_FALSE(place(never).known);
+}
+
 TEST_F(ChangeQueueOrder, NeverGivesANumberTwiceEvenAfterAllWasSettledAndTheQueueReopened) {
   open();
   ASSERT_TRUE(accept(updates("a", 3)));

@@ -1,7 +1,8 @@
-// `neptune-sync explain` of what waits in a real daemon, and why.
+// `neptune-sync explain` and `doctor` beside a real daemon.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <fstream>
 
 #include "tests/integration/box.h"
@@ -61,6 +62,30 @@ TEST(Explain, TellsOfAServerThatIsAwayAndOfALogThatCannotBeRead) {
                   .first);
   EXPECT_THAT(box.sync({"explain", "r-1"}).out, AllOf(HasSubstr("6 changes"), HasSubstr("neptune-sync flush")));
   EXPECT_THAT(box.sync({"explain", broken}).out, AllOf(HasSubstr(broken.string()), HasSubstr("Mend that")));
+}
+
+TEST(Doctor, GoesTheWayToTheServerAndLooksAtTheBox) {
+  Box box({.sandbox_args = {"--workspace", "ml-team:team"}, .config = "[[watch]]\npath = \"@DIR@/not-there\"\n"});
+  const auto well = box.sync({"doctor"});
+  EXPECT_EQ(well.status, 0) << well.out << well.err;
+  for (const char* line : {"daemon", "socket", "config", "state", "disk", "files", "inotify", "name", "connection",
+                           "server", "the server takes the API token"})
+    EXPECT_THAT(well.out, HasSubstr(line));
+  EXPECT_THAT(well.out, HasSubstr((box.dir() / "not-there").string()));
+
+  box.sandbox().stop();
+  const auto away = box.sync({"doctor"});
+  EXPECT_EQ(away.status, 1) << away.out;
+  EXPECT_THAT(away.out, AllOf(HasSubstr("refuses connections"), HasSubstr("-> Check the network")));
+  box.stop_daemon();
+  // An installed client finds the daemon's program beside itself.
+  const std::string path = std::getenv("PATH") ? std::getenv("PATH") : "";
+  ::setenv("PATH", (binary("neptune-syncd").parent_path().string() + ":" + path).c_str(), 1);
+  const auto down = box.sync({"doctor", "--config", box.dir() / "config.toml"});
+  EXPECT_EQ(down.status, 1);
+  EXPECT_THAT(down.out, AllOf(HasSubstr("fail  daemon"), HasSubstr("config.toml is fine"),
+                              HasSubstr("The API token is read from")));
+  ::setenv("PATH", path.c_str(), 1);
 }
 
 }  // namespace

@@ -1,0 +1,91 @@
+#include "client/cli/picture.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "client/lib/time.h"
+
+// What `watch` shows, for any size of a terminal.
+namespace neptune::cli {
+namespace {
+
+using testing::Contains;
+using testing::HasSubstr;
+using testing::Not;
+
+const Now now = api::parse_time("2026-01-02T12:00:00.000Z").value();
+
+Watched busy_box(std::size_t workspaces, std::size_t streams) {
+  Watched watched;
+  watched.status.version = "0.1.0";
+  watched.status.state = "running";
+  watched.status.server = {"https://neptune.example.org", true, std::nullopt, std::nullopt};
+  for (std::size_t i = 0; i < workspaces; ++i) {
+    auto& workspace = watched.status.workspaces.emplace_back();
+    workspace.name = "workspace-" + std::to_string(i);
+    workspace.pending = 100;
+  }
+  watched.status.totals.pending = 100 * workspaces;
+  for (std::size_t i = 0; i < streams; ++i) {
+    auto& stream = watched.streams.emplace_back();
+    stream.container = "run-" + std::to_string(i);
+    stream.project = "workspace-0/a-project-with-a-long-name-" + std::to_string(i);
+    stream.state = "blocked";
+    stream.pending = 10 + i;
+    stream.why = "the server refuses connections, which is a long reason; tried again in 8 s";
+  }
+  for (std::uint64_t i = 0; i < 50; ++i)
+    watched.events.push_back({.id = i, .at = "2026-01-02T11:59:58.000Z", .type = "synced", .message = "All of it."});
+  for (int i = 0; i < 300; ++i) watched.rates.add(static_cast<std::uint64_t>(i) * 50, i);
+  return watched;
+}
+
+TEST(Picture, NeverExceedsTheScreen) {
+  for (const std::size_t width : {20, 80, 200})
+    for (const std::size_t rows : {1, 5, 10, 24, 60})
+      for (const auto& watched : {Watched(), busy_box(1, 0), busy_box(2, 3), busy_box(40, 100)}) {
+        const auto lines = picture(watched, {true, width}, rows, now);
+        EXPECT_LE(lines.size(), rows);
+        for (const auto& line : lines) EXPECT_EQ(line, cut_painted(line, width)) << width << " x " << rows;
+      }
+}
+
+TEST(Picture, HasWorkspacesRatesStreamsAndEvents) {
+  const auto lines = picture(busy_box(2, 3), {false, 80}, 30, now);
+  EXPECT_THAT(lines, Contains(HasSubstr("workspace-1")));
+  EXPECT_THAT(lines, Contains(HasSubstr("50 changes/s")));
+  EXPECT_THAT(lines, Contains(HasSubstr("█")));
+  EXPECT_THAT(lines, Contains(HasSubstr("run-2")));
+  EXPECT_THAT(lines.back(), HasSubstr("    49  2026-01-02 11:59:58Z"));
+}
+
+TEST(Picture, SaysHowMuchItLeavesOut) {
+  const auto lines = picture(busy_box(40, 100), {false, 80}, 24, now);
+  EXPECT_THAT(lines, Contains(HasSubstr("more lines: `neptune-sync status`")));
+  EXPECT_THAT(lines, Contains(HasSubstr("more: `neptune-sync streams`")));
+  EXPECT_THAT(lines, Contains(HasSubstr("LAST EVENTS")));
+  EXPECT_THAT(lines, Contains(HasSubstr("run-99"))) << "the largest first";
+}
+
+TEST(Picture, SaysThatTheDaemonIsAway) {
+  auto watched = busy_box(1, 1);
+  watched.trouble = "neptune-syncd is not running.";
+  EXPECT_THAT(picture(watched, {false, 80}, 24, now)[0], HasSubstr("! neptune-syncd is not running."));
+}
+
+TEST(Rates, AreOfTheTimeBetweenTwoLooks) {
+  Rates rates;
+  rates.add(1000, 0);
+  EXPECT_EQ(rates.graph(4), "    ") << "one look tells no rate";
+  rates.add(1100, 2);
+  EXPECT_EQ(rates.latest(), 50);
+  rates.add(1100, 3);
+  EXPECT_EQ(rates.graph(4), "  █·");
+  rates.add(5, 4);
+  EXPECT_EQ(rates.latest(), 0) << "another state directory";
+  EXPECT_EQ(rates.highest(4), 50u);
+  EXPECT_EQ(rates.highest(1), 0u);
+}
+
+}  // namespace
+}  // namespace neptune::cli

@@ -1,0 +1,146 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <thread>
+
+#include "tests/unit/client/command.h"
+
+// The command in a real terminal: tmux draws what it writes.
+namespace neptune {
+namespace {
+
+using namespace std::chrono_literals;
+using test::FixedControl;
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+class Terminal : public test::CommandTest {
+ protected:
+  void SetUp() override {
+    if (std::system("command -v tmux >/dev/null") != 0) GTEST_SKIP() << "there is no tmux here";
+    served_.on_loop([](FixedControl& control) {
+      control.status_now.version = "0.1.0";
+      control.status_now.state = "running";
+      auto& workspace = control.status_now.workspaces.emplace_back();
+      workspace.name = "ml-team";
+      workspace.pending = 12;
+      control.status_now.totals.pending = 12;
+      auto& stream = control.streams_now.emplace_back();
+      stream.project = "ml-team/lab";
+      stream.container = "trial-7";
+      stream.state = "blocked";
+      stream.pending = 12;
+      stream.why = "the server refuses connections, and this goes on for longer than a small terminal is wide";
+    });
+  }
+  void TearDown() override { tmux("kill-server 2>/dev/null"); }
+
+  std::string tmux(const std::string& arguments) {
+    const auto out = (folder_ / "tmux.out").string();
+    const auto line = "TERM=xterm-256color tmux -u -f /dev/null -S " + (folder_ / "tmux").string() + " " + arguments +
+                      " >" + out + " 2>&1";
+    static_cast<void>(std::system(line.c_str()));
+    return read(out);
+  }
+  /// A shell in a terminal of that size, in which the command is started.
+  void start(const std::string& arguments, int width, int height = 24) {
+    tmux("new-session -d -x " + std::to_string(width) + " -y " + std::to_string(height) + " \"PS1='ready> ' sh\"");
+    ASSERT_TRUE(shows("ready>"));
+    type(std::string(NEPTUNE_SYNC) + " --socket " + served_.path() + " " + arguments + "; echo ended $?");
+  }
+  void type(const std::string& line) { tmux("send-keys -l '" + line + "'"), tmux("send-keys Enter"); }
+  std::string screen() { return tmux("capture-pane -p"); }
+
+  /// Waits until the screen has that text, or has it no more.
+  bool shows(const std::string& text, bool there = true) {
+    const auto until = std::chrono::steady_clock::now() + 10s;
+    while ((screen().find(text) != std::string::npos) != there) {
+      if (std::chrono::steady_clock::now() > until) return false;
+      std::this_thread::sleep_for(20ms);
+    }
+    return true;
+  }
+};
+
+TEST_F(Terminal, WatchShowsWhatChangesAtEightyColumnsAndGivesTheTerminalBack) {
+  start("watch", 80);
+  ASSERT_TRUE(shows("trial-7")) << screen();
+  EXPECT_THAT(screen(), AllOf(HasSubstr("changes/s"), HasSubstr("ml-team"), Not(HasSubstr("ready>"))));
+  served_.on_loop([](FixedControl& control) {
+    control.status_now.totals.pending = 4321;
+    control.happen({.type = "mode_changed", .message = "vision is read-only."});
+  });
+  EXPECT_TRUE(shows("4,321 changes")) << screen();
+  EXPECT_TRUE(shows("vision is read-only.")) << "an event";
+  tmux("send-keys C-c");
+  ASSERT_TRUE(shows("ended 0")) << screen();
+  EXPECT_THAT(screen(), AllOf(HasSubstr("ready>"), Not(HasSubstr("trial-7")))) << "what was there before";
+  type("stty -a");
+  EXPECT_TRUE(shows(" icanon ")) << screen();
+  EXPECT_THAT(screen(), HasSubstr(" echo "));
+  EXPECT_EQ(tmux("display -p '#{cursor_flag} #{alternate_on} #{wrap_flag}'"), "1 0 1\n");
+}
+
+TEST_F(Terminal, WatchTakesTheWidthOfTheTerminalAlsoWhenThatChanges) {
+  start("watch", 200);
+  ASSERT_TRUE(shows("longer than a small terminal is wide")) << screen();
+  tmux("resize-window -x 80 -y 20");
+  EXPECT_TRUE(shows("longer than a small terminal is wide", false)) << screen();
+  EXPECT_TRUE(shows("trial-7")) << screen();
+  tmux("resize-window -x 200 -y 30");
+  EXPECT_TRUE(shows("longer than a small terminal is wide")) << screen();
+  tmux("send-keys q");
+  EXPECT_TRUE(shows("ended 0")) << screen();
+}
+
+TEST_F(Terminal, WatchOutlivesItsDaemon) {
+  start("watch", 80);
+  ASSERT_TRUE(shows("trial-7")) << screen();
+  served_.stop();
+  EXPECT_TRUE(shows("it is asked each second")) << screen();
+  EXPECT_TRUE(shows("trial-7")) << "what it told last";
+  served_.restart();
+  EXPECT_TRUE(shows("it is asked each second", false)) << screen();
+  tmux("send-keys q");
+  EXPECT_TRUE(shows("ended 0")) << screen();
+}
+
+TEST_F(Terminal, WatchSaysThatItNeedsOne) {
+  const auto ran = ask("watch");
+  EXPECT_EQ(ran.exit, 1);
+  EXPECT_THAT(ran.err, HasSubstr("needs a terminal"));
+  EXPECT_THAT(ran.out, Not(HasSubstr("\x1b")));
+}
+
+TEST_F(Terminal, WaitDrawsABarThatIsGoneInTheEnd) {
+  start("wait --project ml-team --timeout 60s", 80);
+  ASSERT_TRUE(shows("0 of 12 changes")) << screen();
+  EXPECT_THAT(screen(), HasSubstr("░"));
+  served_.on_loop([](FixedControl& control) {
+    control.streams_now[0].pending = 3;
+    control.streams_now[0].synced = 9;
+  });
+  EXPECT_TRUE(shows("75 %  9 of 12 changes")) << screen();
+  served_.on_loop([](FixedControl& control) {
+    control.streams_now[0].pending = 0;
+    control.streams_now[0].closed = true;
+    control.status_now.totals.pending = 0;
+  });
+  ASSERT_TRUE(shows("ended 0")) << screen();
+  EXPECT_THAT(screen(), AllOf(HasSubstr("ml-team is synced."), Not(HasSubstr("75 %"))));
+}
+
+TEST_F(Terminal, StatusIsWithinTheWidthAndColouredOnlyWhereThatIsWanted) {
+  start("status; NO_COLOR=1 " + std::string(NEPTUNE_SYNC) + " --socket " + served_.path() + " status", 80, 40);
+  ASSERT_TRUE(shows("ended")) << screen();
+  const auto painted = tmux("capture-pane -p -e");
+  const auto first = painted.find("neptune-syncd 0.1.0"), second = painted.find("neptune-syncd 0.1.0", first + 1);
+  ASSERT_NE(second, std::string::npos) << painted;
+  EXPECT_EQ(painted.substr(first - 4, 4), "\x1b[1m");
+  EXPECT_EQ(painted.find("\x1b[1m", second - 4), std::string::npos) << painted;
+}
+
+}  // namespace
+}  // namespace neptune
