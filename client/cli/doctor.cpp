@@ -100,7 +100,7 @@ void check_configuration(std::vector<api::Check>& checks, const std::string& fil
                       fails   ? "fail"
                       : warns ? "warn"
                               : "ok",
-                      std::string(line), fails || warns ? "Mend that, then `systemctl restart neptune-syncd`." : ""});
+                      std::string(line), fails || warns ? "Mend that, then `systemctl reload neptune-syncd`." : ""});
   }
 }
 

@@ -302,7 +302,7 @@ class Explainer {
          .state = "The daemon does not look there.",
          .where = {},
          .why = folders.empty() ? "It watches no folder." : fmt::format("It watches {}.", fmt::join(folders, ", ")),
-         .next = "Name the folder in a [[watch]] of the daemon's configuration and `systemctl restart neptune-syncd`, "
+         .next = "Name the folder in a [[watch]] of the daemon's configuration and `systemctl reload neptune-syncd`, "
                  "or have the job log into a watched one (NEPTUNE_LOG_DIRECTORY).",
          .waiting_for = "not_watched"});
   }
