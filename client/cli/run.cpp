@@ -1,3 +1,4 @@
+#include <filesystem>
 #include <memory>
 
 #include "client/cli/hand_in.h"
@@ -39,6 +40,33 @@ void add_create(Verb& parent, Session& session) {
   });
 }
 
+struct Upload {
+  std::string run, attribute, file, project;
+  std::optional<std::string> mime_type;
+  bool copy = false;
+  HandIn how;
+};
+
+void add_upload(Verb& parent, Session& session) {
+  auto verb = parent.add("upload", "Upload a file, and assign it to an attribute once it is there");
+  const auto arguments = std::make_shared<Upload>();
+  verb.required("RUN", arguments->run, "The run's id");
+  verb.required("ATTRIBUTE", arguments->attribute, "The attribute, as in models/best");
+  verb.required("FILE", arguments->file, "The file; it must stay as it is until it is uploaded, or be copied");
+  verb.flag("--copy", arguments->copy, "Copy it into the daemon's state directory first");
+  verb.optional("--mime-type", arguments->mime_type, "Its type; by its name by default");
+  add_project(verb, arguments->project);
+  arguments->how.add_to(verb);
+  verb.action([&session, arguments] {
+    ChangeText change("run.upload");
+    change.text("run", arguments->run).text("attribute", arguments->attribute);
+    change.text("file", std::filesystem::absolute(arguments->file).lexically_normal().string());
+    change.text("mime_type", arguments->mime_type);
+    if (arguments->copy) change.json("copy", "true");
+    hand_in(session, arguments->how, std::move(change), arguments->project, arguments->run);
+  });
+}
+
 struct Many {
   std::vector<std::string> runs;
   std::string project;
@@ -68,6 +96,7 @@ void add_run_verbs(Verb& top, Session& session) {
   auto run = top.add("run", "Create runs, log to them, tag and remove them");
   add_create(run, session);
   add_run_log(run, session);
+  add_upload(run, session);
   add_many(run, session, "trash", "Move runs to the trash", true);
   add_many(run, session, "restore", "Take runs out of the trash", false);
   add_many(run, session, "delete", "Delete runs for good", true);

@@ -215,10 +215,10 @@ std::string view(const api::StreamList& list, const Style& style, Now now) {
               "WHY");
   for (const auto& stream : list.streams) {
     auto why = stream.why;
-    if (stream.uploads > 0)
+    if (stream.uploads > 0 && stream.container_type != "files")
       why += fmt::format("{}{} to be uploaded.", why.empty() ? "" : " ",
                          stream.uploads == 1 ? "1 file waits" : count(stream.uploads) + " files wait");
-    table.add({{stream.container, Colour::bold},
+    table.add({{stream.container_type == "files" ? "files of " + stream.container : stream.container, Colour::bold},
                {stream.project},
                {stream.state, state_colour(stream.state)},
                {count(stream.pending)},

@@ -91,6 +91,18 @@ void members(V& v, T& x) {
   v("read_only", x.read_only);
 }
 
+template <class V, Is<Upload> T>
+void members(V& v, T& x) {
+  v("project", x.project);
+  v("run", x.run);
+  v("attribute", x.attribute);
+  v("file", x.file);
+  v("bytes_done", x.bytes_done);
+  v("bytes_total", x.bytes_total);
+  v("bytes_per_second", x.bytes_per_second);
+  v("seconds_left", x.seconds_left);
+}
+
 template <class V, Is<Status> T>
 void members(V& v, T& x) {
   v("version", x.version);
@@ -102,6 +114,7 @@ void members(V& v, T& x) {
   v("problems", x.problems);
   v("workspaces", x.workspaces);
   v("sources", x.sources);
+  v("uploads", x.uploads);
 }
 
 template <class V, Is<Stream> T>
@@ -119,6 +132,7 @@ void members(V& v, T& x) {
   counts(v, x);
   v("pending_bytes", x.pending_bytes);
   v("uploads", x.uploads);
+  v("active_uploads", x.active_uploads);
   v("oldest_pending_at", x.oldest_pending_at);
   v("last_synced_at", x.last_synced_at);
 }

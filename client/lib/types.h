@@ -60,6 +60,18 @@ struct SourceStatus {
   bool read_only = false;
 };
 
+/// A file that is being sent at this moment.
+struct Upload {
+  std::string project;
+  std::string run;
+  std::optional<std::string> attribute;  ///< null where the run's own log refers to the file
+  std::string file;                      ///< its path
+  std::uint64_t bytes_done = 0;
+  std::uint64_t bytes_total = 0;
+  std::optional<double> bytes_per_second;  ///< lately; null at the beginning
+  std::optional<double> seconds_left;      ///< at that rate
+};
+
 struct Status {
   std::string version;
   std::int64_t pid = 0;
@@ -70,13 +82,15 @@ struct Status {
   std::vector<std::string> problems;  ///< sentences: what the daemon itself lacks, for instance room on its disk
   std::vector<WorkspaceStatus> workspaces;
   std::vector<SourceStatus> sources;
+  std::vector<Upload> uploads;  ///< the first 20
 };
 
 /// One ordered stream of changes.
 struct Stream : Counts {
   std::string id;
   std::string project;
-  std::string container_type = "run";  ///< "run" | "model" | "model_version" | "project" | "management" | "removals"
+  std::string container_type = "run";  ///< "run" | "files" | "model" | "model_version" | "project" | "management" |
+                                       ///< "removals"
   std::string container;               ///< the run id, the model's, "member jo"; may be empty
   std::string source;                  ///< where its changes wait
   std::string state;                   ///< "waiting" | "sending" | "unconfirmed" | "held" | "blocked" | "idle" | "done"
@@ -89,7 +103,8 @@ struct Stream : Counts {
   std::optional<std::string> retry_at;  ///< when it moves by itself, where that is a matter of time
   bool closed = false;                  ///< nobody writes to its source any more
   std::uint64_t pending_bytes = 0;
-  std::uint64_t uploads = 0;
+  std::uint64_t uploads = 0;           ///< files that wait or are being sent
+  std::vector<Upload> active_uploads;  ///< of those, what is being sent (container_type "files")
   std::optional<std::string> oldest_pending_at;
   std::optional<std::string> last_synced_at;
 };
@@ -115,8 +130,8 @@ struct Event {
   std::uint64_t id = 0;
   std::string at{};
   std::string type{};  ///< "mode_changed" | "source_found" | "source_changed" | "source_set_aside" | "source_gone" |
-                       ///< "synced" | "rejected" | "server_unreachable" | "server_reachable" | "token_rejected" |
-                       ///< "hold" | "release" | "draining" | "gap"
+                       ///< "synced" | "rejected" | "upload_started" | "upload_done" | "server_unreachable" |
+                       ///< "server_reachable" | "token_rejected" | "hold" | "release" | "draining" | "gap"
   std::optional<std::string> scope{};   ///< workspace or workspace/project
   std::optional<std::string> stream{};  ///< run id
   std::string message{};                ///< a sentence

@@ -36,7 +36,7 @@ bool concerns(const WaitFor& what, const api::SourceStatus& source) {
 
 /// An event that names another run or project can't matter; all else may.
 bool concerns(const WaitFor& what, const api::Event& event) {
-  if (what.run && event.stream && *event.stream != *what.run) return false;
+  if (what.run && event.stream && *event.stream != *what.run && *event.stream != "files of " + *what.run) return false;
   if (!what.project || !event.scope) return true;
   return within(*event.scope, *what.project) || within(*what.project, *event.scope);
 }
@@ -55,7 +55,12 @@ void add(Progress& progress, const api::Stream& stream, const WaitFor& what) {
   const auto before = what.rejected_before.find(stream.id);
   progress.rejected +=
       stream.rejected - (before == what.rejected_before.end() ? 0 : std::min(before->second, stream.rejected));
-  progress.uploads += stream.uploads;
+  // A log's files are counted with its own stream and with theirs.
+  progress.uploads = std::max(progress.uploads, stream.uploads);
+  progress.active_uploads.insert(progress.active_uploads.end(), stream.active_uploads.begin(),
+                                 stream.active_uploads.end());
+  // Nothing of it is counted, and yet it is not idle: what it has is being recorded, or looked up.
+  if (stream.state == "unconfirmed" && stream.pending + stream.held + stream.in_flight == 0) ++progress.in_flight;
   if (!stream.closed && stream.state != "done") ++progress.open;
   if (stream.pending + stream.held + stream.in_flight > 0) add_reason(progress.why, stream.why);
 }
@@ -155,9 +160,6 @@ class Waiter {
     if (!progress_.complete(what_.now)) return std::nullopt;
     if (progress_.rejected > 0) return some_rejected("All else of it is synced.");
     std::string message = name_of(what_) + " is synced.";
-    if (progress_.uploads > 0)
-      message += " Not waited for: " + count(progress_.uploads, "file", "files") +
-                 " to be uploaded, which this version does not do yet.";
     for (const auto& aside : progress_.not_waited_for) message += " Not waited for: " + aside;
     return result(Outcome::synced, message);
   }

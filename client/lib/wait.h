@@ -26,13 +26,16 @@ struct WaitFor {
 struct Progress {
   bool seen = false;  ///< the daemon knows of what is waited for
   std::uint64_t pending = 0, held = 0, in_flight = 0, synced = 0, rejected = 0;
-  std::uint64_t uploads = 0;                ///< files of theirs; told, not waited for: this version uploads none
+  std::uint64_t uploads = 0;                ///< files of theirs that are not on the server yet
+  std::vector<api::Upload> active_uploads;  ///< and what of them is being sent
   std::uint64_t open = 0;                   ///< streams somebody may still write to
   std::uint64_t settling = 0;               ///< sources that were found, and are not looked into yet
   std::vector<std::string> why;             ///< sentences: what the rest waits for
   std::vector<std::string> not_waited_for;  ///< sources that are set aside: their sentences
 
-  bool complete(bool now) const { return seen && pending + held + in_flight + settling == 0 && (now || open == 0); }
+  bool complete(bool now) const {
+    return seen && pending + held + in_flight + settling + uploads == 0 && (now || open == 0);
+  }
   bool only_held() const { return held > 0 && pending + in_flight == 0; }
 };
 

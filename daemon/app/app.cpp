@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <systemd/sd-daemon.h>
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
@@ -66,7 +67,9 @@ engine::ServerSlot make_server(const asio::any_io_executor& executor, const Cloc
   options.proxy = config.server.proxy;
   options.request_timeout = config.server.request_timeout;
   options.user_agent = "neptune-syncd/" + version();
-  options.max_connections = config.server.max_in_flight + 2;  // and a check and a status call
+  // And a check, a status call, and the signing of files; to the object stores, some parts of each file.
+  options.max_connections =
+      std::max(config.server.max_in_flight + 2 + config.uploads.max_concurrent, 3 * config.uploads.max_concurrent);
   auto made = server::Server::make(executor, clock, std::move(options));
   if (!made) return {nullptr, made.error()};
   spdlog::info("server url={} token_from=\"{}\" workspace={}", (*made)->url(), token->origin,
@@ -118,6 +121,9 @@ engine::EngineOptions engine_options(const config::Config& config) {
   options.runs = runs_by(config.server.runs);
   options.core.gate = gate_options(config);
   options.priorities = priorities(config);
+  options.core.max_files_in_flight = config.uploads.max_concurrent;
+  options.uploads = {config.uploads.max_concurrent, config.uploads.max_bandwidth, config.uploads.chunk_size,
+                     config.queue.min_free_disk};
   return options;
 }
 

@@ -37,6 +37,7 @@ enum class ChangeKind : std::uint8_t {
   model_version_update,
   project_metadata,
   client_operation,  ///< what a 1.x client logged (changes/client_operation.h); nobody hands it in over the socket
+  run_upload,        ///< a file of a run (changes/file_upload.h)
 };
 
 /// "project.create", the word of the API.
@@ -44,7 +45,7 @@ std::string_view name(ChangeKind kind);
 /// None where there is no such kind, or none that can be handed in.
 std::optional<ChangeKind> change_kind(std::string_view name);
 
-/// run.create and run.update are operations of ingest requests; every other kind is a call of its own.
+/// run.create and run.update are operations of ingest requests; every other kind is a call of its own, or an upload.
 constexpr bool is_ingested(ChangeKind kind) {
   return kind == ChangeKind::run_create || kind == ChangeKind::run_update;
 }
@@ -70,7 +71,8 @@ struct Submitter {
 /// One validated change, ready to be queued.
 ///
 /// Its stream: run.create and run.update belong to their run, model.* and model_version.create to their model,
-/// model_version.update to its version, project.metadata to the project's own metadata. What only removes (delete,
+/// model_version.update to its version, project.metadata to the project's own metadata, run.upload to the run's files,
+/// which go beside its other changes. What only removes (delete,
 /// trash, archive, empty the trash, remove a member) goes into the project's `removals`, which read-only mode lets
 /// pass; the rest of the management into `management`. Each member's role, what restores runs, and the project's limits
 /// (which may end its read-only mode, and so pass its gate) are streams of their own, so that they wait for nothing

@@ -2,10 +2,12 @@
 
 #include <fmt/format.h>
 
+#include "changes/file_upload.h"
 #include "changes/impl/attributes_json.h"
 #include "changes/impl/management_json.h"
 #include "changes/impl/placement.h"
 #include "changes/impl/run_json.h"
+#include "changes/impl/upload_json.h"
 #include "changes/limits.h"
 
 namespace neptune {
@@ -18,8 +20,8 @@ using changes::Verdict;
 
 std::vector<std::string_view> kind_names() {
   std::vector<std::string_view> out;
-  for (int i = 0; i <= static_cast<int>(ChangeKind::project_metadata); ++i)
-    out.push_back(name(static_cast<ChangeKind>(i)));
+  for (int i = 0; i <= static_cast<int>(ChangeKind::run_upload); ++i)
+    if (const auto word = name(static_cast<ChangeKind>(i)); change_kind(word)) out.push_back(word);
   return out;
 }
 
@@ -44,6 +46,11 @@ Change read_of_kind(ChangeKind kind, Fields& fields, const ChangeFacts& facts) {
       auto change = changes::place(kind, operation);
       change.payload = std::move(operation.bytes);
       return change;
+    }
+    case ChangeKind::run_upload: {
+      const auto upload = changes::read_run_upload(fields);
+      if (!fields.verdict().ok()) return {};
+      return {.kind = kind, .container = upload.files(), .payload = upload_json(upload)};
     }
     case ChangeKind::model_update:
     case ChangeKind::model_version_update:

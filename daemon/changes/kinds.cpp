@@ -40,12 +40,13 @@ constexpr std::array kRows{
     Row{ChangeKind::model_version_update, "model_version.update", false},
     Row{ChangeKind::project_metadata, "project.metadata", false},
     Row{ChangeKind::client_operation, "client.operation", true},
+    Row{ChangeKind::run_upload, "run.upload", false},
 };
 
 constexpr bool in_order() {
   for (std::size_t i = 0; i < kRows.size(); ++i)
     if (kRows[i].kind != static_cast<ChangeKind>(i)) return false;
-  return kRows.back().kind == ChangeKind::client_operation;
+  return kRows.back().kind == ChangeKind::run_upload;
 }
 static_assert(in_order());
 

@@ -26,6 +26,7 @@ inline constexpr std::size_t change_bytes = snapshot_bytes;      ///< one queued
 inline constexpr std::size_t change_values = 200'000;            ///< JSON values in one change
 inline constexpr std::size_t json_depth = 32;                    ///< objects and arrays within each other
 inline constexpr std::size_t idempotency_key_bytes = 256;        ///< as long as a digest and a prefix need
+inline constexpr std::size_t file_path_bytes = 4095;             ///< Linux' PATH_MAX without its end
 inline constexpr std::size_t name_bytes = 256;                   ///< of a workspace, project, user, model
 inline constexpr std::size_t runs_per_change = 1000;             ///< run.trash and its like
 inline constexpr std::int64_t datetime_min_s = -62'135'596'800;  ///< 0001-01-01, the first a wire timestamp may say

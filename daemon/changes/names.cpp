@@ -32,6 +32,8 @@ std::string_view name(ContainerKind kind) {
       return "management";
     case ContainerKind::removals:
       return "removals";
+    case ContainerKind::files:
+      return "files";
   }
   return "run";
 }
@@ -49,6 +51,8 @@ std::string ContainerName::label() const {
     case ContainerKind::management:
     case ContainerKind::removals:
       return id.empty() ? std::string(name(kind)) : id;
+    case ContainerKind::files:
+      return "files of " + id;
   }
   return id;
 }

@@ -41,20 +41,22 @@ struct Scope {
   auto operator<=>(const Scope&) const = default;
 };
 
-/// Whose ordered changes a stream holds. `management` and `removals` are not metadata containers of the server: they
+/// Whose ordered changes a stream holds. `files` are the files of a run on their way: a stream beside the run's own, so
+/// that neither waits for the other. `management` and `removals` are not metadata containers of the server: they
 /// are the two lanes of a project's management (of a workspace's, when the project is empty), see changes/change.h.
-enum class ContainerKind : std::uint8_t { run, model, model_version, project, management, removals };
+enum class ContainerKind : std::uint8_t { run, model, model_version, project, management, removals, files };
 
-/// "run", "model", "model_version", "project", "management", "removals".
+/// "run", "model", "model_version", "project", "management", "removals", "files".
 std::string_view name(ContainerKind kind);
 
 /// One container: what the ordered changes of a stream belong to.
 struct ContainerName {
   ProjectName project;
-  std::string id;  ///< a run's custom id, a model's or version's short id or key, "member jo"; else empty
+  std::string
+      id;  ///< a run's custom id (also of its files), a model's or version's short id or key, "member jo"; else empty
   ContainerKind kind = ContainerKind::run;
 
-  /// For people: "run-7", "model FOREST", "project metadata", "management".
+  /// For people: "run-7", "model FOREST", "project metadata", "management", "files of run-7".
   std::string label() const;
   auto operator<=>(const ContainerName&) const = default;
 };

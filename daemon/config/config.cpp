@@ -282,6 +282,13 @@ void read_queue(Section& section, QueueConfig& queue) {
   section.bytes("min_free_disk", queue.min_free_disk, 0);
 }
 
+void read_uploads(Section& section, UploadsConfig& uploads) {
+  section.count("max_concurrent", uploads.max_concurrent, 1, 64);
+  section.bytes("max_bandwidth", uploads.max_bandwidth, 0);
+  section.bytes("chunk_size", uploads.chunk_size, 256u << 10);
+  if (uploads.chunk_size > (1u << 30)) section.refuse("chunk_size", "is more than 1GiB; write less");
+}
+
 /// Walks the document, and says of each unknown key what it may have been meant to be.
 void warn_of_unknown(const Reader& reader, const toml::table& table, const std::string& prefix,
                      std::vector<std::string>& warnings) {
@@ -339,6 +346,7 @@ Result<Config> interpret(const toml::table& root, Config config) {
   each_table(reader, root, "watch", true, [&](Section& s) { read_watch(s, config, config.watches); });
   each_table(reader, root, "read_only", false, [&](Section& s) { read_read_only(s, config.read_only); });
   each_table(reader, root, "queue", false, [&](Section& s) { read_queue(s, config.queue); });
+  each_table(reader, root, "uploads", false, [&](Section& s) { read_uploads(s, config.uploads); });
   if (reader.problem()) return std::unexpected(*reader.problem());
   if (config.server.insecure)
     config.warnings.push_back(

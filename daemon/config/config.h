@@ -56,6 +56,12 @@ struct QueueConfig {
   std::uint64_t min_free_disk = 1ull << 30;
 };
 
+struct UploadsConfig {
+  std::uint32_t max_concurrent = 4;
+  std::uint64_t max_bandwidth = 0;  ///< bytes a second; 0: no limit
+  std::uint64_t chunk_size = 16u << 20;
+};
+
 struct Config {
   std::filesystem::path file;  ///< where it was read from; empty: built-in defaults
   std::filesystem::path state_dir;
@@ -66,6 +72,7 @@ struct Config {
   std::vector<WatchConfig> watches;
   ReadOnlyConfig read_only;
   QueueConfig queue;
+  UploadsConfig uploads;
   std::vector<std::string> warnings;  ///< keys that were not understood, and the like: sentences
 };
 

@@ -240,9 +240,11 @@ Wait Core::dependencies(const Stream& stream) const {
 
 void Core::schedule(Instant now) {
   if (stopping_) return;
-  for (auto& [id, scheduler] : schedulers_) {
+  for (auto& [key, scheduler] : schedulers_) {
+    const auto [id, lane] = key;
     auto& server = servers_[id];
-    while (server.sending < options_.max_in_flight && available(server, now)) {
+    const auto limit = lane == Carries::files ? options_.max_files_in_flight : options_.max_in_flight;
+    while (server.sending[lane] < limit && available(server, now)) {
       const auto next = scheduler.next();
       if (!next) break;
       auto* stream = find(*next);
@@ -259,19 +261,23 @@ void Core::schedule(Instant now) {
 
 void Core::start(Stream& stream, bool confirming) {
   auto& server = servers_[stream.spec.server];
-  server.sending++;
+  const auto lane = carries(stream.spec.container.kind);
+  server.sending[lane]++;
   server.trying = server.state != ServerChanged::State::up;
   stream.phase = Phase::sending;
   stream.request = {};
   if (confirming) gates_.begin_confirm(stream.spec.container.project, stream.spec.id);
   auto operations = confirming ? options_.confirm_operations : options_.batch_operations;
+  if (lane == Carries::files) operations = confirming ? 1 : options_.batch_files;
   if (stream.limit != 0) operations = std::min(operations, stream.limit);
-  actions_.emplace_back(Send{stream.spec.id, stream.spec.confirmed, operations, options_.batch_bytes});
+  actions_.emplace_back(
+      Send{stream.spec.id, stream.spec.confirmed, operations, options_.batch_bytes, confirming || server.trying});
 }
 
 void Core::ready(const Stream& stream) {
   if (stream.phase == Phase::idle && !stream.paused && stream.backlog_known && stream.backlog.count > 0)
-    schedulers_[stream.spec.server].add(stream.spec.container.project.workspace, stream.spec.id);
+    schedulers_[{stream.spec.server, carries(stream.spec.container.kind)}].add(stream.spec.container.project.workspace,
+                                                                               stream.spec.id);
 }
 
 void Core::ready_scope(const Scope& scope) {

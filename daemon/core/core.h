@@ -18,6 +18,8 @@ namespace neptune::core {
 
 struct Options {
   std::uint32_t max_in_flight = 4;          ///< requests being handed in at once, a server
+  std::uint32_t max_files_in_flight = 4;    ///< streams of files that are being sent at once, a server
+  std::uint64_t batch_files = 100;          ///< of one signing request
   std::uint64_t batch_operations = 10'000;  ///< of one request: bounds settling and isolating, not the protocol
   std::uint64_t batch_bytes = 8u << 20;     ///< of one request's payload; the protocol allows 16 MiB
   std::uint64_t confirm_operations = 100;   ///< of the one write that confirms a scope is writable again
@@ -87,6 +89,18 @@ class Core {
   /// Nothing was there to send.
   void nothing_to_send(StreamId stream, Instant now);
 
+  // Of a Send that takes long, files: what happens before one of the above tells its end.
+  /// What is being sent, for the tallies.
+  void begun(StreamId stream, Sent batch, Instant now);
+  /// The server took its first write: that confirms what was to be confirmed.
+  void taken(StreamId stream, Instant now);
+  /// The first of them, as `stored` tells it; the rest is still on its way.
+  void stored_so_far(StreamId stream, Sent sent, std::vector<Refusal> refused, Instant now);
+  /// The rest was not tried, for no fault of anybody's: the gate closed, or the driver stops.
+  void put_back(StreamId stream, Instant now);
+  /// Whether a write of this project may start now.
+  bool is_open(const ProjectName& project) const { return gates_.verdict(project, false) == Gates::Verdict::open; }
+
   // What became of a Check or an AskStatus.
   void checked(const Check& check, const std::vector<RequestStatus>& statuses, Instant now);
   void check_failed(const Check& check, const Failure& failure, Instant now);
@@ -106,7 +120,8 @@ class Core {
   /// A workspace with a server (and token) of its own; all others are on server 0.
   void set_server(const std::string& workspace, ServerId server) { workspace_servers_[workspace] = server; }
   void set_priority(ServerId server, const std::string& workspace, std::uint32_t turns) {
-    schedulers_[server].set_priority(workspace, turns);
+    for (const auto what : {Carries::changes, Carries::files})
+      schedulers_[{server, what}].set_priority(workspace, turns);
   }
   /// For what is still to come: what is out, and what has its time, stays as it is.
   void set_limits(std::uint32_t max_in_flight, GateOptions gate) {
@@ -154,7 +169,7 @@ class Core {
   };
 
   struct Server {
-    std::uint32_t sending = 0;
+    std::map<Carries, std::uint32_t> sending{};
     ServerChanged::State state = ServerChanged::State::up;
     std::uint32_t failures = 0;
     std::optional<Instant> not_before;
@@ -210,6 +225,8 @@ class Core {
   void free_to_confirm(StreamId id);
   void confirm(Stream& stream);
   void advance(Stream& stream);
+  void tell_stored(StreamId id, const Sent& sent, std::vector<Refusal> refused);
+  void move_on(Stream& stream, const Sent& request);
   void widen(Stream& stream);
   void refuse(Stream& stream, const std::string& code, const std::string& reason);
   void retry(Stream& stream, std::string trouble, BackoffLimits limits, Instant now);
@@ -235,7 +252,7 @@ class Core {
   Options options_;
   Random random_;
   Gates gates_;
-  std::map<ServerId, Scheduler> schedulers_;
+  std::map<std::pair<ServerId, Carries>, Scheduler> schedulers_;
   std::map<StreamId, Stream> streams_;
   std::map<ServerId, Server> servers_;
   std::map<CheckKey, Checks> checks_;

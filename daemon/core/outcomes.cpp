@@ -79,7 +79,7 @@ std::string sentence(const Findings& found, const RequestStatus& status) {
 Core::Stream* Core::send_ended(StreamId id) {
   auto* stream = find(id);
   if (!stream || stream->phase != Phase::sending) return nullptr;
-  servers_[stream->spec.server].sending--;
+  servers_[stream->spec.server].sending[carries(stream->spec.container.kind)]--;
   return stream;
 }
 
@@ -196,11 +196,7 @@ void Core::stored(StreamId id, Sent sent, std::vector<Refusal> refused, Instant 
   stream->request = sent;
   const bool frees = stream->backlog.frees_next;
   if (!frees) write_was_taken(*stream, now);
-  const auto left = sent.count - std::min<std::uint64_t>(refused.size(), sent.count);
-  for (auto& refusal : refused)
-    actions_.emplace_back(
-        Reject{id, refusal.position, sent.create, std::move(refusal.code), std::move(refusal.reason)});
-  if (left > 0) actions_.emplace_back(Settle{id, sent.last, left, sent.create});
+  tell_stored(id, sent, std::move(refused));
   widen(*stream);
   const auto project = stream->spec.container.project;
   advance(*stream);
@@ -208,6 +204,56 @@ void Core::stored(StreamId id, Sent sent, std::vector<Refusal> refused, Instant 
   if (frees)
     for (const auto& scope : {Scope::of(project.workspace), Scope::of(project)}) gates_.probe_now(scope, now);
   time_passed(now);
+}
+
+/// What was refused, then the rest as settled.
+void Core::tell_stored(StreamId id, const Sent& sent, std::vector<Refusal> refused) {
+  const auto left = sent.count - std::min<std::uint64_t>(refused.size(), sent.count);
+  for (auto& refusal : refused)
+    actions_.emplace_back(
+        Reject{id, refusal.position, sent.create, std::move(refusal.code), std::move(refusal.reason)});
+  if (left > 0) actions_.emplace_back(Settle{id, sent.last, left, sent.create});
+}
+
+void Core::begun(StreamId id, Sent batch, Instant) {
+  auto* stream = find(id);
+  if (!stream || stream->phase != Phase::sending || stream->closing) return;
+  stream->request = batch;
+  retally(*stream);
+}
+
+void Core::taken(StreamId id, Instant now) {
+  auto* stream = find(id);
+  if (!stream || stream->phase != Phase::sending || stream->closing) return;
+  server_answered(stream->spec.server);
+  write_was_taken(*stream, now);
+  schedule(now);
+}
+
+void Core::stored_so_far(StreamId id, Sent sent, std::vector<Refusal> refused, Instant now) {
+  auto* stream = find(id);
+  if (!stream || stream->phase != Phase::sending || stream->closing) return;
+  tell_stored(id, sent, std::move(refused));
+  move_on(*stream, sent);
+  auto& request = stream->request;
+  request.count -= std::min(sent.count, request.count);
+  request.bytes -= std::min(sent.bytes, request.bytes);
+  stream->attempts = 0;
+  retally(*stream);
+  ready_dependents(stream->spec.container.project);
+  schedule(now);
+}
+
+void Core::put_back(StreamId id, Instant now) {
+  auto* stream = send_ended(id);
+  if (!stream) return;
+  servers_[stream->spec.server].trying = false;
+  if (stream->closing) {
+    drop(*stream);
+  } else {
+    back(*stream);
+  }
+  schedule(now);
 }
 
 bool Core::discard(StreamId id, Position last, std::uint64_t count, Instant now) {
@@ -307,14 +353,18 @@ void Core::widen(Stream& stream) {
   if (stream.limit >= options_.batch_operations) stream.limit = 0;
 }
 
-/// Past the request that was out: it is settled, or recorded as rejected.
-void Core::advance(Stream& stream) {
-  const auto request = stream.request;
+void Core::move_on(Stream& stream, const Sent& request) {
   stream.spec.confirmed = request.last;
   stream.backlog.count -= std::min(request.count, stream.backlog.count);
   stream.backlog.bytes -= std::min(request.bytes, stream.backlog.bytes);
   // What stands first now, and what that needs, is for the driver to say.
   if (stream.backlog.ticket != 0 && stream.backlog.count > 0) stream.backlog_known = false;
+}
+
+/// Past the request that was out: it is settled, or recorded as rejected.
+void Core::advance(Stream& stream) {
+  const auto request = stream.request;
+  move_on(stream, request);
   stream.attempts = 0;
   stream.ambiguous = false;
   stream.doubts = 0;

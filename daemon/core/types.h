@@ -20,12 +20,19 @@ using StreamId = std::uint64_t;  ///< never used again
 using ServerId = std::uint32_t;
 using Position = std::int64_t;
 
+/// What a stream carries. Files go beside everything else: they take long, and have in-flight limits of their own.
+enum class Carries : std::uint8_t { changes, files };
+
+constexpr Carries carries(ContainerKind kind) {
+  return kind == ContainerKind::files ? Carries::files : Carries::changes;
+}
+
 struct StreamSpec {
   StreamId id = 0;
   ServerId server = 0;
-  ContainerName container;
-  std::string order;       ///< among streams of one container, the lower goes first
-  Position confirmed = 0;  ///< everything up to here is known to be on the server
+  ContainerName container;  ///< of the kind `files`: the stream is of the lane of files
+  std::string order;        ///< among streams of one container, the lower goes first
+  Position confirmed = 0;   ///< everything up to here is known to be on the server
 };
 
 /// What waits in a stream after its confirmed position.
@@ -62,12 +69,15 @@ enum class Mode : std::uint8_t { normal, read_only };
 
 // Actions: what the driver is to do.
 
-/// Hand in the stream's next changes after `after`, at most that many.
+/// Hand in the stream's next changes after `after`, at most that many. `ask_first`: whether the server takes writes
+/// again is to be seen by it, so a file's first word goes to the server, and is told (taken, failed) before the file
+/// itself is sent.
 struct Send {
   StreamId stream;
   Position after;
   std::uint64_t max_operations;
   std::uint64_t max_bytes;
+  bool ask_first = false;
 };
 
 /// Ask for the fate of these requests; `ids[i]` belongs to `streams[i]`.

@@ -91,7 +91,9 @@ asio::awaitable<void> Engine::take_batch(FeedPtr feed, core::Send send) {
   auto batch = co_await outcome(source->next_batch(send.after, limits));
   if (batch && std::holds_alternative<sources::Batch>(*batch)) {
     const auto& found = std::get<sources::Batch>(*batch);
-    if (by_call || found.kind == sources::OperationKind::call) {
+    if (found.kind == sources::OperationKind::upload) {
+      tasks_.spawn("send files", send_files(feed, source, send, found));
+    } else if (by_call || found.kind == sources::OperationKind::call) {
       tasks_.spawn("call", make_call(feed, source, send.stream, found));
     } else {
       tasks_.spawn("hand in", hand_in(feed, source, send.stream, found));

@@ -27,7 +27,9 @@ Engine::Engine(asio::any_io_executor executor, const Clock& clock, EngineOptions
       all_handed_in_(executor),
       workspace_servers_(std::move(workspace_servers)),
       started_(clock.wall()),
-      disk_full_(!state_dir.restore_reserve()) {
+      disk_full_(!state_dir.restore_reserve()),
+      upload_slots_(executor, options_.uploads.max_concurrent),
+      bandwidth_(std::make_shared<Bandwidth>(options_.uploads.max_bandwidth)) {
   for (auto& slot : servers) {
     auto& state = servers_.emplace_back();
     if (!slot.server) state.last_error = slot.problem.message;
@@ -300,8 +302,15 @@ asio::awaitable<Result<void>> Engine::retry_rejected(std::int64_t id) {
 }
 
 asio::awaitable<Result<void>> Engine::discard_rejected(std::int64_t id) {
+  auto payload = co_await rejected_payload(id);
   auto remove = [id](Ledger& ledger) { return ledger.discard(id); };
-  co_return co_await with_ledger(std::move(remove));
+  auto removed = co_await with_ledger(std::move(remove));
+  if (!removed || !payload) co_return removed;
+  auto upload = read_upload(*payload);
+  if (!upload || upload->beneath != copies_dir()) co_return removed;  // a run log's file stays with its owner
+  auto remove_copy = [this, copy = std::move(*upload)] { delete_own_file(copy); };
+  co_await file_threads_.run(std::move(remove_copy));
+  co_return removed;
 }
 
 asio::awaitable<std::vector<api::Event>> Engine::events_after(std::uint64_t after) {

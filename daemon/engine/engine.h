@@ -15,11 +15,13 @@
 #include <vector>
 
 #include "changes/change_json.h"
+#include "changes/file_upload.h"
 #include "core/core.h"
 #include "core/timers.h"
 #include "engine/control.h"
 #include "engine/event_log.h"
 #include "engine/impl/attribute_calls.h"
+#include "engine/impl/upload_slots.h"
 #include "engine/ledger.h"
 #include "engine/rate.h"
 #include "server/server.h"
@@ -27,6 +29,7 @@
 #include "sources/client_dirs.h"
 #include "sources/run_logs.h"
 #include "sources/source.h"
+#include "support/bandwidth.h"
 #include "support/clock.h"
 #include "support/state_dir.h"
 #include "support/task_group.h"
@@ -47,6 +50,14 @@ enum class RunsBy : std::uint8_t {
   calls,  ///< created as containers of 1.x, and updated as attributes
 };
 
+/// How files are sent.
+struct UploadOptions {
+  std::uint32_t max_concurrent = 4;      ///< files at once, of all servers
+  std::uint64_t max_bandwidth = 0;       ///< bytes a second of all of them together; 0: no limit
+  std::uint64_t chunk_size = 16u << 20;  ///< server::UploadSettings
+  std::uint64_t keep_free = 1ull << 30;  ///< of the state directory's disk, when a file is copied there
+};
+
 struct EngineOptions {
   std::string version;
   core::Options core;
@@ -58,6 +69,7 @@ struct EngineOptions {
   RunsBy runs = RunsBy::finding_out;
   std::chrono::milliseconds ask_for_ingestion{60000};  ///< how often, of a server that seems to have none
   std::map<std::string, std::uint32_t> priorities;     ///< workspace → turns
+  UploadOptions uploads{};
 };
 
 /// Drives the core: takes batches from the sources, hands them to the servers, and feeds back what happened.
@@ -66,8 +78,9 @@ struct EngineOptions {
 /// source but the reading of a body that is being sent. Each action of the core is carried out by a coroutine of the
 /// task group; its outcome goes back into the core, whose next actions follow (`pump`). One alarm clock serves the core
 /// and the feeds. Order of what is durable: a confirmed position or a rejection is in the ledger first, then the
-/// source's rows are deleted. Concurrency: everything on one executor and thread, but SQLite, which is on worker
-/// threads.
+/// source's rows are deleted. Files are a lane of the core beside all else; a batch of them is sent by some coroutines
+/// at once, of which each takes one of the places that all batches share (uploads.cpp). Concurrency: everything on one
+/// executor and thread, but SQLite, which is on worker threads.
 class Engine final : public Control, public sources::SourceListener {
  public:
   Engine(boost::asio::any_io_executor executor, const Clock& clock, EngineOptions options, StateDir& state_dir,
@@ -137,6 +150,8 @@ class Engine final : public Control, public sources::SourceListener {
   using awaitable = boost::asio::awaitable<T>;
 
   // feeds.cpp: sources become streams
+  void follow_files(const FeedPtr& log);
+  void tell_files_of(const Feed& log);
   void open_stream(const FeedPtr& feed);
   awaitable<void> look_up(FeedPtr feed);
   void begin_stream(const FeedPtr& feed, const LedgerSource& known);
@@ -209,6 +224,41 @@ class Engine final : public Control, public sources::SourceListener {
   awaitable<Result<void>> intend(Ledger::IntentOf of, sources::Position first, sources::Position last,
                                  std::string text);
 
+  // uploads.cpp: files, from a batch to what became of each
+  struct UploadBatch;
+  using UploadBatchPtr = std::shared_ptr<UploadBatch>;
+  /// A file on its way, for people.
+  struct ActiveUpload {
+    ContainerName container;
+    std::string attribute, file;
+    std::uint64_t done = 0, total = 0;
+    Rate rate{};  // of what left
+  };
+  class LedgerProgress;
+  struct Uploading;
+  awaitable<void> send_files(FeedPtr feed, std::shared_ptr<sources::Source> source, core::Send send,
+                             sources::Batch batch);
+  awaitable<bool> prepare_files(UploadBatchPtr work);
+  awaitable<bool> read_files(UploadBatchPtr work);
+  awaitable<void> look_at_files(UploadBatchPtr work);
+  awaitable<bool> sign_files(UploadBatchPtr work, std::vector<std::size_t> which);
+  awaitable<void> send_all(UploadBatchPtr work);
+  awaitable<void> send_next(UploadBatchPtr work);
+  awaitable<void> send_file(UploadBatchPtr work, std::size_t index);
+  awaitable<server::UploadOutcome> send_once(UploadBatchPtr work, std::size_t index);
+  awaitable<void> finish_file(UploadBatchPtr work, std::size_t index);
+  void put_off_file(UploadBatch& work, std::size_t index, const server::UploadOutcome& how);
+  void tell_files(UploadBatch& work, bool ended);
+  void end_files(UploadBatch& work);
+  bool is_halted(const UploadBatch& work) const;
+  Ledger::UploadOf upload_of(const Feed& feed, sources::Position position) const;
+  server::UploadSettings upload_settings();
+
+  // upload_intake.cpp: files that are handed in
+  awaitable<Result<void>> admit(Change& change, Submitter by);
+  std::string copies_dir() const;
+  void delete_own_file(const FileUpload& upload);
+
   // intake.cpp: what is handed in
   struct Target {
     FeedPtr feed;
@@ -239,6 +289,8 @@ class Engine final : public Control, public sources::SourceListener {
   api::ScopeReply scope_reply(const Scope& scope, std::string message) const;
   api::Stream describe(const Feed& feed) const;
   api::SourceStatus describe_source(const Feed& feed) const;
+  std::uint64_t files_waiting(const Feed& feed) const;
+  std::vector<api::Upload> uploads(const ContainerName* only) const;
   bool counted(const Feed& feed) const;
   std::string why(const Feed& feed, const core::StreamView& view) const;
   std::string rfc3339(Instant at) const;
@@ -291,6 +343,12 @@ class Engine final : public Control, public sources::SourceListener {
   std::set<sources::SourceKey> settling_in_;  // found, but not yet streams, or not known to be left alone
   Metrics metrics_;
   Rate rate_;  // of what was confirmed lately
+  UploadSlots upload_slots_;
+  std::shared_ptr<Bandwidth> bandwidth_;
+  WorkerPool file_threads_{2};                            // files that are sent are read here
+  WorkerPool copy_thread_{1};                             // and copied here, one after the other
+  std::map<std::uint64_t, ActiveUpload> active_uploads_;  // by when they began
+  std::uint64_t uploads_begun_ = 0;
 };
 
 /// One source, and the stream it is read as.
@@ -323,6 +381,16 @@ struct Engine::Feed {
   bool released = false;                     ///< let go of since it came to rest
   bool tidying = false;                      ///< an alarm to remove it is set
   bool told_synced = false;                  ///< that it is at rest was told
+
+  FeedPtr files;            ///< of a run log: the files it asks for, once there are any
+  std::weak_ptr<Feed> log;  ///< of such files: their run log
+  /// Of files that failed: how often in a row without getting further, and how far the last time.
+  struct Tries {
+    std::uint32_t count = 0;
+    std::uint64_t done = 0, others = 0;
+  };
+  std::map<sources::Position, Tries> tries;
+  std::uint64_t files_sent = 0;  ///< since it was opened
 
   // Work for the tending coroutine.
   bool tended = false;

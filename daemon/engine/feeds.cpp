@@ -37,6 +37,7 @@ void Engine::source_changed(const sources::SourceInfo& info, std::shared_ptr<sou
   feed->info = info;
   feed->info.container = std::move(container);
   feed->source = std::move(source);
+  if (feed->files) tell_files_of(*feed);
   note_settling_in(info);
   if (state_changed) tell_of(info);
   const auto now = clock_.now();
@@ -59,6 +60,32 @@ void Engine::source_changed(const sources::SourceInfo& info, std::shared_ptr<sou
   pump();
 }
 
+// Files of run logs
+
+/// A log asks for files: they become a stream of their own, which follows what becomes of the log.
+void Engine::follow_files(const FeedPtr& log) {
+  if (!log->files) {
+    const auto source = log->source ? log->source->files() : nullptr;
+    if (!source) return;
+    auto key = log->info.key;
+    key.files = true;
+    log->files = feeds_[key] = std::make_shared<Feed>();
+    log->files->log = log;
+    tell_files_of(*log);
+    return;
+  }
+  log->files->refresh_wanted = true;
+  if (log->files->stream == 0) open_stream(log->files);
+  tend(log->files);
+}
+
+void Engine::tell_files_of(const Feed& log) {
+  auto info = log.info;
+  info.key.files = true;
+  if (info.container) info.container->kind = ContainerKind::files;
+  source_changed(info, log.source ? log.source->files() : nullptr);
+}
+
 void Engine::source_written(const sources::SourceKey& key) {
   const auto it = feeds_.find(key);
   if (it == feeds_.end()) return;
@@ -77,6 +104,11 @@ void Engine::source_vanished(const sources::SourceKey& key) {
   const auto it = feeds_.find(key);
   if (it == feeds_.end()) return;
   const auto feed = it->second;
+  if (feed->files) {
+    auto files = key;
+    files.files = true;
+    source_vanished(files);
+  }
   settling_in_.erase(key);
   tell_discovering();
   feed->gone = true;
@@ -128,7 +160,7 @@ void Engine::tell_discovering() {
 }
 
 void Engine::note_settling_in(const sources::SourceInfo& info) {
-  if (info.state == SourceState::settling_in && info.kind == sources::Kind::run_log) {
+  if (info.state == SourceState::settling_in && info.kind == sources::Kind::run_log && !info.key.files) {
     settling_in_.insert(info.key);
   } else {
     settling_in_.erase(info.key);
@@ -138,6 +170,7 @@ void Engine::note_settling_in(const sources::SourceInfo& info) {
 
 void Engine::tell_of(const sources::SourceInfo& info) {
   if (info.kind == sources::Kind::change_queue) return;  // it was accepted: that was told
+  if (info.key.files) return;                            // with its log
   EventAbout about;
   if (info.container) {
     about.scope = Scope::of(info.container->project).text();
@@ -181,7 +214,7 @@ void Engine::open_stream(const FeedPtr& feed) {
     return;
   }
   feed->opening = true;
-  if (feed->info.kind == sources::Kind::run_log) settling_in_.insert(feed->info.key);
+  if (feed->info.kind == sources::Kind::run_log && !feed->info.key.files) settling_in_.insert(feed->info.key);
   tell_discovering();
   tasks_.spawn("look up", look_up(feed));
 }
@@ -312,6 +345,7 @@ const std::optional<std::chrono::milliseconds>* Engine::cleanup_after(const Feed
 
 void Engine::tidy_later(const FeedPtr& feed) {
   if (feed->info.read_only || feed->backlog.uploads > 0 || feed->info.kind == sources::Kind::change_queue) return;
+  if (feed->info.key.files) return;  // they go with their log
   // What was refused may need the files that lie in the directory.
   if (feed->info.kind == sources::Kind::client_dir && (feed->rejected > 0 || feed->info.server_id.empty())) return;
   const auto* after = cleanup_after(*feed);

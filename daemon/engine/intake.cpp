@@ -32,10 +32,12 @@ asio::awaitable<void> Engine::learn_type(std::string workspace) {
 asio::awaitable<Result<std::vector<std::int64_t>>> Engine::accept(std::vector<Change> changes, Submitter by) {
   if (draining_) co_return fail("draining", "the daemon stops; hand the changes in again when it runs", true);
   if (!queue_) co_return std::unexpected(queue_problem_);
-  for (const auto& change : changes) {
+  for (auto& change : changes) {
     const auto& workspace = change.container.project.workspace;
     if (!is_ingested(change.kind) && !workspace_types_.contains(workspace) && learning_types_.insert(workspace).second)
       tasks_.spawn("workspace type", learn_type(workspace));
+    if (change.kind == ChangeKind::run_upload)
+      if (auto admitted = co_await admit(change, by); !admitted) co_return std::unexpected(std::move(admitted.error()));
     if (change.container.kind != ContainerKind::removals) continue;
     if (auto clear = co_await make_way(change, by); !clear) co_return std::unexpected(std::move(clear.error()));
   }

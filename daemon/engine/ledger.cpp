@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
+#include <limits>
+
 #include "changes/ingest_code.h"
 #include "changes/wire.h"
 #include "support/sqlite.h"
@@ -11,12 +14,22 @@ namespace neptune::engine {
 
 namespace {
 
-constexpr int schema_version = 3;
+constexpr int schema_version = 4;
 
 constexpr const char* intents_table = R"(
 CREATE TABLE intents (
   source INTEGER NOT NULL, rejection INTEGER NOT NULL, last INTEGER NOT NULL, text TEXT NOT NULL,
   PRIMARY KEY (source, rejection, last)) WITHOUT ROWID;
+)";
+
+constexpr const char* uploads_tables = R"(
+CREATE TABLE uploads (
+  source INTEGER NOT NULL, rejection INTEGER NOT NULL, position INTEGER NOT NULL, done INTEGER NOT NULL DEFAULT 0,
+  provider TEXT, device INTEGER, inode INTEGER, size INTEGER, mtime_ns INTEGER, session TEXT, part_size INTEGER,
+  url TEXT, part_urls TEXT, expires_ms INTEGER, PRIMARY KEY (source, rejection, position)) WITHOUT ROWID;
+CREATE TABLE parts (
+  source INTEGER NOT NULL, rejection INTEGER NOT NULL, position INTEGER NOT NULL, number INTEGER NOT NULL,
+  tag TEXT NOT NULL, PRIMARY KEY (source, rejection, position, number)) WITHOUT ROWID;
 )";
 
 constexpr const char* schema = R"(
@@ -95,6 +108,11 @@ Result<void> migrate_from_2(sqlite::Database& db) {
   return db.exec(fmt::format("ALTER TABLE rejected ADD COLUMN uid INTEGER; {}", intents_table));
 }
 
+/// Version 3 uploaded no files.
+Result<void> migrate_from_3(sqlite::Database& db) {
+  return db.exec(uploads_tables);
+}
+
 /// Brings the tables from `version` (0: none) to this one's.
 Result<void> migrate(sqlite::Database& db, std::int64_t version) {
   if (version == schema_version) return {};
@@ -103,9 +121,11 @@ Result<void> migrate(sqlite::Database& db, std::int64_t version) {
   if (version == 0) {
     NEPTUNE_TRY(db.exec(schema));
     NEPTUNE_TRY(db.exec(intents_table));
+    NEPTUNE_TRY(db.exec(uploads_tables));
   }
   if (version == 1) NEPTUNE_TRY(migrate_from_1(db));
   if (version == 1 || version == 2) NEPTUNE_TRY(migrate_from_2(db));
+  if (version >= 1 && version <= 3) NEPTUNE_TRY(migrate_from_3(db));
   NEPTUNE_TRY(db.exec(fmt::format("PRAGMA user_version = {}", schema_version)));
   return transaction->commit();
 }
@@ -149,11 +169,15 @@ class Ledger::Impl {
     return sqlite::Transaction::begin(db, sqlite::Transaction::Kind::write);
   }
 
-  /// What was intended of the source's changes up to `upto` is done with.
+  /// What was intended of the source's changes up to `upto`, and how far their files were, is done with.
   Result<void> forget_intents(std::int64_t source, sources::Position upto) {
+    NEPTUNE_TRY(run("DELETE FROM uploads WHERE source = ? AND rejection = 0 AND position <= ?", source, upto));
+    NEPTUNE_TRY(run("DELETE FROM parts WHERE source = ? AND rejection = 0 AND position <= ?", source, upto));
     return run("DELETE FROM intents WHERE source = ? AND rejection = 0 AND last <= ?", source, upto);
   }
   Result<void> forget_intents_of(std::int64_t rejection) {
+    NEPTUNE_TRY(run("DELETE FROM uploads WHERE source = 0 AND rejection = ?", rejection));
+    NEPTUNE_TRY(run("DELETE FROM parts WHERE source = 0 AND rejection = ?", rejection));
     return run("DELETE FROM intents WHERE source = 0 AND rejection = ?", rejection);
   }
 
@@ -186,6 +210,12 @@ Result<std::unique_ptr<Ledger>> Ledger::open(const std::filesystem::path& file) 
   };
   auto db = sqlite::Database::open(file, {.access = sqlite::Access::create, .busy_timeout = std::chrono::seconds(5)});
   if (!db) return explain(db.error());
+  // SQLite gives what lies beside it the same mode.
+  std::error_code mode;
+  std::filesystem::permissions(file, std::filesystem::perms::owner_read | std::filesystem::perms::owner_write, mode);
+  if (mode)
+    return fail("state_unusable",
+                fmt::format("the daemon's memory {} cannot be kept from others: {}", file.string(), mode.message()));
   if (auto set = db->exec("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL"); !set) return explain(set.error());
   const auto version = db->number("PRAGMA user_version");
   if (!version) return explain(version.error());
@@ -277,7 +307,7 @@ Result<std::int64_t> Ledger::reject(std::int64_t source, const Rejection& reject
 
 Result<void> Ledger::finish(std::int64_t source, WallTime now) {
   NEPTUNE_TRY(impl_->run("UPDATE sources SET finished_at_ms = ? WHERE id = ?", to_unix_ms(now), source));
-  NEPTUNE_TRY(impl_->run("DELETE FROM intents WHERE source = ?", source));
+  NEPTUNE_TRY(impl_->forget_intents(source, std::numeric_limits<sources::Position>::max()));
   return impl_->run(
       "DELETE FROM sources WHERE finished_at_ms IS NOT NULL AND id NOT IN (SELECT id FROM sources WHERE finished_at_ms "
       "IS NOT NULL "
@@ -393,7 +423,8 @@ Result<std::vector<std::string>> Ledger::resolve(const ProjectName& project, con
     NEPTUNE_TRY(
         impl_->run("UPDATE sources SET rejected = rejected - 1, synced = synced + 1 WHERE id = (SELECT max(sources.id) "
                    "FROM sources "
-                   "JOIN rejected ON sources.path = rejected.source AND sources.container = rejected.container WHERE "
+                   "JOIN rejected ON sources.path = rejected.source AND sources.container = rejected.container AND "
+                   "sources.kind = rejected.kind WHERE "
                    "rejected.id = ? AND sources.rejected > 0)",
                    id));
     NEPTUNE_TRY(impl_->run("DELETE FROM rejected WHERE id = ?", id));
@@ -431,6 +462,106 @@ Result<std::optional<std::string>> Ledger::intent(const IntentOf& of, sources::P
       "SELECT text FROM intents WHERE source = ? AND rejection = ? AND last >= ? ORDER BY last LIMIT 1",
       [&text](const sqlite::Statement& row) { text = std::string(row.text(0)); }, of.source, of.rejection, first));
   return text;
+}
+
+// Files on their way
+
+namespace {
+
+std::string joined(const std::vector<std::string>& lines) {
+  std::string text;
+  for (const auto& line : lines) text += line + '\n';
+  return text;
+}
+
+std::vector<std::string> lines_of(std::string_view text) {
+  std::vector<std::string> lines;
+  for (auto end = text.find('\n'); end != std::string_view::npos; end = text.find('\n')) {
+    lines.emplace_back(text.substr(0, end));
+    text.remove_prefix(end + 1);
+  }
+  return lines;
+}
+
+/// None where the provider is one that another version knew.
+std::optional<server::UploadProgress> progress_at(const sqlite::Statement& row) {
+  const auto provider = server::provider_named(row.text(0));
+  if (!provider) return std::nullopt;
+  server::UploadProgress progress;
+  progress.provider = *provider;
+  progress.file = {static_cast<std::uint64_t>(row.number(1)), static_cast<std::uint64_t>(row.number(2)),
+                   static_cast<std::uint64_t>(row.number(3)), row.number(4)};
+  progress.session = row.text(5);
+  progress.part_size = static_cast<std::uint64_t>(row.number(6));
+  progress.url = row.text(7);
+  progress.part_urls = lines_of(row.text(8));
+  progress.expires_at = time_at(row, 9);
+  return progress;
+}
+
+}  // namespace
+
+Result<std::optional<server::UploadProgress>> Ledger::upload(const UploadOf& which) {
+  std::optional<server::UploadProgress> progress;
+  NEPTUNE_TRY(impl_->each(
+      "SELECT provider, device, inode, size, mtime_ns, session, part_size, url, part_urls, expires_ms FROM uploads "
+      "WHERE "
+      "source = ? AND rejection = ? AND position = ? AND provider IS NOT NULL",
+      [&progress](const sqlite::Statement& row) { progress = progress_at(row); }, which.of.source, which.of.rejection,
+      which.position));
+  if (!progress) return progress;
+  NEPTUNE_TRY(impl_->each(
+      "SELECT number, tag FROM parts WHERE source = ? AND rejection = ? AND position = ? ORDER BY number",
+      [&progress](const sqlite::Statement& row) {
+        progress->finished.push_back({static_cast<std::uint32_t>(row.number(0)), std::string(row.text(1))});
+      },
+      which.of.source, which.of.rejection, which.position));
+  return progress;
+}
+
+Result<void> Ledger::save_upload(const UploadOf& which, const server::UploadProgress& progress) {
+  auto transaction = impl_->begin(false);
+  if (!transaction) return std::unexpected(transaction.error());
+  NEPTUNE_TRY(clear_upload(which));
+  NEPTUNE_TRY(impl_->run(
+      "INSERT INTO uploads (source, rejection, position, provider, device, inode, size, mtime_ns, session, part_size, "
+      "url, part_urls, expires_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, 0))",
+      which.of.source, which.of.rejection, which.position, name(progress.provider), as_signed(progress.file.device),
+      as_signed(progress.file.inode), as_signed(progress.file.size), progress.file.mtime_ns, progress.session,
+      as_signed(progress.part_size), progress.url, joined(progress.part_urls),
+      progress.expires_at ? to_unix_ms(*progress.expires_at) : 0));
+  for (const auto& part : progress.finished) NEPTUNE_TRY(add_part(which, part));
+  return transaction->commit();
+}
+
+Result<void> Ledger::add_part(const UploadOf& which, const server::FinishedPart& part) {
+  return impl_->run("INSERT OR REPLACE INTO parts (source, rejection, position, number, tag) VALUES (?, ?, ?, ?, ?)",
+                    which.of.source, which.of.rejection, which.position, part.number, part.tag);
+}
+
+Result<void> Ledger::clear_upload(const UploadOf& which) {
+  NEPTUNE_TRY(impl_->run("DELETE FROM parts WHERE source = ? AND rejection = ? AND position = ?", which.of.source,
+                         which.of.rejection, which.position));
+  return impl_->run("DELETE FROM uploads WHERE source = ? AND rejection = ? AND position = ?", which.of.source,
+                    which.of.rejection, which.position);
+}
+
+Result<void> Ledger::upload_done(const UploadOf& which, bool durable) {
+  auto transaction = impl_->begin(durable);
+  if (!transaction) return std::unexpected(transaction.error());
+  NEPTUNE_TRY(clear_upload(which));
+  NEPTUNE_TRY(impl_->run("INSERT INTO uploads (source, rejection, position, done) VALUES (?, ?, ?, 1)", which.of.source,
+                         which.of.rejection, which.position));
+  return transaction->commit();
+}
+
+Result<Ledger::KnownUploads> Ledger::uploads(const IntentOf& of, sources::Position first, sources::Position last) {
+  KnownUploads known;
+  NEPTUNE_TRY(impl_->each(
+      "SELECT position, done FROM uploads WHERE source = ? AND rejection = ? AND position BETWEEN ? AND ?",
+      [&known](const sqlite::Statement& row) { (row.number(1) != 0 ? known.done : known.begun).insert(row.number(0)); },
+      of.source, of.rejection, first, last));
+  return known;
 }
 
 Result<std::vector<KeptMode>> Ledger::modes() {

@@ -5,11 +5,13 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "changes/change.h"
 #include "changes/names.h"
+#include "server/uploads.h"
 #include "sources/source.h"
 #include "support/clock.h"
 #include "support/error.h"
@@ -21,6 +23,8 @@
 ///   counters  project → synced, rejected
 ///   rejected  id · at_ms · source, position · project, kind, container · change, code, reason · payload · retry · uid
 ///   intents   source, or rejection · last → text: what a call that must not be repeated was about to do
+///   uploads   source and position, or rejection → done; or how far the file is: provider, session, URLs, ...
+///   parts     of such a file: number → tag
 ///   modes     scope → mode, reason, since_ms, held_by, held_since_ms
 ///
 /// Invariants:
@@ -30,6 +34,9 @@
 ///    time;
 ///  - a rejection is on disk (synchronous=FULL) before its row leaves its source;
 ///  - an intent is on disk (FULL) before its call is made, and goes in the transaction that records what came of it;
+///  - a file that was uploaded is marked as done (FULL, when something is deleted after it) before anything of it is
+///  deleted; how far a file is goes with the record of what became of it, and costs only time when it is lost;
+///  - the file is its owner's alone (0600): whoever knows a signed URL may write to it;
 ///  - a row of `rejected` goes only when it was stored by a retry, or discarded by a person.
 /// Who deletes what: `discard` and `resolve` rejected rows; `finish` drops the oldest finished sources beyond
 /// `finished_kept`. A killed process loses nothing (WAL). A power cut may take the last confirmed positions back
@@ -127,6 +134,23 @@ class Ledger {
   Result<void> intend(const IntentOf& of, sources::Position first, sources::Position last, std::string_view text);
   /// The last that was intended of the change `first`, alone or with others.
   Result<std::optional<std::string>> intent(const IntentOf& of, sources::Position first);
+
+  /// Which file: of a source's change, or of a rejected change that is tried again (its position is 0).
+  struct UploadOf {
+    IntentOf of;
+    sources::Position position = 0;
+  };
+  Result<std::optional<server::UploadProgress>> upload(const UploadOf& which);
+  Result<void> save_upload(const UploadOf& which, const server::UploadProgress& progress);
+  Result<void> add_part(const UploadOf& which, const server::FinishedPart& part);
+  Result<void> clear_upload(const UploadOf& which);
+  /// It is on the server. `durable`: also after a power cut, as something is deleted next.
+  Result<void> upload_done(const UploadOf& which, bool durable);
+  /// What is known of a source's files from `first` to `last`, or of a rejected one.
+  struct KnownUploads {
+    std::set<sources::Position> done, begun;
+  };
+  Result<KnownUploads> uploads(const IntentOf& of, sources::Position first, sources::Position last);
 
   Result<std::vector<KeptMode>> modes();
   Result<void> keep(const KeptMode& mode);

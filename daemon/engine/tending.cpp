@@ -102,6 +102,7 @@ asio::awaitable<void> Engine::refresh(FeedPtr feed) {
   feed->unread.clear();
   feed->unread_times = 0;
   feed->backlog = *backlog;
+  if (backlog->uploads > 0) follow_files(feed);
   feed->last_looked = clock_.now();
   core::Backlog told;
   told.count = backlog->count;
@@ -276,6 +277,10 @@ asio::awaitable<void> Engine::take_out(FeedPtr feed) {
   auto settled = co_await outcome(source->settle(upto));
   if (settled && *settled) {
     feed->taken_out = upto;
+    if (const auto log = feed->log.lock()) {
+      log->refresh_wanted = true;  // it may be rid of the last file that kept it
+      tend(log);
+    }
   } else if (settled ? !feed->info.read_only : settled.error().retryable) {
     // The disk is full: nothing tells when it has room again.
     feed->take_out_again = true;

@@ -223,11 +223,12 @@ api::Status Engine::status() const {
   }
   std::optional<WallTime> oldest_of_all;
   for (const auto& [key, feed] : feeds_) {
-    status.sources.push_back(describe_source(*feed));
+    if (!key.files) status.sources.push_back(describe_source(*feed));
     if (!feed->info.container || feed->backlog.count == 0 || !feed->backlog.oldest_at) continue;
     for (auto* time : {&oldest[feed->info.container->project], &oldest_of_all})
       if (!*time || *feed->backlog.oldest_at < **time) *time = feed->backlog.oldest_at;
   }
+  status.uploads = uploads(nullptr);
   for (auto& [name, workspace] : workspaces) {
     fill(workspace, Scope::of(name));
     std::ranges::sort(workspace.projects, {}, &api::ProjectStatus::name);
@@ -273,6 +274,40 @@ api::Status Engine::status() const {
   return status;
 }
 
+/// Of a log whose rows may not be deleted, its own count says too much.
+std::uint64_t Engine::files_waiting(const Feed& feed) const {
+  if (feed.files && counted(*feed.files)) return feed.files->backlog.count;
+  return feed.info.container && feed.info.container->kind == ContainerKind::files ? feed.backlog.count
+                                                                                  : feed.backlog.uploads;
+}
+
+namespace {
+
+constexpr std::size_t uploads_shown = 20;  // in the status: as many are sent at once, and more only by configuration
+
+}  // namespace
+
+std::vector<api::Upload> Engine::uploads(const ContainerName* only) const {
+  std::vector<api::Upload> list;
+  const auto now = clock_.now();
+  for (const auto& [id, active] : active_uploads_) {
+    if (only && active.container != *only) continue;
+    if (list.size() == uploads_shown) break;
+    auto& upload = list.emplace_back();
+    upload.project = active.container.project.full();
+    upload.run = active.container.id;
+    if (!active.attribute.empty()) upload.attribute = active.attribute;
+    upload.file = active.file;
+    upload.bytes_done = active.done;
+    upload.bytes_total = active.total;
+    upload.bytes_per_second = active.rate.per_second(now);
+    if (upload.bytes_per_second && *upload.bytes_per_second > 0)
+      upload.seconds_left =
+          static_cast<double>(active.total - std::min(active.done, active.total)) / *upload.bytes_per_second;
+  }
+  return list;
+}
+
 bool Engine::counted(const Feed& feed) const {
   return feed.stream != 0 && core_.stream(feed.stream, clock_.now()).wait != Wait::counting;
 }
@@ -283,11 +318,12 @@ api::SourceStatus Engine::describe_source(const Feed& feed) const {
   source.kind = kind_name(feed.info.kind);
   source.state = state_name(feed.info.state);
   source.pending = feed.backlog.count;
-  source.uploads = feed.backlog.uploads;
+  source.uploads = files_waiting(feed);
   source.read_only = feed.info.read_only;
   if (feed.info.container) {
     source.project = Scope::of(feed.info.container->project).text();
-    if (feed.info.container->kind == ContainerKind::run) source.run = feed.info.container->id;
+    if (const auto kind = feed.info.container->kind; kind == ContainerKind::run || kind == ContainerKind::files)
+      source.run = feed.info.container->id;
   }
   if (const auto& problem = feed.problem ? feed.problem : feed.info.problem) {
     source.state = "set_aside";
@@ -305,17 +341,14 @@ api::SourceStatus Engine::describe_source(const Feed& feed) const {
   } else if (feed.info.state != SourceState::settling_in && !feed.info.container) {
     source.state = "settling_in";
     source.detail = "the server is being asked whose it is" + (feed.unknown.empty() ? "" : ": " + feed.unknown);
-  } else if (feed.info.state != SourceState::settling_in && !counted(feed)) {
+  } else if (feed.info.state != SourceState::settling_in && (!counted(feed) || (feed.files && !counted(*feed.files)))) {
     // Nobody may take it for synced before it was looked through.
     source.state = "settling_in";
     source.detail = "its log is being looked through";
   } else if (feed.info.state == SourceState::settling_in) {
     source.detail = "found lately; it is being found out whether the client syncs it by itself";
-  } else if (feed.info.state == SourceState::closed && at_rest(feed)) {
+  } else if (feed.info.state == SourceState::closed && at_rest(feed) && (!feed.files || at_rest(*feed.files))) {
     source.state = "synced";
-    if (feed.backlog.uploads > 0)
-      source.detail = fmt::format("{} files wait to be uploaded, which this version does not do yet; the log is kept",
-                                  feed.backlog.uploads);
   }
   if (!source.detail && feed.info.state == SourceState::closed && feed.backlog.unwritten > 0)
     source.detail = fmt::format("lost by the client: {}", feed.backlog.unwritten);
@@ -328,11 +361,12 @@ api::Stream Engine::describe(const Feed& feed) const {
   stream.container_type = name(feed.info.container->kind);
   stream.container = feed.info.container->id;
   stream.source = feed.info.key.path;
-  stream.id = stream.source;
+  stream.id = stream.source + (feed.info.key.files ? " (files)" : "");
   stream.closed = feed.info.state == SourceState::closed;
   stream.synced = feed.synced;
   stream.rejected = feed.rejected;
-  stream.uploads = feed.backlog.uploads;
+  stream.uploads = files_waiting(feed);
+  if (feed.info.container->kind == ContainerKind::files) stream.active_uploads = uploads(&*feed.info.container);
   if (feed.synced_at) stream.last_synced_at = format_time(*feed.synced_at);
   if (feed.backlog.oldest_at && feed.backlog.count > 0) stream.oldest_pending_at = format_time(*feed.backlog.oldest_at);
   if (feed.stream == 0) {
@@ -365,7 +399,8 @@ api::Stream Engine::describe(const Feed& feed) const {
 
 std::vector<api::Stream> Engine::streams(const StreamFilter& filter) const {
   const auto matches = [&filter](const ContainerName& run) {
-    if (filter.run && (run.kind != ContainerKind::run || run.id != *filter.run)) return false;
+    const bool of_runs = run.kind == ContainerKind::run || run.kind == ContainerKind::files;
+    if (filter.run && (!of_runs || run.id != *filter.run)) return false;
     return !filter.project || run.project.full() == *filter.project || run.project.workspace == *filter.project;
   };
   std::vector<api::Stream> list;
@@ -375,6 +410,7 @@ std::vector<api::Stream> Engine::streams(const StreamFilter& filter) const {
     if (!matches(it->container)) continue;
     api::Stream stream;
     stream.id = stream.source = it->path;
+    if (it->container.kind == ContainerKind::files && it->path.starts_with('/')) stream.id += " (files)";
     stream.project = Scope::of(it->container.project).text();
     stream.container_type = name(it->container.kind);
     stream.container = it->container.id;

@@ -46,7 +46,8 @@ std::uint64_t step_up(std::uint64_t bytes) {
 
 std::uint64_t block_size(const Sending& sending) {
   constexpr std::uint64_t most = upload_limits::azure_blocks;
-  return step_up(std::max(sending.settings.chunk_size, (sending.size + most - 1) / most));
+  const auto chunk = sending.settings.chunk_size / std::max<std::size_t>(sending.settings.parallel_parts, 1);
+  return step_up(std::max<std::uint64_t>(chunk, (sending.size + most - 1) / most));
 }
 
 asio::awaitable<UploadOutcome> put_whole(Sending* sending, Upload* upload) {

@@ -3,6 +3,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -71,6 +72,9 @@ struct SignedFile {
 struct SourceFile {
   std::string path;       ///< absolute; or, where `beneath` is given, relative to it and without ".."
   std::string beneath{};  ///< a folder the file must be in: for names that somebody else wrote
+  /// On whose behalf it is read: it must be theirs, or readable by everybody, whatever the daemon itself may read.
+  /// None, root and the daemon's own user: no such rule.
+  std::optional<std::uint32_t> reader{};
 };
 
 /// By what a changed file is told from the same one.
@@ -80,9 +84,14 @@ struct FileIdentity {
   bool operator==(const FileIdentity&) const = default;
 };
 
-/// Blocking; for the worker pool. Errors: "file_missing", "file_not_readable", "file_not_regular", "file_path_invalid",
-/// and "file_unreadable_now" (retryable: descriptors, memory, I/O).
+/// Blocking; for the worker pool. Errors: "file_missing", "file_not_readable", "file_not_theirs" (its `reader`'s),
+/// "file_not_regular", "file_path_invalid", and "file_unreadable_now" (retryable: descriptors, memory, I/O).
 Result<FileIdentity> identify(const SourceFile& file);
+
+/// Copies the file to `to`, which must not exist; durable when it returns, mode 0600; what the copy is. Blocking, for
+/// as long as that takes. At least `keep_free` bytes of the disk stay free, else "low_disk"; "disk_full"; and the
+/// errors of `identify`, and "file_changed". After an error there is no copy.
+Result<FileIdentity> copy_file(const SourceFile& file, const std::filesystem::path& to, std::uint64_t keep_free);
 
 /// A part that the other side confirmed.
 struct FinishedPart {
@@ -122,8 +131,10 @@ class ProgressStore {
 struct UploadSettings {
   WorkerPool* files = nullptr;             ///< files are read there; must outlive the calls
   std::shared_ptr<Bandwidth> bandwidth{};  ///< null: no limit
-  std::uint64_t chunk_size = 16u << 20;    ///< of gcp chunks and azure blocks; rounded to chunk_step. aws: the server's
-  std::size_t parallel_parts = 3;          ///< of one file: aws parts, azure blocks
+  /// Of one file this much is on its way at once: a gcp chunk, azure blocks of a part of it each, aws parts of the
+  /// server's size. Rounded to chunk_step.
+  std::uint64_t chunk_size = 16u << 20;
+  std::size_t parallel_parts = 3;  ///< of one file at most: aws parts, azure blocks
 };
 
 /// One file to an object store.

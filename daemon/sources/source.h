@@ -25,10 +25,11 @@ namespace neptune::sources {
 using Position = std::int64_t;
 
 enum class Kind : std::uint8_t { change_queue, run_log, client_dir };
-/// How a change reaches the server: as an operation of an ingest request, or by a call of its own.
-enum class OperationKind : std::uint8_t { create, update, call };
+/// How a change reaches the server: as an operation of an ingest request, by a call of its own, or as a file.
+enum class OperationKind : std::uint8_t { create, update, call, upload };
 
 constexpr OperationKind operation_kind(ChangeKind kind) {
+  if (kind == ChangeKind::run_upload) return OperationKind::upload;
   if (!is_ingested(kind)) return OperationKind::call;
   return kind == ChangeKind::run_create ? OperationKind::create : OperationKind::update;
 }
@@ -110,6 +111,10 @@ class Source {
   /// for it.
   virtual boost::asio::awaitable<Result<bool>> settle(Position upto) = 0;
 
+  /// The files that are asked for beside its operations, as a source of their own, always the same one; their positions
+  /// are others. None where it has no such thing.
+  virtual std::shared_ptr<Source> files() { return nullptr; }
+
   /// Lets go of open files while nothing is to be done; the next call opens them again.
   virtual boost::asio::awaitable<void> release() = 0;
 };
@@ -119,6 +124,7 @@ struct SourceKey {
   std::string path;                     ///< the directory of a run log or a client
   std::uint64_t device = 0, inode = 0;  ///< of a change queue: its file's identity, and 0
   std::int64_t born_ms = 0;             ///< the file's birth time; 0 where the file system has none
+  bool files = false;                   ///< the files of a run log (Source::files)
   auto operator<=>(const SourceKey&) const = default;
 };
 

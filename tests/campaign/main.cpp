@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "tests/campaign/changes.h"
+#include "tests/campaign/uploads.h"
 #include "tests/integration/box.h"
 #include "tests/integration/signals.h"
 #include "tests/integration/support/json.h"
@@ -245,7 +246,7 @@ int main(int argc, char** argv) {
   using namespace neptune::testing;
   CLI::App app("Long measurements of neptune-syncd; without arguments, all of them");
   std::vector<std::string> names;
-  app.add_option("name", names, "kills, changes, latency, writer, memory, idle, signals");
+  app.add_option("name", names, "kills, changes, latency, writer, memory, idle, signals, uploads");
   CLI11_PARSE(app, argc, argv);
   const auto wanted = [&names](const char* name) {
     return names.empty() || std::ranges::find(names, name) != names.end();
@@ -262,5 +263,6 @@ int main(int argc, char** argv) {
   if (wanted("kills")) run("kills", kills(50));
   if (wanted("changes")) run("changes", changes(200));
   if (wanted("signals")) run("signals", signals());
+  if (wanted("uploads")) run("uploads", uploads(3));
   return good ? 0 : 1;
 }

@@ -290,6 +290,7 @@ std::optional<Management> read_management(ChangeKind kind, Fields& fields, const
     case ChangeKind::model_version_update:
     case ChangeKind::project_metadata:
     case ChangeKind::client_operation:
+    case ChangeKind::run_upload:
       break;
   }
   return std::nullopt;

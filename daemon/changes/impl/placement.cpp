@@ -76,7 +76,8 @@ struct Place {
       return out;
     }
     std::vector<ContainerName> runs{restores_of(change.project)};
-    for (const auto& run : change.runs) runs.push_back({change.project, run, ContainerKind::run});
+    for (const auto& run : change.runs)
+      for (const auto kind : {ContainerKind::run, ContainerKind::files}) runs.push_back({change.project, run, kind});
     return removing(change.project, std::move(runs));
   }
   Change operator()(const TrashEmpty& change) const { return removing(change.project, {restores_of(change.project)}); }

@@ -40,6 +40,10 @@ constexpr std::array kKeys{
     "queue"sv,
     "queue.max_bytes"sv,
     "queue.min_free_disk"sv,
+    "uploads"sv,
+    "uploads.max_concurrent"sv,
+    "uploads.max_bandwidth"sv,
+    "uploads.chunk_size"sv,
 };
 
 std::string_view last_part(std::string_view name) {

@@ -169,7 +169,9 @@ Answer error_answer(const Error& error) {
   unsigned status = error.retryable ? 503 : 500;
   if (code == "not_found" || code.starts_with("unknown_") || code.ends_with("_not_found"))
     status = 404;
-  else if (code.starts_with("invalid_"))
+  else if (code == "file_not_theirs")
+    status = 403;
+  else if (code.starts_with("invalid_") || (code.starts_with("file_") && code != "file_not_copied" && !error.retryable))
     status = 400;
   else if (code == "conflict" || code.starts_with("already_"))
     status = 409;

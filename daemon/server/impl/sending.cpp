@@ -268,7 +268,10 @@ asio::awaitable<End> send_parts(Sending* sending, PutPart put) {
   const auto executor = co_await asio::this_coro::executor;
   using Sender = decltype(asio::co_spawn(executor, send_open_parts(&work), asio::deferred));
   std::vector<Sender> senders;
-  const auto at_once = std::clamp<std::size_t>(sending->settings.parallel_parts, 1, work.open.size());
+  // Together no more than a chunk: that is what a broken connection or a killed process costs.
+  const auto within_chunk = std::max<std::uint64_t>(1, sending->settings.chunk_size / progress.part_size);
+  const auto most = std::min<std::uint64_t>(sending->settings.parallel_parts, within_chunk);
+  const auto at_once = std::clamp<std::size_t>(most, 1, work.open.size());
   for (std::size_t i = 0; i < at_once; ++i)
     senders.push_back(asio::co_spawn(executor, send_open_parts(&work), asio::deferred));
   auto all = asio::experimental::make_parallel_group(std::move(senders));

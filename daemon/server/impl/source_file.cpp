@@ -3,13 +3,16 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "server/impl/text.h"
 
@@ -112,6 +115,25 @@ Result<Place> locate(const SourceFile& source) {
   return place;
 }
 
+/// Every folder above it, and the file itself, is open to everybody. By the path that the descriptor has now: no link
+/// leads elsewhere.
+bool is_everybodys(int fd, const struct stat& about) {
+  if ((about.st_mode & S_IROTH) == 0) return false;
+  std::error_code error;
+  const auto path = std::filesystem::read_symlink(fmt::format("/proc/self/fd/{}", fd), error);
+  if (error || !path.is_absolute()) return false;
+  for (auto folder = path.parent_path();; folder = folder.parent_path()) {
+    struct stat above{};
+    if (::lstat(folder.c_str(), &above) != 0 || !S_ISDIR(above.st_mode) || (above.st_mode & S_IXOTH) == 0) return false;
+    if (folder == folder.parent_path()) return true;
+  }
+}
+
+bool may_be_read_for(const SourceFile& source, int fd, const struct stat& about) {
+  if (!source.reader || *source.reader == 0 || *source.reader == ::geteuid()) return true;
+  return about.st_uid == *source.reader || is_everybodys(fd, about);
+}
+
 FileIdentity identity_of(const struct stat& about) {
   return {about.st_dev, about.st_ino, static_cast<std::uint64_t>(about.st_size),
           std::int64_t{about.st_mtim.tv_sec} * 1'000'000'000 + about.st_mtim.tv_nsec};
@@ -137,6 +159,12 @@ Result<std::shared_ptr<OpenFile>> OpenFile::open(const SourceFile& source) {
   struct stat about{};
   if (::fstat(fd.get(), &about) != 0) return not_opened(source, errno);
   if (!S_ISREG(about.st_mode)) return not_opened(source, ELOOP);
+  if (!may_be_read_for(source, fd.get(), about))
+    return fail(
+        "file_not_theirs",
+        fmt::format("the file {} belongs to another user and is not readable by everybody, so it is not read on "
+                    "behalf of uid {}; copy it to a file of their own",
+                    shown_path(source), *source.reader));
   return std::make_shared<OpenFile>(fd.release(), source, identity_of(about));
 }
 
@@ -177,6 +205,71 @@ Result<FileIdentity> identify(const SourceFile& file) {
   const auto opened = OpenFile::open(file);
   if (!opened) return std::unexpected(opened.error());
   return (*opened)->identity();
+}
+
+namespace {
+
+constexpr std::size_t copy_piece = 1u << 20;
+
+std::unexpected<Error> not_copied(const std::filesystem::path& to, int error) {
+  if (error == ENOSPC || error == EDQUOT)
+    return fail("disk_full",
+                fmt::format("the disk of {} is full, and the file was not copied there; free some space there",
+                            to.parent_path().string()),
+                true);
+  return fail("file_not_copied",
+              fmt::format("the file could not be copied to {}: {}", to.parent_path().string(), std::strerror(error)));
+}
+
+Result<void> has_room(const std::filesystem::path& to, std::uint64_t size, std::uint64_t keep_free) {
+  struct statvfs disk{};
+  if (::statvfs(to.parent_path().c_str(), &disk) != 0) return not_copied(to, errno);
+  const auto free = static_cast<std::uint64_t>(disk.f_bavail) * disk.f_frsize;
+  if (free >= size && free - size >= keep_free) return {};
+  return fail("low_disk",
+              fmt::format("the file has {} bytes, and of the {} bytes free on the disk of {}, {} are to stay free; "
+                          "upload it without a copy, or free some space there",
+                          size, free, to.parent_path().string(), keep_free),
+              true);
+}
+
+Result<void> write_all(int fd, const char* bytes, std::size_t size, const std::filesystem::path& to) {
+  while (size > 0) {
+    const auto written = ::write(fd, bytes, size);
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return not_copied(to, errno);
+    bytes += written;
+    size -= static_cast<std::size_t>(written);
+  }
+  return {};
+}
+
+Result<FileIdentity> copy_into(const OpenFile& from, int fd, const std::filesystem::path& to) {
+  std::vector<char> piece(copy_piece);
+  for (std::uint64_t offset = 0; offset < from.size(); offset += piece.size()) {
+    const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(copy_piece, from.size() - offset));
+    if (auto read = from.read(offset, piece.data(), size); !read) return std::unexpected(read.error());
+    if (auto written = write_all(fd, piece.data(), size, to); !written) return std::unexpected(written.error());
+  }
+  if (auto same = from.check(); !same) return std::unexpected(same.error());
+  struct stat about{};
+  if (::fsync(fd) != 0 || ::fstat(fd, &about) != 0) return not_copied(to, errno);
+  const Descriptor folder(::open(to.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (folder.get() < 0 || ::fsync(folder.get()) != 0) return not_copied(to, errno);
+  return identity_of(about);
+}
+
+}  // namespace
+
+Result<FileIdentity> copy_file(const SourceFile& file, const std::filesystem::path& to, std::uint64_t keep_free) {
+  const auto from = OpenFile::open(file);
+  if (!from) return std::unexpected(from.error());
+  if (auto room = has_room(to, (*from)->size(), keep_free); !room) return std::unexpected(room.error());
+  const Descriptor fd(::open(to.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (fd.get() < 0) return not_copied(to, errno);
+  auto copied = copy_into(**from, fd.get(), to);
+  if (!copied) ::unlink(to.c_str());
+  return copied;
 }
 
 }  // namespace neptune::server

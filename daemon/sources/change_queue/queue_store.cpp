@@ -374,7 +374,7 @@ Result<std::variant<std::monostate, Batch, Oversized>> QueueStore::plan(std::int
         if (!batch) {
           batch = Batch{operation, row.number(0), row.number(0), 1, bytes};
           first_kind = kind;
-          return operation == OperationKind::update || is_attributes(kind);
+          return operation == OperationKind::update || operation == OperationKind::upload || is_attributes(kind);
         }
         if (kind != *first_kind || batch->count >= limits.operations || batch->payload_bytes + bytes > limits.bytes)
           return false;

@@ -78,6 +78,14 @@ class LogDatabase : public std::enable_shared_from_this<LogDatabase> {
     Duration held{};     ///< how long the write lock was held
   };
 
+  /// A file that the client asks to upload.
+  struct FileRequest {
+    Position id = 0;
+    std::string source_path, destination, mime_type;
+    std::uint64_t size = 0;
+    bool is_temporary = false;
+  };
+
   LogDatabase(LogPaths paths, SourceKey key, Mode mode, std::shared_ptr<LogRegistry> registry);
   ~LogDatabase();
 
@@ -90,6 +98,14 @@ class LogDatabase : public std::enable_shared_from_this<LogDatabase> {
   Result<void> read_piece(const Batch& batch, Cursor& cursor, std::string& out);
   /// Without their container. "run_log_changed" when none of them is there.
   Result<std::vector<QueuedChange>> changes(Position first, Position last);
+
+  /// Requests for files after `after`, in their order; `last` is the last of them.
+  Result<Sum> sum_files(Position after);
+  Result<std::vector<FileRequest>> file_requests(Position after, Position upto, std::uint64_t limit);
+  /// Whose log it is.
+  std::optional<std::uint32_t> owner() const;
+  /// Deletes requests up to `upto`, a thousand at most, in one small transaction.
+  Result<Settled> settle_files(Position upto);
 
   /// One small transaction of a settle.
   Result<Settled> settle_some(Position upto, Position counted_after);

@@ -230,4 +230,43 @@ Result<std::vector<QueuedChange>> LogDatabase::changes(Position first, Position 
   return changes;
 }
 
+std::optional<std::uint32_t> LogDatabase::owner() const {
+  return owner_of(paths_.database);
+}
+
+Result<LogDatabase::Sum> LogDatabase::sum_files(Position after) {
+  const Lock lock(mutex_);
+  auto database = this->database();
+  if (!database) return std::unexpected(database.error());
+  auto query = (*database)->prepare(
+      "SELECT count(*), total(max(size_bytes, 0)), max(id) FROM file_upload_requests WHERE id > ?");
+  if (!query) {
+    if (query.error().code == "sqlite_no_table") return Sum{};
+    return std::unexpected(query.error());
+  }
+  auto row = query->bind(after).step();
+  if (!row) return std::unexpected(row.error());
+  return Sum{unsigned_of(query->number(0)), static_cast<std::uint64_t>(query->real(1)), query->number(2)};
+}
+
+Result<std::vector<LogDatabase::FileRequest>> LogDatabase::file_requests(Position after, Position upto,
+                                                                         std::uint64_t limit) {
+  const Lock lock(mutex_);
+  auto database = this->database();
+  if (!database) return std::unexpected(database.error());
+  auto query = (*database)->prepare(
+      "SELECT id, source_path, destination, mime_type, size_bytes, is_temporary FROM file_upload_requests WHERE id > ? "
+      "AND id <= ? ORDER BY id LIMIT ?");
+  if (!query) return std::unexpected(query.error());
+  query->bind(after, upto, signed_of(limit));
+  std::vector<FileRequest> requests;
+  for (;;) {
+    auto row = query->step();
+    if (!row) return std::unexpected(row.error());
+    if (!*row) return requests;
+    requests.push_back({query->number(0), std::string(query->text(1)), std::string(query->text(2)),
+                        std::string(query->text(3)), unsigned_of(query->number(4)), query->number(5) != 0});
+  }
+}
+
 }  // namespace neptune::sources

@@ -104,6 +104,32 @@ Result<LogDatabase::Settled> LogDatabase::delete_some(sqlite::Database& database
   return settled;
 }
 
+Result<LogDatabase::Settled> LogDatabase::settle_files(Position upto) {
+  const Lock lock(mutex_);
+  auto database = this->database();
+  if (!database) return std::unexpected(database.error());
+  auto& db = **database;
+  auto waiting = db.prepare(
+      "SELECT count(*), coalesce(max(id), 0) FROM (SELECT id FROM file_upload_requests WHERE id "
+      "<= ? ORDER BY id LIMIT ?)");
+  if (!waiting) return std::unexpected(waiting.error());
+  auto row = waiting->bind(upto, rows_a_transaction).step();
+  if (!row) return std::unexpected(row.error());
+  Settled settled;
+  settled.count = static_cast<std::uint64_t>(waiting->number(0));
+  settled.upto = waiting->number(1);
+  settled.done = settled.count < rows_a_transaction;
+  waiting->reset();
+  if (settled.count > 0)
+    if (auto deleted = delete_upto(db, "DELETE FROM file_upload_requests WHERE id <= ?", settled.upto); !deleted)
+      return std::unexpected(deleted.error());
+  if (!settled.done) return settled;
+  auto left = db.number("SELECT EXISTS(SELECT 1 FROM run_operations) OR EXISTS(SELECT 1 FROM file_upload_requests)");
+  if (!left) return std::unexpected(left.error());
+  settled.empty = *left == 0;
+  return settled;
+}
+
 Result<void> LogDatabase::checkpoint_if_long() {
   const Lock lock(mutex_);
   struct stat wal{};

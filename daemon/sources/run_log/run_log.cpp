@@ -9,6 +9,7 @@
 
 #include "changes/wire.h"
 #include "sources/run_log/batch_stream.h"
+#include "sources/run_log/log_uploads.h"
 
 namespace neptune::sources {
 
@@ -202,6 +203,11 @@ asio::awaitable<Result<bool>> RunLog::settle(Position upto) {
     (void)co_await pool_.run(std::move(work));
   }
   co_return true;
+}
+
+std::shared_ptr<Source> RunLog::files() {
+  if (!files_) files_ = std::make_shared<LogUploads>(pool_, database_, run_);
+  return files_;
 }
 
 asio::awaitable<void> RunLog::release() {

@@ -26,6 +26,7 @@ class RunLog final : public Source {
   boost::asio::awaitable<Result<std::vector<QueuedChange>>> changes(Position first, Position last) override;
   boost::asio::awaitable<Result<bool>> settle(Position upto) override;
   boost::asio::awaitable<void> release() override;
+  std::shared_ptr<Source> files() override;
 
   const ContainerName& run() const { return run_; }
   LogDatabase& database() { return *database_; }
@@ -53,6 +54,7 @@ class RunLog final : public Source {
   ContainerName run_;
   Damaged damaged_;
   std::optional<Tally> tally_;
+  std::shared_ptr<Source> files_;
   bool seen_empty_ = false;
 };
 

@@ -30,6 +30,9 @@ const ContainerName removals{lab, "", ContainerKind::removals};
 const ContainerName jo{lab, "member jo", ContainerKind::management};
 const ContainerName bot{lab, "service account bot", ContainerKind::management};
 
+inline ContainerName files(std::string id) {
+  return {lab, std::move(id), ContainerKind::files};
+}
 inline ContainerName run(std::string id) {
   return {lab, std::move(id), ContainerKind::run};
 }

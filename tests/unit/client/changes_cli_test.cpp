@@ -85,6 +85,8 @@ TEST_F(HandingIn, EveryVerbMakesItsKindOfChange) {
       {"run create r2 --experiment e --fork-run r1 --fork-step 10 --project a/lab", ChangeKind::run_create},
       {"run log r1 loss=.3 --step 1 --assign lr=0.1 --assign note=x --preview 0.5 --project a/lab",
        ChangeKind::run_update},
+      {"run upload r1 models/best /a/best.pt --copy --mime-type application/x-torch --project a/lab",
+       ChangeKind::run_upload},
       {"run tag r1 best new --project a/lab", ChangeKind::run_update},
       {"run untag r1 best --path my/tags --project a/lab", ChangeKind::run_update},
       {"run trash r1 r2 --discard-pending --project a/lab", ChangeKind::run_trash},

@@ -205,12 +205,25 @@ TEST(Assess, ASourceThatWasJustFoundIsWaitedForAndOneSetAsideIsMentioned) {
   EXPECT_THAT(progress.not_waited_for[0], HasSubstr("It is no database."));
 }
 
-TEST(Assess, FilesThatWaitToBeUploadedAreToldAndNotWaitedFor) {
+TEST(Assess, FilesThatAreNotOnTheServerYetAreWaitedForWithWhatIsBeingSent) {
   auto stream = stream_of("r1", 0, true);
   stream.uploads = 1;
-  const auto progress = assess({.run = "r1"}, {}, {stream});
-  EXPECT_TRUE(progress.complete(true));
+  auto files = stream_of("r1", 0, true);
+  files.container_type = "files";
+  files.uploads = 1;
+  files.active_uploads.emplace_back().file = "/a.bin";
+  const auto progress = assess({.run = "r1"}, {}, {stream, files});
+  EXPECT_FALSE(progress.complete(true));
   EXPECT_EQ(progress.uploads, 1u);
+  ASSERT_EQ(progress.active_uploads.size(), 1u);
+  stream.uploads = files.uploads = 0;
+  EXPECT_TRUE(assess({.run = "r1"}, {}, {stream, files}).complete(true));
+}
+
+TEST(Assess, WhatIsBeingRecordedIsNotDoneThoughNothingOfItIsCounted) {
+  auto stream = stream_of("r1", 0, true);
+  stream.state = "unconfirmed";
+  EXPECT_FALSE(assess({.run = "r1"}, {}, {stream}).complete(true));
 }
 
 }  // namespace

@@ -55,14 +55,26 @@ class History {
                                  .is = i == 1 ? Is::create : Is::update,
                                  .poison = i > 1 && options_.poison && chance(0.05)});
           lanes_.push_back(run);
+          if (options_.files && chance(0.3)) add_files(run.name);
         }
     std::shuffle(lanes_.begin(), lanes_.end(), random_);
     if (options_.direct) add_queue();
     settings_.batch_operations = 1 + pick(16);
     settings_.max_in_flight = static_cast<std::uint32_t>(1 + pick(4));
+    settings_.max_files_in_flight = static_cast<std::uint32_t>(1 + pick(3));
+    settings_.batch_files = 1 + pick(8);
     settings_.confirm_operations = 1 + pick(4);
     settings_.gate.release_ramp = 2s;
     calm_at_ = now_ + 30s + span(90s);
+  }
+
+  /// Files of a run: sent beside it, some at once, and told one after the other.
+  void add_files(ContainerName run) {
+    run.kind = ContainerKind::files;
+    Lane files{.name = std::move(run)};
+    for (Position i = 1, n = 1 + static_cast<Position>(pick(20)); i <= n; ++i)
+      files.items.push_back({.position = i, .is = Is::call, .poison = options_.poison && chance(0.05)});
+    lanes_.push_back(std::move(files));
   }
 
   /// The lanes of the change queue, one project's of each workspace; the project's own create may wait in them.
@@ -335,6 +347,7 @@ class History {
       if (last + 1 == lane.items.end() || (last + 1)->is != first->is || !(last + 1)->after.empty()) break;
     const Request request{index, first->position, last->position};
     requests_of_[send.stream] = request;
+    if (lane.files()) return begin_files(send, request);
     if (!lane.ingested()) report_.calls++;
     at(span(200ms), [this, life = life_, id = send.stream, request, ingested = lane.ingested()] {
       if (ingested) {
@@ -460,6 +473,57 @@ class History {
       act();
       answered_call_ = nullptr;
     }
+  }
+
+  void begin_files(const Send& send, Request request) {
+    report_.files++;
+    const auto is_of_files = [this](StreamId id) { return lanes_[streams_.at(id)].files(); };
+    if (std::ranges::count_if(out_, is_of_files) > settings_.max_files_in_flight)
+      violate("more streams of files are being sent than may be");
+    if (send.ask_first && chance(0.2)) request.last = request.first;
+    core_->begun(send.stream, sent_of(request), now_);
+    at(span(200ms), [this, life = life_, id = send.stream, request] { sign_files(life, id, request); });
+  }
+
+  void sign_files(std::uint64_t life, StreamId id, Request request) {
+    const auto [taken, failure] = fate(lanes_[request.lane]);
+    if (life != life_) return;
+    if (failure) return end_files(id, request, failure);
+    ended(id, std::nullopt);
+    core_->taken(id, now_);
+    soon(span(500ms), [this, id, request] { send_some_files(id, request); });
+  }
+
+  /// Some of the files arrive; the rest follows, unless the gate closed meanwhile, or completing one is refused.
+  void send_some_files(StreamId id, Request request) {
+    const auto& lane = lanes_[request.lane];
+    if (!core_->is_open(lane.name.project)) {
+      out_.erase(id);
+      report_.put_back++;
+      return core_->put_back(id, now_);
+    }
+    if (const auto [taken, failure] = fate(lane); failure) return end_files(id, request, failure);
+    Request some = request;
+    some.last = (lane.next(request.first - 1) + static_cast<std::int64_t>(pick(sent_of(request).count)))->position;
+    std::vector<Refusal> refusals;
+    for (const auto position : server_.call(some.lane, some.first, some.last))
+      refusals.push_back({position, "refused", "no"});
+    requests_of_[id] = some;
+    if (some.last == request.last) {
+      out_.erase(id);
+      return core_->stored(id, sent_of(some), std::move(refusals), now_);
+    }
+    report_.told_in_part++;
+    core_->stored_so_far(id, sent_of(some), std::move(refusals), now_);
+    request.first = some.last + 1;
+    soon(span(500ms), [this, id, request] { send_some_files(id, request); });
+  }
+
+  void end_files(StreamId id, const Request& request, const std::optional<Failure>& failure) {
+    out_.erase(id);
+    requests_of_[id] = request;
+    ended(id, failure->kind);
+    core_->failed(id, sent_of(request), *failure, now_);
   }
 
   /// The write's outcome is known: it no longer counts against its scopes. Refused by a scope that was known as

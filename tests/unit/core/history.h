@@ -12,6 +12,7 @@ struct HistoryOptions {
   bool restarts = true;   ///< the process is killed at any moment and starts again from what was durable
   bool poison = true;     ///< changes that the server refuses for good
   bool operators = true;  ///< holds, releases and probes
+  bool files = true;      ///< runs have files, too
   bool direct = true;     ///< changes are handed in meanwhile: runs, calls and removals, and removals discard writes
 };
 
@@ -19,7 +20,7 @@ struct HistoryReport {
   std::string violation;  ///< empty when every invariant held
   std::uint64_t sends = 0, restarts = 0, flips = 0, rejected = 0, probes = 0, suspended = 0;
   std::uint64_t calls = 0, removals = 0, removals_while_read_only = 0, refused_removals = 0, discarded = 0,
-                opened_by_calls = 0;
+                opened_by_calls = 0, files = 0, told_in_part = 0, put_back = 0;
 };
 
 /// Plays one history of the core against a model of a server, from a seed, in simulated time, and checks every

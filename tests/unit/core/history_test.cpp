@@ -36,6 +36,9 @@ void play_many(std::uint64_t count, const HistoryOptions& options, HistoryReport
     sum.refused_removals += report.refused_removals;
     sum.discarded += report.discarded;
     sum.opened_by_calls += report.opened_by_calls;
+    sum.files += report.files;
+    sum.told_in_part += report.told_in_part;
+    sum.put_back += report.put_back;
   }
 }
 
@@ -68,6 +71,9 @@ TEST(History, LosesNothingAndRepeatsNothingOverFailuresRestartsAndModes) {
   EXPECT_GT(sum.refused_removals, 0u);
   EXPECT_GT(sum.discarded, 0u);
   EXPECT_GT(sum.opened_by_calls, 0u);
+  EXPECT_GT(sum.files, 0u);
+  EXPECT_GT(sum.told_in_part, 0u);
+  EXPECT_GT(sum.put_back, 0u);
 }
 
 }  // namespace

@@ -39,6 +39,7 @@ struct Lane {
   std::vector<Position> stored{};
 
   bool frees() const { return name.kind == ContainerKind::removals; }
+  bool files() const { return name.kind == ContainerKind::files; }
   bool ingested() const { return name.kind == ContainerKind::run; }
   Position last() const { return items.empty() ? 0 : items.back().position; }
   /// The items after a position.

@@ -50,6 +50,38 @@ TEST_F(LedgerTest, RemembersAConfirmedPositionAndItsCountsOverARestart) {
   EXPECT_EQ(ledger_->counts()->at(project).synced, 15u);
 }
 
+TEST_F(LedgerTest, RemembersHowFarAFileIsUntilItIsConfirmedAndIsItsOwnersAlone) {
+  const Ledger::UploadOf file{{source().id, 0}, 3};
+  server::UploadProgress progress;
+  progress.provider = server::Provider::aws;
+  progress.file = {1, ~std::uint64_t{0}, 3, -4};
+  progress.session = "upload";
+  progress.part_size = 5;
+  progress.part_urls = {"http://a", "http://b"};
+  progress.expires_at = now;
+  ASSERT_TRUE(ledger_->save_upload(file, progress));
+  ASSERT_TRUE(ledger_->add_part(file, {2, "tag"}));
+  ASSERT_TRUE(ledger_->add_part(file, {2, "tag"}));
+  reopen();
+  const auto kept = ledger_->upload(file);
+  ASSERT_TRUE(kept && *kept);
+  EXPECT_EQ((*kept)->provider, server::Provider::aws);
+  EXPECT_EQ((*kept)->file, progress.file);
+  EXPECT_EQ((*kept)->session, "upload");
+  EXPECT_EQ((*kept)->part_urls, progress.part_urls);
+  EXPECT_EQ((*kept)->expires_at, now);
+  ASSERT_EQ((*kept)->finished.size(), 1u);
+  EXPECT_EQ((*kept)->finished[0].tag, "tag");
+  EXPECT_EQ(std::filesystem::status(dir_ / "memory.sqlite3").permissions(),
+            std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+  EXPECT_EQ(ledger_->uploads(file.of, 1, 9)->begun, std::set<sources::Position>{3});
+  ASSERT_TRUE(ledger_->upload_done(file, true));
+  EXPECT_EQ(ledger_->uploads(file.of, 1, 9)->done, std::set<sources::Position>{3});
+  EXPECT_FALSE(*ledger_->upload(file));
+  ASSERT_TRUE(ledger_->confirm(source().id, project, 3, 1, now));
+  EXPECT_TRUE(ledger_->uploads(file.of, 1, 9)->done.empty());
+}
+
 TEST_F(LedgerTest, ASourceThatWasRenamedStaysTheSame) {
   ASSERT_TRUE(ledger_->confirm(source().id, project, 10, 10, now));
   const auto rejection = reject(7, "x");

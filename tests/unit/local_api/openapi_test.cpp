@@ -111,8 +111,8 @@ TEST(OpenApi, NamesEachKindOfChangeInASchemaOfItsOwn) {
     const auto& kind = schema(text(one.as_object().at("$ref")).substr(21));
     described.insert(text(kind.at("properties").as_object().at("kind").as_object().at("const")));
   }
-  for (int i = 0; i <= static_cast<int>(ChangeKind::project_metadata); ++i)
-    known.emplace(name(static_cast<ChangeKind>(i)));
+  for (int i = 0; i <= static_cast<int>(ChangeKind::run_upload); ++i)
+    if (const auto kind = name(static_cast<ChangeKind>(i)); change_kind(kind)) known.emplace(kind);
   EXPECT_EQ(described, known);
 }
 

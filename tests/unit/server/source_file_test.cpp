@@ -48,6 +48,38 @@ TEST_F(SourceFiles, HaveAPathThatMeansOneFile) {
   EXPECT_EQ(error_of({"/" + std::string(5000, 'x')}), "file_path_invalid");
 }
 
+TEST_F(SourceFiles, AreReadOnBehalfOfSomebodyElseOnlyWhenTheyAreTheirsOrEverybodys) {
+  auto file = SourceFile{path("in/deep/file"), {}, ::geteuid() + 1};
+  ASSERT_EQ(::chmod(file.path.c_str(), 0644), 0);
+  ASSERT_EQ(::chmod(path("in").c_str(), 0711), 0);
+  ASSERT_EQ(::chmod(path("in/deep").c_str(), 0711), 0);
+  ASSERT_EQ(::chmod(folder_.path().c_str(), 0711), 0);
+  EXPECT_EQ(error_of(file), "");
+  ASSERT_EQ(::chmod(path("in").c_str(), 0700), 0);
+  EXPECT_EQ(error_of(file), "file_not_theirs") << "a folder above it is closed";
+  fs::create_directory_symlink(path("in"), path("way"));
+  EXPECT_EQ(error_of({path("way/deep/file"), {}, file.reader}), "file_not_theirs");
+  ASSERT_EQ(::chmod(path("in").c_str(), 0711), 0);
+  ASSERT_EQ(::chmod(file.path.c_str(), 0640), 0);
+  EXPECT_EQ(error_of(file), "file_not_theirs");
+  for (const auto reader : {::geteuid(), uid_t{0}}) EXPECT_EQ(error_of({file.path, {}, reader}), "");
+}
+
+TEST_F(SourceFiles, AreCopiedWholeForTheirOwnerAloneAndLeaveRoom) {
+  const SourceFile file{path("in/deep/file")};
+  const fs::path copy = path("copy");
+  const auto copied = copy_file(file, copy, 0);
+  ASSERT_TRUE(copied) << copied.error().message;
+  EXPECT_EQ(copied->size, 7u);
+  EXPECT_EQ(fs::status(copy).permissions(), fs::perms::owner_read | fs::perms::owner_write);
+  std::string text;
+  std::ifstream(copy) >> text;
+  EXPECT_EQ(text, "content");
+  EXPECT_EQ(copy_file(file, copy, 0).error().code, "file_not_copied") << "it is there already";
+  EXPECT_EQ(copy_file(file, path("other"), ~std::uint64_t{0}).error().code, "low_disk");
+  EXPECT_FALSE(fs::exists(path("other")));
+}
+
 TEST_F(SourceFiles, StayInTheirFolder) {
   EXPECT_EQ(error_of(below("deep/file")), "");
   for (const std::string name : {"../outside", "deep/../../outside", "/etc/passwd", ".", "", "deep//file", "deep/"})

@@ -2,6 +2,7 @@
 
 #include <limits>
 
+#include "changes/file_upload.h"
 #include "changes/limits.h"
 #include "changes/wire.h"
 #include "tests/unit/sources/fixture.h"
@@ -118,6 +119,32 @@ TEST_F(RunLogTest, TellsWhoseRunItIsAndWhatWaits) {
   EXPECT_EQ(waiting.next, OperationKind::create);
   EXPECT_TRUE(waiting.oldest_at);
   EXPECT_FALSE(waiting.fork_parent);
+}
+
+TEST_F(RunLogTest, TheFilesItAsksForAreASourceBesideItsOperations) {
+  copy_sample("basic", fixture.folder);
+  fixture.start();
+  const auto log = fixture.folder / "ml-team_classification_basic-1_1795454866157327360";
+  ASSERT_TRUE(fixture.reaches(log, SourceState::closed));
+  const auto files = fixture.source(log)->files();
+  ASSERT_TRUE(files);
+  EXPECT_EQ(backlog(*files, 0).count, 3u);
+  EXPECT_EQ(backlog(*files, 0).bytes, 200'014u);
+  EXPECT_EQ(backlog(*files, 1).count, 2u);
+  const auto changes = fixture.loop.await(files->changes(2, 3));
+  ASSERT_TRUE(changes);
+  ASSERT_EQ(changes->size(), 2u);
+  const auto weights = read_upload(changes->at(0).payload);
+  ASSERT_TRUE(weights);
+  EXPECT_EQ(weights->run, "basic-1");
+  EXPECT_TRUE(weights->attribute.empty());
+  EXPECT_FALSE(weights->temporary);
+  EXPECT_EQ(weights->destination, "basic-1-c416adf3410e9ca3/files_weights-c59af39d82c9bc72/none/weights.bin");
+  EXPECT_EQ(weights->seen->size, 200'000u);
+  EXPECT_EQ(fixture.loop.await(files->settle(2)), true);
+  EXPECT_EQ(backlog(*files, 2).count, 1u);
+  EXPECT_EQ(backlog(*fixture.source(log), 0).uploads, 1u);
+  EXPECT_EQ(backlog(*fixture.source(log), 0).count, 532u) << "operations stay";
 }
 
 TEST_F(RunLogTest, NamesTheParentOfAFork) {

@@ -1,0 +1,72 @@
+// Files that are handed in over the socket: who may have them read, and copies.
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <random>
+
+#include "changes/file_upload.h"
+#include "engine/engine.h"
+#include "engine/impl/outcome.h"
+
+namespace neptune::engine {
+
+namespace asio = boost::asio;
+
+namespace {
+
+std::string new_token() {
+  std::random_device random;
+  return fmt::format("{:08x}{:08x}", random(), random());
+}
+
+Result<server::FileIdentity> copy_to(const server::SourceFile& from, const std::filesystem::path& folder,
+                                     const std::string& name, std::uint64_t keep_free) {
+  if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST)
+    return fail("file_not_copied", fmt::format("the folder {} for copies cannot be made", folder.string()));
+  return server::copy_file(from, folder / name, keep_free);
+}
+
+}  // namespace
+
+std::string Engine::copies_dir() const {
+  return (state_dir_.path() / "files").string();
+}
+
+/// Opens the file on behalf of whoever hands it in: what they may not read, the daemon does not read for them. What it
+/// is now is what is uploaded, or nothing.
+asio::awaitable<Result<void>> Engine::admit(Change& change, Submitter by) {
+  auto upload = read_upload(change.payload);
+  if (!upload) co_return std::unexpected(std::move(upload.error()));
+  const server::SourceFile source{upload->file, {}, by.uid};
+  const auto token = new_token();
+  upload->destination = upload_destination(*upload, token);
+  Result<server::FileIdentity> seen;
+  if (upload->copy) {
+    const auto name = token + "-" + upload->destination.substr(upload->destination.rfind('/') + 1);
+    auto copy = [source, name, folder = copies_dir(), keep = options_.uploads.keep_free] {
+      return copy_to(source, folder, name, keep);
+    };
+    seen = co_await outcome(copy_thread_.run(std::move(copy)));
+    upload->beneath = copies_dir();
+    upload->file = name;
+    upload->temporary = true;
+  } else {
+    auto look = [source] { return server::identify(source); };
+    seen = co_await outcome(file_threads_.run(std::move(look)));
+  }
+  if (!seen) co_return std::unexpected(std::move(seen.error()));
+  upload->seen = FileUpload::Seen{seen->device, seen->inode, seen->size, seen->mtime_ns};
+  change.payload = upload_json(*upload);
+  co_return Result<void>();
+}
+
+/// Blocks. Of a copy, or a temporary file of a run log.
+void Engine::delete_own_file(const FileUpload& upload) {
+  if (!upload.temporary || upload.beneath.empty() || upload.file.find("..") != std::string::npos) return;
+  std::error_code gone_already;
+  std::filesystem::remove(std::filesystem::path(upload.beneath) / upload.file, gone_already);
+}
+
+}  // namespace neptune::engine

@@ -1,0 +1,11 @@
+#pragma once
+
+#include <cstdint>
+
+namespace neptune::testing {
+
+/// A file of `gib` GiB goes through each object store while the daemon is killed five times on the way. Prints a line
+/// each; false when what arrived is another file, more than a chunk a kill was sent twice, or memory was not bounded.
+bool uploads(std::uint64_t gib);
+
+}  // namespace neptune::testing

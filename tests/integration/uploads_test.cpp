@@ -1,0 +1,284 @@
+// Files: of run logs and handed in over the socket; whatever happens on the way, they arrive, or somebody is told why
+// not.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <array>
+#include <boost/json/serialize.hpp>
+#include <cstdio>
+#include <fstream>
+#include <memory>
+#include <random>
+#include <thread>
+
+#include "tests/integration/box.h"
+#include "tests/integration/support/json.h"
+#include "tests/integration/support/run_log_writer.h"
+#include "tests/integration/support/samples.h"
+
+namespace neptune::testing {
+namespace {
+
+using namespace std::chrono_literals;
+namespace fs = std::filesystem;
+namespace json = boost::json;
+
+constexpr std::uint64_t mib = 1u << 20;
+
+std::string quick(const std::string& uploads = "") {
+  return "[read_only]\nprobe_interval = \"1s\"\nprobe_interval_max = \"2s\"\nrelease_ramp = \"200ms\"\n"
+         "[queue]\nmin_free_disk = \"1MiB\"\n[uploads]\n" +
+         uploads;
+}
+
+Box::Options box_with(const std::string& uploads) {
+  Box::Options options;
+  options.config = quick(uploads);
+  return options;
+}
+
+std::string to_text(const json::value& value) {
+  return std::string(value.as_string());
+}
+
+fs::path random_file(const fs::path& path, std::uint64_t size) {
+  std::mt19937_64 random(size);
+  std::ofstream out(path, std::ios::binary);
+  std::string piece(64 << 10, '\0');
+  for (std::uint64_t left = size; left > 0; left -= std::min<std::uint64_t>(left, piece.size())) {
+    for (std::size_t i = 0; i < piece.size(); i += 8) {
+      const auto value = random();
+      std::copy_n(reinterpret_cast<const char*>(&value), 8, piece.data() + i);
+    }
+    out.write(piece.data(), static_cast<std::streamsize>(std::min<std::uint64_t>(left, piece.size())));
+  }
+  return path;
+}
+
+std::string sha256(const fs::path& path) {
+  const std::unique_ptr<FILE, int (*)(FILE*)> pipe(::popen(("sha256sum < '" + path.string() + "'").c_str(), "r"),
+                                                   ::pclose);
+  std::array<char, 65> hex{};
+  return pipe && std::fread(hex.data(), 1, 64, pipe.get()) == 64 ? std::string(hex.data()) : "unreadable";
+}
+
+/// What the server holds at an attribute of a run: its file, whose path leads to the bytes.
+json::value field_of(const json::value& state, const std::string& run, const std::string& attribute) {
+  const auto* found = state.at("runs").as_object().if_contains("ml-team/lab/" + run);
+  if (!found) return nullptr;
+  const auto* value = found->at("attrs").as_object().if_contains(attribute);
+  return value ? *value : json::value(nullptr);
+}
+
+/// The SHA-256 of the file an attribute refers to.
+std::string stored_sha(const json::value& state, const std::string& run, const std::string& attribute) {
+  const auto field = field_of(state, run, attribute);
+  if (!field.is_object()) return "no such field";
+  const auto* file = state.at("files").as_object().if_contains("ml-team/lab/" + to_text(field.at("path")));
+  return file ? to_text(file->at("sha256")) : "no such file";
+}
+
+void create_run(Box& box, const std::string& run) {
+  EXPECT_EQ(box.hand_in(fmt::format(R"({{"kind":"run.create","project":"ml-team/lab","run":"{}"}})", run)).first, 202u);
+}
+
+std::string upload_json(const std::string& run, const std::string& attribute, const fs::path& file,
+                        const std::string& more = "") {
+  return fmt::format(R"({{"kind":"run.upload","project":"ml-team/lab","run":"{}","attribute":"{}","file":"{}"{}}})",
+                     run, attribute, file.string(), more);
+}
+
+void hand_in(Box& box, const std::string& changes) {
+  const auto [status, answer] = box.hand_in(changes);
+  EXPECT_EQ(status, 202u) << json::serialize(answer);
+}
+
+std::int64_t seen_by_stores(Box& box, const char* what) {
+  return box.sandbox().state("summary=1").at("uploads").at(what).to_number<std::int64_t>();
+}
+
+TEST(UploadsOfRunLogs, TheSamplesThreeFilesArriveByteForByteAndTemporaryOnesAreGone) {
+  Box box;
+  copy_run_log_sample("basic", box.runs());
+  std::map<std::string, std::string> hashes;
+  for (const auto& entry : fs::recursive_directory_iterator(box.runs()))
+    if (entry.is_regular_file()) hashes[entry.path().filename()] = sha256(entry.path());
+  box.wait_synced();
+  EXPECT_EQ(differs_from_sample(box, "basic"), "");
+  const auto expected = read_json(test_data() / "run-logs/basic/expected.json").at("files").as_object();
+  const auto files = box.sandbox().state().at("files").as_object();
+  EXPECT_EQ(files.size(), expected.size());
+  for (const auto& [path, size] : expected) {
+    ASSERT_TRUE(files.contains(path)) << path;
+    EXPECT_EQ(files.at(path).at("bytes").to_number<std::int64_t>(), size.to_number<std::int64_t>());
+    EXPECT_EQ(to_text(files.at(path).at("sha256")), hashes[fs::path(std::string(path)).filename()]);
+  }
+  const auto log = run_logs_in(box.runs()).front();
+  EXPECT_EQ(std::distance(fs::directory_iterator(log.parent_path()), {}), 1);
+  EXPECT_TRUE(fs::exists(box.runs() / "weights.bin"));
+  EXPECT_EQ(box.get("/v1/status").at("sources").at(0).at("uploads").to_number<int>(), 0);
+}
+
+TEST(UploadsOfRunLogs, AFileThatVanishedIsRejectedWithItsReasonAndArrivesWhenItIsBackAndTriedAgain) {
+  Box box;
+  const auto file = random_file(box.dir() / "model.bin", 10'000);
+  RunLogWriter log({.directory = box.runs(), .project = "ml-team/lab", .run = "r-1", .experiment = "", .fork = {}});
+  log.add_upload(file, "r-1/model/none/model.bin", "application/octet-stream", false);
+  log.add_upload(file, "r-1/model/none/other.bin", "application/octet-stream", false);
+  const auto away = box.dir() / "away.bin";
+  fs::rename(file, away);
+  log.close(false);
+  const auto rejected = [](const json::value& status) {
+    return status.at("totals").at("rejected").to_number<int>() == 2;
+  };
+  ASSERT_TRUE(box.wait_status(rejected).first);
+  const auto list = box.get("/v1/rejected").at("rejected").as_array();
+  EXPECT_EQ(to_text(list.at(0).at("code")), "file_missing");
+  EXPECT_EQ(to_text(list.at(0).at("kind")), "run.upload");
+  fs::rename(away, file);
+  EXPECT_EQ(box.sync({"rejected", "retry", fmt::format("{}", list.at(0).at("id").to_number<int>())}).status, 0);
+  const auto arrived = [](const json::value& state) { return state.at("files").as_object().size() == 1; };
+  EXPECT_TRUE(box.sandbox().wait_for(arrived, 20s, "").first);
+}
+
+TEST(Uploads, AreAssignedToTheirAttributeOnceTheyAreThere) {
+  Box box(box_with(""));
+  create_run(box, "r-1");
+  const auto file = random_file(box.dir() / "plot.png", 70'000);
+  const auto copied = random_file(box.dir() / "copied.txt", 3'000);
+  const auto hash = sha256(copied);
+  box.sandbox().control(R"({"fault": {"path": "/storage/", "status": 503, "times": 2}})");
+  hand_in(box, "[" + upload_json("r-1", "images/plot", file) + "," +
+                   upload_json("r-1", "notes", copied, R"(,"copy":true,"mime_type":"text/x-notes")") + "]");
+  fs::remove(copied);
+  box.wait_synced();
+  const auto state = box.sandbox().state();
+  EXPECT_EQ(stored_sha(state, "r-1", "images/plot"), sha256(file));
+  EXPECT_EQ(stored_sha(state, "r-1", "notes"), hash);
+  EXPECT_EQ(to_text(field_of(state, "r-1", "images/plot").at("mime")), "image/png");
+  EXPECT_EQ(to_text(field_of(state, "r-1", "notes").at("mime")), "text/x-notes");
+  EXPECT_TRUE(fs::is_empty(box.dir() / "state" / "files"));
+}
+
+TEST(Uploads, OfAFileThatIsNotThereAreRefusedAtTheDoor) {
+  Box box(box_with(""));
+  const auto [status, answer] = box.hand_in(upload_json("r-1", "a", box.dir() / "nothing"));
+  EXPECT_EQ(status, 400u);
+  EXPECT_EQ(to_text(answer.at("error").at("code")), "file_missing");
+}
+
+TEST(Uploads, OfAFileThatChangedSinceAreRejected) {
+  Box box(box_with(""));
+  create_run(box, "r-1");
+  box.wait_synced();
+  box.sandbox().control(R"({"workspace": "ml-team", "mode": "read_only", "reason": "full"})");
+  const auto file = random_file(box.dir() / "model.bin", 10'000);
+  hand_in(box, upload_json("r-1", "model", file));
+  random_file(file, 10'001);
+  box.sandbox().control(R"({"workspace": "ml-team", "mode": "normal"})");
+  const auto rejected = [](const json::value& status) {
+    return status.at("totals").at("rejected").to_number<int>() == 1;
+  };
+  EXPECT_TRUE(box.wait_status(rejected).first);
+  EXPECT_EQ(to_text(box.get("/v1/rejected").at("rejected").at(0).at("code")), "file_changed");
+}
+
+TEST(Uploads, AreHeldWhileTheWorkspaceIsReadOnlyAndGoOnByThemselves) {
+  Box box(box_with("max_bandwidth = \"8MiB\"\nchunk_size = \"1MiB\"\n"));
+  box.sandbox().control(R"({"workspace": "ml-team", "storage_provider": "azure"})");
+  create_run(box, "r-1");
+  box.wait_synced();
+  const auto file = random_file(box.dir() / "model.bin", 12 * mib);
+  hand_in(box, upload_json("r-1", "model", file));
+  const auto under_way = [](const json::value& status) {
+    const auto& uploads = status.at("uploads").as_array();
+    return !uploads.empty() && uploads[0].at("bytes_done").to_number<std::uint64_t>() > 2 * mib;
+  };
+  ASSERT_TRUE(box.wait_status(under_way).first);
+  box.sandbox().control(R"({"workspace": "ml-team", "mode": "read_only", "reason": "full"})");
+  hand_in(box, R"({"kind":"run.update","project":"ml-team/lab","run":"r-1","assign":{"a":1}})");
+  const auto held = [](const json::value& status) {
+    return status.at("totals").at("held").to_number<int>() == 2 && status.at("uploads").as_array().empty();
+  };
+  EXPECT_TRUE(box.wait_status(held).first);
+  box.sandbox().control(R"({"workspace": "ml-team", "mode": "normal"})");
+  box.wait_synced();
+  EXPECT_EQ(stored_sha(box.sandbox().state(), "r-1", "model"), sha256(file));
+  // What was there already was not sent again.
+  EXPECT_LT(seen_by_stores(box, "received_bytes"), static_cast<std::int64_t>(15 * mib));
+}
+
+TEST(Uploads, OfAThousandSmallFilesAreSignedInBatchesAndHoldUpNoMetadata) {
+  Box box(box_with(""));
+  create_run(box, "r-1");
+  box.wait_synced();
+  std::string changes = "[";
+  for (int i = 0; i < 1000; ++i) {
+    const auto file = box.dir() / fmt::format("f{}.txt", i);
+    std::ofstream(file) << "file " << i;
+    changes += (i > 0 ? "," : "") + upload_json("r-1", fmt::format("files/f{}", i), file);
+  }
+  hand_in(box, changes + "]");
+  create_run(box, "r-2");
+  hand_in(box, R"({"kind":"run.update","project":"ml-team/lab","run":"r-2","assign":{"a":1}})");
+  const auto metadata = [](const json::value& state) { return field_of(state, "r-2", "a").is_number(); };
+  EXPECT_TRUE(box.sandbox().wait_for(metadata, 20s, "").first);
+  const auto meanwhile = box.sandbox().state().at("files").as_object().size();
+  EXPECT_LT(meanwhile, 1000u);
+  box.wait_synced(120s);
+  EXPECT_EQ(box.sandbox().state().at("files").as_object().size(), 1000u);
+  EXPECT_EQ(seen_by_stores(box, "signing_requests"), 10);
+}
+
+class EachProvider : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(EachProvider, TakesAFileWholeThoughTheDaemonIsKilledFiveTimes) {
+  constexpr std::uint64_t size = 64 * mib, chunk = 4 * mib;
+  Box box(box_with("max_bandwidth = \"32MiB\"\nchunk_size = \"4MiB\"\n"));
+  box.sandbox().control(fmt::format(
+      R"({{"workspace": "ml-team", "storage_provider": "{}", "multipart_part_size": {}}})", GetParam(), chunk));
+  create_run(box, "r-1");
+  const auto file = random_file(box.dir() / "model.bin", size);
+  hand_in(box, upload_json("r-1", "model", file));
+  for (std::uint64_t kill = 1; kill <= 5; ++kill) {
+    const auto far_enough = [kill](const json::value& status) {
+      const auto& uploads = status.at("uploads").as_array();
+      return !uploads.empty() && uploads[0].at("bytes_done").to_number<std::uint64_t>() > kill * 10 * mib;
+    };
+    ASSERT_TRUE(box.wait_status(far_enough).first) << kill;
+    EXPECT_LT(box.peak_memory(), 64 * mib);
+    box.kill_daemon();
+    box.start_daemon();
+  }
+  box.wait_synced();
+  EXPECT_EQ(stored_sha(box.sandbox().state(), "r-1", "model"), sha256(file));
+  EXPECT_LE(seen_by_stores(box, "received_bytes"), static_cast<std::int64_t>(size + 5 * chunk + 64 * 1024));
+  EXPECT_EQ(seen_by_stores(box, "tokens_seen"), 0);
+}
+
+TEST_P(EachProvider, TakesAFileThoughItsUrlsExpireAndItsPiecesFail) {
+  Box box(box_with("max_bandwidth = \"4MiB\"\nchunk_size = \"1MiB\"\n"));
+  box.sandbox().control(fmt::format(
+      R"({{"workspace": "ml-team", "storage_provider": "{}", "multipart_part_size": {}, "multipart_threshold": {}}})",
+      GetParam(), mib, 2 * mib));
+  create_run(box, "r-1");
+  const auto file = random_file(box.dir() / "model.bin", 8 * mib);
+  box.sandbox().control(
+      R"({"keep_less": 1, "missing_etags": 1, "fault": {"path": "/storage/", "method": "PUT", "status": 500, "times": 2}})");
+  hand_in(box, upload_json("r-1", "model", file));
+  const auto under_way = [](const json::value& status) {
+    const auto& uploads = status.at("uploads").as_array();
+    return !uploads.empty() && uploads[0].at("bytes_done").to_number<std::uint64_t>() > 2 * mib;
+  };
+  EXPECT_TRUE(box.wait_status(under_way).first);
+  box.sandbox().control(R"({"expire_urls": true})");
+  box.sandbox().control(R"({"lose_sessions": true})");
+  box.wait_synced();
+  EXPECT_EQ(stored_sha(box.sandbox().state(), "r-1", "model"), sha256(file));
+}
+
+INSTANTIATE_TEST_SUITE_P(All, EachProvider, ::testing::Values("aws", "gcp", "azure"),
+                         [](const auto& test) { return std::string(test.param); });
+
+}  // namespace
+}  // namespace neptune::testing
