@@ -336,7 +336,7 @@ const std::optional<std::chrono::milliseconds>* Engine::cleanup_after(const Feed
   const std::optional<std::chrono::milliseconds>* after = nullptr;
   std::size_t longest = 0;
   for (const auto& [path, cleanup] : cleanup_after_)
-    if ((feed.info.key.path + "/").starts_with(path + "/") && path.size() >= longest) {
+    if (sources::is_within(feed.info.key.path, path) && path.size() >= longest) {
       after = &cleanup;
       longest = path.size();
     }

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace neptune::sources {
 
@@ -16,6 +17,12 @@ struct WatchFolder {
   std::optional<std::chrono::milliseconds> cleanup_after;  ///< none: never
   std::chrono::milliseconds takeover_after{600000};        ///< how long a 1.x client's leftovers must be quiet
 };
+
+/// Whether `path` is `folder` or below it, by whole names: "/data/runs" is not within "/data/run".
+constexpr bool is_within(std::string_view path, std::string_view folder) {
+  while (folder.ends_with('/')) folder.remove_suffix(1);
+  return path.starts_with(folder) && (path.size() == folder.size() || path[folder.size()] == '/');
+}
 
 struct WatchState {
   std::string path;

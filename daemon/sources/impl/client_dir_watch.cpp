@@ -209,7 +209,7 @@ asio::awaitable<void> ClientDirWatch::look_at_due() {
 const WatchFolder* ClientDirWatch::folder_of(const std::string& path) const {
   const WatchFolder* nearest = nullptr;
   for (const auto& folder : options_.folders) {
-    if (folder.kind == WatchFolder::Kind::run_logs || !path.starts_with(folder.path.native())) continue;
+    if (folder.kind == WatchFolder::Kind::run_logs || !is_within(path, folder.path.native())) continue;
     if (!nearest || folder.path.native().size() > nearest->path.native().size()) nearest = &folder;
   }
   return nearest;
