@@ -19,7 +19,7 @@ auto sorted(const Map& map) {
   return std::map<std::string, typename Map::mapped_type>(map.begin(), map.end());
 }
 
-struct Reading {
+struct SnapshotReading {
   LeaderboardUpdate out{};
 
   void leave_out(const std::string& path, std::string_view what) {
@@ -100,7 +100,7 @@ Result<LeaderboardUpdate> leaderboard_operations(std::string_view update, std::i
   std::optional<changes::Step> step;
   if (message.has_step())
     step = changes::Step{message.step().whole(), static_cast<std::uint32_t>(message.step().micro())};
-  Reading reading;
+  SnapshotReading reading;
   for (const auto& [path, value] : sorted(message.assign())) reading.assign(path, value);
   for (const auto& [path, set] : sorted(message.modify_sets())) reading.modify_set(path, set);
   if (!message.preview().is_preview())

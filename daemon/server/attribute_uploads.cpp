@@ -68,7 +68,7 @@ End refusal_in(const Response& response) {
 }
 
 /// The server does not know the upload that parts belong to; a container it does not know has an errorType.
-bool is_gone(const Failure& failure) {
+bool is_unknown_upload(const Failure& failure) {
   return failure.status == 410 || (failure.status == 404 && failure.code.starts_with("http_"));
 }
 
@@ -88,7 +88,7 @@ asio::awaitable<End> post(Sending* sending, std::string target, std::vector<Head
   End end;
   if (response) {
     end = refusal_in(*response);
-  } else if (in_session && is_gone(response.error())) {
+  } else if (in_session && is_unknown_upload(response.error())) {
     end = outcome(Kind::start_over, "session_gone", "the server forgot the upload, so it begins anew");
   } else {
     end = outcome_of_server(response.error());

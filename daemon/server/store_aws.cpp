@@ -17,10 +17,6 @@ using Kind = UploadOutcome::Kind;
 
 namespace {
 
-std::unexpected<UploadOutcome> fails(UploadOutcome how) {
-  return std::unexpected(std::move(how));
-}
-
 /// Sends a stretch to a signed URL; its ETag.
 asio::awaitable<std::expected<std::string, UploadOutcome>> put(Sending* sending, std::string to,
                                                                std::string content_type, Stretch stretch,

@@ -24,10 +24,6 @@ struct Standing {
 };
 using Asked = std::expected<Standing, UploadOutcome>;
 
-std::unexpected<UploadOutcome> fails(UploadOutcome how) {
-  return std::unexpected(std::move(how));
-}
-
 /// "bytes=0-N"; no such header: nothing is there.
 std::optional<std::uint64_t> bytes_kept(const Response& response) {
   const auto range = trim(response.header("range"));

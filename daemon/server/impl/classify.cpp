@@ -13,8 +13,6 @@ namespace neptune::server {
 
 namespace {
 
-using Kind = Failure::Kind;
-
 constexpr std::array<std::string_view, 3> read_only_workspace{"WORKSPACE_IN_READ_ONLY_MODE", "WORKSPACE_READONLY",
                                                               "INGEST_SUSPENDED"};
 constexpr std::array<std::string_view, 2> read_only_project{"PROJECT_LIMITS_EXCEEDED",
@@ -57,57 +55,57 @@ Said read(const Response& response) {
   return said;
 }
 
-Kind kind_by_status(int status, bool has_type, Intent intent) {
+Failure::Kind kind_by_status(int status, bool has_type, Intent intent) {
   switch (status) {
     case 401:
-      return Kind::token_rejected;
+      return Failure::Kind::token_rejected;
     case 403:
-      return Kind::forbidden;
+      return Failure::Kind::forbidden;
     case 413:
-      return Kind::too_large;
+      return Failure::Kind::too_large;
     case 408:
     case 429:
     case 502:
     case 503:
     case 504:
-      return Kind::busy;
+      return Failure::Kind::busy;
     case 402:
       // A payment is required for something this page does not know: the status call can tell.
-      if (intent == Intent::write) return has_type ? Kind::ambiguous_limit : Kind::read_only;
-      return Kind::rejected;
+      if (intent == Intent::write) return has_type ? Failure::Kind::ambiguous_limit : Failure::Kind::read_only;
+      return Failure::Kind::rejected;
     case 422:
-      return intent == Intent::write && !has_type ? Kind::ambiguous_limit : Kind::rejected;
+      return intent == Intent::write && !has_type ? Failure::Kind::ambiguous_limit : Failure::Kind::rejected;
     default:
-      return status >= 400 && status < 500 ? Kind::rejected : Kind::server_error;
+      return status >= 400 && status < 500 ? Failure::Kind::rejected : Failure::Kind::server_error;
   }
 }
 
-Kind kind_of(int status, const std::string& type, Intent intent) {
+Failure::Kind kind_of(int status, const std::string& type, Intent intent) {
   const bool may_be_read_only = status >= 400 && status < 500 && status != 401 && status != 408 && status != 429;
   if (may_be_read_only && (contains(read_only_workspace, type) || contains(read_only_project, type)))
-    return Kind::read_only;
-  if (type == "TOO_MANY_REQUESTS_PER_USER" && status != 401) return Kind::busy;
+    return Failure::Kind::read_only;
+  if (type == "TOO_MANY_REQUESTS_PER_USER" && status != 401) return Failure::Kind::busy;
   if (status >= 400 && status < 500 && status != 401 && status != 408 && status != 429 &&
       (contains(this_change_only, type) || type.starts_with("LIMIT_OF_")))
-    return Kind::rejected;
+    return Failure::Kind::rejected;
   return kind_by_status(status, !type.empty(), intent);
 }
 
-std::string_view what_it_means(Kind kind, int status) {
+std::string_view what_it_means(Failure::Kind kind, int status) {
   switch (kind) {
-    case Kind::busy:
+    case Failure::Kind::busy:
       return "the server asks for a pause";
-    case Kind::token_rejected:
+    case Failure::Kind::token_rejected:
       return "the server does not accept the API token; replace it";
-    case Kind::forbidden:
+    case Failure::Kind::forbidden:
       return "the token's user has no permission for this; ask for access to the project";
-    case Kind::read_only:
+    case Failure::Kind::read_only:
       return "the server takes no writes now (read-only mode); delete old data or raise the limit";
-    case Kind::ambiguous_limit:
+    case Failure::Kind::ambiguous_limit:
       return "the server refused this: a limit is exceeded, or the data is not valid";
-    case Kind::too_large:
+    case Failure::Kind::too_large:
       return "the server finds the request too large";
-    case Kind::rejected:
+    case Failure::Kind::rejected:
       return "the server refused this";
     default:
       break;
@@ -133,7 +131,7 @@ Failure classify(const Response& response, Intent intent, WallTime now) {
                   parse_retry_after(response.header("retry-after"), now),
                   contains(read_only_project, said.type),
                   response.status};
-  failure.scope_is_project = failure.scope_is_project && failure.kind == Kind::read_only;
+  failure.scope_is_project = failure.scope_is_project && failure.kind == Failure::Kind::read_only;
   failure.message = fmt::format("{} (HTTP {}{}{})", what_it_means(failure.kind, response.status), response.status,
                                 said.type.empty() ? "" : " ", said.type);
   if (!said.words.empty()) failure.message += ": " + said.words;

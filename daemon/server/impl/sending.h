@@ -50,6 +50,9 @@ struct Sending {
 using End = std::optional<UploadOutcome>;
 
 UploadOutcome outcome(UploadOutcome::Kind kind, std::string code, std::string message);
+inline std::unexpected<UploadOutcome> fails(UploadOutcome how) {
+  return std::unexpected(std::move(how));
+}
 /// Of an error of the source file, of the progress store, or of the sending itself.
 UploadOutcome outcome_of(const Error& error);
 /// A call to the Neptune server failed.

@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::size_t piece_bytes = 256u << 10;
+constexpr std::size_t read_bytes = 256u << 10;
 constexpr Position mark_every = 512;
 
 Error changed(const fs::path& path) {
@@ -75,7 +75,7 @@ class ClientLog::Reader {
     offset_ += begin_;
     begin_ = 0;
     const auto kept = buffer_.size();
-    buffer_.resize(kept + std::max(piece_bytes, kept));
+    buffer_.resize(kept + std::max(read_bytes, kept));
     ssize_t got = 0;
     do {
       got = ::pread(file_.get(), buffer_.data() + kept, buffer_.size() - kept, static_cast<off_t>(offset_ + kept));
