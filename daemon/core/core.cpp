@@ -38,7 +38,9 @@ void Core::backlog(StreamId id, Position after, Backlog backlog, Instant now) {
   auto* stream = find(id);
   if (!stream || stream->closing || after != stream->spec.confirmed) return;
   stream->backlog_known = true;
+  keep_dependent(id, stream->backlog.after, false);
   stream->backlog = std::move(backlog);
+  keep_dependent(id, stream->backlog.after, true);
   const auto keep = [id](std::set<StreamId>& streams, bool in) {
     if (in) {
       streams.insert(id);
@@ -48,11 +50,10 @@ void Core::backlog(StreamId id, Position after, Backlog backlog, Instant now) {
   };
   const bool was_creating = creating_projects_.contains(id);
   keep(forks_, stream->backlog.fork_parent.has_value());
-  keep(dependents_, !stream->backlog.after.empty());
   keep(creating_projects_, stream->backlog.creates_project);
   if (was_creating && !stream->backlog.creates_project) ready_scope(Scope::of(stream->spec.container.project));
   if (!stream->backlog.create_next) ready_forks_of(stream->spec.container);
-  ready_dependents(stream->spec.container.project);
+  ready_dependents(stream->spec.container);
   retally(*stream);
   ready_container(stream->spec.container);
   schedule(now);
@@ -62,7 +63,7 @@ void Core::expect(const ContainerName& container, bool on, Instant now) {
   if (on) {
     expected_.insert(container);
   } else if (expected_.erase(container) > 0) {
-    ready_dependents(container.project);
+    ready_dependents(container);
     ready_forks_of(container);
     if (container.kind == ContainerKind::management) ready_scope(Scope::of(container.project));
     schedule(now);
@@ -74,7 +75,7 @@ void Core::pause(StreamId id, bool paused, Instant now) {
   if (!stream || std::exchange(stream->paused, paused) == paused) return;
   ready_container(stream->spec.container);
   ready_forks_of(stream->spec.container);
-  ready_dependents(stream->spec.container.project);
+  ready_dependents(stream->spec.container);
   schedule(now);
 }
 
@@ -92,7 +93,7 @@ void Core::close(StreamId id, Instant now) {
   project.erase(id);
   if (project.empty()) projects_.erase(container.project);
   forks_.erase(id);
-  dependents_.erase(id);
+  keep_dependent(id, stream->backlog.after, false);
   const bool was_creating = creating_projects_.erase(id) > 0;
   forget_check(*stream);
   if (stream->phase == Phase::sending) {
@@ -103,7 +104,7 @@ void Core::close(StreamId id, Instant now) {
   free_to_confirm(id);
   ready_container(container);
   ready_forks_of(container);
-  ready_dependents(container.project);
+  ready_dependents(container);
   if (was_creating) ready_scope(Scope::of(container.project));
   schedule(now);
 }
@@ -175,13 +176,13 @@ Core::Verdict Core::fork_verdict(const Stream& stream, Instant now) const {
   return {Wait::turn, {}};
 }
 
-/// Its create waits here, or may do so. A source that is paused and was never looked into is the server's to judge.
+/// Its create waits here, or may do so. A source that is paused is left to its own client, and the server's to judge.
 bool Core::create_pending(const ContainerName& container) const {
   const auto it = containers_.find(container);
   if (it == containers_.end()) return false;
   return std::ranges::any_of(it->second, [this](const auto& entry) {
     const auto& stream = streams_.at(entry.second);
-    return stream.backlog_known ? stream.backlog.create_next : !stream.paused;
+    return !stream.paused && (!stream.backlog_known || stream.backlog.create_next);
   });
 }
 
@@ -298,9 +299,23 @@ void Core::ready_forks_of(const ContainerName& container) {
     if (const auto& fork = streams_.at(id); fork.backlog.fork_parent == container) ready(fork);
 }
 
-void Core::ready_dependents(const ProjectName& project) {
-  for (const auto id : dependents_)
-    if (const auto& stream = streams_.at(id); stream.spec.container.project == project) ready(stream);
+void Core::keep_dependent(StreamId id, const std::vector<ContainerName>& after, bool on) {
+  for (const auto& name : after) {
+    if (on) {
+      dependents_[name].insert(id);
+    } else if (const auto it = dependents_.find(name); it != dependents_.end()) {
+      it->second.erase(id);
+      if (it->second.empty()) dependents_.erase(it);
+    }
+  }
+}
+
+/// What goes after this container's changes, or after all of its project's.
+void Core::ready_dependents(const ContainerName& container) {
+  const ContainerName everything{container.project, std::string(everything_in_project), ContainerKind::management};
+  for (const auto* name : {&container, &everything})
+    if (const auto it = dependents_.find(*name); it != dependents_.end())
+      for (const auto id : it->second) ready(streams_.at(id));
 }
 
 // Counting

@@ -156,6 +156,7 @@ class Core {
     std::string request_id;  // the server's
     Instant unconfirmed_since;
     std::uint32_t attempts = 0;         // failures in a row
+    std::uint32_t busy = 0;             // answers in a row that the server, or something before it, is too busy
     std::optional<Instant> not_before;  // after a failure
     std::optional<Instant> release_at;  // within the ramp of a scope that opened
     std::uint64_t limit = 0;            // of the next request while refused changes are isolated; 0: no limit
@@ -181,6 +182,7 @@ class Core {
     std::set<StreamId> waiting;
     bool out = false;
     Duration interval{};
+    std::optional<Instant> due;
     StreamId asked_last = 0;  // where the next check goes on when one cannot ask for all
   };
   using CheckKey = std::pair<ServerId, ProjectName>;
@@ -212,7 +214,8 @@ class Core {
   Wait dependencies(const Stream& stream) const;
   bool goes_before(const Stream& earlier, const Stream& stream) const;
   bool is_expected(const ContainerName& name, const ContainerName& but) const;
-  void ready_dependents(const ProjectName& project);
+  void keep_dependent(StreamId id, const std::vector<ContainerName>& after, bool on);
+  void ready_dependents(const ContainerName& container);
   void retally(Stream& stream);
   Stream* find(StreamId stream);
   void drop(Stream& stream);
@@ -236,6 +239,7 @@ class Core {
   void opened(const Scope& scope, StreamId confirmed_by, Instant now);
   void closed(const Scope& scope);
   void apply(const Gates::Effect& effect, Instant now);
+  void workspace_answered(const Stream& stream, Instant now);
   void write_was_taken(const Stream& stream, Instant now);
   void ask_status(const std::string& workspace, Instant now);
   void explain_limits(const std::string& workspace, Gates::StatusWord::Is word);
@@ -260,9 +264,9 @@ class Core {
   std::map<ProjectName, std::set<StreamId>> projects_;
   std::set<ContainerName> expected_;  // of which something was handed in that is not told yet
   std::map<std::string, ServerId> workspace_servers_;
-  std::set<StreamId> forks_;              // streams whose next change creates a fork
-  std::set<StreamId> dependents_;         // streams whose next change goes after other streams'
-  std::set<StreamId> creating_projects_;  // streams that hold the create of their project
+  std::set<StreamId> forks_;                                // streams whose next change creates a fork
+  std::map<ContainerName, std::set<StreamId>> dependents_;  // streams whose next change goes after the container's
+  std::set<StreamId> creating_projects_;                    // streams that hold the create of their project
   std::map<ProjectName, Tally> tallies_;
   Tally total_;
   Timers<Alarm> timers_;

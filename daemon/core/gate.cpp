@@ -35,6 +35,16 @@ std::vector<Scope> Gates::confirmed(StreamId stream) {
   return opened;
 }
 
+std::vector<Scope> Gates::answered(StreamId stream) {
+  std::vector<Scope> opened;
+  for (auto& [scope, state] : states_) {
+    if (state.confirming != stream || !scope.is_workspace() || !state.said_normal) continue;
+    open(state, scope);
+    opened.push_back(scope);
+  }
+  return opened;
+}
+
 std::vector<Scope> Gates::unconfirmed(StreamId stream) {
   std::vector<Scope> freed;
   for (auto& [scope, state] : states_) {
@@ -153,7 +163,9 @@ bool Gates::probe_now(const Scope& scope, Instant now) {
   if (it == states_.end() || it->second.mode == Mode::normal) return false;
   auto& state = it->second;
   state.probes = 0;
-  if (state.phase == Phase::waiting) {
+  // A workspace that waits for its confirming write is asked about again: perhaps no write is left that could confirm.
+  if (state.phase == Phase::waiting ||
+      (state.phase == Phase::confirming && !state.confirming && scope.is_workspace())) {
     state.next_probe = now;
     timers_.set(scope, now);
   }

@@ -48,6 +48,10 @@ class Gates {
   /// The stream's write was taken: the scopes that it confirmed, now open.
   std::vector<Scope> confirmed(StreamId stream);
 
+  /// The stream's write was refused for a reason of its own, by a server that looked at it: the workspaces that the
+  /// status call had called writable before, now open.
+  std::vector<Scope> answered(StreamId stream);
+
   /// The stream's write ended without a word on the mode: the scopes in which another may confirm now.
   std::vector<Scope> unconfirmed(StreamId stream);
 

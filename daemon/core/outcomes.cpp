@@ -109,8 +109,11 @@ void Core::failed(StreamId id, std::optional<Sent> sent, Failure failure, Instan
   using Kind = Failure::Kind;
   const bool server_is_up = servers_[server].state == ServerChanged::State::up;
   const bool at_once = failure.retry_after && failure.retry_after->count() == 0;
+  // A gateway says so of a request that takes too long, too: smaller ones find that out, whosever fault it is.
+  const bool too_busy = failure.kind == Kind::busy && !at_once && ++stream->busy >= 3;
+  if (too_busy && sent && sent->count > 1) stream->limit = (sent->count + 1) / 2;
   const bool no_answer = failure.kind == Kind::unreachable || failure.kind == Kind::token_rejected ||
-                         (failure.kind == Kind::busy && !at_once);
+                         (failure.kind == Kind::busy && !at_once && !(too_busy && server_is_up));
   if (no_answer) {
     server_failed(server, failure, now);
   } else if (failure.kind == Kind::source) {
@@ -138,7 +141,7 @@ void Core::failed(StreamId id, std::optional<Sent> sent, Failure failure, Instan
       }
       break;
     case Kind::busy:
-      if (at_once && ++stream->attempts > 3) {
+      if ((at_once && ++stream->attempts > 3) || (too_busy && server_is_up)) {
         retry(*stream, failure.message, options_.retry, now);
       } else {
         back(*stream);
@@ -238,9 +241,9 @@ void Core::stored_so_far(StreamId id, Sent sent, std::vector<Refusal> refused, I
   auto& request = stream->request;
   request.count -= std::min(sent.count, request.count);
   request.bytes -= std::min(sent.bytes, request.bytes);
-  stream->attempts = 0;
+  stream->attempts = stream->busy = 0;
   retally(*stream);
-  ready_dependents(stream->spec.container.project);
+  ready_dependents(stream->spec.container);
   schedule(now);
 }
 
@@ -274,12 +277,12 @@ void Core::nothing_to_send(StreamId id, Instant now) {
   if (stream->closing) {
     drop(*stream);
   } else {
+    keep_dependent(id, stream->backlog.after, false);
     stream->backlog = {};
     forks_.erase(id);
-    dependents_.erase(id);
     back(*stream);
     ready_container(stream->spec.container);
-    ready_dependents(stream->spec.container.project);
+    ready_dependents(stream->spec.container);
   }
   schedule(now);
 }
@@ -300,14 +303,17 @@ void Core::judge(Stream& stream, const RequestStatus& status, Instant now) {
   } else if (stream.request.create && found.worst == IngestCode::run_fork_parent_not_found) {
     orphaned(stream, name(found.worst), sentence(found, status), now);
   } else if (found.worst == IngestCode::project_not_found) {
+    workspace_answered(stream, now);
     retry(stream,
           fmt::format("the server does not know the project {}; create it, or see that the token may use it",
                       container.project.full()),
           options_.blocked, now);
   } else if (found.worst == IngestCode::project_invalid_name) {
+    workspace_answered(stream, now);
     retry(stream, fmt::format("the server refuses the project name {}", container.project.full()), options_.blocked,
           now);
   } else if (!stream.request.create && found.only_run_missing) {
+    workspace_answered(stream, now);
     retry(stream,
           fmt::format("the server does not know the run {}; it was not created there, or was deleted", container.id),
           stream.attempts < 3 ? options_.retry : options_.blocked, now);
@@ -365,7 +371,7 @@ void Core::move_on(Stream& stream, const Sent& request) {
 void Core::advance(Stream& stream) {
   const auto request = stream.request;
   move_on(stream, request);
-  stream.attempts = 0;
+  stream.attempts = stream.busy = 0;
   stream.ambiguous = false;
   stream.doubts = 0;
   stream.trouble.clear();
@@ -382,7 +388,7 @@ void Core::advance(Stream& stream) {
     for (const auto& [order, id] : containers_.at(stream.spec.container)) streams_.at(id).not_before.reset();
   ready_container(stream.spec.container);
   if (request.create) ready_forks_of(stream.spec.container);
-  ready_dependents(stream.spec.container.project);
+  ready_dependents(stream.spec.container);
 }
 
 void Core::orphaned(Stream& stream, const std::string& code, const std::string& reason, Instant now) {
@@ -416,6 +422,11 @@ void Core::retry(Stream& stream, std::string trouble, BackoffLimits limits, Inst
 }
 
 // Modes
+
+/// It was looked at and refused for a reason of its own: the workspace takes writes.
+void Core::workspace_answered(const Stream& stream, Instant now) {
+  for (const auto& scope : gates_.answered(stream.spec.id)) opened(scope, stream.spec.id, now);
+}
 
 void Core::write_was_taken(const Stream& stream, Instant now) {
   for (const auto& scope : gates_.confirmed(stream.spec.id)) opened(scope, stream.spec.id, now);

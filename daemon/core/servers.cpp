@@ -46,7 +46,11 @@ void Core::server_answered(ServerId id) {
 
 // Checks
 
+/// An earlier one stays: what is sent meanwhile must not push it back for ever.
 void Core::arm_check(const CheckKey& key, Instant at) {
+  auto& due = checks_[key].due;
+  if (due && *due <= at) return;
+  due = at;
   timers_.set({Alarm::Of::check, key.first, key.second}, at);
 }
 
@@ -68,6 +72,7 @@ void Core::check_due(const CheckKey& key, Instant now) {
   const auto it = checks_.find(key);
   if (it == checks_.end() || it->second.out) return;
   auto& checks = it->second;
+  checks.due.reset();
   if (checks.waiting.empty()) {
     checks_.erase(it);
     return;
