@@ -164,8 +164,9 @@ std::string sources_of(const api::Status& status) {
 std::string verdict(const api::Status& status, const Style& style, bool no_problems) {
   const auto& totals = status.totals;
   const auto left = totals.pending + totals.held + totals.in_flight;
-  std::string text =
-      left > 0 ? "" : paint(style, no_problems ? Colour::green : Colour::plain, "Everything is synced.") + " ";
+  const auto aside = std::ranges::count(status.sources, "set_aside", &api::SourceStatus::state);
+  const std::string done = aside > 0 ? "Everything else is synced." : "Everything is synced.";
+  std::string text = left > 0 ? "" : paint(style, no_problems ? Colour::green : Colour::plain, done) + " ";
   if (left > 0) text = fmt::format("{} ({}) not synced yet. ", changes(left), bytes(totals.pending_bytes));
   if (totals.rejected > 0)
     text +=

@@ -12,6 +12,7 @@ using Outcome = WaitResult::Outcome;
 using namespace std::chrono_literals;
 
 constexpr auto first_retry = 100ms, last_retry = 2000ms;
+constexpr auto until_recorded = 20ms;  // no event tells its end, and it takes a moment
 constexpr std::size_t most_reasons = 5;
 
 bool within(const std::string& project, const std::string& scope) {
@@ -59,10 +60,12 @@ void add(Progress& progress, const api::Stream& stream, const WaitFor& what) {
   progress.uploads = std::max(progress.uploads, stream.uploads);
   progress.active_uploads.insert(progress.active_uploads.end(), stream.active_uploads.begin(),
                                  stream.active_uploads.end());
-  // Nothing of it is counted, and yet it is not idle: what it has is being recorded, or looked up.
-  if (stream.state == "unconfirmed" && stream.pending + stream.held + stream.in_flight == 0) ++progress.in_flight;
   if (!stream.closed && stream.state != "done") ++progress.open;
-  if (stream.pending + stream.held + stream.in_flight > 0) add_reason(progress.why, stream.why);
+  if (stream.pending + stream.held + stream.in_flight > 0) {
+    add_reason(progress.why, stream.why);
+  } else if (stream.state == "unconfirmed") {
+    ++progress.being_recorded;
+  }
 }
 
 std::string name_of(const WaitFor& what) {
@@ -128,7 +131,8 @@ class Waiter {
   enum class Next { look, lost };
 
   Next next_relevant(EventStream& stream) {
-    const auto recheck_at = std::min(until_, Clock::now() + recheck_);
+    const auto pause = progress_.being_recorded > 0 ? until_recorded : recheck_;
+    const auto recheck_at = std::min(until_, Clock::now() + pause);
     for (;;) {
       const auto events = stream.next(recheck_at);
       if (!events) {
@@ -159,8 +163,12 @@ class Waiter {
     if (tell_) tell_(progress_);
     if (!progress_.complete(what_.now)) return std::nullopt;
     if (progress_.rejected > 0) return some_rejected("All else of it is synced.");
+    if (!progress_.set_aside.empty()) {
+      std::string aside = name_of(what_) + " is not synced: what is set aside waits until somebody mends it.";
+      for (const auto& each : progress_.set_aside) aside += " " + each;
+      return result(Outcome::failed, aside);
+    }
     std::string message = name_of(what_) + " is synced.";
-    for (const auto& aside : progress_.not_waited_for) message += " Not waited for: " + aside;
     return result(Outcome::synced, message);
   }
 
@@ -221,7 +229,7 @@ Progress assess(const WaitFor& what, const api::Status& status, const std::vecto
     if (source.state == "settling_in" || source.state == "left_to_client")
       add_reason(progress.why, source.detail.value_or(""));
     if (source.state == "set_aside")
-      progress.not_waited_for.push_back(source.path + ": " + source.detail.value_or("set aside."));
+      progress.set_aside.push_back(source.path + ": " + source.detail.value_or("set aside."));
   }
   if (!what.run && !what.project) {
     progress.pending = std::max(progress.pending, status.totals.pending);

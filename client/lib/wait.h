@@ -30,11 +30,12 @@ struct Progress {
   std::vector<api::Upload> active_uploads;  ///< and what of them is being sent
   std::uint64_t open = 0;                   ///< streams somebody may still write to
   std::uint64_t settling = 0;               ///< sources that were found, and are not looked into yet
+  std::uint64_t being_recorded = 0;         ///< streams with nothing on its way of which not all is on record yet
   std::vector<std::string> why;             ///< sentences: what the rest waits for
-  std::vector<std::string> not_waited_for;  ///< sources that are set aside: their sentences
+  std::vector<std::string> set_aside;       ///< sources that can't be read: their sentences
 
   bool complete(bool now) const {
-    return seen && pending + held + in_flight + settling + uploads == 0 && (now || open == 0);
+    return seen && pending + held + in_flight + settling + being_recorded + uploads == 0 && (now || open == 0);
   }
   bool only_held() const { return held > 0 && pending + in_flight == 0; }
 };

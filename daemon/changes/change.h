@@ -62,6 +62,9 @@ bool needs_power(ChangeKind kind);
 /// In Change::after, the id that stands for all other streams of the project.
 inline constexpr std::string_view everything_in_project = "*";
 
+/// Id of the management stream of what may end a project's own read-only mode, and so passes its gate.
+inline constexpr std::string_view limits_of_project = "limits";
+
 /// Who handed a change in: told by the kernel, kept with it.
 struct Submitter {
   std::uint32_t uid = 0;

@@ -7,12 +7,13 @@
 
 namespace neptune {
 
-Result<Management> read_management(std::string_view payload) {
+Result<Management> read_management(std::string_view payload, WorkspaceType type) {
   auto stored = changes::read_stored(payload);
   if (!stored) return std::unexpected(stored.error());
   changes::Verdict verdict;
+  const ChangeFacts facts{.accepted_ms = 0, .workspace_type = [type](std::string_view) { return type; }};
   changes::Fields fields(stored->json, "", verdict);
-  auto management = changes::read_management(stored->kind, fields, ChangeFacts{});
+  auto management = changes::read_management(stored->kind, fields, facts);
   if (!verdict.ok()) return changes::unreadable(*verdict.refusal());
   if (!management)
     return fail("not_management", fmt::format("A queued {} is no management change; this is a defect of the daemon, "

@@ -85,6 +85,6 @@ using Management = std::variant<ProjectCreate, ProjectUpdate, ProjectDelete, Sto
                                 RunsChange, TrashEmpty, ModelCreate, ModelVersionCreate>;
 
 /// Reads what a queued management change says (the payload of its Change).
-Result<Management> read_management(std::string_view payload);
+Result<Management> read_management(std::string_view payload, WorkspaceType type = WorkspaceType::unknown);
 
 }  // namespace neptune

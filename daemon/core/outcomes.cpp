@@ -14,7 +14,8 @@ constexpr BackoffLimits parent_retry{std::chrono::seconds(1), std::chrono::secon
 
 /// Client errors that speak of the way to the server rather than of the change.
 bool speaks_of_the_route(const std::string& code) {
-  static constexpr std::array routes{"http_404", "http_405", "http_407", "http_410"};
+  static constexpr std::array routes{"http_404", "http_405", "http_407", "http_410", "http_411", "http_414",
+                                     "http_421", "http_426", "http_428", "http_431", "http_451"};
   return std::ranges::find(routes, code) != routes.end();
 }
 

@@ -161,6 +161,7 @@ constexpr bool is_held(Wait wait) {
 struct Tally {
   std::uint64_t pending = 0, held = 0, in_flight = 0, bytes = 0, held_bytes = 0;
 
+  std::uint64_t changes() const { return pending + held + in_flight; }
   Tally& operator+=(const Tally& other);
   Tally& operator-=(const Tally& other);
   bool operator==(const Tally&) const = default;

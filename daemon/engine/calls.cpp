@@ -138,10 +138,17 @@ asio::awaitable<CallOutcome> Engine::call(FeedPtr feed, std::shared_ptr<sources:
   if (kind == ChangeKind::run_create) co_return co_await create_run(server, container, std::move(changes->front()));
   if (kind == ChangeKind::run_update || is_attributes(kind))
     co_return co_await update_attributes(server, std::move(intents), std::move(source), container, std::move(*changes));
-  co_return co_await manage(server, std::move(intents), std::move(changes->front()));
+  // Whether anybody may be invited depends on the workspace's type, which may not have been known at the door.
+  if (kind == ChangeKind::workspace_invite && !workspace_types_.contains(container.project.workspace))
+    co_await learn_type(container.project.workspace);
+  const auto type = workspace_type(container.project.workspace);
+  co_return co_await manage(server, std::move(intents), std::move(changes->front()), type);
 }
 
 namespace {
+
+/// An intent whose call surely had no effect.
+constexpr std::string_view not_made = "not made";
 
 core::Refusal in_doubt(sources::Position position) {
   return {
@@ -153,9 +160,9 @@ core::Refusal in_doubt(sources::Position position) {
 }  // namespace
 
 asio::awaitable<CallOutcome> Engine::manage(std::shared_ptr<server::Server> server, Intents intents,
-                                            sources::QueuedChange change) {
+                                            sources::QueuedChange change, WorkspaceType type) {
   CallOutcome done{.count = 1, .last = change.position, .answer = {}, .refused = {}};
-  auto management = read_management(change.payload);
+  auto management = read_management(change.payload, type);
   if (!management) {
     done.refused.push_back({change.position, management.error().code, management.error().message});
     co_return done;
@@ -164,7 +171,7 @@ asio::awaitable<CallOutcome> Engine::manage(std::shared_ptr<server::Server> serv
   const bool once = std::holds_alternative<ModelVersionCreate>(*management);
   if (once) {
     auto begun = co_await outcome(intents.read(change.position));
-    if (begun && *begun) {
+    if (begun && *begun && **begun != not_made) {
       done.refused.push_back(in_doubt(change.position));
       co_return done;
     }
@@ -184,6 +191,11 @@ asio::awaitable<CallOutcome> Engine::manage(std::shared_ptr<server::Server> serv
   if (!answer && once && answer.error().in_doubt) {
     done.refused.push_back(in_doubt(change.position));
   } else if (!answer) {
+    if (once) {
+      // Should this not be written, a person is asked to look.
+      std::string text(not_made);
+      co_await outcome(intents.write(change.position, change.position, std::move(text)));
+    }
     done.answer = std::unexpected(std::move(answer.error()));
   }
   co_return done;

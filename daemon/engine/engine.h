@@ -144,6 +144,9 @@ class Engine final : public Control, public sources::SourceListener {
   void first_scan_done() override;
 
  private:
+  /// A log is looked at again so many times after a write to it (tending.cpp).
+  static constexpr std::size_t looks_after_a_write = 4;
+
   struct Feed;
   using FeedPtr = std::shared_ptr<Feed>;
   template <class T>
@@ -218,7 +221,8 @@ class Engine final : public Control, public sources::SourceListener {
   awaitable<void> make_call(FeedPtr feed, std::shared_ptr<sources::Source> source, core::StreamId stream,
                             sources::Batch batch);
   awaitable<CallOutcome> call(FeedPtr feed, std::shared_ptr<sources::Source> source, sources::Batch batch);
-  awaitable<CallOutcome> manage(std::shared_ptr<server::Server> server, Intents intents, sources::QueuedChange change);
+  awaitable<CallOutcome> manage(std::shared_ptr<server::Server> server, Intents intents, sources::QueuedChange change,
+                                WorkspaceType type);
   Intents intents_of(const Feed& feed, sources::Position position);
   awaitable<Result<std::optional<std::string>>> intent(Ledger::IntentOf of, sources::Position first);
   awaitable<Result<void>> intend(Ledger::IntentOf of, sources::Position first, sources::Position last,
@@ -265,6 +269,7 @@ class Engine final : public Control, public sources::SourceListener {
     std::uint64_t held;
   };
   std::vector<Target> held_targets(const Change& removal) const;
+  Result<void> may_make_way(const Change& removal) const;
   awaitable<Result<void>> make_way(const Change& removal, const Submitter& by);
   awaitable<Result<void>> discard(FeedPtr feed, std::string reason);
   awaitable<void> learn_type(std::string workspace);
@@ -399,6 +404,7 @@ struct Engine::Feed {
   std::optional<Instant> taken_up_at;  ///< the batch that is out
   bool refresh_wanted = false;
   std::size_t looks = 0;               ///< since it was last written to
+  bool echoed = false;                 ///< since then, our own last look was taken for a write
   std::optional<Instant> last_looked;  ///< a write told right after is our own opening and closing of the log
   bool take_out_wanted = false;
   bool take_out_again = false;  ///< it failed, and may succeed with the next alarm

@@ -95,7 +95,13 @@ void Engine::source_written(const sources::SourceKey& key) {
   expect_more(*feed, true);
   const bool own = feed->last_looked && clock_.now() - *feed->last_looked < std::chrono::milliseconds(15) &&
                    feed->backlog.count == 0;
-  if (!own) feed->looks = 0;
+  if (!own) {
+    feed->looks = 0;
+    feed->echoed = false;
+  } else if (feed->looks >= looks_after_a_write && !std::exchange(feed->echoed, true)) {
+    // What looks like our own last look may hide a write of the same moment: one more look, and no more for that.
+    feed->looks = looks_after_a_write - 1;
+  }
   if (feed->stream == 0) open_stream(feed);
   tend(feed);
 }
@@ -113,13 +119,14 @@ void Engine::source_vanished(const sources::SourceKey& key) {
   tell_discovering();
   feed->gone = true;
   expect_more(*feed, false);
-  feed->lost = feed->backlog.count;
+  // What was confirmed meanwhile is not lost, though the source was not counted again.
+  feed->lost = feed->stream != 0 ? core_.stream(feed->stream, clock_.now()).tally.changes() : feed->backlog.count;
   if (feed->lost > 0) {
     spdlog::warn("log gone path={} unsent={}", key.path, feed->lost);
     events_.add("source_gone",
-                fmt::format("{} was removed with {} changes that were not synced yet", key.path, feed->backlog.count),
+                fmt::format("{} was removed with {} changes that were not synced yet", key.path, feed->lost),
                 {.stream = feed->info.container ? std::optional(feed->info.container->label()) : std::nullopt,
-                 .count = feed->backlog.count});
+                 .count = feed->lost});
   }
   close_stream(feed);
   tend(feed);
@@ -346,8 +353,7 @@ const std::optional<std::chrono::milliseconds>* Engine::cleanup_after(const Feed
 void Engine::tidy_later(const FeedPtr& feed) {
   if (feed->info.read_only || feed->backlog.uploads > 0 || feed->info.kind == sources::Kind::change_queue) return;
   if (feed->info.key.files) return;  // they go with their log
-  // What was refused may need the files that lie in the directory.
-  if (feed->info.kind == sources::Kind::client_dir && (feed->rejected > 0 || feed->info.server_id.empty())) return;
+  if (feed->info.kind == sources::Kind::client_dir && feed->info.server_id.empty()) return;
   const auto* after = cleanup_after(*feed);
   if (!after || !*after) return;
   const auto since = feed->synced_at.value_or(clock_.wall());
@@ -364,7 +370,10 @@ asio::awaitable<void> Engine::tidy(FeedPtr feed) {
   const auto key = feed->info.key;
   Result<bool> removed = false;
   if (feed->info.kind == sources::Kind::client_dir && client_dirs_) {
-    removed = co_await client_dirs_->remove(key, feed->recorded);
+    // What was refused may need the files that lie in the directory.
+    auto ask = [path = key.path](Ledger& ledger) { return ledger.keeps_rejected_of(path); };
+    const auto kept = co_await with_ledger(std::move(ask));
+    if (kept && !*kept) removed = co_await client_dirs_->remove(key, feed->recorded);
   } else if (feed->info.kind == sources::Kind::run_log && run_logs_) {
     removed = co_await run_logs_->remove(key, feed->recorded);
   }

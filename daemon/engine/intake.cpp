@@ -11,7 +11,8 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr std::uint32_t discards_a_request = 100'000;  // our own bound; what is left is said
+constexpr std::uint32_t discards_at_once = 100'000;  // our own bound on what is kept in memory for it
+constexpr std::size_t lookups_at_once = 4;           // our own bound; later changes ask for what was passed over
 
 }  // namespace
 
@@ -34,13 +35,17 @@ asio::awaitable<Result<std::vector<std::int64_t>>> Engine::accept(std::vector<Ch
   if (!queue_) co_return std::unexpected(queue_problem_);
   for (auto& change : changes) {
     const auto& workspace = change.container.project.workspace;
-    if (!is_ingested(change.kind) && !workspace_types_.contains(workspace) && learning_types_.insert(workspace).second)
+    if (!is_ingested(change.kind) && !workspace_types_.contains(workspace) &&
+        learning_types_.size() < lookups_at_once && learning_types_.insert(workspace).second)
       tasks_.spawn("workspace type", learn_type(workspace));
     if (change.kind == ChangeKind::run_upload)
       if (auto admitted = co_await admit(change, by); !admitted) co_return std::unexpected(std::move(admitted.error()));
     if (change.container.kind != ContainerKind::removals) continue;
-    if (auto clear = co_await make_way(change, by); !clear) co_return std::unexpected(std::move(clear.error()));
+    if (auto clear = may_make_way(change); !clear) co_return std::unexpected(std::move(clear.error()));
   }
+  for (const auto& change : changes)
+    if (change.container.kind == ContainerKind::removals)
+      if (auto clear = co_await make_way(change, by); !clear) co_return std::unexpected(std::move(clear.error()));
   const auto count = changes.size();
   auto ids = co_await queue_->accept(std::move(changes), by);
   if (ids) spdlog::debug("accepted changes={} uid={}", count, by.uid);
@@ -97,19 +102,28 @@ std::vector<Engine::Target> Engine::held_targets(const Change& removal) const {
   return targets;
 }
 
-/// Held writes to what is removed stand in the way: they are discarded when that was asked for, else said.
-asio::awaitable<Result<void>> Engine::make_way(const Change& removal, const Submitter& by) {
+/// Held writes to what is removed stand in the way, unless they may be discarded.
+Result<void> Engine::may_make_way(const Change& removal) const {
   for (const auto& [feed, held] : held_targets(removal)) {
-    const auto what = feed->info.container->label();
     const bool queued = feed->info.kind == sources::Kind::change_queue;
-    if (!removal.discard_pending || !queued)
-      co_return fail(
-          "held_writes",
-          fmt::format("{} writes to {} are held; {} would go before them. {}", held, what, name(removal.kind),
-                      queued ? "Send it again with \"discard_pending\": true to throw them away (they are kept as "
-                               "rejected), or wait until they are synced."
-                             : fmt::format("They are in the run log {}: wait until they are synced, or remove the log.",
-                                           feed->info.key.path)));
+    if (removal.discard_pending && queued) continue;
+    return fail(
+        "held_writes",
+        fmt::format("{} writes to {} are held; {} would go before them. {}", held, feed->info.container->label(),
+                    name(removal.kind),
+                    queued ? "Send it again with \"discard_pending\": true to throw them away (they are kept as "
+                             "rejected), or wait until they are synced."
+                           : fmt::format("They are in the run log {}: wait until they are synced, or remove "
+                                         "the log.",
+                                         feed->info.key.path)));
+  }
+  return {};
+}
+
+asio::awaitable<Result<void>> Engine::make_way(const Change& removal, const Submitter& by) {
+  if (!removal.discard_pending) co_return Result<void>{};
+  for (const auto& [feed, held] : held_targets(removal)) {
+    if (feed->info.kind != sources::Kind::change_queue) continue;
     const auto who = by.name.empty() ? fmt::format("uid {}", by.uid) : by.name;
     auto discarded = co_await discard(feed, fmt::format("discarded by {} with {}", who, name(removal.kind)));
     if (!discarded) co_return std::unexpected(std::move(discarded.error()));
@@ -122,7 +136,7 @@ asio::awaitable<Result<void>> Engine::make_way(const Change& removal, const Subm
 asio::awaitable<Result<void>> Engine::discard(FeedPtr feed, std::string reason) {
   const auto stream = feed->stream;
   const auto label = feed->info.container->label();
-  auto waiting = co_await queue_->waiting(*feed->info.container, discards_a_request);
+  auto waiting = co_await queue_->waiting(*feed->info.container, discards_at_once);
   if (!waiting) co_return std::unexpected(std::move(waiting.error()));
   std::erase_if(*waiting, [&feed](const auto position) { return position <= feed->confirmed; });
   core_.pause(stream, true, clock_.now());
@@ -146,6 +160,10 @@ asio::awaitable<Result<void>> Engine::discard(FeedPtr feed, std::string reason) 
     co_return fail("not_recorded", fmt::format("the writes to {} could not be recorded as rejected; try again", label),
                    true);
   core_.pause(stream, false, clock_.now());
+  if (count == discards_at_once) {
+    auto rest = co_await discard(feed, reason);
+    if (!rest) co_return rest;
+  }
   spdlog::info("discarded changes={} container=\"{}\" reason=\"{}\"", count, label, reason);
   tend(feed);
   pump();

@@ -373,6 +373,13 @@ Result<void> Ledger::discard(std::int64_t id) {
   return transaction->commit();
 }
 
+Result<bool> Ledger::keeps_rejected_of(const std::string& source) {
+  bool any = false;
+  NEPTUNE_TRY(impl_->each(
+      "SELECT 1 FROM rejected WHERE source = ? LIMIT 1", [&any](const sqlite::Statement&) { any = true; }, source));
+  return any;
+}
+
 Result<Rejection> Ledger::mark_for_retry(std::int64_t id) {
   NEPTUNE_TRY(impl_->run("UPDATE rejected SET retry = 1 WHERE id = ?", id));
   return rejection(id);
@@ -583,13 +590,21 @@ Result<void> Ledger::answers() {
 
 Result<void> Ledger::keep(const KeptMode& mode) {
   const auto scope = mode.scope.text();
-  if (!mode.read_only && mode.held_by.empty()) return impl_->run("DELETE FROM modes WHERE scope = ?", scope);
+  // What an operator said must outlast a power cut.
+  auto transaction = impl_->begin(true);
+  if (!transaction) return std::unexpected(transaction.error());
+  if (!mode.read_only && mode.held_by.empty()) {
+    NEPTUNE_TRY(impl_->run("DELETE FROM modes WHERE scope = ?", scope));
+    return transaction->commit();
+  }
   auto statement = impl_->db.prepare(
       "INSERT OR REPLACE INTO modes (scope, read_only, reason, since_ms, held_by, held_since_ms) VALUES (?, ?, ?, "
       "nullif(?, 0), ?, nullif(?, 0))");
   if (!statement) return std::unexpected(std::move(statement.error()));
   const auto ms = [](const std::optional<WallTime>& time) { return time ? to_unix_ms(*time) : 0; };
-  return statement->bind(scope, mode.read_only, mode.reason, ms(mode.since), mode.held_by, ms(mode.held_since)).run();
+  NEPTUNE_TRY(
+      statement->bind(scope, mode.read_only, mode.reason, ms(mode.since), mode.held_by, ms(mode.held_since)).run());
+  return transaction->commit();
 }
 
 }  // namespace neptune::engine

@@ -113,6 +113,8 @@ class Ledger {
   Result<Rejection> rejection(std::int64_t id);
   Result<std::string> payload(std::int64_t id);
   Result<void> discard(std::int64_t id);
+  /// Whether changes of this source are kept as rejected.
+  Result<bool> keeps_rejected_of(const std::string& source);
 
   // Rejected operations that are to be tried again.
   Result<Rejection> mark_for_retry(std::int64_t id);

@@ -48,7 +48,9 @@ class RejectedChanges final : public sources::Source {
       backlog.bytes += rejection->bytes;
       if (backlog.count++ > 0) continue;
       backlog.next = sources::operation_kind(rejection->change);
-      backlog.frees_next = rejection->container.kind == ContainerKind::removals;
+      const auto& of = rejection->container;
+      backlog.frees_next =
+          of.kind == ContainerKind::removals || (of.kind == ContainerKind::management && of.id == limits_of_project);
       backlog.oldest_at = rejection->at;
     }
     co_return backlog;

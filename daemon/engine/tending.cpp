@@ -122,7 +122,7 @@ asio::awaitable<void> Engine::refresh(FeedPtr feed) {
 /// A producer's write is told when it enters `-wal`, and can be read only when its commit is through, an fsync later,
 /// which nothing tells: so a live log is looked at again a few times after each write, and then no more.
 void Engine::look_again(const FeedPtr& feed) {
-  static constexpr std::array pauses{20ms, 80ms, 320ms, 1280ms};
+  static constexpr std::array<Duration, looks_after_a_write> pauses{20ms, 80ms, 320ms, 1280ms};
   if (feed->info.state != sources::SourceState::live || feed->looks >= pauses.size()) return;
   alarms_.set({Alarm::Of::tend, feed->info.key}, clock_.now() + pauses[feed->looks++]);
 }

@@ -197,6 +197,10 @@ api::Status Engine::status() const {
                     state_dir_.path().string()));
   if (queue_problem_.code == "queue_unusable")
     status.problems.push_back(queue_problem_.message + " Until then the daemon takes no changes over the socket.");
+  for (const auto& [workspace, id] : workspace_servers_)
+    if (id != 0 && !servers_.at(id).last_error.empty())
+      status.problems.push_back(
+          fmt::format("Workspace {}, which has a token of its own: {}", workspace, servers_.at(id).last_error));
   const auto& server = servers_.front();
   status.server.url = server.slot.server ? server.slot.server->url() : "";
   using State = core::ServerChanged::State;
@@ -326,7 +330,8 @@ api::SourceStatus Engine::describe_source(const Feed& feed) const {
       source.run = feed.info.container->id;
   }
   if (const auto& problem = feed.problem ? feed.problem : feed.info.problem) {
-    source.state = "set_aside";
+    // What is tried again by itself is not the source's fault, and nobody may take it for done.
+    source.state = problem->retryable ? "settling_in" : "set_aside";
     source.detail = problem->message;
   } else if (feed.info.state == SourceState::left_to_client && feed.info.kind == sources::Kind::client_dir) {
     source.detail = feed.info.left_until

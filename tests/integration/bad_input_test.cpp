@@ -51,6 +51,7 @@ TEST_P(BadInput, IsSetAsideWithASentenceAndItsFileUntouchedWhileTheOthersFinish)
     return false;
   });
   ASSERT_TRUE(aside) << boost::json::serialize(status);
+  EXPECT_EQ(box.sync({"wait", "--timeout", "30s"}).status, 1) << "not all is synced, and waiting mends nothing";
   for (const auto& source : status.at("sources").as_array())
     if (source.at("state").as_string() == "set_aside") {
       EXPECT_GT(source.at("detail").as_string().size(), 20u);

@@ -79,6 +79,20 @@ TEST(Changes, HandedInAsOneBatchWhileTheServerIsDownArriveInTheirOrder) {
   EXPECT_EQ(version.at("attrs").at("stage").as_string(), "none");
 }
 
+TEST(Changes, AModelVersionThatCouldNotBeMadeAtFirstIsMadeLater) {
+  Box box(two_workspaces());
+  accepted(box, R"([{"kind": "project.create", "project": "full/lab", "key": "LAB"},
+                    {"kind": "model.create", "project": "full/lab", "key": "FOREST"}])");
+  box.wait_synced();
+  box.sandbox().control(R"({"workspace": "full", "mode": "read_only"})");
+  accepted(box, R"({"kind": "model_version.create", "project": "full/lab", "model": "FOREST"})");
+  ASSERT_TRUE(box.wait_status([](const auto& s) { return s.at("totals").at("held").as_int64() == 1; }).first);
+  box.sandbox().control(R"({"workspace": "full", "mode": "normal"})");
+  EXPECT_EQ(box.sync({"probe", "full"}).status, 0);
+  box.wait_synced();
+  EXPECT_TRUE(container(box.sandbox().state(), "full/lab/LAB-FOREST-1").is_object());
+}
+
 TEST(Changes, OfAReadOnlyWorkspaceWaitWhileDeletesPassAndMakeRoom) {
   Box box(two_workspaces());
   for (const char* run : {"old-1", "old-2"}) write_loss_log(box, "full/lab", run, 200);

@@ -30,7 +30,7 @@ Change managing(const ProjectName& project) {
 /// What may end the project's own read-only mode passes its gate, and waits behind no write.
 Change relieving(const ProjectName& project) {
   auto out = managing(project);
-  out.container.id = "limits";
+  out.container.id = limits_of_project;
   out.frees = true;
   return out;
 }

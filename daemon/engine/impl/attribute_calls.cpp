@@ -37,6 +37,7 @@ struct Intent {
   sources::Position last = 0;  // of the changes that the call carries
   std::size_t part = 0;        // a change with more operations than a call can carry goes in parts
   LastSteps before;
+  std::vector<core::Refusal> refused;  // by the answers to the parts before
 };
 
 std::string text_of(const Intent& intent) {
@@ -45,20 +46,27 @@ std::string text_of(const Intent& intent) {
     series.push_back({{"path", name.first},
                       {"kind", static_cast<int>(name.second)},
                       {"last_step", step ? boost::json::value(*step) : boost::json::value(nullptr)}});
-  return boost::json::serialize(
-      boost::json::object{{"last", intent.last}, {"part", intent.part}, {"series", std::move(series)}});
+  boost::json::array refused;
+  for (const auto& refusal : intent.refused)
+    refused.push_back({{"position", refusal.position}, {"code", refusal.code}, {"reason", refusal.reason}});
+  return boost::json::serialize(boost::json::object{
+      {"last", intent.last}, {"part", intent.part}, {"series", std::move(series)}, {"refused", std::move(refused)}});
 }
 
 Result<Intent> read_intent(const std::string& text) {
   try {
     const auto value = boost::json::parse(text);
-    Intent intent{value.at("last").as_int64(), value.at("part").to_number<std::size_t>(), {}};
+    Intent intent{value.at("last").as_int64(), value.at("part").to_number<std::size_t>(), {}, {}};
     for (const auto& series : value.at("series").as_array()) {
       const auto& step = series.at("last_step");
       const auto kind = static_cast<SeriesKind>(series.at("kind").to_number<std::uint8_t>());
       intent.before[{std::string(series.at("path").as_string()), kind}] =
           step.is_null() ? std::nullopt : std::optional(step.to_number<double>());
     }
+    if (const auto* refused = value.as_object().if_contains("refused"))
+      for (const auto& each : refused->as_array())
+        intent.refused.push_back({each.at("position").as_int64(), std::string(each.at("code").as_string()),
+                                  std::string(each.at("reason").as_string())});
     return intent;
   } catch (const std::exception& e) {
     return fail("intent_unreadable",
@@ -191,6 +199,7 @@ asio::awaitable<Answer<Errors>> send_part(std::shared_ptr<server::Server> server
 struct Begun {
   std::size_t part = 0;                   // the next to be sent
   std::optional<sources::Position> last;  // of the changes that it carried, where these must be the same
+  std::vector<core::Refusal> refused;     // by the answers to the parts before
 };
 
 asio::awaitable<Answer<Begun>> look_back(std::shared_ptr<server::Server> server, Intents intents,
@@ -202,7 +211,7 @@ asio::awaitable<Answer<Begun>> look_back(std::shared_ptr<server::Server> server,
   if (!intent) co_return std::unexpected(source_failure(std::move(intent.error())));
   auto now = co_await ask_for(std::move(server), std::move(container), intent->before);
   if (!now) co_return std::unexpected(std::move(now.error()));
-  Begun begun{intent->part + (was_applied(intent->before, *now) ? 1u : 0u), std::nullopt};
+  Begun begun{intent->part + (was_applied(intent->before, *now) ? 1u : 0u), std::nullopt, std::move(intent->refused)};
   if (begun.part > 0) begun.last = intent->last;
   co_return begun;
 }
@@ -239,12 +248,15 @@ asio::awaitable<CallOutcome> update_attributes(std::shared_ptr<server::Server> s
   done.count = operations.changes;
   done.last = operations.last;
   done.refused = std::move(operations.refused);
+  for (auto& refusal : begun->refused)
+    if (std::ranges::find(done.refused, refusal.position, &core::Refusal::position) == done.refused.end())
+      done.refused.push_back(std::move(refusal));
   constexpr auto most = limits::attribute_operations;
   for (std::size_t part = begun->part; part * most < operations.all.size(); ++part) {
     const auto from = part * most, upto = std::min(operations.all.size(), from + most);
     std::vector<AttributeOperation> carried(operations.all.begin() + static_cast<std::ptrdiff_t>(from),
                                             operations.all.begin() + static_cast<std::ptrdiff_t>(upto));
-    Intent about{operations.last, part, {}};
+    Intent about{operations.last, part, {}, done.refused};
     const auto errors = co_await send_part(server, intents, container, first, std::move(about), std::move(carried));
     if (!errors) {
       done.answer = std::unexpected(waits ? waiting_for_container(errors.error()) : errors.error());

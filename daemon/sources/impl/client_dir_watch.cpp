@@ -330,9 +330,10 @@ asio::awaitable<Result<std::optional<SourceKey>>> ClientDirWatch::rename(SourceK
     if (!facts.there || facts.problem || in_use(from, facts, network, takeover_after)) return std::nullopt;
     return rename_directory(from, to);
   };
-  moving_ = {from.string(), to->string()};
+  moving_.insert({from.string(), to->string()});
   auto renamed = co_await pool_.run(std::move(work));
-  moving_.clear();
+  moving_.erase(from.string());
+  moving_.erase(to->string());
   if (!renamed) co_return Renamed(std::unexpected(std::move(renamed.error())));
   if (!*renamed) {
     make_due(key.path);

@@ -189,7 +189,7 @@ TEST(Assess, AProjectWhoseStreamsAreDoneLongSinceIsKnownFromTheStatus) {
   EXPECT_FALSE(assess({.project = "ml"}, status, {}).complete(false));
 }
 
-TEST(Assess, ASourceThatWasJustFoundIsWaitedForAndOneSetAsideIsMentioned) {
+TEST(Assess, ASourceThatWasJustFoundIsWaitedForAndOneSetAsideIsNot) {
   api::Status status;
   auto& source = status.sources.emplace_back();
   source.path = "/runs/a";
@@ -201,8 +201,15 @@ TEST(Assess, ASourceThatWasJustFoundIsWaitedForAndOneSetAsideIsMentioned) {
   source.detail = "It is no database.";
   const auto progress = assess({}, status, {});
   EXPECT_TRUE(progress.complete(false));
-  ASSERT_EQ(progress.not_waited_for.size(), 1u);
-  EXPECT_THAT(progress.not_waited_for[0], HasSubstr("It is no database."));
+  ASSERT_EQ(progress.set_aside.size(), 1u);
+  EXPECT_THAT(progress.set_aside[0], HasSubstr("It is no database."));
+}
+
+TEST(Assess, WhatIsConfirmedAndNotOnRecordYetIsNotDone) {
+  auto stream = stream_of("r1", 0, true);
+  EXPECT_TRUE(assess({.run = "r1"}, {}, {stream}).complete(true));
+  stream.state = "unconfirmed";
+  EXPECT_FALSE(assess({.run = "r1"}, {}, {stream}).complete(true));
 }
 
 TEST(Assess, FilesThatAreNotOnTheServerYetAreWaitedForWithWhatIsBeingSent) {

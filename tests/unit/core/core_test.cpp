@@ -134,6 +134,43 @@ TEST_F(CoreTest, RetryAfterIsHonouredForTheWholeServer) {
   EXPECT_EQ(take<Send>().size(), 1u);
 }
 
+TEST_F(CoreTest, ARequestThatAGatewayGivesUpOnIsMadeSmaller) {
+  open(1, "big", 10'000);
+  std::vector<Send> sends;
+  for (int times = 1; times <= 3; ++times) {
+    sends = take<Send>();
+    ASSERT_EQ(sends.size(), 1u);
+    core_.failed(1, Sent{10'000, 10'000, 100'000, false}, failure(Failure::Kind::busy), now_);
+    now_ += 1min;
+    core_.time_passed(now_);
+  }
+  sends = take<Send>();
+  ASSERT_EQ(sends.size(), 1u);
+  EXPECT_EQ(sends[0].max_operations, 5'000u);
+}
+
+TEST_F(CoreTest, ACheckIsNotPushedBackByWhatIsSentMeanwhile) {
+  for (StreamId id = 1; id <= 4; ++id) open(id, std::to_string(id), 10);
+  take<Send>();
+  bool asked = false;
+  for (StreamId id = 1; id <= 4; ++id) {
+    core_.sent(id, {10, 10, 100, false}, "q", now_);
+    now_ += 12ms;
+    core_.time_passed(now_);
+    asked |= id < 4 && !take<Check>().empty();
+  }
+  EXPECT_TRUE(asked) << "the first request's check waited for the last request";
+}
+
+TEST_F(CoreTest, AForkDoesNotWaitForAParentThatIsLeftToItsOwnClient) {
+  open(2, "parent", 1000, true);
+  core_.pause(2, true, now_);
+  take<Send>();
+  open(1, "child", 10, true, "parent");
+  if (core_.stream(2, now_).wait == Wait::sending) answer(2, 1, 1, true);
+  EXPECT_EQ(core_.stream(1, now_).wait, Wait::sending);
+}
+
 TEST_F(CoreTest, ARejectedTokenIsLeftAloneForAWhile) {
   open(1, "r", 10);
   open(2, "s", 10);
@@ -353,6 +390,21 @@ TEST_F(CoreTest, AStreamThatCannotConfirmLeavesThePlaceToAnother) {
   sends = take<Send>();
   ASSERT_EQ(sends.size(), 1u);
   EXPECT_NE(sends[0].stream, first);
+}
+
+TEST_F(CoreTest, AWorkspaceIsOpenWhenItsServerLooksAtAWriteThoughTheRunIsGone) {
+  open(1, "gone", 10);
+  take<Send>();
+  core_.failed(1, Sent{10, 10, 100, false}, failure(Failure::Kind::read_only), now_);
+  now_ += 1h;
+  core_.time_passed(now_);
+  core_.status_told(take<AskStatus>().at(0), WorkspaceStatus{}, now_);
+  ASSERT_EQ(take<Send>().size(), 1u);
+  answer(1, 10, 10, false, IngestCode::run_not_found);
+  const auto changes = take<ModeChanged>();
+  ASSERT_EQ(changes.size(), 1u);
+  EXPECT_EQ(changes[0].mode, Mode::normal);
+  EXPECT_EQ(core_.stream(1, now_).wait, Wait::retry);
 }
 
 TEST_F(CoreTest, NothingPollsWhenNothingIsToBeDone) {
