@@ -85,9 +85,11 @@ std::string sentence(std::string_view text) {
   auto out = clean(text);
   while (!out.empty() && out.back() == ' ') out.pop_back();
   if (out.empty()) return out;
-  // A name at the beginning keeps its letters.
+  // A name at the beginning keeps its letters: "vision is held by root".
   const auto word = out.substr(0, out.find(' '));
-  if (out.front() >= 'a' && out.front() <= 'z' && word.find_first_not_of("abcdefghijklmnopqrstuvwxyz,:'") == word.npos)
+  const bool plain = word.find_first_not_of("abcdefghijklmnopqrstuvwxyz,:'") == std::string::npos;
+  const bool name = word != "it" && out.substr(word.size()).starts_with(" is ");
+  if (plain && !name && out.front() >= 'a' && out.front() <= 'z')
     out.front() = static_cast<char>(out.front() - 'a' + 'A');
   if (std::string_view(".!?").find(out.back()) == std::string_view::npos) out += '.';
   return out;

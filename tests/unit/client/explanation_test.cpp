@@ -130,6 +130,13 @@ TEST(Explanation, IsSetForATerminal) {
             "         tells how much.\n");
 }
 
+TEST(Explanation, LeavesNamesAsTheyAre) {
+  const auto why = [](const char* text) { return explain(about("r1"), box(), {waiting("ramp", text)})[0].why; };
+  EXPECT_EQ(why("vision is held by root"), "vision is held by root.");
+  EXPECT_EQ(why("it is being found out"), "It is being found out.");
+  EXPECT_EQ(why("a fork: its parent comes first"), "A fork: its parent comes first.");
+}
+
 TEST(Explanation, OfWhatIsOnTheServerIsCalm) {
   auto stream = waiting("nothing", "");
   stream.pending = 0;
