@@ -131,8 +131,8 @@ class Waiter {
   enum class Next { look, lost };
 
   Next next_relevant(EventStream& stream) {
-    const auto pause = progress_.being_recorded > 0 ? until_recorded : recheck_;
-    const auto recheck_at = std::min(until_, Clock::now() + pause);
+    const auto recheck = progress_.being_recorded > 0 ? std::chrono::milliseconds(until_recorded) : recheck_;
+    const auto recheck_at = std::min(until_, Clock::now() + recheck);
     for (;;) {
       const auto events = stream.next(recheck_at);
       if (!events) {
