@@ -226,6 +226,10 @@ Wait Core::dependencies(const Stream& stream) const {
     for (const auto id : creating_projects_)
       if (streams_.at(id).spec.container.project == project && before(id)) return Wait::project;
   if (is_expected({project, {}, ContainerKind::management}, stream.spec.container)) return Wait::project;
+  // The run's create may be the project's, too. Nothing else of the run is waited for.
+  if (const ContainerName run{project, stream.spec.container.id, ContainerKind::run};
+      stream.spec.container.kind == ContainerKind::files && (expected_.contains(run) || create_pending(run)))
+    return Wait::earlier_change;
   for (const auto& name : stream.backlog.after) {
     if (is_expected(name, stream.spec.container)) return Wait::earlier_change;
     if (name.kind == ContainerKind::management && name.id == everything_in_project) {
@@ -294,9 +298,11 @@ void Core::ready_container(const ContainerName& container) {
   for (const auto& [order, id] : it->second) ready(streams_.at(id));
 }
 
+/// And its files.
 void Core::ready_forks_of(const ContainerName& container) {
   for (const auto id : forks_)
     if (const auto& fork = streams_.at(id); fork.backlog.fork_parent == container) ready(fork);
+  if (container.kind == ContainerKind::run) ready_container({container.project, container.id, ContainerKind::files});
 }
 
 void Core::keep_dependent(StreamId id, const std::vector<ContainerName>& after, bool on) {

@@ -226,6 +226,8 @@ asio::awaitable<bool> Engine::sign_files(UploadBatchPtr work, std::vector<std::s
       co_return true;
     }
     if (!work->failure) work->failure = std::move(answer.error());
+    // A project or run that is not there (yet) is not the file's fault.
+    if (work->failure->status == 404) work->failure->kind = Failure::Kind::forbidden;
     co_return false;
   }
   for (std::size_t i = 0; i < which.size(); ++i) work->items[which[i]].signed_file = std::move(answer->at(i));

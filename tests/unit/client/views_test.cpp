@@ -104,7 +104,7 @@ TEST(StatusView, NamesEveryCauseAndWhatToDo) {
       "SCOPE    MODE  PENDING  HELD  SENT  SYNCED  REJECTED  SIZE  OLDEST\n"
       "ml-team  held        -     -     -  88,120         -     -       -\n"
       "\n"
-      "Everything is synced. 2 changes rejected since the beginning; `neptune-sync rejected` says why.\n"
+      "Everything else is synced. 2 changes rejected since the beginning; `neptune-sync rejected` says why.\n"
       "1 folder is watched. Sources: 1 being written, 1 closed, 1 set aside.\n");
 }
 

@@ -171,6 +171,18 @@ TEST_F(CoreTest, AForkDoesNotWaitForAParentThatIsLeftToItsOwnClient) {
   EXPECT_EQ(core_.stream(1, now_).wait, Wait::sending);
 }
 
+TEST_F(CoreTest, FilesWaitForTheirRunsCreateAndForNothingElseOfIt) {
+  open(1, "r", 1000, true);
+  core_.open({2, 0, {project, "r", ContainerKind::files}, {}, 0}, now_);
+  core_.backlog(2, 0, {.count = 1, .bytes = 10}, now_);
+  ASSERT_EQ(take<Send>().size(), 1u);
+  EXPECT_EQ(core_.stream(2, now_).wait, Wait::earlier_change);
+  answer(1, 1, 1, true);
+  std::set<StreamId> sent;
+  for (const auto& send : take<Send>()) sent.insert(send.stream);
+  EXPECT_EQ(sent, (std::set<StreamId>{1, 2}));
+}
+
 TEST_F(CoreTest, ARejectedTokenIsLeftAloneForAWhile) {
   open(1, "r", 10);
   open(2, "s", 10);
