@@ -13,11 +13,6 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   target_compile_options(neptune_flags INTERFACE -Wno-maybe-uninitialized -Wno-dangling-pointer
                          -Wno-mismatched-new-delete)
 endif()
-if(CMAKE_UNITY_BUILD)
-  # Several files are compiled as one where somebody waits for a whole build, a third of the time. Names of anonymous
-  # namespaces must then differ within a folder, and the compiler takes a frame of a coroutine for a header's type.
-  target_compile_options(neptune_flags INTERFACE -Wno-subobject-linkage)
-endif()
 if(NEPTUNE_SANITIZE)
   target_compile_options(neptune_flags INTERFACE -fsanitize=${NEPTUNE_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   target_link_options(neptune_flags INTERFACE -fsanitize=${NEPTUNE_SANITIZE})
