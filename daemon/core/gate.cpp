@@ -132,6 +132,7 @@ Gates::Effect Gates::status(const std::string& workspace, const StatusWord& word
         wait_for_probe(state, scope, now);
       } else {
         state.phase = Phase::confirming;
+        arm(state, scope, now);
       }
       break;
     case Is::normal:
@@ -142,6 +143,8 @@ Gates::Effect Gates::status(const std::string& workspace, const StatusWord& word
       } else {
         state.phase = Phase::confirming;
         state.said_normal = true;
+        // Should no write confirm it, as when the last one that waited was discarded, it is asked about again.
+        arm(state, scope, now);
       }
       break;
   }
@@ -150,11 +153,16 @@ Gates::Effect Gates::status(const std::string& workspace, const StatusWord& word
 
 std::vector<Scope> Gates::due(Instant now) {
   auto scopes = timers_.due(now);
-  for (const auto& scope : scopes) {
+  std::erase_if(scopes, [&](const Scope& scope) {
     auto& state = states_[scope];
+    if (state.confirming) {
+      arm(state, scope, now);
+      return true;
+    }
     state.next_probe.reset();
     state.phase = scope.is_workspace() ? Phase::asking : Phase::confirming;
-  }
+    return false;
+  });
   return scopes;
 }
 
@@ -207,6 +215,10 @@ void Gates::wait_for_probe(State& state, const Scope& scope, Instant now) {
   state.phase = Phase::waiting;
   state.said_normal = false;
   state.confirming.reset();
+  arm(state, scope, now);
+}
+
+void Gates::arm(State& state, const Scope& scope, Instant now) {
   const auto interval =
       std::min(options_.probe_interval_max, options_.probe_interval * (std::int64_t{1} << std::min(state.probes, 20u)));
   state.next_probe = now + jittered(interval, random_);

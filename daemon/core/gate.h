@@ -114,6 +114,7 @@ class Gates {
   void close(State& state, const Scope& scope, std::string reason, Instant now);
   void open(State& state, const Scope& scope);
   Effect narrow(State& state, const ProjectName& project, const std::string& reason, Instant now);
+  void arm(State& state, const Scope& scope, Instant now);
   void wait_for_probe(State& state, const Scope& scope, Instant now);
   static bool writable(const State* state) { return !state || state->mode == Mode::normal; }
   static bool can_confirm(const State& state) { return state.phase == Phase::confirming && !state.confirming; }

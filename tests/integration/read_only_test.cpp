@@ -7,6 +7,7 @@
 #include "tests/integration/box.h"
 #include "tests/integration/loss_log.h"
 #include "tests/integration/signals.h"
+#include "tests/integration/support/http_client.h"
 
 namespace neptune::testing {
 namespace {
@@ -57,6 +58,33 @@ INSTANTIATE_TEST_SUITE_P(EveryWayOfShowing, ReadOnly,
                          ::testing::Values("http_402", "http_403", "http_422", "http_402_bare", "http_422_bare",
                                            "suspended", "suspended_part"),
                          [](const auto& test) { return std::string(test.param); });
+
+TEST(ReadOnlyMode, IsToldByAnEventALineOfTheLogAndAMetricWhenItBeginsAndWhenItEnds) {
+  Box box({.sandbox_args = {"--workspace", "ml-team:team"}, .server = {}, .config = quick_probes});
+  const auto read_only_by_metric = [&box] {
+    const auto metrics = http_unix(box.socket(), {.method = "GET", .target = "/metrics", .headers = {}, .body = {}});
+    return metrics.body.find(R"(neptune_sync_workspace_mode{workspace="ml-team",mode="read_only"} 1)") !=
+           std::string::npos;
+  };
+  box.sandbox().control(R"({"workspace": "ml-team", "mode": "read_only", "reason": "Storage limit exceeded"})");
+  write_loss_log(box, "ml-team/one", "r-1", 5);
+  ASSERT_TRUE(box.wait_status([](const auto& s) { return s.at("totals").at("held").as_int64() == 6; }).first);
+  EXPECT_TRUE(read_only_by_metric());
+  box.sandbox().control(R"({"workspace": "ml-team", "mode": "normal"})");
+  box.wait_synced();
+  EXPECT_FALSE(read_only_by_metric());
+  const auto events = box.sync({"--json", "events"});
+  std::size_t told = 0, logged = 0;
+  for (auto at = events.out.find("\"mode_changed\""); at != std::string::npos;
+       at = events.out.find("\"mode_changed\"", at + 1))
+    ++told;
+  EXPECT_EQ(told, 2u) << events.out;
+  EXPECT_NE(events.out.find("Storage limit exceeded"), std::string::npos) << events.out;
+  const auto log = box.daemon().err();
+  for (auto at = log.find("level=info mode"); at != std::string::npos; at = log.find("level=info mode", at + 1))
+    ++logged;
+  EXPECT_EQ(logged, 2u) << log;
+}
 
 TEST(ReadOnlyProject, HoldsItsOwnWritesOnly) {
   Box box({.sandbox_args = {"--workspace", "ml-team:team"}, .server = {}, .config = quick_probes, .start = false});

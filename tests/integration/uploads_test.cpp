@@ -160,6 +160,21 @@ TEST(Uploads, AreAssignedToTheirAttributeOnceTheyAreThere) {
   EXPECT_TRUE(fs::is_empty(box.dir() / "state" / "files"));
 }
 
+TEST(Uploads, AreNotTakenForHeldWhenAnObjectStoreForbidsThem) {
+  Box box(box_with(""));
+  create_run(box, "r-1");
+  const auto file = random_file(box.dir() / "model.bin", 10'000);
+  box.sandbox().control(R"({"fault": {"path": "/storage/", "status": 403, "times": 2}})");
+  hand_in(box, upload_json("r-1", "model", file));
+  box.wait_synced();
+  const auto state = box.sandbox().state();
+  EXPECT_EQ(state.at("faults_struck").to_number<int>(), 2);
+  EXPECT_EQ(stored_sha(state, "r-1", "model"), sha256(file));
+  const auto events = box.sync({"--json", "events"});
+  EXPECT_NE(events.out.find("upload_done"), std::string::npos) << events.out;
+  EXPECT_EQ(events.out.find("mode_changed"), std::string::npos) << events.out;
+}
+
 TEST(Uploads, OfAFileThatIsNotThereAreRefusedAtTheDoor) {
   Box box(box_with(""));
   const auto [status, answer] = box.hand_in(upload_json("r-1", "a", box.dir() / "nothing"));

@@ -29,6 +29,7 @@ class History {
     run_until([this] { return now_ >= calm_at_; });
     calm();
     run_until([this] { return all_done() || now_ > calm_at_ + 2h; });
+    if (status_call_) run_until([this] { return !still_read_only() || now_ > calm_at_ + 4h; });
     if (report_.violation.empty()) check_end();
     return report_;
   }
@@ -671,6 +672,13 @@ class History {
     return std::ranges::all_of(lanes_, [](const Lane& lane) { return lane.confirmed == lane.last(); });
   }
 
+  /// A workspace that nothing waits in is asked about until the status call says that it takes writes.
+  std::optional<std::string> still_read_only() const {
+    for (const auto& lane : lanes_)
+      if (core_->scope(Scope::of(lane.name.project.workspace)).mode != Mode::normal) return lane.name.project.workspace;
+    return std::nullopt;
+  }
+
   void check_end() {
     for (std::size_t i = 0; i < lanes_.size(); ++i) {
       const auto& lane = lanes_[i];
@@ -690,6 +698,11 @@ class History {
     for (const auto& [id, index] : streams_)
       if (core_->stream(id, now_).tally != Tally{}) return violate("a tally is not empty in the end");
     if (core_->total() != Tally{}) return violate("the total is not empty in the end");
+    if (const auto workspace = still_read_only(); workspace && status_call_)
+      return violate(fmt::format("{} is still read-only in the end; asked next in {} ms", *workspace,
+                                 core_->scope(Scope::of(*workspace)).next_probe
+                                     ? (*core_->scope(Scope::of(*workspace)).next_probe - now_).count() / 1000000
+                                     : -1));
   }
 
   void violate(std::string what) {
