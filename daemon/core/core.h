@@ -224,6 +224,7 @@ class Core {
 
   // Outcomes (outcomes.cpp)
   Stream* send_ended(StreamId id);
+  Stream* being_sent(StreamId id);
   void back(Stream& stream);
   void free_to_confirm(StreamId id);
   void confirm(Stream& stream);

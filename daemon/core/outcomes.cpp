@@ -219,24 +219,30 @@ void Core::tell_stored(StreamId id, const Sent& sent, std::vector<Refusal> refus
   if (left > 0) actions_.emplace_back(Settle{id, sent.last, left, sent.create});
 }
 
-void Core::begun(StreamId id, Sent batch, Instant) {
+/// The stream whose Send is out, and still wanted.
+Core::Stream* Core::being_sent(StreamId id) {
   auto* stream = find(id);
-  if (!stream || stream->phase != Phase::sending || stream->closing) return;
+  return stream && stream->phase == Phase::sending && !stream->closing ? stream : nullptr;
+}
+
+void Core::begun(StreamId id, Sent batch, Instant) {
+  auto* stream = being_sent(id);
+  if (!stream) return;
   stream->request = batch;
   retally(*stream);
 }
 
 void Core::taken(StreamId id, Instant now) {
-  auto* stream = find(id);
-  if (!stream || stream->phase != Phase::sending || stream->closing) return;
+  auto* stream = being_sent(id);
+  if (!stream) return;
   server_answered(stream->spec.server);
   write_was_taken(*stream, now);
   schedule(now);
 }
 
 void Core::stored_so_far(StreamId id, Sent sent, std::vector<Refusal> refused, Instant now) {
-  auto* stream = find(id);
-  if (!stream || stream->phase != Phase::sending || stream->closing) return;
+  auto* stream = being_sent(id);
+  if (!stream) return;
   tell_stored(id, sent, std::move(refused));
   move_on(*stream, sent);
   auto& request = stream->request;

@@ -12,10 +12,6 @@ using sources::SourceState;
 
 namespace {
 
-bool may_be_taken(const sources::SourceInfo& info) {
-  return info.state == SourceState::live || info.state == SourceState::closed;
-}
-
 std::string name_of(const sources::SourceInfo& info) {
   return info.container ? fmt::format("{} of {}", info.container->label(), Scope::of(info.container->project).text())
                         : info.key.path;
@@ -42,7 +38,7 @@ void Engine::source_changed(const sources::SourceInfo& info, std::shared_ptr<sou
   if (state_changed) tell_of(info);
   const auto now = clock_.now();
   expect_more(*feed, true);
-  if (may_be_taken(info) && feed->source) {
+  if (takeable(info.state) && feed->source) {
     if (state_changed) feed->problem.reset();
     if (feed->stream == 0) {
       open_stream(feed);
@@ -212,7 +208,7 @@ void Engine::tell_of(const sources::SourceInfo& info) {
 
 void Engine::open_stream(const FeedPtr& feed) {
   if (feed->stream != 0 || feed->opening || feed->tended || !feed->outcomes.empty() || feed->gone || feed->problem ||
-      !feed->source || !may_be_taken(feed->info))
+      !feed->source || !takeable(feed->info.state))
     return;
   if (!feed->info.container) return find_container(feed);
   if (feed->replayed) {

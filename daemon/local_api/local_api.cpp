@@ -4,12 +4,12 @@
 #include <sys/socket.h>
 
 #include <boost/asio/redirect_error.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include "local_api/impl/door.h"
 #include "local_api/impl/listener.h"
 #include "local_api/impl/session.h"
+#include "support/pause.h"
 #include "support/task_group.h"
 
 namespace neptune::local_api {
@@ -24,11 +24,6 @@ constexpr auto accept_pause = std::chrono::milliseconds(200);
 bool exhausted(boost::system::error_code error) {
   return error == asio::error::no_descriptors || error == boost::system::errc::too_many_files_open_in_system ||
          error == asio::error::no_memory || error == asio::error::no_buffer_space;
-}
-
-asio::awaitable<void> pause(std::chrono::milliseconds duration) {
-  asio::steady_timer timer(co_await asio::this_coro::executor, duration);
-  co_await timer.async_wait(asio::use_awaitable);
 }
 
 /// Says why and closes, without ever waiting: the few bytes fit into a fresh socket's buffer.

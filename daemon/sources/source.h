@@ -71,6 +71,12 @@ class ByteStream {
   virtual boost::asio::awaitable<Result<std::string_view>> next() = 0;
 };
 
+/// Of a batch that is a call or a file and never an ingest request.
+class NoBytes final : public ByteStream {
+ public:
+  boost::asio::awaitable<Result<std::string_view>> next() override { co_return std::string_view(); }
+};
+
 /// One change with its bytes.
 struct QueuedChange {
   Position position = 0;
@@ -135,6 +141,11 @@ enum class SourceState : std::uint8_t {
   left_to_client,  ///< the official client's own sync process lives, or may live; not touched
   set_aside,       ///< cannot be read; `problem` says why; tried again when it changes
 };
+
+/// Of these, a source may be taken from.
+constexpr bool takeable(SourceState state) {
+  return state == SourceState::live || state == SourceState::closed;
+}
 
 struct SourceInfo {
   SourceKey key;

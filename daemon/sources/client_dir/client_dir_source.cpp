@@ -17,12 +17,6 @@ WallTime wall_time(double seconds) {
   return from_unix_ms(static_cast<std::int64_t>(seconds * 1000));
 }
 
-/// An operation is a call and never an ingest request.
-class NoBytes final : public ByteStream {
- public:
-  asio::awaitable<Result<std::string_view>> next() override { co_return std::string_view(); }
-};
-
 }  // namespace
 
 asio::awaitable<Result<Backlog>> ClientDirSource::backlog(Position after) {

@@ -35,10 +35,6 @@ std::vector<fs::path> client_folders(const ClientDirsOptions& options) {
   return out;
 }
 
-bool takeable(SourceState state) {
-  return state == SourceState::live || state == SourceState::closed;
-}
-
 bool same(const SourceInfo& a, const SourceInfo& b) {
   const auto code = [](const SourceInfo& info) { return info.problem ? info.problem->code : std::string(); };
   return a.key == b.key && a.state == b.state && a.container == b.container && a.order == b.order &&

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -35,6 +36,11 @@ struct LogRegistry {
 /// Thread safe: one call at a time, the others wait.
 class LogDatabase : public std::enable_shared_from_this<LogDatabase> {
  public:
+  /// While a producer holds the lock ("sqlite_busy"): how long to leave it alone, and as long again in SQLite's own
+  /// wait; and how often.
+  static constexpr std::chrono::milliseconds busy_pause{20};
+  static constexpr int busy_tries = 100;
+
   struct Mode {
     bool live = false;       ///< a producer has it open
     bool read_only = false;  ///< another user's

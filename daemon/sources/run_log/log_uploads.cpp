@@ -2,35 +2,19 @@
 
 #include <fmt/format.h>
 
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <limits>
 #include <utility>
 
 #include "changes/file_upload.h"
+#include "support/pause.h"
 
 namespace neptune::sources {
 
 namespace asio = boost::asio;
-using namespace std::chrono_literals;
 
 namespace {
 
 constexpr std::uint64_t most_requests = 1000;  // of one batch: they are read at once
-constexpr auto busy_pause = 20ms;
-constexpr int busy_tries = 100;
-
-asio::awaitable<void> pause(Duration duration) {
-  asio::steady_timer timer(co_await asio::this_coro::executor, duration);
-  co_await timer.async_wait(asio::use_awaitable);
-}
-
-/// A batch of files has no bytes of its own.
-class NoBytes final : public ByteStream {
- public:
-  asio::awaitable<Result<std::string_view>> next() override { co_return std::string_view(); }
-};
 
 /// A temporary file lies in the log's directory, and nowhere else is anything deleted.
 FileUpload upload_of(LogDatabase::FileRequest request, const ContainerName& run, const std::string& directory) {
@@ -118,8 +102,9 @@ asio::awaitable<Result<bool>> LogUploads::settle(Position upto) {
     if (!settled) {
       const auto& code = settled.error().code;
       if (code == "sqlite_full" || code == "sqlite_readonly") co_return false;
-      if (code != "sqlite_busy" || tries++ == busy_tries) co_return std::unexpected(std::move(settled.error()));
-      co_await pause(busy_pause);
+      if (code != "sqlite_busy" || tries++ == LogDatabase::busy_tries)
+        co_return std::unexpected(std::move(settled.error()));
+      co_await pause(LogDatabase::busy_pause);
       continue;
     }
     if (!settled->done) continue;

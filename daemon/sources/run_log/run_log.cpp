@@ -1,15 +1,13 @@
 #include "sources/run_log/run_log.h"
 
 #include <algorithm>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <limits>
 #include <utility>
 
 #include "changes/wire.h"
 #include "sources/run_log/batch_stream.h"
 #include "sources/run_log/log_uploads.h"
+#include "support/pause.h"
 
 namespace neptune::sources {
 
@@ -19,8 +17,6 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr Position everything = std::numeric_limits<Position>::max();
-constexpr auto busy_pause = 20ms;  // and as long again in SQLite's own wait
-constexpr int busy_tries = 100;
 // A producer that found our lock looks again after 1, 2, 5, 10, ... ms: it must find it free most of the time.
 constexpr int pause_factor = 3;
 constexpr Duration least_pause = 2ms;
@@ -28,11 +24,6 @@ constexpr Duration least_pause = 2ms;
 bool says_damaged(const Error& error) {
   return error.code == "sqlite_corrupt" || error.code == "sqlite_not_a_database" || error.code == "sqlite_no_table" ||
          error.code == "sqlite_error" || error.code == "run_log_needs_its_owner";
-}
-
-asio::awaitable<void> pause(Duration duration) {
-  asio::steady_timer timer(co_await asio::this_coro::executor, duration);
-  co_await timer.async_wait(asio::use_awaitable);
 }
 
 }  // namespace
@@ -173,8 +164,8 @@ asio::awaitable<Result<LogDatabase::Settled>> RunLog::settle_patiently(Position 
   for (int tries = 1;; ++tries) {
     auto work = [database = database_, upto, counted_after] { return database->settle_some(upto, counted_after); };
     auto settled = co_await pool_.run(std::move(work));
-    if (settled || settled.error().code != "sqlite_busy" || tries == busy_tries) co_return settled;
-    co_await pause(busy_pause);
+    if (settled || settled.error().code != "sqlite_busy" || tries == LogDatabase::busy_tries) co_return settled;
+    co_await pause(LogDatabase::busy_pause);
   }
 }
 
