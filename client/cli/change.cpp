@@ -12,7 +12,7 @@ namespace {
 constexpr std::size_t most_bytes = 64 << 20;  // more than any daemon takes: it says how much that is
 
 struct Arguments {
-  std::string file;
+  std::string file, project;
   HandIn how;
 };
 
@@ -44,11 +44,13 @@ void add_change(Verb& top, Session& session) {
   auto verb = top.add("change", "Hand in changes as JSON: one object, an array, or one object a line");
   const auto arguments = std::make_shared<Arguments>();
   verb.required("-f,--file", arguments->file, "Where they are; - is standard input");
+  verb.from_environment("--project", arguments->project, "NEPTUNE_PROJECT",
+                        "workspace/project: of the changes that name none");
   arguments->how.add_wait_to(verb);
   verb.action([&session, arguments] {
     const auto body = read_all(arguments->file);
     if (!body) return session.fail_with(body.error());
-    hand_in_body(session, arguments->how, *body);
+    hand_in_body(session, arguments->how, *body, arguments->project);
   });
 }
 

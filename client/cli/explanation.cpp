@@ -312,20 +312,18 @@ class Explainer {
   void change(const api::ChangePlace& place) {
     const auto subject = fmt::format("Change {}", place.id);
     if (place.state == "done") {
-      const auto refused = std::ranges::find_if(question_.rejected, [&place](const api::Rejected& one) {
-        return one.position == place.id && one.source.starts_with(queue_source);
-      });
-      if (refused == question_.rejected.end()) {
-        found_.push_back({.subject = subject,
-                          .state = "It is done: the server has it. (Had it been refused, and not been discarded since, "
-                                   "`neptune-sync rejected` would list it.)"});
-      } else {
-        found_.push_back({.subject = subject,
-                          .state = "The server refused it for good; it is kept.",
-                          .why = refusal(*refused),
-                          .next = retry_or_discard(),
-                          .waiting_for = "rejected"});
-      }
+      found_.push_back({.subject = subject,
+                        .state = "It is done: the server has it. (Had it been refused, and not been discarded since, "
+                                 "`neptune-sync rejected` would list it.)"});
+      return;
+    }
+    if (place.rejected) {
+      const auto refused = std::ranges::find(question_.rejected, *place.rejected, &api::Rejected::id);
+      found_.push_back({.subject = subject,
+                        .state = "The server refused it for good; it is kept.",
+                        .why = refused != question_.rejected.end() ? refusal(*refused) : clean(place.why),
+                        .next = retry_or_discard(),
+                        .waiting_for = "rejected"});
       return;
     }
     auto one = Explanation{.subject = {}, .state = {}, .waiting_for = "turn"};

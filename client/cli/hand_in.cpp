@@ -9,17 +9,6 @@ namespace neptune::cli {
 
 namespace {
 
-using Rejections = std::map<std::string, std::uint64_t>;
-
-/// What was rejected before is no matter of the changes that are handed in now.
-Result<Rejections> rejections(const Session& session, const client::StreamQuery& query) {
-  const auto streams = session.client().streams(query);
-  if (!streams) return std::unexpected(streams.error());
-  Rejections before;
-  for (const auto& stream : streams->value.streams) before[stream.id] = stream.rejected;
-  return before;
-}
-
 std::optional<std::chrono::milliseconds> read_timeout(const HandIn& how) {
   if (!how.timeout) return std::nullopt;
   const auto timeout = parse_duration(*how.timeout);
@@ -28,31 +17,21 @@ std::optional<std::chrono::milliseconds> read_timeout(const HandIn& how) {
   return timeout;
 }
 
-void submit(Session& session, const HandIn& how, const std::string& body, const client::StreamQuery& query) {
+void submit(Session& session, const HandIn& how, const std::string& body, const std::optional<std::string>& run,
+            const std::string& project = {}) {
   using Clock = std::chrono::steady_clock;
   const auto timeout = read_timeout(how);
   const auto begin = Clock::now();
-  client::WaitFor what;
-  what.run = query.run;
-  what.now = true;  // what was handed in is in the queue already
-  if (how.wait) {
-    auto before = rejections(session, query);
-    if (!before) return session.fail_with(before.error());
-    what.rejected_before = std::move(*before);
-  }
-  const auto reply = session.client().submit(body);
+  const auto reply = session.client().submit(body, {}, project);
   const bool hint = !how.wait && session.style.width > 0;
-  const auto text = [&](const api::SubmitReply& accepted) { return view(accepted, query.run, hint); };
+  const auto text = [&](const api::SubmitReply& accepted) { return view(accepted, run, hint); };
   if (!show(session, reply, text) || !how.wait) return;
-  for (const auto& scope : reply->value.scopes) {
-    what.project = scope;
-    if (timeout)
-      what.timeout = std::max(std::chrono::milliseconds(0),
-                              std::chrono::ceil<std::chrono::milliseconds>(begin + *timeout - Clock::now()));
-    const int before = session.exit;
-    wait_for(session, what);
-    session.exit = before == done ? session.exit : before;  // the first that went wrong
-  }
+  client::WaitFor what;
+  what.changes = reply->value.ids;
+  if (timeout)
+    what.timeout = std::max(std::chrono::milliseconds(0),
+                            std::chrono::ceil<std::chrono::milliseconds>(begin + *timeout - Clock::now()));
+  wait_for(session, what);
 }
 
 }  // namespace
@@ -81,11 +60,11 @@ void hand_in(Session& session, const HandIn& how, ChangeText change, const std::
              const std::optional<std::string>& run) {
   change.text("project", named_project(project));
   change.text("idempotency_key", how.idempotency_key);
-  submit(session, how, change.str(), {project, run});
+  submit(session, how, change.str(), run);
 }
 
-void hand_in_body(Session& session, const HandIn& how, const std::string& body) {
-  submit(session, how, body, {});
+void hand_in_body(Session& session, const HandIn& how, const std::string& body, const std::string& project) {
+  submit(session, how, body, {}, project);
 }
 
 std::optional<std::string> step_json(const std::optional<std::string>& step) {

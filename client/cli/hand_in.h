@@ -24,13 +24,13 @@ void add_project(Verb& verb, std::string& project);
 /// The project; ends with a usage error when none was named.
 const std::string& named_project(const std::string& project);
 
-/// Hands one change in and says so; with --wait, waits: for `run` of `project`, or, with no run, for all of the
-/// project.
+/// Hands one change in and says so; with --wait, waits for it and for nothing else. `run`: whose change it is, for
+/// people.
 void hand_in(Session& session, const HandIn& how, ChangeText change, const std::string& project,
              const std::optional<std::string>& run = std::nullopt);
 
-/// The same with a body of changes as it is.
-void hand_in_body(Session& session, const HandIn& how, const std::string& body);
+/// The same with a body of changes as it is; `project` is of those that name none.
+void hand_in_body(Session& session, const HandIn& how, const std::string& body, const std::string& project);
 
 /// The value, or a wrong usage of `argument`.
 template <class T>

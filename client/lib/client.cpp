@@ -444,8 +444,10 @@ Result<Reply<api::ReleasePlan>> Client::plan_release(std::string_view scope) con
   return ask<api::ReleasePlan>("POST", scope_path(scope, "release?dry_run=1"));
 }
 
-Result<Reply<api::SubmitReply>> Client::submit(std::string_view body, std::string_view content_type) const {
-  auto json = call("POST", "/v1/changes", body, content_type);
+Result<Reply<api::SubmitReply>> Client::submit(std::string_view body, std::string_view content_type,
+                                               const std::string& project) const {
+  const auto target = project.empty() ? std::string("/v1/changes") : "/v1/changes?project=" + percent_encode(project);
+  auto json = call("POST", target, body, content_type);
   if (!json) {
     auto error = json.error();
     if (error.code == "daemon_lost" || error.code == "daemon_timed_out")

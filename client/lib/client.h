@@ -97,7 +97,9 @@ class Client {
   /// Hands in a body of changes, all or none of them: JSON (one object, or an array) or NDJSON. `content_type` empty:
   /// the daemon sees which. Takes longer than the timeout for a large body. When the answer is lost, whether they were
   /// taken is not known.
-  Result<Reply<api::SubmitReply>> submit(std::string_view body, std::string_view content_type = {}) const;
+  /// `project`: of those that name none.
+  Result<Reply<api::SubmitReply>> submit(std::string_view body, std::string_view content_type = {},
+                                         const std::string& project = {}) const;
 
   /// `since`: the events after that id first; none: when following, those from now on, else all that are kept.
   /// The stream has begun when this returns: whatever happens from then on is in it.

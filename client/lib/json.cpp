@@ -192,6 +192,9 @@ template <class V, Is<ChangePlace> T>
 void members(V& v, T& x) {
   v("id", x.id);
   v("state", x.state);
+  v("done_through", x.done_through);
+  v("rejected", x.rejected);
+  v("why", x.why);
   v("project", x.project);
   v("container_type", x.container_type);
   v("container", x.container);

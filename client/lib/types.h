@@ -226,9 +226,14 @@ struct Diagnosis {
 /// Where a change is that was handed in over the socket.
 struct ChangePlace {
   std::int64_t id = 0;
-  std::string state;      ///< "waiting" | "sent" (not confirmed yet) | "done" (stored by the server, or rejected)
-  std::string project{};  ///< of one that is done: empty, as is all below
-  std::string container_type{};  ///< as of a Stream
+  /// "waiting" | "held" | "sent" (not confirmed, or not on record yet) | "done" (on the server, or discarded) |
+  /// "rejected" (refused for good, and kept).
+  std::string state;
+  std::int64_t done_through = 0;           ///< of one that is done: so are all handed in from it up to this one
+  std::optional<std::int64_t> rejected{};  ///< of one that is rejected: by which id `rejected` lists it
+  std::string why{};                       ///< a sentence: what it waits for, or was rejected for
+  std::string project{};                   ///< of one that is done: empty, as is all below
+  std::string container_type{};            ///< as of a Stream
   std::string container{};
   std::string source{};  ///< its stream's id
   std::string kind{};    ///< "run.update"

@@ -47,15 +47,13 @@ void add_reason(std::vector<std::string>& reasons, const std::string& reason) {
   if (std::find(reasons.begin(), reasons.end(), reason) == reasons.end()) reasons.push_back(reason);
 }
 
-void add(Progress& progress, const api::Stream& stream, const WaitFor& what) {
+void add(Progress& progress, const api::Stream& stream) {
   progress.seen = true;
   progress.pending += stream.pending;
   progress.held += stream.held;
   progress.in_flight += stream.in_flight;
   progress.synced += stream.synced;
-  const auto before = what.rejected_before.find(stream.id);
-  progress.rejected +=
-      stream.rejected - (before == what.rejected_before.end() ? 0 : std::min(before->second, stream.rejected));
+  progress.rejected += stream.rejected;
   // A log's files are counted with its own stream and with theirs.
   progress.uploads = std::max(progress.uploads, stream.uploads);
   progress.active_uploads.insert(progress.active_uploads.end(), stream.active_uploads.begin(),
@@ -104,6 +102,8 @@ class Waiter {
          std::chrono::milliseconds recheck, const std::function<void(const Progress&)>& progress)
       : client_(client), what_(what), notice_(notice), tell_(progress), recheck_(recheck) {
     if (what.timeout) until_ = Clock::now() + *what.timeout;
+    std::ranges::sort(left_);
+    left_.erase(std::ranges::unique(left_).begin(), left_.end());
   }
 
   WaitResult run() {
@@ -121,9 +121,9 @@ class Waiter {
   /// Nothing: the daemon went away, or has still to be looked at again.
   std::optional<WaitResult> follow(EventStream& stream) {
     for (;;) {
-      if (const auto end = look()) return end;
+      if (const auto end = what_.changes.empty() ? look() : look_at_changes()) return end;
       if (!reached_last_time_) return std::nullopt;
-      if (Clock::now() >= until_) return time_is_up();
+      if (Clock::now() >= until_) return what_.changes.empty() ? time_is_up() : time_is_up_for_changes();
       if (const auto end = next_relevant(stream); end != Next::look) return std::nullopt;
     }
   }
@@ -142,8 +142,9 @@ class Waiter {
         return Next::lost;
       }
       if (events->empty()) return Next::look;
+      if (!what_.changes.empty()) told_gone_ = false;
       for (const auto& event : *events)
-        if (concerns(what_, event.value)) return Next::look;
+        if (what_.changes.empty() ? concerns(what_, event.value) : concerns_next(event.value)) return Next::look;
     }
   }
 
@@ -170,6 +171,83 @@ class Waiter {
     }
     std::string message = name_of(what_) + " is synced.";
     return result(Outcome::synced, message);
+  }
+
+  /// The next of the changes first: those after it are looked at when it is done.
+  std::optional<WaitResult> look_at_changes() {
+    while (!left_.empty()) {
+      const auto place = client_.change(left_.front());
+      reached_last_time_ = place.has_value();
+      if (!place) return unreachable(place.error());
+      ever_reached_ = true;
+      backoff_ = first_retry;
+      json_ = place->json;
+      next_ = place->value;
+      if (next_.state == "rejected") {
+        rejected_.push_back(next_);
+      } else if (next_.state != "done") {
+        tell_of_changes();
+        return std::nullopt;
+      }
+      const auto through = std::max(left_.front(), next_.done_through);
+      left_.erase(left_.begin(), std::ranges::upper_bound(left_, through));
+    }
+    tell_of_changes();
+    if (!rejected_.empty()) return changes_rejected("");
+    return result(Outcome::synced, name_of_changes() + (what_.changes.size() == 1 ? " is synced." : " are synced."));
+  }
+
+  void tell_of_changes() {
+    progress_ = {};
+    progress_.seen = true;
+    (next_.state == "held" ? progress_.held : progress_.pending) = left_.size();
+    progress_.synced = what_.changes.size() - std::min(left_.size(), what_.changes.size());
+    if (tell_) tell_(progress_);
+  }
+
+  /// What happens in another workspace does not move it.
+  bool concerns_next(const api::Event& event) const {
+    if (!event.scope || next_.project.empty()) return true;
+    const auto workspace = [](const std::string& scope) { return scope.substr(0, scope.find('/')); };
+    return workspace(*event.scope) == workspace(next_.project);
+  }
+
+  WaitResult time_is_up_for_changes() {
+    std::uint64_t held = 0;
+    for (const auto id : left_) {
+      const auto place = id == next_.id ? std::optional(next_) : looked_up(id);
+      if (!place || place->state != "held") break;
+      held++;
+    }
+    const auto rest = left_.size();
+    std::string text = rest == 1 ? "Change " + std::to_string(left_.front()) + (held == rest ? " is held." : " waits.")
+                                 : std::to_string(rest) + " of " + std::to_string(what_.changes.size()) +
+                                       (held == rest ? " changes are held." : " changes wait.");
+    if (!next_.why.empty()) text += " " + next_.why;
+    if (!text.ends_with('.')) text += ".";
+    if (!rejected_.empty()) return changes_rejected(text);
+    if (held == rest) return result(Outcome::held, text);
+    return result(Outcome::timed_out, "Time is up. " + text);
+  }
+
+  std::optional<api::ChangePlace> looked_up(std::int64_t id) const {
+    auto place = client_.change(id);
+    return place ? std::optional(std::move(place->value)) : std::nullopt;
+  }
+
+  WaitResult changes_rejected(const std::string& rest) const {
+    auto text = count(rejected_.size(), "change", "changes") + " of " + std::to_string(what_.changes.size()) +
+                " the server refused for good; `neptune-sync rejected` lists what is kept.";
+    for (const auto& each : rejected_) {
+      if (&each - rejected_.data() == most_reasons) break;
+      text += " " + std::to_string(each.id) + ": " + each.why + (each.why.ends_with('.') ? "" : ".");
+    }
+    return result(Outcome::rejected, text + (rest.empty() ? "" : " " + rest));
+  }
+
+  std::string name_of_changes() const {
+    return what_.changes.size() == 1 ? "Change " + std::to_string(what_.changes.front())
+                                     : "All " + std::to_string(what_.changes.size()) + " changes";
   }
 
   std::optional<WaitResult> unreachable(const Error& error) {
@@ -212,13 +290,16 @@ class Waiter {
   bool ever_reached_ = false, reached_last_time_ = false, told_gone_ = false;
   Progress progress_;
   std::string json_;
+  std::vector<std::int64_t> left_ = what_.changes;  // of the changes, those not known to be done; in order
+  api::ChangePlace next_;                           // the first of them, as it was last
+  std::vector<api::ChangePlace> rejected_;
 };
 
 }  // namespace
 
 Progress assess(const WaitFor& what, const api::Status& status, const std::vector<api::Stream>& streams) {
   Progress progress;
-  for (const auto& stream : streams) add(progress, stream, what);
+  for (const auto& stream : streams) add(progress, stream);
   // Streams that are done long since are not listed any more; a project is known all the same.
   if (!what.run) progress.seen = progress.seen || !what.project || knows_project(status, *what.project);
   for (const auto& source : status.sources) {

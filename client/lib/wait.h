@@ -3,7 +3,6 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -18,8 +17,9 @@ struct WaitFor {
   std::optional<std::string> run{};
   bool now = false;                                    ///< empty at this instant is enough, closed or not
   std::optional<std::chrono::milliseconds> timeout{};  ///< none: for ever
-  std::map<std::string, std::uint64_t>
-      rejected_before{};  ///< by stream id: what was rejected earlier counts for nothing
+  /// Of what was handed in over the socket, by id: these alone, whatever else is on its way. Nothing else of the above
+  /// but the timeout counts then.
+  std::vector<std::int64_t> changes{};
 };
 
 /// Where those changes are at one moment.

@@ -37,6 +37,20 @@ std::optional<ChangeKind> read_kind(Fields& fields) {
   return kind;
 }
 
+/// Of these nobody may miss which project they are for.
+bool must_name_project(ChangeKind kind) {
+  switch (kind) {
+    case ChangeKind::project_create:
+    case ChangeKind::project_update:
+    case ChangeKind::project_delete:
+    case ChangeKind::project_set_storage_limit:
+    case ChangeKind::trash_empty:
+      return true;
+    default:
+      return false;
+  }
+}
+
 Change read_of_kind(ChangeKind kind, Fields& fields, const ChangeFacts& facts) {
   switch (kind) {
     case ChangeKind::run_create:
@@ -102,6 +116,7 @@ std::expected<Change, Refusal> read_change(const Json& json, const ChangeFacts& 
   } else {
     Fields fields(json, "", verdict);
     if (const auto kind = read_kind(fields)) {
+      if (!must_name_project(*kind)) fields.default_project(facts.project);
       change = read_of_kind(*kind, fields, facts);
       read_common(fields, change);
     }

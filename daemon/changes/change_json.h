@@ -38,6 +38,8 @@ enum class ChangesFormat : std::uint8_t {
 struct ChangeFacts {
   std::int64_t accepted_ms = 0;                                               ///< now: the time of what names none
   std::function<WorkspaceType(std::string_view workspace)> workspace_type{};  ///< none: nothing is known
+  /// "workspace/project": of changes that name none. What makes, changes or empties a project itself must name it.
+  std::string project{};
 };
 
 /// All changes of a body, in order, or the first reason why none is taken. Memory: the changes themselves, and one

@@ -264,6 +264,7 @@ class Engine final : public Control, public sources::SourceListener {
   void delete_own_file(const FileUpload& upload);
 
   // intake.cpp: what is handed in
+  awaitable<Result<api::ChangePlace>> recorded_change(std::int64_t id, std::int64_t through);
   struct Target {
     FeedPtr feed;
     std::uint64_t held;

@@ -2,8 +2,11 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+
 #include "engine/engine.h"
 #include "engine/impl/outcome.h"
+#include "engine/impl/with_ledger.h"
 
 namespace neptune::engine {
 
@@ -58,10 +61,10 @@ asio::awaitable<Result<api::ChangePlace>> Engine::change(std::int64_t id) {
   if (!place) co_return std::unexpected(place.error());
   if (!place->known)
     co_return fail("unknown_change", fmt::format("no change {} was handed in over the socket here", id));
+  if (!place->queued) co_return co_await recorded_change(id, place->through);
   api::ChangePlace answer;
   answer.id = id;
-  answer.state = "done";
-  if (!place->queued) co_return answer;
+  answer.state = "waiting";
   const auto& container = place->container;
   const auto at = std::ranges::find_if(feeds_, [&container](const auto& entry) {
     const auto& feed = *entry.second;
@@ -69,12 +72,15 @@ asio::awaitable<Result<api::ChangePlace>> Engine::change(std::int64_t id) {
   });
   if (at != feeds_.end()) {
     const auto& feed = *at->second;
-    if (id <= feed.confirmed) co_return answer;
-    const auto sent = feed.stream != 0 ? core_.stream(feed.stream, clock_.now()).tally.in_flight : 0;
-    answer.state = place->ahead < sent ? "sent" : "waiting";
+    if (id <= feed.recorded) co_return co_await recorded_change(id, id);
+    const auto stream = describe(feed);
+    if (id <= feed.confirmed || place->ahead < stream.in_flight) {
+      answer.state = "sent";
+    } else if (stream.held > 0) {
+      answer.state = "held";
+    }
     answer.source = feed.info.key.path;
-  } else {
-    answer.state = "waiting";
+    answer.why = stream.why;
   }
   answer.project = Scope::of(container.project).text();
   answer.container_type = name(container.kind);
@@ -83,6 +89,26 @@ asio::awaitable<Result<api::ChangePlace>> Engine::change(std::int64_t id) {
   answer.accepted_at = format_time(place->at);
   answer.uid = place->uid;
   answer.ahead = place->ahead;
+  co_return answer;
+}
+
+/// What became of one whose outcome is on record, as it is of all up to `through`.
+asio::awaitable<Result<api::ChangePlace>> Engine::recorded_change(std::int64_t id, std::int64_t through) {
+  auto look = [queue = queue_->identity(), id](Ledger& ledger) { return ledger.next_rejection(queue, id); };
+  const auto rejected = co_await with_ledger(std::move(look));
+  if (!rejected) co_return std::unexpected(rejected.error());
+  api::ChangePlace answer;
+  answer.id = id;
+  answer.state = "done";
+  answer.done_through = through;
+  if (const auto& next = *rejected; next && next->position == id) {
+    answer.state = "rejected";
+    answer.rejected = next->id;
+    answer.why = next->reason;
+    answer.done_through = id;
+  } else if (next) {
+    answer.done_through = std::min(through, next->position - 1);
+  }
   co_return answer;
 }
 

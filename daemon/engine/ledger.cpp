@@ -14,7 +14,7 @@ namespace neptune::engine {
 
 namespace {
 
-constexpr int schema_version = 4;
+constexpr int schema_version = 5;
 
 constexpr const char* intents_table = R"(
 CREATE TABLE intents (
@@ -43,15 +43,19 @@ CREATE TABLE counters (project TEXT PRIMARY KEY, synced INTEGER NOT NULL DEFAULT
 CREATE TABLE rejected (
   id INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INTEGER NOT NULL, source TEXT NOT NULL, position INTEGER NOT NULL,
   project TEXT NOT NULL, kind INTEGER NOT NULL, container TEXT NOT NULL, change INTEGER NOT NULL, code TEXT NOT NULL, reason TEXT NOT NULL,
-  retry INTEGER NOT NULL DEFAULT 0, payload BLOB NOT NULL, uid INTEGER);
+  retry INTEGER NOT NULL DEFAULT 0, payload BLOB NOT NULL, uid INTEGER, part TEXT NOT NULL DEFAULT '',
+  queue INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX rejected_retry ON rejected (project, kind, container, id) WHERE retry = 1;
 CREATE TABLE modes (
   scope TEXT PRIMARY KEY, read_only INTEGER NOT NULL, reason TEXT NOT NULL, since_ms INTEGER, held_by TEXT NOT NULL,
   held_since_ms INTEGER) WITHOUT ROWID;
 )";
 
+constexpr const char* rejected_of_queue =
+    "CREATE INDEX rejected_of_queue ON rejected (queue, position) WHERE queue != 0;";
+
 constexpr const char* rejection_columns =
-    "id, at_ms, source, position, project, kind, container, change, code, reason, length(payload), uid";
+    "id, at_ms, source, position, project, kind, container, change, code, reason, length(payload), uid, part";
 
 /// SQLite's integers are signed; devices and inodes are not.
 std::int64_t as_signed(std::uint64_t value) {
@@ -86,6 +90,7 @@ Rejection rejection_at(const sqlite::Statement& row) {
   rejection.reason = row.text(9);
   rejection.bytes = static_cast<std::uint64_t>(row.number(10));
   if (!row.is_null(11)) rejection.uid = static_cast<std::uint32_t>(row.number(11));
+  rejection.part = row.text(12);
   return rejection;
 }
 
@@ -113,6 +118,16 @@ Result<void> migrate_from_3(sqlite::Database& db) {
   return db.exec(uploads_tables);
 }
 
+/// Version 4 kept every rejected change whole, and did not know which queue numbered it: taken for the last that had
+/// such a stream.
+Result<void> migrate_from_4(sqlite::Database& db) {
+  return db.exec(
+      "ALTER TABLE rejected ADD COLUMN part TEXT NOT NULL DEFAULT '';"
+      "ALTER TABLE rejected ADD COLUMN queue INTEGER NOT NULL DEFAULT 0;"
+      "UPDATE rejected SET queue = coalesce((SELECT device FROM sources WHERE path = rejected.source AND inode = 0 "
+      "ORDER BY id DESC LIMIT 1), 0);");
+}
+
 /// Brings the tables from `version` (0: none) to this one's.
 Result<void> migrate(sqlite::Database& db, std::int64_t version) {
   if (version == schema_version) return {};
@@ -126,6 +141,8 @@ Result<void> migrate(sqlite::Database& db, std::int64_t version) {
   if (version == 1) NEPTUNE_TRY(migrate_from_1(db));
   if (version == 1 || version == 2) NEPTUNE_TRY(migrate_from_2(db));
   if (version >= 1 && version <= 3) NEPTUNE_TRY(migrate_from_3(db));
+  if (version >= 1 && version <= 4) NEPTUNE_TRY(migrate_from_4(db));
+  NEPTUNE_TRY(db.exec(rejected_of_queue));
   NEPTUNE_TRY(db.exec(fmt::format("PRAGMA user_version = {}", schema_version)));
   return transaction->commit();
 }
@@ -291,11 +308,12 @@ Result<std::int64_t> Ledger::reject(std::int64_t source, const Rejection& reject
   auto transaction = impl_->begin(true);
   if (!transaction) return std::unexpected(transaction.error());
   NEPTUNE_TRY(impl_->run(
-      "INSERT INTO rejected (at_ms, source, position, project, kind, container, change, code, reason, payload, uid) "
-      "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, -1))",
+      "INSERT INTO rejected (at_ms, source, position, project, kind, container, change, code, reason, payload, uid, "
+      "part, queue) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, nullif(?11, -1), ?12, "
+      "coalesce((SELECT device FROM sources WHERE id = ?13 AND inode = 0), 0))",
       to_unix_ms(rejection.at), rejection.source, rejection.position, scope_text(rejection.container.project),
       rejection.container.kind, rejection.container.id, rejection.change, rejection.code, rejection.reason,
-      sqlite::Bytes{payload}, rejection.uid ? std::int64_t{*rejection.uid} : -1));
+      sqlite::Bytes{payload}, rejection.uid ? std::int64_t{*rejection.uid} : -1, rejection.part, source));
   const auto id = impl_->db.last_insert_rowid();
   NEPTUNE_TRY(impl_->run("UPDATE sources SET confirmed = max(confirmed, ?), rejected = rejected + 1 WHERE id = ?",
                          rejection.position, source));
@@ -353,6 +371,16 @@ Result<Rejection> Ledger::rejection(std::int64_t id) {
       [&found](const sqlite::Statement& row) { found = rejection_at(row); }, id));
   if (!found) return no_such_rejection(id);
   return *found;
+}
+
+Result<std::optional<Rejection>> Ledger::next_rejection(std::uint64_t queue, sources::Position from) {
+  std::optional<Rejection> found;
+  NEPTUNE_TRY(impl_->each(
+      fmt::format("SELECT {} FROM rejected WHERE queue = ? AND queue != 0 AND position >= ? ORDER BY position, id "
+                  "LIMIT 1",
+                  rejection_columns),
+      [&found](const sqlite::Statement& row) { found = rejection_at(row); }, as_signed(queue), from));
+  return found;
 }
 
 Result<std::string> Ledger::payload(std::int64_t id) {

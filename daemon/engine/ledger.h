@@ -22,6 +22,8 @@
 ///             synced_at_ms · finished_at_ms
 ///   counters  project → synced, rejected
 ///   rejected  id · at_ms · source, position · project, kind, container · change, code, reason · payload · retry · uid
+///   ·
+///             part (which of its operations; empty: all) · queue (the identity of the change queue that numbered it)
 ///   intents   source, or rejection · last → text: what a call that must not be repeated was about to do
 ///   uploads   source and position, or rejection → done; or how far the file is: provider, session, URLs, ...
 ///   parts     of such a file: number → tag
@@ -82,6 +84,7 @@ struct Rejection {
   std::string code, reason;
   std::uint64_t bytes = 0;
   std::optional<std::uint32_t> uid{};  ///< whose change it was; none where that is not known
+  std::string part{};                  ///< which of its operations were refused (core::Refusal::part); empty: all
 };
 
 class Ledger {
@@ -111,6 +114,8 @@ class Ledger {
 
   Result<std::vector<Rejection>> rejections(std::int64_t before, std::uint32_t limit);
   Result<Rejection> rejection(std::int64_t id);
+  /// The first at this position or after it, of the changes that one change queue numbered.
+  Result<std::optional<Rejection>> next_rejection(std::uint64_t queue, sources::Position from);
   Result<std::string> payload(std::int64_t id);
   Result<void> discard(std::int64_t id);
   /// Whether changes of this source are kept as rejected.

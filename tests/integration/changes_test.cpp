@@ -79,6 +79,31 @@ TEST(Changes, HandedInAsOneBatchWhileTheServerIsDownArriveInTheirOrder) {
   EXPECT_EQ(version.at("attrs").at("stage").as_string(), "none");
 }
 
+TEST(Changes, AreWaitedForByThemselvesWhileOthersOfTheirProjectWait) {
+  Box box(two_workspaces());
+  const std::string project = "ml-team/lab";
+  accepted(box, R"({"kind": "run.update", "project": "ml-team/lab", "run": "never-made", "assign": {"a": 1}})");
+  const auto ask = [&](std::vector<std::string> verb) {
+    verb.insert(verb.end(), {"--project", project, "--wait", "--timeout", "30s"});
+    return box.sync(std::move(verb));
+  };
+  const auto made = ask({"run", "create", "r-1"});
+  EXPECT_EQ(made.status, 0) << made.err;
+  EXPECT_TRUE(box.sandbox().state().at("runs").as_object().contains("ml-team/lab/r-1"));
+  EXPECT_EQ(ask({"run", "log", "r-1", "loss=0.5", "--step", "2"}).status, 0);
+  const auto refused = ask({"run", "log", "r-1", "loss=0.25", "--step", "1"});
+  EXPECT_EQ(refused.status, 1) << refused.out;
+  EXPECT_NE(refused.err.find("neptune-sync rejected"), std::string::npos) << refused.err;
+  EXPECT_EQ(box.get("/v1/changes/4").at("state").as_string(), "rejected");
+  EXPECT_EQ(box.get("/v1/changes/2").at("done_through").as_int64(), 3);
+
+  EXPECT_EQ(box.sync({"hold", project}).status, 0);
+  const auto held = box.sync({"run", "tag", "r-1", "best", "--project", project, "--wait", "--timeout", "300ms"});
+  EXPECT_EQ(held.status, 5) << held.err;
+  EXPECT_EQ(box.get("/v1/changes/5").at("state").as_string(), "held");
+  EXPECT_EQ(box.get("/v1/status").at("totals").at("rejected").as_int64(), 1);
+}
+
 TEST(Changes, AModelVersionThatCouldNotBeMadeAtFirstIsMadeLater) {
   Box box(two_workspaces());
   accepted(box, R"([{"kind": "project.create", "project": "full/lab", "key": "LAB"},

@@ -210,7 +210,8 @@ void check_name(const std::string& name, std::string_view what, std::size_t byte
 }
 
 ProjectName read_project(Fields& fields) {
-  const auto full = fields.required_text("project");
+  const bool named = fields.find("project") || fields.default_project().empty();
+  const auto full = named ? fields.required_text("project") : fields.default_project();
   const auto field = fields.path("project");
   const auto name = ProjectName::parse(full);
   if (!name) {

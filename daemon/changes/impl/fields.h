@@ -31,6 +31,10 @@ class Fields {
   std::string path(std::string_view name) const { return path_ + std::string(name); }
   Verdict& verdict() { return verdict_; }
 
+  /// Stands for the member "project" where that is absent.
+  void default_project(std::string project) { project_ = std::move(project); }
+  const std::string& default_project() const { return project_; }
+
   /// Refuses every other member; "kind", "idempotency_key" and "discard_pending" are of every change.
   void only(const std::vector<std::string_view>& names);
 
@@ -50,6 +54,7 @@ class Fields {
  private:
   const Json& object_;
   std::string path_;
+  std::string project_;
   Verdict& verdict_;
 };
 
@@ -60,7 +65,7 @@ Moment read_moment(const Json& value, const std::string& field, Verdict& verdict
 
 // Rules of names. Each refuses with a sentence.
 
-ProjectName read_project(Fields& fields);  ///< the member "project"
+ProjectName read_project(Fields& fields);  ///< the member "project", or the default
 void check_workspace(const std::string& name, const std::string& field, Verdict& verdict);
 /// The rules for a name to be given: 3 to 128 characters, none of / \ # ? % : and none beyond the basic plane.
 void check_new_project_name(const std::string& name, const std::string& field, Verdict& verdict);

@@ -229,7 +229,7 @@ std::span<const Route> routes() {
       {"POST", "/v1/rejected/{}/retry", Needs::operate, {}, retry_rejected},
       {"POST", "/v1/rejected/{}/discard", Needs::operate, {}, discard_rejected},
       {"GET", "/v1/events", Needs::read, {"since", "follow"}, nullptr},
-      {"POST", "/v1/changes", Needs::submit, {}, post_changes, Takes::changes},
+      {"POST", "/v1/changes", Needs::submit, {"project"}, post_changes, Takes::changes},
       {"GET", "/v1/changes/{}", Needs::read, {}, get_change},
       {"POST", "/v1/doctor", Needs::nudge, {}, doctor},
       {"POST", "/v1/flush", Needs::nudge, {}, flush},

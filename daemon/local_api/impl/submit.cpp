@@ -78,8 +78,9 @@ asio::awaitable<Parsed> parse_beside(Context context, const std::string& body, C
   }
 }
 
-asio::awaitable<Parsed> parse(Context context, const std::string& body, ChangesFormat format) {
+asio::awaitable<Parsed> parse(Context context, const std::string& body, ChangesFormat format, std::string project) {
   ChangeFacts facts;
+  facts.project = std::move(project);
   facts.accepted_ms = to_unix_ms(context.clock.wall());
   if (body.size() > on_loop_bytes) {
     auto parsed = co_await parse_beside(context, body, format, std::move(facts));
@@ -124,7 +125,10 @@ std::vector<std::string> scopes_of(const std::vector<Change>& changes) {
 
 asio::awaitable<Answer> post_changes(Context context, Call call) {
   const auto format = format_of(call);
-  auto changes = co_await parse(context, call.body, format);
+  const auto named = call.query.find("project");
+  std::string project;
+  if (named != call.query.end()) project = named->second;
+  auto changes = co_await parse(context, call.body, format, std::move(project));
   if (!changes) co_return refusal_answer(changes.error());
   const bool several = holds_several(call.body, format);
   if (auto refused = check_power(*changes, call, context.operator_group, several)) co_return std::move(*refused);

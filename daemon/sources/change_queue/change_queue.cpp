@@ -205,6 +205,7 @@ class ChangeQueue::Impl {
     return it == sources_.end() ? 0 : it->second->stream();
   }
 
+  std::uint64_t identity() const { return identity_; }
   Totals totals() const { return {sources_.size(), queue_->store->bytes(), options_.max_bytes, commits_}; }
 
   void set_limits(std::uint64_t max_bytes, std::uint64_t min_free_disk) {
@@ -361,6 +362,10 @@ void ChangeQueue::set_limits(std::uint64_t max_bytes, std::uint64_t min_free_dis
 asio::awaitable<Result<QueueStore::Place>> ChangeQueue::place(Position position) {
   auto work = [position](QueueStore& store) { return store.place(position); };
   return impl_->on_thread(std::move(work));
+}
+
+std::uint64_t ChangeQueue::identity() const {
+  return impl_->identity();
 }
 
 ChangeQueue::Totals ChangeQueue::totals() const {

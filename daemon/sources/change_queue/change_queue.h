@@ -52,6 +52,8 @@ class ChangeQueue {
   /// Where one change is.
   boost::asio::awaitable<Result<QueueStore::Place>> place(Position position);
 
+  std::uint64_t identity() const;  ///< of its file: SourceKey::device of its streams
+
   struct Totals {
     std::uint64_t streams = 0, bytes = 0, max_bytes = 0;
     std::uint64_t commits = 0;  ///< of accepted requests, since the start

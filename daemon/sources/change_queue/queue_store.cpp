@@ -501,7 +501,8 @@ Result<QueueStore::Place> QueueStore::place(Position position) {
   Place place;
   std::int64_t stream = 0;
   NEPTUNE_TRY(impl_->each("SELECT seq FROM sqlite_sequence WHERE name = 'changes'", [&](const sqlite::Statement& row) {
-    place.known = position > 0 && position <= row.number(0);
+    place.through = row.number(0);
+    place.known = position > 0 && position <= place.through;
     return false;
   }));
   NEPTUNE_TRY(impl_->each(
@@ -519,7 +520,16 @@ Result<QueueStore::Place> QueueStore::place(Position position) {
         return false;
       },
       position));
-  if (!place.queued) return place;
+  if (!place.queued) {
+    NEPTUNE_TRY(impl_->each(
+        "SELECT seq FROM changes WHERE seq > ? ORDER BY seq LIMIT 1",
+        [&place](const sqlite::Statement& row) {
+          place.through = row.number(0) - 1;
+          return false;
+        },
+        position));
+    return place;
+  }
   NEPTUNE_TRY(impl_->each(
       "SELECT count(*) FROM (SELECT 1 FROM changes WHERE stream = ? AND seq < ? LIMIT ?)",
       [&](const sqlite::Statement& row) {

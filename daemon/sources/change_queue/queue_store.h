@@ -110,8 +110,9 @@ class QueueStore {
   Result<bool> forget(std::int64_t stream);
   /// Where one change is.
   struct Place {
-    bool known = false;   ///< it was given out once
-    bool queued = false;  ///< all below is of one that is
+    bool known = false;    ///< it was given out once
+    Position through = 0;  ///< of one that is not queued: none of those up to here, from it on, is
+    bool queued = false;   ///< all below is of one that is
     ContainerName container{};
     ChangeKind kind = ChangeKind::run_update;
     std::uint32_t uid = 0;

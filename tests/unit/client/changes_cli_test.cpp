@@ -153,30 +153,57 @@ TEST_F(HandingIn, ChangesComeFromAFileOrStandardInput) {
   EXPECT_THAT(missing.err, HasSubstr(log_path() + " cannot be read: No such file"));
 }
 
+TEST_F(HandingIn, ChangesOfAFileThatNameNoProjectAreOfTheOneOfTheEnvironment) {
+  const auto file = (folder_ / "changes").string();
+  std::ofstream(file)
+      << "{\"kind\": \"run.create\", \"run\": \"r1\"}\n"
+      << "{\"kind\": \"run.create\", \"project\": \"a/named\", \"run\": \"r2\"}\n"
+      << "{\"kind\": \"workspace.invite\", \"workspace\": \"a\", \"user\": \"jo\", \"role\": \"member\"}\n";
+  EXPECT_EQ(ask("change -f " + file).exit, 1);
+  ::setenv("NEPTUNE_PROJECT", "ml team/env", 1);
+  const auto ran = ask("change -f " + file);
+  EXPECT_EQ(ran.exit, 0) << ran.err;
+  const auto projects = served_.on_loop([](FixedControl& control) {
+    std::vector<std::string> names;
+    for (const auto& [change, by] : control.accepted) names.push_back(change.container.project.full());
+    return names;
+  });
+  EXPECT_THAT(projects, testing::ElementsAre("ml team/env", "a/named", "a/"));
+  EXPECT_EQ(ask("change -f " + file + " --project a/flag").exit, 0);
+  std::ofstream(file) << "{\"kind\": \"project.delete\"}";
+  EXPECT_EQ(ask("change -f " + file).exit, 1) << "what is removed must be named";
+  ::unsetenv("NEPTUNE_PROJECT");
+}
+
 TEST_F(HandingIn, AnIdempotencyKeyGoesAlong) {
   EXPECT_EQ(ask("trash empty a/b --idempotency-key nightly-7").exit, 0);
   EXPECT_EQ(last().idempotency_key, "nightly-7");
 }
 
-TEST_F(HandingIn, WaitingHasACodeForEachEnd) {
+TEST_F(HandingIn, WaitingHasACodeForEachEndAndIsForWhatWasHandedInAlone) {
+  tell({stream_of(1000, 0)});
+  const auto tell_next = [this](const std::string& state) {
+    served_.on_loop([&](FixedControl& control) {
+      const auto id = static_cast<std::int64_t>(control.accepted.size()) + 1;
+      control.changes_now = {{.id = id, .state = state}};
+      if (state == "rejected") control.changes_now[0].rejected = 3;
+    });
+  };
   const std::string log = "run log r1 a=1 --project ml-team/lab --wait";
-  tell({stream_of(0, 0)});
+  tell_next("done");
   const auto synced = ask(log);
   EXPECT_EQ(synced.exit, 0) << synced.err;
-  EXPECT_THAT(synced.out, HasSubstr("is synced.\n"));
+  EXPECT_THAT(synced.out, HasSubstr("Change 1 is synced.\n"));
+  tell_next("done");
   EXPECT_EQ(ask("run trash r1 --project ml-team/lab --wait").exit, 0);
-  tell({stream_of(1, 0)});
+  tell_next("waiting");
   EXPECT_EQ(ask(log + " --timeout 50ms").exit, 4);
-  tell({stream_of(0, 1)});
+  tell_next("held");
   EXPECT_EQ(ask(log + " --timeout 50ms").exit, 5);
-  EXPECT_EQ(ask("project update ml-team/lab --description x --wait --timeout 50ms").exit, 5);
-}
-
-TEST_F(HandingIn, WhatWasRejectedLongSinceIsNotHeldAgainstTheWait) {
-  auto stream = stream_of(0, 0);
-  stream.rejected = 3;
-  tell({stream});
-  EXPECT_EQ(ask("run log r1 a=1 --project ml-team/lab --wait").exit, 0);
+  tell_next("rejected");
+  const auto rejected = ask("project update ml-team/lab --description x --wait");
+  EXPECT_EQ(rejected.exit, 1);
+  EXPECT_THAT(rejected.err, HasSubstr("neptune-sync rejected"));
 }
 
 TEST_F(HandingIn, ProjectsAreListedWithTheirMode) {

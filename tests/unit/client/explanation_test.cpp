@@ -259,6 +259,7 @@ TEST(Explanation, OfAChangeSaysItsPlaceInTheQueue) {
   refused.position = 42;
   refused.source = stream.id;
   refused.reason = "no such role";
+  question.change = api::ChangePlace{.id = 42, .state = "rejected", .rejected = 7};
   found = explain(question, box(), {});
   EXPECT_EQ(found[0].waiting_for, "rejected");
   EXPECT_THAT(found[0].why, HasSubstr("7: No such role."));

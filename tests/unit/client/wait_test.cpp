@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <future>
 
 #include "tests/unit/local_api/served.h"
@@ -118,14 +119,78 @@ TEST_F(Waiting, FailsWhenSomethingOfItWasRejected) {
   EXPECT_EQ(wait({.run = "r1", .timeout = 50ms}).outcome, Outcome::rejected);
 }
 
-TEST_F(Waiting, WhatWasRejectedBeforeIsNotHeldAgainstIt) {
-  auto stream = stream_of("r1", 0, true);
-  stream.id = "s1";
-  stream.rejected = 2;
-  tell({stream});
-  EXPECT_EQ(wait({.run = "r1", .rejected_before = {{"s1", 2}}}).outcome, Outcome::synced);
-  EXPECT_EQ(wait({.run = "r1", .rejected_before = {{"s1", 1}}}).outcome, Outcome::rejected);
-  EXPECT_EQ(wait({.run = "r1", .rejected_before = {{"s1", 3}, {"s2", 2}}}).outcome, Outcome::synced);
+// Of changes that were handed in.
+
+class WaitingForChanges : public Waiting {
+ protected:
+  static api::ChangePlace change(std::int64_t id, std::string state) {
+    api::ChangePlace place{.id = id, .state = std::move(state)};
+    place.project = "ml-team/x";
+    if (place.state == "held") place.why = "ml-team is held by root";
+    if (place.state == "rejected") place.rejected = 1, place.why = "no such role";
+    return place;
+  }
+  void tell_changes(std::vector<api::ChangePlace> changes) {
+    served_.on_loop([&](FixedControl& control) {
+      control.changes_now = std::move(changes);
+      api::Event one;
+      one.type = "synced";
+      control.happen(one);
+    });
+  }
+  bool changes_asked(std::size_t times) {
+    const auto give_up = std::chrono::steady_clock::now() + 5s;
+    while (std::chrono::steady_clock::now() < give_up) {
+      if (served_.on_loop([](FixedControl& control) { return control.changes_asked; }) >= times) return true;
+      std::this_thread::yield();
+    }
+    return false;
+  }
+};
+
+TEST_F(WaitingForChanges, IsOverWhenTheyAreDoneWhateverElseOfTheirRunWaits) {
+  tell({stream_of("r1", 500, false)});
+  tell_changes({change(7, "waiting"), change(8, "waiting")});
+  auto result = std::async(std::launch::async, [this] { return wait({.changes = {8, 7}}); });
+  ASSERT_TRUE(changes_asked(1));
+  tell_changes({change(7, "done"), change(8, "sent")});
+  ASSERT_TRUE(changes_asked(3));
+  tell_changes({change(7, "done"), change(8, "done")});
+  const auto end = result.get();
+  EXPECT_EQ(end.outcome, Outcome::synced);
+  EXPECT_EQ(end.message, "All 2 changes are synced.");
+}
+
+TEST_F(WaitingForChanges, PassesOverThoseThatAreDoneWithTheFirst) {
+  auto first = change(1, "done");
+  first.done_through = 99'999;
+  tell_changes({first, change(100'000, "done")});
+  std::vector<std::int64_t> ids(100'000);
+  std::ranges::generate(ids, [id = std::int64_t{0}]() mutable { return ++id; });
+  EXPECT_EQ(wait({.changes = ids}).outcome, Outcome::synced);
+  EXPECT_EQ(served_.on_loop([](FixedControl& control) { return control.changes_asked; }), 2u);
+}
+
+TEST_F(WaitingForChanges, FailsWhenOneOfThemWasRejectedOnceAllAreDealtWith) {
+  tell_changes({change(7, "rejected"), change(8, "done")});
+  const auto end = wait({.changes = {7, 8}});
+  EXPECT_EQ(end.outcome, Outcome::rejected);
+  EXPECT_THAT(end.message, HasSubstr("7: no such role."));
+  tell_changes({change(7, "rejected"), change(8, "waiting")});
+  EXPECT_EQ(wait({.timeout = 50ms, .changes = {7, 8}}).outcome, Outcome::rejected);
+}
+
+TEST_F(WaitingForChanges, ReportsHeldWhenTimeIsUpAndAllOfTheRestIsHeld) {
+  tell_changes({change(7, "done"), change(8, "held"), change(9, "held")});
+  const auto end = wait({.timeout = 50ms, .changes = {7, 8, 9}});
+  EXPECT_EQ(end.outcome, Outcome::held);
+  EXPECT_THAT(end.message, HasSubstr("2 of 3 changes are held. ml-team is held by root."));
+  tell_changes({change(8, "held"), change(9, "waiting")});
+  EXPECT_EQ(wait({.timeout = 50ms, .changes = {8, 9}}).outcome, Outcome::timed_out);
+}
+
+TEST_F(WaitingForChanges, OneThatNobodyKnowsIsAFailure) {
+  EXPECT_EQ(wait({.changes = {70}}).outcome, Outcome::failed);
 }
 
 TEST_F(Waiting, ReportsHeldWhenTimeIsUpAndOnlyThatRemains) {

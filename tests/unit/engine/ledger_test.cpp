@@ -281,6 +281,27 @@ PRAGMA user_version = 1)"));
   EXPECT_EQ(rejection->uid, std::nullopt);
   EXPECT_EQ(ledger_->to_retry(old)->size(), 1u);
   EXPECT_EQ(*ledger_->intent({1, 0}, 6), std::nullopt);
+  EXPECT_EQ(rejection->part, "");
+}
+
+TEST_F(LedgerTest, FindsWhatWasRejectedOfOneChangeQueueByItsNumber) {
+  const auto reject = [this](std::uint64_t queue, sources::Position position, const std::string& part) {
+    const sources::SourceKey stream{"change queue: ml-team/lab run r", queue, 0, 0, false};
+    Rejection one;
+    one.source = stream.path;
+    one.position = position;
+    one.container = run;
+    one.code = "CODE";
+    one.part = part;
+    return ledger_->reject(ledger_->source(stream, run)->id, one, "bytes").value();
+  };
+  const auto first = reject(11, 5, "");
+  const auto other = reject(12, 5, R"({"loss":[1]})");
+  EXPECT_EQ((*ledger_->next_rejection(11, 1))->id, first);
+  EXPECT_EQ((*ledger_->next_rejection(12, 5))->id, other);
+  EXPECT_EQ((*ledger_->next_rejection(12, 5))->part, R"({"loss":[1]})");
+  EXPECT_FALSE(*ledger_->next_rejection(12, 6));
+  EXPECT_FALSE(*ledger_->next_rejection(0, 1));
 }
 
 TEST_F(LedgerTest, RefusesAFileThatIsNoDatabaseAndOneOfANewerVersion) {

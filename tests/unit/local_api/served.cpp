@@ -123,6 +123,7 @@ asio::awaitable<Result<std::vector<std::int64_t>>> FixedControl::accept(std::vec
 }
 
 asio::awaitable<Result<api::ChangePlace>> FixedControl::change(std::int64_t id) {
+  changes_asked++;
   if (failure) co_return std::unexpected(*failure);
   for (const auto& one : changes_now)
     if (one.id == id) co_return one;

@@ -34,6 +34,7 @@ class FixedControl final : public engine::Control {
   std::vector<std::string> calls;  // "hold ml-team by root"
   std::vector<std::pair<Change, Submitter>> accepted;
   std::vector<api::ChangePlace> changes_now;
+  std::size_t changes_asked = 0;
   api::Diagnosis diagnosis;
   WorkspaceType type = WorkspaceType::unknown;
   std::size_t streams_asked = 0;

@@ -43,6 +43,11 @@ TEST_F(ChangeQueueOrder, TellsWhereAChangeIsAndHowManyGoBeforeIt) {
   ASSERT_TRUE(settle(run_named("a"), 1));
   EXPECT_TRUE(place(1).known);
   EXPECT_FALSE(place(1).queued);
+  EXPECT_EQ(place(1).through, 1);
+  ASSERT_TRUE(settle(run_named("b"), 2));
+  EXPECT_EQ(place(1).through, 2);
+  ASSERT_TRUE(settle(run_named("a"), 3));
+  EXPECT_EQ(place(1).through, 3);
   for (const Position never : {0, 4, -1}) EXPECT_FALSE(place(never).known);
 }
 
