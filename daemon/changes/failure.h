@@ -24,6 +24,7 @@ struct Failure {
     too_large,        ///< 413
     rejected,         ///< any other 4xx
     source,           ///< the body could not be read from its source; the server is not to blame
+    called_off,       ///< its caller did not let it begin any more (server::MayBegin); nothing was sent
   };
   Kind kind;
   std::string code;     ///< the server's errorType, else "http_404", else ours ("tls_verification_failed")

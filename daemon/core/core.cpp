@@ -324,6 +324,12 @@ void Core::ready_dependents(const ContainerName& container) {
       for (const auto id : it->second) ready(streams_.at(id));
 }
 
+bool Core::may_begin(StreamId id) const {
+  const auto it = streams_.find(id);
+  if (it == streams_.end() || it->second.closing) return false;
+  return gates_.lets_begin(it->second.spec.container.project, id, it->second.backlog.frees_next);
+}
+
 // Counting
 
 void Core::retally(Stream& stream) {
@@ -375,13 +381,16 @@ StreamView Core::stream(StreamId id, Instant now) const {
   return view;
 }
 
-bool Core::writes_wait(const std::string& workspace) const {
-  for (auto it = projects_.lower_bound(ProjectName{workspace, {}});
-       it != projects_.end() && it->first.workspace == workspace; ++it)
+bool Core::writes_wait(const Scope& scope) const {
+  if (discovering_) return true;  // in what is not known yet
+  for (auto it = projects_.lower_bound(ProjectName{scope.workspace, scope.project});
+       it != projects_.end() && it->first.workspace == scope.workspace; ++it) {
+    if (!scope.is_workspace() && it->first.project != scope.project) break;
     for (const auto id : it->second) {
       const auto& stream = streams_.at(id);
       if (stream.backlog.count > 0 && !stream.paused && !stream.backlog.frees_next) return true;
     }
+  }
   return false;
 }
 
@@ -403,8 +412,11 @@ void Core::time_passed(Instant now) {
   for (const auto& scope : gates_.due(now)) {
     if (scope.is_workspace()) {
       ask_status(scope.workspace, now);
-    } else {
+    } else if (writes_wait(scope)) {
       ready_scope(scope);
+    } else {
+      gates_.nothing_waits({scope.workspace, scope.project});
+      opened(scope, 0, now);
     }
   }
   schedule(now);

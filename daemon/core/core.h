@@ -98,6 +98,9 @@ class Core {
   void stored_so_far(StreamId stream, Sent sent, std::vector<Refusal> refused, Instant now);
   /// The rest was not tried, for no fault of anybody's: the gate closed, or the driver stops.
   void put_back(StreamId stream, Instant now);
+  /// Whether what was handed out with the stream's Send may still begin. Where not, it is to be told with `failed` as
+  /// called off, and nothing of it went out.
+  bool may_begin(StreamId stream) const;
   /// Whether a write of this project may start now.
   bool is_open(const ProjectName& project) const { return gates_.verdict(project, false) == Gates::Verdict::open; }
 
@@ -220,7 +223,7 @@ class Core {
   Stream* find(StreamId stream);
   void drop(Stream& stream);
   std::vector<Stream*> streams_of(const Scope& scope);
-  bool writes_wait(const std::string& workspace) const;
+  bool writes_wait(const Scope& scope) const;
 
   // Outcomes (outcomes.cpp)
   Stream* send_ended(StreamId id);

@@ -18,6 +18,14 @@ Gates::Verdict Gates::verdict(const ProjectName& project, bool frees) const {
   return writable(workspace_state) && writable(project_state) ? Verdict::open : Verdict::confirm;
 }
 
+bool Gates::lets_begin(const ProjectName& project, StreamId stream, bool frees) const {
+  if (frees) return true;
+  const auto lets = [stream](const State* state) {
+    return !state || (!state->operator_hold && (writable(state) || state->confirming == stream));
+  };
+  return lets(find(Scope::of(project.workspace))) && lets(find(Scope::of(project)));
+}
+
 void Gates::begin_confirm(const ProjectName& project, StreamId stream) {
   for (const auto& scope : {Scope::of(project.workspace), Scope::of(project)}) {
     const auto it = states_.find(scope);
@@ -130,6 +138,9 @@ Gates::Effect Gates::status(const std::string& workspace, const StatusWord& word
       // The first word after the signal: the server cannot tell, so wait as after any other signal.
       if (suspected_for || doubted) {
         wait_for_probe(state, scope, now);
+      } else if (!writes_wait) {
+        open(state, scope);
+        effect.opened.push_back(scope);
       } else {
         state.phase = Phase::confirming;
         arm(state, scope, now);
@@ -159,11 +170,22 @@ std::vector<Scope> Gates::due(Instant now) {
       arm(state, scope, now);
       return true;
     }
-    state.next_probe.reset();
-    state.phase = scope.is_workspace() ? Phase::asking : Phase::confirming;
+    if (scope.is_workspace()) {
+      state.next_probe.reset();
+      state.phase = Phase::asking;
+    } else {
+      // Should no write confirm it, it is looked at again.
+      state.phase = Phase::confirming;
+      arm(state, scope, now);
+    }
     return false;
   });
   return scopes;
+}
+
+void Gates::nothing_waits(const ProjectName& project) {
+  const auto scope = Scope::of(project);
+  open(states_[scope], scope);
 }
 
 bool Gates::probe_now(const Scope& scope, Instant now) {
@@ -189,9 +211,9 @@ bool Gates::hold(const Scope& scope, bool on) {
 ScopeView Gates::view(const Scope& scope) const {
   const auto* state = find(scope);
   if (!state) return {};
-  ScopeView view{state->mode, {}, state->operator_hold, state->next_probe};
+  ScopeView view{state->mode, {}, {}, state->operator_hold, state->next_probe};
   if (state->mode == Mode::read_only) {
-    view.reason = state->reason;
+    view.reason = view.words = state->reason;
     if (!state->details.empty()) view.reason += " (" + state->details + ")";
   }
   return view;

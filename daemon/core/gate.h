@@ -32,7 +32,8 @@ struct GateOptions {
 ///
 /// Invariants: while a scope is read-only no write of it starts, except one at a time while it is confirming; a scope
 /// never closes another; an operator's hold stands beside the server's mode and neither ends the other. Changes that
-/// only remove pass always.
+/// only remove pass always. A mode ends without a write, too: what nothing waits in opens with its next probe, unless
+/// the status call says read-only.
 class Gates {
  public:
   Gates(GateOptions options, Random& random) : options_(options), random_(random) {}
@@ -41,6 +42,9 @@ class Gates {
 
   /// May a change of this project start now? `confirm`: yes, and it is the one write that confirms.
   Verdict verdict(const ProjectName& project, bool frees) const;
+
+  /// A write of this stream was let go; may it still begin? One that is to confirm may, and any into an open scope.
+  bool lets_begin(const ProjectName& project, StreamId stream, bool frees) const;
 
   /// The write that starts now is the confirming one of every confirming scope above it.
   void begin_confirm(const ProjectName& project, StreamId stream);
@@ -82,6 +86,9 @@ class Gates {
   /// Scopes whose probe is due: a workspace in the list is to be asked for, a project is confirming now.
   std::vector<Scope> due(Instant now);
   std::optional<Instant> next() const { return timers_.next(); }
+
+  /// No write waits in this project, whose probe is due: it is open, and its next write tells whether that is so.
+  void nothing_waits(const ProjectName& project);
 
   /// Probe at once (after a delete, or on an operator's word). False when the scope is not read-only.
   bool probe_now(const Scope& scope, Instant now);

@@ -47,7 +47,8 @@ struct Findings {
 Findings examine(const RequestStatus& status) {
   Findings found;
   std::int64_t most = 0;
-  for (const auto& entry : status.counts) {
+  for (auto entry : status.counts) {
+    entry.count = std::max<std::int64_t>(1, entry.count);  // whoever leaves the count out means one at least
     found.total += entry.count;
     if ((entry.code == 0 && entry.detail == IngestCode::ok) || is_duplicate(entry.detail)) continue;
     if (entry.detail == IngestCode::ingest_suspended) {
@@ -104,6 +105,7 @@ void Core::sent(StreamId id, Sent sent, std::string request_id, Instant now) {
 }
 
 void Core::failed(StreamId id, std::optional<Sent> sent, Failure failure, Instant now) {
+  if (failure.kind == Failure::Kind::called_off) return put_back(id, now);
   auto* stream = send_ended(id);
   if (!stream) return;
   const auto server = stream->spec.server;
@@ -156,6 +158,7 @@ void Core::failed(StreamId id, std::optional<Sent> sent, Failure failure, Instan
       if (stream->attempts >= 2 && stream->request.count > 1) stream->limit = (stream->request.count + 1) / 2;
       [[fallthrough]];
     case Kind::source:
+    case Kind::called_off:  // taken back above
       retry(*stream, failure.message, options_.retry, now);
       break;
     case Kind::forbidden:
@@ -454,12 +457,13 @@ void Core::apply(const Gates::Effect& effect, Instant now) {
 }
 
 void Core::closed(const Scope& scope) {
-  actions_.emplace_back(ModeChanged{scope, Mode::read_only, gates_.view(scope).reason});
+  const auto view = gates_.view(scope);
+  actions_.emplace_back(ModeChanged{scope, Mode::read_only, view.reason, view.words});
   ready_scope(scope);
 }
 
 void Core::opened(const Scope& scope, StreamId confirmed_by, Instant now) {
-  actions_.emplace_back(ModeChanged{scope, Mode::normal, {}});
+  actions_.emplace_back(ModeChanged{scope, Mode::normal, {}, {}});
   std::uniform_int_distribution<Duration::rep> ramp(0, options_.gate.release_ramp.count());
   for (auto* stream : streams_of(scope)) {
     if (stream->spec.id != confirmed_by) stream->release_at = now + Duration(ramp(random_));
@@ -489,7 +493,7 @@ void Core::status_told(const AskStatus& ask, const Answer<WorkspaceStatus>& answ
     server_failed(ask.server, answer.error(), now);
     word.is = Is::unanswered;
   }
-  apply(gates_.status(ask.workspace, word, writes_wait(ask.workspace), now), now);
+  apply(gates_.status(ask.workspace, word, writes_wait(Scope::of(ask.workspace)), now), now);
   const bool told = answer || (word.is == Is::unknown && answer.error().kind != Kind::server_error);
   if (told) explain_limits(ask.workspace, word.is);
   ready_scope(Scope::of(ask.workspace));

@@ -122,7 +122,7 @@ void Core::check_failed(const Check& check, const Failure& failure, Instant now)
   const CheckKey key{check.server, check.project};
   auto& checks = checks_[key];
   checks.out = false;
-  checks.interval = options_.check_max;
+  checks.interval = std::min(options_.retry.max, std::max(options_.check_max, checks.interval * 2));
   arm_check(key, now + checks.interval);
   if (failure.kind == Kind::unreachable || failure.kind == Kind::busy || failure.kind == Kind::token_rejected) {
     server_failed(check.server, failure, now);

@@ -114,7 +114,8 @@ struct AskStatus {
 struct ModeChanged {
   Scope scope;
   Mode mode;
-  std::string reason;
+  std::string reason;   ///< with what the status call adds to it
+  std::string words{};  ///< the reason alone: what `Core::restore` takes
 };
 
 /// A server went away, came back, or refuses the token.
@@ -179,7 +180,8 @@ struct StreamView {
 
 struct ScopeView {
   Mode mode = Mode::normal;
-  std::string reason;
+  std::string reason;   ///< with what the status call added
+  std::string words{};  ///< the reason alone
   bool operator_hold = false;
   std::optional<Instant> next_probe;
 };

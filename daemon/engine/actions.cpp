@@ -43,12 +43,12 @@ Engine::FeedPtr Engine::feed_of(core::StreamId stream) const {
 void Engine::heard_from(core::ServerId id, const Failure* failure) {
   auto& server = servers_.at(id);
   using Kind = Failure::Kind;
-  if (!failure ||
-      (failure->kind != Kind::unreachable && failure->kind != Kind::token_rejected && failure->kind != Kind::source))
+  if (failure && (failure->kind == Kind::source || failure->kind == Kind::called_off)) return;
+  if (!failure || (failure->kind != Kind::unreachable && failure->kind != Kind::token_rejected))
     server.last_success = clock_.wall();
   if (!failure) {
     server.last_error.clear();
-  } else if (failure->kind != Kind::source && failure->kind != Kind::read_only) {
+  } else if (failure->kind != Kind::read_only) {
     server.last_error = failure->message;
   }
 }
@@ -140,6 +140,7 @@ asio::awaitable<void> Engine::hand_in(FeedPtr feed, std::shared_ptr<sources::Sou
   const core::Sent sent{batch.last, batch.count, batch.payload_bytes, batch.kind == sources::OperationKind::create};
   const auto server_id = server_of(run.project.workspace);
   server::Body body;
+  body.may_begin = may_begin(stream);
   Answer<std::string> answer;
   auto& slot = servers_.at(server_id).slot;
   if (!slot.server) {
@@ -254,7 +255,7 @@ void Engine::carry_out(core::ModeChanged changed) {
   auto& mode = modes_[changed.scope];
   mode.scope = changed.scope;
   mode.read_only = changed.mode == core::Mode::read_only;
-  mode.reason = changed.reason;
+  mode.reason = changed.words;
   mode.since = clock_.wall();
   const auto name = changed.scope.text();
   if (mode.read_only) {

@@ -84,7 +84,7 @@ bool Engine::is_registered(const Feed& feed) const {
 asio::awaitable<void> Engine::make_call(FeedPtr feed, std::shared_ptr<sources::Source> source, core::StreamId stream,
                                         sources::Batch batch) {
   const auto server_id = server_of(feed->info.container->project.workspace);
-  auto done = co_await call(feed, std::move(source), batch);
+  auto done = co_await call(feed, std::move(source), stream, batch);
   one_less_being_sent();
   heard_from(server_id, failure_of(done.answer));
   const core::Sent sent{done.count > 0 ? done.last : batch.last, done.count > 0 ? done.count : batch.count,
@@ -102,8 +102,10 @@ asio::awaitable<void> Engine::make_call(FeedPtr feed, std::shared_ptr<sources::S
   tend(feed);
 }
 
-asio::awaitable<CallOutcome> Engine::call(FeedPtr feed, std::shared_ptr<sources::Source> source, sources::Batch batch) {
+asio::awaitable<CallOutcome> Engine::call(FeedPtr feed, std::shared_ptr<sources::Source> source, core::StreamId stream,
+                                          sources::Batch batch) {
   CallOutcome none;
+  const auto may_begin = this->may_begin(stream);
   const ContainerName container = *feed->info.container;
   const auto& slot = servers_.at(server_of(container.project.workspace)).slot;
   const auto server = slot.server;
@@ -112,6 +114,10 @@ asio::awaitable<CallOutcome> Engine::call(FeedPtr feed, std::shared_ptr<sources:
     co_return none;
   }
   if (!is_registered(*feed)) {
+    if (!may_begin()) {
+      none.answer = std::unexpected(called_off());
+      co_return none;
+    }
     auto made = co_await outcome(server->create_run(container, ""));
     if (!made) {
       none.answer = std::unexpected(waiting_for_container(std::move(made.error())));
@@ -135,12 +141,17 @@ asio::awaitable<CallOutcome> Engine::call(FeedPtr feed, std::shared_ptr<sources:
       co_return none;
     }
   }
-  if (kind == ChangeKind::run_create) co_return co_await create_run(server, container, std::move(changes->front()));
-  if (kind == ChangeKind::run_update || is_attributes(kind))
-    co_return co_await update_attributes(server, std::move(intents), std::move(source), container, std::move(*changes));
   // Whether anybody may be invited depends on the workspace's type, which may not have been known at the door.
   if (kind == ChangeKind::workspace_invite && !workspace_types_.contains(container.project.workspace))
     co_await learn_type(container.project.workspace);
+  if (!may_begin()) {
+    none.answer = std::unexpected(called_off());
+    co_return none;
+  }
+  if (kind == ChangeKind::run_create) co_return co_await create_run(server, container, std::move(changes->front()));
+  if (kind == ChangeKind::run_update || is_attributes(kind))
+    co_return co_await update_attributes(server, std::move(intents), may_begin, std::move(source), container,
+                                         std::move(*changes));
   const auto type = workspace_type(container.project.workspace);
   co_return co_await manage(server, std::move(intents), std::move(changes->front()), type);
 }

@@ -185,6 +185,9 @@ class Engine final : public Control, public sources::SourceListener {
   awaitable<void> refresh(FeedPtr feed);
   awaitable<void> record(FeedPtr feed, core::Settle settle);
   awaitable<void> record(FeedPtr feed, core::Reject reject);
+  static Rejection rejection_of(const Feed& feed, const sources::QueuedChange& change, std::string code,
+                                std::string reason, WallTime now);
+  void note_rejected(Feed& feed, const std::string& code, sources::Position last, std::uint64_t count);
   void no_longer_rejected(const std::string& source, const ContainerName& container);
   awaitable<void> retry_forks_of(ContainerName parent);
   awaitable<Result<sources::QueuedChange>> change_to_keep(FeedPtr feed, core::Reject reject);
@@ -209,6 +212,10 @@ class Engine final : public Control, public sources::SourceListener {
   awaitable<void> check(core::Check check);
   awaitable<void> ask_status(core::AskStatus ask);
   awaitable<void> keep_mode(KeptMode mode);
+  /// Whether the stream's write may still begin: what the gate let go may have closed while it was read and connected.
+  server::MayBegin may_begin(core::StreamId stream) const {
+    return [this, stream] { return core_.may_begin(stream); };
+  }
   /// What a call to the server says about it; `failure` is null when the call went well.
   void heard_from(core::ServerId id, const Failure* failure);
   core::ServerId server_of(const std::string& workspace) const;
@@ -220,7 +227,8 @@ class Engine final : public Control, public sources::SourceListener {
   awaitable<bool> ingestion_is_back(core::ServerId id, bool creates);
   awaitable<void> make_call(FeedPtr feed, std::shared_ptr<sources::Source> source, core::StreamId stream,
                             sources::Batch batch);
-  awaitable<CallOutcome> call(FeedPtr feed, std::shared_ptr<sources::Source> source, sources::Batch batch);
+  awaitable<CallOutcome> call(FeedPtr feed, std::shared_ptr<sources::Source> source, core::StreamId stream,
+                              sources::Batch batch);
   awaitable<CallOutcome> manage(std::shared_ptr<server::Server> server, Intents intents, sources::QueuedChange change,
                                 WorkspaceType type);
   Intents intents_of(const Feed& feed, sources::Position position);
@@ -273,6 +281,8 @@ class Engine final : public Control, public sources::SourceListener {
   Result<void> may_make_way(const Change& removal) const;
   awaitable<Result<void>> make_way(const Change& removal, const Submitter& by);
   awaitable<Result<void>> discard(FeedPtr feed, std::string reason);
+  awaitable<Result<std::uint64_t>> discard_piece(FeedPtr feed, std::string reason);
+  awaitable<Result<std::vector<sources::QueuedChange>>> first_waiting(FeedPtr feed);
   awaitable<void> learn_type(std::string workspace);
   template <class F>
   auto with_ledger(F f) -> awaitable<std::invoke_result_t<F&, Ledger&>>;

@@ -14,7 +14,9 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr std::uint32_t discards_at_once = 100'000;  // our own bound on what is kept in memory for it
+// Our own bounds on what is thrown away in one transaction: it is in memory meanwhile.
+constexpr std::uint64_t discards_at_once = 10'000;
+constexpr std::uint64_t discard_bytes_at_once = 16u << 20;
 constexpr std::size_t lookups_at_once = 4;           // our own bound; later changes ask for what was passed over
 
 }  // namespace
@@ -157,43 +159,78 @@ asio::awaitable<Result<void>> Engine::make_way(const Change& removal, const Subm
   co_return Result<void>{};
 }
 
-/// Records what waits in a stream of the queue as rejected, then lets go of it. Whoever removes what the changes were
-/// for does so after this.
+/// The first changes that wait in a stream of the queue, with their bytes.
+asio::awaitable<Result<std::vector<sources::QueuedChange>>> Engine::first_waiting(FeedPtr feed) {
+  std::vector<sources::QueuedChange> found;
+  const auto source = feed->source;
+  auto after = feed->confirmed;
+  std::uint64_t bytes = 0;
+  while (found.size() < discards_at_once && bytes < discard_bytes_at_once) {
+    const sources::BatchLimits limits{discards_at_once - found.size(), discard_bytes_at_once - bytes};
+    const auto batch = co_await outcome(source->next_batch(after, limits));
+    if (!batch) co_return std::unexpected(batch.error());
+    const auto* next = std::get_if<sources::Batch>(&*batch);
+    if (!next) break;
+    auto changes = co_await outcome(source->changes(next->first, next->last));
+    if (!changes) co_return std::unexpected(std::move(changes.error()));
+    std::ranges::move(*changes, std::back_inserter(found));
+    bytes += next->payload_bytes;
+    after = next->last;
+  }
+  co_return found;
+}
+
+/// Records what waits in a stream of the queue as rejected, then lets go of it, each piece as a whole. Whoever removes
+/// what the changes were for does so after this.
 asio::awaitable<Result<void>> Engine::discard(FeedPtr feed, std::string reason) {
   const auto stream = feed->stream;
   const auto label = feed->info.container->label();
-  auto waiting = co_await queue_->waiting(*feed->info.container, discards_at_once);
-  if (!waiting) co_return std::unexpected(std::move(waiting.error()));
-  std::erase_if(*waiting, [&feed](const auto position) { return position <= feed->confirmed; });
   core_.pause(stream, true, clock_.now());
-  if (core_.stream(stream, clock_.now()).wait != core::Wait::paused) {
-    core_.pause(stream, false, clock_.now());
-    co_return fail("held_writes", fmt::format("a write to {} is just being sent; try again", label), true);
-  }
   std::uint64_t count = 0;
-  bool recorded = true;
-  for (const auto position : *waiting) {
-    core::Reject reject{stream, position, false, "discarded", reason};
-    co_await record(feed, std::move(reject));
-    recorded = feed->stream == stream && feed->recorded >= position;
-    if (!recorded) break;
-    feed->confirmed = position;
-    count++;
-  }
-  // All at once: the core counts a scope anew for each call.
-  if (count > 0) core_.discard(stream, feed->confirmed, count, clock_.now());
-  if (!recorded)
-    co_return fail("not_recorded", fmt::format("the writes to {} could not be recorded as rejected; try again", label),
-                   true);
-  core_.pause(stream, false, clock_.now());
-  if (count == discards_at_once) {
-    auto rest = co_await discard(feed, reason);
-    if (!rest) co_return rest;
-  }
+  Result<std::uint64_t> piece = 0;
+  do {
+    if (core_.stream(stream, clock_.now()).wait != core::Wait::paused)
+      piece = fail("held_writes", fmt::format("a write to {} is just being sent; try again", label), true);
+    else
+      piece = co_await discard_piece(feed, reason);
+    count += piece.value_or(0);
+  } while (piece.value_or(0) > 0 && feed->stream == stream);
+  if (feed->stream == stream) core_.pause(stream, false, clock_.now());
   spdlog::info("discarded changes={} container=\"{}\" reason=\"{}\"", count, label, reason);
+  events_.add("rejected",
+              fmt::format("{} changes of {} were {}. They are kept; see 'neptune-sync rejected'.", count, label, reason),
+              {.scope = Scope::of(feed->info.container->project).text(), .stream = label, .count = count});
   tend(feed);
   pump();
+  if (!piece) co_return std::unexpected(std::move(piece.error()));
   co_return Result<void>{};
+}
+
+/// How many were discarded; 0: nothing waits any more.
+asio::awaitable<Result<std::uint64_t>> Engine::discard_piece(FeedPtr feed, std::string reason) {
+  const auto stream = feed->stream;
+  auto waiting = co_await first_waiting(feed);
+  if (!waiting) co_return std::unexpected(std::move(waiting.error()));
+  if (waiting->empty()) co_return 0;
+  const auto last = waiting->back().position;
+  const auto count = waiting->size();
+  std::vector<RejectedChange> discarded;
+  for (auto& change : *waiting)
+    discarded.push_back(
+        {rejection_of(*feed, change, "discarded", reason, clock_.wall()), std::move(change.payload)});
+  auto keep = [id = feed->ledger_id, discarded = std::move(discarded)](Ledger& ledger) {
+    return ledger.reject_all(id, discarded);
+  };
+  const auto recorded = co_await with_ledger(std::move(keep));
+  if (!recorded || feed->stream != stream)
+    co_return fail("not_recorded",
+                   fmt::format("the writes to {} could not be recorded as rejected; try again",
+                               feed->info.container->label()),
+                   true);
+  note_rejected(*feed, "discarded", last, count);
+  feed->confirmed = last;
+  core_.discard(stream, last, count, clock_.now());
+  co_return count;
 }
 
 }  // namespace neptune::engine

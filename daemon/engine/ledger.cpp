@@ -198,6 +198,8 @@ class Ledger::Impl {
     return run("DELETE FROM intents WHERE source = 0 AND rejection = ?", rejection);
   }
 
+  Result<std::int64_t> reject(std::int64_t source, const Rejection& rejection, std::string_view payload);
+
   Result<void> count(const ProjectName& project, std::int64_t synced, std::int64_t rejected) {
     return run(
         "INSERT INTO counters (project, synced, rejected) VALUES (?1, ?2, ?3) ON CONFLICT (project) DO UPDATE SET "
@@ -304,23 +306,37 @@ Result<void> Ledger::confirm(std::int64_t source, const ProjectName& project, so
   return transaction->commit();
 }
 
-Result<std::int64_t> Ledger::reject(std::int64_t source, const Rejection& rejection, std::string_view payload) {
-  auto transaction = impl_->begin(true);
-  if (!transaction) return std::unexpected(transaction.error());
-  NEPTUNE_TRY(impl_->run(
+/// Within a transaction.
+Result<std::int64_t> Ledger::Impl::reject(std::int64_t source, const Rejection& rejection, std::string_view payload) {
+  NEPTUNE_TRY(run(
       "INSERT INTO rejected (at_ms, source, position, project, kind, container, change, code, reason, payload, uid, "
       "part, queue) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, nullif(?11, -1), ?12, "
       "coalesce((SELECT device FROM sources WHERE id = ?13 AND inode = 0), 0))",
       to_unix_ms(rejection.at), rejection.source, rejection.position, scope_text(rejection.container.project),
       rejection.container.kind, rejection.container.id, rejection.change, rejection.code, rejection.reason,
       sqlite::Bytes{payload}, rejection.uid ? std::int64_t{*rejection.uid} : -1, rejection.part, source));
-  const auto id = impl_->db.last_insert_rowid();
-  NEPTUNE_TRY(impl_->run("UPDATE sources SET confirmed = max(confirmed, ?), rejected = rejected + 1 WHERE id = ?",
-                         rejection.position, source));
-  NEPTUNE_TRY(impl_->forget_intents(source, rejection.position));
-  NEPTUNE_TRY(impl_->count(rejection.container.project, 0, 1));
+  const auto id = db.last_insert_rowid();
+  NEPTUNE_TRY(run("UPDATE sources SET confirmed = max(confirmed, ?), rejected = rejected + 1 WHERE id = ?",
+                  rejection.position, source));
+  NEPTUNE_TRY(forget_intents(source, rejection.position));
+  NEPTUNE_TRY(count(rejection.container.project, 0, 1));
+  return id;
+}
+
+Result<std::int64_t> Ledger::reject(std::int64_t source, const Rejection& rejection, std::string_view payload) {
+  auto transaction = impl_->begin(true);
+  if (!transaction) return std::unexpected(transaction.error());
+  auto id = impl_->reject(source, rejection, payload);
+  if (!id) return id;
   NEPTUNE_TRY(transaction->commit());
   return id;
+}
+
+Result<void> Ledger::reject_all(std::int64_t source, const std::vector<RejectedChange>& changes) {
+  auto transaction = impl_->begin(true);
+  if (!transaction) return std::unexpected(transaction.error());
+  for (const auto& [rejection, payload] : changes) NEPTUNE_TRY(impl_->reject(source, rejection, payload));
+  return transaction->commit();
 }
 
 Result<void> Ledger::finish(std::int64_t source, WallTime now) {

@@ -87,6 +87,11 @@ struct Rejection {
   std::string part{};                  ///< which of its operations were refused (core::Refusal::part); empty: all
 };
 
+struct RejectedChange {
+  Rejection rejection;
+  std::string payload;
+};
+
 class Ledger {
  public:
   static constexpr int finished_kept = 10'000;  ///< our own bound on what `streams` remembers
@@ -107,6 +112,8 @@ class Ledger {
                        WallTime now);
   /// Records the rejection and confirms its position; its id.
   Result<std::int64_t> reject(std::int64_t source, const Rejection& rejection, std::string_view payload);
+  /// Several of one source, in the order of their positions: all of them, or none.
+  Result<void> reject_all(std::int64_t source, const std::vector<RejectedChange>& changes);
   Result<void> finish(std::int64_t source, WallTime now);
 
   Result<std::map<ProjectName, ProjectCounts>> counts();

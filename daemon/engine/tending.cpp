@@ -169,7 +169,7 @@ asio::awaitable<void> Engine::record(FeedPtr feed, core::Settle settle) {
     feed->synced += settle.count;
   }
   feed->synced_at = now;
-  feed->recorded = settle.upto;
+  feed->recorded = std::max(feed->recorded, settle.upto);
   rate_.add(static_cast<double>(feed->backlog.bytes) /
                 static_cast<double>(std::max<std::uint64_t>(1, feed->backlog.count)) *
                 static_cast<double>(settle.count),
@@ -215,6 +215,30 @@ asio::awaitable<Result<sources::QueuedChange>> Engine::change_to_keep(FeedPtr fe
   co_return std::move(changes->front());
 }
 
+Rejection Engine::rejection_of(const Feed& feed, const sources::QueuedChange& change, std::string code,
+                               std::string reason, WallTime now) {
+  Rejection rejection;
+  rejection.at = now;
+  rejection.source = feed.info.key.path;
+  rejection.position = change.position;
+  rejection.container = *feed.info.container;
+  rejection.change = change.kind;
+  rejection.uid = change.uid;
+  rejection.code = std::move(code);
+  rejection.reason = std::move(reason);
+  return rejection;
+}
+
+/// Some changes up to a position, on record as rejected.
+void Engine::note_rejected(Feed& feed, const std::string& code, sources::Position last, std::uint64_t count) {
+  const auto& project = feed.info.container->project;
+  counts_[project].rejected += count;
+  metrics_.rejections[{project, code}] += count;
+  feed.rejected += count;
+  feed.recorded = std::max(feed.recorded, last);
+  feed.take_out_wanted = feed.refresh_wanted = true;
+}
+
 asio::awaitable<void> Engine::record(FeedPtr feed, core::Reject reject) {
   const auto now = clock_.wall();
   const ContainerName container = *feed->info.container;
@@ -236,16 +260,8 @@ asio::awaitable<void> Engine::record(FeedPtr feed, core::Reject reject) {
       pump();
       co_return;
     }
-    Rejection rejection;
-    rejection.at = now;
-    rejection.source = feed->info.key.path;
-    rejection.position = reject.position;
-    rejection.container = container;
-    rejection.change = change->kind;
-    rejection.uid = change->uid;
-    rejection.code = reject.code;
-    rejection.reason = reject.reason;
-    auto keep = [id = feed->ledger_id, rejection, bytes = std::move(change->payload)](Ledger& ledger) {
+    auto keep = [id = feed->ledger_id, rejection = rejection_of(*feed, *change, reject.code, reject.reason, now),
+                 bytes = std::move(change->payload)](Ledger& ledger) {
       return ledger.reject(id, rejection, bytes);
     };
     auto recorded = co_await with_ledger(std::move(keep));
@@ -254,11 +270,9 @@ asio::awaitable<void> Engine::record(FeedPtr feed, core::Reject reject) {
       pump();
       co_return;
     }
-    counts_[container.project].rejected++;
-    metrics_.rejections[{container.project, reject.code}]++;
-    feed->rejected++;
+    note_rejected(*feed, reject.code, reject.position, 1);
   }
-  feed->recorded = reject.position;
+  feed->recorded = std::max(feed->recorded, reject.position);
   feed->take_out_wanted = feed->refresh_wanted = true;
   spdlog::warn("rejected container=\"{}\" position={} code={} reason=\"{}\"", container.label(), reject.position,
                reject.code, reject.reason);

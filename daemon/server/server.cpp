@@ -65,8 +65,9 @@ asio::awaitable<Answer<ManageReply>> Server::manage(Management change) {
 }
 
 asio::awaitable<Answer<std::vector<OperationError>>> Server::execute(ContainerName container,
-                                                                     std::vector<AttributeOperation> operations) {
-  return server::execute(impl_->api, std::move(container), std::move(operations));
+                                                                     std::vector<AttributeOperation> operations,
+                                                                     MayBegin may_begin) {
+  return server::execute(impl_->api, std::move(container), std::move(operations), std::move(may_begin));
 }
 
 asio::awaitable<Answer<std::optional<double>>> Server::last_step(ContainerName container, std::string path, bool text) {

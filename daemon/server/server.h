@@ -54,12 +54,17 @@ using neptune::Failure;
 using neptune::RequestStatus;
 using neptune::WorkspaceStatus;
 
+/// Asked right before the first byte of a write goes out, after it waited for a token and a connection: whether it may
+/// still begin. Where not, the call ends as Failure::called_off. Empty: it may.
+using MayBegin = std::function<bool()>;
+
 /// A request body of known length, streamed. `next` returns a view valid until the following call, empty at the end; it
 /// is called until it says so. A body of another length never arrives whole: Failure::source.
 struct Body {
   std::string head;                                                        ///< sent first
   std::uint64_t stream_bytes = 0;                                          ///< exactly what `next` will deliver
   std::function<boost::asio::awaitable<Result<std::string_view>>()> next;  ///< empty: `head` is all
+  MayBegin may_begin{};
 };
 
 /// What a management call made.
@@ -132,7 +137,8 @@ class Server {
   /// after a failure with `in_doubt`, ask `last_step`. Failure::too_large ("TOO_MANY_OPERATIONS", or bytes): nothing
   /// was applied, send fewer.
   boost::asio::awaitable<Answer<std::vector<OperationError>>> execute(ContainerName container,
-                                                                      std::vector<AttributeOperation> operations);
+                                                                      std::vector<AttributeOperation> operations,
+                                                                      MayBegin may_begin = {});
 
   /// Last step of a float series, or of a string series (`text`). None: there is no such attribute, or no point in it.
   boost::asio::awaitable<Answer<std::optional<double>>> last_step(ContainerName container, std::string path, bool text);

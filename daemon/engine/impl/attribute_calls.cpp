@@ -182,6 +182,7 @@ LastSteps series_of(const std::vector<AttributeOperation>& operations) {
 using Errors = std::vector<server::OperationError>;
 
 asio::awaitable<Answer<Errors>> send_part(std::shared_ptr<server::Server> server, Intents intents,
+                                          server::MayBegin may_begin,
                                           ContainerName container, sources::Position first, Intent intent,
                                           std::vector<AttributeOperation> operations) {
   auto now = co_await ask_for(server, container, series_of(operations));
@@ -192,7 +193,7 @@ asio::awaitable<Answer<Errors>> send_part(std::shared_ptr<server::Server> server
     if (!intended) co_return std::unexpected(source_failure(std::move(intended.error())));
   }
   number_points(operations, std::move(*now));
-  co_return co_await outcome(server->execute(std::move(container), std::move(operations)));
+  co_return co_await outcome(server->execute(std::move(container), std::move(operations), std::move(may_begin)));
 }
 
 /// Where an earlier try of the changes from `first` on left off.
@@ -225,6 +226,7 @@ Failure waiting_for_container(Failure failure) {
 }
 
 asio::awaitable<CallOutcome> update_attributes(std::shared_ptr<server::Server> server, Intents intents,
+                                               server::MayBegin may_begin,
                                                std::shared_ptr<sources::Source> source, ContainerName container,
                                                std::vector<sources::QueuedChange> changes) {
   CallOutcome done;
@@ -257,7 +259,7 @@ asio::awaitable<CallOutcome> update_attributes(std::shared_ptr<server::Server> s
     std::vector<AttributeOperation> carried(operations.all.begin() + static_cast<std::ptrdiff_t>(from),
                                             operations.all.begin() + static_cast<std::ptrdiff_t>(upto));
     Intent about{operations.last, part, {}, done.refused};
-    const auto errors = co_await send_part(server, intents, container, first, std::move(about), std::move(carried));
+    const auto errors = co_await send_part(server, intents, may_begin, container, first, std::move(about), std::move(carried));
     if (!errors) {
       done.answer = std::unexpected(waits ? waiting_for_container(errors.error()) : errors.error());
       co_return done;

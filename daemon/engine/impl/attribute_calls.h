@@ -37,6 +37,7 @@ struct Intents {
 /// the next try that the call was applied: then it counts for exactly the changes that were written down. What remains:
 /// somebody else appending to the same series in that moment looks the same.
 boost::asio::awaitable<CallOutcome> update_attributes(std::shared_ptr<server::Server> server, Intents intents,
+                                                      server::MayBegin may_begin,
                                                       std::shared_ptr<sources::Source> source, ContainerName container,
                                                       std::vector<sources::QueuedChange> changes);
 

@@ -26,6 +26,7 @@ struct JsonCall {
   Intent intent = Intent::read;
   bool once = false;                        ///< applying it twice does harm: see Failure::in_doubt
   std::size_t max_answer_bytes = 1u << 20;  ///< of the answer's body
+  MayBegin may_begin{};
 };
 
 JsonCall reading(std::string path, Query query = {});

@@ -32,6 +32,11 @@ bool may_repeat(const Request& request, const Exchanged& done) {
   return done.stale && !request.body_begun && !(request.once && done.sent_any);
 }
 
+Failure called_off() {
+  return {Failure::Kind::called_off, "called_off",
+          "it was not sent: while it waited for a connection, writes were told to stop", std::nullopt};
+}
+
 Failure proxy_wants_credentials(const Proxy& proxy) {
   return {Failure::Kind::unreachable, "proxy_authentication_required",
           fmt::format("the proxy {} port {} wants a user name and a password it accepts; put them into its URL",
@@ -59,6 +64,10 @@ asio::awaitable<Answer<Response>> Transport::send(std::shared_ptr<Transport> sel
       auto connected = co_await connect(std::move(route));
       if (!connected) co_return std::unexpected(std::move(connected.error()));
       stream = std::move(*connected);
+    }
+    if (request.body.may_begin && !request.body.may_begin()) {
+      lease.keep(std::move(stream));
+      co_return std::unexpected(called_off());
     }
     auto done = co_await exchange(*stream, request, self->head_of(request, proxy), self->settings_.timeout);
     request.sent_any = done.sent_any;

@@ -21,6 +21,7 @@ class Tls;
 /// or makes one, and returns the answer, whatever its status; redirects are not followed. A connection that was kept
 /// alive and turns out to be closed before any byte of the answer came is replaced quietly, once, where the request can
 /// be sent again (`Request::body_begun`, `Request::once`).
+/// `Body::may_begin` is asked once the connection stands, each time the request is sent.
 /// Cancellation (terminal) ends a call by an exception, operation_aborted; its connection is closed.
 /// Concurrency: one executor, one thread.
 class Transport {

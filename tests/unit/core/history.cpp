@@ -29,7 +29,7 @@ class History {
     run_until([this] { return now_ >= calm_at_; });
     calm();
     run_until([this] { return all_done() || now_ > calm_at_ + 2h; });
-    if (status_call_) run_until([this] { return !still_read_only() || now_ > calm_at_ + 4h; });
+    run_until([this] { return !still_read_only() || now_ > calm_at_ + 4h; });
     if (report_.violation.empty()) check_end();
     return report_;
   }
@@ -100,12 +100,15 @@ class History {
   void plan_trouble() {
     const auto planned = [this](std::uint64_t upto, void (History::*what)()) {
       for (std::uint64_t i = 0, n = pick(upto); i < n; ++i)
-        at(span(calm_at_ - now_), [this, what] { (this->*what)(); });
+        at(span(calm_at_ - now_), [this, what] {
+          if (!calm_) (this->*what)();
+        });
     };
     if (options_.modes) planned(6, &History::flip);
     if (options_.restarts) planned(3, &History::restart);
     if (options_.operators) planned(4, &History::operate);
     if (options_.direct) planned(16, &History::hand_in);
+    if (options_.jumps) planned(4, &History::jump);
     trouble_ = options_.failures ? 0.25 : 0.0;
     status_call_ = !options_.failures || !chance(0.1);
   }
@@ -139,6 +142,7 @@ class History {
   }
 
   void calm() {
+    calm_ = true;
     trouble_ = 0;
     for (auto& [scope, mode] : server_.modes) mode.read_only = false;
     for (const auto& scope : std::set<Scope>(held_)) {
@@ -282,36 +286,33 @@ class History {
         report_.refused_removals++;
         return;
       }
-      std::vector<Position> waiting;
-      for (auto it = lanes_[index].next(lanes_[index].confirmed); it != lanes_[index].items.end(); ++it)
-        waiting.push_back(it->position);
       core_->pause(id, true, now_);
       if (core_->stream(id, now_).wait != Wait::paused) {
-        if (core_->discard(id, waiting.front(), 1, now_)) violate("a discard met a request");
+        if (core_->discard(id, lanes_[index].last(), 1, now_)) violate("a discard met a request");
         return core_->pause(id, false, now_);
       }
-      discarding_.insert(index);
-      return throw_away(index, waiting, [this, removals, removal] { make_way(removals, removal, true); });
+      return throw_away(index, [this, removals, removal] { make_way(removals, removal, true); });
     }
     add(removals, removal);
     announce(removals);
   }
 
-  /// One after the other, each on record first.
-  void throw_away(std::size_t index, std::vector<Position> waiting, std::function<void()> then) {
-    if (waiting.empty()) {
+  /// All that waits is put on record at once, some time later.
+  void throw_away(std::size_t index, std::function<void()> then) {
+    discarding_.insert(index);
+    soon(span(5ms), [this, index, then] {
+      auto& lane = lanes_[index];
+      const auto from = lane.next(lane.confirmed);
+      const auto count = static_cast<std::uint64_t>(lane.items.end() - from);
+      for (auto it = from; it != lane.items.end(); ++it) lane.discarded.insert(it->position);
+      lane.confirmed = lane.last();
+      report_.discarded += count;
+      if (!core_->discard(stream_of(index), lane.last(), count, now_)) return violate("a discard was refused");
       core_->pause(stream_of(index), false, now_);
       discarding_.erase(index);
       look_into(index);
-      return then();
-    }
-    auto& lane = lanes_[index];
-    lane.discarded.insert(waiting.front());
-    lane.confirmed = waiting.front();
-    report_.discarded++;
-    if (!core_->discard(stream_of(index), waiting.front(), 1, now_)) return violate("a discard was refused");
-    waiting.erase(waiting.begin());
-    soon(span(5ms), [this, index, waiting, then] { throw_away(index, waiting, then); });
+      then();
+    });
   }
 
   // Actions
@@ -338,8 +339,6 @@ class History {
       report_.removals++;
       const auto known = [this](const Scope& scope) { return known_read_only_.contains(scope); };
       if (std::ranges::any_of(scopes_of(lane), known)) report_.removals_while_read_only++;
-    } else {
-      check_scopes(send.stream, lane);
     }
     check_order(index, *first);
     const auto one_by_one = first->is == Is::create || lane.name.kind == ContainerKind::management || lane.frees();
@@ -348,9 +347,25 @@ class History {
       if (last + 1 == lane.items.end() || (last + 1)->is != first->is || !(last + 1)->after.empty()) break;
     const Request request{index, first->position, last->position};
     requests_of_[send.stream] = request;
-    if (lane.files()) return begin_files(send, request);
+    if (lane.files()) {
+      check_scopes(send.stream, lane);
+      return begin_files(send, request);
+    }
     if (!lane.ingested()) report_.calls++;
-    at(span(200ms), [this, life = life_, id = send.stream, request, ingested = lane.ingested()] {
+    soon(span(chance(0.1) ? 5s : 20ms), [this, id = send.stream, request] { begin(id, request); });
+  }
+
+  /// It was read, and a connection is found: it may begin, unless the gate closed meanwhile.
+  void begin(StreamId id, Request request) {
+    const auto& lane = lanes_[request.lane];
+    if (!core_->may_begin(id)) {
+      report_.called_off++;
+      out_.erase(id);
+      for (auto& [scope, writing] : writing_into_) writing.erase(id);
+      return core_->failed(id, sent_of(request), Failure{Failure::Kind::called_off, "", "", {}, false}, now_);
+    }
+    if (!lane.next(request.first - 1)->frees) check_scopes(id, lane);
+    at(span(200ms), [this, life = life_, id, request, ingested = lane.ingested()] {
       if (ingested) {
         arrive(life, id, request);
       } else {
@@ -544,7 +559,12 @@ class History {
   void carry_out(const Check& check) {
     soon(span(50ms), [this, check] {
       if (chance(trouble_ / 2)) {
-        const auto kind = chance(0.5) ? Failure::Kind::unreachable : Failure::Kind::server_error;
+        using Kind = Failure::Kind;
+        static constexpr std::array kinds{Kind::unreachable, Kind::server_error, Kind::busy, Kind::rejected,
+                                          Kind::forbidden};
+        const auto kind = kinds[pick(kinds.size())];
+        for (std::size_t i = 0; kind == Kind::rejected && i < check.ids.size(); ++i)  // forgotten, it is sent again
+          if (out_.erase(check.streams[i]) > 0) ended(check.streams[i], std::nullopt);
         core_->check_failed(check, Failure{kind, "check", "check failed", {}, false}, now_);
         return;
       }
@@ -633,9 +653,17 @@ class History {
       known_read_only_.insert(changed.scope);
     } else {
       known_read_only_.erase(changed.scope);
-      if (answered_call_ && answered_call_->frees()) violate("a removal opened " + changed.scope.text());
+      if (answered_call_ && answered_call_->frees() && writes_wait(changed.scope))
+        violate("a removal opened " + changed.scope.text());
       if (answered_call_) report_.opened_by_calls++;
     }
+  }
+
+  bool writes_wait(const Scope& scope) const {
+    return std::ranges::any_of(lanes_, [scope](const Lane& lane) {
+      const auto scopes = scopes_of(lane);
+      return std::ranges::find(scopes, scope) != scopes.end() && !lane.frees() && lane.confirmed != lane.last();
+    });
   }
 
   void carry_out(const ServerChanged&) {}
@@ -653,6 +681,12 @@ class History {
     auto& mode = server_.modes[scope];
     mode.read_only = !mode.read_only;
     mode.style = static_cast<Style>(pick(scope.is_workspace() && status_call_ ? 4 : 3));
+  }
+
+  /// The machine slept: all that was due is late, and comes at once.
+  void jump() {
+    report_.jumps++;
+    now_ += span(3min);
   }
 
   void operate() {
@@ -673,9 +707,11 @@ class History {
   }
 
   /// A workspace that nothing waits in is asked about until the status call says that it takes writes.
-  std::optional<std::string> still_read_only() const {
+  /// So is a project; where that can't be told, the next write may try.
+  std::optional<Scope> still_read_only() const {
     for (const auto& lane : lanes_)
-      if (core_->scope(Scope::of(lane.name.project.workspace)).mode != Mode::normal) return lane.name.project.workspace;
+      for (const auto& scope : scopes_of(lane))
+        if (core_->scope(scope).mode != Mode::normal) return scope;
     return std::nullopt;
   }
 
@@ -698,11 +734,7 @@ class History {
     for (const auto& [id, index] : streams_)
       if (core_->stream(id, now_).tally != Tally{}) return violate("a tally is not empty in the end");
     if (core_->total() != Tally{}) return violate("the total is not empty in the end");
-    if (const auto workspace = still_read_only(); workspace && status_call_)
-      return violate(fmt::format("{} is still read-only in the end; asked next in {} ms", *workspace,
-                                 core_->scope(Scope::of(*workspace)).next_probe
-                                     ? (*core_->scope(Scope::of(*workspace)).next_probe - now_).count() / 1000000
-                                     : -1));
+    if (const auto scope = still_read_only()) violate(scope->text() + " is still read-only in the end");
   }
 
   void violate(std::string what) {
@@ -723,6 +755,7 @@ class History {
   Instant now_{};
   Instant calm_at_;
   double trouble_ = 0;
+  bool calm_ = false;        // no trouble comes any more; a jump may have passed over some
   bool status_call_ = true;  // the server has one
   std::priority_queue<Event> events_;
   std::uint64_t events_made_ = 0;

@@ -39,13 +39,15 @@ void play_many(std::uint64_t count, const HistoryOptions& options, HistoryReport
     sum.files += report.files;
     sum.told_in_part += report.told_in_part;
     sum.put_back += report.put_back;
+    sum.called_off += report.called_off;
+    sum.jumps += report.jumps;
   }
 }
 
 TEST(History, EverythingIsSyncedOnceAndInOrderWhenNothingGoesWrong) {
   HistoryReport sum;
   play_many(
-      500, {.modes = false, .failures = false, .restarts = false, .poison = false, .operators = false, .direct = false},
+      500, {.modes = false, .failures = false, .restarts = false, .poison = false, .operators = false, .jumps = false, .direct = false},
       sum);
   EXPECT_GT(sum.sends, 0u);
 }
@@ -53,7 +55,7 @@ TEST(History, EverythingIsSyncedOnceAndInOrderWhenNothingGoesWrong) {
 TEST(History, RefusedChangesAreFoundByHalvesAndTheRestIsStored) {
   HistoryReport sum;
   play_many(500,
-            {.modes = false, .failures = false, .restarts = false, .poison = true, .operators = false, .direct = false},
+            {.modes = false, .failures = false, .restarts = false, .poison = true, .operators = false, .jumps = false, .direct = false},
             sum);
   EXPECT_GT(sum.rejected, 0u);
 }
@@ -74,6 +76,8 @@ TEST(History, LosesNothingAndRepeatsNothingOverFailuresRestartsAndModes) {
   EXPECT_GT(sum.files, 0u);
   EXPECT_GT(sum.told_in_part, 0u);
   EXPECT_GT(sum.put_back, 0u);
+  EXPECT_GT(sum.called_off, 0u);
+  EXPECT_GT(sum.jumps, 0u);
 }
 
 }  // namespace
