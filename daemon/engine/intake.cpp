@@ -17,7 +17,7 @@ namespace {
 // Our own bounds on what is thrown away in one transaction: it is in memory meanwhile.
 constexpr std::uint64_t discards_at_once = 10'000;
 constexpr std::uint64_t discard_bytes_at_once = 16u << 20;
-constexpr std::size_t lookups_at_once = 4;           // our own bound; later changes ask for what was passed over
+constexpr std::size_t lookups_at_once = 4;  // our own bound; later changes ask for what was passed over
 
 }  // namespace
 
@@ -197,9 +197,10 @@ asio::awaitable<Result<void>> Engine::discard(FeedPtr feed, std::string reason) 
   } while (piece.value_or(0) > 0 && feed->stream == stream);
   if (feed->stream == stream) core_.pause(stream, false, clock_.now());
   spdlog::info("discarded changes={} container=\"{}\" reason=\"{}\"", count, label, reason);
-  events_.add("rejected",
-              fmt::format("{} changes of {} were {}. They are kept; see 'neptune-sync rejected'.", count, label, reason),
-              {.scope = Scope::of(feed->info.container->project).text(), .stream = label, .count = count});
+  events_.add(
+      "rejected",
+      fmt::format("{} changes of {} were {}. They are kept; see 'neptune-sync rejected'.", count, label, reason),
+      {.scope = Scope::of(feed->info.container->project).text(), .stream = label, .count = count});
   tend(feed);
   pump();
   if (!piece) co_return std::unexpected(std::move(piece.error()));
@@ -216,17 +217,16 @@ asio::awaitable<Result<std::uint64_t>> Engine::discard_piece(FeedPtr feed, std::
   const auto count = waiting->size();
   std::vector<RejectedChange> discarded;
   for (auto& change : *waiting)
-    discarded.push_back(
-        {rejection_of(*feed, change, "discarded", reason, clock_.wall()), std::move(change.payload)});
+    discarded.push_back({rejection_of(*feed, change, "discarded", reason, clock_.wall()), std::move(change.payload)});
   auto keep = [id = feed->ledger_id, discarded = std::move(discarded)](Ledger& ledger) {
     return ledger.reject_all(id, discarded);
   };
   const auto recorded = co_await with_ledger(std::move(keep));
   if (!recorded || feed->stream != stream)
-    co_return fail("not_recorded",
-                   fmt::format("the writes to {} could not be recorded as rejected; try again",
-                               feed->info.container->label()),
-                   true);
+    co_return fail(
+        "not_recorded",
+        fmt::format("the writes to {} could not be recorded as rejected; try again", feed->info.container->label()),
+        true);
   note_rejected(*feed, "discarded", last, count);
   feed->confirmed = last;
   core_.discard(stream, last, count, clock_.now());

@@ -261,9 +261,7 @@ asio::awaitable<void> Engine::record(FeedPtr feed, core::Reject reject) {
       co_return;
     }
     auto keep = [id = feed->ledger_id, rejection = rejection_of(*feed, *change, reject.code, reject.reason, now),
-                 bytes = std::move(change->payload)](Ledger& ledger) {
-      return ledger.reject(id, rejection, bytes);
-    };
+                 bytes = std::move(change->payload)](Ledger& ledger) { return ledger.reject(id, rejection, bytes); };
     auto recorded = co_await with_ledger(std::move(keep));
     if (!recorded) {
       not_recorded(feed, recorded.error());

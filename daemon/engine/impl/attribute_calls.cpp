@@ -182,9 +182,8 @@ LastSteps series_of(const std::vector<AttributeOperation>& operations) {
 using Errors = std::vector<server::OperationError>;
 
 asio::awaitable<Answer<Errors>> send_part(std::shared_ptr<server::Server> server, Intents intents,
-                                          server::MayBegin may_begin,
-                                          ContainerName container, sources::Position first, Intent intent,
-                                          std::vector<AttributeOperation> operations) {
+                                          server::MayBegin may_begin, ContainerName container, sources::Position first,
+                                          Intent intent, std::vector<AttributeOperation> operations) {
   auto now = co_await ask_for(server, container, series_of(operations));
   if (!now) co_return std::unexpected(std::move(now.error()));
   if (!now->empty() || intent.part > 0) {
@@ -226,9 +225,8 @@ Failure waiting_for_container(Failure failure) {
 }
 
 asio::awaitable<CallOutcome> update_attributes(std::shared_ptr<server::Server> server, Intents intents,
-                                               server::MayBegin may_begin,
-                                               std::shared_ptr<sources::Source> source, ContainerName container,
-                                               std::vector<sources::QueuedChange> changes) {
+                                               server::MayBegin may_begin, std::shared_ptr<sources::Source> source,
+                                               ContainerName container, std::vector<sources::QueuedChange> changes) {
   CallOutcome done;
   const auto first = changes.front().position;
   // Of a container that may still come, as where the server takes runs by ingestion, or that is none of ours to make.
@@ -259,7 +257,8 @@ asio::awaitable<CallOutcome> update_attributes(std::shared_ptr<server::Server> s
     std::vector<AttributeOperation> carried(operations.all.begin() + static_cast<std::ptrdiff_t>(from),
                                             operations.all.begin() + static_cast<std::ptrdiff_t>(upto));
     Intent about{operations.last, part, {}, done.refused};
-    const auto errors = co_await send_part(server, intents, may_begin, container, first, std::move(about), std::move(carried));
+    const auto errors =
+        co_await send_part(server, intents, may_begin, container, first, std::move(about), std::move(carried));
     if (!errors) {
       done.answer = std::unexpected(waits ? waiting_for_container(errors.error()) : errors.error());
       co_return done;

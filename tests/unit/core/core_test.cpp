@@ -574,5 +574,75 @@ TEST_F(DirectChanges, ARemovalThatIsRefusedAsReadOnlyIsNotTriedAgainAtOnce) {
   EXPECT_EQ(core_.stream(1, now_).wait, Wait::retry);
 }
 
+TEST_F(CoreTest, AWriteThatHadNotBegunWhenItsWorkspaceClosedIsTakenBackAtNoCost) {
+  open(1, "a", 10);
+  open(2, "b", 10);
+  ASSERT_EQ(take<Send>().size(), 2u);
+  EXPECT_TRUE(core_.may_begin(2));
+  core_.failed(1, Sent{10, 10, 100, false}, failure(Failure::Kind::read_only), now_);
+  EXPECT_FALSE(core_.may_begin(2));
+  core_.failed(2, Sent{10, 10, 100, false}, failure(Failure::Kind::called_off), now_);
+  const auto view = core_.stream(2, now_);
+  EXPECT_EQ(view.wait, Wait::workspace_mode);
+  EXPECT_EQ(view.attempts, 0u);
+  EXPECT_EQ(view.trouble, "");
+  EXPECT_EQ(view.tally.held, 10u);
+  EXPECT_TRUE(take<Send>().empty());
+}
+
+TEST_F(CoreTest, AReadOnlyProjectInWhichNothingWaitsOpensWithItsNextProbe) {
+  open(1, "r", 10);
+  take<Send>();
+  auto full = failure(Failure::Kind::read_only);
+  full.scope_is_project = true;
+  core_.failed(1, Sent{10, 10, 100, false}, full, now_);
+  ASSERT_EQ(core_.scope(Scope::of(project)).mode, Mode::read_only);
+  ASSERT_TRUE(core_.discard(1, 10, 10, now_));
+  take<ModeChanged>();
+  now_ = *core_.next_wakeup();
+  core_.time_passed(now_);
+  EXPECT_EQ(core_.scope(Scope::of(project)).mode, Mode::normal);
+  EXPECT_EQ(take<ModeChanged>().size(), 1u);
+}
+
+TEST_F(CoreTest, AProjectStaysReadOnlyWhileItIsNotKnownWhatWaitsInIt) {
+  core_.restore(Scope::of(project), "archived", now_);
+  core_.discovering(true, now_);
+  now_ = *core_.next_wakeup();
+  core_.time_passed(now_);
+  EXPECT_EQ(core_.scope(Scope::of(project)).mode, Mode::read_only);
+  core_.discovering(false, now_);
+  now_ = *core_.next_wakeup();
+  core_.time_passed(now_);
+  EXPECT_EQ(core_.scope(Scope::of(project)).mode, Mode::normal);
+}
+
+TEST_F(CoreTest, ACheckThatNamesNoCountMeansOneChangeAtLeast) {
+  open(1, "r", 10);
+  take<Send>();
+  core_.sent(1, {10, 10, 100, false}, "q", now_);
+  now_ += 20ms;
+  core_.time_passed(now_);
+  RequestStatus status;
+  status.counts = {{0, 0, IngestCode::ok}};
+  core_.checked(take<Check>().at(0), {status}, now_);
+  EXPECT_EQ(take<Settle>().size(), 1u);
+}
+
+TEST_F(CoreTest, ChecksThatKeepFailingComeLessOften) {
+  open(1, "r", 10);
+  take<Send>();
+  core_.sent(1, {10, 10, 100, false}, "q", now_);
+  Duration last{};
+  for (int i = 0; i < 12; ++i) {
+    const auto due = *core_.next_wakeup();
+    last = due - now_;
+    now_ = due;
+    core_.time_passed(now_);
+    for (const auto& check : take<Check>()) core_.check_failed(check, failure(Failure::Kind::server_error), now_);
+  }
+  EXPECT_EQ(last, Options{}.retry.max);
+}
+
 }  // namespace
 }  // namespace neptune::core

@@ -130,5 +130,39 @@ TEST_F(GatesTest, TheReasonCarriesWhatTheStatusCallAdds) {
   EXPECT_EQ(gates_.view(workspace).reason, "full (12.0 GB of 10.0 GB storage used)");
 }
 
+TEST_F(GatesTest, AWriteThatWasLetGoMayNotBeginOnceItsScopeClosedUnlessItIsTheOneThatConfirms) {
+  EXPECT_TRUE(gates_.lets_begin(one, 7, false));
+  gates_.enter(workspace, "full", now_);
+  EXPECT_FALSE(gates_.lets_begin(one, 7, false));
+  EXPECT_TRUE(gates_.lets_begin(one, 7, true)) << "a removal frees room";
+  EXPECT_TRUE(gates_.lets_begin(elsewhere, 7, false));
+  probe(Is::normal);
+  gates_.begin_confirm(one, 7);
+  EXPECT_TRUE(gates_.lets_begin(one, 7, false));
+  EXPECT_FALSE(gates_.lets_begin(one, 8, false));
+  gates_.enter(Scope::of(one), "archived", now_);
+  EXPECT_FALSE(gates_.lets_begin(one, 7, false)) << "its project closed meanwhile";
+}
+
+TEST_F(GatesTest, AnOperatorsHoldCallsOffWhatHasNotBegun) {
+  gates_.hold(Scope::of(one), true);
+  EXPECT_FALSE(gates_.lets_begin(one, 7, false));
+  EXPECT_TRUE(gates_.lets_begin(two, 8, false));
+}
+
+TEST_F(GatesTest, AWorkspaceOfAServerThatCannotTellOpensWhenNothingWaits) {
+  gates_.enter(workspace, "full", now_);
+  now_ = *gates_.next();
+  gates_.due(now_);
+  EXPECT_EQ(gates_.status("ml", {Is::unknown, {}}, false, now_).opened, std::vector{workspace});
+  EXPECT_EQ(gates_.verdict(one, false), Verdict::open);
+}
+
+TEST_F(GatesTest, ItsWordsAreKeptApartFromWhatTheStatusCallAdds) {
+  gates_.enter(workspace, "full", now_);
+  gates_.status("ml", {Is::read_only, "12.0 GB of 10.0 GB storage used"}, true, now_);
+  EXPECT_EQ(gates_.view(workspace).words, "full");
+}
+
 }  // namespace
 }  // namespace neptune::core

@@ -46,16 +46,28 @@ void play_many(std::uint64_t count, const HistoryOptions& options, HistoryReport
 
 TEST(History, EverythingIsSyncedOnceAndInOrderWhenNothingGoesWrong) {
   HistoryReport sum;
-  play_many(
-      500, {.modes = false, .failures = false, .restarts = false, .poison = false, .operators = false, .jumps = false, .direct = false},
-      sum);
+  play_many(500,
+            {.modes = false,
+             .failures = false,
+             .restarts = false,
+             .poison = false,
+             .operators = false,
+             .jumps = false,
+             .direct = false},
+            sum);
   EXPECT_GT(sum.sends, 0u);
 }
 
 TEST(History, RefusedChangesAreFoundByHalvesAndTheRestIsStored) {
   HistoryReport sum;
   play_many(500,
-            {.modes = false, .failures = false, .restarts = false, .poison = true, .operators = false, .jumps = false, .direct = false},
+            {.modes = false,
+             .failures = false,
+             .restarts = false,
+             .poison = true,
+             .operators = false,
+             .jumps = false,
+             .direct = false},
             sum);
   EXPECT_GT(sum.rejected, 0u);
 }

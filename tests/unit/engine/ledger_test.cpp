@@ -317,5 +317,24 @@ TEST_F(LedgerTest, RefusesAFileThatIsNoDatabaseAndOneOfANewerVersion) {
   EXPECT_EQ(Ledger::open(file()).error().code, "state_too_new");
 }
 
+TEST_F(LedgerTest, SeveralChangesAreRejectedAsAWhole) {
+  std::vector<RejectedChange> changes;
+  for (sources::Position position = 1; position <= 3; ++position) {
+    RejectedChange change;
+    change.rejection.at = now;
+    change.rejection.source = key.path;
+    change.rejection.position = position;
+    change.rejection.container = run;
+    change.rejection.code = "discarded";
+    change.payload = "x";
+    changes.push_back(std::move(change));
+  }
+  ASSERT_TRUE(ledger_->reject_all(source().id, changes));
+  reopen();
+  EXPECT_EQ(source().confirmed, 3);
+  EXPECT_EQ(source().rejected, 3u);
+  EXPECT_EQ(ledger_->counts()->at(project).rejected, 3u);
+}
+
 }  // namespace
 }  // namespace neptune::engine

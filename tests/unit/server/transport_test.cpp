@@ -74,6 +74,26 @@ TEST_F(TransportTest, StreamsABodyOfExactlyThePromisedLength) {
   EXPECT_EQ(response->body, "head,one,two," + large + "end");
 }
 
+TEST_F(TransportTest, SendsNothingOfAWriteThatMayNotBeginAnyMore) {
+  ScriptedPeer peer(loop.get_executor(), echo);
+  const auto transport = make();
+  bool open = true;
+  auto guarded = [&open] {
+    auto body = in_memory("hello");
+    body.may_begin = [&open] { return open; };
+    return body;
+  };
+  EXPECT_TRUE(ask(transport, peer.url(), guarded()));
+  open = false;
+  const auto refused = ask(transport, peer.url(), guarded());
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, Kind::called_off);
+  open = true;
+  EXPECT_TRUE(ask(transport, peer.url(), guarded()));
+  EXPECT_EQ(peer.requests().size(), 2u);
+  EXPECT_EQ(peer.connections(), 1) << "the connection was kept";
+}
+
 TEST_F(TransportTest, ABodyThatIsShorterOrLongerThanPromisedNeverArrivesWhole) {
   ScriptedPeer peer(loop.get_executor(), echo);
   const auto transport = make();
