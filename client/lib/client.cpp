@@ -418,10 +418,14 @@ Result<Reply<api::ChangePlace>> Client::change(std::int64_t id) const {
   return ask<api::ChangePlace>("GET", "/v1/changes/" + std::to_string(id));
 }
 
+Client Client::with_patience(std::chrono::milliseconds timeout) const {
+  auto options = options_;
+  options.timeout = timeout;
+  return Client(options);
+}
+
 Result<Reply<api::Diagnosis>> Client::doctor() const {
-  auto patient = options_;
-  patient.timeout = std::chrono::minutes(5);
-  return Client(patient).ask<api::Diagnosis>("POST", "/v1/doctor");
+  return with_patience(std::chrono::minutes(5)).ask<api::Diagnosis>("POST", "/v1/doctor");
 }
 
 Result<Reply<api::FlushReply>> Client::flush() const {
@@ -441,7 +445,7 @@ Result<Reply<api::ScopeReply>> Client::probe(std::string_view scope) const {
 }
 
 Result<Reply<api::ReleasePlan>> Client::plan_release(std::string_view scope) const {
-  return ask<api::ReleasePlan>("POST", scope_path(scope, "release?dry_run=1"));
+  return with_patience(std::chrono::minutes(2)).ask<api::ReleasePlan>("POST", scope_path(scope, "release?dry_run=1"));
 }
 
 Result<Reply<api::SubmitReply>> Client::submit(std::string_view body, std::string_view content_type,

@@ -106,6 +106,7 @@ class Client {
   Result<EventStream> events(std::optional<std::uint64_t> since, bool follow) const;
 
  private:
+  Client with_patience(std::chrono::milliseconds timeout) const;
   Result<std::string> call(std::string_view method, const std::string& target, std::string_view body = {},
                            std::string_view body_type = {}) const;
   template <class T>

@@ -68,7 +68,8 @@ class Control {
   virtual boost::asio::awaitable<Result<api::ScopeReply>> hold(Scope scope, std::string by) = 0;
   virtual boost::asio::awaitable<Result<api::ScopeReply>> release(Scope scope, std::string by) = 0;
   virtual Result<api::ScopeReply> probe(const Scope& scope) = 0;
-  virtual Result<api::ReleasePlan> plan_release(const Scope& scope) const = 0;
+  /// Asks the server what storage is left, where it answers.
+  virtual boost::asio::awaitable<Result<api::ReleasePlan>> plan_release(Scope scope) = 0;
 };
 
 }  // namespace neptune::engine

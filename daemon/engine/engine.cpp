@@ -6,6 +6,7 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "engine/impl/outcome.h"
 #include "engine/impl/with_ledger.h"
 
 namespace neptune::engine {
@@ -242,6 +243,31 @@ asio::awaitable<Result<api::ScopeReply>> Engine::release(Scope scope, std::strin
   if (view.mode == core::Mode::read_only)
     message += " It is still read-only on the server (" + view.reason + "); its writes go when that ends.";
   co_return scope_reply(scope, std::move(message));
+}
+
+asio::awaitable<Result<api::ReleasePlan>> Engine::plan_release(Scope scope) {
+  const auto& asked = servers_.at(server_of(scope.workspace));
+  if (asked.slot.server && asked.state == core::ServerChanged::State::up) {
+    auto answer = co_await outcome(asked.slot.server->workspace_status(scope.workspace));
+    if (answer) workspace_status_[scope.workspace] = std::move(*answer);
+  }
+  const auto tally = core_.tally(scope);
+  api::ReleasePlan plan;
+  plan.scope = scope.text();
+  plan.changes = tally.held;
+  plan.bytes = tally.held_bytes;
+  if (const auto rate = rate_.per_second(clock_.now())) plan.seconds = static_cast<double>(plan.bytes) / *rate;
+  const auto status = workspace_status_.find(scope.workspace);
+  if (status != workspace_status_.end()) plan.storage_available = status->second.storage_available;
+  if (plan.storage_available) plan.fits = static_cast<std::int64_t>(plan.bytes) <= *plan.storage_available;
+  for (const auto& above : {scope, Scope::of(scope.workspace)}) {
+    if (core_.scope(above).mode != core::Mode::read_only) continue;
+    plan.message = above.text() +
+                   " is read-only on the server, which a release does not end; its writes go when the server takes "
+                   "them again.";
+    break;
+  }
+  co_return plan;
 }
 
 Result<api::ScopeReply> Engine::probe(const Scope& scope) {

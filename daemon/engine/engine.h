@@ -134,7 +134,7 @@ class Engine final : public Control, public sources::SourceListener {
   boost::asio::awaitable<Result<api::ScopeReply>> hold(Scope scope, std::string by) override;
   boost::asio::awaitable<Result<api::ScopeReply>> release(Scope scope, std::string by) override;
   Result<api::ScopeReply> probe(const Scope& scope) override;
-  Result<api::ReleasePlan> plan_release(const Scope& scope) const override;
+  boost::asio::awaitable<Result<api::ReleasePlan>> plan_release(Scope scope) override;
 
   // SourceListener
   void source_changed(const sources::SourceInfo& info, std::shared_ptr<sources::Source> source) override;

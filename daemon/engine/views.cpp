@@ -429,24 +429,4 @@ std::vector<api::Stream> Engine::streams(const StreamFilter& filter) const {
   return list;
 }
 
-Result<api::ReleasePlan> Engine::plan_release(const Scope& scope) const {
-  const auto tally = core_.tally(scope);
-  api::ReleasePlan plan;
-  plan.scope = scope.text();
-  plan.changes = tally.held;
-  plan.bytes = tally.held_bytes;
-  if (const auto rate = rate_.per_second(clock_.now())) plan.seconds = static_cast<double>(plan.bytes) / *rate;
-  const auto status = workspace_status_.find(scope.workspace);
-  if (status != workspace_status_.end()) plan.storage_available = status->second.storage_available;
-  if (plan.storage_available) plan.fits = static_cast<std::int64_t>(plan.bytes) <= *plan.storage_available;
-  for (const auto& above : {scope, Scope::of(scope.workspace)}) {
-    if (core_.scope(above).mode != core::Mode::read_only) continue;
-    plan.message = above.text() +
-                   " is read-only on the server, which a release does not end; its writes go when the server takes "
-                   "them again.";
-    break;
-  }
-  return plan;
-}
-
 }  // namespace neptune::engine

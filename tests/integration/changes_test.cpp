@@ -154,10 +154,11 @@ TEST(Changes, HeldWritesToWhatIsDeletedAreKeptAsRejectedWhenThatWasAskedFor) {
                     {"kind": "run.update", "project": "full/lab", "run": "new", "assign": {"a": 1}}])");
   ASSERT_TRUE(box.wait_status([](const auto& s) { return s.at("totals").at("held").as_int64() == 2; }).first);
   accepted(box, R"({"kind": "run.delete", "project": "full/lab", "runs": ["new"], "discard_pending": true})");
-  box.wait_status([](const auto& s) {
-    const auto& totals = s.at("totals");
-    return totals.at("held").as_int64() == 0 && totals.at("pending").as_int64() == 0;
-  });
+  EXPECT_TRUE(box.wait_status([](const auto& s) {
+                   const auto& totals = s.at("totals");
+                   return totals.at("held").as_int64() == 0 && totals.at("pending").as_int64() == 0;
+                 })
+                  .first);
   const auto listed = box.get("/v1/rejected");
   ASSERT_EQ(listed.at("rejected").as_array().size(), 2u);
   for (const auto& change : listed.at("rejected").as_array())

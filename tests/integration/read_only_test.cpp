@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 
 #include "tests/integration/box.h"
@@ -133,10 +134,26 @@ TEST(OperatorHold, StandsUntilReleasedAlsoOverARestart) {
   EXPECT_TRUE(box.sandbox().state("summary=1").at("runs").as_object().empty());
   const auto plan = box.sync({"release", "--dry-run", "ml-team"});
   EXPECT_EQ(plan.status, 0) << plan.err;
-  EXPECT_NE(plan.out.find("21"), std::string::npos) << plan.out;
+  EXPECT_NE(plan.out.find("21 changes"), std::string::npos) << plan.out;
   EXPECT_EQ(box.sync({"release", "ml-team"}).status, 0);
   box.wait_synced();
   EXPECT_EQ(misses_of_loss_log(box, "ml-team/lab/r-1", 20), "");
+}
+
+TEST(OperatorHold, ADryRunAsksTheServerWhetherWhatIsHeldFitsIntoItsStorage) {
+  Box box;
+  ASSERT_EQ(box.sync({"hold", "ml-team"}).status, 0);
+  write_loss_log(box, "ml-team/lab", "r-1", 20);
+  ASSERT_TRUE(box.wait_status([](const auto& s) { return s.at("totals").at("held").as_int64() == 21; }).first);
+  for (const bool fits : {true, false}) {
+    box.sandbox().control(fmt::format(R"({{"workspace": "ml-team", "quota": {}}})", fits ? 1'000'000'000 : 1));
+    const auto ran = box.sync({"--json", "release", "--dry-run", "ml-team"});
+    ASSERT_EQ(ran.status, 0) << ran.err;
+    const auto plan = boost::json::parse(ran.out);
+    EXPECT_EQ(plan.at("changes").as_int64(), 21) << ran.out;
+    EXPECT_GT(plan.at("bytes").as_int64(), 0) << ran.out;
+    EXPECT_EQ(plan.at("fits").as_bool(), fits) << ran.out;
+  }
 }
 
 TEST(OperatorHold, ReleaseOfAServersReadOnlyModeExplainsThatItCannot) {

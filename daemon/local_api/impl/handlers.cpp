@@ -195,7 +195,7 @@ asio::awaitable<Answer> release(Context context, Call call) {
   if (!scope) co_return scope.error();
   const auto dry_run = flag(call, "dry_run", false);
   if (!dry_run) co_return dry_run.error();
-  if (*dry_run) co_return json(context.control.plan_release(*scope));
+  if (*dry_run) co_return json(co_await context.control.plan_release(std::move(*scope)));
   co_return json(co_await context.control.release(std::move(*scope), std::move(call.by)));
 }
 

@@ -165,15 +165,15 @@ Result<api::ScopeReply> FixedControl::probe(const Scope& scope) {
   return note("probe " + scope.text(), scope, "read_only");
 }
 
-Result<api::ReleasePlan> FixedControl::plan_release(const Scope& scope) const {
-  if (failure) return std::unexpected(*failure);
+asio::awaitable<Result<api::ReleasePlan>> FixedControl::plan_release(Scope scope) {
+  if (failure) co_return std::unexpected(*failure);
   api::ReleasePlan plan;
   plan.scope = scope.text();
   plan.changes = 12;
   plan.bytes = 4096;
   plan.seconds = 2.5;
   plan.message = "12 changes would go.";
-  return plan;
+  co_return plan;
 }
 
 Folder::Folder() {

@@ -62,7 +62,7 @@ class FixedControl final : public engine::Control {
   boost::asio::awaitable<Result<api::ScopeReply>> hold(Scope scope, std::string by) override;
   boost::asio::awaitable<Result<api::ScopeReply>> release(Scope scope, std::string by) override;
   Result<api::ScopeReply> probe(const Scope& scope) override;
-  Result<api::ReleasePlan> plan_release(const Scope& scope) const override;
+  boost::asio::awaitable<Result<api::ReleasePlan>> plan_release(Scope scope) override;
 
  private:
   Result<api::ScopeReply> note(std::string call, const Scope& scope, std::string mode);
