@@ -240,9 +240,9 @@ TEST_F(ChangeQueueFile, AsTheFirstVersionMadeItIsTakenOverWithAllThatWaitsInIt) 
     CREATE TABLE keys (
       id INTEGER PRIMARY KEY, uid INTEGER NOT NULL, key TEXT NOT NULL, seq INTEGER NOT NULL, UNIQUE (uid, key));
     CREATE TABLE intents (seq INTEGER PRIMARY KEY, text TEXT NOT NULL);
-    INSERT INTO streams VALUES (3, 'ml-team', 'lab', 0, 'a', 2, 8, 1, 1767323045678);
+    INSERT INTO streams VALUES (3, 'ml-team', 'classification', 0, 'a', 2, 8, 1, 1767323045678);
     INSERT INTO changes VALUES (41, 3, 11, 1000, 1767323045678, 4, 0, 1, NULL, x'2a026b31');
-    INSERT INTO changes VALUES (42, 3, 12, 1000, 1767323045679, 4, 0, 0, NULL, 'kept');
+    INSERT INTO changes VALUES (42, 3, 12, 1000, 1767323045679, 4, 0, 0, NULL, x'6b657074');
     INSERT INTO keys VALUES (7, 1000, 'once', 42);
     INSERT INTO intents VALUES (42, 'to be dropped');
     PRAGMA user_version = 1)");
