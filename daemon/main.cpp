@@ -1,8 +1,10 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <exception>
+#include <optional>
 
 #include "app/app.h"
+#include "app/upkeep.h"
 #include "client/man/page.h"
 
 namespace {
@@ -33,6 +35,11 @@ std::string man_page(const CLI::App& cli) {
 }
 
 int report(const neptune::Error& error) {
+  // What was found is the answer that was asked for.
+  if (error.code == "broken") {
+    std::fputs(error.message.c_str(), stdout);
+    return 1;
+  }
   std::fprintf(stderr, "neptune-syncd: %s\n", error.message.c_str());
   return 1;
 }
@@ -50,6 +57,20 @@ int main(int argc, char** argv) try {
   cli.add_flag("--check-config", check, "Read and check the configuration, say what was found, and end");
   cli.add_flag("--check-unsent", unsent,
                "Tell whether the change queue of a daemon that does not run is empty, and end; 1: it is not");
+  bool queue = false, repair = false, move = false;
+  std::string export_to, import_from;
+  auto* check_queue = cli.add_flag("--check-queue", queue,
+                                   "Go through the change queue and the memory of a daemon that does not run, and end; "
+                                   "1: something is wrong");
+  cli.add_flag("--repair", repair, "With --check-queue: repair what can be, after copying the files")
+      ->needs(check_queue);
+  auto* export_option =
+      cli.add_option("--export", export_to, "Write the queued changes to a file (-: standard output), and end")
+          ->type_name("FILE");
+  cli.add_flag("--move", move, "With --export, of a daemon that does not run: take them out of the queue")
+      ->needs(export_option);
+  cli.add_option("--import", import_from, "Queue the changes of such a file, of a daemon that does not run, and end")
+      ->type_name("FILE");
   cli.set_version_flag("--version", "neptune-syncd " + neptune::app::version());
   const auto print_man_page = [&cli] {
     std::fputs(man_page(cli).c_str(), stdout);
@@ -60,10 +81,15 @@ int main(int argc, char** argv) try {
 
   neptune::app::Flags flags;
   if (!config.empty()) flags.config = config;
-  if (check || unsent) {
-    const auto findings = check ? neptune::app::check_config(flags) : neptune::app::check_unsent(flags);
-    if (!findings) return report(findings.error());
-    std::fputs(findings->c_str(), stdout);
+  std::optional<neptune::Result<std::string>> findings;
+  if (check) findings = neptune::app::check_config(flags);
+  if (unsent) findings = neptune::app::check_unsent(flags);
+  if (queue) findings = neptune::app::check_queue(flags, repair);
+  if (!export_to.empty()) findings = neptune::app::export_queue(flags, export_to, move);
+  if (!import_from.empty()) findings = neptune::app::import_queue(flags, import_from);
+  if (findings) {
+    if (!*findings) return report(findings->error());
+    std::fputs((*findings)->c_str(), export_to == "-" ? stderr : stdout);
     return 0;
   }
   const auto ended = neptune::app::run(flags);

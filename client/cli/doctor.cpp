@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "client/cli/daemon_program.h"
 #include "client/cli/verb.h"
 #include "client/cli/verbs.h"
 #include "client/cli/views.h"
@@ -28,16 +29,6 @@ std::string quoted(const std::string& text) {
   std::string out = "'";
   for (const char c : text) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
   return out + "'";
-}
-
-/// The daemon's program: beside this one, else where the shell finds it.
-std::string daemon_program() {
-  std::error_code error;
-  const auto own = fs::read_symlink("/proc/self/exe", error);
-  if (!error)
-    for (const auto& folder : {own.parent_path(), fs::path("/usr/sbin"), fs::path("/usr/bin")})
-      if (fs::exists(folder / "neptune-syncd", error)) return folder / "neptune-syncd";
-  return "neptune-syncd";
 }
 
 struct Said {

@@ -13,7 +13,7 @@ namespace {
 
 constexpr auto socket_text =
     "The daemon's socket is --socket, else $NEPTUNE_SYNC_SOCKET, else /run/neptune-syncd/api.sock, else the one in\n"
-    "$XDG_RUNTIME_DIR/neptune-syncd.";
+    "$XDG_RUNTIME_DIR/neptune-syncd, else the one in ~/.local/state/neptune-syncd.";
 
 struct ExitText {
   neptune::cli::Exit code;
@@ -44,16 +44,23 @@ constexpr std::array examples{
     Example{"neptune-sync release ml-team/lab --dry-run", "How much a release would let go."},
     Example{"neptune-sync probe vision", "Ask the server now whether the workspace takes writes again."},
     Example{"neptune-sync flush", "Try everything now, and look through the folders."},
+    Example{"neptune-sync tidy ./runs --dry-run",
+            "Which logs below a folder are synced and could be removed, and why the others stay."},
+    Example{"neptune-sync queue check", "What is wrong with the queue on disk, and what a repair would do."},
+    Example{"neptune-sync export --move /media/stick/changes.jsonl",
+            "Take the changes that wait to a machine that reaches the server."},
+    Example{"neptune-sync import /media/stick/changes.jsonl", "Queue them there."},
     Example{"neptune-sync wait --run trial-7 --timeout 10m", "At the end of a job's script: until the run is synced."},
     Example{"neptune-sync project create ml-team/lab --visibility workspace", "Create a project."},
     Example{"neptune-sync run log trial-7 loss=0.31 --step 12 --project ml-team/lab", "Log a point of a series."},
+    Example{"neptune-sync run upload trial-7 models/best best.pt --project ml-team/lab", "Upload a file."},
     Example{"neptune-sync model create FOREST --project ml-team/lab", "Create a model."},
-    Example{"neptune-sync trash empty --project ml-team/lab", "Empty a project's trash."},
+    Example{"neptune-sync trash empty ml-team/lab", "Empty a project's trash."},
     Example{"neptune-sync change -f changes.ndjson", "Hand in a file of changes."},
     Example{"neptune-sync completion bash", "Print the completion script of a shell."}};
 
 std::string footer() {
-  std::string out = std::string("\n") + socket_text + " Exit:";
+  std::string out = std::string("\n") + socket_text + "\nExit:";
   for (const auto& [code, text] : exit_texts) out += (code == 0 ? " " : ", ") + std::to_string(code) + " " + text;
   return out + ".";
 }
@@ -98,6 +105,8 @@ int run(int argc, char** argv) {
   add_events(top, session);
   add_scope_verbs(top, session);
   add_flush(top, session);
+  add_tidy(top, session);
+  add_queue(top, session);
   add_wait(top, session);
   add_project_verbs(top, session);
   add_run_verbs(top, session);

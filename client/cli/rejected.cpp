@@ -116,9 +116,7 @@ void write_out(Session& session, const Chosen& chosen) {
   for (const auto& one : *found) {
     const auto payload = client.rejected_payload(one.id);
     if (!payload) return session.fail_with(payload.error());
-    auto line = api::to_json(one);
-    line.pop_back();
-    session.print(line + R"(,"payload":")" + base64(*payload) + "\"}\n");
+    session.print(api::to_json(api::ExportedRejection{one, base64(*payload)}) + "\n");
   }
 }
 

@@ -390,6 +390,33 @@ std::string view(const api::Diagnosis& diagnosis, const Style& style) {
   return out + "\n" + number(failures, "failure") + ", " + number(warnings, "warning") + ".\n";
 }
 
+std::string view(const api::TidyReply& reply, const Style& style) {
+  auto items = reply.found;
+  const auto stays = [](const api::TidyItem& item) { return item.action == "kept"; };
+  std::ranges::stable_sort(items, [&stays](const api::TidyItem& a, const api::TidyItem& b) {
+    return stays(a) != stays(b) ? stays(b) : a.bytes > b.bytes;
+  });
+  std::string out;
+  std::uint64_t gone = 0, removable = 0, gone_bytes = 0;
+  for (const auto& item : items) {
+    gone += item.action == "removed" ? 1 : 0;
+    removable += item.action == "removable" ? 1 : 0;
+    if (!stays(item)) gone_bytes += item.bytes;
+    const auto colour = stays(item) ? Colour::yellow : Colour::green;
+    out += paint(style, colour, fmt::format("{:<9}", clean(item.action))) +
+           fmt::format("  {:>9}  {}\n", bytes(item.bytes), clean(item.path));
+    if (!item.why.empty()) out += wrap(clean(item.why), style.width, "           ", "           ");
+  }
+  const auto logs = [](std::uint64_t n) { return fmt::format("{} log{}", n, n == 1 ? "" : "s"); };
+  const auto kept = items.size() - gone - removable;
+  if (items.empty()) return "There is no log here that the daemon knows.\n";
+  if (removable > 0)
+    out += fmt::format("\n{} ({}) would be removed, {} kept.\n", logs(removable), bytes(gone_bytes), kept);
+  else
+    out += fmt::format("\n{} removed ({}), {} kept.\n", logs(gone), gone_bytes > 0 ? bytes(gone_bytes) : "0 B", kept);
+  return out;
+}
+
 bool anything_held(const api::Status& status) {
   if (status.totals.held > 0) return true;
   const auto by_operator = [](const api::ScopeStatus& scope) {

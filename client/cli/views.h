@@ -28,6 +28,9 @@ std::string view(const api::ReleasePlan& plan, const Style& style);
 /// A line a check, and below those that did not go well what to do; then how it stands.
 std::string view(const api::Diagnosis& diagnosis, const Style& style);
 
+/// A line a log, largest first, those that stay at the end with the reason; then how many went.
+std::string view(const api::TidyReply& reply, const Style& style);
+
 /// Whether `status` reports that something is held: changes, or a scope an operator holds.
 bool anything_held(const api::Status& status);
 

@@ -25,10 +25,16 @@ namespace http = beast::http;
 namespace {
 
 constexpr std::string_view system_socket = "/run/neptune-syncd/api.sock";
+constexpr std::string_view system_token = "/etc/neptune-syncd/api-token";
 constexpr std::size_t read_bytes = 16 << 10;
 constexpr std::uint64_t max_answer_bytes = 256u << 20;
 constexpr std::size_t max_line_bytes = 1 << 20;
 constexpr auto busy_pause = std::chrono::milliseconds(10);
+
+std::string environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value ? value : "";
+}
 
 /// Milliseconds for poll(), rounded up, so that it never spins just before the deadline.
 int poll_timeout(Deadline deadline) {
@@ -65,9 +71,21 @@ class Socket {
   int fd_ = -1;
 };
 
+/// Of the service as the package installs it: its units do nothing without a token.
+bool lacks_token() {
+  std::error_code ignored;
+  return std::filesystem::exists("/lib/systemd/system/neptune-syncd.service", ignored) &&
+         !std::filesystem::exists(system_token, ignored);
+}
+
 Error dial_error(const std::string& path, int error) {
   switch (error) {
     case ENOENT:
+      if (path == system_socket && lacks_token())
+        return {"daemon_not_running",
+                "neptune-syncd is installed and has no API token yet, so that it was not started. Put the token into " +
+                    std::string(system_token) + " (`sudo install -m 600 /dev/stdin " + std::string(system_token) +
+                    "`), then `sudo systemctl start neptune-syncd.socket neptune-syncd.service`."};
       return {"daemon_not_running",
               "There is no neptune-syncd at " + path +
                   ". Start it (`systemctl start neptune-syncd`), or name its socket with --socket or "
@@ -269,13 +287,17 @@ std::string scope_path(std::string_view scope, std::string_view verb) {
 }  // namespace
 
 std::string default_socket() {
-  if (const char* named = std::getenv("NEPTUNE_SYNC_SOCKET"); named && *named) return named;
+  if (auto named = environment("NEPTUNE_SYNC_SOCKET"); !named.empty()) return named;
+  // Where the daemon puts it by default (daemon/config), in this order.
+  auto runtime = environment("XDG_RUNTIME_DIR");
+  if (runtime.empty()) runtime = "/run/user/" + std::to_string(::getuid());
+  auto state = environment("XDG_STATE_HOME");
+  if (const auto home = environment("HOME"); state.empty() && !home.empty()) state = home + "/.local/state";
   std::error_code ignored;
-  if (!std::filesystem::exists(system_socket, ignored)) {
-    if (const char* runtime = std::getenv("XDG_RUNTIME_DIR"); runtime && *runtime) {
-      const auto own = std::filesystem::path(runtime) / "neptune-syncd" / "api.sock";
-      if (std::filesystem::exists(own, ignored)) return own.string();
-    }
+  if (std::filesystem::exists(system_socket, ignored)) return std::string(system_socket);
+  for (const auto& base : {runtime, state}) {
+    const auto own = std::filesystem::path(base) / "neptune-syncd" / "api.sock";
+    if (!base.empty() && std::filesystem::exists(own, ignored)) return own.string();
   }
   return std::string(system_socket);
 }
@@ -430,6 +452,14 @@ Result<Reply<api::Diagnosis>> Client::doctor() const {
 
 Result<Reply<api::FlushReply>> Client::flush() const {
   return ask<api::FlushReply>("POST", "/v1/flush");
+}
+
+Result<Reply<api::TidyReply>> Client::tidy(const std::string& below, bool dry_run) const {
+  auto patient = options_;
+  patient.timeout = std::chrono::minutes(5);
+  const auto target = std::string("/v1/tidy?dry_run=") + (dry_run ? "1" : "0") +
+                      (below.empty() ? "" : "&below=" + percent_encode(below));
+  return Client(patient).ask<api::TidyReply>("POST", target);
 }
 
 Result<Reply<api::ScopeReply>> Client::hold(std::string_view scope) const {

@@ -22,7 +22,8 @@ struct Options {
 };
 
 /// `$NEPTUNE_SYNC_SOCKET`; else the system daemon's socket, /run/neptune-syncd/api.sock; else, where only that one is
-/// there, the user daemon's: $XDG_RUNTIME_DIR/neptune-syncd/api.sock.
+/// there, the user daemon's: $XDG_RUNTIME_DIR/neptune-syncd/api.sock (/run/user/UID where that is not set), or, of a
+/// daemon that was started without a runtime directory, the one in its state directory.
 std::string default_socket();
 
 /// The daemon could not be asked (not running, no permission, no answer in time), as opposed to: it said no.
@@ -89,6 +90,8 @@ class Client {
   /// Takes as long as the daemon needs for its server: up to some minutes.
   Result<Reply<api::Diagnosis>> doctor() const;
   Result<Reply<api::FlushReply>> flush() const;
+  /// `below`: an absolute path, or empty for all there is. What is the caller's own to remove is left to it (tidy.h).
+  Result<Reply<api::TidyReply>> tidy(const std::string& below, bool dry_run) const;
   Result<Reply<api::ScopeReply>> hold(std::string_view scope) const;
   Result<Reply<api::ScopeReply>> release(std::string_view scope) const;
   Result<Reply<api::ScopeReply>> probe(std::string_view scope) const;

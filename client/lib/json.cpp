@@ -137,8 +137,8 @@ void members(V& v, T& x) {
   v("last_synced_at", x.last_synced_at);
 }
 
-template <class V, Is<Rejected> T>
-void members(V& v, T& x) {
+template <class V, class T>
+void rejected(V& v, T& x) {
   v("id", x.id);
   v("at", x.at);
   v("project", x.project);
@@ -151,6 +151,17 @@ void members(V& v, T& x) {
   v("reason", x.reason);
   v("bytes", x.bytes);
   v("uid", x.uid);
+}
+
+template <class V, Is<Rejected> T>
+void members(V& v, T& x) {
+  rejected(v, x);
+}
+
+template <class V, Is<ExportedRejection> T>
+void members(V& v, T& x) {
+  rejected(v, x);
+  v("payload", x.payload);
 }
 
 template <class V, Is<Event> T>
@@ -173,6 +184,24 @@ void members(V& v, T& x) {
   v("storage_available", x.storage_available);
   v("fits", x.fits);
   v("message", x.message);
+}
+
+template <class V, Is<TidyItem> T>
+void members(V& v, T& x) {
+  v("path", x.path);
+  v("kind", x.kind);
+  v("project", x.project);
+  v("container", x.container);
+  v("action", x.action);
+  v("why", x.why);
+  v("bytes", x.bytes);
+  v("fingerprint", x.fingerprint);
+  v("files", x.files);
+}
+
+template <class V, Is<TidyReply> T>
+void members(V& v, T& x) {
+  v("found", x.found);
 }
 
 template <class V, Is<Check> T>
@@ -482,6 +511,7 @@ NEPTUNE_API_TYPE(WorkspaceList);
 NEPTUNE_API_TYPE(StreamList);
 NEPTUNE_API_TYPE(Rejected);
 NEPTUNE_API_TYPE(RejectedList);
+NEPTUNE_API_TYPE(ExportedRejection);
 NEPTUNE_API_TYPE(RejectedReply);
 NEPTUNE_API_TYPE(ServerProjectList);
 NEPTUNE_API_TYPE(MemberList);
@@ -491,6 +521,7 @@ NEPTUNE_API_TYPE(ScopeReply);
 NEPTUNE_API_TYPE(ReleasePlan);
 NEPTUNE_API_TYPE(SubmitReply);
 NEPTUNE_API_TYPE(ChangePlace);
+NEPTUNE_API_TYPE(TidyReply);
 NEPTUNE_API_TYPE(Diagnosis);
 NEPTUNE_API_TYPE(ErrorReply);
 #undef NEPTUNE_API_TYPE

@@ -15,9 +15,9 @@
 namespace neptune::api {
 
 /// One line, without a line end. Defined for every type of types.h that is answered as a whole: Status, Totals,
-/// WorkspaceStatus, WorkspaceList, StreamList, Rejected, RejectedList, RejectedReply, ServerProjectList,
-/// MemberList, Event, FlushReply, ScopeReply, ReleasePlan, SubmitReply, ChangePlace, Diagnosis,
-/// ErrorReply.
+/// WorkspaceStatus, WorkspaceList, StreamList, Rejected, ExportedRejection, RejectedList, RejectedReply,
+/// ServerProjectList, MemberList, Event, FlushReply, ScopeReply, ReleasePlan, SubmitReply, ChangePlace, Diagnosis,
+/// TidyReply, ErrorReply.
 template <class T>
 std::string to_json(const T& value);
 

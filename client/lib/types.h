@@ -125,6 +125,11 @@ struct Rejected {
   std::optional<std::int64_t> uid;  ///< who handed it in, or owns its log; null where that is not known
 };
 
+/// As `neptune-sync rejected export` writes it.
+struct ExportedRejection : Rejected {
+  std::string payload;  ///< base64
+};
+
 /// Something that happened. Ids grow by one; a gap means that older events were dropped.
 struct Event {
   std::uint64_t id = 0;
@@ -221,6 +226,24 @@ struct Check {
 /// What the daemon finds when it looks at itself and goes the way to its server: `POST /v1/doctor`.
 struct Diagnosis {
   std::vector<Check> checks;
+};
+
+/// A run log or a 1.x client's directory, and what `POST /v1/tidy` did about it.
+struct TidyItem {
+  std::string path{};
+  std::string kind{};  ///< "run-log" | "client-1x"
+  std::optional<std::string> project{};
+  std::optional<std::string> container{};  ///< "trial-7", "model FOREST"
+  /// "removed" | "removable" (a dry run: it would be) | "yours" (only the caller may remove it, and it is done with) |
+  /// "kept".
+  std::string action{};
+  std::string why{};                 ///< a sentence: of one that is kept, why; else empty
+  std::uint64_t bytes = 0;           ///< on disk
+  std::string fingerprint{};         ///< of one that is the caller's to remove: it is still so when this is the same
+  std::vector<std::string> files{};  ///< of such a run log: uploaded temporary files beside it, which go with it
+};
+struct TidyReply {
+  std::vector<TidyItem> found;
 };
 
 /// Where a change is that was handed in over the socket.

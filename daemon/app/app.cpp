@@ -35,7 +35,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr auto queue_file = "changes.sqlite3";
 constexpr auto drain_bound = 10s;     // for what is being handed in when the daemon is told to stop
 constexpr auto status_interval = 2s;  // people look at it; it costs a walk over the sources
 
@@ -145,7 +144,7 @@ std::vector<std::string> needs_restart(const config::Config& now, const config::
 
 /// On a full disk with the reserve given back: the engine makes it again when there is room.
 Result<std::unique_ptr<engine::Ledger>> open_ledger(StateDir& state_dir) {
-  const auto file = state_dir.path() / "memory.sqlite3";
+  const auto file = state_dir.path() / memory_file;
   auto ledger = engine::Ledger::open(file);
   if (!ledger && ledger.error().code == "disk_full" && state_dir.release_reserve()) ledger = engine::Ledger::open(file);
   return ledger;

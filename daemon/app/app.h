@@ -13,6 +13,9 @@ struct Flags {
   std::optional<std::filesystem::path> config;
 };
 
+inline constexpr auto queue_file = "changes.sqlite3";  ///< in the state directory
+inline constexpr auto memory_file = "memory.sqlite3";  ///< likewise
+
 /// "0.1.0"
 std::string version();
 

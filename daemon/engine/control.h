@@ -22,6 +22,14 @@ struct StreamFilter {
   std::optional<std::string> run;
 };
 
+/// Who asks for the removal of what is synced, and of what.
+struct TidyRequest {
+  bool is_operator = false;  ///< may remove what others left, where the daemon can
+  std::uint32_t uid = 0;
+  bool dry_run = false;
+  std::string below{};  ///< an absolute path: of what lies there alone; empty: of everything
+};
+
 /// What the front door may ask of the engine. Called on the loop; the plain functions cost the same whatever the
 /// backlog.
 class Control {
@@ -51,6 +59,9 @@ class Control {
 
   /// Try everything now: end the waits between retries, look through the folders.
   virtual api::FlushReply flush() = 0;
+
+  /// Removes the run logs and client directories that are synced and closed, and tells of every one what became of it.
+  virtual boost::asio::awaitable<api::TidyReply> tidy(TidyRequest request) = 0;
 
   /// Queues the changes of one request, all or none; their ids, once they are on disk. Errors: `queue_full` and
   /// `disk_full` (507), `held_writes` (409: a removal whose target has writes that are held), `draining`.

@@ -126,6 +126,7 @@ class Engine final : public Control, public sources::SourceListener {
   std::uint64_t last_event_id() const override { return events_.last_id(); }
   boost::asio::awaitable<api::Diagnosis> diagnose() override;
   api::FlushReply flush() override;
+  boost::asio::awaitable<api::TidyReply> tidy(TidyRequest request) override;
   boost::asio::awaitable<Result<std::vector<std::int64_t>>> accept(std::vector<Change> changes, Submitter by) override;
   boost::asio::awaitable<Result<api::ChangePlace>> change(std::int64_t id) override;
   WorkspaceType workspace_type(std::string_view workspace) const override;
@@ -169,8 +170,16 @@ class Engine final : public Control, public sources::SourceListener {
   void tell_of(const sources::SourceInfo& info);
   void look_for_rest(FeedPtr feed);
   bool at_rest(const Feed& feed) const;
+  // tidying.cpp: what is synced and closed is removed, after a while or because its owner says so
+  struct Candidate;
   void tidy_later(const FeedPtr& feed);
   awaitable<void> tidy(FeedPtr feed);
+  awaitable<Result<bool>> remove_synced(FeedPtr feed);
+  awaitable<Result<std::optional<sources::Removal>>> removable(FeedPtr feed);
+  std::vector<Candidate> candidates(const std::string& below) const;
+  std::string why_it_stays(const Feed& feed) const;
+  awaitable<api::TidyItem> tidy_one(Candidate candidate, TidyRequest request);
+  awaitable<Result<bool>> keeps_rejected(FeedPtr feed);
   const std::optional<std::chrono::milliseconds>* cleanup_after(const Feed& feed) const;
   // client_dirs.cpp: an offline run's directory gets the name of a registered one
   bool wants_rename(const Feed& feed) const;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <limits>
 
@@ -154,6 +155,45 @@ std::unexpected<Error> no_such_rejection(std::int64_t id) {
 
 }  // namespace
 
+sqlite::Examined examined_ledger(const std::filesystem::path& file) {
+  static constexpr sqlite::Rule rules[] = {
+      {.count = "SELECT count(*) FROM sources WHERE confirmed < 0 OR synced < 0 OR rejected < 0",
+       .broken = "{} sources have a negative position or count.",
+       .repair =
+           "UPDATE sources SET confirmed = max(confirmed, 0), synced = max(synced, 0), rejected = max(rejected, 0)",
+       .plan = "It is set to 0: what is still in such a source is sent again."},
+      {.count = "SELECT count(*) FROM counters WHERE synced < 0 OR rejected < 0",
+       .broken = "The counts of {} projects are negative.",
+       .repair = "UPDATE counters SET synced = max(synced, 0), rejected = max(rejected, 0)",
+       .plan = "They are set to 0."},
+      {.count =
+           "SELECT count(*) FROM (SELECT 1 FROM sources WHERE finished_at_ms IS NULL GROUP BY path, device, inode, "
+           "born_ms, project, kind, container HAVING count(*) > 1)",
+       .broken = "{} sources are on record twice.",
+       .repair = "DELETE FROM sources WHERE finished_at_ms IS NULL AND id NOT IN (SELECT id FROM (SELECT id, "
+                 "row_number() OVER (PARTITION BY path, device, inode, born_ms, project, kind, container ORDER BY "
+                 "confirmed DESC, id) AS place FROM sources WHERE finished_at_ms IS NULL) WHERE place = 1)",
+       .plan = "The record that is furthest stays."},
+      {.count = "SELECT count(*) FROM rejected WHERE id > coalesce((SELECT seq FROM sqlite_sequence WHERE name = "
+                "'rejected'), 0)",
+       .broken = "{} rejected changes have numbers that would be given out again.",
+       .repair = "DELETE FROM sqlite_sequence WHERE name = 'rejected'; INSERT INTO sqlite_sequence (name, seq) SELECT "
+                 "'rejected', max(id) FROM rejected",
+       .plan = "The next number is set behind the last."},
+      {.count = "SELECT (SELECT count(*) FROM intents WHERE source != 0 AND source NOT IN (SELECT id FROM sources)) + "
+                "(SELECT count(*) FROM intents WHERE rejection != 0 AND rejection NOT IN (SELECT id FROM rejected)) + "
+                "(SELECT count(*) FROM uploads WHERE source != 0 AND source NOT IN (SELECT id FROM sources)) + (SELECT "
+                "count(*) FROM uploads WHERE rejection != 0 AND rejection NOT IN (SELECT id FROM rejected))",
+       .broken = "{} notes are of changes that are gone.",
+       .repair =
+           "DELETE FROM intents WHERE source != 0 AND source NOT IN (SELECT id FROM sources); DELETE FROM intents "
+           "WHERE rejection != 0 AND rejection NOT IN (SELECT id FROM rejected); DELETE FROM uploads WHERE source "
+           "!= 0 AND source NOT IN (SELECT id FROM sources); DELETE FROM uploads WHERE rejection != 0 AND "
+           "rejection NOT IN (SELECT id FROM rejected)",
+       .plan = "They are deleted."}};
+  return {file, schema_version, rules};
+}
+
 class Ledger::Impl {
  public:
   explicit Impl(sqlite::Database database) : db(std::move(database)) {}
@@ -280,6 +320,20 @@ Result<std::optional<ContainerName>> Ledger::container_of(const sources::SourceK
       [&found](const sqlite::Statement& row) { found = container_at(row, 0); }, key.path, as_signed(key.device),
       as_signed(key.inode), key.born_ms));
   return found;
+}
+
+Result<std::map<ContainerName, Ledger::QueueRecord>> Ledger::queue_record(std::uint64_t queue) {
+  std::map<ContainerName, QueueRecord> record;
+  NEPTUNE_TRY(impl_->each(
+      "SELECT project, kind, container, confirmed, EXISTS (SELECT 1 FROM intents WHERE intents.source = sources.id AND "
+      "intents.last > confirmed) FROM sources WHERE device = ? AND inode = 0",
+      [&record](const sqlite::Statement& row) {
+        auto& one = record[container_at(row, 0)];
+        one.confirmed = std::max(one.confirmed, row.number(3));
+        one.in_doubt = one.in_doubt || row.number(4) != 0;
+      },
+      as_signed(queue)));
+  return record;
 }
 
 Result<void> Ledger::move(std::int64_t source, const sources::SourceKey& key) {

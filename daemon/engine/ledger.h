@@ -15,6 +15,7 @@
 #include "sources/source.h"
 #include "support/clock.h"
 #include "support/error.h"
+#include "support/sqlite_check.h"
 
 /// The daemon's own memory: `memory.sqlite3` in the state directory.
 ///
@@ -92,6 +93,9 @@ struct RejectedChange {
   std::string payload;
 };
 
+/// What is to be looked at of such a file, for `--check-queue`: its invariants, as rules.
+sqlite::Examined examined_ledger(const std::filesystem::path& file);
+
 class Ledger {
  public:
   static constexpr int finished_kept = 10'000;  ///< our own bound on what `streams` remembers
@@ -106,6 +110,12 @@ class Ledger {
   Result<LedgerSource> source(const sources::SourceKey& key, const ContainerName& container);
   /// Whose a source is that was seen before, by its key alone.
   Result<std::optional<ContainerName>> container_of(const sources::SourceKey& key);
+  /// What is on record of the streams of the change queue with this identity.
+  struct QueueRecord {
+    sources::Position confirmed = 0;
+    bool in_doubt = false;  ///< a call was begun that must not be repeated, and what came of it is not known
+  };
+  Result<std::map<ContainerName, QueueRecord>> queue_record(std::uint64_t queue);
   /// It was renamed.
   Result<void> move(std::int64_t source, const sources::SourceKey& key);
   Result<void> confirm(std::int64_t source, const ProjectName& project, sources::Position upto, std::uint64_t count,

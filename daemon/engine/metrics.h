@@ -42,6 +42,11 @@ struct Metrics {
   std::map<std::string, Histogram> confirm_seconds;
   /// Of ingest requests that the server took; what had to be sent twice counts twice.
   std::map<ProjectName, std::uint64_t> sent_bytes;
+  /// Files that are on the server, and their bytes.
+  struct Uploaded {
+    std::uint64_t files = 0, bytes = 0;
+  };
+  std::map<ProjectName, Uploaded> uploaded;
   /// By project and the server's code.
   std::map<std::pair<ProjectName, std::string>, std::uint64_t> rejections;
   /// Status calls, by workspace and what they told: "normal", "read_only" or "failed".

@@ -408,6 +408,9 @@ asio::awaitable<void> Engine::finish_file(UploadBatchPtr work, std::size_t index
     co_await file_threads_.run(std::move(remove));
   }
   item.state = State::done;
+  auto& uploaded = metrics_.uploaded[item.upload.project];
+  uploaded.files++;
+  uploaded.bytes += item.size;
   work->feed->files_sent++;
   work->feed->tries.erase(item.change.position);
   events_.add("upload_done", fmt::format("{} of {} is on the server", file_name(item.upload), item.upload.run),

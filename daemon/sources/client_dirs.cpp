@@ -39,4 +39,8 @@ boost::asio::awaitable<Result<bool>> ClientDirs::remove(SourceKey key, Position 
   return impl_->remove(std::move(key), confirmed);
 }
 
+boost::asio::awaitable<Result<std::optional<Removal>>> ClientDirs::removable(SourceKey key, Position confirmed) {
+  return impl_->removable(std::move(key), confirmed);
+}
+
 }  // namespace neptune::sources

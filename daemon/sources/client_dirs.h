@@ -50,6 +50,9 @@ class ClientDirs {
   /// it open.
   boost::asio::awaitable<Result<std::optional<SourceKey>>> rename(SourceKey key, std::string server_id);
 
+  /// Of such a directory that may only be read: what its owner needs to know to remove it. None when it must stay.
+  boost::asio::awaitable<Result<std::optional<Removal>>> removable(SourceKey key, Position confirmed);
+
   /// Removes a closed directory whose every operation is acknowledged, up to `confirmed` at least, if nobody has it
   /// open. False when it must stay.
   boost::asio::awaitable<Result<bool>> remove(SourceKey key, Position confirmed);

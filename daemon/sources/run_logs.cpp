@@ -35,4 +35,9 @@ boost::asio::awaitable<Result<bool>> RunLogs::remove(SourceKey key, Position con
   return impl_->remove(std::move(key), confirmed);
 }
 
+boost::asio::awaitable<Result<std::optional<Removal>>> RunLogs::removable(SourceKey key, Position confirmed,
+                                                                          Position files_confirmed) {
+  return impl_->removable(std::move(key), confirmed, files_confirmed);
+}
+
 }  // namespace neptune::sources

@@ -4,8 +4,10 @@
 #include <boost/asio/awaitable.hpp>
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <vector>
 
+#include "sources/removal.h"
 #include "sources/source.h"
 #include "sources/watch_folder.h"
 #include "support/clock.h"
@@ -46,6 +48,11 @@ class RunLogs {
   /// Removes a closed log whose every operation is confirmed (its `confirmed` position is past the last row) and that
   /// has no uploads left, if nobody has it open. False when it must stay.
   boost::asio::awaitable<Result<bool>> remove(SourceKey key, Position confirmed);
+
+  /// Of such a log that may only be read: what its owner needs to know to remove it (its files are confirmed too, up to
+  /// `files_confirmed`). Lets go of it, so that the owner does not find us in it. None when it must stay.
+  boost::asio::awaitable<Result<std::optional<Removal>>> removable(SourceKey key, Position confirmed,
+                                                                   Position files_confirmed);
 
  private:
   class Impl;

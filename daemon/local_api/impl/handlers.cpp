@@ -180,6 +180,17 @@ asio::awaitable<Answer> doctor(Context context, Call) {
   co_return json(diagnosis);
 }
 
+asio::awaitable<Answer> tidy(Context context, Call call) {
+  const auto dry_run = flag(call, "dry_run", false);
+  if (!dry_run) co_return dry_run.error();
+  engine::TidyRequest request{
+      .is_operator = call.standing.is_operator, .uid = call.uid, .dry_run = *dry_run, .below = call.query["below"]};
+  if (!request.below.empty() && !request.below.starts_with('/'))
+    co_return error_answer(400, "invalid_parameter", "'below' must be an absolute path.", "below");
+  const auto reply = co_await context.control.tidy(std::move(request));
+  co_return json(reply);
+}
+
 asio::awaitable<Answer> flush(Context context, Call) {
   co_return json(context.control.flush());
 }
@@ -205,11 +216,12 @@ asio::awaitable<Answer> probe(Context context, Call call) {
   co_return json(context.control.probe(*scope));
 }
 
-asio::awaitable<Answer> get_metrics(Context context, Call) {
+asio::awaitable<Answer> get_metrics(Context context, Call call) {
+  const auto form = metrics_form(call.accept);
   Answer answer;
-  answer.content_type = metrics_content_type;
+  answer.content_type = content_type(form);
   answer.body =
-      metrics_text(context.control.status(), context.control.metrics(), process_facts(), context.clock.wall());
+      metrics_text(context.control.status(), context.control.metrics(), process_facts(), context.clock.wall(), form);
   co_return answer;
 }
 
@@ -233,6 +245,7 @@ std::span<const Route> routes() {
       {"GET", "/v1/changes/{}", Needs::read, {}, get_change},
       {"POST", "/v1/doctor", Needs::nudge, {}, doctor},
       {"POST", "/v1/flush", Needs::nudge, {}, flush},
+      {"POST", "/v1/tidy", Needs::ask, {"below", "dry_run"}, tidy},
       {"POST", "/v1/scopes/{}/hold", Needs::operate, {}, hold},
       {"POST", "/v1/scopes/{}/release", Needs::operate, {"dry_run"}, release},
       {"POST", "/v1/scopes/{}/probe", Needs::nudge, {}, probe},

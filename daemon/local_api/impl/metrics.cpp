@@ -33,9 +33,19 @@ void append_escaped(std::string& out, std::string_view value) {
 
 class Text {
  public:
+  explicit Text(MetricsForm form) : form_(form) {}
+
   void family(std::string_view name, std::string_view type, std::string_view help) {
     name_ = name;
-    fmt::format_to(std::back_inserter(out_), "# HELP {} {}\n# TYPE {} {}\n", name, help, name, type);
+    // OpenMetrics calls a counter's family by its name without the suffix of its sample.
+    constexpr std::string_view suffix = "_total";
+    auto introduced = name;
+    if (form_ == MetricsForm::open_metrics && introduced.ends_with(suffix)) introduced.remove_suffix(suffix.size());
+    fmt::format_to(std::back_inserter(out_), "# TYPE {0} {1}\n", introduced, type);
+    if (form_ == MetricsForm::open_metrics)
+      for (const std::string_view unit : {"seconds", "bytes"})
+        if (introduced.ends_with(unit)) fmt::format_to(std::back_inserter(out_), "# UNIT {} {}\n", introduced, unit);
+    fmt::format_to(std::back_inserter(out_), "# HELP {} {}\n", introduced, help);
   }
   template <class T>
   void sample(const Labels& labels, T value) {
@@ -56,10 +66,14 @@ class Text {
     if (!labels.empty()) out_ += '}';
     fmt::format_to(std::back_inserter(out_), " {}\n", value);
   }
-  std::string take() { return std::move(out_); }
+  std::string take() {
+    if (form_ == MetricsForm::open_metrics) out_ += "# EOF\n";
+    return std::move(out_);
+  }
 
  private:
-  std::string_view name_;
+  MetricsForm form_;
+  std::string name_;
   std::string out_;
 };
 
@@ -130,6 +144,22 @@ void write_histograms(Text& text, const engine::Metrics& metrics) {
   }
 }
 
+void write_uploads(Text& text, const api::Status& status, const engine::Metrics& metrics) {
+  std::uint64_t waiting = 0;
+  for (const auto& source : status.sources) waiting += source.uploads;
+  text.family("neptune_sync_waiting_uploads", "gauge", "Files that wait to be uploaded, or are on their way.");
+  text.sample({}, waiting);
+  text.family("neptune_sync_active_uploads", "gauge", "Files that are on their way (20 at most are counted).");
+  text.sample({}, status.uploads.size());
+  text.family("neptune_sync_uploaded_files_total", "counter",
+              "Files that were uploaded since the daemon started, per project.");
+  for (const auto& [project, uploaded] : metrics.uploaded)
+    text.sample({{"workspace", project.workspace}, {"project", project.project}}, uploaded.files);
+  text.family("neptune_sync_uploaded_bytes_total", "counter", "Bytes of these files, per project.");
+  for (const auto& [project, uploaded] : metrics.uploaded)
+    text.sample({{"workspace", project.workspace}, {"project", project.project}}, uploaded.bytes);
+}
+
 void write_counters(Text& text, const engine::Metrics& metrics) {
   text.family("neptune_sync_sent_bytes_total", "counter",
               "Bytes of ingest requests that the server took since the daemon started, per project.");
@@ -165,8 +195,18 @@ void write_process(Text& text, const ProcessFacts& process) {
 
 }  // namespace
 
+MetricsForm metrics_form(std::string_view accept) {
+  return accept.find("application/openmetrics-text") == std::string_view::npos ? MetricsForm::prometheus
+                                                                               : MetricsForm::open_metrics;
+}
+
+const char* content_type(MetricsForm form) {
+  return form == MetricsForm::open_metrics ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
+                                           : "text/plain; version=0.0.4; charset=utf-8";
+}
+
 std::string metrics_text(const api::Status& status, const engine::Metrics& metrics, const ProcessFacts& process,
-                         WallTime now) {
+                         WallTime now, MetricsForm form) {
   std::vector<Row> workspaces, projects;
   for (const auto& workspace : status.workspaces) {
     workspaces.push_back({{{"workspace", workspace.name}}, &workspace});
@@ -178,7 +218,7 @@ std::string metrics_text(const api::Status& status, const engine::Metrics& metri
   std::map<std::pair<std::string_view, std::string_view>, std::uint64_t> sources;
   for (const auto& source : status.sources) ++sources[{source.kind, source.state}];
 
-  Text text;
+  Text text(form);
   text.family("neptune_sync_build_info", "gauge", "The daemon's version.");
   text.sample({{"version", status.version}}, 1);
   text.family("neptune_sync_draining", "gauge", "1 while the daemon stops.");
@@ -192,6 +232,7 @@ std::string metrics_text(const api::Status& status, const engine::Metrics& metri
   text.family("neptune_sync_problems", "gauge", "What the daemon itself lacks, such as room on its disk.");
   text.sample({}, status.problems.size());
   write_histograms(text, metrics);
+  write_uploads(text, status, metrics);
   write_counters(text, metrics);
   write_process(text, process);
   return text.take();

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "client/lib/types.h"
 #include "engine/metrics.h"
@@ -9,12 +11,17 @@
 
 namespace neptune::local_api {
 
-inline constexpr auto metrics_content_type = "text/plain; version=0.0.4; charset=utf-8";
+/// Of the two, Prometheus asks for OpenMetrics; the other is for what reads files and knows nothing newer.
+enum class MetricsForm : std::uint8_t { prometheus, open_metrics };
 
-/// All of it in Prometheus' text format, with names and units as OpenMetrics has them (base units, counters end in
-/// "_total"). Projects and workspaces have metrics of their own names, so that a sum over one of them counts nothing
-/// twice. docs/monitoring/ uses these names.
+/// What somebody takes who sends this Accept header.
+MetricsForm metrics_form(std::string_view accept);
+const char* content_type(MetricsForm form);
+
+/// All of it as text, with names and units as OpenMetrics has them (base units, counters end in "_total"). Projects and
+/// workspaces have metrics of their own names, so that a sum over one of them counts nothing twice. docs/monitoring/
+/// uses these names.
 std::string metrics_text(const api::Status& status, const engine::Metrics& metrics, const ProcessFacts& process,
-                         WallTime now);
+                         WallTime now, MetricsForm form = MetricsForm::prometheus);
 
 }  // namespace neptune::local_api

@@ -40,6 +40,7 @@ struct Call {
   Standing standing{};                       ///< the same, in full
   uid_t uid = 0;
   std::string body{};
+  std::string accept{};     ///< the Accept header
   std::string body_type{};  ///< Content-Type without its parameters; empty: none was given
 };
 

@@ -238,6 +238,7 @@ asio::awaitable<bool> answer_request(Connection& connection, http::request<http:
   if (!found) refusal = std::move(found.error());
   if (!refusal) {
     found->call.uid = connection.peer.uid;
+    found->call.accept = request[http::field::accept];
     found->call.body_type = body_type_of(request);
     found->call.body = std::move(request.body());
     refusal = check_body(found->call.body_type, found->call.body.empty(), found->route->takes);

@@ -44,6 +44,13 @@ std::uint64_t count_at(const sqlite::Statement& row, int column) {
   return static_cast<std::uint64_t>(row.number(column));
 }
 
+/// It kept what must not be repeated; the engine's ledger does that now. At first it did not say which queue it is.
+constexpr const char* from_version_1 = R"(
+DROP TABLE intents;
+CREATE TABLE IF NOT EXISTS queue (identity INTEGER NOT NULL);
+INSERT INTO queue (identity) SELECT (random() & 0x7fffffffffffffff) | 1 WHERE NOT EXISTS (SELECT 1 FROM queue);
+)";
+
 std::int64_t as_signed(std::uint64_t value) {
   return static_cast<std::int64_t>(value);
 }
@@ -61,6 +68,39 @@ QueuedStream stream_at(const sqlite::Statement& row) {
 constexpr const char* stream_columns = "id, workspace, project, kind, container, count, bytes, begun_ms";
 
 }  // namespace
+
+sqlite::Examined examined_queue(const std::filesystem::path& file) {
+  static constexpr sqlite::Rule rules[] = {
+      {.count = "SELECT count(*) FROM changes WHERE stream NOT IN (SELECT id FROM streams)",
+       .broken = "{} changes belong to no stream: whose they are cannot be told, and they are never sent.",
+       .repair = nullptr,
+       .plan = "They are left where they are. Their bytes: sqlite3 FILE \"SELECT * FROM changes WHERE stream NOT IN "
+               "(SELECT id FROM streams)\"."},
+      {.count = "SELECT count(*) FROM changes WHERE size != length(payload)",
+       .broken = "{} changes are not as long as when they were accepted.",
+       .repair = nullptr,
+       .plan = "Something else wrote to the file. They are sent as they are; restore the file from a copy, or look at "
+               "them first."},
+      {.count =
+           "SELECT count(*) FROM streams WHERE (count, bytes, creates) IS NOT (SELECT count(*), coalesce(sum(size), "
+           "0), coalesce(sum(creates), 0) FROM changes WHERE stream = streams.id)",
+       .broken = "The counts of {} streams are not those of their changes.",
+       .repair = "UPDATE streams SET (count, bytes, creates) = (SELECT count(*), coalesce(sum(size), 0), "
+                 "coalesce(sum(creates), 0) FROM changes WHERE stream = streams.id)",
+       .plan = "They are counted again."},
+      {.count = "SELECT max(coalesce((SELECT max(seq) FROM changes), 0), coalesce((SELECT max(seq) FROM keys), 0)) > "
+                "coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'changes'), 0)",
+       .broken = "Numbers that were given out would be given out again.",
+       .repair =
+           "DELETE FROM sqlite_sequence WHERE name = 'changes'; INSERT INTO sqlite_sequence (name, seq) SELECT "
+           "'changes', max(coalesce((SELECT max(seq) FROM changes), 0), coalesce((SELECT max(seq) FROM keys), 0))",
+       .plan = "The next number is set behind the last that was given out."},
+      {.count = "SELECT (SELECT count(*) FROM queue WHERE identity != 0) != 1",
+       .broken = "The queue does not say which queue it is.",
+       .repair = "DELETE FROM queue; INSERT INTO queue (identity) VALUES ((random() & 0x7fffffffffffffff) | 1)",
+       .plan = "It gets a new identity: changes that were confirmed and not taken out yet are sent again."}};
+  return {file, schema_version, rules};
+}
 
 class QueueStore::Impl {
  public:
@@ -122,9 +162,8 @@ Result<void> prepare_file(sqlite::Database& db, std::int64_t version) {
   auto transaction = sqlite::Transaction::begin(db, sqlite::Transaction::Kind::write);
   if (!transaction) return std::unexpected(std::move(transaction.error()));
   if (version == schema_version) return {};
-  // Version 1 kept what must not be repeated; the engine's ledger does that now.
-  NEPTUNE_TRY(db.exec(
-      fmt::format("{} PRAGMA user_version = {}", version == 0 ? schema : "DROP TABLE intents;", schema_version)));
+  NEPTUNE_TRY(
+      db.exec(fmt::format("{} PRAGMA user_version = {}", version == 0 ? schema : from_version_1, schema_version)));
   return transaction->commit();
 }
 
@@ -482,6 +521,36 @@ Result<std::vector<QueuedChange>> QueueStore::changes(std::int64_t stream, Posit
   if (list.empty())
     return fail("change_gone", fmt::format("changes {} to {} are not queued any more", first, last), true);
   return list;
+}
+
+Result<void> QueueStore::each_change(const std::function<Result<void>(const Whole&)>& f) {
+  Result<void> outcome;
+  NEPTUNE_TRY(impl_->each(
+      "SELECT changes.seq, changes.kind, changes.uid, at_ms, changes.creates, payload, workspace, project, "
+      "streams.kind, container, frees, needs, coalesce(key, '') FROM changes JOIN streams ON streams.id = stream LEFT "
+      "JOIN keys ON keys.seq = changes.seq ORDER BY changes.seq",
+      [&outcome, &f](const sqlite::Statement& row) {
+        auto needs = read_needs(row.text(11));
+        outcome = f({change_at(row), row.number(10) != 0, std::move(needs.fork_parent), std::move(needs.after),
+                     std::string(row.text(12))});
+        return outcome.has_value();
+      }));
+  return outcome;
+}
+
+Result<Position> QueueStore::last_number() {
+  return impl_->db.number("SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'changes'), 0)");
+}
+
+Result<void> QueueStore::go_on_after(Position number) {
+  auto transaction = impl_->begin(true);
+  if (!transaction) return std::unexpected(std::move(transaction.error()));
+  NEPTUNE_TRY(impl_->run("DELETE FROM sqlite_sequence WHERE name = 'changes' AND seq < ?", number));
+  NEPTUNE_TRY(impl_->run(
+      "INSERT INTO sqlite_sequence (name, seq) SELECT 'changes', ? WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence "
+      "WHERE name = 'changes')",
+      number));
+  return transaction->commit();
 }
 
 Result<std::vector<Position>> QueueStore::waiting(const ContainerName& container, std::uint32_t limit) {

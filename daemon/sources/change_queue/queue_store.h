@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -16,6 +17,7 @@
 #include "sources/source.h"
 #include "support/clock.h"
 #include "support/error.h"
+#include "support/sqlite_check.h"
 
 /// The change queue on disk: `changes.sqlite3` in the state directory, SQLite in WAL mode.
 ///
@@ -44,6 +46,9 @@
 ///
 /// Concurrency: one thread at a time, except `bytes`.
 namespace neptune::sources {
+
+/// What is to be looked at of such a file, for `--check-queue`: its invariants, as rules.
+sqlite::Examined examined_queue(const std::filesystem::path& file);
 
 /// One request: what was handed in together.
 struct Handed {
@@ -121,6 +126,21 @@ class QueueStore {
   };
   static constexpr std::uint64_t ahead_counted = 100'000;
   Result<Place> place(Position position);
+  /// A change with all that is kept of it.
+  struct Whole {
+    QueuedChange change;
+    bool frees = false;
+    std::optional<ContainerName> fork_parent;
+    std::vector<ContainerName> after;
+    std::string idempotency_key;
+  };
+  /// Hands out everything that is queued, in the order in which it was accepted, until `f` fails.
+  Result<void> each_change(const std::function<Result<void>(const Whole&)>& f);
+  /// The number that was given out last.
+  Result<Position> last_number();
+  /// Gives out no number up to this one any more.
+  Result<void> go_on_after(Position number);
+
   /// What waits in a container's stream, the first `limit` of it.
   Result<std::vector<Position>> waiting(const ContainerName& container, std::uint32_t limit);
 

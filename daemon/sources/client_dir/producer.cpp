@@ -1,7 +1,6 @@
 #include "sources/client_dir/producer.h"
 
 #include <dirent.h>
-#include <fmt/format.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -99,7 +98,7 @@ ProcessFacts parse_process(std::string_view stat, std::int64_t booted, std::int6
 }
 
 ProcessFacts look_at_process(std::int32_t pid) {
-  const auto directory = fs::path(fmt::format("/proc/{}", pid));
+  const auto directory = fs::path("/proc/" + std::to_string(pid));
   auto facts = parse_process(text_of(directory / "stat"), booted_ms(), ::sysconf(_SC_CLK_TCK));
   // It may be hidden from us.
   if (!facts.there) facts.there = ::kill(pid, 0) == 0 || errno == EPERM;

@@ -380,4 +380,28 @@ asio::awaitable<Result<bool>> ClientDirWatch::remove(SourceKey key, Position con
   co_return removed;
 }
 
+asio::awaitable<Result<std::optional<Removal>>> ClientDirWatch::removable(SourceKey key, Position confirmed) {
+  const auto found = entries_.find(key.path);
+  if (found == entries_.end() || found->second.info.key != key) co_return std::nullopt;
+  const auto& entry = found->second;
+  if (entry.info.state != SourceState::closed || !entry.source || !entry.info.read_only) co_return std::nullopt;
+  auto work = [path = fs::path(key.path), log = entry.source->log(), confirmed, network = entry.network,
+               takeover_after = Duration(rules_for(key.path).takeover_after)]() -> Result<std::optional<Removal>> {
+    // Before the look: whatever is written after it changes it.
+    auto print = fingerprint(path);
+    if (!print) return std::unexpected(std::move(print.error()));
+    for (;;) {
+      const auto state = log->look(confirmed, 64u << 20);
+      if (!state) return std::unexpected(state.error());
+      if (state->more) continue;
+      if (state->count > 0) return std::nullopt;
+      break;
+    }
+    const auto facts = look_at_client_dir(path);
+    if (!facts.there || facts.problem || in_use(path, facts, network, takeover_after)) return std::nullopt;
+    return Removal{RemovalKind::client_dir, path, std::move(*print), {}};
+  };
+  co_return co_await pool_.run(std::move(work));
+}
+
 }  // namespace neptune::sources

@@ -30,6 +30,7 @@ class ClientDirWatch : private FolderWatch::Listener {
   std::vector<WatchState> folders() const;
   boost::asio::awaitable<Result<std::optional<SourceKey>>> rename(SourceKey key, std::string server_id);
   boost::asio::awaitable<Result<bool>> remove(SourceKey key, Position confirmed);
+  boost::asio::awaitable<Result<std::optional<Removal>>> removable(SourceKey key, Position confirmed);
 
  private:
   struct Entry {

@@ -395,6 +395,26 @@ asio::awaitable<Result<bool>> RunLogWatch::remove(SourceKey key, Position confir
   co_return removed;
 }
 
+asio::awaitable<Result<std::optional<Removal>>> RunLogWatch::removable(SourceKey key, Position confirmed,
+                                                                       Position files_confirmed) {
+  const auto found = entries_.find(key.path);
+  if (found == entries_.end() || found->second.info.key != key) co_return std::nullopt;
+  const auto& entry = found->second;
+  if (entry.info.state != SourceState::closed || !entry.source || !entry.info.read_only) co_return std::nullopt;
+  auto work = [database = entry.source->shared_database(), confirmed,
+               files_confirmed]() -> Result<std::optional<Removal>> {
+    // Before the look: whatever is written after it changes it.
+    auto print = fingerprint(database->paths().directory);
+    if (!print) return std::unexpected(std::move(print.error()));
+    auto leftovers = database->leftovers(confirmed, files_confirmed);
+    database->close();
+    if (!leftovers) return std::unexpected(std::move(leftovers.error()));
+    if (!*leftovers) return std::nullopt;
+    return Removal{RemovalKind::run_log, database->paths().directory, std::move(*print), std::move(**leftovers)};
+  };
+  co_return co_await pool_.run(std::move(work));
+}
+
 void RunLogWatch::watch_processes() {
   std::set<std::int32_t> holders;
   for (const auto& [path, entry] : entries_) holders.insert(entry.info.holders.begin(), entry.info.holders.end());

@@ -32,6 +32,8 @@ class RunLogWatch : private FolderWatch::Listener {
   void follow(std::vector<WatchFolder> folders);
   std::vector<WatchState> folders() const;
   boost::asio::awaitable<Result<bool>> remove(SourceKey key, Position confirmed);
+  boost::asio::awaitable<Result<std::optional<Removal>>> removable(SourceKey key, Position confirmed,
+                                                                   Position files_confirmed);
 
  private:
   struct Entry {

@@ -121,6 +121,10 @@ class LogDatabase : public std::enable_shared_from_this<LogDatabase> {
   /// has the log open.
   Result<bool> remove_if_done(Position confirmed, std::uint64_t lock_device);
 
+  /// Of one that is done with: every operation is at or below `confirmed`, every request for a file at or below
+  /// `files_confirmed`. The names of the temporary files beside it that were asked for; none when it is not done with.
+  Result<std::optional<std::vector<std::string>>> leftovers(Position confirmed, Position files_confirmed);
+
   void set_live(bool live);  ///< takes effect when it is opened next
   void close();
   void withdraw();  ///< closes it; every later call fails with "run_log_withdrawn"

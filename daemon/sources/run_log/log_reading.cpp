@@ -2,6 +2,8 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <limits>
 
 #include "changes/limits.h"
 #include "changes/wire.h"
@@ -12,7 +14,8 @@ namespace neptune::sources {
 
 namespace {
 
-constexpr std::uint64_t rows_a_read = 20'000;        // a read transaction's bound, some milliseconds
+constexpr std::uint64_t rows_a_read = 20'000;  // a read transaction's bound, some milliseconds
+constexpr std::uint64_t requests_a_read = 1000;
 constexpr std::uint64_t piece_bytes = 64 * 1024;     // of a stream; larger operations are read in pieces of this size
 constexpr std::uint64_t bearable_create = 1u << 20;  // a create is some hundred bytes
 
@@ -266,6 +269,25 @@ Result<std::vector<LogDatabase::FileRequest>> LogDatabase::file_requests(Positio
     if (!*row) return requests;
     requests.push_back({query->number(0), std::string(query->text(1)), std::string(query->text(2)),
                         std::string(query->text(3)), unsigned_of(query->number(4)), query->number(5) != 0});
+  }
+}
+
+Result<std::optional<std::vector<std::string>>> LogDatabase::leftovers(Position confirmed, Position files_confirmed) {
+  auto operation = first(confirmed);
+  if (!operation) return std::unexpected(std::move(operation.error()));
+  if (*operation) return std::nullopt;
+  std::vector<std::string> names;
+  for (Position after = 0;;) {
+    auto requests = file_requests(after, std::numeric_limits<Position>::max(), requests_a_read);
+    if (!requests && requests.error().code == "sqlite_no_table") return names;
+    if (!requests) return std::unexpected(std::move(requests.error()));
+    if (requests->empty()) return names;
+    after = requests->back().id;
+    if (after > files_confirmed) return std::nullopt;
+    for (const auto& request : *requests) {
+      const std::filesystem::path file(request.source_path);
+      if (request.is_temporary && file.parent_path() == paths_.directory) names.push_back(file.filename().string());
+    }
   }
 }
 

@@ -61,6 +61,19 @@ TEST_F(Command, FindsTheUsersOwnDaemonWhereThereIsNoOther) {
   ::unsetenv("XDG_RUNTIME_DIR");
 }
 
+TEST_F(Command, FindsADaemonThatWasStartedWithoutARuntimeDirectory) {
+  if (std::filesystem::exists("/run/neptune-syncd/api.sock")) GTEST_SKIP() << "a system daemon is installed here";
+  std::filesystem::create_directories(folder_ / ".local" / "state" / "neptune-syncd");
+  std::filesystem::create_symlink(served_.path(), folder_ / ".local" / "state" / "neptune-syncd" / "api.sock");
+  const auto without = "env -u XDG_RUNTIME_DIR -u XDG_STATE_HOME ";
+  EXPECT_EQ(run_line(without + std::string("HOME=") + (folder_ / "").string() + " " NEPTUNE_SYNC " status").exit, 0);
+  EXPECT_EQ(run_line(without + std::string("HOME=/nowhere XDG_STATE_HOME=") + (folder_ / ".local/state").string() +
+                     " " NEPTUNE_SYNC " status")
+                .exit,
+            0);
+  EXPECT_EQ(run_line(without + std::string("HOME=/nowhere " NEPTUNE_SYNC " status")).exit, 3);
+}
+
 TEST_F(Command, SaysOnStandardErrorThatTheDaemonIsNotThere) {
   for (const char* verb : {"status", "streams", "rejected", "events", "flush", "hold a", "wait", "rejected show 1",
                            "run log r1 a=1 --project a/b", "project list"}) {
@@ -91,8 +104,9 @@ TEST_F(Command, HelpAndVersionNeedNoDaemon) {
   EXPECT_THAT(version.out, testing::StartsWith("neptune-sync "));
   const auto help = run("--help");
   EXPECT_EQ(help.exit, 0);
-  for (const char* verb : {"status", "streams", "rejected", "events", "hold", "release", "probe", "flush", "wait",
-                           "project", "run", "model", "trash", "change", "explain", "doctor", "watch"})
+  for (const char* verb :
+       {"status", "streams", "rejected", "events",  "hold",   "release", "probe", "flush", "wait",   "project", "run",
+        "model",  "trash",   "change",   "explain", "doctor", "watch",   "tidy",  "queue", "export", "import"})
     EXPECT_THAT(help.out, HasSubstr(verb));
 }
 

@@ -21,8 +21,11 @@ class CommandTest : public testing::Test {
  protected:
   /// `arguments` as a shell reads them.
   Ran run(const std::string& arguments, const std::string& input = "/dev/null") {
+    return run_line(std::string(NEPTUNE_SYNC) + " " + arguments, input);
+  }
+  Ran run_line(const std::string& command, const std::string& input = "/dev/null") {
     const auto out = (folder_ / "out").string(), err = (folder_ / "err").string();
-    const auto line = std::string(NEPTUNE_SYNC) + " " + arguments + " >" + out + " 2>" + err + " <" + input;
+    const auto line = command + " >" + out + " 2>" + err + " <" + input;
     const int status = std::system(line.c_str());
     return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read(out), read(err)};
   }

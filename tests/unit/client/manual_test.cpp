@@ -106,6 +106,33 @@ TEST(ManualPages, HaveAnExampleOfEveryVerb) {
     EXPECT_NE(page.find("neptune\\-sync " + verb, begin), std::string::npos) << verb;
 }
 
+/// Each command line of the EXAMPLES, as a shell reads it.
+std::vector<std::string> examples_of(const std::string& page) {
+  std::vector<std::string> found;
+  std::istringstream lines(page.substr(page.find("EXAMPLES")));
+  for (std::string line; std::getline(lines, line);) {
+    const auto begin = line.find("neptune\\-sync ");
+    if (begin == std::string::npos || line.starts_with(".BR")) continue;
+    line = line.substr(begin, line.find("\\fR", begin) - begin);
+    for (std::size_t at = 0; (at = line.find('\\', at)) != std::string::npos; ++at) line.erase(at, 1);
+    found.push_back(line);
+  }
+  return found;
+}
+
+TEST(ManualPages, EachExampleIsACommandLineThatIsUnderstood) {
+  const auto examples = examples_of(output_of(NEPTUNE_SYNC " --man-page"));
+  EXPECT_GT(examples.size(), 15u);
+  for (const auto& example : examples) {
+    const auto arguments = example.substr(std::string("neptune-sync").size());
+    const auto line = "cd $(mktemp -d) && { " NEPTUNE_SYNC " --socket /nowhere" + arguments +
+                      "; } >/dev/null 2>&1 </dev/null; echo $?; rm -r \"$PWD\"";
+    const auto status = output_of(line);
+    EXPECT_NE(status, "2\n") << example << " is a wrong usage";
+    EXPECT_NE(status, "127\n") << example;
+  }
+}
+
 TEST(ManualPages, AreReadWithoutAWarning) {
   if (!can_render()) GTEST_SKIP() << "there is no man here";
   for (const auto* page : {"neptune-sync.1", "neptune-syncd.8", "neptune-syncd.toml.5"})

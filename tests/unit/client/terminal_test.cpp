@@ -1,7 +1,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
+#include <sstream>
 #include <thread>
 
 #include "tests/unit/client/command.h"
@@ -130,6 +132,42 @@ TEST_F(Terminal, WaitDrawsABarThatIsGoneInTheEnd) {
   });
   ASSERT_TRUE(shows("ended 0")) << screen();
   EXPECT_THAT(screen(), AllOf(HasSubstr("ml-team is synced."), Not(HasSubstr("75 %"))));
+}
+
+/// The longest line as it was written: what the terminal had to break is one line here.
+std::size_t longest_line(const std::string& joined) {
+  std::size_t longest = 0;
+  std::istringstream lines(joined);
+  for (std::string line; std::getline(lines, line);) {
+    const auto characters = std::ranges::count_if(line, [](char c) { return (c & 0xc0) != 0x80; });
+    longest = std::max(longest, static_cast<std::size_t>(characters));
+  }
+  return longest;
+}
+
+TEST_F(Terminal, TablesFitEightyColumnsAndUseTwoHundred) {
+  for (const int width : {80, 200}) {
+    start("streams; " NEPTUNE_SYNC " --socket " + served_.path() + " status", width, 40);
+    ASSERT_TRUE(shows("ended")) << screen();
+    // Below the line that was typed, which may be longer than the terminal is wide.
+    const auto written = tmux("capture-pane -p -J");
+    const auto begin = written.find("trial-7");
+    ASSERT_NE(begin, std::string::npos) << written;
+    EXPECT_LE(longest_line(written.substr(begin)), static_cast<std::size_t>(width)) << written;
+    EXPECT_EQ(written.find("longer than a small terminal is wide") != std::string::npos, width == 200) << written;
+    tmux("kill-server");
+  }
+}
+
+TEST_F(Terminal, ABarOfAWaitTakesOneLineAlsoAtTwoHundredColumns) {
+  start("wait --project ml-team --timeout 60s", 200);
+  ASSERT_TRUE(shows("0 of 12 changes")) << screen();
+  const auto written = tmux("capture-pane -p -J");
+  const auto at = written.find("░");
+  ASSERT_NE(at, std::string::npos);
+  EXPECT_LE(longest_line(written.substr(at)), 200u) << written;
+  EXPECT_EQ(written.find("0 of 12 changes"), written.rfind("0 of 12 changes")) << "drawn once";
+  tmux("send-keys C-c");
 }
 
 TEST_F(Terminal, StatusIsWithinTheWidthAndColouredOnlyWhereThatIsWanted) {

@@ -231,6 +231,21 @@ TEST(SubmitView, SaysWhatWasTakenAndToAReaderWhatToDoNext) {
   EXPECT_EQ(view(reply, std::nullopt, false), "Accepted 3 changes of ml-team/lab and 1 more; they are safe on disk.\n");
 }
 
+TEST(TidyView, TellsWhatWentAndWhyTheRestStays) {
+  api::TidyReply reply;
+  reply.found.push_back({.path = "/runs/a", .kind = "run-log", .action = "kept", .why = "process 7 writes it"});
+  reply.found.push_back({.path = "/runs/b", .kind = "run-log", .action = "removed", .bytes = 4096});
+  reply.found.push_back({.path = "/runs/c", .kind = "client-1x", .action = "removed", .bytes = 3145728});
+  EXPECT_EQ(view(reply, {}),
+            "removed      3.0 MiB  /runs/c\n"
+            "removed      4.0 KiB  /runs/b\n"
+            "kept               -  /runs/a\n"
+            "           process 7 writes it\n"
+            "\n"
+            "2 logs removed (3.0 MiB), 1 kept.\n");
+  EXPECT_EQ(view(api::TidyReply{}, {}), "There is no log here that the daemon knows.\n");
+}
+
 TEST(ReleasePlanView, SaysHowMuchHowLongAndWhetherItFits) {
   api::ReleasePlan plan;
   plan.scope = "ml-team";

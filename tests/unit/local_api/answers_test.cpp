@@ -223,6 +223,16 @@ TEST_F(Permissions, WhatTheServerListsIsForThoseWhoMayManageTheWorkspace) {
   EXPECT_EQ(calls(served), (std::vector<std::string>{"projects ml-team", "members ml-team/lab"}));
 }
 
+TEST_F(Permissions, TidyingIsAskedForWithWhoAsks) {
+  Options options;
+  options.operator_group = "no-such-group";
+  Served served(options);
+  EXPECT_EQ(status_of(as_nobody(served, "POST /v1/tidy?below=/data/runs&dry_run=1")), 200);
+  EXPECT_EQ(status_of(post(served, "/v1/tidy")), 200);
+  EXPECT_EQ(status_of(post(served, "/v1/tidy?below=runs")), 400) << "relative to what?";
+  EXPECT_EQ(calls(served), (std::vector<std::string>{"tidy /data/runs dry uid 65534", "tidy  operator uid 0"}));
+}
+
 TEST_F(Permissions, OnlyOperatorsMayChangeSomething) {
   Options options;
   options.operator_group = "no-such-group";

@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <regex>
 #include <set>
@@ -45,6 +47,22 @@ TEST(Monitoring, TheAlertsAndTheDashboardNameOnlyMetricsThatAreTold) {
     EXPECT_GT(named.size(), 8u) << file;
     for (const auto& name : named) EXPECT_TRUE(there.contains(name)) << file << " names " << name;
   }
+}
+
+TEST(Monitoring, PrometheusOwnToolFindsNoFaultWithTheRulesAndTheMetrics) {
+  if (std::system("command -v promtool >/dev/null") != 0) GTEST_SKIP() << "there is no promtool here";
+  EXPECT_EQ(std::system("promtool check rules " NEPTUNE_DOCS "/monitoring/alerts.yml >/dev/null"), 0);
+  api::Status status;
+  auto& workspace = status.workspaces.emplace_back();
+  workspace.name = "ml-team";
+  workspace.projects.emplace_back().name = "ml-team/lab";
+  engine::Metrics metrics;
+  metrics.confirm_seconds["ml-team"].observe(0.3);
+  metrics.uploaded[{"ml-team", "lab"}] = {1, 2};
+  const auto file = testing::TempDir() + "metrics-for-promtool";
+  std::ofstream(file) << metrics_text(status, metrics, process_facts(), from_unix_ms(1767323047178));
+  EXPECT_EQ(std::system(("promtool check metrics <" + file).c_str()), 0);
+  std::filesystem::remove(file);
 }
 
 TEST(Monitoring, ThePageNamesEveryMetric) {

@@ -124,6 +124,9 @@ TEST(OpenApi, AnswersHaveTheMembersTheyHave) {
   EXPECT_EQ(properties(schema("Stream")),
             keys(json::serialize(json::parse(api::to_json(api::StreamList{{{}}})).at("streams").at(0))));
   EXPECT_EQ(properties(schema("Diagnosis")), keys(api::to_json(api::Diagnosis{})));
+  EXPECT_EQ(properties(schema("TidyReply")), keys(api::to_json(api::TidyReply{})));
+  EXPECT_EQ(properties(schema("TidyItem")),
+            keys(json::serialize(json::parse(api::to_json(api::TidyReply{{{}}})).at("found").at(0))));
   EXPECT_EQ(properties(schema("ChangePlace")), keys(api::to_json(api::ChangePlace{})));
   EXPECT_EQ(properties(schema("StreamList")), keys(api::to_json(api::StreamList{})));
   EXPECT_EQ(properties(schema("Rejected")), keys(api::to_json(api::Rejected{})));
@@ -144,6 +147,13 @@ TEST(OpenApi, HasAWordForEveryReasonAStreamCanWait) {
   for (const auto& word : own.as_array()) words.insert(text(word));
   for (int i = 0; i <= static_cast<int>(core::Wait::ramp); ++i)
     EXPECT_TRUE(words.contains(std::string(core::word(static_cast<core::Wait>(i))))) << i;
+}
+
+TEST(OpenApi, EveryReasonIsExplainedToOperators) {
+  std::ostringstream page;
+  page << std::ifstream(NEPTUNE_DOCS "/operations.md").rdbuf();
+  const auto& own = schema("Stream").at("allOf").at(1).at("properties").at("waiting_for").at("enum");
+  for (const auto& word : own.as_array()) EXPECT_NE(page.str().find("`" + text(word) + "`"), std::string::npos) << word;
 }
 
 TEST(OpenApi, RefersOnlyToWhatItHas) {

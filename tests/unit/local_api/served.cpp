@@ -135,6 +135,12 @@ asio::awaitable<api::Diagnosis> FixedControl::diagnose() {
   co_return diagnosis;
 }
 
+asio::awaitable<api::TidyReply> FixedControl::tidy(engine::TidyRequest request) {
+  calls.push_back("tidy " + request.below + (request.dry_run ? " dry" : "") + (request.is_operator ? " operator" : "") +
+                  " uid " + std::to_string(request.uid));
+  co_return tidy_found;
+}
+
 api::FlushReply FixedControl::flush() {
   calls.emplace_back("flush");
   api::FlushReply reply;

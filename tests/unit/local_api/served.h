@@ -59,6 +59,8 @@ class FixedControl final : public engine::Control {
   boost::asio::awaitable<Result<api::MemberList>> members(ProjectName project) override;
   boost::asio::awaitable<api::Diagnosis> diagnose() override;
   api::FlushReply flush() override;
+  api::TidyReply tidy_found;
+  boost::asio::awaitable<api::TidyReply> tidy(engine::TidyRequest request) override;
   boost::asio::awaitable<Result<api::ScopeReply>> hold(Scope scope, std::string by) override;
   boost::asio::awaitable<Result<api::ScopeReply>> release(Scope scope, std::string by) override;
   Result<api::ScopeReply> probe(const Scope& scope) override;

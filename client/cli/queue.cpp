@@ -1,0 +1,62 @@
+#include <memory>
+
+#include "client/cli/daemon_program.h"
+#include "client/cli/verb.h"
+#include "client/cli/verbs.h"
+
+// What is done to the queue on disk: by the daemon's own program, which alone knows its files.
+namespace neptune::cli {
+
+namespace {
+
+struct Arguments {
+  std::string file = "-";
+  std::optional<std::string> config;
+  bool repair = false, move = false;
+};
+
+using Shared = std::shared_ptr<Arguments>;
+
+void add_config(Verb& verb, const Shared& arguments) {
+  verb.optional("--config", arguments->config, "The daemon's configuration (default: as the daemon finds it)");
+}
+
+void run(Session& session, const Arguments& arguments, std::vector<std::string> words) {
+  if (arguments.config) words.insert(words.begin(), {"--config", *arguments.config});
+  session.fail_with({"no_daemon_program", become_daemon_program(std::move(words))});
+}
+
+}  // namespace
+
+void add_queue(Verb& top, Session& session) {
+  auto queue = top.add("queue", "The change queue on disk");
+  auto check = queue.add("check", "Go through the queue of a daemon that does not run, and say what is wrong");
+  const auto of_check = std::make_shared<Arguments>();
+  check.flag("--repair", of_check->repair, "Repair what can be repaired, after copying the files");
+  add_config(check, of_check);
+  check.action([&session, of_check] {
+    std::vector<std::string> words{"--check-queue"};
+    if (of_check->repair) words.emplace_back("--repair");
+    run(session, *of_check, std::move(words));
+  });
+
+  auto write =
+      top.add("export", "Write the changes that wait in the queue to a file, to carry them to another machine");
+  const auto of_export = std::make_shared<Arguments>();
+  write.required("FILE", of_export->file, "The file, which must not be there yet; - is standard output");
+  write.flag("--move", of_export->move, "Take them out of the queue once the file is on disk; the daemon must not run");
+  add_config(write, of_export);
+  write.action([&session, of_export] {
+    std::vector<std::string> words{"--export", of_export->file};
+    if (of_export->move) words.emplace_back("--move");
+    run(session, *of_export, std::move(words));
+  });
+
+  auto read = top.add("import", "Queue the changes of an exported file; the daemon must not run");
+  const auto of_import = std::make_shared<Arguments>();
+  read.required("FILE", of_import->file, "The file; importing it twice does no harm");
+  add_config(read, of_import);
+  read.action([&session, of_import] { run(session, *of_import, {"--import", of_import->file}); });
+}
+
+}  // namespace neptune::cli

@@ -1,0 +1,237 @@
+// What is done to the state directory by hand: the queue checked and repaired, exported and imported.
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <boost/json/parse.hpp>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <sstream>
+
+#include "tests/integration/box.h"
+#include "tests/integration/support/sqlite.h"
+
+namespace neptune::testing {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+std::string text_of(const fs::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream in(text);
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  return lines;
+}
+
+/// A box whose queue holds changes that the server has not seen.
+class Upkeep : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    // An installed client finds the daemon's program beside itself.
+    if (const char* path = std::getenv("PATH")) path_ = path;
+    ::setenv("PATH", (binary("neptune-syncd").parent_path().string() + ":" + path_).c_str(), 1);
+  }
+  void TearDown() override { ::setenv("PATH", path_.c_str(), 1); }
+
+  static Box::Options options() { return {.config = "[queue]\nmin_free_disk = \"1MiB\"\n"}; }
+
+  void fill(Box& of, int updates = 20) {
+    ASSERT_EQ(of.sync({"hold", "ml-team"}).status, 0);
+    std::string changes = R"([{"kind": "run.create", "project": "ml-team/lab", "run": "r-1"})";
+    for (int step = 1; step <= updates; ++step)
+      changes += fmt::format(
+          R"(, {{"kind": "run.update", "project": "ml-team/lab", "run": "r-1", "step": {0}, "append": {{"loss": {0}.5}}}})",
+          step);
+    ASSERT_EQ(of.hand_in(changes + "]").first, 202u);
+  }
+
+  Ran upkeep(Box& of, std::vector<std::string> args) {
+    args.insert(args.end(), {"--config", of.dir() / "config.toml"});
+    return of.sync(std::move(args));
+  }
+
+  sqlite::Db open(const char* name) { return sqlite::open((box.dir() / "state" / name).string()); }
+  void spoil(const char* name, const std::string& sql) { sqlite::exec(open(name), sql); }
+
+  Box box{options()};
+  std::string path_;
+};
+
+TEST_F(Upkeep, ASoundQueueIsWell) {
+  fill(box);
+  const auto running = upkeep(box, {"queue", "check"});
+  EXPECT_EQ(running.status, 1);
+  EXPECT_THAT(running.err, HasSubstr("stop it first"));
+  ASSERT_EQ(box.stop_daemon(), 0);
+  const auto checked = upkeep(box, {"queue", "check"});
+  EXPECT_EQ(checked.status, 0) << checked.out << checked.err;
+  EXPECT_THAT(checked.out, AllOf(HasSubstr("changes.sqlite3: all is well"), HasSubstr("memory.sqlite3: all is well")));
+}
+
+TEST_F(Upkeep, WhatIsWrongIsToldAndRepairedOnlyWhenThatIsAskedFor) {
+  fill(box);
+  ASSERT_EQ(box.stop_daemon(), 0);
+  spoil("changes.sqlite3",
+        "UPDATE streams SET count = 7, bytes = 1; UPDATE sqlite_sequence SET seq = 3 WHERE name = 'changes'");
+  spoil("memory.sqlite3",
+        "INSERT INTO intents VALUES (99, 0, 1, 'gone'); INSERT INTO counters VALUES ('ml-team/x', -1, 0)");
+  const auto told = upkeep(box, {"queue", "check"});
+  EXPECT_EQ(told.status, 1);
+  EXPECT_THAT(told.out, AllOf(HasSubstr("The counts of 1 streams are not those of their changes"),
+                              HasSubstr("repair: They are counted again"), HasSubstr("would be given out again"),
+                              HasSubstr("1 notes are of changes that are gone"), HasSubstr("--repair")));
+  EXPECT_EQ(upkeep(box, {"queue", "check"}).out, told.out) << "a check changes nothing";
+  EXPECT_FALSE(fs::exists(box.dir() / "state" / "changes.sqlite3.before-repair"));
+
+  const auto repaired = upkeep(box, {"queue", "check", "--repair"});
+  EXPECT_EQ(repaired.status, 0) << repaired.out << repaired.err;
+  EXPECT_TRUE(fs::exists(box.dir() / "state" / "changes.sqlite3.before-repair"));
+  EXPECT_EQ(sqlite::integer(open("changes.sqlite3"), "SELECT count FROM streams"), 21);
+  box.start_daemon();
+  ASSERT_EQ(box.sync({"release", "ml-team"}).status, 0);
+  box.wait_synced();
+  const auto state = box.sandbox().state();
+  EXPECT_EQ(state.at("runs").at("ml-team/lab/r-1").at("series").at("loss").as_array().size(), 20u);
+}
+
+TEST_F(Upkeep, AnIndexThatDisagreesIsMadeAgain) {
+  fill(box);
+  ASSERT_EQ(box.stop_daemon(), 0);
+  // As after a fault of the disk: the index says something else than the table.
+  spoil(
+      "changes.sqlite3",
+      "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = 'CREATE INDEX changes_of_stream ON changes (stream, "
+      "seq, kind, size, uid)' WHERE name = 'changes_of_stream'");
+  const auto told = upkeep(box, {"queue", "check"});
+  EXPECT_EQ(told.status, 1) << told.out;
+  EXPECT_THAT(told.out, AllOf(HasSubstr("changes_of_stream"), HasSubstr("made again from their tables")));
+  const auto repaired = upkeep(box, {"queue", "check", "--repair"});
+  EXPECT_EQ(repaired.status, 0) << repaired.out << repaired.err;
+}
+
+TEST_F(Upkeep, RowsThatCannotBeReadAreLeftToAPerson) {
+  fill(box, 2000);
+  ASSERT_EQ(box.stop_daemon(), 0);
+  const auto file = box.dir() / "state" / "changes.sqlite3";
+  {
+    std::fstream damage(file, std::ios::in | std::ios::out | std::ios::binary);
+    damage.seekp(static_cast<std::streamoff>(fs::file_size(file) / 2 / 4096 * 4096));
+    damage << std::string(4096, 'x');
+  }
+  const auto told = upkeep(box, {"queue", "check", "--repair"});
+  EXPECT_EQ(told.status, 1) << told.out << told.err;
+  EXPECT_THAT(told.out, AllOf(HasSubstr("SQLite finds damage"), HasSubstr("by hand")));
+}
+
+TEST_F(Upkeep, AnOlderCopyOfTheQueueThatWasPutBackGivesOutNoNumberTwice) {
+  fill(box, 1);
+  ASSERT_EQ(box.stop_daemon(), 0);
+  fs::copy_file(box.dir() / "state" / "changes.sqlite3", box.dir() / "old.sqlite3");
+  box.start_daemon();
+  ASSERT_EQ(box.sync({"release", "ml-team"}).status, 0);
+  ASSERT_EQ(box.hand_in(R"({"kind": "run.update", "project": "ml-team/lab", "run": "r-1", "assign": {"a": 1}})").first,
+            202u);
+  box.wait_synced();
+  ASSERT_EQ(box.stop_daemon(), 0);
+  fs::copy_file(box.dir() / "old.sqlite3", box.dir() / "state" / "changes.sqlite3",
+                fs::copy_options::overwrite_existing);
+  EXPECT_THAT(upkeep(box, {"queue", "check"}).out, HasSubstr("an older copy of it was put back"));
+  EXPECT_EQ(upkeep(box, {"queue", "check", "--repair"}).status, 0);
+  box.start_daemon();
+  ASSERT_EQ(box.hand_in(R"({"kind": "run.update", "project": "ml-team/lab", "run": "r-1", "assign": {"b": 2}})").first,
+            202u);
+  box.wait_synced();
+  EXPECT_TRUE(box.sandbox().state().at("runs").at("ml-team/lab/r-1").at("attrs").as_object().contains("b"));
+}
+
+TEST_F(Upkeep, WhatIsExportedStaysQueuedAndImportingItTwiceIsHarmless) {
+  fill(box);
+  const auto file = box.dir() / "changes.jsonl";
+  const auto written = upkeep(box, {"export", file});
+  ASSERT_EQ(written.status, 0) << written.out << written.err;
+  EXPECT_THAT(written.out, HasSubstr("21 changes were written to"));
+  EXPECT_THAT(written.out, HasSubstr("stay queued here"));
+  const auto again = upkeep(box, {"export", file});
+  EXPECT_EQ(again.status, 1) << "nothing is overwritten";
+  EXPECT_THAT(upkeep(box, {"export", "-"}).out, HasSubstr("neptune_sync_export"));
+  ASSERT_EQ(box.stop_daemon(), 0);
+  EXPECT_THAT(upkeep(box, {"import", file}).err, HasSubstr("from this very queue"));
+  box.start_daemon();
+  const auto lines = lines_of(text_of(file));
+  ASSERT_EQ(lines.size(), 23u);
+  for (const auto& line : lines) EXPECT_TRUE(boost::json::parse(line).is_object());
+
+  Box other(options());
+  EXPECT_THAT(upkeep(other, {"import", file}).err, HasSubstr("stop it first"));
+  ASSERT_EQ(other.stop_daemon(), 0);
+  const auto first = upkeep(other, {"import", file});
+  ASSERT_EQ(first.status, 0) << first.err;
+  EXPECT_THAT(first.out, HasSubstr("21 changes of"));
+  EXPECT_THAT(upkeep(other, {"import", file}).out, HasSubstr("0 changes of"));
+  other.start_daemon();
+  other.wait_synced();
+  EXPECT_EQ(other.sandbox().state().at("runs").at("ml-team/lab/r-1").at("series").at("loss").as_array().size(), 20u);
+  ASSERT_EQ(other.stop_daemon(), 0);
+  EXPECT_THAT(upkeep(other, {"import", file}).out, HasSubstr("21 were known already")) << "also once they are synced";
+  EXPECT_TRUE(box.wait_status([](const auto& s) { return s.at("totals").at("held").as_int64() == 21; }).first);
+}
+
+TEST_F(Upkeep, WhatIsMovedIsQueuedThereAndNoMoreHere) {
+  fill(box);
+  const auto file = box.dir() / "changes.jsonl";
+  EXPECT_THAT(upkeep(box, {"export", "--move", file}).err, HasSubstr("stop it first"));
+  EXPECT_FALSE(fs::exists(file)) << "nothing came of it";
+  ASSERT_EQ(box.stop_daemon(), 0);
+  EXPECT_NE(upkeep(box, {"export", "--move", "-"}).status, 0);
+  const auto written = upkeep(box, {"export", "--move", file});
+  ASSERT_EQ(written.status, 0) << written.err;
+  EXPECT_THAT(written.out, HasSubstr("are not queued here any more"));
+  EXPECT_EQ(sqlite::integer(open("changes.sqlite3"), "SELECT count(*) FROM changes"), 0);
+  ASSERT_EQ(upkeep(box, {"import", file}).status, 0);
+  EXPECT_THAT(upkeep(box, {"import", file}).out, HasSubstr("0 changes of"));
+  box.start_daemon();
+  EXPECT_TRUE(box.wait_status([](const auto& s) { return s.at("totals").at("held").as_int64() == 21; }).first)
+      << "it can be brought back";
+}
+
+TEST_F(Upkeep, AFileThatIsNotWholeIsNotImported) {
+  fill(box);
+  const auto file = box.dir() / "changes.jsonl";
+  ASSERT_EQ(upkeep(box, {"export", file}).status, 0);
+  ASSERT_EQ(box.stop_daemon(), 0);
+  const auto whole = text_of(file);
+  const auto lines = lines_of(whole);
+  auto altered = whole;
+  altered[altered.find("\"payload\":\"") + 14] ^= 1;
+  std::string without_a_line;
+  for (std::size_t i = 0; i < lines.size(); ++i)
+    if (i != 4) without_a_line += lines[i] + "\n";
+  auto newer = whole;
+  newer.replace(newer.find("export\":1"), 9, "export\":2");
+  for (const auto& [text, why] :
+       std::vector<std::pair<std::string, std::string>>{{altered, "checksum"},
+                                                        {without_a_line, "should hold 21 changes, and holds 20"},
+                                                        {whole.substr(0, whole.size() / 2), "not a whole export"},
+                                                        {whole.substr(0, whole.size() - 1), "has no end"},
+                                                        {newer, "newer neptune-syncd"},
+                                                        {"", "not a whole export"},
+                                                        {"hello\n", "not a whole export"}}) {
+    std::ofstream(box.dir() / "bad.jsonl", std::ios::trunc) << text;
+    const auto refused = upkeep(box, {"import", box.dir() / "bad.jsonl"});
+    EXPECT_EQ(refused.status, 1);
+    EXPECT_THAT(refused.err, HasSubstr(why));
+  }
+  EXPECT_EQ(upkeep(box, {"import", box.dir() / "none.jsonl"}).status, 1);
+}
+
+}  // namespace
+}  // namespace neptune::testing
