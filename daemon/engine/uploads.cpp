@@ -32,8 +32,9 @@ constexpr std::uint32_t most_failures = 30;       // of the store, or on the way
 constexpr std::size_t told_together = 16;
 constexpr std::uint64_t told_bytes = 8u << 20;
 
+/// On behalf of whoever asked for it: read_files refused what nobody is known to have asked for.
 server::SourceFile source_file(const UploadItem& item) {
-  return {item.upload.file, item.upload.beneath, item.change.uid};
+  return {item.upload.file, item.upload.beneath, item.change.uid.value()};
 }
 
 bool speaks_of_the_file(const Failure& failure) {
@@ -169,6 +170,10 @@ asio::awaitable<bool> Engine::read_files(UploadBatchPtr work) {
       continue;
     }
     item.upload = std::move(*upload);
+    if (!item.change.uid)
+      item.refuse("file_not_theirs",
+                  fmt::format("it is not known who asked for the file {}, so it is not read; upload it again",
+                              file_name(item.upload)));
     // Whoever has it tried again means the file as it is now.
     if (work->feed->replayed) item.upload.seen.reset();
     if (item.upload.seen) item.size = item.upload.seen->size;
@@ -399,7 +404,7 @@ asio::awaitable<void> Engine::finish_file(UploadBatchPtr work, std::size_t index
     if (!queue_) co_return item.put_off(queue_problem_.code, queue_problem_.message);
     std::vector<Change> changes;
     changes.push_back(file_reference(item.upload, item.size, to_unix_ms(item.change.at)));
-    Submitter by{item.change.uid.value_or(0), {}};
+    Submitter by{item.change.uid.value(), {}};
     auto assigned = co_await outcome(queue_->accept(std::move(changes), std::move(by)));
     if (!assigned) co_return item.put_off(assigned.error().code, assigned.error().message);
   }

@@ -1,7 +1,10 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 
 #include "changes/limits.h"
 #include "changes/wire.h"
@@ -191,16 +194,6 @@ Result<void> LogDatabase::read_piece(const Batch& batch, Cursor& cursor, std::st
   return {};
 }
 
-namespace {
-
-std::optional<std::uint32_t> owner_of(const std::filesystem::path& file) {
-  struct stat facts{};
-  if (::stat(file.c_str(), &facts) != 0) return std::nullopt;
-  return facts.st_uid;
-}
-
-}  // namespace
-
 Result<std::vector<QueuedChange>> LogDatabase::changes(Position first, Position last) {
   const Lock lock(mutex_);
   auto database = this->database();
@@ -210,7 +203,6 @@ Result<std::vector<QueuedChange>> LogDatabase::changes(Position first, Position 
       "sequence_id <= ? ORDER BY sequence_id");
   if (!query) return std::unexpected(query.error());
   query->bind(first, last);
-  const auto owner = owner_of(paths_.database);
   std::vector<QueuedChange> changes;
   for (;;) {
     auto row = query->step();
@@ -219,7 +211,7 @@ Result<std::vector<QueuedChange>> LogDatabase::changes(Position first, Position 
     auto& change = changes.emplace_back();
     change.position = query->number(0);
     change.kind = query->number(1) == 1 ? ChangeKind::run_create : ChangeKind::run_update;
-    change.uid = owner;
+    change.uid = owner_;
     change.at = from_unix_ms(query->number(2));
     change.payload = query->blob(3);
   }
@@ -230,8 +222,24 @@ Result<std::vector<QueuedChange>> LogDatabase::changes(Position first, Position 
   return changes;
 }
 
-std::optional<std::uint32_t> LogDatabase::owner() const {
-  return owner_of(paths_.database);
+Result<std::uint32_t> LogDatabase::owner() {
+  const Lock lock(mutex_);
+  if (auto database = this->database(); !database) return std::unexpected(database.error());
+  // What is not in the log's file yet comes from the one beside it. Root and the daemon write in anybody's name.
+  struct stat wal{};
+  if (::lstat(paths_.wal.c_str(), &wal) != 0) {
+    if (errno == ENOENT) return owner_;
+    return fail("run_log_unreadable",
+                fmt::format("the file {} cannot be looked at ({}); let the daemon's user enter its folder",
+                            paths_.wal.string(), std::strerror(errno)),
+                true);
+  }
+  if (S_ISREG(wal.st_mode) && (wal.st_uid == owner_ || wal.st_uid == 0 || wal.st_uid == ::geteuid())) return owner_;
+  return fail(
+      "run_log_not_theirs",
+      fmt::format("the run log in {} is of uid {}, and its -wal of uid {}, so that no file is read on behalf of "
+                  "either; give both to the user whose run it is",
+                  paths_.directory.string(), owner_, wal.st_uid));
 }
 
 Result<LogDatabase::Sum> LogDatabase::sum_files(Position after) {

@@ -76,13 +76,14 @@ asio::awaitable<Result<std::vector<QueuedChange>>> LogUploads::changes(Position 
     auto requests = database->file_requests(first - 1, last, most_requests);
     if (!requests) return std::unexpected(std::move(requests.error()));
     const auto owner = database->owner();
+    if (!owner) return std::unexpected(owner.error());
     std::vector<QueuedChange> changes;
     for (auto& request : *requests) {
       auto& change = changes.emplace_back();
       change.position = request.id;
       change.container = run;
       change.kind = ChangeKind::run_upload;
-      change.uid = owner;
+      change.uid = *owner;
       change.payload = upload_json(upload_of(std::move(request), run, database->paths().directory.string()));
     }
     if (changes.empty())

@@ -1,0 +1,90 @@
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <limits>
+
+#include "changes/file_upload.h"
+#include "tests/unit/sources/fixture.h"
+
+/// What a run log's requests for files are as a Source of their own: whose they are, batches, settling.
+namespace neptune::sources {
+namespace {
+
+constexpr BatchLimits no_limits{std::numeric_limits<std::uint64_t>::max(), std::numeric_limits<std::uint64_t>::max()};
+
+class LogUploadsTest : public testing::Test {
+ protected:
+  /// The files of the log the writer made by these commands and closed.
+  std::shared_ptr<Source> closed_log(const std::vector<std::string>& commands) {
+    Writer writer;
+    writer("begin " + fixture.log.string() + " create");
+    for (const auto& command : commands) writer(command);
+    writer("close");
+    return files_of(SourceState::closed);
+  }
+
+  std::shared_ptr<Source> files_of(SourceState state) {
+    fixture.start();
+    EXPECT_TRUE(fixture.reaches(fixture.log, state));
+    const auto log = fixture.source(fixture.log);
+    return log ? log->files() : nullptr;
+  }
+
+  /// "": all went well.
+  std::string error_of_changes(Source& files) {
+    const auto changes = fixture.loop.await(files.changes(1, 1));
+    return changes ? "" : changes.error().code;
+  }
+
+  void give(const std::filesystem::path& file, uid_t owner) {
+    ASSERT_EQ(::chown(file.c_str(), owner, static_cast<gid_t>(-1)), 0);
+  }
+
+  RunLogsFixture fixture;
+};
+
+TEST_F(LogUploadsTest, AreAskedForByTheOwnerOfTheFileThatIsOpenWhateverLiesAtItsPath) {
+  const uid_t owner = ::geteuid() == 0 ? 1234 : ::geteuid();
+  const auto files = closed_log({"upload"});
+  ASSERT_TRUE(files);
+  give(database_of(fixture.log), owner);
+  const auto changes = fixture.loop.await(files->changes(1, 1));
+  ASSERT_TRUE(changes) << changes.error().message;
+  EXPECT_EQ(changes->at(0).uid, owner);
+  // Its place is taken by a link to a file of root's.
+  std::filesystem::rename(database_of(fixture.log), fixture.temp / "away");
+  std::filesystem::create_symlink("/etc/passwd", database_of(fixture.log));
+  const auto still = fixture.loop.await(files->changes(1, 1));
+  ASSERT_TRUE(still) << still.error().message;
+  EXPECT_EQ(still->at(0).uid, owner);
+  fixture.loop.await(files->release());
+  EXPECT_EQ(error_of_changes(*files), "run_log_gone");
+  // So it is with a link to the log itself, and with another file.
+  std::filesystem::remove(database_of(fixture.log));
+  std::filesystem::create_symlink(fixture.temp / "away", database_of(fixture.log));
+  EXPECT_EQ(error_of_changes(*files), "run_log_gone");
+  std::filesystem::remove(database_of(fixture.log));
+  std::filesystem::copy(fixture.temp / "away", database_of(fixture.log));
+  EXPECT_EQ(error_of_changes(*files), "run_log_gone");
+}
+
+TEST_F(LogUploadsTest, AreNotAskedForByAnybodyWhenTwoUsersWroteTheLog) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can give files to another user";
+  Writer writer;
+  writer("begin " + fixture.log.string() + " create");
+  writer("upload");
+  const auto files = files_of(SourceState::live);
+  ASSERT_TRUE(files);
+  const std::filesystem::path wal = database_of(fixture.log).string() + "-wal";
+  EXPECT_EQ(error_of_changes(*files), "");
+  give(database_of(fixture.log), 1234);
+  EXPECT_EQ(error_of_changes(*files), "") << "root writes in anybody's name";
+  fixture.loop.await(files->release());
+  give(wal, 4321);
+  EXPECT_EQ(error_of_changes(*files), "run_log_not_theirs");
+  give(wal, 1234);
+  EXPECT_EQ(error_of_changes(*files), "");
+}
+
+}  // namespace
+}  // namespace neptune::sources
