@@ -334,8 +334,8 @@ asio::awaitable<Result<void>> Engine::discard_rejected(std::int64_t id) {
   if (!removed || !payload) co_return removed;
   auto upload = read_upload(*payload);
   if (!upload || upload->beneath != copies_dir()) co_return removed;  // a run log's file stays with its owner
-  auto remove_copy = [this, copy = std::move(*upload)] { delete_own_file(copy); };
-  co_await file_threads_.run(std::move(remove_copy));
+  server::SourceFile copy{upload->file, upload->beneath};
+  co_await delete_own_file(std::move(copy), std::nullopt);
   co_return removed;
 }
 

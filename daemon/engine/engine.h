@@ -269,7 +269,7 @@ class Engine final : public Control, public sources::SourceListener {
   // upload_intake.cpp: files that are handed in
   awaitable<Result<void>> admit(Change& change, Submitter by);
   std::string copies_dir() const;
-  void delete_own_file(const FileUpload& upload);
+  awaitable<void> delete_own_file(server::SourceFile file, std::optional<server::FileIdentity> was);
 
   // intake.cpp: what is handed in
   awaitable<Result<api::ChangePlace>> recorded_change(std::int64_t id, std::int64_t through);

@@ -25,7 +25,7 @@
 ///   ·
 ///             part (which of its operations; empty: all) · queue (the identity of the change queue that numbered it)
 ///   intents   source, or rejection · last → text: what a call that must not be repeated was about to do
-///   uploads   source and position, or rejection → done; or how far the file is: provider, session, URLs, ...
+///   uploads   source and position, or rejection → what the file was; done, or how far it is: provider, session, ...
 ///   parts     of such a file: number → tag
 ///   modes     scope → mode, reason, since_ms, held_by, held_since_ms
 ///
@@ -158,11 +158,12 @@ class Ledger {
   Result<void> save_upload(const UploadOf& which, const server::UploadProgress& progress);
   Result<void> add_part(const UploadOf& which, const server::FinishedPart& part);
   Result<void> clear_upload(const UploadOf& which);
-  /// It is on the server. `durable`: also after a power cut, as something is deleted next.
-  Result<void> upload_done(const UploadOf& which, bool durable);
+  /// It is on the server, and what it was. `durable`: also after a power cut, as something is deleted next.
+  Result<void> upload_done(const UploadOf& which, const server::FileIdentity& file, bool durable);
   /// What is known of a source's files from `first` to `last`, or of a rejected one.
   struct KnownUploads {
-    std::set<sources::Position> done, begun;
+    std::map<sources::Position, server::FileIdentity> done;
+    std::set<sources::Position> begun;
   };
   Result<KnownUploads> uploads(const IntentOf& of, sources::Position first, sources::Position last);
 

@@ -1,5 +1,6 @@
 // Files that are handed in over the socket: who may have them read, and copies.
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -62,11 +63,12 @@ asio::awaitable<Result<void>> Engine::admit(Change& change, Submitter by) {
   co_return Result<void>();
 }
 
-/// Blocks. Of a copy, or a temporary file of a run log.
-void Engine::delete_own_file(const FileUpload& upload) {
-  if (!upload.temporary || upload.beneath.empty() || upload.file.find("..") != std::string::npos) return;
-  std::error_code gone_already;
-  std::filesystem::remove(std::filesystem::path(upload.beneath) / upload.file, gone_already);
+/// A copy, or a temporary file of a run log. Where it cannot be done the file stays, and the log says why.
+asio::awaitable<void> Engine::delete_own_file(server::SourceFile file, std::optional<server::FileIdentity> was) {
+  auto remove = [file = std::move(file), was] { return server::remove_file(file, was); };
+  const auto removed = co_await outcome(file_threads_.run(std::move(remove)));
+  if (!removed && removed.error().code != "file_missing")
+    spdlog::warn("a file that was uploaded stays error=\"{}\"", removed.error().message);
 }
 
 }  // namespace neptune::engine

@@ -160,7 +160,10 @@ asio::awaitable<bool> Engine::read_files(UploadBatchPtr work) {
   for (auto& change : *changes) {
     auto& item = work->items.emplace_back();
     const auto position = upload_of(*work->feed, change.position).position;
-    item.on_server = known->done.contains(position);
+    if (const auto done = known->done.find(position); done != known->done.end()) {
+      item.on_server = true;
+      item.sent = done->second;
+    }
     item.begun = known->begun.contains(position);
     auto upload = read_upload(change.payload);
     item.counted = change.payload.size();
@@ -283,7 +286,8 @@ asio::awaitable<void> Engine::send_file(UploadBatchPtr work, std::size_t index) 
                   item.change.position, how.sent, static_cast<int>(how.kind), how.code);
     switch (how.kind) {
       case Kind::done:
-        if (how.file) item.size = how.file->size;
+        item.sent = how.file.value();
+        item.size = item.sent.size;
         co_await finish_file(work, index);
         co_return;
       case Kind::refused:
@@ -395,7 +399,9 @@ asio::awaitable<void> Engine::finish_file(UploadBatchPtr work, std::size_t index
   auto& item = work->items[index];
   const auto which = upload_of(*work->feed, item.change.position);
   if (!item.on_server) {
-    auto mark = [which, durable = item.upload.temporary](Ledger& ledger) { return ledger.upload_done(which, durable); };
+    auto mark = [which, sent = item.sent, durable = item.upload.temporary](Ledger& ledger) {
+      return ledger.upload_done(which, sent, durable);
+    };
     auto marked = co_await with_ledger(std::move(mark));
     if (!marked) co_return item.put_off(marked.error().code, marked.error().message);
     item.on_server = true;
@@ -409,8 +415,8 @@ asio::awaitable<void> Engine::finish_file(UploadBatchPtr work, std::size_t index
     if (!assigned) co_return item.put_off(assigned.error().code, assigned.error().message);
   }
   if (item.upload.temporary) {
-    auto remove = [this, upload = item.upload] { delete_own_file(upload); };
-    co_await file_threads_.run(std::move(remove));
+    auto file = source_file(item);
+    co_await delete_own_file(std::move(file), item.sent);
   }
   item.state = State::done;
   work->feed->files_sent++;

@@ -88,6 +88,11 @@ struct FileIdentity {
 /// "file_not_regular", "file_path_invalid", and "file_unreadable_now" (retryable: descriptors, memory, I/O).
 Result<FileIdentity> identify(const SourceFile& file);
 
+/// Removes a file that was sent. Only one that is still what it was, where that is told, and that its `reader` could
+/// have removed: file and folder are theirs, and below `beneath` no link leads there. Blocking. Errors: those of
+/// `identify`, "file_changed", and "file_not_removed".
+Result<void> remove_file(const SourceFile& file, const std::optional<FileIdentity>& was);
+
 /// Copies the file to `to`, which must not exist; durable when it returns, mode 0600; what the copy is. Blocking, for
 /// as long as that takes. At least `keep_free` bytes of the disk stay free, else "low_disk"; "disk_full"; and the
 /// errors of `identify`, and "file_changed". After an error there is no copy.

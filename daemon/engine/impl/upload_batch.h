@@ -29,6 +29,7 @@ struct UploadItem {
   bool on_server = false;  ///< all of it was sent in an earlier life; what follows from that may be left to do
   bool begun = false;      ///< there is saved progress
   std::optional<server::SignedFile> signed_file;
+  server::FileIdentity sent;  ///< what was uploaded, once it is on the server
 
   bool is_final() const { return state == State::done || state == State::refused; }
   void refuse(std::string why_code, std::string why) {

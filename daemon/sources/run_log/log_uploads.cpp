@@ -16,8 +16,10 @@ namespace {
 
 constexpr std::uint64_t most_requests = 1000;  // of one batch: they are read at once
 
-/// A temporary file lies in the log's directory, and nowhere else is anything deleted.
-FileUpload upload_of(LogDatabase::FileRequest request, const ContainerName& run, const std::string& directory) {
+/// A temporary file lies in the log's directory, and nowhere else is anything deleted; nothing at all where the log may
+/// only be read.
+FileUpload upload_of(LogDatabase::FileRequest request, const ContainerName& run, const LogDatabase& database) {
+  const auto directory = database.paths().directory.string();
   FileUpload upload{.project = run.project, .run = run.id};
   upload.file = std::move(request.source_path);
   upload.mime_type = std::move(request.mime_type);
@@ -28,7 +30,7 @@ FileUpload upload_of(LogDatabase::FileRequest request, const ContainerName& run,
   if (request.is_temporary && upload.file.starts_with(directory + "/")) {
     upload.beneath = directory;
     upload.file.erase(0, directory.size() + 1);
-    upload.temporary = true;
+    upload.temporary = !database.is_read_only();
   }
   return upload;
 }
@@ -84,7 +86,7 @@ asio::awaitable<Result<std::vector<QueuedChange>>> LogUploads::changes(Position 
       change.container = run;
       change.kind = ChangeKind::run_upload;
       change.uid = *owner;
-      change.payload = upload_json(upload_of(std::move(request), run, database->paths().directory.string()));
+      change.payload = upload_json(upload_of(std::move(request), run, *database));
     }
     if (changes.empty())
       return fail("run_log_changed", fmt::format("the requests {} to {} for files are no longer in the run log in {}; "

@@ -68,6 +68,22 @@ TEST_F(LogUploadsTest, AreAskedForByTheOwnerOfTheFileThatIsOpenWhateverLiesAtIts
   EXPECT_EQ(error_of_changes(*files), "run_log_gone");
 }
 
+TEST_F(LogUploadsTest, AreOursToDeleteOnlyInTheLogsOwnFolder) {
+  const auto files = closed_log({"upload " + (fixture.log / "in/memory.bin").string() + " 7 1",
+                                 "upload " + (fixture.log / "kept.bin").string() + " 7 0",
+                                 "upload " + (fixture.folder / "elsewhere.bin").string() + " 7 1"});
+  ASSERT_TRUE(files);
+  const auto changes = fixture.loop.await(files->changes(1, 3));
+  ASSERT_TRUE(changes && changes->size() == 3);
+  const auto upload = [&changes](std::size_t index) { return read_upload(changes->at(index).payload).value(); };
+  EXPECT_TRUE(upload(0).temporary);
+  EXPECT_EQ(upload(0).beneath, fixture.log);
+  EXPECT_EQ(upload(0).file, "in/memory.bin");
+  EXPECT_FALSE(upload(1).temporary);
+  EXPECT_FALSE(upload(2).temporary);
+  EXPECT_EQ(upload(2).file, fixture.folder / "elsewhere.bin");
+}
+
 TEST_F(LogUploadsTest, AreNotAskedForByAnybodyWhenTwoUsersWroteTheLog) {
   if (::geteuid() != 0) GTEST_SKIP() << "only root can give files to another user";
   Writer writer;
