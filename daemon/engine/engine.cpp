@@ -1,6 +1,7 @@
 #include "engine/engine.h"
 
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -333,8 +334,8 @@ asio::awaitable<Result<void>> Engine::discard_rejected(std::int64_t id) {
   auto removed = co_await with_ledger(std::move(remove));
   if (!removed || !payload) co_return removed;
   auto upload = read_upload(*payload);
-  if (!upload || upload->beneath != copies_dir()) co_return removed;  // a run log's file stays with its owner
-  server::SourceFile copy{upload->file, upload->beneath};
+  if (!upload || upload->copied_as.empty()) co_return removed;  // a run log's file stays with its owner
+  auto copy = source_file(*upload, ::geteuid());
   co_await delete_own_file(std::move(copy), std::nullopt);
   co_return removed;
 }

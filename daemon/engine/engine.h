@@ -268,7 +268,8 @@ class Engine final : public Control, public sources::SourceListener {
 
   // upload_intake.cpp: files that are handed in
   awaitable<Result<void>> admit(Change& change, Submitter by);
-  std::string copies_dir() const;
+  std::filesystem::path copies_dir() const;
+  server::SourceFile source_file(const FileUpload& upload, std::uint32_t asked_by) const;
   awaitable<void> delete_own_file(server::SourceFile file, std::optional<server::FileIdentity> was);
 
   // intake.cpp: what is handed in

@@ -31,8 +31,15 @@ Result<server::FileIdentity> copy_to(const server::SourceFile& from, const std::
 
 }  // namespace
 
-std::string Engine::copies_dir() const {
-  return (state_dir_.path() / "files").string();
+std::filesystem::path Engine::copies_dir() const {
+  return state_dir_.path() / "files";
+}
+
+/// What is read for an upload, and on whose behalf: a copy was made for whoever asked, and is the daemon's own. Where
+/// it lies is asked of the state directory, which may have been moved since.
+server::SourceFile Engine::source_file(const FileUpload& upload, std::uint32_t asked_by) const {
+  if (!upload.copied_as.empty()) return {upload.copied_as, copies_dir().string(), ::geteuid()};
+  return {upload.file, upload.beneath, asked_by};
 }
 
 /// Opens the file on behalf of whoever hands it in: what they may not read, the daemon does not read for them. What it
@@ -45,14 +52,11 @@ asio::awaitable<Result<void>> Engine::admit(Change& change, Submitter by) {
   upload->destination = upload_destination(*upload, token);
   Result<server::FileIdentity> seen;
   if (upload->copy) {
-    const auto name = token + "-" + upload->destination.substr(upload->destination.rfind('/') + 1);
-    auto copy = [source, name, folder = copies_dir(), keep = options_.uploads.keep_free] {
+    upload->copied_as = token + "-" + upload->destination.substr(upload->destination.rfind('/') + 1);
+    auto copy = [source, name = upload->copied_as, folder = copies_dir(), keep = options_.uploads.keep_free] {
       return copy_to(source, folder, name, keep);
     };
     seen = co_await outcome(copy_thread_.run(std::move(copy)));
-    upload->beneath = copies_dir();
-    upload->file = name;
-    upload->temporary = true;
   } else {
     auto look = [source] { return server::identify(source); };
     seen = co_await outcome(file_threads_.run(std::move(look)));

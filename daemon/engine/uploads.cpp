@@ -32,11 +32,6 @@ constexpr std::uint32_t most_failures = 30;       // of the store, or on the way
 constexpr std::size_t told_together = 16;
 constexpr std::uint64_t told_bytes = 8u << 20;
 
-/// On behalf of whoever asked for it: read_files refused what nobody is known to have asked for.
-server::SourceFile source_file(const UploadItem& item) {
-  return {item.upload.file, item.upload.beneath, item.change.uid.value()};
-}
-
 bool speaks_of_the_file(const Failure& failure) {
   return failure.kind == Failure::Kind::rejected || failure.kind == Failure::Kind::too_large;
 }
@@ -193,7 +188,7 @@ asio::awaitable<void> Engine::look_at_files(UploadBatchPtr work) {
   std::vector<std::pair<std::size_t, server::SourceFile>> files;
   for (std::size_t i = 0; i < work->items.size(); ++i)
     if (const auto& item = work->items[i]; item.state == State::waiting && !item.on_server)
-      files.emplace_back(i, source_file(item));
+      files.emplace_back(i, source_file(item.upload, item.change.uid.value()));
   auto look = [files] {
     std::vector<Looked> looked;
     for (const auto& [index, file] : files) looked.push_back({server::identify(file)});
@@ -342,8 +337,9 @@ asio::awaitable<server::UploadOutcome> Engine::send_once(UploadBatchPtr work, st
   active_uploads_[id] = {*feed.info.container, item.upload.attribute, file_name(item.upload), 0, item.size};
   const Uploading listed(*this, id);
   server::Upload upload;
-  upload.file = source_file(item);
-  if (const auto& seen = item.upload.seen; seen && seen->inode != 0)
+  upload.file = source_file(item.upload, item.change.uid.value());
+  // A copy nobody else could change; it is another file when the state directory was moved.
+  if (const auto& seen = item.upload.seen; seen && seen->inode != 0 && item.upload.copied_as.empty())
     upload.expected = server::FileIdentity{seen->device, seen->inode, seen->size, seen->mtime_ns};
   upload.project = item.upload.project;
   upload.path = item.upload.destination;
@@ -399,7 +395,7 @@ asio::awaitable<void> Engine::finish_file(UploadBatchPtr work, std::size_t index
   auto& item = work->items[index];
   const auto which = upload_of(*work->feed, item.change.position);
   if (!item.on_server) {
-    auto mark = [which, sent = item.sent, durable = item.upload.temporary](Ledger& ledger) {
+    auto mark = [which, sent = item.sent, durable = item.upload.goes_with_its_upload()](Ledger& ledger) {
       return ledger.upload_done(which, sent, durable);
     };
     auto marked = co_await with_ledger(std::move(mark));
@@ -414,9 +410,11 @@ asio::awaitable<void> Engine::finish_file(UploadBatchPtr work, std::size_t index
     auto assigned = co_await outcome(queue_->accept(std::move(changes), std::move(by)));
     if (!assigned) co_return item.put_off(assigned.error().code, assigned.error().message);
   }
-  if (item.upload.temporary) {
-    auto file = source_file(item);
-    co_await delete_own_file(std::move(file), item.sent);
+  if (item.upload.goes_with_its_upload()) {
+    auto file = source_file(item.upload, item.change.uid.value());
+    std::optional<server::FileIdentity> was;
+    if (item.upload.copied_as.empty()) was = item.sent;
+    co_await delete_own_file(std::move(file), was);
   }
   item.state = State::done;
   work->feed->files_sent++;

@@ -2,6 +2,8 @@
 // not.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <array>
 #include <boost/json/serialize.hpp>
@@ -93,6 +95,26 @@ void hand_in(Box& box, const std::string& changes) {
   EXPECT_EQ(status, 202u) << json::serialize(answer);
 }
 
+void replace_in(const fs::path& path, const std::string& what, const std::string& with) {
+  std::ifstream in(path);
+  std::string text{std::istreambuf_iterator<char>(in), {}};
+  text.replace(text.find(what), what.size(), with);
+  std::ofstream(path) << text;
+}
+
+constexpr uid_t somebody = 65534;
+
+/// As another user, who may connect; the answer's status.
+unsigned hand_in_as(Box& box, uid_t uid, const std::string& changes) {
+  unsigned status = 0;
+  const auto connect = [&box, &status, &changes, uid] {
+    // Of this thread alone, which glibc's call would not do.
+    if (::syscall(SYS_setresuid, -1, uid, -1) == 0) status = box.hand_in(changes).first;
+  };
+  std::thread(connect).join();
+  return status;
+}
+
 std::int64_t seen_by_stores(Box& box, const char* what) {
   return box.sandbox().state("summary=1").at("uploads").at(what).to_number<std::int64_t>();
 }
@@ -158,6 +180,40 @@ TEST(Uploads, AreAssignedToTheirAttributeOnceTheyAreThere) {
   EXPECT_EQ(to_text(field_of(state, "r-1", "images/plot").at("mime")), "image/png");
   EXPECT_EQ(to_text(field_of(state, "r-1", "notes").at("mime")), "text/x-notes");
   EXPECT_TRUE(fs::is_empty(box.dir() / "state" / "files"));
+}
+
+TEST(Uploads, OfAnotherUserArriveFromACopyThatOnlyTheDaemonMayRead) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root to hand in as somebody else";
+  Box box(box_with(""));
+  fs::permissions(box.dir(), fs::perms(0711));
+  create_run(box, "r-1");
+  const auto file = random_file(box.dir() / "theirs.bin", 20'000);
+  ASSERT_EQ(::chown(file.c_str(), somebody, somebody), 0);
+  fs::permissions(file, fs::perms(0600));
+  EXPECT_EQ(hand_in_as(box, somebody, upload_json("r-1", "model", file, R"(,"copy":true)")), 202u);
+  EXPECT_EQ(hand_in_as(box, somebody + 1, upload_json("r-1", "stolen", file, R"(,"copy":true)")), 400u);
+  box.wait_synced();
+  EXPECT_EQ(stored_sha(box.sandbox().state(), "r-1", "model"), sha256(file));
+  EXPECT_TRUE(fs::is_empty(box.dir() / "state" / "files"));
+}
+
+TEST(Uploads, FindTheirCopyWhereTheStateDirectoryWasMovedTo) {
+  Box box(box_with(""));
+  create_run(box, "r-1");
+  box.wait_synced();
+  box.sandbox().control(R"({"workspace": "ml-team", "mode": "read_only", "reason": "full"})");
+  const auto file = random_file(box.dir() / "model.bin", 20'000);
+  hand_in(box, upload_json("r-1", "model", file, R"(,"copy":true)"));
+  EXPECT_EQ(box.stop_daemon(), 0);
+  // To another disk, as far as the files can tell.
+  fs::copy(box.dir() / "state", box.dir() / "elsewhere", fs::copy_options::recursive);
+  fs::remove_all(box.dir() / "state");
+  replace_in(box.dir() / "config.toml", "/state\"", "/elsewhere\"");
+  box.sandbox().control(R"({"workspace": "ml-team", "mode": "normal"})");
+  box.start_daemon();
+  box.wait_synced();
+  EXPECT_EQ(stored_sha(box.sandbox().state(), "r-1", "model"), sha256(file));
+  EXPECT_TRUE(fs::is_empty(box.dir() / "elsewhere" / "files"));
 }
 
 TEST(Uploads, AreNotTakenForHeldWhenAnObjectStoreForbidsThem) {
