@@ -401,9 +401,9 @@ struct Engine::Feed {
 
   FeedPtr files;            ///< of a run log: the files it asks for, once there are any
   std::weak_ptr<Feed> log;  ///< of such files: their run log
-  /// Of files that failed: how often in a row without getting further, and how far the last time.
+  /// Of a file that did not get through: what came in its way since it got further the last time, and how far that was.
   struct Tries {
-    std::uint32_t count = 0;
+    std::uint32_t count = 0, signings = 0, beginnings = 0;
     std::uint64_t done = 0, others = 0;
   };
   std::map<sources::Position, Tries> tries;

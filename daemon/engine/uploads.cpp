@@ -273,7 +273,6 @@ asio::awaitable<void> Engine::send_next(UploadBatchPtr work) {
 
 asio::awaitable<void> Engine::send_file(UploadBatchPtr work, std::size_t index) {
   auto& item = work->items[index];
-  std::uint32_t signings = 0, beginnings = 0;
   while (item.state == State::waiting && !is_halted(*work)) {
     const bool was_signed = item.signed_file.has_value();
     auto how = co_await send_once(work, index);
@@ -301,13 +300,13 @@ asio::awaitable<void> Engine::send_file(UploadBatchPtr work, std::size_t index) 
         }
         co_return;
       case Kind::expired:
-        if (was_signed && ++signings >= most_signings) {
+        if (was_signed && ++work->feed->tries[item.change.position].signings >= most_signings) {
           item.refuse(std::move(how.code), std::move(how.message));
           co_return;
         }
         break;
       case Kind::start_over:
-        if (++beginnings >= most_beginnings) {
+        if (++work->feed->tries[item.change.position].beginnings >= most_beginnings) {
           item.refuse(std::move(how.code), std::move(how.message));
           co_return;
         }
@@ -370,7 +369,8 @@ asio::awaitable<server::UploadOutcome> Engine::send_once(UploadBatchPtr work, st
     how.message = fmt::format("an unexpected error: {}; it is tried again", e.what());
   }
   auto& tries = work->feed->tries[item.change.position];
-  if (const auto done = active_uploads_.at(id).done; done > tries.done) tries = {0, done, work->feed->files_sent};
+  if (const auto done = active_uploads_.at(id).done; done > tries.done)
+    tries = {.done = done, .others = work->feed->files_sent};
   co_return how;
 }
 

@@ -348,6 +348,27 @@ TEST_P(EachProvider, TakesAFileThoughItsUrlsExpireAndItsPiecesFail) {
   EXPECT_EQ(stored_sha(box.sandbox().state(), "r-1", "model"), sha256(file));
 }
 
+TEST_P(EachProvider, TakesASlowFileThoughWhatWasSignedForItIsLostOverAndOver) {
+  Box box(box_with("max_bandwidth = \"8MiB\"\nchunk_size = \"512KiB\"\n"));
+  box.sandbox().control(fmt::format(R"({{"workspace": "ml-team", "storage_provider": "{}", "reuse_multipart": true,
+                       "multipart_part_size": {}, "multipart_threshold": {}}})",
+                                    GetParam(), mib / 2, mib));
+  create_run(box, "r-1");
+  const auto file = random_file(box.dir() / "model.bin", 8 * mib);
+  hand_in(box, upload_json("r-1", "model", file));
+  // More often than a file that gets no further may come for another URL, or begin anew.
+  for (std::uint64_t times = 1; times <= 6; ++times) {
+    const auto further = [times](const json::value& status) {
+      const auto& uploads = status.at("uploads").as_array();
+      return !uploads.empty() && uploads[0].at("bytes_done").to_number<std::uint64_t>() > times * mib;
+    };
+    ASSERT_TRUE(box.wait_status(further).first) << times;
+    box.sandbox().control(GetParam() == std::string("gcp") ? R"({"lose_sessions": true})" : R"({"expire_urls": true})");
+  }
+  box.wait_synced();
+  EXPECT_EQ(stored_sha(box.sandbox().state(), "r-1", "model"), sha256(file));
+}
+
 INSTANTIATE_TEST_SUITE_P(All, EachProvider, ::testing::Values("aws", "gcp", "azure"),
                          [](const auto& test) { return std::string(test.param); });
 
