@@ -407,7 +407,8 @@ struct Engine::Feed {
     std::uint64_t done = 0, others = 0;
   };
   std::map<sources::Position, Tries> tries;
-  std::uint64_t files_sent = 0;  ///< since it was opened
+  std::set<sources::Position> files_told;  ///< as uploaded, of those whose batch is not through
+  std::uint64_t files_sent = 0;            ///< since it was opened
 
   // Work for the tending coroutine.
   bool tended = false;

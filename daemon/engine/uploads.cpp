@@ -106,6 +106,9 @@ asio::awaitable<void> Engine::send_files(FeedPtr feed, std::shared_ptr<sources::
   work->send = send;
   work->batch = batch;
   work->server_id = server_of(work->feed->info.container->project.workspace);
+  const auto before = [first = batch.first](const auto& position) { return position < first; };
+  std::erase_if(work->feed->files_told, before);
+  std::erase_if(work->feed->tries, [&before](const auto& each) { return before(each.first); });
   const core::Sent all{batch.last, batch.count, batch.payload_bytes, false};
   core_.begun(send.stream, all, clock_.now());
   const bool ready = co_await prepare_files(work);
@@ -417,8 +420,10 @@ asio::awaitable<void> Engine::finish_file(UploadBatchPtr work, std::size_t index
     co_await delete_own_file(std::move(file), was);
   }
   item.state = State::done;
-  work->feed->files_sent++;
   work->feed->tries.erase(item.change.position);
+  // With a batch that failed in part it comes here again, and is the same file still.
+  if (!work->feed->files_told.insert(item.change.position).second) co_return;
+  work->feed->files_sent++;
   events_.add("upload_done", fmt::format("{} of {} is on the server", file_name(item.upload), item.upload.run),
               {.scope = Scope::of(item.upload.project).text(),
                .stream = work->feed->info.container->label(),

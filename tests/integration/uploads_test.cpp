@@ -279,6 +279,32 @@ TEST(Uploads, AreHeldWhileTheWorkspaceIsReadOnlyAndGoOnByThemselves) {
   EXPECT_LT(seen_by_stores(box, "received_bytes"), static_cast<std::int64_t>(15 * mib));
 }
 
+TEST(Uploads, AreNotGivenUpForTheOthersOfTheirBatchThatAreThereAlready) {
+  Box box(box_with("max_bandwidth = \"2MiB\"\nchunk_size = \"1MiB\"\n"));
+  box.sandbox().control(R"({"workspace": "ml-team", "storage_provider": "azure"})");
+  create_run(box, "r-1");
+  box.wait_synced();
+  const auto large = random_file(box.dir() / "large.bin", 6 * mib);
+  const auto small = random_file(box.dir() / "small.bin", 1'000);
+  hand_in(box, "[" + upload_json("r-1", "large", large) + "," + upload_json("r-1", "small", small) + "]");
+  const auto small_is_there = [](const json::value& state) { return !state.at("files").as_object().empty(); };
+  ASSERT_TRUE(box.sandbox().wait_for(small_is_there, 20s, "").first);
+  box.sandbox().control(R"({"fault": {"path": "/storage/", "status": 503}})");
+  // Far more often than a file may fail while others get through.
+  const auto struck = [&box] { return box.sandbox().state("summary=1").at("faults_struck").to_number<int>(); };
+  for (const auto until = std::chrono::steady_clock::now() + 60s;
+       struck() < 150 && std::chrono::steady_clock::now() < until;)
+    EXPECT_EQ(box.sync({"flush"}).status, 0);
+  EXPECT_GE(struck(), 150);
+  box.sandbox().control(R"({"reset": true})");
+  box.wait_synced();
+  EXPECT_EQ(stored_sha(box.sandbox().state(), "r-1", "large"), sha256(large));
+  const auto events = box.sync({"--json", "events"}).out;
+  const std::string told = "small.bin of r-1 is on the server";
+  EXPECT_NE(events.find(told), std::string::npos);
+  EXPECT_EQ(events.find(told), events.rfind(told)) << "told once";
+}
+
 TEST(Uploads, OfAThousandSmallFilesAreSignedInBatchesAndHoldUpNoMetadata) {
   Box box(box_with(""));
   create_run(box, "r-1");
