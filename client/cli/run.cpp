@@ -62,7 +62,12 @@ void add_upload(Verb& parent, Session& session) {
     change.text("run", arguments->run).text("attribute", arguments->attribute);
     change.text("file", std::filesystem::absolute(arguments->file).lexically_normal().string());
     change.text("mime_type", arguments->mime_type);
-    if (arguments->copy) change.json("copy", "true");
+    if (arguments->copy) {
+      change.json("copy", "true");
+      std::error_code none_there;  // which the daemon says better
+      const auto size = std::filesystem::file_size(arguments->file, none_there);
+      if (!none_there) arguments->how.copies = size;
+    }
     hand_in(session, arguments->how, std::move(change), arguments->project, arguments->run);
   });
 }
