@@ -244,6 +244,7 @@ class Daemon {
     if (auto restored = co_await engine_.restore(); !restored) co_return std::unexpected(restored.error());
     engine_.follow(run_logs_, cleanup_after());
     engine_.follow(client_dirs_);
+    co_await engine_.remove_unneeded_copies();
     engine_.start();
     if (change_queue_) change_queue_->announce();
     tasks_.spawn("run logs", run_logs_.run());

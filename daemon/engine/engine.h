@@ -98,6 +98,8 @@ class Engine final : public Control, public sources::SourceListener {
   void follow(sources::ChangeQueue& queue) { queue_ = &queue; }
   /// They cannot be kept: they are refused, and people are told why.
   void without_queue(Error problem) { queue_problem_ = std::move(problem); }
+  /// Before anything is handed in: copies of files that no change needs.
+  boost::asio::awaitable<void> remove_unneeded_copies();
   /// Starts the alarm clock.
   void start();
 
@@ -267,7 +269,9 @@ class Engine final : public Control, public sources::SourceListener {
   server::UploadSettings upload_settings();
 
   // upload_intake.cpp: files that are handed in
-  awaitable<Result<void>> admit(Change& change, Submitter by);
+  awaitable<Result<std::vector<std::int64_t>>> take(std::vector<Change> changes, Submitter by,
+                                                    std::vector<FileUpload>& copies);
+  awaitable<Result<void>> admit(Change& change, Submitter by, std::vector<FileUpload>& copies);
   std::filesystem::path copies_dir() const;
   server::SourceFile source_file(const FileUpload& upload, std::uint32_t asked_by) const;
   awaitable<void> delete_own_file(server::SourceFile file, std::optional<server::FileIdentity> was);

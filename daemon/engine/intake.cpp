@@ -38,23 +38,36 @@ asio::awaitable<void> Engine::learn_type(std::string workspace) {
 asio::awaitable<Result<std::vector<std::int64_t>>> Engine::accept(std::vector<Change> changes, Submitter by) {
   if (draining_) co_return fail("draining", "the daemon stops; hand the changes in again when it runs", true);
   if (!queue_) co_return std::unexpected(queue_problem_);
+  std::vector<FileUpload> copies;
+  auto ids = co_await take(std::move(changes), by, copies);
+  if (ids) {
+    spdlog::debug("accepted changes={} uid={}", ids->size(), by.uid);
+    co_return ids;
+  }
+  for (const auto& copy : copies) {
+    auto file = source_file(copy, by.uid);
+    co_await delete_own_file(std::move(file), std::nullopt);
+  }
+  co_return ids;
+}
+
+asio::awaitable<Result<std::vector<std::int64_t>>> Engine::take(std::vector<Change> changes, Submitter by,
+                                                                std::vector<FileUpload>& copies) {
   for (auto& change : changes) {
     const auto& workspace = change.container.project.workspace;
     if (!is_ingested(change.kind) && !workspace_types_.contains(workspace) &&
         learning_types_.size() < lookups_at_once && learning_types_.insert(workspace).second)
       tasks_.spawn("workspace type", learn_type(workspace));
     if (change.kind == ChangeKind::run_upload)
-      if (auto admitted = co_await admit(change, by); !admitted) co_return std::unexpected(std::move(admitted.error()));
+      if (auto admitted = co_await admit(change, by, copies); !admitted)
+        co_return std::unexpected(std::move(admitted.error()));
     if (change.container.kind != ContainerKind::removals) continue;
     if (auto clear = may_make_way(change); !clear) co_return std::unexpected(std::move(clear.error()));
   }
   for (const auto& change : changes)
     if (change.container.kind == ContainerKind::removals)
       if (auto clear = co_await make_way(change, by); !clear) co_return std::unexpected(std::move(clear.error()));
-  const auto count = changes.size();
-  auto ids = co_await queue_->accept(std::move(changes), by);
-  if (ids) spdlog::debug("accepted changes={} uid={}", count, by.uid);
-  co_return ids;
+  co_return co_await queue_->accept(std::move(changes), std::move(by));
 }
 
 asio::awaitable<Result<api::ChangePlace>> Engine::change(std::int64_t id) {

@@ -408,6 +408,11 @@ Result<std::string> Ledger::payload(std::int64_t id) {
   return *bytes;
 }
 
+Result<void> Ledger::each_payload(ContainerKind kind, const std::function<void(std::string_view)>& f) {
+  return impl_->each(
+      "SELECT payload FROM rejected WHERE kind = ?", [&f](const sqlite::Statement& row) { f(row.blob(0)); }, kind);
+}
+
 Result<void> Ledger::discard(std::int64_t id) {
   auto transaction = impl_->begin(false);
   if (!transaction) return std::unexpected(transaction.error());

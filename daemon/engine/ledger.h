@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -124,6 +125,8 @@ class Ledger {
   /// The first at this position or after it, of the changes that one change queue numbered.
   Result<std::optional<Rejection>> next_rejection(std::uint64_t queue, sources::Position from);
   Result<std::string> payload(std::int64_t id);
+  /// Hands the payload of each rejected change of containers of this kind to `f`.
+  Result<void> each_payload(ContainerKind kind, const std::function<void(std::string_view)>& f);
   Result<void> discard(std::int64_t id);
   /// Whether changes of this source are kept as rejected.
   Result<bool> keeps_rejected_of(const std::string& source);

@@ -197,6 +197,88 @@ TEST(Uploads, OfAnotherUserArriveFromACopyThatOnlyTheDaemonMayRead) {
   EXPECT_TRUE(fs::is_empty(box.dir() / "state" / "files"));
 }
 
+std::size_t copies_in(const Box& box) {
+  const auto folder = box.dir() / "state" / "files";
+  return fs::exists(folder) ? static_cast<std::size_t>(std::distance(fs::directory_iterator(folder), {})) : 0;
+}
+
+TEST(Uploads, ThatAreNotTakenLeaveNoCopy) {
+  Box box(box_with(""));
+  const auto file = random_file(box.dir() / "model.bin", 1'000);
+  const auto copied = upload_json("r-1", "model", file, R"(,"copy":true)");
+  EXPECT_EQ(box.hand_in("[" + copied + "," + upload_json("r-1", "other", box.dir() / "nothing") + "]").first, 400u);
+  EXPECT_TRUE(fs::exists(box.dir() / "state" / "files"));
+  EXPECT_EQ(copies_in(box), 0u);
+}
+
+TEST(Uploads, ThatComeAgainUnderTheirKeyNeedNeitherTheirFileNorAnotherCopy) {
+  Box box(box_with(""));
+  create_run(box, "r-1");
+  box.wait_synced();
+  box.sandbox().control(R"({"workspace": "ml-team", "mode": "read_only", "reason": "full"})");
+  const auto file = random_file(box.dir() / "model.bin", 1'000);
+  const auto hash = sha256(file);
+  const auto change = upload_json("r-1", "model", file, R"(,"copy":true,"idempotency_key":"model-1")");
+  const auto first = box.hand_in(change);
+  fs::remove(file);
+  const auto again = box.hand_in(change);
+  EXPECT_EQ(again.first, 202u) << json::serialize(again.second);
+  EXPECT_EQ(again.second.at("ids"), first.second.at("ids"));
+  EXPECT_EQ(copies_in(box), 1u);
+  box.sandbox().control(R"({"workspace": "ml-team", "mode": "normal"})");
+  box.wait_synced();
+  EXPECT_EQ(stored_sha(box.sandbox().state(), "r-1", "model"), hash);
+  EXPECT_EQ(copies_in(box), 0u);
+}
+
+TEST(Uploads, ThatAreDiscardedTakeTheirCopyAlong) {
+  Box box(box_with(""));
+  create_run(box, "r-1");
+  box.sandbox().control(R"({"fault": {"path": "/storage/", "status": 405}})");
+  const auto file = random_file(box.dir() / "model.bin", 1'000);
+  hand_in(box, upload_json("r-1", "model", file, R"(,"copy":true)"));
+  const auto rejected = [](const json::value& status) {
+    return status.at("totals").at("rejected").to_number<int>() == 1;
+  };
+  ASSERT_TRUE(box.wait_status(rejected).first);
+  EXPECT_EQ(copies_in(box), 1u) << "it may be tried again";
+  EXPECT_EQ(box.sync({"rejected", "discard", "1"}).status, 0);
+  EXPECT_EQ(copies_in(box), 0u);
+}
+
+TEST(Uploads, LoseNoCopyAtAStartThatRemovesThoseNobodyNeeds) {
+  Box box(box_with(""));
+  create_run(box, "r-1");
+  box.sandbox().control(R"({"fault": {"path": "/storage/", "status": 405}})");
+  const auto refused = random_file(box.dir() / "refused.bin", 1'000),
+             waits = random_file(box.dir() / "waits.bin", 2'000);
+  const auto hash = sha256(waits);
+  hand_in(box, upload_json("r-1", "refused", refused, R"(,"copy":true)"));
+  const auto rejected = [](const json::value& status) {
+    return status.at("totals").at("rejected").to_number<int>() == 1;
+  };
+  ASSERT_TRUE(box.wait_status(rejected).first);
+  box.sandbox().control(R"([{"reset": true}, {"workspace": "ml-team", "mode": "read_only", "reason": "full"}])");
+  hand_in(box, upload_json("r-1", "waits", waits, R"(,"copy":true)"));
+  fs::remove(waits);
+  box.kill_daemon();
+  // What a request leaves whose daemon was killed before it was taken.
+  std::ofstream(box.dir() / "state" / "files" / "0123456789abcdef-model.bin") << "half a copy";
+  EXPECT_EQ(copies_in(box), 3u);
+  box.start_daemon();
+  EXPECT_EQ(copies_in(box), 2u);
+  EXPECT_FALSE(fs::exists(box.dir() / "state" / "files" / "0123456789abcdef-model.bin"));
+  box.sandbox().control(R"({"workspace": "ml-team", "mode": "normal"})");
+  const auto synced = [](const json::value& status) {
+    return status.at("totals").at("pending").to_number<int>() == 0 &&
+           status.at("totals").at("held").to_number<int>() == 0 &&
+           status.at("totals").at("in_flight").to_number<int>() == 0;
+  };
+  EXPECT_TRUE(box.wait_status(synced).first);
+  EXPECT_EQ(stored_sha(box.sandbox().state(), "r-1", "waits"), hash);
+  EXPECT_EQ(copies_in(box), 1u);
+}
+
 TEST(Uploads, FindTheirCopyWhereTheStateDirectoryWasMovedTo) {
   Box box(box_with(""));
   create_run(box, "r-1");

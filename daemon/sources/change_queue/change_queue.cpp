@@ -355,6 +355,20 @@ asio::awaitable<Result<std::vector<Position>>> ChangeQueue::waiting(ContainerNam
   return impl_->on_thread(std::move(work));
 }
 
+asio::awaitable<Result<bool>> ChangeQueue::knows(std::uint32_t uid, std::string key) {
+  auto work = [uid, key = std::move(key)](QueueStore& store) -> Result<bool> {
+    const auto id = store.id_of_key(uid, key);
+    if (!id) return std::unexpected(id.error());
+    return id->has_value();
+  };
+  return impl_->on_thread(std::move(work));
+}
+
+asio::awaitable<Result<void>> ChangeQueue::each_payload(ContainerKind kind, std::function<void(std::string_view)> f) {
+  auto work = [kind, f = std::move(f)](QueueStore& store) { return store.each_payload(kind, f); };
+  return impl_->on_thread(std::move(work));
+}
+
 void ChangeQueue::set_limits(std::uint64_t max_bytes, std::uint64_t min_free_disk) {
   impl_->set_limits(max_bytes, min_free_disk);
 }
