@@ -405,19 +405,19 @@ asio::awaitable<void> Engine::finish_file(UploadBatchPtr work, std::size_t index
     if (!marked) co_return item.put_off(marked.error().code, marked.error().message);
     item.on_server = true;
   }
-  if (!item.upload.attribute.empty()) {
-    if (!queue_) co_return item.put_off(queue_problem_.code, queue_problem_.message);
-    std::vector<Change> changes;
-    changes.push_back(file_reference(item.upload, item.size, to_unix_ms(item.change.at)));
-    Submitter by{item.change.uid.value(), {}};
-    auto assigned = co_await outcome(queue_->accept(std::move(changes), std::move(by)));
-    if (!assigned) co_return item.put_off(assigned.error().code, assigned.error().message);
-  }
   if (item.upload.goes_with_its_upload()) {
     auto file = source_file(item.upload, item.change.uid.value());
     std::optional<server::FileIdentity> was;
     if (item.upload.copied_as.empty()) was = item.sent;
     co_await delete_own_file(std::move(file), was);
+  }
+  // After the file, which may be what fills the disk.
+  if (!item.upload.attribute.empty()) {
+    if (!queue_) co_return item.put_off(queue_problem_.code, queue_problem_.message);
+    auto change = file_reference(item.upload, item.size, to_unix_ms(item.change.at));
+    Submitter by{item.change.uid.value(), {}};
+    auto assigned = co_await outcome(queue_->accept_what_follows(std::move(change), std::move(by)));
+    if (!assigned) co_return item.put_off(assigned.error().code, assigned.error().message);
   }
   item.state = State::done;
   work->feed->tries.erase(item.change.position);

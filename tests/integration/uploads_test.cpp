@@ -17,6 +17,7 @@
 #include "tests/integration/support/json.h"
 #include "tests/integration/support/run_log_writer.h"
 #include "tests/integration/support/samples.h"
+#include "tests/integration/support/small_disk.h"
 
 namespace neptune::testing {
 namespace {
@@ -195,6 +196,27 @@ TEST(Uploads, OfAnotherUserArriveFromACopyThatOnlyTheDaemonMayRead) {
   box.wait_synced();
   EXPECT_EQ(stored_sha(box.sandbox().state(), "r-1", "model"), sha256(file));
   EXPECT_TRUE(fs::is_empty(box.dir() / "state" / "files"));
+}
+
+TEST(Uploads, AreAssignedAndTakeTheirCopyAlongThoughTheDiskHasNoRoomForMore) {
+  const SmallDisk disk(32);
+  if (!disk.mounted()) GTEST_SKIP() << "a small file system can be mounted by root only";
+  auto options = box_with("");
+  options.state_dir = disk.path() / "state";
+  Box box(options);
+  create_run(box, "r-1");
+  box.wait_synced();
+  box.sandbox().control(R"({"workspace": "ml-team", "mode": "read_only", "reason": "full"})");
+  const auto file = random_file(box.dir() / "model.bin", 4 * mib);
+  hand_in(box, upload_json("r-1", "model", file, R"(,"copy":true)"));
+  const auto held = [](const json::value& status) { return status.at("totals").at("held").to_number<int>() == 1; };
+  ASSERT_TRUE(box.wait_status(held).first);
+  disk.fill();
+  EXPECT_EQ(box.hand_in(upload_json("r-1", "more", file)).first, 507u);
+  box.sandbox().control(R"({"workspace": "ml-team", "mode": "normal"})");
+  box.wait_synced();
+  EXPECT_EQ(stored_sha(box.sandbox().state(), "r-1", "model"), sha256(file));
+  EXPECT_TRUE(fs::is_empty(disk.path() / "state" / "files"));
 }
 
 std::size_t copies_in(const Box& box) {

@@ -46,6 +46,8 @@ class ChangeQueue {
   /// Queues all of a request or nothing; its ids once they are on disk. Errors: "queue_full", "low_disk", "disk_full",
   /// and SQLite's own.
   boost::asio::awaitable<Result<std::vector<std::int64_t>>> accept(std::vector<Change> changes, Submitter by);
+  /// The same of a change that follows from one that was accepted: whatever the bounds say.
+  boost::asio::awaitable<Result<std::vector<std::int64_t>>> accept_what_follows(Change change, Submitter by);
 
   /// Whether a change of this user's was accepted under this key: it is not queued again.
   boost::asio::awaitable<Result<bool>> knows(std::uint32_t uid, std::string key);

@@ -50,6 +50,7 @@ namespace neptune::sources {
 struct Handed {
   std::vector<Change> changes;
   Submitter by;
+  bool settles = false;  ///< it follows from what was accepted before, and is held up by no bound
 };
 
 /// A stream of the queue as `open` and `accept` tell of it.
