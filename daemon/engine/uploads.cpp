@@ -64,13 +64,15 @@ class Engine::LedgerProgress final : public server::ProgressStore {
   }
   asio::awaitable<Result<void>> add(server::FinishedPart part) override {
     auto write = [which = which_, part = std::move(part)](Ledger& ledger) { return ledger.add_part(which, part); };
-    auto added = co_await engine_.with_ledger(std::move(write));
-    if (added && engine_.is_halted(*work_)) co_return fail("upload_halted", "it goes on later from where it is", true);
-    co_return added;
+    co_return co_await engine_.with_ledger(std::move(write));
   }
   asio::awaitable<Result<void>> clear() override {
     auto write = [which = which_](Ledger& ledger) { return ledger.clear_upload(which); };
     co_return co_await engine_.with_ledger(std::move(write));
+  }
+  Result<void> may_go_on() override {
+    if (engine_.is_halted(*work_)) return fail("upload_halted", "it goes on later from where it is", true);
+    return {};
   }
 
  private:

@@ -125,6 +125,9 @@ asio::awaitable<Asked> send_from(Sending* sending, Standing standing) {
     if (standstills == most_standstills)
       co_return fails(outcome(Kind::later, "no_progress", "the object store keeps nothing of what is sent"));
     standing = *after;
+    if (standing.complete) break;
+    auto halted = may_go_on(*sending);
+    if (halted) co_return fails(std::move(*halted));
   }
   co_return standing;
 }

@@ -130,6 +130,8 @@ class ProgressStore {
   virtual boost::asio::awaitable<Result<void>> add(FinishedPart part) = 0;
   /// The session is gone, or done with.
   virtual boost::asio::awaitable<Result<void>> clear() = 0;
+  /// Asked after each piece that is there. An error: no other one is begun, and the upload goes on later.
+  virtual Result<void> may_go_on() { return {}; }
 };
 
 /// How files are sent; the same for many.

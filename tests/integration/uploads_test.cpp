@@ -358,31 +358,6 @@ TEST(Uploads, OfAFileThatChangedSinceAreRejected) {
   EXPECT_EQ(to_text(box.get("/v1/rejected").at("rejected").at(0).at("code")), "file_changed");
 }
 
-TEST(Uploads, AreHeldWhileTheWorkspaceIsReadOnlyAndGoOnByThemselves) {
-  Box box(box_with("max_bandwidth = \"8MiB\"\nchunk_size = \"1MiB\"\n"));
-  box.sandbox().control(R"({"workspace": "ml-team", "storage_provider": "azure"})");
-  create_run(box, "r-1");
-  box.wait_synced();
-  const auto file = random_file(box.dir() / "model.bin", 12 * mib);
-  hand_in(box, upload_json("r-1", "model", file));
-  const auto under_way = [](const json::value& status) {
-    const auto& uploads = status.at("uploads").as_array();
-    return !uploads.empty() && uploads[0].at("bytes_done").to_number<std::uint64_t>() > 2 * mib;
-  };
-  ASSERT_TRUE(box.wait_status(under_way).first);
-  box.sandbox().control(R"({"workspace": "ml-team", "mode": "read_only", "reason": "full"})");
-  hand_in(box, R"({"kind":"run.update","project":"ml-team/lab","run":"r-1","assign":{"a":1}})");
-  const auto held = [](const json::value& status) {
-    return status.at("totals").at("held").to_number<int>() == 2 && status.at("uploads").as_array().empty();
-  };
-  EXPECT_TRUE(box.wait_status(held).first);
-  box.sandbox().control(R"({"workspace": "ml-team", "mode": "normal"})");
-  box.wait_synced();
-  EXPECT_EQ(stored_sha(box.sandbox().state(), "r-1", "model"), sha256(file));
-  // What was there already was not sent again.
-  EXPECT_LT(seen_by_stores(box, "received_bytes"), static_cast<std::int64_t>(15 * mib));
-}
-
 TEST(Uploads, AreNotGivenUpForTheOthersOfTheirBatchThatAreThereAlready) {
   Box box(box_with("max_bandwidth = \"2MiB\"\nchunk_size = \"1MiB\"\n"));
   box.sandbox().control(R"({"workspace": "ml-team", "storage_provider": "azure"})");
@@ -497,6 +472,33 @@ TEST_P(EachProvider, TakesASlowFileThoughWhatWasSignedForItIsLostOverAndOver) {
   }
   box.wait_synced();
   EXPECT_EQ(stored_sha(box.sandbox().state(), "r-1", "model"), sha256(file));
+}
+
+TEST_P(EachProvider, HoldsAFileWhileTheWorkspaceIsReadOnlyAndGoesOnByItself) {
+  Box box(box_with("max_bandwidth = \"8MiB\"\nchunk_size = \"1MiB\"\n"));
+  box.sandbox().control(fmt::format(
+      R"({{"workspace": "ml-team", "storage_provider": "{}", "multipart_part_size": {}, "multipart_threshold": {}}})",
+      GetParam(), mib, mib));
+  create_run(box, "r-1");
+  box.wait_synced();
+  const auto file = random_file(box.dir() / "model.bin", 12 * mib);
+  hand_in(box, upload_json("r-1", "model", file));
+  const auto under_way = [](const json::value& status) {
+    const auto& uploads = status.at("uploads").as_array();
+    return !uploads.empty() && uploads[0].at("bytes_done").to_number<std::uint64_t>() > 2 * mib;
+  };
+  ASSERT_TRUE(box.wait_status(under_way).first);
+  box.sandbox().control(R"({"workspace": "ml-team", "mode": "read_only", "reason": "full"})");
+  hand_in(box, R"({"kind":"run.update","project":"ml-team/lab","run":"r-1","assign":{"a":1}})");
+  const auto held = [](const json::value& status) {
+    return status.at("totals").at("held").to_number<int>() == 2 && status.at("uploads").as_array().empty();
+  };
+  EXPECT_TRUE(box.wait_status(held).first);
+  box.sandbox().control(R"({"workspace": "ml-team", "mode": "normal"})");
+  box.wait_synced();
+  EXPECT_EQ(stored_sha(box.sandbox().state(), "r-1", "model"), sha256(file));
+  // What was there already was not sent again.
+  EXPECT_LT(seen_by_stores(box, "received_bytes"), static_cast<std::int64_t>(15 * mib));
 }
 
 INSTANTIATE_TEST_SUITE_P(All, EachProvider, ::testing::Values("aws", "gcp", "azure"),

@@ -123,6 +123,9 @@ asio::awaitable<void> send_open_parts(PartsAtWork* work) {
     FinishedPart part{number, std::move(*tag)};
     auto added = co_await add(work, std::move(part));
     if (!added) co_return end_with(*work, outcome_of(added.error()));
+    if (work->open.empty()) co_return;
+    auto halted = may_go_on(*work->sending);
+    if (halted) co_return end_with(*work, std::move(*halted));
   }
 }
 
@@ -226,6 +229,13 @@ Body body_for(Sending& sending, Stretch stretch) {
 
 asio::awaitable<Answer<Response>> send_small(Sending* sending, Request request) {
   co_return co_await Transport::send(sending->stores, request);
+}
+
+End may_go_on(const Sending& sending) {
+  if (sending.store == nullptr) return std::nullopt;
+  const auto may = sending.store->may_go_on();
+  if (may) return std::nullopt;
+  return outcome_of(may.error());
 }
 
 asio::awaitable<End> check_file(Sending* sending) {

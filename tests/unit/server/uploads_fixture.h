@@ -34,7 +34,12 @@ class KeptProgress final : public ProgressStore {
     co_return Result<void>();
   }
 
+  Result<void> may_go_on() override {
+    return halted ? fail("upload_halted", "it is held", true) : Result<void>();
+  }
+
   std::optional<UploadProgress> kept;
+  bool halted = false;
   int saves = 0;
   bool broken = false;
 };

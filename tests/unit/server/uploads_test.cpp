@@ -134,6 +134,24 @@ TEST_P(ToEachStore, GoesOnWhereItWasAfterARestart) {
   EXPECT_LE(received(), static_cast<std::int64_t>((8 + settings.parallel_parts) * mib + 4096));
 }
 
+TEST_P(ToEachStore, EndsWithThePieceThatIsBeingSentWhenItMayNotGoOn) {
+  const auto file = make_file("big", 5 * mib);
+  settings.parallel_parts = 1;
+  settings.chunk_size = mib;
+  on_shown = [this](std::uint64_t done) { progress.halted = done > 2 * mib; };
+  auto how = sign_and_send("big", file);
+  EXPECT_EQ(how.kind, Kind::later) << shown_outcome(how);
+  EXPECT_EQ(how.code, "upload_halted");
+  EXPECT_EQ(how.sent, 3u * mib);
+  ASSERT_TRUE(progress.kept);
+  progress.halted = false;
+  on_shown = {};
+  how = send("big", file, {});
+  EXPECT_EQ(how.kind, Kind::done) << shown_outcome(how);
+  EXPECT_EQ(how.sent, 2u * mib);
+  EXPECT_EQ(stored_differs("big", file, GetParam() == "aws" ? "" : "text/plain"), "");
+}
+
 TEST_P(ToEachStore, ASessionThatIsGoneBeginsAnew) {
   const auto file = make_file("big", 5 * mib);
   const auto with = sign("big", file);
