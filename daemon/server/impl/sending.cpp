@@ -89,18 +89,18 @@ asio::awaitable<Result<void>> add(PartsAtWork* work, FinishedPart part) {
   work->to_add.push_back(std::move(part));
   if (work->adding) co_return Result<void>();
   work->adding = true;
+  Result<void> all;
   while (!work->to_add.empty()) {
     auto next = std::move(work->to_add.front());
     work->to_add.erase(work->to_add.begin());
     work->sending->progress.finished.push_back(next);
     if (work->sending->store == nullptr) continue;
+    // Also after one could not be kept: each that is kept need not be sent again.
     auto added = co_await work->sending->store->add(std::move(next));
-    if (added) continue;
-    work->adding = false;
-    co_return std::unexpected(std::move(added.error()));
+    if (!added) all = std::move(added);
   }
   work->adding = false;
-  co_return Result<void>();
+  co_return all;
 }
 
 void end_with(PartsAtWork& work, UploadOutcome how) {

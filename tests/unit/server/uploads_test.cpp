@@ -253,6 +253,26 @@ TEST_F(Uploads, AnAwsPartWithoutAnEtagIsSentAgain) {
   EXPECT_LE(how.sent, 1u * mib);
 }
 
+TEST_F(Uploads, PartsThatCameInWhileOneWasKeptInVainAreKept) {
+  const auto file = make_file("big", 3 * mib);
+  settings.chunk_size = 3 * mib;  // all parts at once
+  asio::steady_timer until(loop, asio::steady_timer::time_point::max());
+  progress.fails_when_over = &until;
+  auto started = start(server->upload(to_send("big", file, sign("big", file)), settings));
+  run_until([&] { return !progress.fails_when_over && received() == 3 * mib; });
+  while (loop.run_one_for(20ms) > 0) {
+  }  // the others are there, too, and stand in line
+  until.cancel();
+  run_until([&] { return started->ended; });
+  auto how = started->value.value();
+  EXPECT_EQ(how.code, "disk_full") << shown_outcome(how);
+  ASSERT_TRUE(progress.kept);
+  EXPECT_EQ(progress.kept->finished.size(), 2u);
+  how = send("big", file, {});
+  EXPECT_EQ(how.kind, Kind::done) << shown_outcome(how);
+  EXPECT_EQ(how.sent, 1u * mib);
+}
+
 TEST_F(Uploads, AnAwsUploadGoesOnWithNewUrlsOfTheSameUpload) {
   sandbox.control(R"({"reuse_multipart": true})");
   const auto file = make_file("big", 5 * mib);
