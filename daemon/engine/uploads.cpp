@@ -24,10 +24,10 @@ using State = UploadItem::State;
 namespace {
 
 // Our own bounds on what the store may answer of one file, in a row and without its getting further.
-constexpr std::uint32_t most_signings = 3;        // of URLs that are refused at once
-constexpr std::uint32_t most_beginnings = 5;      // of sessions that are gone each time
-constexpr std::uint32_t most_refused_pieces = 8;  // HTTP 4xx that call for another try
-constexpr std::uint32_t most_failures = 30;       // of the store, or on the way there, while other files get through
+constexpr std::uint32_t most_signings = 3;    // of URLs that are refused at once
+constexpr std::uint32_t most_beginnings = 5;  // of sessions that are gone each time
+constexpr std::uint32_t most_stalls = 8;      // of a store that answers, and does not take it
+constexpr std::uint32_t most_failures = 30;   // of the store, or on the way there, while other files get through
 // What is told to the core at once while the rest of a batch is on its way.
 constexpr std::size_t told_together = 16;
 constexpr std::uint64_t told_bytes = 8u << 20;
@@ -38,6 +38,30 @@ bool speaks_of_the_file(const Failure& failure) {
 
 std::string file_name(const FileUpload& upload) {
   return upload.beneath.empty() ? upload.file : upload.beneath + "/" + upload.file;
+}
+
+/// A reason that a person can act on, of what was tried in vain.
+std::string given_up(const server::UploadOutcome& how, std::string_view advice) {
+  return fmt::format(
+      "{}. It was tried so often, and got no further each time, that it is given up. {}, then try it again "
+      "with 'neptune-sync rejected retry'",
+      how.message, advice);
+}
+
+std::string_view advice_on(const server::UploadOutcome& how) {
+  switch (how.kind) {
+    case Kind::expired:
+      return "The URL had just been signed: compare this machine's clock with the server's, and see whether the "
+             "server's "
+             "storage takes writes";
+    case Kind::start_over:
+      return "See whether the server's storage keeps uploads that are under way";
+    case Kind::later:
+      return "Other files of the run get through: see what is different about this one";
+    default:
+      return how.code == "etag_missing" ? "See whether a proxy on the way to the object store takes the ETag out"
+                                        : "Ask whoever runs the server what its object store has against it";
+  }
 }
 
 struct Looked {
@@ -294,6 +318,7 @@ asio::awaitable<void> Engine::send_file(UploadBatchPtr work, std::size_t index) 
         item.refuse(std::move(how.code), std::move(how.message));
         co_return;
       case Kind::later:
+      case Kind::stalled:
         if (how.code != "upload_halted") put_off_file(*work, index, how);
         co_return;
       case Kind::server:
@@ -306,13 +331,13 @@ asio::awaitable<void> Engine::send_file(UploadBatchPtr work, std::size_t index) 
         co_return;
       case Kind::expired:
         if (was_signed && ++work->feed->tries[item.change.position].signings >= most_signings) {
-          item.refuse(std::move(how.code), std::move(how.message));
+          item.refuse(how.code, given_up(how, advice_on(how)));
           co_return;
         }
         break;
       case Kind::start_over:
         if (++work->feed->tries[item.change.position].beginnings >= most_beginnings) {
-          item.refuse(std::move(how.code), std::move(how.message));
+          item.refuse(how.code, given_up(how, advice_on(how)));
           co_return;
         }
         break;
@@ -367,11 +392,11 @@ asio::awaitable<server::UploadOutcome> Engine::send_once(UploadBatchPtr work, st
     if (e.code() == asio::error::operation_aborted) throw;
     how.kind = Kind::later;
     how.code = "internal_error";
-    how.message = fmt::format("an unexpected error: {}; it is tried again", e.what());
+    how.message = fmt::format("an unexpected error: {}", e.what());
   } catch (const std::exception& e) {
     how.kind = Kind::later;
     how.code = "internal_error";
-    how.message = fmt::format("an unexpected error: {}; it is tried again", e.what());
+    how.message = fmt::format("an unexpected error: {}", e.what());
   }
   auto& tries = work->feed->tries[item.change.position];
   if (const auto done = active_uploads_.at(id).done; done > tries.done)
@@ -387,11 +412,12 @@ void Engine::put_off_file(UploadBatch& work, std::size_t index, const server::Up
   // The network, or a store that fails, is not the file's fault, unless others get there.
   const bool others_pass = work.feed->files_sent > tries.others;
   const bool enough =
-      how.code.starts_with("http_4") ? tries.count >= most_refused_pieces : tries.count >= most_failures && others_pass;
+      how.kind == Kind::stalled ? tries.count >= most_stalls : tries.count >= most_failures && others_pass;
   if (enough) {
-    item.refuse(how.code, fmt::format("{} ({} times in a row)", how.message, tries.count));
+    item.refuse(how.code, given_up(how, advice_on(how)));
   } else {
     item.put_off(how.code, how.message);
+    item.retry_after = how.retry_after;
   }
 }
 
@@ -468,7 +494,9 @@ void Engine::end_files(UploadBatch& work) {
   if (work.failure) {
     core_.failed(work.send.stream, rest, std::move(*work.failure), clock_.now());
   } else if (off != work.items.end()) {
-    core_.failed(work.send.stream, rest, source_failure(off->code, off->message), clock_.now());
+    auto failure = source_failure(off->code, off->message);
+    for (const auto& item : work.items) failure.retry_after = std::max(failure.retry_after, item.retry_after);
+    core_.failed(work.send.stream, rest, std::move(failure), clock_.now());
   } else {
     core_.put_back(work.send.stream, clock_.now());
   }

@@ -186,16 +186,17 @@ struct UploadOutcome {
     expired,     ///< the URLs are no longer good, or none were given: sign again. Progress is kept. A store that says
                  ///< so of URLs that were signed a moment ago refuses: give up after some of these in a row
     start_over,  ///< the session is gone and its progress cleared: sign again and send from the beginning
-    later,    ///< no fault of the file: try again, after `retry_after` where it is given. Progress is kept. A store's
-              ///< 400 is among these, so give up after some in a row that got no further
-    refused,  ///< for good, with the reason
-    source,   ///< the file vanished, changed, or is none that can be read: for good, with the reason
-    server,   ///< a call to the Neptune server failed, as `failure` says: read-only mode and all else as with any
-              ///< other call. Progress is kept. An object store's answer never comes out as this
+    later,       ///< no fault of the file: try again, after `retry_after` where it is given. Progress is kept
+    stalled,     ///< the store answers, but does not take it: a 400, an ETag that is missing, an answer that makes no
+                 ///< sense. As `later`, but give up after some in a row that got no further
+    refused,     ///< for good, with the reason
+    source,      ///< the file vanished, changed, or is none that can be read: for good, with the reason
+    server,      ///< a call to the Neptune server failed, as `failure` says: read-only mode and all else as with any
+                 ///< other call. Progress is kept. An object store's answer never comes out as this
   };
   Kind kind = Kind::done;
   std::string code{};     ///< snake_case: "file_changed", "http_503", "etag_missing", "session_gone"
-  std::string message{};  ///< a sentence for people, without URLs; empty when done
+  std::string message{};  ///< what happened, for people, without URLs and without what comes of it; empty when done
   std::optional<std::chrono::milliseconds> retry_after{};
   std::optional<Failure> failure{};    ///< of `server`
   std::uint64_t sent = 0;              ///< bytes of the file that left in this call, those that came to nothing too

@@ -384,6 +384,29 @@ TEST(Uploads, AreNotGivenUpForTheOthersOfTheirBatchThatAreThereAlready) {
   EXPECT_EQ(events.find(told), events.rfind(told)) << "told once";
 }
 
+/// Without the pauses in between.
+std::string reason_when_flushed_till_rejected(Box& box) {
+  const auto rejected = [&box](const json::value& status) {
+    if (status.at("totals").at("rejected").to_number<int>() == 1) return true;
+    EXPECT_EQ(box.sync({"flush"}).status, 0);
+    return false;
+  };
+  if (!box.wait_status(rejected, 60s).first) return "it is not rejected";
+  return to_text(box.get("/v1/rejected").at("rejected").at(0).at("reason"));
+}
+
+TEST(Uploads, WhoseEtagsAreNeverThereAreGivenUp) {
+  Box box(box_with(""));
+  create_run(box, "r-1");
+  box.sandbox().control(R"({"missing_etags": 1000})");
+  hand_in(box, upload_json("r-1", "model", random_file(box.dir() / "model.bin", 1'000)));
+  EXPECT_EQ(
+      reason_when_flushed_till_rejected(box),
+      "the object store confirms a piece of the file without an ETag. It was tried so often, and got no further each "
+      "time, that it is given up. See whether a proxy on the way to the object store takes the ETag out, then try it "
+      "again with 'neptune-sync rejected retry'");
+}
+
 TEST(Uploads, OfAThousandSmallFilesAreSignedInBatchesAndHoldUpNoMetadata) {
   Box box(box_with(""));
   create_run(box, "r-1");
@@ -499,6 +522,20 @@ TEST_P(EachProvider, HoldsAFileWhileTheWorkspaceIsReadOnlyAndGoesOnByItself) {
   EXPECT_EQ(stored_sha(box.sandbox().state(), "r-1", "model"), sha256(file));
   // What was there already was not sent again.
   EXPECT_LT(seen_by_stores(box, "received_bytes"), static_cast<std::int64_t>(15 * mib));
+}
+
+TEST_P(EachProvider, GivesAFileUpThatIsNeverTakenWithAReasonToActOn) {
+  Box box(box_with(""));
+  box.sandbox().control(fmt::format(R"({{"workspace": "ml-team", "storage_provider": "{}"}})", GetParam()));
+  create_run(box, "r-1");
+  box.sandbox().control(R"({"fault": {"path": "/storage/", "status": 400}})");
+  hand_in(box, upload_json("r-1", "model", random_file(box.dir() / "model.bin", 1'000)));
+  EXPECT_EQ(
+      reason_when_flushed_till_rejected(box),
+      "the object store refuses a piece of the file (HTTP 400). It was tried so often, and got no further each time, "
+      "that it is given up. Ask whoever runs the server what its object store has against it, then try it again with "
+      "'neptune-sync rejected retry'");
+  EXPECT_EQ(box.sandbox().state("summary=1").at("faults_struck").to_number<int>(), 8);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, EachProvider, ::testing::Values("aws", "gcp", "azure"),

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -26,6 +27,7 @@ struct UploadItem {
   std::uint64_t counted = 0;  ///< bytes, as its source counts them
   State state = State::waiting;
   std::string code, message;
+  std::optional<std::chrono::milliseconds> retry_after;  ///< of `later`, where the store named a time
   bool on_server = false;  ///< all of it was sent in an earlier life; what follows from that may be left to do
   bool begun = false;      ///< there is saved progress
   std::optional<server::SignedFile> signed_file;

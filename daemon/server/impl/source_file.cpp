@@ -61,8 +61,7 @@ std::unexpected<Error> not_opened(const SourceFile& source, int error) {
     case EINVAL:
       return invalid_path(source);
     default:
-      return fail("file_unreadable_now",
-                  fmt::format("the file {} cannot be read now ({}); it is tried again", path, std::strerror(error)),
+      return fail("file_unreadable_now", fmt::format("the file {} cannot be read now ({})", path, std::strerror(error)),
                   true);
   }
 }

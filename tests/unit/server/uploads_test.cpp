@@ -183,6 +183,20 @@ TEST_P(ToEachStore, NeverSaysReadOnlyOfAStoresRefusal) {
   }
 }
 
+TEST_P(ToEachStore, TellsAStoreThatWantsAPauseFromOneThatDoesNotTakeThePiece) {
+  const auto file = make_file("f", 10);
+  for (const std::string status : {"408", "429", "500", "503"}) {
+    fault(R"("path": "/storage", "times": 1, "retry_after": 7, "status": )" + status);
+    const auto how = sign_and_send("f", file);
+    EXPECT_EQ(how.kind, Kind::later) << shown_outcome(how);
+    EXPECT_EQ(how.retry_after, 7s);
+  }
+  fault(R"("path": "/storage", "times": 1, "status": 400)");
+  const auto how = sign_and_send("f", file);
+  EXPECT_EQ(how.kind, Kind::stalled) << shown_outcome(how);
+  EXPECT_EQ(how.message.find("again"), std::string::npos) << "what comes of it is not its to say";
+}
+
 TEST_P(ToEachStore, AFileThatChangesMeanwhileIsNotStored) {
   const auto file = make_file("big", 5 * mib);
   on_shown = [&, struck = false](std::uint64_t done) mutable {
@@ -245,7 +259,7 @@ TEST_F(Uploads, AnAwsPartWithoutAnEtagIsSentAgain) {
   settings.chunk_size = 3 * mib;  // all parts at once
   sandbox.control(R"({"missing_etags": 1})");
   auto how = sign_and_send("big", file);
-  EXPECT_EQ(how.kind, Kind::later);
+  EXPECT_EQ(how.kind, Kind::stalled);
   EXPECT_EQ(how.code, "etag_missing");
   how = send("big", file, {});
   EXPECT_EQ(how.kind, Kind::done) << shown_outcome(how);
