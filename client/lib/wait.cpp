@@ -88,6 +88,10 @@ std::string what_remains(const WaitFor& what, const Progress& progress) {
   list(progress.held, count(progress.held, "is held", "are held"));
   list(progress.in_flight, count(progress.in_flight, "is on its way", "are on their way"));
   list(progress.settling, count(progress.settling, "source was just found", "sources were just found"));
+  // Those that are counted as changes, too, were told.
+  if (text.empty())
+    list(progress.uploads, count(progress.uploads, "file is to be uploaded", "files are to be uploaded"));
+  if (text.empty() && progress.being_recorded > 0) text = "what the server confirmed is being recorded";
   if (text.empty())
     text = count(progress.open, "run is still being written", "runs are still being written") +
            "; what there is so far is synced (--now takes that for done)";
