@@ -118,6 +118,20 @@ std::string until(const std::optional<std::string>& time, SystemClock::time_poin
   return at ? age(*at - now) : "-";
 }
 
+std::string progress_of(const api::Upload& upload) {
+  const auto name = clean(upload.file.substr(upload.file.rfind('/') + 1));
+  const auto percent = upload.bytes_total == 0
+                           ? 100.0
+                           : 100.0 * static_cast<double>(upload.bytes_done) / static_cast<double>(upload.bytes_total);
+  auto text = fmt::format("{}: {} of {} ({} %)", name, upload.bytes_done == 0 ? "0 B" : bytes(upload.bytes_done),
+                          upload.bytes_total == 0 ? "0 B" : bytes(upload.bytes_total), static_cast<int>(percent));
+  if (upload.bytes_per_second && *upload.bytes_per_second >= 1)
+    text += ", " + bytes(static_cast<std::uint64_t>(*upload.bytes_per_second)) + "/s";
+  if (upload.seconds_left && *upload.seconds_left < 1e9)
+    text += ", " + age(std::chrono::seconds(static_cast<std::int64_t>(*upload.seconds_left))) + " left";
+  return text;
+}
+
 std::string changes(std::uint64_t value) {
   return value == 0 ? "no changes" : count(value) + (value == 1 ? " change" : " changes");
 }

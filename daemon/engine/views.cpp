@@ -127,6 +127,7 @@ std::string Engine::why(const Feed& feed, const core::StreamView& view) const {
     case Wait::project:
       return fmt::format("the create of {} must be on the server first", project.full());
     case Wait::earlier_change:
+      if (run.container.kind == ContainerKind::files) return "the create of the run must be on the server first";
       return "earlier changes to the same thing go first";
     case Wait::retry:
       return fmt::format("{}; tried again {}", view.trouble, in_seconds(view.until, now));
