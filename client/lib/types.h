@@ -238,8 +238,9 @@ struct ChangePlace {
   std::string source{};  ///< its stream's id
   std::string kind{};    ///< "run.update"
   std::optional<std::string> accepted_at{};
-  std::optional<std::int64_t> uid{};  ///< who handed it in
-  std::uint64_t ahead = 0;            ///< changes of its stream that go before it; 100,000 may be more
+  std::optional<std::int64_t> uid{};     ///< who handed it in
+  std::uint64_t ahead = 0;               ///< changes of its stream that go before it; 100,000 may be more
+  std::vector<Upload> active_uploads{};  ///< of a run.upload whose file is being sent: that one
 };
 
 /// How every error is answered: `{"error": {...}}`. `field` is there only when one part of the request is at fault.

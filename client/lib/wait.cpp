@@ -206,6 +206,7 @@ class Waiter {
     progress_.seen = true;
     (next_.state == "held" ? progress_.held : progress_.pending) = left_.size();
     progress_.synced = what_.changes.size() - std::min(left_.size(), what_.changes.size());
+    if (!left_.empty()) progress_.active_uploads = next_.active_uploads;
     if (tell_) tell_(progress_);
   }
 

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -244,6 +245,8 @@ class Engine final : public Control, public sources::SourceListener {
   /// A file on its way, for people.
   struct ActiveUpload {
     ContainerName container;
+    const Feed* feed = nullptr;
+    sources::Position position = 0;
     std::string attribute, file;
     std::uint64_t done = 0, total = 0;
     Rate rate{};  // of what left
@@ -311,7 +314,8 @@ class Engine final : public Control, public sources::SourceListener {
   api::Stream describe(const Feed& feed) const;
   api::SourceStatus describe_source(const Feed& feed) const;
   std::uint64_t files_waiting(const Feed& feed) const;
-  std::vector<api::Upload> uploads(const ContainerName* only) const;
+  static bool every_upload(const ActiveUpload&) { return true; }
+  std::vector<api::Upload> uploads(const std::function<bool(const ActiveUpload&)>& wanted) const;
   bool counted(const Feed& feed) const;
   std::string why(const Feed& feed, const core::StreamView& view) const;
   std::string rfc3339(Instant at) const;

@@ -96,6 +96,10 @@ asio::awaitable<Result<api::ChangePlace>> Engine::change(std::int64_t id) {
     }
     answer.source = feed.info.key.path;
     answer.why = stream.why;
+    const auto of_change = [&feed, id](const ActiveUpload& upload) {
+      return upload.feed == &feed && upload.position == id;
+    };
+    answer.active_uploads = uploads(of_change);
   }
   answer.project = Scope::of(container.project).text();
   answer.container_type = name(container.kind);

@@ -363,7 +363,12 @@ asio::awaitable<server::UploadOutcome> Engine::send_once(UploadBatchPtr work, st
   const auto& feed = *work->feed;
   LedgerProgress progress(*this, work, upload_of(feed, item.change.position));
   const auto id = ++uploads_begun_;
-  active_uploads_[id] = {*feed.info.container, item.upload.attribute, file_name(item.upload), 0, item.size};
+  active_uploads_[id] = {.container = *feed.info.container,
+                         .feed = &feed,
+                         .position = item.change.position,
+                         .attribute = item.upload.attribute,
+                         .file = file_name(item.upload),
+                         .total = item.size};
   const Uploading listed(*this, id);
   server::Upload upload;
   upload.file = source_file(item.upload, item.change.uid.value());
