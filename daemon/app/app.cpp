@@ -113,6 +113,11 @@ std::map<std::string, std::vector<std::string>> allow_users(const config::Config
   return users;
 }
 
+engine::UploadOptions upload_options(const config::Config& config) {
+  return {config.uploads.max_concurrent, config.uploads.max_bandwidth, config.uploads.chunk_size,
+          config.queue.min_free_disk};
+}
+
 engine::EngineOptions engine_options(const config::Config& config) {
   engine::EngineOptions options;
   options.version = version();
@@ -122,8 +127,7 @@ engine::EngineOptions engine_options(const config::Config& config) {
   options.core.gate = gate_options(config);
   options.priorities = priorities(config);
   options.core.max_files_in_flight = config.uploads.max_concurrent;
-  options.uploads = {config.uploads.max_concurrent, config.uploads.max_bandwidth, config.uploads.chunk_size,
-                     config.queue.min_free_disk};
+  options.uploads = upload_options(config);
   return options;
 }
 
@@ -302,7 +306,8 @@ class Daemon {
     engine_.replace_server(0, make_server(loop_.get_executor(), clock_, config_, {}));
     for (const auto& [workspace, id] : workspace_servers_)
       engine_.replace_server(id, make_server(loop_.get_executor(), clock_, config_, workspace));
-    engine_.set_limits(config_.server.max_in_flight, gate_options(config_), priorities(config_));
+    engine_.set_limits(config_.server.max_in_flight, gate_options(config_), priorities(config_),
+                       upload_options(config_));
     engine_.follow(run_logs_, cleanup_after());
     run_logs_.follow(run_logs_options().folders);
     client_dirs_.follow(run_logs_options().folders);

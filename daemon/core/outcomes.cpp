@@ -81,7 +81,7 @@ std::string sentence(const Findings& found, const RequestStatus& status) {
 Core::Stream* Core::send_ended(StreamId id) {
   auto* stream = find(id);
   if (!stream || stream->phase != Phase::sending) return nullptr;
-  servers_[stream->spec.server].sending[carries(stream->spec.container.kind)]--;
+  line_of(*stream).sending--;
   return stream;
 }
 

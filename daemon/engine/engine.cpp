@@ -39,7 +39,7 @@ Engine::Engine(asio::any_io_executor executor, const Clock& clock, EngineOptions
     state.runs_by_call = options_.runs == RunsBy::calls;
   }
   for (const auto& [workspace, id] : workspace_servers_) core_.set_server(workspace, id);
-  for (const auto& [workspace, turns] : options_.priorities) core_.set_priority(server_of(workspace), workspace, turns);
+  set_priorities(options_.priorities);
 }
 
 Engine::~Engine() = default;
@@ -113,12 +113,22 @@ void Engine::replace_server(core::ServerId id, ServerSlot slot) {
   pump();
 }
 
+void Engine::set_priorities(const std::map<std::string, std::uint32_t>& priorities) {
+  for (const auto& [workspace, turns] : priorities) {
+    core_.set_priority(server_of(workspace), workspace, turns);
+    upload_slots_.set_priority(workspace, turns);
+  }
+}
+
 void Engine::set_limits(std::uint32_t max_in_flight, core::GateOptions gate,
-                        std::map<std::string, std::uint32_t> priorities) {
+                        std::map<std::string, std::uint32_t> priorities, const UploadOptions& uploads) {
   for (const auto& [workspace, turns] : options_.priorities) priorities.try_emplace(workspace, 1);
-  for (const auto& [workspace, turns] : priorities) core_.set_priority(server_of(workspace), workspace, turns);
+  set_priorities(priorities);
   options_.priorities = std::move(priorities);
-  core_.set_limits(max_in_flight, gate);
+  options_.uploads = uploads;
+  upload_slots_.set_places(uploads.max_concurrent);
+  bandwidth_->set_rate(uploads.max_bandwidth);
+  core_.set_limits(max_in_flight, uploads.max_concurrent, gate);
   pump();
 }
 

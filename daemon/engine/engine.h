@@ -112,7 +112,9 @@ class Engine final : public Control, public sources::SourceListener {
   /// A token was read anew.
   void replace_server(core::ServerId id, ServerSlot slot);
   /// The configuration was read anew; a workspace that `priorities` does not name has one turn.
-  void set_limits(std::uint32_t max_in_flight, core::GateOptions gate, std::map<std::string, std::uint32_t> priorities);
+  /// Files that are being sent go on as they began.
+  void set_limits(std::uint32_t max_in_flight, core::GateOptions gate, std::map<std::string, std::uint32_t> priorities,
+                  const UploadOptions& uploads);
   /// Whether what happens could be recorded now.
   boost::asio::awaitable<Result<void>> store_answers();
 
@@ -222,6 +224,7 @@ class Engine final : public Control, public sources::SourceListener {
   /// What a call to the server says about it; `failure` is null when the call went well.
   void heard_from(core::ServerId id, const Failure* failure);
   core::ServerId server_of(const std::string& workspace) const;
+  void set_priorities(const std::map<std::string, std::uint32_t>& priorities);
 
   // calls.cpp: changes that are calls of their own
   bool goes_by_call(const Feed& feed) const;

@@ -292,7 +292,7 @@ asio::awaitable<void> Engine::send_next(UploadBatchPtr work) {
     if (item.on_server) {
       co_await finish_file(work, index);
     } else {
-      const auto slot = co_await upload_slots_.take();
+      const auto slot = co_await upload_slots_.take(item.upload.project.workspace);
       if (is_halted(*work)) co_return;
       co_await send_file(work, index);
     }

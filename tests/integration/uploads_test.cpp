@@ -5,6 +5,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <csignal>
+
 #include <array>
 #include <boost/json/serialize.hpp>
 #include <cstdio>
@@ -382,6 +385,57 @@ TEST(Uploads, AreNotGivenUpForTheOthersOfTheirBatchThatAreThereAlready) {
   const std::string told = "small.bin of r-1 is on the server";
   EXPECT_NE(events.find(told), std::string::npos);
   EXPECT_EQ(events.find(told), events.rfind(told)) << "told once";
+}
+
+TEST(Uploads, OfOneWorkspaceDoNotWaitForAllThoseOfAnother) {
+  auto options = box_with("max_concurrent = 1\nmax_bandwidth = \"1MiB\"\n");
+  options.sandbox_args = {"--workspace", "ml-team:team", "--workspace", "other:team"};
+  Box box(options);
+  std::string changes = "[";
+  for (int i = 0; i < 30; ++i) {
+    const auto file = random_file(box.dir() / fmt::format("f{}.bin", i), mib / 4);
+    changes += (i > 0 ? "," : "") + upload_json(fmt::format("r-{}", i % 2), fmt::format("files/f{}", i), file);
+  }
+  for (const char* run : {"r-0", "r-1"}) create_run(box, run);
+  hand_in(box, R"({"kind":"run.create","project":"other/lab","run":"o-1"})");
+  box.wait_synced();
+  hand_in(box, changes + "]");
+  const auto begun = [](const json::value& state) { return !state.at("files").as_object().empty(); };
+  ASSERT_TRUE(box.sandbox().wait_for(begun, 20s, "").first);
+  const auto file = random_file(box.dir() / "small.bin", 1000);
+  hand_in(box, fmt::format(R"({{"kind":"run.upload","project":"other/lab","run":"o-1","attribute":"a","file":"{}"}})",
+                           file.string()));
+  const auto arrived = [](const json::value& state) {
+    return std::ranges::any_of(state.at("files").as_object(),
+                               [](const auto& each) { return each.key().starts_with("other/lab/"); });
+  };
+  const auto [there, state] = box.sandbox().wait_for(arrived, 30s, "");
+  ASSERT_TRUE(there);
+  EXPECT_LT(state.at("files").as_object().size(), 10u) << "the others of the first workspace";
+}
+
+TEST(Uploads, AreSentAsManyAtOnceAndAsFastAsAReloadedConfigurationSays) {
+  Box box(box_with("max_concurrent = 1\nmax_bandwidth = \"256KiB\"\n"));
+  std::string changes = "[";
+  for (int i = 0; i < 8; ++i) {
+    const auto run = fmt::format("r-{}", i % 4);
+    const auto file = random_file(box.dir() / fmt::format("f{}.bin", i), mib);
+    if (i < 4) create_run(box, run);
+    changes += (i > 0 ? "," : "") + upload_json(run, fmt::format("files/f{}", i), file);
+  }
+  box.wait_synced();
+  hand_in(box, changes + "]");
+  const auto at_once = [](std::size_t count) {
+    return [count](const json::value& status) { return status.at("uploads").as_array().size() == count; };
+  };
+  ASSERT_TRUE(box.wait_status(at_once(1)).first);
+  for (int looks = 0; looks < 20; ++looks) EXPECT_LE(box.get("/v1/status").at("uploads").as_array().size(), 1u);
+  replace_in(box.dir() / "config.toml", "max_concurrent = 1", "max_concurrent = 3");
+  box.daemon().signal(SIGHUP);
+  EXPECT_TRUE(box.wait_status(at_once(3)).first);
+  replace_in(box.dir() / "config.toml", "256KiB", "64MiB");
+  box.daemon().signal(SIGHUP);
+  box.wait_synced(20s);
 }
 
 /// Without the pauses in between.
