@@ -147,9 +147,11 @@ std::vector<std::string> needs_restart(const config::Config& now, const config::
   return out;
 }
 
+constexpr const char* ledger_file = "memory.sqlite3";
+
 /// On a full disk with the reserve given back: the engine makes it again when there is room.
 Result<std::unique_ptr<engine::Ledger>> open_ledger(StateDir& state_dir) {
-  const auto file = state_dir.path() / "memory.sqlite3";
+  const auto file = state_dir.path() / ledger_file;
   auto ledger = engine::Ledger::open(file);
   if (!ledger && ledger.error().code == "disk_full" && state_dir.release_reserve()) ledger = engine::Ledger::open(file);
   return ledger;
@@ -388,12 +390,39 @@ Result<std::string> check_config(const Flags& flags) {
   return report;
 }
 
+namespace {
+
+/// False also when nobody can tell.
+bool is_missing(const std::filesystem::path& file) {
+  std::error_code error;
+  return !std::filesystem::exists(file, error) && !error;
+}
+
+/// What is rejected is kept to be tried again, and with it the copies of files.
+Result<std::string> check_rejected(const std::filesystem::path& file) {
+  if (is_missing(file)) return fmt::format("There is no {}.\n", file.string());
+  const auto ledger = engine::Ledger::open(file);
+  if (!ledger) return std::unexpected(ledger.error());
+  const auto kept = (*ledger)->rejected();
+  if (!kept) return std::unexpected(kept.error());
+  if (*kept > 0)
+    return fail(
+        "unsent",
+        fmt::format("{} keeps {} rejected change{}. Start the daemon, and try them again, export or discard them: "
+                    "'neptune-sync rejected' lists them.",
+                    file.string(), *kept, *kept == 1 ? "" : "s"));
+  return fmt::format("{} keeps no rejected changes.\n", file.string());
+}
+
+}  // namespace
+
 Result<std::string> check_unsent(const Flags& flags) {
   auto config = config::load(flags.config);
   if (!config) return std::unexpected(config.error());
+  auto rejected = check_rejected(config->state_dir / ledger_file);
+  if (!rejected) return rejected;
   const auto file = config->state_dir / queue_file;
-  std::error_code error;
-  if (!std::filesystem::exists(file, error) && !error) return fmt::format("There is no {}.\n", file.string());
+  if (is_missing(file)) return *rejected + fmt::format("There is no {}.\n", file.string());
   const auto queue = sources::QueueStore::open(file);
   if (!queue) return std::unexpected(queue.error());
   if ((*queue)->bytes() > 0)
@@ -401,7 +430,7 @@ Result<std::string> check_unsent(const Flags& flags) {
                 fmt::format("{} holds changes that are not on the server ({} bytes). Start the daemon, and wait "
                             "with 'neptune-sync wait' until they are.",
                             file.string(), (*queue)->bytes()));
-  return fmt::format("{} holds nothing that is not on the server.\n", file.string());
+  return *rejected + fmt::format("{} holds nothing that is not on the server.\n", file.string());
 }
 
 Result<void> run(const Flags& flags) {

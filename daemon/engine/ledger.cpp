@@ -408,6 +408,14 @@ Result<std::string> Ledger::payload(std::int64_t id) {
   return *bytes;
 }
 
+Result<std::uint64_t> Ledger::rejected() {
+  std::uint64_t count = 0;
+  NEPTUNE_TRY(impl_->each("SELECT count(*) FROM rejected", [&count](const sqlite::Statement& row) {
+    count = static_cast<std::uint64_t>(row.number(0));
+  }));
+  return count;
+}
+
 Result<void> Ledger::each_payload(ContainerKind kind, const std::function<void(std::string_view)>& f) {
   return impl_->each(
       "SELECT payload FROM rejected WHERE kind = ?", [&f](const sqlite::Statement& row) { f(row.blob(0)); }, kind);

@@ -120,6 +120,7 @@ class Ledger {
   Result<std::map<ProjectName, ProjectCounts>> counts();
   Result<std::vector<FinishedSource>> finished();
 
+  Result<std::uint64_t> rejected();  ///< how many are kept
   Result<std::vector<Rejection>> rejections(std::int64_t before, std::uint32_t limit);
   Result<Rejection> rejection(std::int64_t id);
   /// The first at this position or after it, of the changes that one change queue numbered.
