@@ -338,6 +338,20 @@ TEST(Uploads, AreNotTakenForHeldWhenAnObjectStoreForbidsThem) {
   EXPECT_EQ(events.out.find("mode_changed"), std::string::npos) << events.out;
 }
 
+TEST(Uploads, AreOfTheFileThatThePathLeadsToThroughLinks) {
+  Box box(box_with(""));
+  create_run(box, "r-1");
+  fs::create_directories(box.dir() / "real/deep");
+  fs::create_directory_symlink(box.dir() / "real/deep", box.dir() / "way");
+  const auto meant = random_file(box.dir() / "real/model.bin", 1'000);
+  random_file(box.dir() / "model.bin", 2'000);  // where the words alone would lead
+  const auto ran = box.sync({"run", "upload", "r-1", "model", box.dir() / "way/../model.bin", "--project",
+                             "ml-team/lab", "--wait", "--timeout", "30s"});
+  EXPECT_EQ(ran.status, 0) << ran.err;
+  box.wait_synced();
+  EXPECT_EQ(stored_sha(box.sandbox().state(), "r-1", "model"), sha256(meant));
+}
+
 TEST(Uploads, OfAFileThatIsNotThereAreRefusedAtTheDoor) {
   Box box(box_with(""));
   const auto [status, answer] = box.hand_in(upload_json("r-1", "a", box.dir() / "nothing"));

@@ -69,12 +69,19 @@ TEST_F(LogUploadsTest, AreAskedForByTheOwnerOfTheFileThatIsOpenWhateverLiesAtIts
 }
 
 TEST_F(LogUploadsTest, AreOursToDeleteOnlyInTheLogsOwnFolder) {
-  const auto files = closed_log({"upload " + (fixture.log / "in/memory.bin").string() + " 7 1",
-                                 "upload " + (fixture.log / "kept.bin").string() + " 7 0",
-                                 "upload " + (fixture.folder / "elsewhere.bin").string() + " 7 1"});
+  const auto files =
+      closed_log({"upload " + (fixture.log / "in/memory.bin").string() + " 7 1",
+                  "upload " + (fixture.log / "kept.bin").string() + " 7 0",
+                  "upload " + (fixture.folder / "elsewhere.bin").string() + " 7 1",
+                  "upload " + (fixture.temp / "way" / fixture.log.filename() / "linked.bin").string() + " 7 1",
+                  "upload " + (fixture.log / "out/gone.bin").string() + " 7 1",
+                  "upload " + (fixture.log / "../elsewhere.bin").string() + " 7 1"});
   ASSERT_TRUE(files);
-  const auto changes = fixture.loop.await(files->changes(1, 3));
-  ASSERT_TRUE(changes && changes->size() == 3);
+  std::filesystem::create_directory(fixture.log / "in");
+  std::filesystem::create_directory_symlink(fixture.folder, fixture.temp / "way");
+  std::filesystem::create_directory_symlink(fixture.folder, fixture.log / "out");
+  const auto changes = fixture.loop.await(files->changes(1, 6));
+  ASSERT_TRUE(changes && changes->size() == 6);
   const auto upload = [&changes](std::size_t index) { return read_upload(changes->at(index).payload).value(); };
   EXPECT_TRUE(upload(0).temporary);
   EXPECT_EQ(upload(0).beneath, fixture.log);
@@ -82,6 +89,12 @@ TEST_F(LogUploadsTest, AreOursToDeleteOnlyInTheLogsOwnFolder) {
   EXPECT_FALSE(upload(1).temporary);
   EXPECT_FALSE(upload(2).temporary);
   EXPECT_EQ(upload(2).file, fixture.folder / "elsewhere.bin");
+  EXPECT_TRUE(upload(3).temporary) << "another way to the same folder";
+  EXPECT_EQ(upload(3).file, "linked.bin");
+  for (const std::size_t outside : {4u, 5u}) {
+    EXPECT_FALSE(upload(outside).temporary) << outside;
+    EXPECT_EQ(upload(outside).beneath, "") << outside;
+  }
 }
 
 TEST_F(LogUploadsTest, AreNotAskedForByAnybodyWhenTwoUsersWroteTheLog) {
