@@ -283,7 +283,9 @@ class Engine final : public Control, public sources::SourceListener {
   awaitable<void> delete_own_file(server::SourceFile file, std::optional<server::FileIdentity> was);
 
   // intake.cpp: what is handed in
+  awaitable<Result<api::ChangePlace>> place_of(std::int64_t id);
   awaitable<Result<api::ChangePlace>> recorded_change(std::int64_t id, std::int64_t through);
+  void follow_up(std::int64_t upload, std::int64_t reference);
   struct Target {
     FeedPtr feed;
     std::uint64_t held;
@@ -377,6 +379,8 @@ class Engine final : public Control, public sources::SourceListener {
   WorkerPool copy_thread_{1};                             // and copied here, one after the other
   std::map<std::uint64_t, ActiveUpload> active_uploads_;  // by when they began
   std::uint64_t uploads_begun_ = 0;
+  std::map<std::int64_t, std::int64_t>
+      follow_ups_;  // a run.upload → the change that assigns its file, not known as done
 };
 
 /// One source, and the stream it is read as.

@@ -18,6 +18,7 @@ namespace {
 constexpr std::uint64_t discards_at_once = 10'000;
 constexpr std::uint64_t discard_bytes_at_once = 16u << 20;
 constexpr std::size_t lookups_at_once = 4;  // our own bound; later changes ask for what was passed over
+constexpr std::size_t follow_ups_kept = 100'000;  // our own bound
 
 }  // namespace
 
@@ -70,7 +71,28 @@ asio::awaitable<Result<std::vector<std::int64_t>>> Engine::take(std::vector<Chan
   co_return co_await queue_->accept(std::move(changes), std::move(by));
 }
 
+/// Of uploads before a restart it is not known any more.
+void Engine::follow_up(std::int64_t upload, std::int64_t reference) {
+  follow_ups_[upload] = reference;
+  if (follow_ups_.size() > follow_ups_kept) follow_ups_.erase(follow_ups_.begin());
+}
+
+/// An upload is done when its file is assigned to the attribute, which is a change of its own.
 asio::awaitable<Result<api::ChangePlace>> Engine::change(std::int64_t id) {
+  auto place = co_await place_of(id);
+  if (!place || place->state != "done") co_return place;
+  if (const auto follows = follow_ups_.find(id); follows != follow_ups_.end()) {
+    auto assigned = co_await place_of(follows->second);
+    if (assigned && assigned->state != "done") assigned->id = id;
+    if (!assigned || assigned->state != "done") co_return assigned;
+    follow_ups_.erase(id);
+  }
+  if (const auto later = follow_ups_.upper_bound(id); later != follow_ups_.end())
+    place->done_through = std::min(place->done_through, later->first - 1);
+  co_return place;
+}
+
+asio::awaitable<Result<api::ChangePlace>> Engine::place_of(std::int64_t id) {
   if (!queue_) co_return std::unexpected(queue_problem_);
   const auto place = co_await queue_->place(id);
   if (!place) co_return std::unexpected(place.error());

@@ -338,6 +338,17 @@ TEST(Uploads, AreNotTakenForHeldWhenAnObjectStoreForbidsThem) {
   EXPECT_EQ(events.out.find("mode_changed"), std::string::npos) << events.out;
 }
 
+TEST(Uploads, AreWaitedForUntilTheirFileIsAssigned) {
+  Box box(box_with(""));
+  create_run(box, "r-1");
+  box.wait_synced();
+  box.sandbox().control(R"({"fault": {"path": "/api/client/v1/ingest", "delay_ms": 1000}})");
+  const auto file = random_file(box.dir() / "model.bin", 1'000);
+  const auto ran = box.sync({"run", "upload", "r-1", "model", file, "--project", "ml-team/lab", "--wait"});
+  EXPECT_EQ(ran.status, 0) << ran.err;
+  EXPECT_EQ(stored_sha(box.sandbox().state(), "r-1", "model"), sha256(file));
+}
+
 TEST(Uploads, AreOfTheFileThatThePathLeadsToThroughLinks) {
   Box box(box_with(""));
   create_run(box, "r-1");
