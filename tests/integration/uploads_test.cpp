@@ -14,6 +14,7 @@
 #include <fstream>
 #include <memory>
 #include <random>
+#include <set>
 #include <thread>
 
 #include "tests/integration/box.h"
@@ -412,6 +413,26 @@ TEST(Uploads, AreNotGivenUpForTheOthersOfTheirBatchThatAreThereAlready) {
   EXPECT_EQ(events.find(told), events.rfind(told)) << "told once";
 }
 
+TEST(Uploads, AreSentNoMoreAtOnceThanMayBe) {
+  Box box(box_with("max_concurrent = 2\nmax_bandwidth = \"2MiB\"\n"));
+  std::string changes = "[";
+  for (int i = 0; i < 12; ++i) {
+    const auto run = fmt::format("r-{}", i % 3);
+    const auto file = random_file(box.dir() / fmt::format("f{}.bin", i), mib / 2);
+    if (i < 3) create_run(box, run);
+    changes += (i > 0 ? "," : "") + upload_json(run, fmt::format("files/f{}", i), file);
+  }
+  hand_in(box, changes + "]");
+  std::size_t most = 0;
+  const auto all_there = [&most](const json::value& status) {
+    most = std::max(most, status.at("uploads").as_array().size());
+    const auto& totals = status.at("totals");
+    return totals.at("synced").to_number<int>() == 3 + 12 + 12;  // creates, files, and what assigns them
+  };
+  EXPECT_TRUE(box.wait_status(all_there).first);
+  EXPECT_EQ(most, 2u);
+}
+
 TEST(Uploads, OfOneWorkspaceDoNotWaitForAllThoseOfAnother) {
   auto options = box_with("max_concurrent = 1\nmax_bandwidth = \"1MiB\"\n");
   options.sandbox_args = {"--workspace", "ml-team:team", "--workspace", "other:team"};
@@ -576,10 +597,11 @@ TEST_P(EachProvider, TakesASlowFileThoughWhatWasSignedForItIsLostOverAndOver) {
   EXPECT_EQ(stored_sha(box.sandbox().state(), "r-1", "model"), sha256(file));
 }
 
-TEST_P(EachProvider, HoldsAFileWhileTheWorkspaceIsReadOnlyAndGoesOnByItself) {
+TEST_P(EachProvider, HoldsAFileWhileTheWorkspaceIsReadOnlyForLongAndGoesOnByItself) {
   Box box(box_with("max_bandwidth = \"8MiB\"\nchunk_size = \"1MiB\"\n"));
   box.sandbox().control(fmt::format(
-      R"({{"workspace": "ml-team", "storage_provider": "{}", "multipart_part_size": {}, "multipart_threshold": {}}})",
+      R"({{"workspace": "ml-team", "storage_provider": "{}", "reuse_multipart": true, "multipart_part_size": {},
+           "multipart_threshold": {}}})",
       GetParam(), mib, mib));
   create_run(box, "r-1");
   box.wait_synced();
@@ -596,6 +618,16 @@ TEST_P(EachProvider, HoldsAFileWhileTheWorkspaceIsReadOnlyAndGoesOnByItself) {
     return status.at("totals").at("held").to_number<int>() == 2 && status.at("uploads").as_array().empty();
   };
   EXPECT_TRUE(box.wait_status(held).first);
+  // So long that no signed URL is good any more, and the server is asked again and again.
+  box.sandbox().control(R"({"expire_urls": true})");
+  std::set<std::string> probes;
+  const auto asked_often = [&probes](const json::value& status) {
+    const auto& next = status.at("workspaces").at(0).at("next_probe_at");
+    if (next.is_string()) probes.insert(to_text(next));
+    return probes.size() > 4;
+  };
+  EXPECT_TRUE(box.wait_status(asked_often).first);
+  EXPECT_TRUE(held(box.get("/v1/status")));
   box.sandbox().control(R"({"workspace": "ml-team", "mode": "normal"})");
   box.wait_synced();
   EXPECT_EQ(stored_sha(box.sandbox().state(), "r-1", "model"), sha256(file));
