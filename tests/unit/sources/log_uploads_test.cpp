@@ -43,6 +43,50 @@ class LogUploadsTest : public testing::Test {
   RunLogsFixture fixture;
 };
 
+TEST_F(LogUploadsTest, AreBatchesOfRequestsAndNoBytes) {
+  std::vector<std::string> commands;
+  for (int i = 1; i <= 3; ++i) commands.push_back("upload /data/f" + std::to_string(i) + " 100 0");
+  const auto files = closed_log(commands);
+  ASSERT_TRUE(files);
+  const auto waiting = fixture.loop.await(files->backlog(0)).value();
+  EXPECT_EQ(waiting.count, 3u);
+  EXPECT_EQ(waiting.bytes, 300u);
+  EXPECT_EQ(waiting.last, 3);
+  EXPECT_EQ(waiting.next, OperationKind::upload);
+  EXPECT_EQ(fixture.loop.await(files->backlog(3)).value().count, 0u);
+  const auto next = fixture.loop.await(files->next_batch(1, {.operations = 1, .bytes = 1})).value();
+  const auto* batch = std::get_if<Batch>(&next);
+  ASSERT_TRUE(batch) << "a file is larger than any request";
+  EXPECT_EQ(batch->first, 2);
+  EXPECT_EQ(batch->last, 2);
+  EXPECT_EQ(batch->count, 1u);
+  EXPECT_EQ(batch->payload_bytes, 100u);
+  EXPECT_EQ(bytes_of(fixture.loop, *files, *batch), "");
+  const auto none = fixture.loop.await(files->next_batch(3, no_limits)).value();
+  EXPECT_TRUE(std::holds_alternative<std::monostate>(none));
+}
+
+TEST_F(LogUploadsTest, AreReadAThousandAtATime) {
+  const auto files = closed_log(std::vector<std::string>(1001, "upload"));
+  ASSERT_TRUE(files);
+  const auto next = fixture.loop.await(files->next_batch(0, no_limits)).value();
+  ASSERT_TRUE(std::holds_alternative<Batch>(next));
+  EXPECT_EQ(std::get<Batch>(next).count, 1000u);
+  EXPECT_EQ(fixture.loop.await(files->changes(1, 1000)).value().size(), 1000u);
+}
+
+TEST_F(LogUploadsTest, AreTakenOutOneByOneAndLeaveTheOperationsAlone) {
+  const auto files = closed_log({"insert 5 10", "upload", "upload"});
+  ASSERT_TRUE(files);
+  EXPECT_EQ(fixture.loop.await(files->settle(1)), true);
+  EXPECT_EQ(fixture.loop.await(files->backlog(1)).value().count, 1u);
+  EXPECT_EQ(error_of_changes(*files), "run_log_changed");
+  EXPECT_EQ(fixture.loop.await(files->settle(1)), true) << "it is out already";
+  EXPECT_EQ(fixture.loop.await(files->settle(2)), true);
+  EXPECT_EQ(fixture.loop.await(files->backlog(0)).value().count, 0u);
+  EXPECT_EQ(fixture.loop.await(fixture.source(fixture.log)->backlog(0)).value().count, 6u);
+}
+
 TEST_F(LogUploadsTest, AreAskedForByTheOwnerOfTheFileThatIsOpenWhateverLiesAtItsPath) {
   const uid_t owner = ::geteuid() == 0 ? 1234 : ::geteuid();
   const auto files = closed_log({"upload"});
