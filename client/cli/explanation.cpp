@@ -222,6 +222,11 @@ class Explainer {
     return text + ".";
   }
 
+  /// Of files that were handed in, only what names them is counted.
+  static bool counts_bytes(const api::Stream& stream) {
+    return !is_files(stream) || !stream.source.starts_with(queue_source);
+  }
+
   static bool is_files(const api::Stream& stream) { return stream.container_type == "files"; }
 
   static std::uint64_t left(const api::Stream& stream) { return stream.pending + stream.held + stream.in_flight; }
@@ -243,7 +248,7 @@ class Explainer {
       if (!stream.closed && stream.state != "done") one.next = "What its job still writes is sent as it comes.";
       return one;
     }
-    one.state = left(stream) > 0 ? not_there(stream, is_files(stream) ? 0 : stream.pending_bytes,
+    one.state = left(stream) > 0 ? not_there(stream, counts_bytes(stream) ? stream.pending_bytes : 0,
                                              stream.oldest_pending_at, now(), is_files(stream))
                                  : "It is not known yet how much of it waits.";
     one.why = sentence(stream.why);

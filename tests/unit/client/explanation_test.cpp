@@ -225,7 +225,7 @@ TEST(Explanation, OfFilesThatAreSentTellsHowFarTheyAreAndOfEachOnce) {
   ASSERT_THAT(found, SizeIs(2));
   EXPECT_EQ(found[0].subject, "Run r1 of ml-team/lab");
   EXPECT_EQ(found[1].subject, "Files of run r1 of ml-team/lab");
-  EXPECT_EQ(found[1].state, "2 files are not on the server yet; the oldest has waited for 12 min.");
+  EXPECT_EQ(found[1].state, "2 files (2.0 KiB) are not on the server yet; the oldest has waited for 12 min.");
   EXPECT_EQ(found[1].why, "Being sent. model.bin: 1.0 GiB of 3.0 GiB (33 %), 52.0 MiB/s, 39 s left.");
   EXPECT_THAT(found[1].where, HasSubstr(std::string("the run log ") + log_path + " names them"));
   EXPECT_THAT(found[1].next, HasSubstr("max_concurrent"));
