@@ -129,9 +129,10 @@ struct Rejected {
 struct Event {
   std::uint64_t id = 0;
   std::string at{};
-  std::string type{};  ///< "mode_changed" | "source_found" | "source_changed" | "source_set_aside" | "source_gone" |
-                       ///< "synced" | "rejected" | "upload_started" | "upload_done" | "server_unreachable" |
-                       ///< "server_reachable" | "token_rejected" | "hold" | "release" | "draining" | "gap"
+  /// "mode_changed" | "source_found" | "source_changed" | "source_set_aside" | "source_gone" | "synced" | "rejected" |
+  /// "upload_started" | "upload_progress" | "upload_done" | "server_unreachable" | "server_reachable" |
+  /// "token_rejected" | "hold" | "release" | "draining" | "gap"
+  std::string type{};
   std::optional<std::string> scope{};   ///< workspace or workspace/project
   std::optional<std::string> stream{};  ///< run id
   std::string message{};                ///< a sentence

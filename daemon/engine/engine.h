@@ -253,6 +253,8 @@ class Engine final : public Control, public sources::SourceListener {
     std::string attribute, file;
     std::uint64_t done = 0, total = 0;
     Rate rate{};  // of what left
+    Instant told_at{};
+    std::uint64_t told_tenths = 0;
   };
   class LedgerProgress;
   struct Uploading;
@@ -265,6 +267,7 @@ class Engine final : public Control, public sources::SourceListener {
   awaitable<void> send_all(UploadBatchPtr work);
   awaitable<void> send_next(UploadBatchPtr work);
   awaitable<void> send_file(UploadBatchPtr work, std::size_t index);
+  void tell_progress(ActiveUpload& active);
   awaitable<server::UploadOutcome> send_once(UploadBatchPtr work, std::size_t index);
   awaitable<void> finish_file(UploadBatchPtr work, std::size_t index);
   void put_off_file(UploadBatch& work, std::size_t index, const server::UploadOutcome& how);

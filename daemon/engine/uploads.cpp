@@ -31,6 +31,7 @@ constexpr std::uint32_t most_failures = 30;   // of the store, or on the way the
 // What is told to the core at once while the rest of a batch is on its way.
 constexpr std::size_t told_together = 16;
 constexpr std::uint64_t told_bytes = 8u << 20;
+constexpr std::chrono::seconds progress_told_every{5};
 
 bool speaks_of_the_file(const Failure& failure) {
   return failure.kind == Failure::Kind::rejected || failure.kind == Failure::Kind::too_large;
@@ -358,6 +359,24 @@ struct Engine::Uploading {
   std::uint64_t id;
 };
 
+/// Ten events a file at most, and none of one that takes seconds only.
+void Engine::tell_progress(ActiveUpload& active) {
+  const auto tenths = active.total == 0 ? 0 : active.done * 10 / active.total;
+  const auto now = clock_.now();
+  if (tenths <= active.told_tenths || tenths >= 10 || now - active.told_at < progress_told_every) return;
+  active.told_tenths = tenths;
+  active.told_at = now;
+  const auto mebibytes = [](double bytes) { return bytes / (1u << 20); };
+  const auto done = static_cast<double>(active.done), total = static_cast<double>(active.total);
+  auto text = fmt::format("{} of {}: {:.1f} of {:.1f} MiB", active.file, active.container.id, mebibytes(done),
+                          mebibytes(total));
+  if (const auto rate = active.rate.per_second(now); rate && *rate >= 1)
+    text += fmt::format(", {:.1f} MiB/s, {:.0f} s left", mebibytes(*rate), (total - done) / *rate);
+  events_.add(
+      "upload_progress", std::move(text),
+      {.scope = Scope::of(active.container.project).text(), .stream = active.container.label(), .count = active.done});
+}
+
 asio::awaitable<server::UploadOutcome> Engine::send_once(UploadBatchPtr work, std::size_t index) {
   auto& item = work->items[index];
   const auto& feed = *work->feed;
@@ -368,7 +387,8 @@ asio::awaitable<server::UploadOutcome> Engine::send_once(UploadBatchPtr work, st
                          .position = item.change.position,
                          .attribute = item.upload.attribute,
                          .file = file_name(item.upload),
-                         .total = item.size};
+                         .total = item.size,
+                         .told_at = clock_.now()};
   const Uploading listed(*this, id);
   server::Upload upload;
   upload.file = source_file(item.upload, item.change.uid.value());
@@ -384,6 +404,7 @@ asio::awaitable<server::UploadOutcome> Engine::send_once(UploadBatchPtr work, st
     auto& active = active_uploads_.at(id);
     if (done > active.done) active.rate.add(static_cast<double>(done - active.done), clock_.now());
     active.done = done;
+    tell_progress(active);
   };
   if (!item.begun)
     events_.add(

@@ -465,7 +465,7 @@ TEST(Uploads, AreSentAsManyAtOnceAndAsFastAsAReloadedConfigurationSays) {
   std::string changes = "[";
   for (int i = 0; i < 8; ++i) {
     const auto run = fmt::format("r-{}", i % 4);
-    const auto file = random_file(box.dir() / fmt::format("f{}.bin", i), mib);
+    const auto file = random_file(box.dir() / fmt::format("f{}.bin", i), 3 * mib);
     if (i < 4) create_run(box, run);
     changes += (i > 0 ? "," : "") + upload_json(run, fmt::format("files/f{}", i), file);
   }
@@ -475,7 +475,12 @@ TEST(Uploads, AreSentAsManyAtOnceAndAsFastAsAReloadedConfigurationSays) {
     return [count](const json::value& status) { return status.at("uploads").as_array().size() == count; };
   };
   ASSERT_TRUE(box.wait_status(at_once(1)).first);
-  for (int looks = 0; looks < 20; ++looks) EXPECT_LE(box.get("/v1/status").at("uploads").as_array().size(), 1u);
+  // Of one that takes long, events tell it meanwhile.
+  const auto told = [&box](const json::value& status) {
+    EXPECT_LE(status.at("uploads").as_array().size(), 1u);
+    return box.sync({"--json", "events"}).out.find("upload_progress") != std::string::npos;
+  };
+  EXPECT_TRUE(box.wait_status(told).first);
   replace_in(box.dir() / "config.toml", "max_concurrent = 1", "max_concurrent = 3");
   box.daemon().signal(SIGHUP);
   EXPECT_TRUE(box.wait_status(at_once(3)).first);
