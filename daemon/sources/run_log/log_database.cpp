@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <utility>
@@ -14,6 +15,19 @@ constexpr std::chrono::milliseconds busy_timeout{20};
 
 bool is(const struct stat& facts, const FileId& file) {
   return S_ISREG(facts.st_mode) && facts.st_ino == file.inode && facts.st_dev == file.device;
+}
+
+/// What is not in a log's file yet comes from the `-wal` beside it, of which root's SQLite takes possession in the name
+/// of the log's owner: another user's words would become theirs. Root and the daemon write in anybody's name.
+Result<void> is_theirs(const LogPaths& paths, std::uint32_t owner) {
+  struct stat wal{};
+  if (::lstat(paths.wal.c_str(), &wal) != 0 || wal.st_size == 0) return {};
+  if (wal.st_uid == owner || wal.st_uid == 0 || wal.st_uid == ::geteuid()) return {};
+  return fail("run_log_not_theirs",
+              fmt::format("the run log in {} is of uid {}, and the -wal beside it of uid {}, so that it cannot be told "
+                          "whose words are in it; give both to the user whose run it is",
+                          paths.directory.string(), owner, wal.st_uid),
+              true);
 }
 
 /// Whose a file is that this process has open. SQLite opens by name, and follows links: only its descriptor says what
@@ -130,6 +144,7 @@ Result<void> LogDatabase::open() {
       fmt::format("the run log in {} is gone; nothing can be read from it any more", paths_.directory.string()), true);
   struct stat file{};
   if (::lstat(paths_.database.c_str(), &file) != 0 || !is(file, id)) return gone;
+  if (auto theirs = is_theirs(paths_, file.st_uid); !theirs) return theirs;
   sqlite::Options options{.busy_timeout = busy_timeout};
   options.access = mode_.read_only ? sqlite::Access::read_only : sqlite::Access::read_write;
   options.untrusted = true;

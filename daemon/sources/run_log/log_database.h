@@ -108,8 +108,7 @@ class LogDatabase : public std::enable_shared_from_this<LogDatabase> {
   /// Requests for files after `after`, in their order; `last` is the last of them.
   Result<Sum> sum_files(Position after);
   Result<std::vector<FileRequest>> file_requests(Position after, Position upto, std::uint64_t limit);
-  /// Whose log it is: of the file that is open, whatever lies at its path by now. An error where somebody else may have
-  /// written part of it ("run_log_not_theirs"): nothing is read on its owner's behalf then.
+  /// Whose log it is: of the file that is open, whatever lies at its path by now.
   Result<std::uint32_t> owner();
   /// Deletes requests up to `upto`, a thousand at most, in one small transaction.
   Result<Settled> settle_files(Position upto);

@@ -24,6 +24,12 @@ class Slots : public ::testing::Test {
     asio::cancellation_signal cancel;
   };
 
+  /// Nobody may wait any more when the line goes.
+  void TearDown() override {
+    for (auto& sender : senders_) sender.cancel.emit(asio::cancellation_type::terminal);
+    settle();
+  }
+
   Sender& ask(const std::string& workspace) {
     auto& sender = senders_.emplace_back();
     sender.workspace = workspace;

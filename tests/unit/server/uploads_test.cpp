@@ -138,7 +138,7 @@ TEST_P(ToEachStore, EndsWithThePieceThatIsBeingSentWhenItMayNotGoOn) {
   const auto file = make_file("big", 5 * mib);
   settings.parallel_parts = 1;
   settings.chunk_size = mib;
-  on_shown = [this](std::uint64_t done) { progress.halted = done > 2 * mib; };
+  on_shown = [this](std::uint64_t done) { progress.halted |= done > 2 * mib; };
   auto how = sign_and_send("big", file);
   EXPECT_EQ(how.kind, Kind::later) << shown_outcome(how);
   EXPECT_EQ(how.code, "upload_halted");

@@ -141,7 +141,7 @@ TEST_F(LogUploadsTest, AreOursToDeleteOnlyInTheLogsOwnFolder) {
   }
 }
 
-TEST_F(LogUploadsTest, AreNotAskedForByAnybodyWhenTwoUsersWroteTheLog) {
+TEST_F(LogUploadsTest, AreNotAskedForByAnybodyWhileTheWalIsAnotherUsers) {
   if (::geteuid() != 0) GTEST_SKIP() << "only root can give files to another user";
   Writer writer;
   writer("begin " + fixture.log.string() + " create");
@@ -154,7 +154,7 @@ TEST_F(LogUploadsTest, AreNotAskedForByAnybodyWhenTwoUsersWroteTheLog) {
   EXPECT_EQ(error_of_changes(*files), "") << "root writes in anybody's name";
   fixture.loop.await(files->release());
   give(wal, 4321);
-  EXPECT_EQ(error_of_changes(*files), "run_log_not_theirs");
+  for (int again = 0; again < 2; ++again) EXPECT_EQ(error_of_changes(*files), "run_log_not_theirs");
   give(wal, 1234);
   EXPECT_EQ(error_of_changes(*files), "");
 }
