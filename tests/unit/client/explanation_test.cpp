@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <fstream>
 #include <map>
 #include <regex>
@@ -264,11 +265,11 @@ TEST(Explanation, OfRejectedFilesDoesNotBlameTheServer) {
   one.code = "file_missing";
   one.reason = "the file /data/model.bin is not there any more; put it back and try again";
   // Its stream may be forgotten by then.
-  auto found = explain(question, box(), {});
-  ASSERT_FALSE(found.empty());
-  EXPECT_EQ(found[0].subject, "Rejected files");
-  EXPECT_EQ(found[0].state, "1 file could not be uploaded; what asks for them is kept.");
-  EXPECT_THAT(found[0].why, HasSubstr("7: The file /data/model.bin is not there any more"));
+  const auto found = explain(question, box(), {});
+  const auto files = std::ranges::find(found, "Rejected files", &Explanation::subject);
+  ASSERT_NE(files, found.end());
+  EXPECT_EQ(files->state, "1 file could not be uploaded; what asks for them is kept.");
+  EXPECT_THAT(files->why, HasSubstr("7: The file /data/model.bin is not there any more"));
   auto by_path = about("/data/model.bin", "/data/model.bin");
   by_path.rejected = question.rejected;
   EXPECT_EQ(explain(by_path, box(), {})[0].subject, "Rejected files");

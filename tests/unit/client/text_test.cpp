@@ -96,8 +96,8 @@ TEST(ProgressBar, OfFilesTellsBytesRateAndTimeLeft) {
   second.bytes_total = 1u << 30;
   second.bytes_per_second.reset();
   second.seconds_left.reset();
-  EXPECT_EQ(progress_of(first), "a?.bin: 1.0 GiB of 3.0 GiB (33 %), 50.0 MiB/s, 41 s left");
-  EXPECT_EQ(progress_of(second), "a?.bin: 0 B of 1.0 GiB (0 %)");
+  EXPECT_EQ(progress_of(first), "a .bin: 1.0 GiB of 3.0 GiB (33 %), 50.0 MiB/s, 41 s left");
+  EXPECT_EQ(progress_of(second), "a .bin: 0 B of 1.0 GiB (0 %)");
   api::Upload empty;
   empty.file = "empty";
   EXPECT_EQ(progress_of(empty), "empty: 0 B of 0 B (100 %)");
