@@ -17,7 +17,7 @@ namespace {
 // Our own bounds on what is thrown away in one transaction: it is in memory meanwhile.
 constexpr std::uint64_t discards_at_once = 10'000;
 constexpr std::uint64_t discard_bytes_at_once = 16u << 20;
-constexpr std::size_t lookups_at_once = 4;  // our own bound; later changes ask for what was passed over
+constexpr std::size_t lookups_at_once = 4;        // our own bound; later changes ask for what was passed over
 constexpr std::size_t follow_ups_kept = 100'000;  // our own bound
 
 }  // namespace
