@@ -196,7 +196,7 @@ TEST(Uploads, OfAnotherUserArriveFromACopyThatOnlyTheDaemonMayRead) {
   ASSERT_EQ(::chown(file.c_str(), somebody, somebody), 0);
   fs::permissions(file, fs::perms(0600));
   EXPECT_EQ(hand_in_as(box, somebody, upload_json("r-1", "model", file, R"(,"copy":true)")), 202u);
-  EXPECT_EQ(hand_in_as(box, somebody + 1, upload_json("r-1", "stolen", file, R"(,"copy":true)")), 400u);
+  EXPECT_EQ(hand_in_as(box, somebody + 1, upload_json("r-1", "stolen", file, R"(,"copy":true)")), 403u);
   box.wait_synced();
   EXPECT_EQ(stored_sha(box.sandbox().state(), "r-1", "model"), sha256(file));
   EXPECT_TRUE(fs::is_empty(box.dir() / "state" / "files"));
