@@ -343,6 +343,7 @@ asio::awaitable<void> Engine::send_file(UploadBatchPtr work, std::size_t index) 
         }
         break;
     }
+    if (is_halted(*work)) co_return;
     const std::vector<std::size_t> only{index};
     const bool signed_again = co_await sign_files(work, only);
     if (!signed_again) co_return;

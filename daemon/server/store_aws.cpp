@@ -120,6 +120,8 @@ asio::awaitable<UploadOutcome> send_in_parts(Sending* sending, Upload* upload) {
   }
   auto end = co_await send_parts(sending, &put_part);
   if (!end) end = co_await check_file(sending);
+  // A call to the Neptune server, which may be closed to us by now.
+  if (!end) end = may_go_on(*sending);
   if (!end) co_return co_await complete(sending, upload);
   if (end->kind == Kind::expired) co_return co_await expire(sending, std::move(*end));
   if (end->kind == Kind::start_over) {

@@ -267,6 +267,20 @@ TEST_F(Uploads, AnAwsPartWithoutAnEtagIsSentAgain) {
   EXPECT_LE(how.sent, 1u * mib);
 }
 
+TEST_F(Uploads, AnAwsUploadIsNotCompletedWhenItMayNotGoOn) {
+  const auto file = make_file("big", 3 * mib);
+  settings.parallel_parts = 1;
+  on_shown = [this](std::uint64_t done) { progress.halted |= done == 3 * mib; };
+  auto how = sign_and_send("big", file);
+  EXPECT_EQ(how.code, "upload_halted") << shown_outcome(how);
+  EXPECT_TRUE(sandbox.state().at("files").as_object().empty());
+  progress.halted = false;
+  on_shown = {};
+  how = send("big", file, {});
+  EXPECT_EQ(how.kind, Kind::done) << shown_outcome(how);
+  EXPECT_EQ(how.sent, 0u);
+}
+
 TEST_F(Uploads, PartsThatCameInWhileOneWasKeptInVainAreKept) {
   const auto file = make_file("big", 3 * mib);
   settings.chunk_size = 3 * mib;  // all parts at once
