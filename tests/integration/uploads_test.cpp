@@ -295,13 +295,10 @@ TEST(Uploads, LoseNoCopyAtAStartThatRemovesThoseNobodyNeeds) {
   EXPECT_EQ(copies_in(box), 2u);
   EXPECT_FALSE(fs::exists(box.dir() / "state" / "files" / "0123456789abcdef-model.bin"));
   box.sandbox().control(R"({"workspace": "ml-team", "mode": "normal"})");
-  const auto synced = [](const json::value& status) {
-    return status.at("totals").at("pending").to_number<int>() == 0 &&
-           status.at("totals").at("held").to_number<int>() == 0 &&
-           status.at("totals").at("in_flight").to_number<int>() == 0;
-  };
-  EXPECT_TRUE(box.wait_status(synced).first);
-  EXPECT_EQ(stored_sha(box.sandbox().state(), "r-1", "waits"), hash);
+  const auto assigned = [](const json::value& state) { return field_of(state, "r-1", "waits").is_object(); };
+  const auto [there, state] = box.sandbox().wait_for(assigned, 30s, "");
+  EXPECT_TRUE(there);
+  EXPECT_EQ(stored_sha(state, "r-1", "waits"), hash);
   EXPECT_EQ(copies_in(box), 1u);
 }
 
