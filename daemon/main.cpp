@@ -56,7 +56,7 @@ int main(int argc, char** argv) try {
       ->type_name("FILE");
   cli.add_flag("--check-config", check, "Read and check the configuration, say what was found, and end");
   cli.add_flag("--check-unsent", unsent,
-               "Tell whether the change queue of a daemon that does not run is empty, and end; 1: it is not");
+               "Tell whether a daemon that does not run keeps changes that are not on the server, and end; 1: it does");
   bool queue = false, repair = false, move = false;
   std::string export_to, import_from;
   auto* check_queue = cli.add_flag("--check-queue", queue,

@@ -77,6 +77,17 @@ constexpr std::array cures{
     Cure{"settling_in", "That takes seconds."},
 };
 
+/// Where files need other words.
+constexpr std::array file_cures{
+    Cure{"earlier_change",
+         "They go on by themselves once the run is on the server; `neptune-sync streams --run {run}` shows what its "
+         "create waits for."},
+    Cure{"retry",
+         "They are tried again by themselves, with pauses up to a minute; `neptune-sync flush` tries at once. A file "
+         "that "
+         "the store answers to and never takes is rejected in the end, with its reason."},
+    Cure{"sending", "They are on their way now, as many at once as [uploads] max_concurrent says."}};
+
 constexpr std::string_view token_cure =
     " A token that is missing, or that the server refuses, has to be put into its file; then `systemctl reload "
     "neptune-syncd` (SIGHUP) has it read.";
@@ -109,10 +120,11 @@ void replace_all(std::string& text, std::string_view what, const std::string& wi
 }
 
 std::string cure(std::string_view waiting_for, const std::string& project, const std::string& run,
-                 const std::string& why) {
+                 const std::string& why, bool of_files = false) {
+  const auto own = std::ranges::find(file_cures, waiting_for, &Cure::waiting_for);
   const auto found = std::ranges::find(cures, waiting_for, &Cure::waiting_for);
   if (found == cures.end()) return {};
-  std::string text(found->next);
+  std::string text(of_files && own != file_cures.end() ? own->next : found->next);
   if (waiting_for == "server" && why.find("oken") != std::string::npos) text += token_cure;
   replace_all(text, "{project}", clean(project));
   replace_all(text, "{workspace}", clean(workspace_of(project)));
@@ -123,6 +135,7 @@ std::string cure(std::string_view waiting_for, const std::string& project, const
 std::string subject_of(const std::string& type, const std::string& name, const std::string& project) {
   const auto of = " of " + clean(project);
   if (type == "run") return "Run " + clean(name) + of;
+  if (type == "files") return "Files of run " + clean(name) + of;
   if (type == "model") return "Model " + clean(name) + of;
   if (type == "model_version") return "Model version " + clean(name) + of;
   if (type == "project") return "The metadata" + of;
@@ -135,13 +148,13 @@ std::string waits_since(const std::optional<std::string>& oldest, Time now) {
 }
 
 /// "1,204 changes (3.2 MiB) are not on the server yet; the oldest has waited for 12 min."
-std::string not_there(const api::Counts& counts, std::uint64_t size, const std::optional<std::string>& oldest,
-                      Time now) {
+std::string not_there(const api::Counts& counts, std::uint64_t size, const std::optional<std::string>& oldest, Time now,
+                      bool files = false) {
   const auto left = counts.pending + counts.held + counts.in_flight;
   std::vector<std::string> parts;
   if (counts.held > 0 && counts.held < left) parts.push_back(count(counts.held) + " held");
   if (counts.in_flight > 0) parts.push_back(count(counts.in_flight) + " sent, but not confirmed");
-  auto text = changes(left);
+  auto text = files ? (left == 1 ? "1 file" : count(left) + " files") : changes(left);
   if (size > 0) text += " (" + bytes(size) + ")";
   text += left == 1 ? " is not on the server yet" : " are not on the server yet";
   if (!parts.empty()) text += fmt::format(" ({})", fmt::join(parts, ", "));
@@ -184,8 +197,19 @@ class Explainer {
     return at == status_.sources.end() ? nullptr : &*at;
   }
 
+  /// Of files: what keeps their names, and where they are themselves.
+  static std::string where_files(const api::Stream& stream) {
+    if (stream.source.starts_with(queue_source))
+      return "Where they were when they were handed in: the daemon's change queue names them. One that was copied "
+             "(--copy) is safe with the daemon, another must stay as it is until it is uploaded.";
+    return "Where the job put them; the run log " + clean(stream.source) +
+           " names them. They must stay as they are "
+           "until they are uploaded.";
+  }
+
   std::string where(const api::Stream& stream) const {
     if (stream.source.empty()) return {};
+    if (is_files(stream)) return where_files(stream);
     if (stream.source.starts_with(queue_source)) return "In the daemon's change queue, safe on disk.";
     const auto* source = source_at(stream.source);
     if (source && source->kind == "client-1x")
@@ -198,6 +222,13 @@ class Explainer {
     return text + ".";
   }
 
+  /// Of files that were handed in, only what names them is counted.
+  static bool counts_bytes(const api::Stream& stream) {
+    return !is_files(stream) || !stream.source.starts_with(queue_source);
+  }
+
+  static bool is_files(const api::Stream& stream) { return stream.container_type == "files"; }
+
   static std::uint64_t left(const api::Stream& stream) { return stream.pending + stream.held + stream.in_flight; }
 
   Explanation explain(const api::Stream& stream) const {
@@ -208,18 +239,23 @@ class Explainer {
                     .next = {}};
     if (left(stream) == 0 && stream.waiting_for != "counting" && stream.waiting_for != "lookup" &&
         stream.waiting_for != "source" && stream.waiting_for != "recording") {
-      one.state = stream.synced > 0 ? "All that was found of it is on the server: " + changes(stream.synced) + "."
-                                    : "Nothing of it waits.";
+      const auto done =
+          is_files(stream) ? count(stream.synced) + (stream.synced == 1 ? " file" : " files") : changes(stream.synced);
+      one.state =
+          stream.synced > 0 ? "All that was found of it is on the server: " + done + "." : "Nothing of it waits.";
       if (stream.last_synced_at)
         one.state += " The last was confirmed " + since(stream.last_synced_at, now()) + " ago.";
       if (!stream.closed && stream.state != "done") one.next = "What its job still writes is sent as it comes.";
       return one;
     }
-    one.state = left(stream) > 0 ? not_there(stream, stream.pending_bytes, stream.oldest_pending_at, now())
+    one.state = left(stream) > 0 ? not_there(stream, counts_bytes(stream) ? stream.pending_bytes : 0,
+                                             stream.oldest_pending_at, now(), is_files(stream))
                                  : "It is not known yet how much of it waits.";
     one.why = sentence(stream.why);
+    for (const auto& upload : stream.active_uploads)
+      one.why += (one.why.empty() ? "" : " ") + progress_of(upload) + ".";
     one.waiting_for = stream.waiting_for;
-    one.next = cure(stream.waiting_for, stream.project, stream.container, stream.why);
+    one.next = cure(stream.waiting_for, stream.project, stream.container, stream.why, is_files(stream));
     return one;
   }
 
@@ -229,17 +265,25 @@ class Explainer {
     uploads(stream);
   }
 
+  /// Files that a log asks for and that are no stream yet: else they are told of there.
+  std::uint64_t files_of_no_stream(const api::Stream& stream) const {
+    const bool told = std::ranges::any_of(streams_, [&stream](const api::Stream& other) {
+      return is_files(other) && other.source == stream.source && other.container == stream.container;
+    });
+    return is_files(stream) || told ? 0 : stream.uploads;
+  }
+
   void uploads(const api::Stream& stream) {
-    if (stream.uploads == 0) return;
-    const bool one = stream.uploads == 1;
-    found_.push_back(
-        {.subject =
-             (one ? "A file of run " : "Files of run ") + clean(stream.container) + " of " + clean(stream.project),
-         .state = one ? "1 file waits to be uploaded." : count(stream.uploads) + " files wait to be uploaded.",
-         .where = "Where the job put them; the run log " + clean(stream.source) + " names them.",
-         .why = {},
-         .next = "Until they are uploaded, they and their log are kept.",
-         .waiting_for = "uploads"});
+    const auto files = files_of_no_stream(stream);
+    if (files == 0) return;
+    const bool one = files == 1;
+    found_.push_back({.subject = (one ? "A file of run " : "Files of run ") + clean(stream.container) + " of " +
+                                 clean(stream.project),
+                      .state = one ? "1 file waits to be uploaded." : count(files) + " files wait to be uploaded.",
+                      .where = where_files(stream),
+                      .why = {},
+                      .next = "Until they are uploaded, they and their log are kept.",
+                      .waiting_for = "uploads"});
   }
 
   // A source that has no stream (yet).
@@ -267,6 +311,12 @@ class Explainer {
       if (!stream.source.starts_with(queue_source) && meant(stream.source)) add(stream);
     for (const auto& source : status_.sources)
       if (source.kind != "watch" && source.kind != "change-queue" && meant(source.path)) add(source);
+    for (const auto& stream : streams_)
+      if (std::ranges::find(stream.active_uploads, path, &api::Upload::file) != stream.active_uploads.end())
+        add(stream);
+    rejected_of([&path](const api::Rejected& one) {
+      return one.container_type == "files" && one.reason.find("the file " + path + " ") != std::string::npos;
+    });
     // The folder above is only of interest where nothing was found in it, or where it has a problem.
     for (const auto& watch : status_.sources) {
       if (watch.kind != "watch" || !meant(watch.path)) continue;
@@ -305,7 +355,8 @@ class Explainer {
          .where = {},
          .why = folders.empty() ? "It watches no folder." : fmt::format("It watches {}.", fmt::join(folders, ", ")),
          .next = "Name the folder in a [[watch]] of the daemon's configuration and `systemctl reload neptune-syncd`, "
-                 "or have the job log into a watched one (NEPTUNE_LOG_DIRECTORY).",
+                 "or have the job log into a watched one (NEPTUNE_LOG_DIRECTORY). Of a file that is to be uploaded, "
+                 "`neptune-sync explain` of its run tells.",
          .waiting_for = "not_watched"});
   }
 
@@ -320,7 +371,9 @@ class Explainer {
     if (place.rejected) {
       const auto refused = std::ranges::find(question_.rejected, *place.rejected, &api::Rejected::id);
       found_.push_back({.subject = subject,
-                        .state = "The server refused it for good; it is kept.",
+                        .state = refused != question_.rejected.end() && refused->container_type == "files"
+                                     ? "Its file was not uploaded; the change is kept."
+                                     : "The server refused it for good; it is kept.",
                         .why = refused != question_.rejected.end() ? refusal(*refused) : clean(place.why),
                         .next = retry_or_discard(),
                         .waiting_for = "rejected"});
@@ -331,7 +384,7 @@ class Explainer {
     if (stream != streams_.end()) one = explain(*stream);
     one.subject =
         subject + " (" + clean(place.kind) + "), " + subject_of(place.container_type, place.container, place.project);
-    one.where = "In the daemon's change queue, safe on disk.";
+    if (place.container_type != "files" || one.where.empty()) one.where = "In the daemon's change queue, safe on disk.";
     one.state = place.state == "sent" ? "It is sent, and not confirmed yet." : "It is not on the server yet.";
     if (place.accepted_at) one.state += " It was handed in " + since(place.accepted_at, now()) + " ago.";
     if (place.ahead > 0)
@@ -350,13 +403,10 @@ class Explainer {
     for (const auto* stream : named) add(*stream);
     for (const auto& source : status_.sources)
       if (source.run && (*source.run == text || source.project.value_or("") + "/" + *source.run == text)) add(source);
-    if (!named.empty())
-      rejected_of([&named](const api::Rejected& one) {
-        return std::ranges::any_of(named, [&one](const api::Stream* stream) {
-          return stream->project == one.project && stream->container == one.container &&
-                 stream->container_type == one.container_type;
-        });
-      });
+    // Also of what has no stream any more.
+    rejected_of([&text](const api::Rejected& one) {
+      return !one.container.empty() && (one.container == text || one.project + "/" + one.container == text);
+    });
     for (const auto& workspace : status_.workspaces) {
       if (workspace.name == text) scope(workspace, "Workspace " + clean(text), text);
       for (const auto& project : workspace.projects)
@@ -428,7 +478,7 @@ class Explainer {
     }
     std::uint64_t files = 0;
     for (const auto& stream : streams_)
-      if (within(stream.project, scope)) files += stream.uploads;
+      if (within(stream.project, scope)) files += files_of_no_stream(stream);
     if (files > 0)
       found_.push_back(
           {.subject = "Files of " + clean(scope),
@@ -456,14 +506,18 @@ class Explainer {
     if (list.empty()) return;
     std::vector<std::string> reasons;
     for (std::size_t i = 0; i < list.size() && i < named_at_most; ++i) reasons.push_back(refusal(*list[i]));
-    found_.push_back(
-        {.subject = "Rejected changes",
-         .state = fmt::format("The server refused {} of it for good; they are kept.", changes(list.size())),
-         .where = {},
-         .why = fmt::format("{}", fmt::join(reasons, " ")) +
-                (list.size() > named_at_most ? " `neptune-sync rejected` has the others." : ""),
-         .next = retry_or_discard(),
-         .waiting_for = "rejected"});
+    const auto files = std::ranges::count(list, "files", &api::Rejected::container_type);
+    const bool only_files = std::cmp_equal(files, list.size());
+    found_.push_back({.subject = only_files ? "Rejected files" : "Rejected changes",
+                      .state = only_files ? fmt::format("{} could not be uploaded; what asks for them is kept.",
+                                                        files == 1 ? "1 file" : count(list.size()) + " files")
+                                          : fmt::format("The server refused {} of it for good; they are kept.",
+                                                        changes(list.size())),
+                      .where = {},
+                      .why = fmt::format("{}", fmt::join(reasons, " ")) +
+                             (list.size() > named_at_most ? " `neptune-sync rejected` has the others." : ""),
+                      .next = retry_or_discard(),
+                      .waiting_for = "rejected"});
   }
 
   Time now() const { return question_.now; }

@@ -22,7 +22,7 @@ void submit(Session& session, const HandIn& how, const std::string& body, const 
   using Clock = std::chrono::steady_clock;
   const auto timeout = read_timeout(how);
   const auto begin = Clock::now();
-  const auto reply = session.client().submit(body, {}, project);
+  const auto reply = session.client().submit(body, {}, project, how.copies);
   const bool hint = !how.wait && session.style.width > 0;
   const auto text = [&](const api::SubmitReply& accepted) { return view(accepted, run, hint); };
   if (!show(session, reply, text) || !how.wait) return;

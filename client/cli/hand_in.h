@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -14,6 +15,7 @@ struct HandIn {
   bool wait = false;
   std::optional<std::string> timeout;
   std::optional<std::string> idempotency_key;
+  std::uint64_t copies = 0;  ///< bytes that the daemon copies before it answers
 
   void add_to(Verb& verb);
   void add_wait_to(Verb& verb);  ///< without a key: for bodies that bring their own

@@ -51,7 +51,10 @@ Lines streams_table(const std::vector<const api::Stream*>& list, std::size_t row
   for (const auto* stream : list) {
     if (++shown > rows) break;
     const bool stuck = stream->state == "held" || stream->state == "blocked";
-    table.add({{stream->container.empty() ? stream->container_type : stream->container, Colour::bold},
+    const auto name = stream->container_type == "files" ? "files of " + stream->container
+                      : stream->container.empty()       ? stream->container_type
+                                                        : stream->container;
+    table.add({{name, Colour::bold},
                {stream->project},
                {stream->state, stuck ? Colour::yellow : Colour::plain},
                {count(left(*stream))},

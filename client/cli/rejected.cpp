@@ -65,7 +65,9 @@ Result<std::vector<api::Rejected>> find(const client::Client& client, const Chos
     for (auto& one : reply->value.rejected) {
       const bool project =
           !chosen.project || one.project == *chosen.project || one.project.starts_with(*chosen.project + "/");
-      const bool run = !chosen.run || (one.container == *chosen.run && one.container_type == "run");
+      // A run's files are streams of their own.
+      const bool run = !chosen.run ||
+                       (one.container == *chosen.run && (one.container_type == "run" || one.container_type == "files"));
       if (project && run) found.push_back(std::move(one));
     }
     before = reply->value.next_before.value_or(0);

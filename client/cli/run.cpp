@@ -40,6 +40,15 @@ void add_create(Verb& parent, Session& session) {
   });
 }
 
+/// As the kernel goes there: ".." after a link leads up from where the link leads. The last step stays as it is
+/// written, for the daemon to judge.
+std::string absolute_file(const std::string& file) {
+  const auto path = std::filesystem::absolute(file);
+  std::error_code missing;  // which the daemon says better
+  const auto folder = std::filesystem::canonical(path.parent_path(), missing);
+  return (missing ? path : folder / path.filename()).string();
+}
+
 struct Upload {
   std::string run, attribute, file, project;
   std::optional<std::string> mime_type;
@@ -60,9 +69,14 @@ void add_upload(Verb& parent, Session& session) {
   verb.action([&session, arguments] {
     ChangeText change("run.upload");
     change.text("run", arguments->run).text("attribute", arguments->attribute);
-    change.text("file", std::filesystem::absolute(arguments->file).lexically_normal().string());
+    change.text("file", absolute_file(arguments->file));
     change.text("mime_type", arguments->mime_type);
-    if (arguments->copy) change.json("copy", "true");
+    if (arguments->copy) {
+      change.json("copy", "true");
+      std::error_code none_there;  // which the daemon says better
+      const auto size = std::filesystem::file_size(arguments->file, none_there);
+      if (!none_there) arguments->how.copies = size;
+    }
     hand_in(session, arguments->how, std::move(change), arguments->project, arguments->run);
   });
 }

@@ -51,13 +51,10 @@ std::size_t terminal_width(int descriptor) {
   return ::isatty(descriptor) == 0 || dumb() ? 0 : width_of(descriptor);
 }
 
-std::string progress_bar(std::uint64_t done, std::uint64_t left, std::uint64_t held, std::size_t width) {
-  const auto all = done + left;
-  // All of nothing is not there yet: it may still come.
-  const auto percent =
-      all == 0 ? 0 : static_cast<std::uint64_t>(100.0 * static_cast<double>(done) / static_cast<double>(all));
-  auto text = fmt::format(" {:>3} %  {} of {}", percent, done == 0 ? "0" : count(done), changes(all));
-  if (held > 0) text += fmt::format(", {} held", count(held));
+namespace {
+
+/// The text at the right of a bar that fills what is left of the width.
+std::string with_bar(std::uint64_t percent, const std::string& text, std::size_t width) {
   constexpr std::size_t widest = 40, narrowest = 5;
   const auto room = width > columns(text) ? std::min(widest, width - columns(text)) : 0;
   if (room < narrowest) return cut(text.substr(1), width);
@@ -65,6 +62,58 @@ std::string progress_bar(std::uint64_t done, std::uint64_t left, std::uint64_t h
   std::string bar;
   for (std::size_t i = 0; i < room; ++i) bar += i < filled ? "█" : "░";
   return bar + text;
+}
+
+/// Of nothing there is no part.
+std::uint64_t percent_of(std::uint64_t done, std::uint64_t all, std::uint64_t of_nothing) {
+  if (all == 0) return of_nothing;
+  return static_cast<std::uint64_t>(100.0 * static_cast<double>(std::min(done, all)) / static_cast<double>(all));
+}
+
+/// "1.0 GiB of 3.0 GiB", and further what is known of rate and time.
+std::string amounts(std::uint64_t done, std::uint64_t all) {
+  const auto shown = [](std::uint64_t value) { return value == 0 ? "0 B" : bytes(value); };
+  return shown(done) + " of " + shown(all);
+}
+
+std::string pace(std::optional<double> per_second, std::optional<double> seconds_left) {
+  std::string text;
+  if (per_second && *per_second >= 1) text += ", " + bytes(static_cast<std::uint64_t>(*per_second)) + "/s";
+  if (seconds_left && *seconds_left < 1e9)
+    text += ", " + age(std::chrono::seconds(static_cast<std::int64_t>(*seconds_left))) + " left";
+  return text;
+}
+
+}  // namespace
+
+std::string progress_bar(std::uint64_t done, std::uint64_t left, std::uint64_t held, std::size_t width) {
+  const auto all = done + left;
+  // All of nothing is not there yet: it may still come.
+  const auto percent = percent_of(done, all, 0);
+  auto text = fmt::format(" {:>3} %  {} of {}", percent, done == 0 ? "0" : count(done), changes(all));
+  if (held > 0) text += fmt::format(", {} held", count(held));
+  return with_bar(percent, text, width);
+}
+
+std::string upload_bar(const std::vector<api::Upload>& uploads, std::size_t width) {
+  std::uint64_t done = 0, all = 0;
+  double per_second = 0;
+  for (const auto& upload : uploads) {
+    done += upload.bytes_done;
+    all += upload.bytes_total;
+    per_second += upload.bytes_per_second.value_or(0);
+  }
+  std::optional<double> left;
+  if (per_second >= 1) left = static_cast<double>(all - std::min(done, all)) / per_second;
+  const auto percent = percent_of(done, all, 100);
+  return with_bar(percent, fmt::format(" {:>3} %  {}{}", percent, amounts(done, all), pace(per_second, left)), width);
+}
+
+std::string progress_of(const api::Upload& upload) {
+  const auto name = clean(upload.file.substr(upload.file.rfind('/') + 1));
+  return fmt::format("{}: {} ({} %){}", name, amounts(upload.bytes_done, upload.bytes_total),
+                     percent_of(upload.bytes_done, upload.bytes_total, 100),
+                     pace(upload.bytes_per_second, upload.seconds_left));
 }
 
 std::string paint(const Style& style, Colour colour, std::string_view text) {

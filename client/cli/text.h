@@ -5,6 +5,9 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
+
+#include "client/lib/types.h"
 
 /// Numbers, times and sentences the way people read them.
 namespace neptune::cli {
@@ -37,6 +40,12 @@ std::string age(std::chrono::system_clock::duration duration);
 /// How long ago, or how long until; "-" when there is no such time.
 std::string since(const std::optional<std::string>& time, std::chrono::system_clock::time_point now);
 std::string until(const std::optional<std::string>& time, std::chrono::system_clock::time_point now);
+
+/// The same of the files that are being sent: "████░░░░  33 %  1.0 GiB of 3.0 GiB, 52.0 MiB/s, 39 s left".
+std::string upload_bar(const std::vector<api::Upload>& uploads, std::size_t width);
+
+/// "model.bin: 1.2 GiB of 3.0 GiB (40 %), 52.0 MiB/s, 35 s left"; the rate and the time as far as they are known.
+std::string progress_of(const api::Upload& upload);
 
 /// "1 change", "1,204 changes".
 std::string changes(std::uint64_t value);

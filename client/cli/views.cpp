@@ -141,6 +141,19 @@ std::string scopes_of(const api::Status& status, const Style& style, Now now) {
   return table.render(style);
 }
 
+constexpr std::size_t uploads_shown = 5;
+
+std::string uploads_of(const api::Status& status, const Style& style) {
+  std::string out;
+  const auto& uploads = status.uploads;
+  for (std::size_t i = 0; i < uploads.size() && i < uploads_shown; ++i)
+    out += wrap(progress_of(uploads[i]) + ", of run " + clean(uploads[i].run) + " in " + clean(uploads[i].project),
+                style.width, "  ↑ ", "    ");
+  if (uploads.size() > uploads_shown)
+    out += fmt::format("    and {} more; `neptune-sync streams` has them\n", uploads.size() - uploads_shown);
+  return out;
+}
+
 std::string sources_of(const api::Status& status) {
   static const std::map<std::string, std::string> words{
       {"settling_in", "just found"}, {"live", "being written"}, {"closed", "closed"},
@@ -195,6 +208,7 @@ std::string view(const api::Status& status, const Style& style, Now now) {
   const auto problems = problems_of(status, style, now);
   if (!problems.none()) out += problems.text() + "\n";
   if (!status.workspaces.empty()) out += scopes_of(status, style, now) + "\n";
+  if (!status.uploads.empty()) out += uploads_of(status, style) + "\n";
   out += wrap(verdict(status, style, problems.none()), style.width, "", "");
   out += wrap(sources_of(status), style.width, "", "");
   return out;
@@ -216,6 +230,7 @@ std::string view(const api::StreamList& list, const Style& style, Now now) {
               "WHY");
   for (const auto& stream : list.streams) {
     auto why = stream.why;
+    for (const auto& upload : stream.active_uploads) why += (why.empty() ? "" : "; ") + progress_of(upload);
     if (stream.uploads > 0 && stream.container_type != "files")
       why += fmt::format("{}{} to be uploaded.", why.empty() ? "" : " ",
                          stream.uploads == 1 ? "1 file waits" : count(stream.uploads) + " files wait");

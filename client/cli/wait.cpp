@@ -44,7 +44,10 @@ class Bar {
     if (!begun_) begun_ = now.synced;
     const auto done = now.synced - std::min(now.synced, *begun_);
     // The last column stays free: some terminals begin a new line there.
-    const auto line = progress_bar(done, now.pending + now.held + now.in_flight, now.held, width_ - 1);
+    // While files are on their way, they are what takes long.
+    const auto line = now.active_uploads.empty()
+                          ? progress_bar(done, now.pending + now.held + now.in_flight, now.held, width_ - 1)
+                          : upload_bar(now.active_uploads, width_ - 1);
     std::fprintf(stderr, "\r%s\x1b[K", line.c_str());
     shown_ = true;
   }

@@ -370,9 +370,9 @@ Result<std::vector<Reply<api::Event>>> EventStream::next(Deadline deadline) {
 }
 
 Result<std::string> Client::call(std::string_view method, const std::string& target, std::string_view body,
-                                 std::string_view body_type) const {
-  const auto for_body = std::chrono::seconds(body.size() >> 20);
-  const auto deadline = std::chrono::steady_clock::now() + options_.timeout + for_body;
+                                 std::string_view body_type, std::uint64_t copies) const {
+  const auto for_body = std::chrono::seconds(body.size() >> 20), for_copies = std::chrono::seconds(copies >> 20);
+  const auto deadline = std::chrono::steady_clock::now() + options_.timeout + for_body + for_copies;
   Exchange exchange(options_.socket);
   if (const auto asked = exchange.ask(method, target, deadline, body, body_type); !asked)
     return std::unexpected(asked.error());
@@ -479,9 +479,9 @@ Result<Reply<api::ReleasePlan>> Client::plan_release(std::string_view scope) con
 }
 
 Result<Reply<api::SubmitReply>> Client::submit(std::string_view body, std::string_view content_type,
-                                               const std::string& project) const {
+                                               const std::string& project, std::uint64_t copies) const {
   const auto target = project.empty() ? std::string("/v1/changes") : "/v1/changes?project=" + percent_encode(project);
-  auto json = call("POST", target, body, content_type);
+  auto json = call("POST", target, body, content_type, copies);
   if (!json) {
     auto error = json.error();
     if (error.code == "daemon_lost" || error.code == "daemon_timed_out")

@@ -100,9 +100,10 @@ class Client {
   /// Hands in a body of changes, all or none of them: JSON (one object, or an array) or NDJSON. `content_type` empty:
   /// the daemon sees which. Takes longer than the timeout for a large body. When the answer is lost, whether they were
   /// taken is not known.
-  /// `project`: of those that name none.
+  /// `project`: of those that name none. `copies`: bytes of files that the daemon is to copy before it answers; it gets
+  /// a second more for each MiB.
   Result<Reply<api::SubmitReply>> submit(std::string_view body, std::string_view content_type = {},
-                                         const std::string& project = {}) const;
+                                         const std::string& project = {}, std::uint64_t copies = 0) const;
 
   /// `since`: the events after that id first; none: when following, those from now on, else all that are kept.
   /// The stream has begun when this returns: whatever happens from then on is in it.
@@ -111,7 +112,7 @@ class Client {
  private:
   Client with_patience(std::chrono::milliseconds timeout) const;
   Result<std::string> call(std::string_view method, const std::string& target, std::string_view body = {},
-                           std::string_view body_type = {}) const;
+                           std::string_view body_type = {}, std::uint64_t copies = 0) const;
   template <class T>
   Result<Reply<T>> ask(std::string_view method, const std::string& target) const;
 

@@ -232,6 +232,7 @@ void members(V& v, T& x) {
   v("accepted_at", x.accepted_at);
   v("uid", x.uid);
   v("ahead", x.ahead);
+  v("active_uploads", x.active_uploads);
 }
 
 template <class V, Is<WorkspaceList> T>

@@ -134,9 +134,10 @@ struct ExportedRejection : Rejected {
 struct Event {
   std::uint64_t id = 0;
   std::string at{};
-  std::string type{};  ///< "mode_changed" | "source_found" | "source_changed" | "source_set_aside" | "source_gone" |
-                       ///< "synced" | "rejected" | "upload_started" | "upload_done" | "server_unreachable" |
-                       ///< "server_reachable" | "token_rejected" | "hold" | "release" | "draining" | "gap"
+  /// "mode_changed" | "source_found" | "source_changed" | "source_set_aside" | "source_gone" | "synced" | "rejected" |
+  /// "upload_started" | "upload_progress" | "upload_done" | "server_unreachable" | "server_reachable" |
+  /// "token_rejected" | "hold" | "release" | "draining" | "gap"
+  std::string type{};
   std::optional<std::string> scope{};   ///< workspace or workspace/project
   std::optional<std::string> stream{};  ///< run id
   std::string message{};                ///< a sentence
@@ -261,8 +262,9 @@ struct ChangePlace {
   std::string source{};  ///< its stream's id
   std::string kind{};    ///< "run.update"
   std::optional<std::string> accepted_at{};
-  std::optional<std::int64_t> uid{};  ///< who handed it in
-  std::uint64_t ahead = 0;            ///< changes of its stream that go before it; 100,000 may be more
+  std::optional<std::int64_t> uid{};     ///< who handed it in
+  std::uint64_t ahead = 0;               ///< changes of its stream that go before it; 100,000 may be more
+  std::vector<Upload> active_uploads{};  ///< of a run.upload whose file is being sent: that one
 };
 
 /// How every error is answered: `{"error": {...}}`. `field` is there only when one part of the request is at fault.

@@ -88,6 +88,10 @@ std::string what_remains(const WaitFor& what, const Progress& progress) {
   list(progress.held, count(progress.held, "is held", "are held"));
   list(progress.in_flight, count(progress.in_flight, "is on its way", "are on their way"));
   list(progress.settling, count(progress.settling, "source was just found", "sources were just found"));
+  // Those that are counted as changes, too, were told.
+  if (text.empty())
+    list(progress.uploads, count(progress.uploads, "file is to be uploaded", "files are to be uploaded"));
+  if (text.empty() && progress.being_recorded > 0) text = "what the server confirmed is being recorded";
   if (text.empty())
     text = count(progress.open, "run is still being written", "runs are still being written") +
            "; what there is so far is synced (--now takes that for done)";
@@ -202,6 +206,7 @@ class Waiter {
     progress_.seen = true;
     (next_.state == "held" ? progress_.held : progress_.pending) = left_.size();
     progress_.synced = what_.changes.size() - std::min(left_.size(), what_.changes.size());
+    if (!left_.empty()) progress_.active_uploads = next_.active_uploads;
     if (tell_) tell_(progress_);
   }
 

@@ -112,6 +112,11 @@ std::map<std::string, std::vector<std::string>> allow_users(const config::Config
   return users;
 }
 
+engine::UploadOptions upload_options(const config::Config& config) {
+  return {config.uploads.max_concurrent, config.uploads.max_bandwidth, config.uploads.chunk_size,
+          config.queue.min_free_disk};
+}
+
 engine::EngineOptions engine_options(const config::Config& config) {
   engine::EngineOptions options;
   options.version = version();
@@ -121,8 +126,7 @@ engine::EngineOptions engine_options(const config::Config& config) {
   options.core.gate = gate_options(config);
   options.priorities = priorities(config);
   options.core.max_files_in_flight = config.uploads.max_concurrent;
-  options.uploads = {config.uploads.max_concurrent, config.uploads.max_bandwidth, config.uploads.chunk_size,
-                     config.queue.min_free_disk};
+  options.uploads = upload_options(config);
   return options;
 }
 
@@ -243,6 +247,7 @@ class Daemon {
     if (auto restored = co_await engine_.restore(); !restored) co_return std::unexpected(restored.error());
     engine_.follow(run_logs_, cleanup_after());
     engine_.follow(client_dirs_);
+    co_await engine_.remove_unneeded_copies();
     engine_.start();
     if (change_queue_) change_queue_->announce();
     tasks_.spawn("run logs", run_logs_.run());
@@ -300,7 +305,8 @@ class Daemon {
     engine_.replace_server(0, make_server(loop_.get_executor(), clock_, config_, {}));
     for (const auto& [workspace, id] : workspace_servers_)
       engine_.replace_server(id, make_server(loop_.get_executor(), clock_, config_, workspace));
-    engine_.set_limits(config_.server.max_in_flight, gate_options(config_), priorities(config_));
+    engine_.set_limits(config_.server.max_in_flight, gate_options(config_), priorities(config_),
+                       upload_options(config_));
     engine_.follow(run_logs_, cleanup_after());
     run_logs_.follow(run_logs_options().folders);
     client_dirs_.follow(run_logs_options().folders);
@@ -381,12 +387,39 @@ Result<std::string> check_config(const Flags& flags) {
   return report;
 }
 
+namespace {
+
+/// False also when nobody can tell.
+bool is_missing(const std::filesystem::path& file) {
+  std::error_code error;
+  return !std::filesystem::exists(file, error) && !error;
+}
+
+/// What is rejected is kept to be tried again, and with it the copies of files.
+Result<std::string> check_rejected(const std::filesystem::path& file) {
+  if (is_missing(file)) return fmt::format("There is no {}.\n", file.string());
+  const auto ledger = engine::Ledger::open(file);
+  if (!ledger) return std::unexpected(ledger.error());
+  const auto kept = (*ledger)->rejected();
+  if (!kept) return std::unexpected(kept.error());
+  if (*kept > 0)
+    return fail(
+        "unsent",
+        fmt::format("{} keeps {} rejected change{}. Start the daemon, and try them again, export or discard them: "
+                    "'neptune-sync rejected' lists them.",
+                    file.string(), *kept, *kept == 1 ? "" : "s"));
+  return fmt::format("{} keeps no rejected changes.\n", file.string());
+}
+
+}  // namespace
+
 Result<std::string> check_unsent(const Flags& flags) {
   auto config = config::load(flags.config);
   if (!config) return std::unexpected(config.error());
+  auto rejected = check_rejected(config->state_dir / memory_file);
+  if (!rejected) return rejected;
   const auto file = config->state_dir / queue_file;
-  std::error_code error;
-  if (!std::filesystem::exists(file, error) && !error) return fmt::format("There is no {}.\n", file.string());
+  if (is_missing(file)) return *rejected + fmt::format("There is no {}.\n", file.string());
   const auto queue = sources::QueueStore::open(file);
   if (!queue) return std::unexpected(queue.error());
   if ((*queue)->bytes() > 0)
@@ -394,7 +427,7 @@ Result<std::string> check_unsent(const Flags& flags) {
                 fmt::format("{} holds changes that are not on the server ({} bytes). Start the daemon, and wait "
                             "with 'neptune-sync wait' until they are.",
                             file.string(), (*queue)->bytes()));
-  return fmt::format("{} holds nothing that is not on the server.\n", file.string());
+  return *rejected + fmt::format("{} holds nothing that is not on the server.\n", file.string());
 }
 
 Result<void> run(const Flags& flags) {

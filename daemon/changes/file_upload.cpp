@@ -91,6 +91,7 @@ std::string upload_json(const FileUpload& upload) {
   unless_empty("mime_type", upload.mime_type);
   unless_empty("destination", upload.destination);
   if (upload.copy) out.flag("copy", true);
+  unless_empty("copied_as", upload.copied_as);
   if (upload.temporary) out.flag("temporary", true);
   if (upload.seen) {
     out.member("device") += std::to_string(upload.seen->device);
@@ -115,6 +116,7 @@ Result<FileUpload> read_upload(std::string_view payload) {
   out.mime_type = text_of(json, "mime_type");
   out.destination = text_of(json, "destination");
   out.copy = flag_of(json, "copy");
+  out.copied_as = text_of(json, "copied_as");
   out.temporary = flag_of(json, "temporary");
   out.seen = seen_of(json);
   return out;

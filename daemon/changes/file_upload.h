@@ -19,10 +19,11 @@ struct FileUpload {
   /// Assigned the file once it is there; empty: what refers to it is logged elsewhere (a run log's own operation).
   std::string attribute{};
   std::string file{};     ///< its path: absolute, or relative to `beneath`
-  std::string beneath{};  ///< a folder that it must not lead out of: of a copy or a temporary file
+  std::string beneath{};  ///< a folder that it must not lead out of: of a run log's temporary file
   std::string mime_type{};
   std::string destination{};  ///< where the store keeps it, at most 800 bytes; unique
   bool copy = false;          ///< what is asked for: to be copied before the answer
+  std::string copied_as{};    ///< the copy's name in the daemon's folder for them: that is read in place of `file`
   bool temporary = false;     ///< ours to delete once it is on the server; always beneath a folder
 
   /// What the file was when its upload was asked for; none: that is not known, and it is taken as it is.
@@ -31,6 +32,9 @@ struct FileUpload {
     std::int64_t mtime_ns = 0;
   };
   std::optional<Seen> seen{};
+
+  /// What is read is the daemon's own to delete.
+  bool goes_with_its_upload() const { return temporary || !copied_as.empty(); }
 
   ContainerName files() const { return {project, run, ContainerKind::files}; }
 };

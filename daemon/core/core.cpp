@@ -245,12 +245,11 @@ Wait Core::dependencies(const Stream& stream) const {
 
 void Core::schedule(Instant now) {
   if (stopping_) return;
-  for (auto& [key, scheduler] : schedulers_) {
-    const auto [id, lane] = key;
-    auto& server = servers_[id];
-    const auto limit = lane == Carries::files ? options_.max_files_in_flight : options_.max_in_flight;
-    while (server.sending[lane] < limit && available(server, now)) {
-      const auto next = scheduler.next();
+  for (auto& [of, line] : lines_) {
+    auto& server = servers_[of.server];
+    const auto limit = of.what == Carries::files ? options_.max_files_in_flight : options_.max_in_flight;
+    while (line.sending < limit && available(server, now)) {
+      const auto next = line.scheduler.next();
       if (!next) break;
       auto* stream = find(*next);
       if (!stream || stream->closing) continue;
@@ -264,10 +263,16 @@ void Core::schedule(Instant now) {
   }
 }
 
+Core::Line& Core::line_of(const Stream& stream) {
+  const auto& container = stream.spec.container;
+  const auto what = carries(container.kind);
+  return lines_[{stream.spec.server, what, what == Carries::files ? container.project.workspace : std::string()}];
+}
+
 void Core::start(Stream& stream, bool confirming) {
   auto& server = servers_[stream.spec.server];
   const auto lane = carries(stream.spec.container.kind);
-  server.sending[lane]++;
+  line_of(stream).sending++;
   server.trying = server.state != ServerChanged::State::up;
   stream.phase = Phase::sending;
   stream.request = {};
@@ -281,8 +286,7 @@ void Core::start(Stream& stream, bool confirming) {
 
 void Core::ready(const Stream& stream) {
   if (stream.phase == Phase::idle && !stream.paused && stream.backlog_known && stream.backlog.count > 0)
-    schedulers_[{stream.spec.server, carries(stream.spec.container.kind)}].add(stream.spec.container.project.workspace,
-                                                                               stream.spec.id);
+    line_of(stream).scheduler.add(stream.spec.container.project.workspace, stream.spec.id);
 }
 
 void Core::ready_scope(const Scope& scope) {

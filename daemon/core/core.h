@@ -18,7 +18,7 @@ namespace neptune::core {
 
 struct Options {
   std::uint32_t max_in_flight = 4;          ///< requests being handed in at once, a server
-  std::uint32_t max_files_in_flight = 4;    ///< streams of files that are being sent at once, a server
+  std::uint32_t max_files_in_flight = 4;    ///< streams of files that are being sent at once, a workspace
   std::uint64_t batch_files = 100;          ///< of one signing request
   std::uint64_t batch_operations = 10'000;  ///< of one request: bounds settling and isolating, not the protocol
   std::uint64_t batch_bytes = 8u << 20;     ///< of one request's payload; the protocol allows 16 MiB
@@ -123,12 +123,12 @@ class Core {
   /// A workspace with a server (and token) of its own; all others are on server 0.
   void set_server(const std::string& workspace, ServerId server) { workspace_servers_[workspace] = server; }
   void set_priority(ServerId server, const std::string& workspace, std::uint32_t turns) {
-    for (const auto what : {Carries::changes, Carries::files})
-      schedulers_[{server, what}].set_priority(workspace, turns);
+    lines_[{server, Carries::changes, {}}].scheduler.set_priority(workspace, turns);
   }
   /// For what is still to come: what is out, and what has its time, stays as it is.
-  void set_limits(std::uint32_t max_in_flight, GateOptions gate) {
+  void set_limits(std::uint32_t max_in_flight, std::uint32_t max_files_in_flight, GateOptions gate) {
     options_.max_in_flight = max_in_flight;
+    options_.max_files_in_flight = max_files_in_flight;
     options_.gate = gate;
     gates_.set_options(gate);
   }
@@ -173,12 +173,24 @@ class Core {
   };
 
   struct Server {
-    std::map<Carries, std::uint32_t> sending{};
     ServerChanged::State state = ServerChanged::State::up;
     std::uint32_t failures = 0;
     std::optional<Instant> not_before;
     bool trying = false;  // one call is out to see whether it is back
     std::string trouble;
+  };
+
+  /// Changes stand in one line a server, where workspaces take turns. Files take long: each workspace has a line of its
+  /// own, and the driver shares out the places there are for all of them.
+  struct LineOf {
+    ServerId server;
+    Carries what;
+    std::string workspace;  ///< of files
+    auto operator<=>(const LineOf&) const = default;
+  };
+  struct Line {
+    Scheduler scheduler;
+    std::uint32_t sending = 0;
   };
 
   struct Checks {
@@ -199,6 +211,7 @@ class Core {
 
   // Scheduling (core.cpp)
   void schedule(Instant now);
+  Line& line_of(const Stream& stream);
   void start(Stream& stream, bool confirming);
   void ready(const Stream& stream);
   void ready_scope(const Scope& scope);
@@ -260,7 +273,7 @@ class Core {
   Options options_;
   Random random_;
   Gates gates_;
-  std::map<std::pair<ServerId, Carries>, Scheduler> schedulers_;
+  std::map<LineOf, Line> lines_;
   std::map<StreamId, Stream> streams_;
   std::map<ServerId, Server> servers_;
   std::map<CheckKey, Checks> checks_;

@@ -81,7 +81,7 @@ std::string sentence(const Findings& found, const RequestStatus& status) {
 Core::Stream* Core::send_ended(StreamId id) {
   auto* stream = find(id);
   if (!stream || stream->phase != Phase::sending) return nullptr;
-  servers_[stream->spec.server].sending[carries(stream->spec.container.kind)]--;
+  line_of(*stream).sending--;
   return stream;
 }
 
@@ -160,6 +160,8 @@ void Core::failed(StreamId id, std::optional<Sent> sent, Failure failure, Instan
     case Kind::source:
     case Kind::called_off:  // taken back above
       retry(*stream, failure.message, options_.retry, now);
+      // Of an object store, which asks for a pause of the files alone.
+      if (failure.retry_after) stream->not_before = std::max(*stream->not_before, now + *failure.retry_after);
       break;
     case Kind::forbidden:
       retry(*stream, failure.message, options_.blocked, now);

@@ -1,6 +1,7 @@
 #include "engine/engine.h"
 
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -38,7 +39,7 @@ Engine::Engine(asio::any_io_executor executor, const Clock& clock, EngineOptions
     state.runs_by_call = options_.runs == RunsBy::calls;
   }
   for (const auto& [workspace, id] : workspace_servers_) core_.set_server(workspace, id);
-  for (const auto& [workspace, turns] : options_.priorities) core_.set_priority(server_of(workspace), workspace, turns);
+  set_priorities(options_.priorities);
 }
 
 Engine::~Engine() = default;
@@ -112,12 +113,22 @@ void Engine::replace_server(core::ServerId id, ServerSlot slot) {
   pump();
 }
 
+void Engine::set_priorities(const std::map<std::string, std::uint32_t>& priorities) {
+  for (const auto& [workspace, turns] : priorities) {
+    core_.set_priority(server_of(workspace), workspace, turns);
+    upload_slots_.set_priority(workspace, turns);
+  }
+}
+
 void Engine::set_limits(std::uint32_t max_in_flight, core::GateOptions gate,
-                        std::map<std::string, std::uint32_t> priorities) {
+                        std::map<std::string, std::uint32_t> priorities, const UploadOptions& uploads) {
   for (const auto& [workspace, turns] : options_.priorities) priorities.try_emplace(workspace, 1);
-  for (const auto& [workspace, turns] : priorities) core_.set_priority(server_of(workspace), workspace, turns);
+  set_priorities(priorities);
   options_.priorities = std::move(priorities);
-  core_.set_limits(max_in_flight, gate);
+  options_.uploads = uploads;
+  upload_slots_.set_places(uploads.max_concurrent);
+  bandwidth_->set_rate(uploads.max_bandwidth);
+  core_.set_limits(max_in_flight, uploads.max_concurrent, gate);
   pump();
 }
 
@@ -333,9 +344,9 @@ asio::awaitable<Result<void>> Engine::discard_rejected(std::int64_t id) {
   auto removed = co_await with_ledger(std::move(remove));
   if (!removed || !payload) co_return removed;
   auto upload = read_upload(*payload);
-  if (!upload || upload->beneath != copies_dir()) co_return removed;  // a run log's file stays with its owner
-  auto remove_copy = [this, copy = std::move(*upload)] { delete_own_file(copy); };
-  co_await file_threads_.run(std::move(remove_copy));
+  if (!upload || upload->copied_as.empty()) co_return removed;  // a run log's file stays with its owner
+  auto copy = source_file(*upload, ::geteuid());
+  co_await delete_own_file(std::move(copy), std::nullopt);
   co_return removed;
 }
 

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -98,6 +99,8 @@ class Engine final : public Control, public sources::SourceListener {
   void follow(sources::ChangeQueue& queue) { queue_ = &queue; }
   /// They cannot be kept: they are refused, and people are told why.
   void without_queue(Error problem) { queue_problem_ = std::move(problem); }
+  /// Before anything is handed in: copies of files that no change needs.
+  boost::asio::awaitable<void> remove_unneeded_copies();
   /// Starts the alarm clock.
   void start();
 
@@ -109,7 +112,9 @@ class Engine final : public Control, public sources::SourceListener {
   /// A token was read anew.
   void replace_server(core::ServerId id, ServerSlot slot);
   /// The configuration was read anew; a workspace that `priorities` does not name has one turn.
-  void set_limits(std::uint32_t max_in_flight, core::GateOptions gate, std::map<std::string, std::uint32_t> priorities);
+  /// Files that are being sent go on as they began.
+  void set_limits(std::uint32_t max_in_flight, core::GateOptions gate, std::map<std::string, std::uint32_t> priorities,
+                  const UploadOptions& uploads);
   /// Whether what happens could be recorded now.
   boost::asio::awaitable<Result<void>> store_answers();
 
@@ -228,6 +233,7 @@ class Engine final : public Control, public sources::SourceListener {
   /// What a call to the server says about it; `failure` is null when the call went well.
   void heard_from(core::ServerId id, const Failure* failure);
   core::ServerId server_of(const std::string& workspace) const;
+  void set_priorities(const std::map<std::string, std::uint32_t>& priorities);
 
   // calls.cpp: changes that are calls of their own
   bool goes_by_call(const Feed& feed) const;
@@ -251,9 +257,13 @@ class Engine final : public Control, public sources::SourceListener {
   /// A file on its way, for people.
   struct ActiveUpload {
     ContainerName container;
+    const Feed* feed = nullptr;
+    sources::Position position = 0;
     std::string attribute, file;
     std::uint64_t done = 0, total = 0;
     Rate rate{};  // of what left
+    Instant told_at{};
+    std::uint64_t told_tenths = 0;
   };
   class LedgerProgress;
   struct Uploading;
@@ -266,6 +276,7 @@ class Engine final : public Control, public sources::SourceListener {
   awaitable<void> send_all(UploadBatchPtr work);
   awaitable<void> send_next(UploadBatchPtr work);
   awaitable<void> send_file(UploadBatchPtr work, std::size_t index);
+  void tell_progress(ActiveUpload& active);
   awaitable<server::UploadOutcome> send_once(UploadBatchPtr work, std::size_t index);
   awaitable<void> finish_file(UploadBatchPtr work, std::size_t index);
   void put_off_file(UploadBatch& work, std::size_t index, const server::UploadOutcome& how);
@@ -276,12 +287,17 @@ class Engine final : public Control, public sources::SourceListener {
   server::UploadSettings upload_settings();
 
   // upload_intake.cpp: files that are handed in
-  awaitable<Result<void>> admit(Change& change, Submitter by);
-  std::string copies_dir() const;
-  void delete_own_file(const FileUpload& upload);
+  awaitable<Result<std::vector<std::int64_t>>> take(std::vector<Change> changes, Submitter by,
+                                                    std::vector<FileUpload>& copies);
+  awaitable<Result<void>> admit(Change& change, Submitter by, std::vector<FileUpload>& copies);
+  std::filesystem::path copies_dir() const;
+  server::SourceFile source_file(const FileUpload& upload, std::uint32_t asked_by) const;
+  awaitable<void> delete_own_file(server::SourceFile file, std::optional<server::FileIdentity> was);
 
   // intake.cpp: what is handed in
+  awaitable<Result<api::ChangePlace>> place_of(std::int64_t id);
   awaitable<Result<api::ChangePlace>> recorded_change(std::int64_t id, std::int64_t through);
+  void follow_up(std::int64_t upload, std::int64_t reference);
   struct Target {
     FeedPtr feed;
     std::uint64_t held;
@@ -315,7 +331,8 @@ class Engine final : public Control, public sources::SourceListener {
   api::Stream describe(const Feed& feed) const;
   api::SourceStatus describe_source(const Feed& feed) const;
   std::uint64_t files_waiting(const Feed& feed) const;
-  std::vector<api::Upload> uploads(const ContainerName* only) const;
+  static bool every_upload(const ActiveUpload&) { return true; }
+  std::vector<api::Upload> uploads(const std::function<bool(const ActiveUpload&)>& wanted) const;
   bool counted(const Feed& feed) const;
   std::string why(const Feed& feed, const core::StreamView& view) const;
   std::string rfc3339(Instant at) const;
@@ -374,6 +391,8 @@ class Engine final : public Control, public sources::SourceListener {
   WorkerPool copy_thread_{1};                             // and copied here, one after the other
   std::map<std::uint64_t, ActiveUpload> active_uploads_;  // by when they began
   std::uint64_t uploads_begun_ = 0;
+  std::map<std::int64_t, std::int64_t>
+      follow_ups_;  // a run.upload → the change that assigns its file, not known as done
 };
 
 /// One source, and the stream it is read as.
@@ -409,13 +428,14 @@ struct Engine::Feed {
 
   FeedPtr files;            ///< of a run log: the files it asks for, once there are any
   std::weak_ptr<Feed> log;  ///< of such files: their run log
-  /// Of files that failed: how often in a row without getting further, and how far the last time.
+  /// Of a file that did not get through: what came in its way since it got further the last time, and how far that was.
   struct Tries {
-    std::uint32_t count = 0;
+    std::uint32_t count = 0, signings = 0, beginnings = 0;
     std::uint64_t done = 0, others = 0;
   };
   std::map<sources::Position, Tries> tries;
-  std::uint64_t files_sent = 0;  ///< since it was opened
+  std::set<sources::Position> files_told;  ///< as uploaded, of those whose batch is not through
+  std::uint64_t files_sent = 0;            ///< since it was opened
 
   // Work for the tending coroutine.
   bool tended = false;

@@ -17,7 +17,8 @@ namespace {
 // Our own bounds on what is thrown away in one transaction: it is in memory meanwhile.
 constexpr std::uint64_t discards_at_once = 10'000;
 constexpr std::uint64_t discard_bytes_at_once = 16u << 20;
-constexpr std::size_t lookups_at_once = 4;  // our own bound; later changes ask for what was passed over
+constexpr std::size_t lookups_at_once = 4;        // our own bound; later changes ask for what was passed over
+constexpr std::size_t follow_ups_kept = 100'000;  // our own bound
 
 }  // namespace
 
@@ -38,26 +39,60 @@ asio::awaitable<void> Engine::learn_type(std::string workspace) {
 asio::awaitable<Result<std::vector<std::int64_t>>> Engine::accept(std::vector<Change> changes, Submitter by) {
   if (draining_) co_return fail("draining", "the daemon stops; hand the changes in again when it runs", true);
   if (!queue_) co_return std::unexpected(queue_problem_);
+  std::vector<FileUpload> copies;
+  auto ids = co_await take(std::move(changes), by, copies);
+  if (ids) {
+    spdlog::debug("accepted changes={} uid={}", ids->size(), by.uid);
+    co_return ids;
+  }
+  for (const auto& copy : copies) {
+    auto file = source_file(copy, by.uid);
+    co_await delete_own_file(std::move(file), std::nullopt);
+  }
+  co_return ids;
+}
+
+asio::awaitable<Result<std::vector<std::int64_t>>> Engine::take(std::vector<Change> changes, Submitter by,
+                                                                std::vector<FileUpload>& copies) {
   for (auto& change : changes) {
     const auto& workspace = change.container.project.workspace;
     if (!is_ingested(change.kind) && !workspace_types_.contains(workspace) &&
         learning_types_.size() < lookups_at_once && learning_types_.insert(workspace).second)
       tasks_.spawn("workspace type", learn_type(workspace));
     if (change.kind == ChangeKind::run_upload)
-      if (auto admitted = co_await admit(change, by); !admitted) co_return std::unexpected(std::move(admitted.error()));
+      if (auto admitted = co_await admit(change, by, copies); !admitted)
+        co_return std::unexpected(std::move(admitted.error()));
     if (change.container.kind != ContainerKind::removals) continue;
     if (auto clear = may_make_way(change); !clear) co_return std::unexpected(std::move(clear.error()));
   }
   for (const auto& change : changes)
     if (change.container.kind == ContainerKind::removals)
       if (auto clear = co_await make_way(change, by); !clear) co_return std::unexpected(std::move(clear.error()));
-  const auto count = changes.size();
-  auto ids = co_await queue_->accept(std::move(changes), by);
-  if (ids) spdlog::debug("accepted changes={} uid={}", count, by.uid);
-  co_return ids;
+  co_return co_await queue_->accept(std::move(changes), std::move(by));
 }
 
+/// Of uploads before a restart it is not known any more.
+void Engine::follow_up(std::int64_t upload, std::int64_t reference) {
+  follow_ups_[upload] = reference;
+  if (follow_ups_.size() > follow_ups_kept) follow_ups_.erase(follow_ups_.begin());
+}
+
+/// An upload is done when its file is assigned to the attribute, which is a change of its own.
 asio::awaitable<Result<api::ChangePlace>> Engine::change(std::int64_t id) {
+  auto place = co_await place_of(id);
+  if (!place || place->state != "done") co_return place;
+  if (const auto follows = follow_ups_.find(id); follows != follow_ups_.end()) {
+    auto assigned = co_await place_of(follows->second);
+    if (assigned && assigned->state != "done") assigned->id = id;
+    if (!assigned || assigned->state != "done") co_return assigned;
+    follow_ups_.erase(id);
+  }
+  if (const auto later = follow_ups_.upper_bound(id); later != follow_ups_.end())
+    place->done_through = std::min(place->done_through, later->first - 1);
+  co_return place;
+}
+
+asio::awaitable<Result<api::ChangePlace>> Engine::place_of(std::int64_t id) {
   if (!queue_) co_return std::unexpected(queue_problem_);
   const auto place = co_await queue_->place(id);
   if (!place) co_return std::unexpected(place.error());
@@ -83,6 +118,10 @@ asio::awaitable<Result<api::ChangePlace>> Engine::change(std::int64_t id) {
     }
     answer.source = feed.info.key.path;
     answer.why = stream.why;
+    const auto of_change = [&feed, id](const ActiveUpload& upload) {
+      return upload.feed == &feed && upload.position == id;
+    };
+    answer.active_uploads = uploads(of_change);
   }
   answer.project = Scope::of(container.project).text();
   answer.container_type = name(container.kind);

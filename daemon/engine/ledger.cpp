@@ -462,6 +462,19 @@ Result<std::string> Ledger::payload(std::int64_t id) {
   return *bytes;
 }
 
+Result<std::uint64_t> Ledger::rejected() {
+  std::uint64_t count = 0;
+  NEPTUNE_TRY(impl_->each("SELECT count(*) FROM rejected", [&count](const sqlite::Statement& row) {
+    count = static_cast<std::uint64_t>(row.number(0));
+  }));
+  return count;
+}
+
+Result<void> Ledger::each_payload(ContainerKind kind, const std::function<void(std::string_view)>& f) {
+  return impl_->each(
+      "SELECT payload FROM rejected WHERE kind = ?", [&f](const sqlite::Statement& row) { f(row.blob(0)); }, kind);
+}
+
 Result<void> Ledger::discard(std::int64_t id) {
   auto transaction = impl_->begin(false);
   if (!transaction) return std::unexpected(transaction.error());
@@ -588,14 +601,19 @@ std::vector<std::string> lines_of(std::string_view text) {
   return lines;
 }
 
+/// Columns device, inode, size, mtime_ns, from `column` on.
+server::FileIdentity identity_at(const sqlite::Statement& row, int column) {
+  const auto number = [&row](int at) { return static_cast<std::uint64_t>(row.number(at)); };
+  return {number(column), number(column + 1), number(column + 2), row.number(column + 3)};
+}
+
 /// None where the provider is one that another version knew.
 std::optional<server::UploadProgress> progress_at(const sqlite::Statement& row) {
   const auto provider = server::provider_named(row.text(0));
   if (!provider) return std::nullopt;
   server::UploadProgress progress;
   progress.provider = *provider;
-  progress.file = {static_cast<std::uint64_t>(row.number(1)), static_cast<std::uint64_t>(row.number(2)),
-                   static_cast<std::uint64_t>(row.number(3)), row.number(4)};
+  progress.file = identity_at(row, 1);
   progress.session = row.text(5);
   progress.part_size = static_cast<std::uint64_t>(row.number(6));
   progress.url = row.text(7);
@@ -651,20 +669,32 @@ Result<void> Ledger::clear_upload(const UploadOf& which) {
                     which.of.rejection, which.position);
 }
 
-Result<void> Ledger::upload_done(const UploadOf& which, bool durable) {
+Result<void> Ledger::upload_done(const UploadOf& which, const server::FileIdentity& file, bool durable) {
   auto transaction = impl_->begin(durable);
   if (!transaction) return std::unexpected(transaction.error());
   NEPTUNE_TRY(clear_upload(which));
-  NEPTUNE_TRY(impl_->run("INSERT INTO uploads (source, rejection, position, done) VALUES (?, ?, ?, 1)", which.of.source,
-                         which.of.rejection, which.position));
+  NEPTUNE_TRY(
+      impl_->run("INSERT INTO uploads (source, rejection, position, done, device, inode, size, mtime_ns) VALUES (?, ?, "
+                 "?, 1, ?, ?, "
+                 "?, ?)",
+                 which.of.source, which.of.rejection, which.position, as_signed(file.device), as_signed(file.inode),
+                 as_signed(file.size), file.mtime_ns));
   return transaction->commit();
 }
 
 Result<Ledger::KnownUploads> Ledger::uploads(const IntentOf& of, sources::Position first, sources::Position last) {
   KnownUploads known;
   NEPTUNE_TRY(impl_->each(
-      "SELECT position, done FROM uploads WHERE source = ? AND rejection = ? AND position BETWEEN ? AND ?",
-      [&known](const sqlite::Statement& row) { (row.number(1) != 0 ? known.done : known.begun).insert(row.number(0)); },
+      "SELECT position, done, device, inode, size, mtime_ns FROM uploads WHERE source = ? AND rejection = ? AND "
+      "position "
+      "BETWEEN ? AND ?",
+      [&known](const sqlite::Statement& row) {
+        if (row.number(1) != 0) {
+          known.done[row.number(0)] = identity_at(row, 2);
+        } else {
+          known.begun.insert(row.number(0));
+        }
+      },
       of.source, of.rejection, first, last));
   return known;
 }

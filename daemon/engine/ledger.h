@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -26,7 +27,7 @@
 ///   ·
 ///             part (which of its operations; empty: all) · queue (the identity of the change queue that numbered it)
 ///   intents   source, or rejection · last → text: what a call that must not be repeated was about to do
-///   uploads   source and position, or rejection → done; or how far the file is: provider, session, URLs, ...
+///   uploads   source and position, or rejection → what the file was; done, or how far it is: provider, session, ...
 ///   parts     of such a file: number → tag
 ///   modes     scope → mode, reason, since_ms, held_by, held_since_ms
 ///
@@ -129,11 +130,14 @@ class Ledger {
   Result<std::map<ProjectName, ProjectCounts>> counts();
   Result<std::vector<FinishedSource>> finished();
 
+  Result<std::uint64_t> rejected();  ///< how many are kept
   Result<std::vector<Rejection>> rejections(std::int64_t before, std::uint32_t limit);
   Result<Rejection> rejection(std::int64_t id);
   /// The first at this position or after it, of the changes that one change queue numbered.
   Result<std::optional<Rejection>> next_rejection(std::uint64_t queue, sources::Position from);
   Result<std::string> payload(std::int64_t id);
+  /// Hands the payload of each rejected change of containers of this kind to `f`.
+  Result<void> each_payload(ContainerKind kind, const std::function<void(std::string_view)>& f);
   Result<void> discard(std::int64_t id);
   /// Whether changes of this source are kept as rejected.
   Result<bool> keeps_rejected_of(const std::string& source);
@@ -168,11 +172,12 @@ class Ledger {
   Result<void> save_upload(const UploadOf& which, const server::UploadProgress& progress);
   Result<void> add_part(const UploadOf& which, const server::FinishedPart& part);
   Result<void> clear_upload(const UploadOf& which);
-  /// It is on the server. `durable`: also after a power cut, as something is deleted next.
-  Result<void> upload_done(const UploadOf& which, bool durable);
+  /// It is on the server, and what it was. `durable`: also after a power cut, as something is deleted next.
+  Result<void> upload_done(const UploadOf& which, const server::FileIdentity& file, bool durable);
   /// What is known of a source's files from `first` to `last`, or of a rejected one.
   struct KnownUploads {
-    std::set<sources::Position> done, begun;
+    std::map<sources::Position, server::FileIdentity> done;
+    std::set<sources::Position> begun;
   };
   Result<KnownUploads> uploads(const IntentOf& of, sources::Position first, sources::Position last);
 

@@ -1,14 +1,18 @@
 // Files that are handed in over the socket: who may have them read, and copies.
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
+#include <functional>
 #include <random>
+#include <set>
 
 #include "changes/file_upload.h"
 #include "engine/engine.h"
 #include "engine/impl/outcome.h"
+#include "engine/impl/with_ledger.h"
 
 namespace neptune::engine {
 
@@ -30,13 +34,24 @@ Result<server::FileIdentity> copy_to(const server::SourceFile& from, const std::
 
 }  // namespace
 
-std::string Engine::copies_dir() const {
-  return (state_dir_.path() / "files").string();
+std::filesystem::path Engine::copies_dir() const {
+  return state_dir_.path() / "files";
+}
+
+/// What is read for an upload, and on whose behalf: a copy was made for whoever asked, and is the daemon's own. Where
+/// it lies is asked of the state directory, which may have been moved since.
+server::SourceFile Engine::source_file(const FileUpload& upload, std::uint32_t asked_by) const {
+  if (!upload.copied_as.empty()) return {upload.copied_as, copies_dir().string(), ::geteuid()};
+  return {upload.file, upload.beneath, asked_by};
 }
 
 /// Opens the file on behalf of whoever hands it in: what they may not read, the daemon does not read for them. What it
-/// is now is what is uploaded, or nothing.
-asio::awaitable<Result<void>> Engine::admit(Change& change, Submitter by) {
+/// is now is what is uploaded, or nothing. Puts a copy that it makes into `copies`.
+asio::awaitable<Result<void>> Engine::admit(Change& change, Submitter by, std::vector<FileUpload>& copies) {
+  // One that comes again because its answer was lost has its copy, and its file may be gone.
+  const auto known = co_await outcome(queue_->knows(by.uid, change.idempotency_key));
+  if (!known) co_return std::unexpected(known.error());
+  if (*known) co_return Result<void>();
   auto upload = read_upload(change.payload);
   if (!upload) co_return std::unexpected(std::move(upload.error()));
   const server::SourceFile source{upload->file, {}, by.uid};
@@ -44,29 +59,70 @@ asio::awaitable<Result<void>> Engine::admit(Change& change, Submitter by) {
   upload->destination = upload_destination(*upload, token);
   Result<server::FileIdentity> seen;
   if (upload->copy) {
-    const auto name = token + "-" + upload->destination.substr(upload->destination.rfind('/') + 1);
-    auto copy = [source, name, folder = copies_dir(), keep = options_.uploads.keep_free] {
+    upload->copied_as = token + "-" + upload->destination.substr(upload->destination.rfind('/') + 1);
+    auto copy = [source, name = upload->copied_as, folder = copies_dir(), keep = options_.uploads.keep_free] {
       return copy_to(source, folder, name, keep);
     };
     seen = co_await outcome(copy_thread_.run(std::move(copy)));
-    upload->beneath = copies_dir();
-    upload->file = name;
-    upload->temporary = true;
   } else {
     auto look = [source] { return server::identify(source); };
     seen = co_await outcome(file_threads_.run(std::move(look)));
   }
   if (!seen) co_return std::unexpected(std::move(seen.error()));
+  if (upload->copy) copies.push_back(*upload);
   upload->seen = FileUpload::Seen{seen->device, seen->inode, seen->size, seen->mtime_ns};
   change.payload = upload_json(*upload);
   co_return Result<void>();
 }
 
-/// Blocks. Of a copy, or a temporary file of a run log.
-void Engine::delete_own_file(const FileUpload& upload) {
-  if (!upload.temporary || upload.beneath.empty() || upload.file.find("..") != std::string::npos) return;
-  std::error_code gone_already;
-  std::filesystem::remove(std::filesystem::path(upload.beneath) / upload.file, gone_already);
+namespace {
+
+/// Blocks. None where there are none.
+std::set<std::string> files_in(const std::filesystem::path& folder) {
+  std::set<std::string> names;
+  std::error_code error;
+  for (std::filesystem::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error))
+    names.insert(entry->path().filename().string());
+  return names;
+}
+
+}  // namespace
+
+/// Copies that no change names, of requests that were not taken before the daemon was killed. Before anything is handed
+/// in.
+asio::awaitable<void> Engine::remove_unneeded_copies() {
+  auto list = [folder = copies_dir()] { return std::make_shared<std::set<std::string>>(files_in(folder)); };
+  const auto unneeded = co_await file_threads_.run(std::move(list));
+  if (unneeded->empty() || !queue_) co_return;
+  const std::function<void(std::string_view)> keep = [unneeded](std::string_view payload) {
+    if (const auto upload = read_upload(payload)) {
+      unneeded->erase(upload->copied_as);
+    } else {
+      unneeded->clear();  // it may be of any of them
+    }
+  };
+  auto queued = co_await outcome(queue_->each_payload(ContainerKind::files, keep));
+  auto of_rejected = [keep](Ledger& ledger) { return ledger.each_payload(ContainerKind::files, keep); };
+  if (queued) queued = co_await with_ledger(std::move(of_rejected));
+  if (!queued) {
+    spdlog::warn("copies stay error=\"{}\"; they are looked through again at the next start", queued.error().message);
+    co_return;
+  }
+  for (const auto& name : *unneeded) {
+    spdlog::info("removing a copy that nothing needs file={}", name);
+    FileUpload copy;
+    copy.copied_as = name;
+    auto file = source_file(copy, ::geteuid());
+    co_await delete_own_file(std::move(file), std::nullopt);
+  }
+}
+
+/// A copy, or a temporary file of a run log. Where it cannot be done the file stays, and the log says why.
+asio::awaitable<void> Engine::delete_own_file(server::SourceFile file, std::optional<server::FileIdentity> was) {
+  auto remove = [file = std::move(file), was] { return server::remove_file(file, was); };
+  const auto removed = co_await outcome(file_threads_.run(std::move(remove)));
+  if (!removed && removed.error().code != "file_missing")
+    spdlog::warn("a file that was uploaded stays error=\"{}\"", removed.error().message);
 }
 
 }  // namespace neptune::engine

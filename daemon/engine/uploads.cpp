@@ -24,17 +24,14 @@ using State = UploadItem::State;
 namespace {
 
 // Our own bounds on what the store may answer of one file, in a row and without its getting further.
-constexpr std::uint32_t most_signings = 3;        // of URLs that are refused at once
-constexpr std::uint32_t most_beginnings = 5;      // of sessions that are gone each time
-constexpr std::uint32_t most_refused_pieces = 8;  // HTTP 4xx that call for another try
-constexpr std::uint32_t most_failures = 30;       // of the store, or on the way there, while other files get through
+constexpr std::uint32_t most_signings = 3;    // of URLs that are refused at once
+constexpr std::uint32_t most_beginnings = 5;  // of sessions that are gone each time
+constexpr std::uint32_t most_stalls = 8;      // of a store that answers, and does not take it
+constexpr std::uint32_t most_failures = 30;   // of the store, or on the way there, while other files get through
 // What is told to the core at once while the rest of a batch is on its way.
 constexpr std::size_t told_together = 16;
 constexpr std::uint64_t told_bytes = 8u << 20;
-
-server::SourceFile source_file(const UploadItem& item) {
-  return {item.upload.file, item.upload.beneath, item.change.uid};
-}
+constexpr std::chrono::seconds progress_told_every{5};
 
 bool speaks_of_the_file(const Failure& failure) {
   return failure.kind == Failure::Kind::rejected || failure.kind == Failure::Kind::too_large;
@@ -42,6 +39,30 @@ bool speaks_of_the_file(const Failure& failure) {
 
 std::string file_name(const FileUpload& upload) {
   return upload.beneath.empty() ? upload.file : upload.beneath + "/" + upload.file;
+}
+
+/// A reason that a person can act on, of what was tried in vain.
+std::string given_up(const server::UploadOutcome& how, std::string_view advice) {
+  return fmt::format(
+      "{}. It was tried so often, and got no further each time, that it is given up. {}, then try it again "
+      "with 'neptune-sync rejected retry'",
+      how.message, advice);
+}
+
+std::string_view advice_on(const server::UploadOutcome& how) {
+  switch (how.kind) {
+    case Kind::expired:
+      return "The URL had just been signed: compare this machine's clock with the server's, and see whether the "
+             "server's "
+             "storage takes writes";
+    case Kind::start_over:
+      return "See whether the server's storage keeps uploads that are under way";
+    case Kind::later:
+      return "Other files of the run get through: see what is different about this one";
+    default:
+      return how.code == "etag_missing" ? "See whether a proxy on the way to the object store takes the ETag out"
+                                        : "Ask whoever runs the server what its object store has against it";
+  }
 }
 
 struct Looked {
@@ -68,13 +89,15 @@ class Engine::LedgerProgress final : public server::ProgressStore {
   }
   asio::awaitable<Result<void>> add(server::FinishedPart part) override {
     auto write = [which = which_, part = std::move(part)](Ledger& ledger) { return ledger.add_part(which, part); };
-    auto added = co_await engine_.with_ledger(std::move(write));
-    if (added && engine_.is_halted(*work_)) co_return fail("upload_halted", "it goes on later from where it is", true);
-    co_return added;
+    co_return co_await engine_.with_ledger(std::move(write));
   }
   asio::awaitable<Result<void>> clear() override {
     auto write = [which = which_](Ledger& ledger) { return ledger.clear_upload(which); };
     co_return co_await engine_.with_ledger(std::move(write));
+  }
+  Result<void> may_go_on() override {
+    if (engine_.is_halted(*work_)) return fail("upload_halted", "it goes on later from where it is", true);
+    return {};
   }
 
  private:
@@ -110,6 +133,9 @@ asio::awaitable<void> Engine::send_files(FeedPtr feed, std::shared_ptr<sources::
   work->send = send;
   work->batch = batch;
   work->server_id = server_of(work->feed->info.container->project.workspace);
+  const auto before = [first = batch.first](const auto& position) { return position < first; };
+  std::erase_if(work->feed->files_told, before);
+  std::erase_if(work->feed->tries, [&before](const auto& each) { return before(each.first); });
   const core::Sent all{batch.last, batch.count, batch.payload_bytes, false};
   core_.begun(send.stream, all, clock_.now());
   const bool ready = co_await prepare_files(work);
@@ -159,7 +185,10 @@ asio::awaitable<bool> Engine::read_files(UploadBatchPtr work) {
   for (auto& change : *changes) {
     auto& item = work->items.emplace_back();
     const auto position = upload_of(*work->feed, change.position).position;
-    item.on_server = known->done.contains(position);
+    if (const auto done = known->done.find(position); done != known->done.end()) {
+      item.on_server = true;
+      item.sent = done->second;
+    }
     item.begun = known->begun.contains(position);
     auto upload = read_upload(change.payload);
     item.counted = change.payload.size();
@@ -169,6 +198,10 @@ asio::awaitable<bool> Engine::read_files(UploadBatchPtr work) {
       continue;
     }
     item.upload = std::move(*upload);
+    if (!item.change.uid)
+      item.refuse("file_not_theirs",
+                  fmt::format("it is not known who asked for the file {}, so it is not read; upload it again",
+                              file_name(item.upload)));
     // Whoever has it tried again means the file as it is now.
     if (work->feed->replayed) item.upload.seen.reset();
     if (item.upload.seen) item.size = item.upload.seen->size;
@@ -185,7 +218,7 @@ asio::awaitable<void> Engine::look_at_files(UploadBatchPtr work) {
   std::vector<std::pair<std::size_t, server::SourceFile>> files;
   for (std::size_t i = 0; i < work->items.size(); ++i)
     if (const auto& item = work->items[i]; item.state == State::waiting && !item.on_server)
-      files.emplace_back(i, source_file(item));
+      files.emplace_back(i, source_file(item.upload, item.change.uid.value()));
   auto look = [files] {
     std::vector<Looked> looked;
     for (const auto& [index, file] : files) looked.push_back({server::identify(file)});
@@ -260,7 +293,7 @@ asio::awaitable<void> Engine::send_next(UploadBatchPtr work) {
     if (item.on_server) {
       co_await finish_file(work, index);
     } else {
-      const auto slot = co_await upload_slots_.take();
+      const auto slot = co_await upload_slots_.take(item.upload.project.workspace);
       if (is_halted(*work)) co_return;
       co_await send_file(work, index);
     }
@@ -270,7 +303,6 @@ asio::awaitable<void> Engine::send_next(UploadBatchPtr work) {
 
 asio::awaitable<void> Engine::send_file(UploadBatchPtr work, std::size_t index) {
   auto& item = work->items[index];
-  std::uint32_t signings = 0, beginnings = 0;
   while (item.state == State::waiting && !is_halted(*work)) {
     const bool was_signed = item.signed_file.has_value();
     auto how = co_await send_once(work, index);
@@ -278,7 +310,8 @@ asio::awaitable<void> Engine::send_file(UploadBatchPtr work, std::size_t index) 
                   item.change.position, how.sent, static_cast<int>(how.kind), how.code);
     switch (how.kind) {
       case Kind::done:
-        if (how.file) item.size = how.file->size;
+        item.sent = how.file.value();
+        item.size = item.sent.size;
         co_await finish_file(work, index);
         co_return;
       case Kind::refused:
@@ -286,6 +319,7 @@ asio::awaitable<void> Engine::send_file(UploadBatchPtr work, std::size_t index) 
         item.refuse(std::move(how.code), std::move(how.message));
         co_return;
       case Kind::later:
+      case Kind::stalled:
         if (how.code != "upload_halted") put_off_file(*work, index, how);
         co_return;
       case Kind::server:
@@ -297,18 +331,19 @@ asio::awaitable<void> Engine::send_file(UploadBatchPtr work, std::size_t index) 
         }
         co_return;
       case Kind::expired:
-        if (was_signed && ++signings >= most_signings) {
-          item.refuse(std::move(how.code), std::move(how.message));
+        if (was_signed && ++work->feed->tries[item.change.position].signings >= most_signings) {
+          item.refuse(how.code, given_up(how, advice_on(how)));
           co_return;
         }
         break;
       case Kind::start_over:
-        if (++beginnings >= most_beginnings) {
-          item.refuse(std::move(how.code), std::move(how.message));
+        if (++work->feed->tries[item.change.position].beginnings >= most_beginnings) {
+          item.refuse(how.code, given_up(how, advice_on(how)));
           co_return;
         }
         break;
     }
+    if (is_halted(*work)) co_return;
     const std::vector<std::size_t> only{index};
     const bool signed_again = co_await sign_files(work, only);
     if (!signed_again) co_return;
@@ -325,16 +360,41 @@ struct Engine::Uploading {
   std::uint64_t id;
 };
 
+/// Ten events a file at most, and none of one that takes seconds only.
+void Engine::tell_progress(ActiveUpload& active) {
+  const auto tenths = active.total == 0 ? 0 : active.done * 10 / active.total;
+  const auto now = clock_.now();
+  if (tenths <= active.told_tenths || tenths >= 10 || now - active.told_at < progress_told_every) return;
+  active.told_tenths = tenths;
+  active.told_at = now;
+  const auto mebibytes = [](double bytes) { return bytes / (1u << 20); };
+  const auto done = static_cast<double>(active.done), total = static_cast<double>(active.total);
+  auto text = fmt::format("{} of {}: {:.1f} of {:.1f} MiB", active.file, active.container.id, mebibytes(done),
+                          mebibytes(total));
+  if (const auto rate = active.rate.per_second(now); rate && *rate >= 1)
+    text += fmt::format(", {:.1f} MiB/s, {:.0f} s left", mebibytes(*rate), (total - done) / *rate);
+  events_.add(
+      "upload_progress", std::move(text),
+      {.scope = Scope::of(active.container.project).text(), .stream = active.container.label(), .count = active.done});
+}
+
 asio::awaitable<server::UploadOutcome> Engine::send_once(UploadBatchPtr work, std::size_t index) {
   auto& item = work->items[index];
   const auto& feed = *work->feed;
   LedgerProgress progress(*this, work, upload_of(feed, item.change.position));
   const auto id = ++uploads_begun_;
-  active_uploads_[id] = {*feed.info.container, item.upload.attribute, file_name(item.upload), 0, item.size};
+  active_uploads_[id] = {.container = *feed.info.container,
+                         .feed = &feed,
+                         .position = item.change.position,
+                         .attribute = item.upload.attribute,
+                         .file = file_name(item.upload),
+                         .total = item.size,
+                         .told_at = clock_.now()};
   const Uploading listed(*this, id);
   server::Upload upload;
-  upload.file = source_file(item);
-  if (const auto& seen = item.upload.seen; seen && seen->inode != 0)
+  upload.file = source_file(item.upload, item.change.uid.value());
+  // A copy nobody else could change; it is another file when the state directory was moved.
+  if (const auto& seen = item.upload.seen; seen && seen->inode != 0 && item.upload.copied_as.empty())
     upload.expected = server::FileIdentity{seen->device, seen->inode, seen->size, seen->mtime_ns};
   upload.project = item.upload.project;
   upload.path = item.upload.destination;
@@ -345,6 +405,7 @@ asio::awaitable<server::UploadOutcome> Engine::send_once(UploadBatchPtr work, st
     auto& active = active_uploads_.at(id);
     if (done > active.done) active.rate.add(static_cast<double>(done - active.done), clock_.now());
     active.done = done;
+    tell_progress(active);
   };
   if (!item.begun)
     events_.add(
@@ -358,14 +419,15 @@ asio::awaitable<server::UploadOutcome> Engine::send_once(UploadBatchPtr work, st
     if (e.code() == asio::error::operation_aborted) throw;
     how.kind = Kind::later;
     how.code = "internal_error";
-    how.message = fmt::format("an unexpected error: {}; it is tried again", e.what());
+    how.message = fmt::format("an unexpected error: {}", e.what());
   } catch (const std::exception& e) {
     how.kind = Kind::later;
     how.code = "internal_error";
-    how.message = fmt::format("an unexpected error: {}; it is tried again", e.what());
+    how.message = fmt::format("an unexpected error: {}", e.what());
   }
   auto& tries = work->feed->tries[item.change.position];
-  if (const auto done = active_uploads_.at(id).done; done > tries.done) tries = {0, done, work->feed->files_sent};
+  if (const auto done = active_uploads_.at(id).done; done > tries.done)
+    tries = {.done = done, .others = work->feed->files_sent};
   co_return how;
 }
 
@@ -377,11 +439,12 @@ void Engine::put_off_file(UploadBatch& work, std::size_t index, const server::Up
   // The network, or a store that fails, is not the file's fault, unless others get there.
   const bool others_pass = work.feed->files_sent > tries.others;
   const bool enough =
-      how.code.starts_with("http_4") ? tries.count >= most_refused_pieces : tries.count >= most_failures && others_pass;
+      how.kind == Kind::stalled ? tries.count >= most_stalls : tries.count >= most_failures && others_pass;
   if (enough) {
-    item.refuse(how.code, fmt::format("{} ({} times in a row)", how.message, tries.count));
+    item.refuse(how.code, given_up(how, advice_on(how)));
   } else {
     item.put_off(how.code, how.message);
+    item.retry_after = how.retry_after;
   }
 }
 
@@ -390,29 +453,36 @@ asio::awaitable<void> Engine::finish_file(UploadBatchPtr work, std::size_t index
   auto& item = work->items[index];
   const auto which = upload_of(*work->feed, item.change.position);
   if (!item.on_server) {
-    auto mark = [which, durable = item.upload.temporary](Ledger& ledger) { return ledger.upload_done(which, durable); };
+    auto mark = [which, sent = item.sent, durable = item.upload.goes_with_its_upload()](Ledger& ledger) {
+      return ledger.upload_done(which, sent, durable);
+    };
     auto marked = co_await with_ledger(std::move(mark));
     if (!marked) co_return item.put_off(marked.error().code, marked.error().message);
     item.on_server = true;
   }
+  if (item.upload.goes_with_its_upload()) {
+    auto file = source_file(item.upload, item.change.uid.value());
+    std::optional<server::FileIdentity> was;
+    if (item.upload.copied_as.empty()) was = item.sent;
+    co_await delete_own_file(std::move(file), was);
+  }
+  // After the file, which may be what fills the disk.
   if (!item.upload.attribute.empty()) {
     if (!queue_) co_return item.put_off(queue_problem_.code, queue_problem_.message);
-    std::vector<Change> changes;
-    changes.push_back(file_reference(item.upload, item.size, to_unix_ms(item.change.at)));
-    Submitter by{item.change.uid.value_or(0), {}};
-    auto assigned = co_await outcome(queue_->accept(std::move(changes), std::move(by)));
+    auto change = file_reference(item.upload, item.size, to_unix_ms(item.change.at));
+    Submitter by{item.change.uid.value(), {}};
+    auto assigned = co_await outcome(queue_->accept_what_follows(std::move(change), std::move(by)));
     if (!assigned) co_return item.put_off(assigned.error().code, assigned.error().message);
-  }
-  if (item.upload.temporary) {
-    auto remove = [this, upload = item.upload] { delete_own_file(upload); };
-    co_await file_threads_.run(std::move(remove));
+    if (!work->feed->replayed) follow_up(item.change.position, assigned->front());
   }
   item.state = State::done;
+  work->feed->tries.erase(item.change.position);
+  // With a batch that failed in part it comes here again, and is the same file still.
+  if (!work->feed->files_told.insert(item.change.position).second) co_return;
   auto& uploaded = metrics_.uploaded[item.upload.project];
   uploaded.files++;
   uploaded.bytes += item.size;
   work->feed->files_sent++;
-  work->feed->tries.erase(item.change.position);
   events_.add("upload_done", fmt::format("{} of {} is on the server", file_name(item.upload), item.upload.run),
               {.scope = Scope::of(item.upload.project).text(),
                .stream = work->feed->info.container->label(),
@@ -455,7 +525,9 @@ void Engine::end_files(UploadBatch& work) {
   if (work.failure) {
     core_.failed(work.send.stream, rest, std::move(*work.failure), clock_.now());
   } else if (off != work.items.end()) {
-    core_.failed(work.send.stream, rest, source_failure(off->code, off->message), clock_.now());
+    auto failure = source_failure(off->code, off->message);
+    for (const auto& item : work.items) failure.retry_after = std::max(failure.retry_after, item.retry_after);
+    core_.failed(work.send.stream, rest, std::move(failure), clock_.now());
   } else {
     core_.put_back(work.send.stream, clock_.now());
   }

@@ -127,6 +127,7 @@ std::string Engine::why(const Feed& feed, const core::StreamView& view) const {
     case Wait::project:
       return fmt::format("the create of {} must be on the server first", project.full());
     case Wait::earlier_change:
+      if (run.container.kind == ContainerKind::files) return "the create of the run must be on the server first";
       return "earlier changes to the same thing go first";
     case Wait::retry:
       return fmt::format("{}; tried again {}", view.trouble, in_seconds(view.until, now));
@@ -232,7 +233,7 @@ api::Status Engine::status() const {
     for (auto* time : {&oldest[feed->info.container->project], &oldest_of_all})
       if (!*time || *feed->backlog.oldest_at < **time) *time = feed->backlog.oldest_at;
   }
-  status.uploads = uploads(nullptr);
+  status.uploads = uploads(every_upload);
   for (auto& [name, workspace] : workspaces) {
     fill(workspace, Scope::of(name));
     std::ranges::sort(workspace.projects, {}, &api::ProjectStatus::name);
@@ -291,11 +292,11 @@ constexpr std::size_t uploads_shown = 20;  // in the status: as many are sent at
 
 }  // namespace
 
-std::vector<api::Upload> Engine::uploads(const ContainerName* only) const {
+std::vector<api::Upload> Engine::uploads(const std::function<bool(const ActiveUpload&)>& wanted) const {
   std::vector<api::Upload> list;
   const auto now = clock_.now();
   for (const auto& [id, active] : active_uploads_) {
-    if (only && active.container != *only) continue;
+    if (!wanted(active)) continue;
     if (list.size() == uploads_shown) break;
     auto& upload = list.emplace_back();
     upload.project = active.container.project.full();
@@ -371,7 +372,8 @@ api::Stream Engine::describe(const Feed& feed) const {
   stream.synced = feed.synced;
   stream.rejected = feed.rejected;
   stream.uploads = files_waiting(feed);
-  if (feed.info.container->kind == ContainerKind::files) stream.active_uploads = uploads(&*feed.info.container);
+  const auto of_feed = [&feed](const ActiveUpload& upload) { return upload.feed == &feed; };
+  if (feed.info.container->kind == ContainerKind::files) stream.active_uploads = uploads(of_feed);
   if (feed.synced_at) stream.last_synced_at = format_time(*feed.synced_at);
   if (feed.backlog.oldest_at && feed.backlog.count > 0) stream.oldest_pending_at = format_time(*feed.backlog.oldest_at);
   if (feed.stream == 0) {

@@ -89,7 +89,7 @@ asio::awaitable<End> post(Sending* sending, std::string target, std::vector<Head
   if (response) {
     end = refusal_in(*response);
   } else if (in_session && is_unknown_upload(response.error())) {
-    end = outcome(Kind::start_over, "session_gone", "the server forgot the upload, so it begins anew");
+    end = outcome(Kind::start_over, "session_gone", "the server forgot the upload");
   } else {
     end = outcome_of_server(response.error());
   }

@@ -22,7 +22,7 @@ asio::awaitable<std::expected<std::string, UploadOutcome>> put(Sending* sending,
                                                                std::string content_type, Stretch stretch,
                                                                bool in_session) {
   auto url = Url::parse(to);
-  if (!url) co_return fails(outcome(Kind::later, "invalid_answer", "the server signed something that is no URL"));
+  if (!url) co_return fails(outcome(Kind::stalled, "invalid_answer", "the server signed something that is no URL"));
   Request request;
   request.method = "PUT";
   request.url = std::move(*url);
@@ -34,8 +34,8 @@ asio::awaitable<std::expected<std::string, UploadOutcome>> put(Sending* sending,
   if (etag.size() >= 2 && etag.starts_with('"') && etag.ends_with('"')) etag = etag.substr(1, etag.size() - 2);
   if (etag.empty() || etag.size() > 200) {
     sending->done -= std::min(sending->done, stretch.size);
-    co_return fails(outcome(Kind::later, "etag_missing",
-                            "the object store confirmed a piece without an ETag, so it is sent again"));
+    co_return fails(
+        outcome(Kind::stalled, "etag_missing", "the object store confirms a piece of the file without an ETag"));
   }
   co_return etag;
 }
@@ -69,9 +69,9 @@ asio::awaitable<UploadOutcome> complete(Sending* sending, Upload* upload) {
   if (!answer && !is_gone(answer.error())) co_return outcome_of_server(answer.error());
   auto cleared = co_await clear(sending);
   if (!answer)
-    co_return outcome(Kind::start_over, "session_gone",
-                      fmt::format("the server could not put the parts together, so the upload begins anew: {}",
-                                  answer.error().message));
+    co_return outcome(
+        Kind::start_over, "session_gone",
+        fmt::format("the server could not put the parts of the file together: {}", answer.error().message));
   if (cleared) co_return std::move(*cleared);
   co_return UploadOutcome{};
 }
@@ -86,11 +86,10 @@ End prepare(Sending& sending, const Upload& upload, bool& changed) {
   auto& progress = sending.progress;
   const auto* given = upload.signed_file && upload.signed_file->multipart ? &*upload.signed_file->multipart : nullptr;
   if (given != nullptr && !fits(*given, sending.size))
-    return outcome(Kind::later, "invalid_answer", "the server signed parts that do not make up the file");
+    return outcome(Kind::stalled, "invalid_answer", "the server signed parts that do not make up the file");
   const bool same = given != nullptr && given->upload_id == progress.session && given->part_size == progress.part_size;
   if (!progress.session.empty() && !progress.part_urls.empty() && !same) return std::nullopt;
-  if (given == nullptr)
-    return outcome(Kind::expired, "not_signed", "the file's upload needs a signed URL; it is signed again");
+  if (given == nullptr) return outcome(Kind::expired, "not_signed", "the file's upload needs a signed URL");
   auto finished = same ? std::move(progress.finished) : std::vector<FinishedPart>();
   progress = {.provider = Provider::aws,
               .file = sending.file->identity(),
@@ -121,6 +120,8 @@ asio::awaitable<UploadOutcome> send_in_parts(Sending* sending, Upload* upload) {
   }
   auto end = co_await send_parts(sending, &put_part);
   if (!end) end = co_await check_file(sending);
+  // A call to the Neptune server, which may be closed to us by now.
+  if (!end) end = may_go_on(*sending);
   if (!end) co_return co_await complete(sending, upload);
   if (end->kind == Kind::expired) co_return co_await expire(sending, std::move(*end));
   if (end->kind == Kind::start_over) {
@@ -136,7 +137,7 @@ asio::awaitable<UploadOutcome> send_to_aws(Sending* sending, Upload* upload) {
   const bool begun = !sending->progress.session.empty();
   const bool one_put = upload->signed_file && !upload->signed_file->multipart;
   if (!begun && !upload->signed_file)
-    co_return outcome(Kind::expired, "not_signed", "the file's upload needs a signed URL; it is signed first");
+    co_return outcome(Kind::expired, "not_signed", "the file's upload needs a signed URL");
   if (!one_put || (begun && !sending->progress.part_urls.empty())) co_return co_await send_in_parts(sending, upload);
   const Stretch whole{0, sending->size};
   auto etag = co_await put(sending, upload->signed_file->url, upload->content_type, whole, false);

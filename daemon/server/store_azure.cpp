@@ -32,7 +32,7 @@ std::string new_session() {
 std::expected<Request, UploadOutcome> request_to(const std::string& to) {
   auto url = Url::parse(to);
   if (!url)
-    return std::unexpected(outcome(Kind::later, "invalid_answer", "the server signed something that is no URL"));
+    return std::unexpected(outcome(Kind::stalled, "invalid_answer", "the server signed something that is no URL"));
   Request request;
   request.method = "PUT";
   request.url = std::move(*url);
@@ -87,8 +87,7 @@ asio::awaitable<UploadOutcome> put_list(Sending* sending, Upload* upload) {
   if (!response) co_return outcome_of_transport(response.error());
   if (is_good(*response)) co_return UploadOutcome{};
   if (response->body.find("InvalidBlockList") != std::string::npos)
-    co_return outcome(Kind::start_over, "session_gone",
-                      "the object store has dropped blocks of the upload, so it begins anew");
+    co_return outcome(Kind::start_over, "session_gone", "the object store has dropped blocks of the upload");
   co_return outcome_of_store(*response, false, sending->api->clock.wall());
 }
 
@@ -106,8 +105,7 @@ asio::awaitable<End> prepare(Sending* sending, Upload* upload) {
     progress.expires_at = upload->signed_file->expires_at;
     co_return co_await save(sending);
   }
-  if (progress.url.empty())
-    co_return outcome(Kind::expired, "not_signed", "the file's upload needs a signed URL; it is signed again");
+  if (progress.url.empty()) co_return outcome(Kind::expired, "not_signed", "the file's upload needs a signed URL");
   co_return std::nullopt;
 }
 
@@ -138,8 +136,7 @@ asio::awaitable<UploadOutcome> send_to_azure(Sending* sending, Upload* upload) {
   const bool begun = !sending->progress.session.empty();
   if (begun || sending->size > step_up(sending->settings.chunk_size))
     co_return co_await send_in_blocks(sending, upload);
-  if (!upload->signed_file)
-    co_return outcome(Kind::expired, "not_signed", "the file's upload needs a signed URL; it is signed first");
+  if (!upload->signed_file) co_return outcome(Kind::expired, "not_signed", "the file's upload needs a signed URL");
   co_return co_await put_whole(sending, upload);
 }
 

@@ -48,8 +48,7 @@ Asked standing_of(const Sending& sending, const Answer<Response>& response) {
   }
   const auto kept = bytes_kept(*response);
   if (!kept || *kept > sending.size)
-    return fails(outcome(Kind::start_over, "session_gone",
-                         "the object store's session does not fit the file, so the upload begins anew"));
+    return fails(outcome(Kind::start_over, "session_gone", "the object store's session does not fit the file"));
   return Standing{*kept, false};
 }
 
@@ -75,16 +74,15 @@ asio::awaitable<Asked> send_chunk(Sending* sending, Stretch chunk) {
   const auto response = co_await send_stretch(sending, std::move(request), chunk);
   auto standing = standing_of(*sending, response);
   if (standing && standing->complete && chunk.offset + chunk.size < sending->size)
-    co_return fails(outcome(Kind::start_over, "session_gone",
-                            "the object store said it had the whole file when it had not; the upload begins anew"));
+    co_return fails(
+        outcome(Kind::start_over, "session_gone", "the object store said it had the whole file when it had not"));
   co_return standing;
 }
 
 asio::awaitable<End> begin(Sending* sending, Upload* upload) {
-  if (!upload->signed_file)
-    co_return outcome(Kind::expired, "not_signed", "the file's upload needs a signed URL; it is signed first");
+  if (!upload->signed_file) co_return outcome(Kind::expired, "not_signed", "the file's upload needs a signed URL");
   auto url = Url::parse(upload->signed_file->url);
-  if (!url) co_return outcome(Kind::later, "invalid_answer", "the server signed something that is no URL");
+  if (!url) co_return outcome(Kind::stalled, "invalid_answer", "the server signed something that is no URL");
   Request request;
   request.method = "POST";
   request.url = std::move(*url);
@@ -94,7 +92,7 @@ asio::awaitable<End> begin(Sending* sending, Upload* upload) {
   if (!is_good(*response)) co_return outcome_of_store(*response, false, sending->api->clock.wall());
   const std::string session(response->header("location"));
   if (session.size() > longest_session || !Url::parse(session))
-    co_return outcome(Kind::later, "invalid_answer", "the object store named no session for the upload");
+    co_return outcome(Kind::stalled, "invalid_answer", "the object store named no session for the upload");
   sending->progress = {.provider = Provider::gcp, .file = sending->file->identity(), .session = session};
   co_return co_await save(sending);
 }
@@ -114,7 +112,7 @@ asio::awaitable<Asked> send_from(Sending* sending, Standing standing) {
       auto asked = co_await ask(sending);
       if (!asked) co_return asked;
       if (!asked->complete && asked->offset == size)
-        co_return fails(outcome(Kind::later, "not_complete", "the object store has all bytes but does not finish"));
+        co_return fails(outcome(Kind::stalled, "not_complete", "the object store has all bytes but does not finish"));
       standing = *asked;
       continue;
     }
@@ -123,8 +121,11 @@ asio::awaitable<Asked> send_from(Sending* sending, Standing standing) {
     if (!after) co_return after;
     standstills = after->complete || after->offset > standing.offset ? 0 : standstills + 1;
     if (standstills == most_standstills)
-      co_return fails(outcome(Kind::later, "no_progress", "the object store keeps nothing of what is sent"));
+      co_return fails(outcome(Kind::stalled, "no_progress", "the object store keeps nothing of what is sent"));
     standing = *after;
+    if (standing.complete) break;
+    auto halted = may_go_on(*sending);
+    if (halted) co_return fails(std::move(*halted));
   }
   co_return standing;
 }

@@ -171,7 +171,7 @@ asio::awaitable<End> take_up(Sending* sending, std::optional<Provider> signed_fo
 asio::awaitable<UploadOutcome> send_to_store(Sending* sending, Upload* upload) {
   const bool begun = !sending->progress.session.empty();
   if (!begun && !upload->signed_file)
-    co_return outcome(Kind::expired, "not_signed", "the file's upload needs a signed URL; it is signed first");
+    co_return outcome(Kind::expired, "not_signed", "the file's upload needs a signed URL");
   const auto provider = begun ? sending->progress.provider : upload->signed_file->provider;
   switch (provider) {
     case Provider::aws:

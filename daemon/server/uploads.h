@@ -88,6 +88,11 @@ struct FileIdentity {
 /// "file_not_regular", "file_path_invalid", and "file_unreadable_now" (retryable: descriptors, memory, I/O).
 Result<FileIdentity> identify(const SourceFile& file);
 
+/// Removes a file that was sent. Only one that is still what it was, where that is told, and that its `reader` could
+/// have removed: file and folder are theirs, and below `beneath` no link leads there. Blocking. Errors: those of
+/// `identify`, "file_changed", and "file_not_removed".
+Result<void> remove_file(const SourceFile& file, const std::optional<FileIdentity>& was);
+
 /// Copies the file to `to`, which must not exist; durable when it returns, mode 0600; what the copy is. Blocking, for
 /// as long as that takes. At least `keep_free` bytes of the disk stay free, else "low_disk"; "disk_full"; and the
 /// errors of `identify`, and "file_changed". After an error there is no copy.
@@ -125,6 +130,8 @@ class ProgressStore {
   virtual boost::asio::awaitable<Result<void>> add(FinishedPart part) = 0;
   /// The session is gone, or done with.
   virtual boost::asio::awaitable<Result<void>> clear() = 0;
+  /// Asked after each piece that is there. An error: no other one is begun, and the upload goes on later.
+  virtual Result<void> may_go_on() { return {}; }
 };
 
 /// How files are sent; the same for many.
@@ -179,16 +186,17 @@ struct UploadOutcome {
     expired,     ///< the URLs are no longer good, or none were given: sign again. Progress is kept. A store that says
                  ///< so of URLs that were signed a moment ago refuses: give up after some of these in a row
     start_over,  ///< the session is gone and its progress cleared: sign again and send from the beginning
-    later,    ///< no fault of the file: try again, after `retry_after` where it is given. Progress is kept. A store's
-              ///< 400 is among these, so give up after some in a row that got no further
-    refused,  ///< for good, with the reason
-    source,   ///< the file vanished, changed, or is none that can be read: for good, with the reason
-    server,   ///< a call to the Neptune server failed, as `failure` says: read-only mode and all else as with any
-              ///< other call. Progress is kept. An object store's answer never comes out as this
+    later,       ///< no fault of the file: try again, after `retry_after` where it is given. Progress is kept
+    stalled,     ///< the store answers, but does not take it: a 400, an ETag that is missing, an answer that makes no
+                 ///< sense. As `later`, but give up after some in a row that got no further
+    refused,     ///< for good, with the reason
+    source,      ///< the file vanished, changed, or is none that can be read: for good, with the reason
+    server,      ///< a call to the Neptune server failed, as `failure` says: read-only mode and all else as with any
+                 ///< other call. Progress is kept. An object store's answer never comes out as this
   };
   Kind kind = Kind::done;
   std::string code{};     ///< snake_case: "file_changed", "http_503", "etag_missing", "session_gone"
-  std::string message{};  ///< a sentence for people, without URLs; empty when done
+  std::string message{};  ///< what happened, for people, without URLs and without what comes of it; empty when done
   std::optional<std::chrono::milliseconds> retry_after{};
   std::optional<Failure> failure{};    ///< of `server`
   std::uint64_t sent = 0;              ///< bytes of the file that left in this call, those that came to nothing too

@@ -247,7 +247,7 @@ int main(int argc, char** argv) {
   using namespace neptune::testing;
   CLI::App app("Long measurements of neptune-syncd; without arguments, all of them");
   std::vector<std::string> names;
-  app.add_option("name", names, "kills, changes, latency, writer, memory, idle, signals, uploads");
+  app.add_option("name", names, "kills, changes, latency, writer, memory, idle, signals, beside, uploads");
   CLI11_PARSE(app, argc, argv);
   const auto wanted = [&names](const char* name) {
     return names.empty() || std::ranges::find(names, name) != names.end();
@@ -264,6 +264,7 @@ int main(int argc, char** argv) {
   if (wanted("kills")) run("kills", kills(50));
   if (wanted("changes")) run("changes", changes(200));
   if (wanted("signals")) run("signals", signals());
+  if (wanted("beside")) run("beside", beside(5000));
   if (wanted("uploads")) run("uploads", uploads(3));
   return good ? 0 : 1;
 }

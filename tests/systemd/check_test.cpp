@@ -1,6 +1,8 @@
 // What is asked of a daemon that does not run: before it is started, and before its package is removed.
 #include <gtest/gtest.h>
 
+#include <fstream>
+
 #include "tests/systemd/service.h"
 
 namespace neptune::testing {
@@ -36,6 +38,32 @@ TEST(CheckUnsent, TellsWhetherTheQueueOfAStoppedDaemonHoldsChanges) {
   ASSERT_EQ(box.stop_daemon(), 0);
   const auto sent = check(box, "--check-unsent");
   EXPECT_EQ(sent.status, 0) << sent.err;
+}
+
+TEST(CheckUnsent, TellsOfRejectedChangesThatAreKept) {
+  Box box;
+  const auto file = box.dir() / "plot.png";
+  std::ofstream(file) << "a plot";
+  box.sandbox().control(R"({"fault": {"path": "/storage/", "status": 405}})");
+  ASSERT_EQ(box.hand_in(R"([{"kind": "run.create", "project": "ml-team/lab", "run": "r-1"},
+                            {"kind": "run.upload", "project": "ml-team/lab", "run": "r-1", "attribute": "plot", "file": ")" +
+                        file.string() + "\"}]")
+                .first,
+            202u);
+  const auto rejected = [](const boost::json::value& status) {
+    return status.at("totals").at("rejected").to_number<int>() == 1 &&
+           status.at("totals").at("pending").to_number<int>() == 0 &&
+           status.at("totals").at("in_flight").to_number<int>() == 0;
+  };
+  ASSERT_TRUE(box.wait_status(rejected).first);
+  ASSERT_EQ(box.stop_daemon(), 0);
+  const auto kept = check(box, "--check-unsent");
+  EXPECT_EQ(kept.status, 1);
+  EXPECT_NE(kept.err.find("keeps 1 rejected change. "), std::string::npos) << kept.err;
+  box.start_daemon();
+  ASSERT_EQ(box.sync({"rejected", "discard", "1"}).status, 0);
+  ASSERT_EQ(box.stop_daemon(), 0);
+  EXPECT_EQ(check(box, "--check-unsent").status, 0);
 }
 
 TEST(CheckConfig, TellsWhatTheDaemonWouldGoByAndWhatItWouldMiss) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -26,9 +27,11 @@ struct UploadItem {
   std::uint64_t counted = 0;  ///< bytes, as its source counts them
   State state = State::waiting;
   std::string code, message;
+  std::optional<std::chrono::milliseconds> retry_after;  ///< of `later`, where the store named a time
   bool on_server = false;  ///< all of it was sent in an earlier life; what follows from that may be left to do
   bool begun = false;      ///< there is saved progress
   std::optional<server::SignedFile> signed_file;
+  server::FileIdentity sent;  ///< what was uploaded, once it is on the server
 
   bool is_final() const { return state == State::done || state == State::refused; }
   void refuse(std::string why_code, std::string why) {

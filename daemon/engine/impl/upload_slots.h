@@ -1,19 +1,23 @@
 #pragma once
 
-#include <algorithm>
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <boost/system/system_error.hpp>
 #include <cstdint>
-#include <deque>
+#include <map>
 #include <memory>
+#include <string>
 #include <utility>
+
+#include "core/scheduler.h"
 
 namespace neptune::engine {
 
-/// Places for files that are sent at once; who comes first gets the next one that is free.
+/// Places for files that are sent at once. While some wait, workspaces take turns: neither one with thousands of files
+/// nor one with large ones keeps the others from theirs. Within a workspace who comes first gets the next place.
 /// Concurrency: one executor, one thread. A place lives at most as long as the object it is of.
 class UploadSlots {
  public:
@@ -30,23 +34,30 @@ class UploadSlots {
     UploadSlots* slots_;
   };
 
-  UploadSlots(boost::asio::any_io_executor executor, std::uint32_t places) : executor_(executor), free_(places) {}
+  UploadSlots(boost::asio::any_io_executor executor, std::uint32_t places) : executor_(executor), places_(places) {}
 
-  boost::asio::awaitable<Slot> take() {
-    if (free_ > 0) {
-      --free_;
-      co_return Slot(*this);
-    }
-    auto waiter = std::make_shared<Waiter>(executor_);
-    line_.push_back(waiter);
+  boost::asio::awaitable<Slot> take(std::string workspace) {
+    const auto waiter = std::make_shared<Waiter>(executor_);
+    const auto number = ++numbered_;
+    line_.add(workspace, number);
+    waiting_.emplace(number, waiter);
+    hand_out();
     // Whoever is cancelled while it waits leaves the line; whoever was called just then gives its place back.
-    const Leaving leaving{*this, waiter};
+    const Leaving leaving{*this, number, waiter};
     boost::system::error_code ignored;
-    co_await waiter->called.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
+    if (!waiter->has_place)
+      co_await waiter->called.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
     if (!waiter->has_place) throw boost::system::system_error(boost::asio::error::operation_aborted);
     waiter->has_place = false;
     co_return Slot(*this);
   }
+
+  /// Those that are taken stay so.
+  void set_places(std::uint32_t places) {
+    places_ = places;
+    hand_out();
+  }
+  void set_priority(const std::string& workspace, std::uint32_t turns) { line_.set_priority(workspace, turns); }
 
  private:
   struct Waiter {
@@ -57,27 +68,37 @@ class UploadSlots {
   };
   struct Leaving {
     UploadSlots& slots;
+    std::uint64_t number;
     std::shared_ptr<Waiter> waiter;
     ~Leaving() {
-      std::erase(slots.line_, waiter);
+      slots.waiting_.erase(number);
       if (waiter->has_place) slots.give_back();
     }
   };
 
   void give_back() {
-    if (line_.empty()) {
-      ++free_;
-      return;
+    --taken_;
+    hand_out();
+  }
+
+  void hand_out() {
+    while (taken_ < places_) {
+      const auto next = line_.next();
+      if (!next) return;
+      const auto waiter = waiting_.find(*next);
+      if (waiter == waiting_.end()) continue;  // it left
+      ++taken_;
+      waiter->second->has_place = true;
+      waiter->second->called.cancel();
+      waiting_.erase(waiter);
     }
-    const auto next = line_.front();
-    line_.pop_front();
-    next->has_place = true;
-    next->called.cancel();
   }
 
   boost::asio::any_io_executor executor_;
-  std::uint32_t free_;
-  std::deque<std::shared_ptr<Waiter>> line_;
+  std::uint32_t places_, taken_ = 0;
+  core::Scheduler line_;
+  std::map<std::uint64_t, std::shared_ptr<Waiter>> waiting_;
+  std::uint64_t numbered_ = 0;
 };
 
 }  // namespace neptune::engine

@@ -233,8 +233,7 @@ Failure no_answer(const Talk& talk, std::chrono::milliseconds limit) {
   const auto peer = fmt::format("{} port {}", talk.request.url.host, talk.request.url.port);
   if (talk.dog.has_bitten())
     return {Failure::Kind::unreachable, "timed_out",
-            fmt::format("{} {} for {} s; the request is sent again later", peer,
-                        talk.sent_all ? "did not answer" : "took no more data", seconds(limit)),
+            fmt::format("{} {} for {} s", peer, talk.sent_all ? "did not answer" : "took no more data", seconds(limit)),
             std::nullopt};
   if (talk.nonsense == http::error::body_limit || talk.nonsense == http::error::header_limit)
     return {Failure::Kind::server_error, "answer_too_large",
@@ -245,7 +244,7 @@ Failure no_answer(const Talk& talk, std::chrono::milliseconds limit) {
                         talk.nonsense.message()),
             std::nullopt};
   return {Failure::Kind::unreachable, "connection_lost",
-          fmt::format("the connection to {} was lost {} ({}); the request is sent again later", peer,
+          fmt::format("the connection to {} was lost {} ({})", peer,
                       talk.received_any ? "in the middle of an answer" : "before an answer came", talk.lost.message()),
           std::nullopt};
 }

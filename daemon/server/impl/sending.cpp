@@ -89,18 +89,18 @@ asio::awaitable<Result<void>> add(PartsAtWork* work, FinishedPart part) {
   work->to_add.push_back(std::move(part));
   if (work->adding) co_return Result<void>();
   work->adding = true;
+  Result<void> all;
   while (!work->to_add.empty()) {
     auto next = std::move(work->to_add.front());
     work->to_add.erase(work->to_add.begin());
     work->sending->progress.finished.push_back(next);
     if (work->sending->store == nullptr) continue;
+    // Also after one could not be kept: each that is kept need not be sent again.
     auto added = co_await work->sending->store->add(std::move(next));
-    if (added) continue;
-    work->adding = false;
-    co_return std::unexpected(std::move(added.error()));
+    if (!added) all = std::move(added);
   }
   work->adding = false;
-  co_return Result<void>();
+  co_return all;
 }
 
 void end_with(PartsAtWork& work, UploadOutcome how) {
@@ -123,6 +123,9 @@ asio::awaitable<void> send_open_parts(PartsAtWork* work) {
     FinishedPart part{number, std::move(*tag)};
     auto added = co_await add(work, std::move(part));
     if (!added) co_return end_with(*work, outcome_of(added.error()));
+    if (work->open.empty()) co_return;
+    auto halted = may_go_on(*work->sending);
+    if (halted) co_return end_with(*work, std::move(*halted));
   }
 }
 
@@ -152,7 +155,9 @@ UploadOutcome outcome_of_server(Failure failure) {
 UploadOutcome outcome_of_transport(Failure failure) {
   const bool of_the_file = failure.kind == Failure::Kind::source && failure.code != "file_unreadable_now" &&
                            failure.code != "upload_stopped";
-  auto out = outcome(of_the_file ? Kind::source : Kind::later, std::move(failure.code), std::move(failure.message));
+  const bool makes_no_sense = failure.kind == Failure::Kind::server_error;
+  const auto kind = of_the_file ? Kind::source : makes_no_sense ? Kind::stalled : Kind::later;
+  auto out = outcome(kind, std::move(failure.code), std::move(failure.message));
   out.retry_after = failure.retry_after;
   return out;
 }
@@ -166,24 +171,21 @@ UploadOutcome outcome_of_store(const Response& response, bool in_session, WallTi
     case 402:
     case 403:
     case 422:
-      return outcome(
-          Kind::expired, code,
-          fmt::format("the object store does not take the signed URL any more ({}); it is signed again", said));
+      return outcome(Kind::expired, code, fmt::format("the object store does not take the signed URL ({})", said));
     case 404:
     case 410:
       if (in_session)
         return outcome(Kind::start_over, "session_gone",
-                       fmt::format("the object store forgot the upload ({}); it begins anew", said));
+                       fmt::format("the object store does not know the upload any more ({})", said));
       break;
     case 400:
       if (tells_of_expiry(response))
-        return outcome(Kind::expired, code, fmt::format("the signed URL has expired ({}); it is signed again", said));
-      [[fallthrough]];
+        return outcome(Kind::expired, code, fmt::format("the signed URL has expired ({})", said));
+      return outcome(Kind::stalled, code, fmt::format("the object store refuses a piece of the file ({})", said));
     case 408:
     case 425:
     case 429: {
-      auto out =
-          outcome(Kind::later, code, fmt::format("the object store refused a piece ({}); it is tried again", said));
+      auto out = outcome(Kind::later, code, fmt::format("the object store wants a pause ({})", said));
       out.retry_after = parse_retry_after(response.header("retry-after"), now);
       return out;
     }
@@ -191,14 +193,14 @@ UploadOutcome outcome_of_store(const Response& response, bool in_session, WallTi
       break;
   }
   if (response.status >= 500) {
-    auto out = outcome(Kind::later, code, fmt::format("the object store failed ({}); it is tried again", said));
+    auto out = outcome(Kind::later, code, fmt::format("the object store failed ({})", said));
     out.retry_after = parse_retry_after(response.header("retry-after"), now);
     return out;
   }
   if (response.status >= 300 && response.status < 400)
     return outcome(Kind::refused, code,
                    fmt::format("the object store answered with a redirect ({}), which is not followed", said));
-  return outcome(Kind::refused, code, fmt::format("the object store refused the file for good ({})", said));
+  return outcome(Kind::refused, code, fmt::format("the object store refuses the file ({})", said));
 }
 
 asio::awaitable<Answer<Response>> send_stretch(Sending* sending, Request request, Stretch stretch) {
@@ -226,6 +228,13 @@ Body body_for(Sending& sending, Stretch stretch) {
 
 asio::awaitable<Answer<Response>> send_small(Sending* sending, Request request) {
   co_return co_await Transport::send(sending->stores, request);
+}
+
+End may_go_on(const Sending& sending) {
+  if (sending.store == nullptr) return std::nullopt;
+  const auto may = sending.store->may_go_on();
+  if (may) return std::nullopt;
+  return outcome_of(may.error());
 }
 
 asio::awaitable<End> check_file(Sending* sending) {

@@ -71,6 +71,8 @@ boost::asio::awaitable<Answer<Response>> send_stretch(Sending* sending, Request 
 /// Sends a request to an object store whose body is in memory.
 boost::asio::awaitable<Answer<Response>> send_small(Sending* sending, Request request);
 
+/// Whether another piece may be begun.
+End may_go_on(const Sending& sending);
 boost::asio::awaitable<End> check_file(Sending* sending);
 boost::asio::awaitable<End> save(Sending* sending);
 boost::asio::awaitable<End> clear(Sending* sending);

@@ -61,8 +61,7 @@ std::unexpected<Error> not_opened(const SourceFile& source, int error) {
     case EINVAL:
       return invalid_path(source);
     default:
-      return fail("file_unreadable_now",
-                  fmt::format("the file {} cannot be read now ({}); it is tried again", path, std::strerror(error)),
+      return fail("file_unreadable_now", fmt::format("the file {} cannot be read now ({})", path, std::strerror(error)),
                   true);
   }
 }
@@ -205,6 +204,25 @@ Result<FileIdentity> identify(const SourceFile& file) {
   const auto opened = OpenFile::open(file);
   if (!opened) return std::unexpected(opened.error());
   return (*opened)->identity();
+}
+
+Result<void> remove_file(const SourceFile& file, const std::optional<FileIdentity>& was) {
+  auto place = locate(file);
+  if (!place) return std::unexpected(std::move(place.error()));
+  const auto owner = file.reader.value_or(::geteuid());
+  struct stat folder{}, about{};
+  if (place->folder.get() < 0) return invalid_path(file);
+  if (::fstat(place->folder_fd(), &folder) != 0 ||
+      ::fstatat(place->folder_fd(), place->name.c_str(), &about, AT_SYMLINK_NOFOLLOW) != 0)
+    return not_opened(file, errno);
+  if (!S_ISREG(about.st_mode) || (was && identity_of(about) != *was)) return changed(file);
+  if (folder.st_uid != owner || about.st_uid != owner)
+    return fail("file_not_theirs", fmt::format("the file {} or its folder belongs to somebody else than uid {}, so it "
+                                               "is not removed on their behalf; remove it by hand",
+                                               shown_path(file), owner));
+  if (::unlinkat(place->folder_fd(), place->name.c_str(), 0) == 0) return {};
+  return fail("file_not_removed", fmt::format("the file {} could not be removed: {}; remove it by hand",
+                                              shown_path(file), std::strerror(errno)));
 }
 
 namespace {

@@ -100,6 +100,7 @@ Room room_in(QueueStore& store, const ChangeQueueOptions& options) {
 
 /// A request that was accepted before, and only comes again because its answer was lost, needs no room.
 Result<void> take_room(QueueStore& store, const ChangeQueueOptions& options, Room& room, const Handed& request) {
+  if (request.settles) return {};
   auto taken = room.take(options, payload_bytes(request));
   if (taken) return taken;
   const auto bytes = store.new_bytes(request);
@@ -182,10 +183,10 @@ class ChangeQueue::Impl {
     for (const auto& stream : std::exchange(found_, {})) touch(stream);
   }
 
-  asio::awaitable<Result<Ids>> accept(std::vector<Change> changes, Submitter by) {
+  asio::awaitable<Result<Ids>> accept(Handed handed) {
     if (stopping_) co_return stops();
     auto request = std::make_shared<Request>(executor_);
-    request->handed = {std::move(changes), std::move(by)};
+    request->handed = std::move(handed);
     line_.push_back(request);
     if (!std::exchange(committing_, true)) tasks_.spawn("commit changes", commit_line());
     // Whoever stops waiting loses only the answer: what was accepted stays.
@@ -347,11 +348,31 @@ void ChangeQueue::announce() {
 }
 
 asio::awaitable<Result<Ids>> ChangeQueue::accept(std::vector<Change> changes, Submitter by) {
-  return impl_->accept(std::move(changes), std::move(by));
+  return impl_->accept({std::move(changes), std::move(by)});
+}
+
+asio::awaitable<Result<Ids>> ChangeQueue::accept_what_follows(Change change, Submitter by) {
+  Handed handed{{}, std::move(by), true};
+  handed.changes.push_back(std::move(change));
+  return impl_->accept(std::move(handed));
 }
 
 asio::awaitable<Result<std::vector<Position>>> ChangeQueue::waiting(ContainerName container, std::uint32_t limit) {
   auto work = [container = std::move(container), limit](QueueStore& store) { return store.waiting(container, limit); };
+  return impl_->on_thread(std::move(work));
+}
+
+asio::awaitable<Result<bool>> ChangeQueue::knows(std::uint32_t uid, std::string key) {
+  auto work = [uid, key = std::move(key)](QueueStore& store) -> Result<bool> {
+    const auto id = store.id_of_key(uid, key);
+    if (!id) return std::unexpected(id.error());
+    return id->has_value();
+  };
+  return impl_->on_thread(std::move(work));
+}
+
+asio::awaitable<Result<void>> ChangeQueue::each_payload(ContainerKind kind, std::function<void(std::string_view)> f) {
+  auto work = [kind, f = std::move(f)](QueueStore& store) { return store.each_payload(kind, f); };
   return impl_->on_thread(std::move(work));
 }
 

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -45,6 +46,14 @@ class ChangeQueue {
   /// Queues all of a request or nothing; its ids once they are on disk. Errors: "queue_full", "low_disk", "disk_full",
   /// and SQLite's own.
   boost::asio::awaitable<Result<std::vector<std::int64_t>>> accept(std::vector<Change> changes, Submitter by);
+  /// The same of a change that follows from one that was accepted: whatever the bounds say.
+  boost::asio::awaitable<Result<std::vector<std::int64_t>>> accept_what_follows(Change change, Submitter by);
+
+  /// Whether a change of this user's was accepted under this key: it is not queued again.
+  boost::asio::awaitable<Result<bool>> knows(std::uint32_t uid, std::string key);
+
+  /// Hands the payload of each change that waits for containers of this kind to `f`, on the queue's thread.
+  boost::asio::awaitable<Result<void>> each_payload(ContainerKind kind, std::function<void(std::string_view)> f);
 
   /// What waits in a container's stream, the first `limit` of it.
   boost::asio::awaitable<Result<std::vector<Position>>> waiting(ContainerName container, std::uint32_t limit);

@@ -231,15 +231,9 @@ Result<QueueStore::Accepted> QueueStore::accept(std::span<const Handed> requests
   for (const auto& request : requests) {
     auto& ids = accepted.ids.emplace_back();
     for (const auto& change : request.changes) {
-      std::int64_t id = 0;
-      if (!change.idempotency_key.empty())
-        NEPTUNE_TRY(impl_->each(
-            "SELECT seq FROM keys WHERE uid = ? AND key = ?",
-            [&id](const sqlite::Statement& row) {
-              id = row.number(0);
-              return false;
-            },
-            request.by.uid, change.idempotency_key));
+      const auto known = id_of_key(request.by.uid, change.idempotency_key);
+      if (!known) return std::unexpected(known.error());
+      auto id = known->value_or(0);
       if (id == 0) {
         auto& stream = streams[change.container];
         if (stream == 0) {
@@ -269,19 +263,35 @@ Result<QueueStore::Accepted> QueueStore::accept(std::span<const Handed> requests
   return accepted;
 }
 
+Result<std::optional<std::int64_t>> QueueStore::id_of_key(std::uint32_t uid, std::string_view key) {
+  std::optional<std::int64_t> id;
+  if (key.empty()) return id;
+  NEPTUNE_TRY(impl_->each(
+      "SELECT seq FROM keys WHERE uid = ? AND key = ?",
+      [&id](const sqlite::Statement& row) {
+        id = row.number(0);
+        return false;
+      },
+      uid, key));
+  return id;
+}
+
+Result<void> QueueStore::each_payload(ContainerKind kind, const std::function<void(std::string_view)>& f) {
+  return impl_->each(
+      "SELECT payload FROM streams JOIN changes ON changes.stream = streams.id WHERE streams.kind = ?",
+      [&f](const sqlite::Statement& row) {
+        f(row.blob(0));
+        return true;
+      },
+      kind);
+}
+
 Result<std::uint64_t> QueueStore::new_bytes(const Handed& request) {
   std::uint64_t bytes = 0;
   for (const auto& change : request.changes) {
-    bool known = false;
-    if (!change.idempotency_key.empty())
-      NEPTUNE_TRY(impl_->each(
-          "SELECT seq FROM keys WHERE uid = ? AND key = ?",
-          [&known](const sqlite::Statement&) {
-            known = true;
-            return false;
-          },
-          request.by.uid, change.idempotency_key));
-    if (!known) bytes += change.payload.size();
+    const auto known = id_of_key(request.by.uid, change.idempotency_key);
+    if (!known) return std::unexpected(known.error());
+    if (!*known) bytes += change.payload.size();
   }
   return bytes;
 }

@@ -54,6 +54,7 @@ sqlite::Examined examined_queue(const std::filesystem::path& file);
 struct Handed {
   std::vector<Change> changes;
   Submitter by;
+  bool settles = false;  ///< it follows from what was accepted before, and is held up by no bound
 };
 
 /// A stream of the queue as `open` and `accept` tell of it.
@@ -84,6 +85,12 @@ class QueueStore {
   /// All requests in one transaction. An idempotency key that its user gave before keeps its first id, and its change
   /// is not queued again.
   Result<Accepted> accept(std::span<const Handed> requests, WallTime now);
+
+  /// The id that this user's key was given; none: it is not known (any more).
+  Result<std::optional<std::int64_t>> id_of_key(std::uint32_t uid, std::string_view key);
+
+  /// Hands the payload of each change that waits for containers of this kind to `f`.
+  Result<void> each_payload(ContainerKind kind, const std::function<void(std::string_view)>& f);
 
   /// Payload bytes that accepting it would add: those whose idempotency key is not known yet.
   Result<std::uint64_t> new_bytes(const Handed& request);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <utility>
@@ -11,6 +12,35 @@ namespace neptune::sources {
 namespace {
 
 constexpr std::chrono::milliseconds busy_timeout{20};
+
+bool is(const struct stat& facts, const FileId& file) {
+  return S_ISREG(facts.st_mode) && facts.st_ino == file.inode && facts.st_dev == file.device;
+}
+
+/// What is not in a log's file yet comes from the `-wal` beside it, of which root's SQLite takes possession in the name
+/// of the log's owner: another user's words would become theirs. Root and the daemon write in anybody's name.
+Result<void> is_theirs(const LogPaths& paths, std::uint32_t owner) {
+  struct stat wal{};
+  if (::lstat(paths.wal.c_str(), &wal) != 0 || wal.st_size == 0) return {};
+  if (wal.st_uid == owner || wal.st_uid == 0 || wal.st_uid == ::geteuid()) return {};
+  return fail("run_log_not_theirs",
+              fmt::format("the run log in {} is of uid {}, and the -wal beside it of uid {}, so that it cannot be told "
+                          "whose words are in it; give both to the user whose run it is",
+                          paths.directory.string(), owner, wal.st_uid),
+              true);
+}
+
+/// Whose a file is that this process has open. SQLite opens by name, and follows links: only its descriptor says what
+/// it got.
+std::optional<std::uint32_t> owner_of_open(const FileId& file) {
+  std::error_code error;
+  for (std::filesystem::directory_iterator entry("/proc/self/fd", error), end; !error && entry != end;
+       entry.increment(error)) {
+    struct stat facts{};
+    if (::stat(entry->path().c_str(), &facts) == 0 && is(facts, file)) return facts.st_uid;
+  }
+  return std::nullopt;
+}
 
 }  // namespace
 
@@ -108,12 +138,13 @@ Result<sqlite::Database*> LogDatabase::database() {
 }
 
 Result<void> LogDatabase::open() {
+  const FileId id{key_.device, key_.inode};
+  const auto gone = fail(
+      "run_log_gone",
+      fmt::format("the run log in {} is gone; nothing can be read from it any more", paths_.directory.string()), true);
   struct stat file{};
-  if (lstat(paths_.database.c_str(), &file) != 0 || file.st_ino != key_.inode || !S_ISREG(file.st_mode))
-    return fail(
-        "run_log_gone",
-        fmt::format("the run log in {} is gone; nothing can be read from it any more", paths_.directory.string()),
-        true);
+  if (::lstat(paths_.database.c_str(), &file) != 0 || !is(file, id)) return gone;
+  if (auto theirs = is_theirs(paths_, file.st_uid); !theirs) return theirs;
   sqlite::Options options{.busy_timeout = busy_timeout};
   options.access = mode_.read_only ? sqlite::Access::read_only : sqlite::Access::read_write;
   options.untrusted = true;
@@ -130,13 +161,16 @@ Result<void> LogDatabase::open() {
                               paths_.directory.string()));
     options.immutable = true;
   }
-  const FileId id{key_.device, key_.inode};
   registry_->files.opened(id);
   auto opened = sqlite::Database::open(paths_.database, options);
   if (opened) {
     database_ = std::move(*opened);
-    auto prepared = prepare_connection();
-    if (prepared) return {};
+    const auto owner = owner_of_open(id);
+    const auto prepared = owner ? prepare_connection() : Result<void>(gone);
+    if (prepared) {
+      owner_ = *owner;
+      return {};
+    }
     opened = std::unexpected(prepared.error());
   }
   database_.reset();

@@ -108,8 +108,8 @@ class LogDatabase : public std::enable_shared_from_this<LogDatabase> {
   /// Requests for files after `after`, in their order; `last` is the last of them.
   Result<Sum> sum_files(Position after);
   Result<std::vector<FileRequest>> file_requests(Position after, Position upto, std::uint64_t limit);
-  /// Whose log it is.
-  std::optional<std::uint32_t> owner() const;
+  /// Whose log it is: of the file that is open, whatever lies at its path by now.
+  Result<std::uint32_t> owner();
   /// Deletes requests up to `upto`, a thousand at most, in one small transaction.
   Result<Settled> settle_files(Position upto);
 
@@ -152,7 +152,8 @@ class LogDatabase : public std::enable_shared_from_this<LogDatabase> {
   const std::shared_ptr<LogRegistry> registry_;
   mutable std::mutex mutex_;
   std::optional<sqlite::Database> database_;
-  bool indexed_ = false;  // the client's covering index is there
+  std::uint32_t owner_ = 0;  // of the file that is open
+  bool indexed_ = false;     // the client's covering index is there
   bool withdrawn_ = false;
 };
 

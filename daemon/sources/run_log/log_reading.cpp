@@ -194,16 +194,6 @@ Result<void> LogDatabase::read_piece(const Batch& batch, Cursor& cursor, std::st
   return {};
 }
 
-namespace {
-
-std::optional<std::uint32_t> owner_of(const std::filesystem::path& file) {
-  struct stat facts{};
-  if (::stat(file.c_str(), &facts) != 0) return std::nullopt;
-  return facts.st_uid;
-}
-
-}  // namespace
-
 Result<std::vector<QueuedChange>> LogDatabase::changes(Position first, Position last) {
   const Lock lock(mutex_);
   auto database = this->database();
@@ -213,7 +203,6 @@ Result<std::vector<QueuedChange>> LogDatabase::changes(Position first, Position 
       "sequence_id <= ? ORDER BY sequence_id");
   if (!query) return std::unexpected(query.error());
   query->bind(first, last);
-  const auto owner = owner_of(paths_.database);
   std::vector<QueuedChange> changes;
   for (;;) {
     auto row = query->step();
@@ -222,7 +211,7 @@ Result<std::vector<QueuedChange>> LogDatabase::changes(Position first, Position 
     auto& change = changes.emplace_back();
     change.position = query->number(0);
     change.kind = query->number(1) == 1 ? ChangeKind::run_create : ChangeKind::run_update;
-    change.uid = owner;
+    change.uid = owner_;
     change.at = from_unix_ms(query->number(2));
     change.payload = query->blob(3);
   }
@@ -233,8 +222,10 @@ Result<std::vector<QueuedChange>> LogDatabase::changes(Position first, Position 
   return changes;
 }
 
-std::optional<std::uint32_t> LogDatabase::owner() const {
-  return owner_of(paths_.database);
+Result<std::uint32_t> LogDatabase::owner() {
+  const Lock lock(mutex_);
+  if (auto database = this->database(); !database) return std::unexpected(database.error());
+  return owner_;
 }
 
 Result<LogDatabase::Sum> LogDatabase::sum_files(Position after) {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <limits>
 #include <utility>
 
@@ -16,8 +17,22 @@ namespace {
 
 constexpr std::uint64_t most_requests = 1000;  // of one batch: they are read at once
 
-/// A temporary file lies in the log's directory, and nowhere else is anything deleted.
-FileUpload upload_of(LogDatabase::FileRequest request, const ContainerName& run, const std::string& directory) {
+/// A path below the folder, from there, whatever links lead to either; empty: it is elsewhere, or gone.
+std::string path_below(const std::filesystem::path& folder, const std::string& file) {
+  std::error_code error;
+  const auto real_folder = std::filesystem::canonical(folder, error);
+  if (error) return {};
+  const std::filesystem::path path(file);
+  const auto parent = std::filesystem::canonical(path.parent_path(), error);
+  if (error || !path.is_absolute() || !path.has_filename()) return {};
+  const auto inside = (parent / path.filename()).string(), prefix = real_folder.string() + "/";
+  return inside.starts_with(prefix) ? inside.substr(prefix.size()) : std::string();
+}
+
+/// A temporary file lies in the log's directory, and nowhere else is anything deleted; nothing at all where the log may
+/// only be read.
+FileUpload upload_of(LogDatabase::FileRequest request, const ContainerName& run, const LogDatabase& database) {
+  const auto& directory = database.paths().directory;
   FileUpload upload{.project = run.project, .run = run.id};
   upload.file = std::move(request.source_path);
   upload.mime_type = std::move(request.mime_type);
@@ -25,10 +40,11 @@ FileUpload upload_of(LogDatabase::FileRequest request, const ContainerName& run,
   FileUpload::Seen seen;
   seen.size = request.size;
   upload.seen = seen;
-  if (request.is_temporary && upload.file.starts_with(directory + "/")) {
-    upload.beneath = directory;
-    upload.file.erase(0, directory.size() + 1);
-    upload.temporary = true;
+  if (!request.is_temporary) return upload;
+  if (auto inside = path_below(directory, upload.file); !inside.empty()) {
+    upload.beneath = directory.string();
+    upload.file = std::move(inside);
+    upload.temporary = !database.is_read_only();
   }
   return upload;
 }
@@ -76,14 +92,15 @@ asio::awaitable<Result<std::vector<QueuedChange>>> LogUploads::changes(Position 
     auto requests = database->file_requests(first - 1, last, most_requests);
     if (!requests) return std::unexpected(std::move(requests.error()));
     const auto owner = database->owner();
+    if (!owner) return std::unexpected(owner.error());
     std::vector<QueuedChange> changes;
     for (auto& request : *requests) {
       auto& change = changes.emplace_back();
       change.position = request.id;
       change.container = run;
       change.kind = ChangeKind::run_upload;
-      change.uid = owner;
-      change.payload = upload_json(upload_of(std::move(request), run, database->paths().directory.string()));
+      change.uid = *owner;
+      change.payload = upload_json(upload_of(std::move(request), run, *database));
     }
     if (changes.empty())
       return fail("run_log_changed", fmt::format("the requests {} to {} for files are no longer in the run log in {}; "

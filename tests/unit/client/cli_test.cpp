@@ -171,6 +171,7 @@ TEST_F(Command, RejectedChangesOfARunOrAllOfThemAreRetriedOldestFirst) {
       one.id = id;
       one.project = "ml-team/x";
       one.container = id % 2 == 0 ? "even" : "odd";
+      one.container_type = id == 8 ? "files" : "run";
     }
     control.payload = std::string("\0\1", 2);
   });

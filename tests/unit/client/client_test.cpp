@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -47,6 +48,18 @@ class BareListener {
       const int peer = ::accept(fd, nullptr, nullptr);
       char request[4096];
       if (::recv(peer, request, sizeof request, 0) > 0) ::send(peer, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+      ::close(peer);
+    });
+  }
+
+  /// The same to whoever still waits after this time.
+  std::thread answer_unless_left(std::string bytes, std::chrono::milliseconds after) {
+    return std::thread([fd = fd_, bytes = std::move(bytes), after] {
+      const int peer = ::accept(fd, nullptr, nullptr);
+      char request[4096];
+      pollfd left{.fd = peer, .events = POLLRDHUP, .revents = 0};
+      if (::recv(peer, request, sizeof request, 0) > 0 && ::poll(&left, 1, static_cast<int>(after.count())) == 0)
+        ::send(peer, bytes.data(), bytes.size(), MSG_NOSIGNAL);
       ::close(peer);
     });
   }
@@ -109,6 +122,22 @@ TEST(Client, SaysThatChangesMayHaveBeenTakenWhenTheAnswerIsLost) {
   ASSERT_FALSE(reply);
   EXPECT_EQ(reply.error().code, "daemon_lost");
   EXPECT_THAT(reply.error().message, HasSubstr("idempotency key"));
+}
+
+TEST(Client, GivesADaemonThatCopiesAFileTheTimeForThat) {
+  Folder folder;
+  BareListener listener((folder / "api.sock").string());
+  const Client client({(folder / "api.sock").string(), 50ms});
+  const std::string answer =
+      "HTTP/1.1 202 Accepted\r\nServer: neptune-syncd/1\r\nContent-Length: 24\r\n\r\n{\"accepted\":1,\"ids\":[1]}";
+  auto answering = listener.answer_unless_left(answer, 300ms);
+  EXPECT_EQ(client.submit("{}", {}, {}, (1 << 20) - 1).error().code, "daemon_timed_out");
+  answering.join();
+  answering = listener.answer_unless_left(answer, 300ms);
+  const auto reply = client.submit("{}", {}, {}, 10 << 20);
+  answering.join();
+  ASSERT_TRUE(reply) << reply.error().message;
+  EXPECT_EQ(reply->value.ids, std::vector<std::int64_t>{1});
 }
 
 TEST(Client, GivesTheJsonAsItCame) {

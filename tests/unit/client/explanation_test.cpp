@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <fstream>
 #include <map>
 #include <regex>
@@ -199,6 +200,81 @@ TEST(Explanation, OfFilesSaysThatTheyWait) {
   ASSERT_THAT(found, SizeIs(2));
   EXPECT_EQ(found[0].waiting_for, "uploads") << "what waits comes first";
   EXPECT_EQ(found[0].state, "2 files wait to be uploaded.");
+}
+
+api::Stream files_waiting(const std::string& source) {
+  auto stream = waiting("sending", "being sent");
+  stream.container_type = "files";
+  stream.source = source;
+  stream.id = source + " (files)";
+  stream.pending = stream.uploads = 2;
+  stream.active_uploads.push_back({.project = "ml-team/lab",
+                                   .run = "r1",
+                                   .attribute = "model",
+                                   .file = "/data/model.bin",
+                                   .bytes_done = 1u << 30,
+                                   .bytes_total = 3ull << 30,
+                                   .bytes_per_second = 52u << 20,
+                                   .seconds_left = 39.4});
+  return stream;
+}
+
+TEST(Explanation, OfFilesThatAreSentTellsHowFarTheyAreAndOfEachOnce) {
+  auto log = waiting("turn", "its turn comes");
+  log.uploads = 2;
+  const auto found = explain(about("r1"), box(), {log, files_waiting(log_path)});
+  ASSERT_THAT(found, SizeIs(2));
+  EXPECT_EQ(found[0].subject, "Run r1 of ml-team/lab");
+  EXPECT_EQ(found[1].subject, "Files of run r1 of ml-team/lab");
+  EXPECT_EQ(found[1].state, "2 files (2.0 KiB) are not on the server yet; the oldest has waited for 12 min.");
+  EXPECT_EQ(found[1].why, "Being sent. model.bin: 1.0 GiB of 3.0 GiB (33 %), 52.0 MiB/s, 39 s left.");
+  EXPECT_THAT(found[1].where, HasSubstr(std::string("the run log ") + log_path + " names them"));
+  EXPECT_THAT(found[1].next, HasSubstr("max_concurrent"));
+  // And of the project.
+  const auto of_project = words_of(explain(about("ml-team/lab"), box(), {log, files_waiting(log_path)}));
+  EXPECT_THAT(of_project, AllOf(HasSubstr("Files of run r1"), Not(HasSubstr("wait to be uploaded"))));
+}
+
+TEST(Explanation, OfAFileThatIsBeingSentIsFoundByItsPath) {
+  const auto source = "change queue: ml-team/lab files r1";
+  const auto found = explain(about("/data/model.bin", "/data/model.bin"), box(), {files_waiting(source)});
+  ASSERT_THAT(found, SizeIs(1));
+  EXPECT_EQ(found[0].subject, "Files of run r1 of ml-team/lab");
+  EXPECT_THAT(found[0].where, AllOf(HasSubstr("change queue"), HasSubstr("--copy")));
+  const auto other = explain(about("/data/other.bin", "/data/other.bin"), box(), {files_waiting(source)});
+  EXPECT_THAT(words_of(other), HasSubstr("explain` of its run"));
+}
+
+TEST(Explanation, OfFilesThatWaitForTheirRunSaysSo) {
+  auto stream = files_waiting("change queue: ml-team/lab files r1");
+  stream.active_uploads.clear();
+  stream.waiting_for = "earlier_change";
+  EXPECT_THAT(explain(about("r1"), box(), {stream})[0].next, HasSubstr("once the run is on the server"));
+  stream.waiting_for = "workspace_held";
+  EXPECT_THAT(explain(about("r1"), box(), {stream})[0].next, HasSubstr("neptune-sync release ml-team`"));
+}
+
+TEST(Explanation, OfRejectedFilesDoesNotBlameTheServer) {
+  auto question = about("r1");
+  auto& one = question.rejected.emplace_back();
+  one.id = 7;
+  one.position = 42;
+  one.project = "ml-team/lab";
+  one.container_type = "files";
+  one.container = "r1";
+  one.code = "file_missing";
+  one.reason = "the file /data/model.bin is not there any more; put it back and try again";
+  // Its stream may be forgotten by then.
+  const auto found = explain(question, box(), {});
+  const auto files = std::ranges::find(found, "Rejected files", &Explanation::subject);
+  ASSERT_NE(files, found.end());
+  EXPECT_EQ(files->state, "1 file could not be uploaded; what asks for them is kept.");
+  EXPECT_THAT(files->why, HasSubstr("7: The file /data/model.bin is not there any more"));
+  auto by_path = about("/data/model.bin", "/data/model.bin");
+  by_path.rejected = question.rejected;
+  EXPECT_EQ(explain(by_path, box(), {})[0].subject, "Rejected files");
+  question.change = api::ChangePlace{.id = 42, .state = "rejected", .rejected = 7};
+  EXPECT_EQ(explain(question, box(), {})[0].state, "Its file was not uploaded; the change is kept.");
 }
 
 TEST(Explanation, OfAScopeTellsItsModeAndEachReasonOnce) {

@@ -84,6 +84,27 @@ TEST(Text, Base64IsPadded) {
   EXPECT_EQ(base64("\xff\xfe\xfd"), "//79");
 }
 
+TEST(ProgressBar, OfFilesTellsBytesRateAndTimeLeft) {
+  api::Upload first;
+  first.file = "/data/a\n.bin";
+  first.bytes_done = 1u << 30;
+  first.bytes_total = 3ull << 30;
+  first.bytes_per_second = 50u << 20;
+  first.seconds_left = 41.0;
+  auto second = first;
+  second.bytes_done = 0;
+  second.bytes_total = 1u << 30;
+  second.bytes_per_second.reset();
+  second.seconds_left.reset();
+  EXPECT_EQ(progress_of(first), "a .bin: 1.0 GiB of 3.0 GiB (33 %), 50.0 MiB/s, 41 s left");
+  EXPECT_EQ(progress_of(second), "a .bin: 0 B of 1.0 GiB (0 %)");
+  api::Upload empty;
+  empty.file = "empty";
+  EXPECT_EQ(progress_of(empty), "empty: 0 B of 0 B (100 %)");
+  EXPECT_EQ(upload_bar({first, second}, 60), "██░░░░░░░░  25 %  1.0 GiB of 4.0 GiB, 50.0 MiB/s, 1 min left");
+  for (std::size_t width : {10, 25, 40, 80}) EXPECT_LE(columns(upload_bar({first, second}, width)), width);
+}
+
 TEST(ProgressBar, FitsItsWidth) {
   EXPECT_EQ(progress_bar(50, 50, 0, 40), "███████░░░░░░░░  50 %  50 of 100 changes");
   EXPECT_EQ(progress_bar(0, 0, 0, 20), "  0 %  0 of no chan…");

@@ -57,6 +57,38 @@ TEST(StatusView, IsCalmWhenAllIsWell) {
             "1 folder is watched. Sources: 1 being written, 2 closed.\n");
 }
 
+api::Upload upload_of(const std::string& file) {
+  return {.project = "ml-team/lab",
+          .run = "r1",
+          .attribute = "model",
+          .file = "/data/" + file,
+          .bytes_done = 1u << 30,
+          .bytes_total = 3ull << 30,
+          .bytes_per_second = 50u << 20,
+          .seconds_left = 41.0};
+}
+
+TEST(StatusView, TellsHowFarFilesAre) {
+  auto status = healthy();
+  for (const char* file : {"a", "b", "c", "d", "e", "f", "g"}) status.uploads.push_back(upload_of(file));
+  const auto text = view(status, {false, 120}, now);
+  EXPECT_NE(text.find("  ↑ a: 1.0 GiB of 3.0 GiB (33 %), 50.0 MiB/s, 41 s left, of run r1 in ml-team/lab\n"),
+            std::string::npos)
+      << text;
+  EXPECT_NE(text.find("  ↑ e: "), std::string::npos);
+  EXPECT_EQ(text.find("  ↑ f: "), std::string::npos);
+  EXPECT_NE(text.find("and 2 more; `neptune-sync streams` has them\n"), std::string::npos) << text;
+  api::Stream stream;
+  stream.container_type = "files";
+  stream.container = "r1";
+  stream.why = "being sent";
+  stream.active_uploads = {upload_of("a"), upload_of("b")};
+  const auto streams = view(api::StreamList{{stream}}, {}, now);
+  EXPECT_NE(streams.find("files of r1"), std::string::npos);
+  EXPECT_NE(streams.find("being sent; a: 1.0 GiB of 3.0 GiB (33 %), 50.0 MiB/s, 41 s left; b: "), std::string::npos)
+      << streams;
+}
+
 TEST(StatusView, SaysFirstWhyAWorkspacesChangesWait) {
   auto status = healthy();
   make_read_only(status.workspaces[0]);

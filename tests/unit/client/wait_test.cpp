@@ -108,6 +108,19 @@ TEST_F(Waiting, WaitsForARunThatWasNotSeenYet) {
   EXPECT_EQ(result.get().outcome, Outcome::synced);
 }
 
+TEST_F(Waiting, SaysThatFilesAreLeftWhereNothingElseIs) {
+  auto stream = stream_of("r1", 0, true);
+  stream.uploads = 2;
+  tell({stream});
+  const auto files = wait({.run = "r1", .timeout = 50ms});
+  EXPECT_EQ(files.message, "Time is up. Of Run r1: 2 files are to be uploaded.");
+  stream.uploads = 0;
+  stream.state = "unconfirmed";
+  tell({stream});
+  const auto recorded = wait({.run = "r1", .timeout = 50ms});
+  EXPECT_EQ(recorded.message, "Time is up. Of Run r1: what the server confirmed is being recorded.");
+}
+
 TEST_F(Waiting, FailsWhenSomethingOfItWasRejected) {
   auto stream = stream_of("r1", 0, true);
   stream.rejected = 2;

@@ -61,6 +61,19 @@ TEST_F(CoreTest, SendsOneRequestOfAStreamAtATimeAndSettlesItOnceConfirmed) {
   EXPECT_EQ(std::get<Send>(actions[1]).after, 60);
 }
 
+TEST_F(CoreTest, AStreamWhoseSourceNamesATimeIsNotTriedBefore) {
+  open(1, "r", 10);
+  take<Send>();
+  auto later = failure(Failure::Kind::source);
+  later.retry_after = 90s;
+  core_.failed(1, Sent{10, 10, 100, false}, later, now_);
+  EXPECT_EQ(core_.stream(1, now_).until, now_ + 90s);
+  core_.time_passed(now_ + 89s);
+  EXPECT_TRUE(take<Send>().empty());
+  core_.time_passed(now_ + 90s);
+  EXPECT_EQ(take<Send>().size(), 1u);
+}
+
 TEST_F(CoreTest, AForkWaitsForItsParentsCreateAndNotForItsWholeLog) {
   open(1, "child", 10, true, "parent");
   open(2, "parent", 1000, true);

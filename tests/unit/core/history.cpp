@@ -493,9 +493,13 @@ class History {
 
   void begin_files(const Send& send, Request request) {
     report_.files++;
-    const auto is_of_files = [this](StreamId id) { return lanes_[streams_.at(id)].files(); };
-    if (std::ranges::count_if(out_, is_of_files) > settings_.max_files_in_flight)
-      violate("more streams of files are being sent than may be");
+    const auto& workspace = lanes_[request.lane].name.project.workspace;
+    const auto is_of_these = [this, &workspace](StreamId id) {
+      const auto& lane = lanes_[streams_.at(id)];
+      return lane.files() && lane.name.project.workspace == workspace;
+    };
+    if (std::ranges::count_if(out_, is_of_these) > settings_.max_files_in_flight)
+      violate("more streams of files of a workspace are being sent than may be");
     if (send.ask_first && chance(0.2)) request.last = request.first;
     core_->begun(send.stream, sent_of(request), now_);
     at(span(200ms), [this, life = life_, id = send.stream, request] { sign_files(life, id, request); });

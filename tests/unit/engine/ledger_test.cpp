@@ -75,8 +75,9 @@ TEST_F(LedgerTest, RemembersHowFarAFileIsUntilItIsConfirmedAndIsItsOwnersAlone) 
   EXPECT_EQ(std::filesystem::status(dir_ / "memory.sqlite3").permissions(),
             std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
   EXPECT_EQ(ledger_->uploads(file.of, 1, 9)->begun, std::set<sources::Position>{3});
-  ASSERT_TRUE(ledger_->upload_done(file, true));
-  EXPECT_EQ(ledger_->uploads(file.of, 1, 9)->done, std::set<sources::Position>{3});
+  const server::FileIdentity sent{1, 2, 3, 4};
+  ASSERT_TRUE(ledger_->upload_done(file, sent, true));
+  EXPECT_EQ(ledger_->uploads(file.of, 1, 9)->done, (std::map<sources::Position, server::FileIdentity>{{3, sent}}));
   EXPECT_FALSE(*ledger_->upload(file));
   ASSERT_TRUE(ledger_->confirm(source().id, project, 3, 1, now));
   EXPECT_TRUE(ledger_->uploads(file.of, 1, 9)->done.empty());

@@ -80,6 +80,39 @@ TEST_F(SourceFiles, AreCopiedWholeForTheirOwnerAloneAndLeaveRoom) {
   EXPECT_FALSE(fs::exists(path("other")));
 }
 
+TEST_F(SourceFiles, AreRemovedOnlyBelowTheirFolderAsTheyWereAndByTheirOwner) {
+  const auto file = below("deep/file");
+  const auto was = identify(file).value();
+  const auto removed = [](const SourceFile& which, const std::optional<FileIdentity>& as) {
+    const auto how = remove_file(which, as);
+    return how ? "" : how.error().code;
+  };
+  auto other = was;
+  other.mtime_ns++;
+  EXPECT_EQ(removed(file, other), "file_changed");
+  auto somebody_elses = file;
+  somebody_elses.reader = ::geteuid() + 1;
+  EXPECT_EQ(removed(somebody_elses, was), "file_not_theirs");
+  // Wherever a link leads, nothing is removed there.
+  fs::create_directory_symlink(path("in/deep"), path("in/way"));
+  EXPECT_NE(removed(below("way/file"), was), "");
+  fs::create_symlink(path("outside"), path("in/link"));
+  EXPECT_EQ(removed(below("link"), std::nullopt), "file_changed");
+  EXPECT_EQ(removed(below("../outside"), std::nullopt), "file_path_invalid");
+  EXPECT_EQ(removed({path("outside")}, std::nullopt), "file_path_invalid") << "it is in nobody's folder";
+  EXPECT_TRUE(fs::exists(path("outside")));
+  EXPECT_TRUE(fs::exists(path("in/deep/file")));
+  EXPECT_EQ(removed(file, was), "");
+  EXPECT_EQ(removed(file, was), "file_missing");
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can give a folder away";
+  // The file is theirs, the folder is not: they could not have removed it themselves.
+  std::ofstream(path("in/deep/file")) << "content";
+  ASSERT_EQ(::chown(path("in/deep/file").c_str(), 1234, static_cast<gid_t>(-1)), 0);
+  EXPECT_EQ(removed({"deep/file", path("in"), 1234}, std::nullopt), "file_not_theirs");
+  ASSERT_EQ(::chown(path("in/deep").c_str(), 1234, static_cast<gid_t>(-1)), 0);
+  EXPECT_EQ(removed({"deep/file", path("in"), 1234}, std::nullopt), "");
+}
+
 TEST_F(SourceFiles, StayInTheirFolder) {
   EXPECT_EQ(error_of(below("deep/file")), "");
   for (const std::string name : {"../outside", "deep/../../outside", "/etc/passwd", ".", "", "deep//file", "deep/"})

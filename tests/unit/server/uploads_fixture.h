@@ -1,5 +1,8 @@
 #pragma once
 
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -26,6 +29,11 @@ class KeptProgress final : public ProgressStore {
   }
   asio::awaitable<Result<void>> add(FinishedPart part) override {
     if (broken) co_return fail("disk_full", "the disk is full");
+    if (auto* until = std::exchange(fails_when_over, nullptr)) {
+      boost::system::error_code ignored;
+      co_await until->async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+      co_return fail("disk_full", "the disk is full");
+    }
     if (kept) kept->finished.push_back(std::move(part));
     co_return Result<void>();
   }
@@ -34,7 +42,11 @@ class KeptProgress final : public ProgressStore {
     co_return Result<void>();
   }
 
+  Result<void> may_go_on() override { return halted ? fail("upload_halted", "it is held", true) : Result<void>(); }
+
   std::optional<UploadProgress> kept;
+  bool halted = false;
+  asio::steady_timer* fails_when_over = nullptr;  ///< the next part cannot be kept, which shows then
   int saves = 0;
   bool broken = false;
 };

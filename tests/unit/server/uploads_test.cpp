@@ -134,6 +134,24 @@ TEST_P(ToEachStore, GoesOnWhereItWasAfterARestart) {
   EXPECT_LE(received(), static_cast<std::int64_t>((8 + settings.parallel_parts) * mib + 4096));
 }
 
+TEST_P(ToEachStore, EndsWithThePieceThatIsBeingSentWhenItMayNotGoOn) {
+  const auto file = make_file("big", 5 * mib);
+  settings.parallel_parts = 1;
+  settings.chunk_size = mib;
+  on_shown = [this](std::uint64_t done) { progress.halted |= done > 2 * mib; };
+  auto how = sign_and_send("big", file);
+  EXPECT_EQ(how.kind, Kind::later) << shown_outcome(how);
+  EXPECT_EQ(how.code, "upload_halted");
+  EXPECT_EQ(how.sent, 3u * mib);
+  ASSERT_TRUE(progress.kept);
+  progress.halted = false;
+  on_shown = {};
+  how = send("big", file, {});
+  EXPECT_EQ(how.kind, Kind::done) << shown_outcome(how);
+  EXPECT_EQ(how.sent, 2u * mib);
+  EXPECT_EQ(stored_differs("big", file, GetParam() == "aws" ? "" : "text/plain"), "");
+}
+
 TEST_P(ToEachStore, ASessionThatIsGoneBeginsAnew) {
   const auto file = make_file("big", 5 * mib);
   const auto with = sign("big", file);
@@ -163,6 +181,20 @@ TEST_P(ToEachStore, NeverSaysReadOnlyOfAStoresRefusal) {
     fault(R"("path": "/storage", "times": 1, "status": )" + status);
     EXPECT_EQ(sign_and_send("f", file).kind, Kind::refused) << status;
   }
+}
+
+TEST_P(ToEachStore, TellsAStoreThatWantsAPauseFromOneThatDoesNotTakeThePiece) {
+  const auto file = make_file("f", 10);
+  for (const std::string status : {"408", "429", "500", "503"}) {
+    fault(R"("path": "/storage", "times": 1, "retry_after": 7, "status": )" + status);
+    const auto how = sign_and_send("f", file);
+    EXPECT_EQ(how.kind, Kind::later) << shown_outcome(how);
+    EXPECT_EQ(how.retry_after, 7s);
+  }
+  fault(R"("path": "/storage", "times": 1, "status": 400)");
+  const auto how = sign_and_send("f", file);
+  EXPECT_EQ(how.kind, Kind::stalled) << shown_outcome(how);
+  EXPECT_EQ(how.message.find("again"), std::string::npos) << "what comes of it is not its to say";
 }
 
 TEST_P(ToEachStore, AFileThatChangesMeanwhileIsNotStored) {
@@ -227,12 +259,46 @@ TEST_F(Uploads, AnAwsPartWithoutAnEtagIsSentAgain) {
   settings.chunk_size = 3 * mib;  // all parts at once
   sandbox.control(R"({"missing_etags": 1})");
   auto how = sign_and_send("big", file);
-  EXPECT_EQ(how.kind, Kind::later);
+  EXPECT_EQ(how.kind, Kind::stalled);
   EXPECT_EQ(how.code, "etag_missing");
   how = send("big", file, {});
   EXPECT_EQ(how.kind, Kind::done) << shown_outcome(how);
   EXPECT_EQ(stored_differs("big", file, ""), "");
   EXPECT_LE(how.sent, 1u * mib);
+}
+
+TEST_F(Uploads, AnAwsUploadIsNotCompletedWhenItMayNotGoOn) {
+  const auto file = make_file("big", 3 * mib);
+  settings.parallel_parts = 1;
+  on_shown = [this](std::uint64_t done) { progress.halted |= done == 3 * mib; };
+  auto how = sign_and_send("big", file);
+  EXPECT_EQ(how.code, "upload_halted") << shown_outcome(how);
+  EXPECT_TRUE(sandbox.state().at("files").as_object().empty());
+  progress.halted = false;
+  on_shown = {};
+  how = send("big", file, {});
+  EXPECT_EQ(how.kind, Kind::done) << shown_outcome(how);
+  EXPECT_EQ(how.sent, 0u);
+}
+
+TEST_F(Uploads, PartsThatCameInWhileOneWasKeptInVainAreKept) {
+  const auto file = make_file("big", 3 * mib);
+  settings.chunk_size = 3 * mib;  // all parts at once
+  asio::steady_timer until(loop, asio::steady_timer::time_point::max());
+  progress.fails_when_over = &until;
+  auto started = start(server->upload(to_send("big", file, sign("big", file)), settings));
+  run_until([&] { return !progress.fails_when_over && received() == 3 * mib; });
+  while (loop.run_one_for(20ms) > 0) {
+  }  // the others are there, too, and stand in line
+  until.cancel();
+  run_until([&] { return started->ended; });
+  auto how = started->value.value();
+  EXPECT_EQ(how.code, "disk_full") << shown_outcome(how);
+  ASSERT_TRUE(progress.kept);
+  EXPECT_EQ(progress.kept->finished.size(), 2u);
+  how = send("big", file, {});
+  EXPECT_EQ(how.kind, Kind::done) << shown_outcome(how);
+  EXPECT_EQ(how.sent, 1u * mib);
 }
 
 TEST_F(Uploads, AnAwsUploadGoesOnWithNewUrlsOfTheSameUpload) {

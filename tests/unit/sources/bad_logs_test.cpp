@@ -5,6 +5,7 @@
 
 #include <fstream>
 
+#include "changes/file_upload.h"
 #include "tests/unit/sources/fixture.h"
 
 /// Logs that cannot be taken, and why; and logs that may only be read.
@@ -229,6 +230,28 @@ TEST_F(OtherUserTest, AClosedLogIsReadAndNeverWritten) {
   const auto before = content_of(log);
   EXPECT_EQ(as_nobody([&] { return follow(SourceState::closed, 10); }), 0);
   EXPECT_EQ(content_of(log), before);
+}
+
+TEST_F(OtherUserTest, TheTemporaryFilesOfALogThatMayOnlyBeReadStay) {
+  {
+    Writer writer;
+    writer("begin " + log.string() + " create");
+    writer("upload " + (log / "memory.bin").string() + " 7 1");
+    writer("close");
+  }
+  const auto look = [this] {
+    RunLogsFixture fixture([this](RunLogsOptions& options) { options.folders[0].path = folder; });
+    fixture.start();
+    if (!fixture.reaches(log, SourceState::closed)) return 1;
+    auto files = fixture.source(log)->files();
+    const auto changes = fixture.loop.await(files->changes(1, 1));
+    if (!changes) return 2;
+    const auto upload = read_upload(changes->front().payload);
+    files.reset();
+    fixture.stop();
+    return upload && upload->beneath == log && !upload->temporary ? 0 : 3;
+  };
+  EXPECT_EQ(as_nobody(look), 0);
 }
 
 TEST_F(OtherUserTest, ALiveLogIsFollowed) {

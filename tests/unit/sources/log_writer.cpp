@@ -6,7 +6,7 @@
 //   insert COUNT SIZE            rows of one size, in one transaction
 //   paced COUNT SIZE PAUSE_MS    rows committed one by one; answers the longest commit in microseconds
 //   hold / let-go                takes the write lock, gives it back
-//   upload                       asks for a file to be uploaded
+//   upload [FILE SIZE TEMPORARY]  asks for a file to be uploaded
 //   close                        closes the database
 //   close-and-remove             what the client does at its end: closes, and removes the log if it is empty
 #include <fcntl.h>
@@ -53,8 +53,7 @@ class Writer {
     if (verb == "paced") return paced(words);
     if (verb == "hold") return exec("BEGIN IMMEDIATE");
     if (verb == "let-go") return exec("ROLLBACK");
-    if (verb == "upload")
-      return exec("INSERT INTO file_upload_requests VALUES(NULL, '/tmp/x', 'd', 'text/plain', 1, 0)");
+    if (verb == "upload") return upload(words);
     if (verb == "close") return close();
     if (verb == "close-and-remove") return close_and_remove();
     return fail("usage", "what is " + verb + "?");
@@ -113,6 +112,18 @@ class Writer {
       std::this_thread::sleep_for(std::chrono::milliseconds(pause));
     }
     return std::to_string(std::chrono::duration_cast<std::chrono::microseconds>(longest).count());
+  }
+
+  Result<std::string> upload(std::istream& words) {
+    std::string file = "/tmp/x";
+    std::size_t size = 1;
+    bool temporary = false;
+    words >> file >> size >> temporary;
+    auto row = database_->prepare("INSERT INTO file_upload_requests VALUES(NULL, ?, 'd', 'text/plain', ?, ?)");
+    if (!row) return std::unexpected(row.error());
+    if (auto done = row->bind(std::string_view(file), size, temporary).run(); !done)
+      return std::unexpected(done.error());
+    return "";
   }
 
   Result<std::string> exec(const std::string& sql) {
