@@ -11,6 +11,7 @@
 
 #include "engine/engine.h"
 #include "engine/impl/failures.h"
+#include "engine/impl/ledger_progress.h"
 #include "engine/impl/outcome.h"
 #include "engine/impl/upload_batch.h"
 #include "engine/impl/with_ledger.h"
@@ -49,39 +50,6 @@ struct Looked {
 };
 
 }  // namespace
-
-/// Progress of one file, in the ledger. A part that was sent while the gate closed is kept, and is the last.
-class Engine::LedgerProgress final : public server::ProgressStore {
- public:
-  LedgerProgress(Engine& engine, UploadBatchPtr work, Ledger::UploadOf which)
-      : engine_(engine), work_(std::move(work)), which_(which) {}
-
-  asio::awaitable<Result<std::optional<server::UploadProgress>>> load() override {
-    auto read = [which = which_](Ledger& ledger) { return ledger.upload(which); };
-    co_return co_await engine_.with_ledger(std::move(read));
-  }
-  asio::awaitable<Result<void>> save(server::UploadProgress progress) override {
-    auto write = [which = which_, progress = std::move(progress)](Ledger& ledger) {
-      return ledger.save_upload(which, progress);
-    };
-    co_return co_await engine_.with_ledger(std::move(write));
-  }
-  asio::awaitable<Result<void>> add(server::FinishedPart part) override {
-    auto write = [which = which_, part = std::move(part)](Ledger& ledger) { return ledger.add_part(which, part); };
-    auto added = co_await engine_.with_ledger(std::move(write));
-    if (added && engine_.is_halted(*work_)) co_return fail("upload_halted", "it goes on later from where it is", true);
-    co_return added;
-  }
-  asio::awaitable<Result<void>> clear() override {
-    auto write = [which = which_](Ledger& ledger) { return ledger.clear_upload(which); };
-    co_return co_await engine_.with_ledger(std::move(write));
-  }
-
- private:
-  Engine& engine_;
-  UploadBatchPtr work_;
-  Ledger::UploadOf which_;
-};
 
 Ledger::UploadOf Engine::upload_of(const Feed& feed, sources::Position position) const {
   if (feed.replayed) return {{0, feed.replayed->at(static_cast<std::size_t>(position - 1))}, 0};
@@ -315,20 +283,10 @@ asio::awaitable<void> Engine::send_file(UploadBatchPtr work, std::size_t index) 
   }
 }
 
-/// Takes an upload off the list whatever its end.
-struct Engine::Uploading {
-  Uploading(Engine& of, std::uint64_t number) : engine(of), id(number) {}
-  Uploading(const Uploading&) = delete;
-  Uploading& operator=(const Uploading&) = delete;
-  ~Uploading() { engine.active_uploads_.erase(id); }
-  Engine& engine;
-  std::uint64_t id;
-};
-
 asio::awaitable<server::UploadOutcome> Engine::send_once(UploadBatchPtr work, std::size_t index) {
   auto& item = work->items[index];
   const auto& feed = *work->feed;
-  LedgerProgress progress(*this, work, upload_of(feed, item.change.position));
+  LedgerProgress progress(*this, upload_of(feed, item.change.position), [this, work] { return !is_halted(*work); });
   const auto id = ++uploads_begun_;
   active_uploads_[id] = {*feed.info.container, item.upload.attribute, file_name(item.upload), 0, item.size};
   const Uploading listed(*this, id);

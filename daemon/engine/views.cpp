@@ -371,7 +371,8 @@ api::Stream Engine::describe(const Feed& feed) const {
   stream.synced = feed.synced;
   stream.rejected = feed.rejected;
   stream.uploads = files_waiting(feed);
-  if (feed.info.container->kind == ContainerKind::files) stream.active_uploads = uploads(&*feed.info.container);
+  if (feed.info.container->kind == ContainerKind::files || feed.info.kind == sources::Kind::client_dir)
+    stream.active_uploads = uploads(&*feed.info.container);
   if (feed.synced_at) stream.last_synced_at = format_time(*feed.synced_at);
   if (feed.backlog.oldest_at && feed.backlog.count > 0) stream.oldest_pending_at = format_time(*feed.backlog.oldest_at);
   if (feed.stream == 0) {
