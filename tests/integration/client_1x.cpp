@@ -65,6 +65,7 @@ void Client1x::make(const std::string& project, const std::string& more, bool st
   Box::Options options;
   options.project = project_of_environment;
   options.reads_everything = false;
+  options.server = server_lines;
   options.config = "[[watch]]\npath = \"@DIR@/jobs\"\nkind = \"client-1x\"\nproject = \"" + project + "\"\n" + more +
                    "[queue]\nmin_free_disk = \"1MiB\"\n";
   options.start = false;

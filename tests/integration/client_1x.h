@@ -75,6 +75,7 @@ class Client1x : public ::testing::Test {
   std::string rejection_of(int version);
 
   std::optional<Box> box;
+  std::string server_lines;  ///< further lines of [server]; before `make`
 };
 
 }  // namespace neptune::testing

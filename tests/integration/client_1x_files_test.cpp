@@ -1,5 +1,6 @@
 // Files and copies that the 1.x client logged: in order with the rest of their run.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <boost/json/serialize.hpp>
 #include <vector>
@@ -56,6 +57,19 @@ struct Log {
 class Client1xFiles : public Client1x {
  protected:
   Client1xFiles() { make(); }
+
+  /// Parts of large files that the server took.
+  std::int64_t parts() {
+    const auto requests = box->sandbox().state("summary=1").at("requests");
+    const auto* counts =
+        requests.as_object().if_contains("POST /api/leaderboard/v1/attributes/storage/file/upload/part");
+    return counts ? counts->at("200").as_int64() : 0;
+  }
+  /// Each part of a large file takes so long.
+  void slow_down(int ms) {
+    box->sandbox().control(fmt::format(
+        R"({{"fault": {{"path": "/api/leaderboard/v1/attributes/storage/file/upload/part", "delay_ms": {}}}}})", ms));
+  }
 
   void sync(const std::string& id, const Log& log) {
     hand_over(finished_run(id, log.text, log.last));
@@ -183,6 +197,7 @@ TEST_F(Client1xFiles, WhatCannotBeSentIsRejectedWithItsReasonAndTheRestGoesOn) {
       {log.upload_set("o", (box->dir() / "secret_set" / "**").string()), "file_not_readable"},
       {log.add(R"({"type": "UploadFileContent", "path": ["l"], "ext": "txt", "file_content": "%"})"),
        "client_operation_invalid"},
+      {log.add(R"({"type": "Explode", "path": ["p"]})"), "client_operation_unknown"},
       {log.add(R"({"type": "AssignArtifact", "path": ["m"], "hash": "x"})"), "no_such_attribute"},
       {log.add(R"({"type": "TrackFilesToArtifact", "path": ["n"], "project_id": "p", "entries": [["/a", null]]})"),
        "no_such_attribute"},
@@ -264,6 +279,68 @@ TEST_F(Client1xFiles, AFailingServerIsTriedAgainAndAnAnswerThatIsLostDoesNoHarm)
   EXPECT_EQ(file_differs("LAB-1/set/a.bin", text_of(box->dir() / "set" / "a.bin")), "");
   EXPECT_EQ(run("troubled").at("series").at("loss").as_array().size(), 48u);
   EXPECT_EQ(box->get("/v1/status").at("totals").at("rejected").as_int64(), 0);
+}
+
+TEST_F(Client1xFiles, AFileThatChangesWhileItIsSentIsRejectedAndNeverArrivesMixed) {
+  const auto file = make_file("changing.bin", 30 * mib);
+  slow_down(100);
+  Log log;
+  log.upload("changing", file);
+  log.assign("end", "Int", "1");
+  hand_over(finished_run("changing", log.text, log.last));
+  ASSERT_TRUE(box->wait_status([this](const auto&) { return parts() >= 1; }).first);
+  write(file, "other bytes", std::ios::app);
+  ASSERT_TRUE(wait_synced(log.last));
+  EXPECT_EQ(rejection_of(1).substr(0, 14), "file_changed: ") << rejection_of(1);
+  EXPECT_TRUE(box->sandbox().state().at("files").as_object().empty());
+  EXPECT_EQ(run("changing").at("attrs").at("end").as_int64(), 1);
+}
+
+TEST_F(Client1xFiles, FilesAreReadForWhoeverWroteTheLog) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can make files of somebody else";
+  const auto file = make_file("roots.bin", 100);
+  fs::permissions(file, fs::perms::owner_read);
+  Log log;
+  log.upload("roots", file);
+  const auto directory = finished_run("theirs", log.text, log.last);
+  ASSERT_EQ(::chown((directory / "data-1.log").c_str(), 1234, 1234), 0);
+  hand_over(directory);
+  ASSERT_TRUE(wait_synced(1));
+  EXPECT_EQ(rejection_of(1).substr(0, 17), "file_not_theirs: ") << rejection_of(1);
+}
+
+TEST_F(Client1xFiles, ImagesThatNoRequestCanHoldTogetherGoInSeveral) {
+  const std::string data(5 * mib, 'A');
+  std::string values;
+  for (int i = 0; i < 4; ++i)
+    values += fmt::format(R"({}{{"value": {{"data": "{}", "name": null, "description": null}}, "step": {}, "ts": 1}})",
+                          i > 0 ? "," : "", data, i);
+  Log log;
+  log.add(R"({"type": "LogImages", "path": ["images"], "values": [)" + values + "]}");
+  // The answer to the second request is lost.
+  box->sandbox().control(R"({"fault": {"path": "/api/leaderboard/v1/attributes/operations", "drop": "before_answer",
+                                       "times": 1}})");
+  sync("images", log);
+  EXPECT_EQ(run("images").at("series").at("images").as_array().size(), 4u);
+  EXPECT_EQ(box->get("/v1/status").at("totals").at("rejected").as_int64(), 0);
+}
+
+TEST_F(Client1xFiles, ALargeFileLetsOtherStreamsGoFirstNowAndThen) {
+  server_lines = "max_in_flight = 1\n";
+  make();
+  const auto file = make_file("large.bin", 60 * mib);
+  slow_down(500);
+  Log log;
+  log.upload("large", file);
+  hand_over(finished_run("patient", log.text, log.last));
+  ASSERT_TRUE(box->wait_status([this](const auto&) { return parts() >= 1; }).first);
+  offline_run("quick", 1, 10);
+  EXPECT_TRUE(box->wait_status([this](const auto&) { return misses("quick", 10).empty(); }).first);
+  EXPECT_LT(parts(), 12) << "the other one came first";
+  box->sandbox().control(R"({"reset": true})");
+  ASSERT_TRUE(wait_synced(11));
+  EXPECT_EQ(file_differs("LAB-1/large.bin", text_of(file)), "");
+  EXPECT_EQ(parts(), 12) << "no part was sent twice";
 }
 
 }  // namespace

@@ -311,10 +311,26 @@ TEST_F(Client1x, FiftyKillsOfTheDaemonDuringADrainLeaveEveryPointOnceAndEveryFil
   EXPECT_TRUE(box->wait_status([&](const auto&) { return misses("killed", points).empty(); }, 120s).first);
   EXPECT_EQ(misses("killed", points), "");
   EXPECT_EQ(box->sync({"wait", "--run", "killed", "--timeout", "60s"}).status, 0);
+  EXPECT_EQ(box->get("/v1/status").at("totals").at("rejected").as_int64(), 0);
+  EXPECT_EQ(box->sandbox().state().at("runs").as_object().size(), 1u) << "it is created once";
   for (int point = between; point <= points; point += between) {
     const bool is_large = point % (10 * between) == 0;
     EXPECT_EQ(file_differs(fmt::format("LAB-1/files/at_{}.bin", point), text_of(is_large ? large : small)), "");
   }
+}
+
+TEST_F(Client1x, AnswersThatAreLostLeaveEveryPointOnce) {
+  make();
+  box->sandbox().control(R"({"faults": [
+    {"path": "/api/leaderboard/v1/attributes/operations", "drop": "before_answer", "probability": 0.4},
+    {"path": "/api/leaderboard/v1/attributes/operations", "drop": "before_processing", "probability": 0.3},
+    {"path": "/api/leaderboard/v1/experiments", "method": "POST", "drop": "before_answer", "times": 2}]})");
+  offline_run("doubted", 1, 5000);
+  EXPECT_TRUE(box->wait_status([this](const auto&) { return misses("doubted", 5000).empty(); }, 90s).first);
+  box->sandbox().control(R"({"reset": true})");
+  ASSERT_TRUE(wait_synced(5000));
+  EXPECT_EQ(misses("doubted", 5000), "");
+  EXPECT_EQ(box->sandbox().state().at("runs").as_object().size(), 1u) << "it is created once";
 }
 
 TEST_F(Client1x, BadDirectoriesAreSetAsideWithASentenceAndUntouchedAndTheOthersFinish) {
