@@ -154,7 +154,7 @@ asio::awaitable<CallOutcome> Engine::call(FeedPtr feed, std::shared_ptr<sources:
     if (alone->copy)
       co_return co_await copy_attribute(server, may_begin, container, changes->front().position,
                                         std::move(*alone->copy));
-    co_return co_await upload_for_client(feed, stream, std::move(changes->front()), std::move(*alone->upload));
+    co_return co_await upload_for_client(feed, stream, server, std::move(changes->front()), std::move(*alone->upload));
   }
   if (kind == ChangeKind::run_create) co_return co_await create_run(server, container, std::move(changes->front()));
   if (kind == ChangeKind::run_update || is_attributes(kind))

@@ -2,12 +2,11 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
-#include <boost/system/system_error.hpp>
-
 #include "engine/engine.h"
 #include "engine/impl/failures.h"
 #include "engine/impl/ledger_progress.h"
 #include "engine/impl/upload_batch.h"
+#include "engine/impl/upload_outcome.h"
 #include "support/base64.h"
 #include "support/file_set.h"
 
@@ -136,6 +135,7 @@ bool Engine::may_go_on(const Feed& feed, core::StreamId stream, Instant until) c
 }
 
 asio::awaitable<CallOutcome> Engine::upload_for_client(FeedPtr feed, core::StreamId stream,
+                                                       std::shared_ptr<server::Server> server,
                                                        sources::QueuedChange change, ClientUpload wanted) {
   CallOutcome done{.count = 1, .last = change.position, .answer = {}, .refused = {}};
   auto look = [&change, &wanted] { return to_be_sent(change, wanted); };
@@ -159,7 +159,7 @@ asio::awaitable<CallOutcome> Engine::upload_for_client(FeedPtr feed, core::Strea
   };
   server::UploadOutcome how;
   for (unsigned begun = 0; begun < most_beginnings; ++begun) {
-    how = co_await send_for_client(feed, stream, change.position, upload);
+    how = co_await send_for_client(feed, stream, change.position, server, upload);
     if (how.kind != Kind::start_over) break;
   }
   spdlog::debug("file container=\"{}\" position={} sent={} kind={} code={}", feed->info.container->label(),
@@ -175,9 +175,8 @@ asio::awaitable<CallOutcome> Engine::upload_for_client(FeedPtr feed, core::Strea
 
 asio::awaitable<server::UploadOutcome> Engine::send_for_client(FeedPtr feed, core::StreamId stream,
                                                                sources::Position position,
+                                                               std::shared_ptr<server::Server> server,
                                                                server::AttributeUpload upload) {
-  const ContainerName container = upload.container;
-  const auto server = servers_.at(server_of(container.project.workspace)).slot.server;
   LedgerProgress progress(*this, upload_of(*feed, position), [this, feed, stream, until = clock_.now() + turn] {
     // A part that was taken says as much as a write that was: the scope can be written.
     core_.taken(stream, clock_.now());
@@ -186,26 +185,7 @@ asio::awaitable<server::UploadOutcome> Engine::send_for_client(FeedPtr feed, cor
   });
   upload.progress = &progress;
   upload.may_begin = may_begin(stream);
-  server::UploadOutcome how;
-  if (!server) {
-    how.kind = Kind::later;
-    how.code = "server_gone";
-    how.message = "its server is not known any more; it is tried again";
-    co_return how;
-  }
-  try {
-    how = co_await server->upload_attribute(std::move(upload), upload_settings());
-  } catch (const boost::system::system_error& e) {
-    if (e.code() == asio::error::operation_aborted) throw;
-    how.kind = Kind::later;
-    how.code = "internal_error";
-    how.message = fmt::format("an unexpected error: {}; it is tried again", e.what());
-  } catch (const std::exception& e) {
-    how.kind = Kind::later;
-    how.code = "internal_error";
-    how.message = fmt::format("an unexpected error: {}; it is tried again", e.what());
-  }
-  co_return how;
+  co_return co_await upload_outcome(server->upload_attribute(std::move(upload), upload_settings()));
 }
 
 }  // namespace neptune::engine

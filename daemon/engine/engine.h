@@ -237,9 +237,10 @@ class Engine final : public Control, public sources::SourceListener {
                                  std::string text);
 
   // client_uploads.cpp: files of attributes that a 1.x client logged
-  awaitable<CallOutcome> upload_for_client(FeedPtr feed, core::StreamId stream, sources::QueuedChange change,
-                                           ClientUpload wanted);
+  awaitable<CallOutcome> upload_for_client(FeedPtr feed, core::StreamId stream, std::shared_ptr<server::Server> server,
+                                           sources::QueuedChange change, ClientUpload wanted);
   awaitable<server::UploadOutcome> send_for_client(FeedPtr feed, core::StreamId stream, sources::Position position,
+                                                   std::shared_ptr<server::Server> server,
                                                    server::AttributeUpload upload);
   bool may_go_on(const Feed& feed, core::StreamId stream, Instant until) const;
 

@@ -14,6 +14,7 @@
 #include "engine/impl/ledger_progress.h"
 #include "engine/impl/outcome.h"
 #include "engine/impl/upload_batch.h"
+#include "engine/impl/upload_outcome.h"
 #include "engine/impl/with_ledger.h"
 
 namespace neptune::engine {
@@ -309,19 +310,7 @@ asio::awaitable<server::UploadOutcome> Engine::send_once(UploadBatchPtr work, st
         "upload_started", fmt::format("{} of {} is being uploaded", file_name(item.upload), item.upload.run),
         {.scope = Scope::of(item.upload.project).text(), .stream = feed.info.container->label(), .count = item.size});
   item.begun = true;
-  server::UploadOutcome how;
-  try {
-    how = co_await work->server->upload(std::move(upload), upload_settings());
-  } catch (const boost::system::system_error& e) {
-    if (e.code() == asio::error::operation_aborted) throw;
-    how.kind = Kind::later;
-    how.code = "internal_error";
-    how.message = fmt::format("an unexpected error: {}; it is tried again", e.what());
-  } catch (const std::exception& e) {
-    how.kind = Kind::later;
-    how.code = "internal_error";
-    how.message = fmt::format("an unexpected error: {}; it is tried again", e.what());
-  }
+  auto how = co_await upload_outcome(work->server->upload(std::move(upload), upload_settings()));
   auto& tries = work->feed->tries[item.change.position];
   if (const auto done = active_uploads_.at(id).done; done > tries.done) tries = {0, done, work->feed->files_sent};
   co_return how;

@@ -426,6 +426,33 @@ TEST_F(Client1x, AReadOnlyWorkspaceHoldsARunAndLetsItGoOn) {
   EXPECT_EQ(misses("held", 500), "");
 }
 
+TEST_F(Client1x, WhatTheClientsOwnSyncAcknowledgedMeanwhileIsNotSentAgain) {
+  make();
+  box->sandbox().control(R"({"workspace": "ml-team", "mode": "read_only", "reason": "storage is full"})");
+  const auto directory = offline_run("shared", 1, 500);
+  EXPECT_TRUE(box->wait_status([](const auto& s) { return s.at("totals").at("held").as_int64() == 500; }).first);
+  write(directory / "last_ack_version", "300");
+  box->sandbox().control(R"({"workspace": "ml-team", "mode": "normal"})");
+  EXPECT_EQ(box->sync({"probe", "ml-team"}).status, 0);
+  EXPECT_EQ(box->sync({"wait", "--run", "shared", "--timeout", "30s"}).status, 0);
+  const auto points = run("shared").at("series").at("loss").as_array();
+  ASSERT_EQ(points.size(), 200u);
+  EXPECT_EQ(points[0].at(0).to_number<std::int64_t>(), 301'000'000);
+  EXPECT_EQ(box->get("/v1/status").at("totals").at("pending").as_int64(), 0);
+}
+
+TEST_F(Client1x, TheWatchedPathMayBeTheClientsDirectoryItself) {
+  make("ml-team/lab", "[[watch]]\npath = \"@DIR@/direct/.neptune\"\nkind = \"auto\"\nproject = \"ml-team/lab\"\n",
+       false);
+  const auto offline = box->dir() / "direct" / ".neptune" / "offline";
+  fs::create_directories(offline);
+  box->start_daemon();
+  const auto directory = finished_run("direct", 1, 20);
+  fs::rename(directory, offline / directory.filename());
+  ASSERT_TRUE(wait_synced(20));
+  EXPECT_EQ(misses("direct", 20), "");
+}
+
 TEST_F(Client1x, AWorkspaceThatTurnsReadOnlyWhileADirectoryWithFilesIsDrainedHoldsTheRestAndLetsItGoOn) {
   for (const auto* style : {"http_402_bare", "http_403", "http_422"}) {
     SCOPED_TRACE(style);
