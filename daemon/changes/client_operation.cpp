@@ -8,6 +8,7 @@
 #include <map>
 
 #include "changes/impl/json.h"
+#include "changes/impl/moment.h"
 #include "changes/impl/operations.h"
 
 namespace neptune {
@@ -167,10 +168,15 @@ class Reading {
     ClientCopy copy;
     copy.path = path_;
     copy.container_id = text("container_id");
-    copy.container_type = text("container_type");
-    copy.source_type = text("source_attr_name");
+    copy.container_kind = kind_named(text("container_type"));
     const auto* source = object_.find("source_path");
     copy.source_path = source && source->is(Type::array) ? joined(*source) : text("source_path");
+    if (copy.container_id.empty() || copy.source_path.empty()) throw Invalid{"it does not say what is copied"};
+    const auto type = copied_type(text("source_attr_name"));
+    if (!type)
+      return leave_out(fmt::format("attributes of the type '{}' cannot be copied on this server",
+                                   text("source_attr_name").substr(0, 40)));
+    copy.type = *type;
     out_.copy = std::move(copy);
   }
   void artifact() { leave_out("the server has no artifacts any more"); }
@@ -184,6 +190,26 @@ class Reading {
       path += part.value.text;
     }
     return path;
+  }
+
+  static ContainerKind kind_named(std::string_view word) {
+    for (const auto kind :
+         {ContainerKind::run, ContainerKind::model, ContainerKind::model_version, ContainerKind::project})
+      if (word == name(kind)) return kind;
+    throw Invalid{"what it copies from is of no known type"};
+  }
+
+  /// By the name of the client's class, which ended in "Attribute" once.
+  static std::optional<ClientCopy::Type> copied_type(std::string_view word) {
+    constexpr std::string_view old_end = "Attribute";
+    if (word.ends_with(old_end)) word.remove_suffix(old_end.size());
+    using Copied = ClientCopy::Type;
+    if (word == "Float") return Copied::number;
+    if (word == "Integer") return Copied::whole_number;
+    if (word == "Boolean") return Copied::truth;
+    if (word == "String") return Copied::text;
+    if (word == "Datetime") return Copied::time;
+    return std::nullopt;
   }
 
   std::string read_path() const {
@@ -295,6 +321,42 @@ Result<ClientOperation> convert(const Json& object, std::int64_t at_ms) {
 }
 
 }  // namespace
+
+bool may_go_alone(std::string_view json) {
+  return json.find("\"UploadFile") != std::string_view::npos ||
+         json.find("\"CopyAttribute\"") != std::string_view::npos;
+}
+
+Result<AttributeOperation> assignment_of_copy(const ClientCopy& copy, std::string_view properties) {
+  Json object;
+  const auto keep = [&object](Json&& value) {
+    object = std::move(value);
+    return true;
+  };
+  const auto read = changes::read_json(properties, keep);
+  const auto* value = read ? object.find("value") : nullptr;
+  using Copied = ClientCopy::Type;
+  const auto assigns = [&copy](std::string op, std::string_view name, const std::string& text) {
+    return AttributeOperation{copy.path, std::move(op), fmt::format("{{\"{}\":{}}}", name, text), {}};
+  };
+  if (value && copy.type == Copied::number && value->is(Type::number))
+    return assigns("assignFloat", "value", value->text);
+  if (value && copy.type == Copied::whole_number && value->is_whole_number())
+    return assigns("assignInt", "value", value->text);
+  if (value && copy.type == Copied::truth && value->is(Type::boolean))
+    return assigns("assignBool", "value", value->truth ? "true" : "false");
+  if (value && copy.type == Copied::text && value->is(Type::string)) {
+    std::string text;
+    changes::append_json_string(text, value->text);
+    return assigns("assignString", "value", text);
+  }
+  if (value && copy.type == Copied::time && value->is(Type::string))
+    if (const auto time = changes::parse_rfc3339(value->text))
+      return assigns("assignDatetime", "valueMilliseconds", std::to_string(time->ms()));
+  return fail(
+      "copied_value_unreadable",
+      fmt::format("the value of {} that is to be copied cannot be read from the server's answer", copy.source_path));
+}
 
 Result<ClientOperation> read_client_operation(std::string_view json, std::int64_t at_ms) {
   Json object;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "changes/attributes.h"
+#include "changes/names.h"
 #include "support/error.h"
 
 /// Operations as the 1.x client logs them (docs/protocol.md, "Containers and attribute operations"), and what they are
@@ -28,10 +29,12 @@ struct ClientUpload {
 
 /// A value that is copied from another attribute on the server.
 struct ClientCopy {
+  enum class Type : std::uint8_t { number, whole_number, truth, text, time };
   std::string path;
-  std::string container_id, container_type;
+  std::string container_id;  ///< where it is copied from; of a run that was made offline, its local id
+  ContainerKind container_kind = ContainerKind::run;
   std::string source_path;
-  std::string source_type;  ///< the client's name for it: "FloatAttribute"
+  Type type = Type::number;
 };
 
 struct ClientOperation {
@@ -47,5 +50,12 @@ struct ClientOperation {
 /// Reads one operation, the value of "obj" in a log. `at_ms`: when it was logged, for points that name no time. Errors:
 /// "client_operation_invalid", "client_operation_unknown".
 Result<ClientOperation> read_client_operation(std::string_view json, std::int64_t at_ms);
+
+/// Whether it may be an upload or a copy, which is a call of its own. Costs little; sometimes yes where it is none.
+bool may_go_alone(std::string_view json);
+
+/// What assigns the value that is copied; `properties`: the server's answer on its source. Its digits stay as they are.
+/// Error: "copied_value_unreadable".
+Result<AttributeOperation> assignment_of_copy(const ClientCopy& copy, std::string_view properties);
 
 }  // namespace neptune

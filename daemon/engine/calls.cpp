@@ -90,7 +90,9 @@ asio::awaitable<void> Engine::make_call(FeedPtr feed, std::shared_ptr<sources::S
   const core::Sent sent{done.count > 0 ? done.last : batch.last, done.count > 0 ? done.count : batch.count,
                         batch.payload_bytes, batch.kind == sources::OperationKind::create};
   const auto label = feed->info.container->label();
-  if (done.answer) {
+  if (done.put_back) {
+    core_.put_back(stream, clock_.now());
+  } else if (done.answer) {
     spdlog::debug("call container=\"{}\" changes={} refused={}", label, sent.count, done.refused.size());
     core_.stored(stream, sent, std::move(done.refused), clock_.now());
   } else {
@@ -147,6 +149,12 @@ asio::awaitable<CallOutcome> Engine::call(FeedPtr feed, std::shared_ptr<sources:
   if (!may_begin()) {
     none.answer = std::unexpected(called_off());
     co_return none;
+  }
+  if (auto alone = goes_alone(changes->front())) {
+    if (alone->copy)
+      co_return co_await copy_attribute(server, may_begin, container, changes->front().position,
+                                        std::move(*alone->copy));
+    co_return co_await upload_for_client(feed, stream, server, std::move(changes->front()), std::move(*alone->upload));
   }
   if (kind == ChangeKind::run_create) co_return co_await create_run(server, container, std::move(changes->front()));
   if (kind == ChangeKind::run_update || is_attributes(kind))

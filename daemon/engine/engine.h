@@ -251,6 +251,14 @@ class Engine final : public Control, public sources::SourceListener {
   awaitable<Result<void>> intend(Ledger::IntentOf of, sources::Position first, sources::Position last,
                                  std::string text);
 
+  // client_uploads.cpp: files of attributes that a 1.x client logged
+  awaitable<CallOutcome> upload_for_client(FeedPtr feed, core::StreamId stream, std::shared_ptr<server::Server> server,
+                                           sources::QueuedChange change, ClientUpload wanted);
+  awaitable<server::UploadOutcome> send_for_client(FeedPtr feed, core::StreamId stream, sources::Position position,
+                                                   std::shared_ptr<server::Server> server,
+                                                   server::AttributeUpload upload);
+  bool may_go_on(const Feed& feed, core::StreamId stream, Instant until) const;
+
   // uploads.cpp: files, from a batch to what became of each
   struct UploadBatch;
   using UploadBatchPtr = std::shared_ptr<UploadBatch>;

@@ -11,8 +11,10 @@
 
 #include "engine/engine.h"
 #include "engine/impl/failures.h"
+#include "engine/impl/ledger_progress.h"
 #include "engine/impl/outcome.h"
 #include "engine/impl/upload_batch.h"
+#include "engine/impl/upload_outcome.h"
 #include "engine/impl/with_ledger.h"
 
 namespace neptune::engine {
@@ -70,41 +72,6 @@ struct Looked {
 };
 
 }  // namespace
-
-/// Progress of one file, in the ledger. A part that was sent while the gate closed is kept, and is the last.
-class Engine::LedgerProgress final : public server::ProgressStore {
- public:
-  LedgerProgress(Engine& engine, UploadBatchPtr work, Ledger::UploadOf which)
-      : engine_(engine), work_(std::move(work)), which_(which) {}
-
-  asio::awaitable<Result<std::optional<server::UploadProgress>>> load() override {
-    auto read = [which = which_](Ledger& ledger) { return ledger.upload(which); };
-    co_return co_await engine_.with_ledger(std::move(read));
-  }
-  asio::awaitable<Result<void>> save(server::UploadProgress progress) override {
-    auto write = [which = which_, progress = std::move(progress)](Ledger& ledger) {
-      return ledger.save_upload(which, progress);
-    };
-    co_return co_await engine_.with_ledger(std::move(write));
-  }
-  asio::awaitable<Result<void>> add(server::FinishedPart part) override {
-    auto write = [which = which_, part = std::move(part)](Ledger& ledger) { return ledger.add_part(which, part); };
-    co_return co_await engine_.with_ledger(std::move(write));
-  }
-  asio::awaitable<Result<void>> clear() override {
-    auto write = [which = which_](Ledger& ledger) { return ledger.clear_upload(which); };
-    co_return co_await engine_.with_ledger(std::move(write));
-  }
-  Result<void> may_go_on() override {
-    if (engine_.is_halted(*work_)) return fail("upload_halted", "it goes on later from where it is", true);
-    return {};
-  }
-
- private:
-  Engine& engine_;
-  UploadBatchPtr work_;
-  Ledger::UploadOf which_;
-};
 
 Ledger::UploadOf Engine::upload_of(const Feed& feed, sources::Position position) const {
   if (feed.replayed) return {{0, feed.replayed->at(static_cast<std::size_t>(position - 1))}, 0};
@@ -350,16 +317,6 @@ asio::awaitable<void> Engine::send_file(UploadBatchPtr work, std::size_t index) 
   }
 }
 
-/// Takes an upload off the list whatever its end.
-struct Engine::Uploading {
-  Uploading(Engine& of, std::uint64_t number) : engine(of), id(number) {}
-  Uploading(const Uploading&) = delete;
-  Uploading& operator=(const Uploading&) = delete;
-  ~Uploading() { engine.active_uploads_.erase(id); }
-  Engine& engine;
-  std::uint64_t id;
-};
-
 /// Ten events a file at most, and none of one that takes seconds only.
 void Engine::tell_progress(ActiveUpload& active) {
   const auto tenths = active.total == 0 ? 0 : active.done * 10 / active.total;
@@ -381,7 +338,7 @@ void Engine::tell_progress(ActiveUpload& active) {
 asio::awaitable<server::UploadOutcome> Engine::send_once(UploadBatchPtr work, std::size_t index) {
   auto& item = work->items[index];
   const auto& feed = *work->feed;
-  LedgerProgress progress(*this, work, upload_of(feed, item.change.position));
+  LedgerProgress progress(*this, upload_of(feed, item.change.position), [this, work] { return !is_halted(*work); });
   const auto id = ++uploads_begun_;
   active_uploads_[id] = {.container = *feed.info.container,
                          .feed = &feed,
@@ -412,19 +369,7 @@ asio::awaitable<server::UploadOutcome> Engine::send_once(UploadBatchPtr work, st
         "upload_started", fmt::format("{} of {} is being uploaded", file_name(item.upload), item.upload.run),
         {.scope = Scope::of(item.upload.project).text(), .stream = feed.info.container->label(), .count = item.size});
   item.begun = true;
-  server::UploadOutcome how;
-  try {
-    how = co_await work->server->upload(std::move(upload), upload_settings());
-  } catch (const boost::system::system_error& e) {
-    if (e.code() == asio::error::operation_aborted) throw;
-    how.kind = Kind::later;
-    how.code = "internal_error";
-    how.message = fmt::format("an unexpected error: {}", e.what());
-  } catch (const std::exception& e) {
-    how.kind = Kind::later;
-    how.code = "internal_error";
-    how.message = fmt::format("an unexpected error: {}", e.what());
-  }
+  auto how = co_await upload_outcome(work->server->upload(std::move(upload), upload_settings()));
   auto& tries = work->feed->tries[item.change.position];
   if (const auto done = active_uploads_.at(id).done; done > tries.done)
     tries = {.done = done, .others = work->feed->files_sent};

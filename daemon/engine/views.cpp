@@ -373,7 +373,8 @@ api::Stream Engine::describe(const Feed& feed) const {
   stream.rejected = feed.rejected;
   stream.uploads = files_waiting(feed);
   const auto of_feed = [&feed](const ActiveUpload& upload) { return upload.feed == &feed; };
-  if (feed.info.container->kind == ContainerKind::files) stream.active_uploads = uploads(of_feed);
+  if (feed.info.container->kind == ContainerKind::files || feed.info.kind == sources::Kind::client_dir)
+    stream.active_uploads = uploads(of_feed);
   if (feed.synced_at) stream.last_synced_at = format_time(*feed.synced_at);
   if (feed.backlog.oldest_at && feed.backlog.count > 0) stream.oldest_pending_at = format_time(*feed.backlog.oldest_at);
   if (feed.stream == 0) {

@@ -114,6 +114,7 @@ asio::awaitable<std::expected<std::string, UploadOutcome>> post_part(Sending* se
 asio::awaitable<End> begin_parts(Sending* sending, Target target) {
   auto call = writing("POST", target.path("/start"), target.query(true));
   call.query.emplace_back("totalLength", std::to_string(sending->size));
+  call.may_begin = sending->may_begin;
   const auto answer = co_await ask_object(sending->api, std::move(call));
   if (!answer) co_return outcome_of_server(answer.error());
   for (const auto* error : objects_member(*answer, "errors"))
@@ -260,6 +261,7 @@ asio::awaitable<End> post_archive(Sending* sending, Target target, std::vector<A
   call.target = target_of(fmt::format("{}/uploadFileSetTar", attributes_path), query);
   call.headers = {{"Content-Type", "application/octet-stream"}, {"Accept", "application/json"}};
   call.body = {{}, archive->tar.size(), [archive] { return next_piece(archive); }};
+  call.body.may_begin = sending->may_begin;
   call.intent = Intent::write;
   const auto response = co_await Session::call(sending->api->session, std::move(call));
   End end;
@@ -281,7 +283,8 @@ asio::awaitable<End> post_large(Sending* sending, Target target, ArchiveMember m
               .settings = sending->settings,
               .on_progress = {},
               .file = *file,
-              .size = (*file)->size()};
+              .size = (*file)->size(),
+              .may_begin = sending->may_begin};
   if (sending->on_progress)
     one.on_progress = [sending, before](std::uint64_t done) { sending->on_progress(before + done); };
   target.sub_path = member.name;
@@ -295,7 +298,7 @@ asio::awaitable<End> post_large(Sending* sending, Target target, ArchiveMember m
 asio::awaitable<End> delete_attribute(Sending* sending, ContainerName container, std::string attribute) {
   std::vector<AttributeOperation> operations{{std::move(attribute), "deleteAttribute", "{}", {}}};
   // What is refused of it is that there is nothing to delete.
-  const auto deleted = co_await execute(sending->api, std::move(container), std::move(operations));
+  const auto deleted = co_await execute(sending->api, std::move(container), std::move(operations), sending->may_begin);
   if (deleted) co_return std::nullopt;
   co_return outcome_of_server(deleted.error());
 }
@@ -329,6 +332,7 @@ asio::awaitable<End> send_requests(Sending* sending, SetPlan plan, Target target
     else
       end = co_await post_archive(sending, target, std::move(members), reset);
     if (!end) end = co_await add(sending, number);
+    if (!end && i + 1 < plan.requests.size()) end = may_go_on(*sending);
     if (end) co_return end;
   }
   co_return std::nullopt;
@@ -363,8 +367,12 @@ asio::awaitable<UploadOutcome> upload_attribute(std::shared_ptr<Api> api, Attrib
   for (;;) {
     const auto found = co_await find_container(api, upload.container);
     if (!found) co_return outcome_of_server(found.error());
-    Sending sending{
-        .api = api, .stores = {}, .settings = settings, .store = upload.progress, .on_progress = upload.on_progress};
+    Sending sending{.api = api,
+                    .stores = {},
+                    .settings = settings,
+                    .store = upload.progress,
+                    .on_progress = upload.on_progress,
+                    .may_begin = upload.may_begin};
     auto how = UploadOutcome();
     if (upload.what == AttributeUpload::What::file_set)
       how = co_await send_set(&sending, &upload, found->known.id);

@@ -68,22 +68,49 @@ std::vector<OperationError> read_errors(const json::array& answer) {
   return errors;
 }
 
-/// An attribute's properties; none: there is no such attribute. A 404 can also mean that the container is gone, or has
-/// another id by now: it is looked up again before the 404 is believed.
-asio::awaitable<Answer<std::optional<json::object>>> properties(std::shared_ptr<Api> api, ContainerName container,
-                                                                std::string folder, Query query) {
+/// An attribute's properties as the server writes them; none: there is no such attribute. A 404 can also mean that the
+/// container is gone, or has another id by now: it is looked up again before the 404 is believed.
+asio::awaitable<Answer<std::optional<std::string>>> properties_text(std::shared_ptr<Api> api, ContainerName container,
+                                                                    std::string folder, Query query) {
   for (;;) {
     const auto found = co_await find_container(api, container);
     if (!found) co_return std::unexpected(found.error());
     auto call = reading(std::string(attributes_path) + folder, query);
     call.query.emplace_back("experimentId", found->known.id);
     call.max_answer_bytes = 2 * limits::string_bytes;
-    auto answer = co_await ask_object(api, std::move(call));
-    if (answer) co_return std::optional<json::object>(std::move(*answer));
+    auto answer = co_await send(api, std::move(call));
+    if (answer) co_return std::optional<std::string>(std::move(answer->body));
     if (!is_missing(answer.error())) co_return std::unexpected(std::move(answer.error()));
-    if (answer.error().code.starts_with("ATTRIBUTE_")) co_return std::optional<json::object>();
-    if (!forget_stale(*api, container, *found, answer.error())) co_return std::optional<json::object>();
+    if (answer.error().code.starts_with("ATTRIBUTE_")) co_return std::optional<std::string>();
+    if (!forget_stale(*api, container, *found, answer.error())) co_return std::optional<std::string>();
   }
+}
+
+asio::awaitable<Answer<std::optional<json::object>>> properties(std::shared_ptr<Api> api, ContainerName container,
+                                                                std::string folder, Query query) {
+  const auto what = "GET " + std::string(attributes_path) + folder;
+  auto text = co_await properties_text(std::move(api), std::move(container), std::move(folder), std::move(query));
+  if (!text) co_return std::unexpected(std::move(text.error()));
+  if (!*text) co_return std::optional<json::object>();
+  auto object = parse_object(**text);
+  if (!object) co_return std::unexpected(invalid_answer(what));
+  co_return std::optional<json::object>(std::move(*object));
+}
+
+std::string folder_of(ClientCopy::Type type) {
+  switch (type) {
+    case ClientCopy::Type::number:
+      return "floats";
+    case ClientCopy::Type::whole_number:
+      return "integers";
+    case ClientCopy::Type::truth:
+      return "booleans";
+    case ClientCopy::Type::text:
+      return "strings";
+    case ClientCopy::Type::time:
+      return "datetimes";
+  }
+  return "strings";
 }
 
 }  // namespace
@@ -135,6 +162,12 @@ asio::awaitable<Answer<std::optional<std::string>>> string_value(std::shared_ptr
   if (!found) co_return std::unexpected(std::move(found.error()));
   if (!*found) co_return std::optional<std::string>();
   co_return string_member(**found, "value");
+}
+
+asio::awaitable<Answer<std::optional<std::string>>> attribute(std::shared_ptr<Api> api, ContainerName container,
+                                                              std::string path, ClientCopy::Type type) {
+  Query query{{"attribute", std::move(path)}};
+  co_return co_await properties_text(std::move(api), std::move(container), folder_of(type), std::move(query));
 }
 
 }  // namespace neptune::server

@@ -82,6 +82,11 @@ asio::awaitable<Answer<std::int64_t>> Server::image_count(ContainerName containe
   return server::image_count(impl_->api, std::move(container), std::move(path));
 }
 
+asio::awaitable<Answer<std::optional<std::string>>> Server::attribute(ContainerName container, std::string path,
+                                                                      ClientCopy::Type type) {
+  return server::attribute(impl_->api, std::move(container), std::move(path), type);
+}
+
 asio::awaitable<Answer<bool>> Server::has_ingest() {
   return server::has_ingest(impl_->api);
 }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "changes/attributes.h"
+#include "changes/client_operation.h"
 #include "changes/failure.h"
 #include "changes/management.h"
 #include "changes/names.h"
@@ -146,6 +147,10 @@ class Server {
   /// The container with the server's own id, as one that is written: what is asked of the answer goes to that id. No
   /// such container of that kind: "container_not_found".
   boost::asio::awaitable<Answer<ContainerName>> container(ContainerKind kind, std::string id);
+
+  /// An attribute's value, for assignment_of_copy: the JSON that the server answers. None: there is no such attribute.
+  boost::asio::awaitable<Answer<std::optional<std::string>>> attribute(ContainerName container, std::string path,
+                                                                       ClientCopy::Type type);
 
   /// How many images a series holds; 0 when there is no such attribute.
   boost::asio::awaitable<Answer<std::int64_t>> image_count(ContainerName container, std::string path);

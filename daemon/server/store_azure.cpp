@@ -6,6 +6,7 @@
 
 #include "server/impl/sending.h"
 #include "server/impl/text.h"
+#include "support/base64.h"
 
 namespace neptune::server {
 

@@ -173,8 +173,9 @@ struct AttributeUpload {
     SourceFile file;
     std::string name;  ///< in the set: "weights/a.bin"
   };
-  std::vector<Member> members{};  ///< file_set: what its globs stand for, in a fixed order
-  bool reset = false;             ///< file_set: it takes the place of what is there
+  std::vector<Member> members{};      ///< file_set: what its globs stand for, in a fixed order
+  bool reset = false;                 ///< file_set: it takes the place of what is there
+  std::function<bool()> may_begin{};  ///< of each request of it (server::MayBegin)
   ProgressStore* progress = nullptr;
   std::function<void(std::uint64_t)> on_progress{};
 };

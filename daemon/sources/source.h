@@ -86,6 +86,7 @@ struct QueuedChange {
   std::optional<std::uint32_t> uid;  ///< who handed it in, or owns its log; none where that is not known
   WallTime at;                       ///< when it was accepted, or logged
   std::string payload;               ///< Change::payload
+  std::string directory{};           ///< of what a 1.x client logged: where it was logged, with the files it names
 };
 
 /// An operation that no request can carry, found while a batch was put together (over the limits of a request).

@@ -56,14 +56,16 @@ void Box::start_daemon() {
   std::vector<std::string> command{binary("neptune-syncd"), "--config", dir_ / "config.toml"};
   if (!options_.reads_everything && ::geteuid() == 0)
     command.insert(command.begin(), {"/usr/bin/setpriv", "--bounding-set=-dac_override,-dac_read_search"});
-  daemon_.emplace(Process::Options{
+  Process::Options process{
       .binary = command.front(),
       .args = {command.begin() + 1, command.end()},
       .env = {{"NOTIFY_SOCKET", ready.path()}},
       .unset_env = {"NEPTUNE_API_TOKEN", "NEPTUNE_PROJECT", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"},
       .output_dir = dir_ / "output",
       .name = "neptune-syncd",
-      .working_dir = {}});
+      .working_dir = {}};
+  if (!options_.project.empty()) process.env["NEPTUNE_PROJECT"] = options_.project;
+  daemon_.emplace(std::move(process));
   if (!ready.wait("READY=1", 20s)) ADD_FAILURE() << "the daemon did not come up:\n" << daemon_->err();
 }
 

@@ -34,6 +34,7 @@ class Box {
     std::filesystem::path state_dir = {};  ///< empty: one in the box
     bool reads_everything = true;          ///< as root does; else file modes bind the daemon too
     bool start = true;                     ///< the daemon, at once
+    std::string project = {};              ///< NEPTUNE_PROJECT of the daemon's environment; empty: there is none
   };
 
   Box() : Box(Options()) {}

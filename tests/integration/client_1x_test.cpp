@@ -1,17 +1,16 @@
 // Directories of the 1.x client: offline runs, and what a stopped client left behind.
-#include <fmt/format.h>
-#include <gtest/gtest.h>
+#include "tests/integration/client_1x.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <boost/json/serialize.hpp>
-#include <chrono>
 #include <cmath>
-#include <fstream>
-#include <iterator>
 #include <map>
 #include <random>
+#include <sstream>
 #include <thread>
 
-#include "tests/integration/box.h"
 #include "tests/integration/support/json.h"
 #include "tests/integration/support/samples.h"
 
@@ -22,35 +21,7 @@ using namespace std::chrono_literals;
 namespace fs = std::filesystem;
 namespace json = boost::json;
 
-constexpr int dead_pid = 4'194'301;  // beyond what the kernel gives out
 constexpr const char* local_id = "38e2da7e-bc78-4efa-9a32-48b0971394dd";
-
-std::string text_of(const fs::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
-
-void write(const fs::path& file, const std::string& text, std::ios::openmode mode = std::ios::trunc) {
-  std::ofstream(file, std::ios::binary | mode) << text;
-}
-
-/// As the client logs it, a float for each version.
-std::string logged(int first, int last) {
-  std::string out;
-  for (int version = first; version <= last; ++version)
-    out += fmt::format(
-        R"({{"obj": {{"type": "LogFloats", "path": ["loss"], "values": [{{"value": {0}.5, "step": {0}, "ts": 17.5}}]}}, )"
-        R"("version": {0}, "at": 1795452690.5}})"
-        "\n",
-        version);
-  return out;
-}
-
-/// Nothing was written to them for as long.
-void age(const fs::path& directory, std::chrono::seconds by) {
-  for (const auto& entry : fs::directory_iterator(directory))
-    fs::last_write_time(entry.path(), fs::file_time_type::clock::now() - by);
-}
 
 /// Empty when the run holds the series as expected.json tells it: [step or null, value, time].
 std::string series_difference(const json::array& held, const json::array& expected) {
@@ -83,141 +54,71 @@ std::string difference(const json::value& held, const std::string& path, const j
   return *found == wanted ? std::string() : json::serialize(*found);
 }
 
-class Client1x : public ::testing::Test {
- protected:
-  void make(const std::string& project = "ml-team/lab", const std::string& more = "takeover_after = \"1s\"\n",
-            bool start = true) {
-    Box::Options options;
-    options.reads_everything = false;
-    options.config = "[[watch]]\npath = \"@DIR@/jobs\"\nkind = \"client-1x\"\nproject = \"" + project + "\"\n" + more +
-                     "[queue]\nmin_free_disk = \"1MiB\"\n";
-    options.start = false;
-    box.emplace(std::move(options));
-    box->sandbox().control(R"({"project": "ml-team/lab"})");
-    fs::create_directories(place("offline"));
-    fs::create_directories(place("async"));
-    if (start) box->start_daemon();
-  }
+std::int64_t version_in(const fs::path& file) {
+  const auto text = text_of(file);
+  return text.empty() ? 0 : std::stol(text);
+}
 
-  fs::path place(const std::string& mode) const { return box->dir() / "jobs" / ".neptune" / mode; }
-
-  /// An offline run as the client makes it, before its first operation.
-  fs::path offline_run(const std::string& id, int pid = dead_pid) { return begin_run(place("offline"), id, pid); }
-
-  fs::path begin_run(const fs::path& in, const std::string& id, int pid) {
-    const auto directory = in / fmt::format("run__{}__{}__abcdefgh", id, pid);
-    fs::create_directories(directory / "upload_path");
-    write(directory / "last_ack_version", "");
-    write(directory / "last_put_version", "0");
-    write(directory / "metadata.json",
-          fmt::format(R"({{"mode": "offline", "containerId": "{}", "containerType": "run", "structureVersion": 3,
-                          "createdAt": "2036-11-23T16:51:28.547685+00:00"}})",
-                      id));
-    return directory;
-  }
-
-  /// One that was logged to its end a while ago, outside of what is watched.
-  fs::path finished_run(const std::string& id, int first, int last) {
-    const auto directory = begin_run(box->dir() / "apart", id, dead_pid);
-    write(directory / "data-1.log", logged(first, last));
-    write(directory / "last_put_version", std::to_string(last));
-    age(directory, 60s);
-    return directory;
-  }
-
-  /// The directory in its new place.
-  fs::path hand_over(const fs::path& directory) {
-    const auto to = place("offline") / directory.filename();
-    fs::rename(directory, to);
-    return to;
-  }
-
-  fs::path offline_run(const std::string& id, int first, int last) { return hand_over(finished_run(id, first, last)); }
-
-  json::value run(const std::string& id) {
-    const auto state = box->sandbox().state();
-    const auto* held = state.at("runs").as_object().if_contains("ml-team/lab/" + id);
-    return held ? *held : json::value();
-  }
-
-  /// Empty when the run has the points first..last of `logged`, each once and in order.
-  std::string misses(const std::string& id, int last) {
-    const auto held = run(id);
-    if (held.is_null()) return id + " is not on the server";
-    const auto& points = held.at("series").at("loss").as_array();
-    if (points.size() != static_cast<std::size_t>(last)) return fmt::format("{} points, not {}", points.size(), last);
-    for (int i = 1; i <= last; ++i) {
-      const auto& point = points[static_cast<std::size_t>(i - 1)];
-      if (point.at(0).to_number<std::int64_t>() != i * 1'000'000LL || point.at(1).to_number<double>() != i + 0.5)
-        return fmt::format("point {} is {}", i, json::serialize(point));
-    }
-    return {};
-  }
-
-  bool wait_synced(std::int64_t changes, std::chrono::milliseconds timeout = 60s) {
-    const auto [all, status] = box->wait_status(
-        [changes](const auto& s) {
-          const auto& totals = s.at("totals");
-          return totals.at("synced").as_int64() + totals.at("rejected").as_int64() >= changes &&
-                 totals.at("pending").as_int64() + totals.at("in_flight").as_int64() == 0;
-        },
-        timeout);
-    EXPECT_TRUE(all) << json::serialize(status);
-    return all;
-  }
-
-  json::value source(const std::string& id) {
-    const auto status = box->get("/v1/status");
-    for (const auto& each : status.at("sources").as_array())
-      if (std::string_view(each.at("path").as_string()).find(id) != std::string_view::npos) return each;
-    return {};
-  }
-
-  std::string detail(const std::string& id) {
-    std::string text;
-    box->wait_status([&](const auto&) {
-      const auto found = source(id);
-      if (found.is_object() && found.as_object().contains("detail") && found.at("detail").is_string())
-        text = found.at("detail").as_string();
-      return !text.empty();
-    });
-    return text;
-  }
-
-  /// The UUID of what the sandbox knows under this name ("LAB-1").
-  std::string id_of(const std::string& short_id) {
-    return std::string(box->sandbox().state().at("containers").at("ml-team/lab/" + short_id).at("id").as_string());
-  }
-
-  std::optional<Box> box;
+struct Leftover {
+  std::int64_t acked = 0;
+  std::string log;
 };
 
-TEST_F(Client1x, TheOfflineSampleGivesWhatTheOfficialClientGaveButForItsFiles) {
+/// Empty when the container holds what the log says after the acknowledged version, and nothing from before.
+std::string leftover_difference(const json::value& held, const Leftover& left) {
+  std::istringstream lines(left.log);
+  json::array points;
+  for (std::string line; std::getline(lines, line);) {
+    const auto logged = parse_json(line);
+    const auto& obj = logged.at("obj");
+    const bool goes = logged.at("version").as_int64() > left.acked;
+    std::string path;
+    for (const auto& part : obj.at("path").as_array())
+      path += (path.empty() ? "" : "/") + std::string(part.as_string());
+    if (obj.at("type").as_string() == "LogFloats") {
+      if (!goes) continue;
+      const auto& point = obj.at("values").at(0);
+      points.push_back(json::array{point.at("step"), point.at("value"), 0});
+    } else if (std::string_view(obj.at("type").as_string()).starts_with("Assign") && path != "sys/name") {
+      const auto* value = held.at("attrs").as_object().if_contains(path);
+      if ((value != nullptr) != goes) return path + (goes ? " is missing" : " was sent again");
+      if (goes && *value != obj.at("value")) return path + " is " + json::serialize(*value);
+    }
+  }
+  return series_difference(held.at("series").at("metrics/loss").as_array(), points);
+}
+
+TEST_F(Client1x, TheOfflineSampleGivesWhatTheOfficialClientGave) {
   make();
   const auto sample = test_data() / "client-1x" / "offline";
-  const auto from = fs::directory_iterator(sample / ".neptune" / "offline")->path();
-  const auto to = place("offline") / fmt::format("run__{}__{}__3mfihhle", local_id, dead_pid);
-  const auto apart = box->dir() / "apart";
-  fs::copy(from, apart, fs::copy_options::recursive);
-  fs::permissions(apart, fs::perms::owner_all, fs::perm_options::add);
-  for (const auto& entry : fs::directory_iterator(apart))
-    fs::permissions(entry.path(), fs::perms::owner_write, fs::perm_options::add);
+  const auto apart = copy_of_sample(fs::directory_iterator(sample / ".neptune" / "offline")->path(), "apart");
+  fs::copy_file(sample / "weights.bin", box->dir() / "weights.bin");
+  auto log = text_of(apart / "data-1.log");
+  for (std::size_t at; (at = log.find("@DIR@")) != std::string::npos;) log.replace(at, 5, box->dir().string());
+  write(apart / "data-1.log", log);
   age(apart, 60s);
-  fs::rename(apart, to);
+  fs::rename(apart, place("offline") / fmt::format("run__{}__{}__3mfihhle", local_id, dead_pid));
   ASSERT_TRUE(wait_synced(2524));
   const auto expected = read_json(sample / "expected.json");
   const auto held = run(local_id);
   ASSERT_FALSE(held.is_null());
-  for (const auto& [path, value] : expected.at("attrs").as_object())
+  std::size_t attributes = 0;
+  for (const auto& [path, value] : expected.at("attrs").as_object()) {
     EXPECT_EQ(difference(held, std::string(path), value), "") << path;
-  EXPECT_FALSE(held.at("attrs").as_object().contains("tmp"));
-  // Its three uploads are kept with the reason; the empty set of source code needs none.
-  const auto rejected = box->get("/v1/rejected");
-  ASSERT_EQ(rejected.at("rejected").as_array().size(), 3u) << json::serialize(rejected);
-  for (const auto& each : rejected.at("rejected").as_array()) {
-    EXPECT_EQ(each.at("kind").as_string(), "client.operation");
-    EXPECT_NE(each.at("reason").as_string().find("does not upload files yet"), json::string::npos);
+    ++attributes;
   }
+  const auto weights = text_of(sample / "weights.bin");
+  EXPECT_EQ(file_differs("LAB-1/files/weights.bin", weights), "");
+  EXPECT_EQ(file_differs("LAB-1/files/set/weights.bin", weights), "");
+  const auto inline_file =
+      fs::directory_iterator(fs::directory_iterator(sample / ".neptune" / "offline")->path() / "upload_path")->path();
+  EXPECT_EQ(file_differs("LAB-1/files/inline.txt", text_of(inline_file)), "");
+  // And nothing else: its three files are attributes too.
+  EXPECT_EQ(box->sandbox().state().at("files").as_object().size(), expected.at("files").as_object().size());
+  EXPECT_EQ(
+      held.at("attrs").as_object().size() + held.at("sets").as_object().size() + held.at("series").as_object().size(),
+      attributes + expected.at("files").as_object().size());
+  EXPECT_EQ(box->get("/v1/status").at("totals").at("rejected").as_int64(), 0);
 }
 
 TEST_F(Client1x, AnOfflineRunGetsTheNameOfARegisteredOneOnceItsProducerIsGone) {
@@ -243,14 +144,41 @@ TEST_F(Client1x, AnOfflineRunGetsTheNameOfARegisteredOneOnceItsProducerIsGone) {
   EXPECT_EQ(misses("0f1e2d3c", 300), "") << "nothing was sent again";
 }
 
-TEST_F(Client1x, ASyncedClosedDirectoryIsRemovedAfterCleanupAfter) {
-  make("ml-team/lab", "takeover_after = \"1s\"\ncleanup_after = \"1s\"\n");
-  offline_run("0f1e2d3c", 1, 20);
-  EXPECT_TRUE(wait_synced(20));
-  EXPECT_TRUE(
-      box->wait_status([&](const auto&) { return fs::is_empty(place("offline")) && fs::is_empty(place("async")); })
-          .first);
-  EXPECT_EQ(box->sync({"wait", "--run", "0f1e2d3c", "--timeout", "5s"}).status, 0) << "what was synced stays known";
+TEST_F(Client1x, ASyncedClosedDirectoryIsRemovedAfterCleanupAfterAndKeptWhereThatIsNever) {
+  make("ml-team/lab",
+       "takeover_after = \"1s\"\ncleanup_after = \"1s\"\n"
+       "[[watch]]\npath = \"@DIR@/kept\"\nkind = \"client-1x\"\nproject = \"ml-team/lab\"\n"
+       "takeover_after = \"1s\"\ncleanup_after = \"never\"\n",
+       false);
+  const auto kept = box->dir() / "kept" / ".neptune";
+  fs::create_directories(kept / "offline");
+  box->start_daemon();
+  box->hand_in(R"({"kind": "run.create", "project": "ml-team/lab", "run": "r"})");
+  ASSERT_TRUE(wait_synced(1));
+  const auto of_never = finished_run("never", 1, 20);
+  fs::rename(of_never, kept / "offline" / of_never.filename());
+  ASSERT_TRUE(wait_synced(21));
+  const auto lossy = finished_run("offline", 1, 20);
+  write(lossy / "last_put_version", "25");
+  age(lossy, 60s);
+  hand_over(lossy);
+  const auto leftover = finished_run("leftover", 1, 20);
+  fs::rename(leftover, place("async") / fmt::format("run__{}__{}__abcdefgh", id_of("LAB-1"), dead_pid));
+  const auto refused = finished_run(
+      "refused", logged(1, R"({"type": "AssignArtifact", "path": ["a"], "hash": "x"})") + logged_float(2, 1), 2);
+  hand_over(refused);
+  EXPECT_TRUE(wait_synced(21 + 40 + 2));
+  const auto left = [this] {
+    std::size_t count = 0;
+    for (const auto* mode : {"offline", "async"})
+      count += static_cast<std::size_t>(std::distance(fs::directory_iterator(place(mode)), fs::directory_iterator()));
+    return count;
+  };
+  EXPECT_TRUE(box->wait_status([&](const auto&) { return left() == 1; }).first);
+  EXPECT_TRUE(fs::is_empty(place("offline"))) << "what its client lost keeps no directory";
+  EXPECT_EQ(source("async").at("run").as_string(), "refused") << "its files may be needed to try it again";
+  EXPECT_EQ(std::distance(fs::directory_iterator(kept / "async"), fs::directory_iterator()), 1);
+  EXPECT_EQ(box->sync({"wait", "--run", "offline", "--timeout", "5s"}).status, 0) << "what was synced stays known";
 }
 
 TEST_F(Client1x, LeftoversOfAllKindsAreTakenOverFromWhereTheirClientStopped) {
@@ -271,30 +199,24 @@ TEST_F(Client1x, LeftoversOfAllKindsAreTakenOverFromWhereTheirClientStopped) {
   }
   ASSERT_EQ(names.size(), 4u);
   std::int64_t left = 0;
+  std::map<std::string, Leftover> logs;
   for (const auto& entry : fs::directory_iterator(test_data() / "client-1x" / "async" / ".neptune" / "async")) {
     const auto name = entry.path().filename().string();
     const auto type = name.substr(0, name.find("__"));
     const auto to = place("async") / fmt::format("{}__{}__{}__k", type, id_of(names.at(type)), dead_pid);
-    const auto apart = box->dir() / ("apart-" + type);
-    fs::copy(entry.path(), apart, fs::copy_options::recursive);
-    fs::permissions(apart, fs::perms::owner_all, fs::perm_options::add);
-    for (const auto& file : fs::directory_iterator(apart))
-      fs::permissions(file.path(), fs::perms::owner_write, fs::perm_options::add);
+    const auto apart = copy_of_sample(entry.path(), "apart-" + type);
     age(apart, 60s);
-    const auto acked = text_of(apart / "last_ack_version");
-    left += std::stol(text_of(apart / "last_put_version")) - (acked.empty() ? 0 : std::stol(acked));
+    logs[type] = {version_in(apart / "last_ack_version"), text_of(apart / "data-1.log")};
+    left += version_in(apart / "last_put_version") - logs[type].acked;
     fs::rename(apart, to);
   }
   ASSERT_TRUE(wait_synced(4 + left));
   const auto after = box->sandbox().state();
-  const auto points = [&](const std::string& type) {
-    if (type == "run") return after.at("runs").at("ml-team/lab/r").at("series").at("metrics/loss").as_array().size();
-    return after.at("containers").at("ml-team/lab/" + names.at(type)).at("series").at("metrics/loss").as_array().size();
+  const auto held = [&](const std::string& type) {
+    return type == "run" ? after.at("runs").at("ml-team/lab/r")
+                         : after.at("containers").at("ml-team/lab/" + names.at(type));
   };
-  EXPECT_EQ(points("run"), 30u);
-  EXPECT_EQ(points("model"), 30u);
-  EXPECT_EQ(points("model_version"), 30u);
-  EXPECT_EQ(points("project"), 80u);
+  for (const auto& [type, log] : logs) EXPECT_EQ(leftover_difference(held(type), log), "") << type;
   for (const auto& entry : fs::directory_iterator(place("async")))
     EXPECT_TRUE(box->wait_status([&](const auto&) {
                      return text_of(entry.path() / "last_ack_version") == text_of(entry.path() / "last_put_version");
@@ -311,6 +233,8 @@ TEST_F(Client1x, LeftoversAreNotTouchedWhileTheirClientMayLive) {
   const auto mine = finished_run("x", 1, 5);
   fs::rename(mine, place("async") / fmt::format("run__{}__{}__alive", id, ::getpid()));
   EXPECT_NE(detail("alive").find("its client may still sync it"), std::string::npos) << detail("alive");
+  const auto explained = box->sync({"explain", place("async")});
+  EXPECT_NE(explained.out.find("client may still sync it"), std::string::npos) << explained.out << explained.err;
   const auto young = finished_run("y", 1, 5);
   age(young, 0s);
   fs::rename(young, place("async") / fmt::format("run__{}__{}__young", id, dead_pid));
@@ -329,16 +253,23 @@ TEST_F(Client1x, ALogIsFollowedThroughRotationAndTheDeathOfItsProducerInTheMiddl
                .working_dir = {}});
   const auto directory = offline_run("live-1", job.pid());
   write(directory / "data-1.log", "");
-  for (int i = 0; i < 10; ++i) {
-    write(directory / "data-1.log", logged(i * 50 + 1, i * 50 + 50), std::ios::app);
-    write(directory / "last_put_version", std::to_string(i * 50 + 50));
-    std::this_thread::sleep_for(20ms);
+  // As the client's buffer is emptied: in pieces that know nothing of operations.
+  const auto log = logged_floats(1, 500);
+  for (std::size_t at = 0; at < log.size(); at += 777) {
+    write(directory / "data-1.log", log.substr(at, 777), std::ios::app);
+    write(directory / "last_put_version", std::to_string(std::min<std::size_t>(500, 60 + at / 100)));
+    if (at % (777 * 8) == 0) {
+      EXPECT_TRUE(box->wait_status([&](const auto& s) {
+                       return s.at("totals").at("synced").as_int64() * 200 + 20'000 > static_cast<std::int64_t>(at);
+                     })
+                      .first);
+    }
   }
   ASSERT_TRUE(wait_synced(500));
   EXPECT_EQ(source("live-1").at("state").as_string(), "live");
   EXPECT_EQ(box->sync({"wait", "--run", "live-1", "--timeout", "1s"}).status, 4) << "a live run is not closed";
-  write(directory / "data-501.log", logged(501, 600));
-  const auto torn = logged(601, 601);
+  write(directory / "data-501.log", logged_floats(501, 600));
+  const auto torn = logged_floats(601, 601);
   write(directory / "data-501.log", torn.substr(0, torn.size() / 2), std::ios::app);
   write(directory / "last_put_version", "640");
   ASSERT_TRUE(wait_synced(600));
@@ -349,55 +280,137 @@ TEST_F(Client1x, ALogIsFollowedThroughRotationAndTheDeathOfItsProducerInTheMiddl
   EXPECT_EQ(detail("abcdefgh"), "lost by the client: 40");
 }
 
-TEST_F(Client1x, KillsOfTheDaemonDuringADrainLeaveEveryPointOnce) {
+TEST_F(Client1x, FiftyKillsOfTheDaemonDuringADrainLeaveEveryPointOnceAndEveryFileWhole) {
   make("ml-team/lab", "takeover_after = \"1s\"\n", false);
-  offline_run("killed", 1, 20'000);
+  constexpr int points = 10'000, between = 100;
+  const auto small = make_file("small.bin", 5000), large = make_file("large.bin", 6 << 20);
+  std::string log;
+  int version = 0;
+  for (int point = 1; point <= points; ++point) {
+    log += logged_float(++version, point);
+    if (point % between == 0) {
+      const bool is_large = point % (10 * between) == 0;
+      log += logged(++version, fmt::format(R"({{"type": "UploadFile", "path": ["files", "at_{}"], "ext": "bin",
+                                               "file_path": "{}", "tmp_file_name": null}})",
+                                           point, (is_large ? large : small).string()));
+    }
+  }
+  hand_over(finished_run("killed", log, version));
+  // Calls take their time, so that each kill finds some on their way.
+  box->sandbox().control(R"({"fault": {"path": "/api/leaderboard/v1/attributes", "delay_ms": 60}})");
   std::mt19937 random(7);
   box->start_daemon();
-  for (int kill = 0; kill < 10; ++kill) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(100 + random() % 250));
+  int kills = 0;
+  for (; kills < 50 && misses("killed", points) != ""; ++kills) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(random() % 250));
     box->kill_daemon();
     box->start_daemon();
   }
-  EXPECT_TRUE(box->wait_status([&](const auto&) { return misses("killed", 20'000).empty(); }, 60s).first);
-  EXPECT_EQ(misses("killed", 20'000), "");
+  EXPECT_EQ(kills, 50) << "the drain was over before";
+  box->sandbox().control(R"({"reset": true})");
+  EXPECT_TRUE(box->wait_status([&](const auto&) { return misses("killed", points).empty(); }, 120s).first);
+  EXPECT_EQ(misses("killed", points), "");
+  EXPECT_EQ(box->sync({"wait", "--run", "killed", "--timeout", "60s"}).status, 0);
+  EXPECT_EQ(box->get("/v1/status").at("totals").at("rejected").as_int64(), 0);
+  EXPECT_EQ(box->sandbox().state().at("runs").as_object().size(), 1u) << "it is created once";
+  for (int point = between; point <= points; point += between) {
+    const bool is_large = point % (10 * between) == 0;
+    EXPECT_EQ(file_differs(fmt::format("LAB-1/files/at_{}.bin", point), text_of(is_large ? large : small)), "");
+  }
 }
 
-TEST_F(Client1x, BadDirectoriesAreSetAsideWithASentenceAndTheOthersFinish) {
+TEST_F(Client1x, AnswersThatAreLostLeaveEveryPointOnce) {
   make();
-  const auto unfinished = finished_run("bad-middle", 1, 5);
-  write(unfinished / "data-1.log", logged(1, 2) + "{\"obj\": \n" + logged(4, 5));
-  const auto middle = hand_over(unfinished);
+  box->sandbox().control(R"({"faults": [
+    {"path": "/api/leaderboard/v1/attributes/operations", "drop": "before_answer", "probability": 0.4},
+    {"path": "/api/leaderboard/v1/attributes/operations", "drop": "before_processing", "probability": 0.3},
+    {"path": "/api/leaderboard/v1/experiments", "method": "POST", "drop": "before_answer", "times": 2}]})");
+  offline_run("doubted", 1, 5000);
+  EXPECT_TRUE(box->wait_status([this](const auto&) { return misses("doubted", 5000).empty(); }, 90s).first);
+  box->sandbox().control(R"({"reset": true})");
+  ASSERT_TRUE(wait_synced(5000));
+  EXPECT_EQ(misses("doubted", 5000), "");
+  EXPECT_EQ(box->sandbox().state().at("runs").as_object().size(), 1u) << "it is created once";
+}
+
+TEST_F(Client1x, BadDirectoriesAreSetAsideWithASentenceAndUntouchedAndTheOthersFinish) {
+  make();
+  std::map<std::string, std::string> sentences;  // directory → what is said of it
+  const auto middle = finished_run("bad-middle", 1, 5);
+  write(middle / "data-1.log", logged_floats(1, 2) + "{\"obj\": \n" + logged_floats(4, 5));
+  sentences["bad-middle"] = "what is no operation";
+  const auto gap = finished_run("bad-gap", logged_floats(1, 2) + logged_floats(4, 5), 5);
+  sentences["bad-gap"] = "has operation 4 after operation 2";
   const auto bare = finished_run("bad-bare", 1, 5);
   fs::remove(bare / "metadata.json");
-  hand_over(bare);
+  sentences["bad-bare"] = "no metadata.json";
   const auto ack = finished_run("bad-ack", 1, 5);
   write(ack / "last_ack_version", "6");
-  hand_over(ack);
+  sentences["bad-ack"] = "6 operations are done";
   const auto foreign = finished_run("bad-version", 1, 5);
   write(foreign / "metadata.json", R"({"containerType": "run", "structureVersion": 4})");
-  hand_over(foreign);
+  sentences["bad-version"] = "format version 4";
   const auto secret = finished_run("bad-mode", 1, 5);
   fs::permissions(secret / "data-1.log", fs::perms::none);
-  hand_over(secret);
+  sentences["bad-mode"] = "ermission";
+  const auto closed = finished_run("bad-folder", 1, 5);
+  sentences["bad-folder"] = "ermission";
+  std::map<std::string, std::string> before;
+  for (const auto& directory : {middle, gap, bare, ack, foreign, secret, closed}) {
+    age(directory, 60s);
+    before[directory.filename()] = contents_of(directory);
+    if (directory == closed) fs::permissions(closed, fs::perms::none);
+    hand_over(directory);
+  }
   offline_run("good", 1, 50);
   ASSERT_TRUE(wait_synced(50));
   EXPECT_EQ(misses("good", 50), "");
-  for (const auto& [id, sentence] :
-       {std::pair("bad-middle", "what is no operation"), std::pair("bad-bare", "no metadata.json"),
-        std::pair("bad-ack", "6 operations are done"), std::pair("bad-mode", "ermission"),
-        std::pair("bad-version", "format version 4")}) {
-    EXPECT_NE(detail(id).find(sentence), std::string::npos) << detail(id);
+  for (const auto& [id, sentence] : sentences) {
+    EXPECT_NE(detail(id).find(sentence), std::string::npos) << id << ": " << detail(id);
     EXPECT_EQ(source(id).at("state").as_string(), "set_aside") << id;
     EXPECT_TRUE(run(id).is_null()) << id;
   }
-  EXPECT_EQ(text_of(middle / "last_ack_version"), "");
+  fs::permissions(place("offline") / closed.filename(), fs::perms::owner_all);
+  for (const auto& [name, was] : before) EXPECT_EQ(contents_of(place("offline") / name), was) << name;
+}
+
+TEST_F(Client1x, ADirectoryThatWasMendedIsTaken) {
+  make();
+  const auto bad = finished_run("mended", logged_floats(1, 5) + "]" + logged_floats(6, 10), 10);
+  const auto there = hand_over(bad);
+  ASSERT_NE(detail("mended").find("what is no operation"), std::string::npos) << detail("mended");
+  write(there / "data-1.log", logged_floats(1, 10));
+  ASSERT_TRUE(wait_synced(10));
+  EXPECT_EQ(misses("mended", 10), "");
 }
 
 TEST_F(Client1x, WithoutAProjectAnOfflineRunWaitsAndSaysSo) {
   make("");
-  offline_run("nowhere", 1, 5);
+  const auto directory = offline_run("nowhere", 1, 5);
   EXPECT_NE(detail("nowhere").find("nothing says which project"), std::string::npos) << detail("nowhere");
+  const auto explained = box->sync({"explain", directory});
+  EXPECT_NE(explained.out.find("NEPTUNE_PROJECT"), std::string::npos) << explained.out << explained.err;
+}
+
+TEST_F(Client1x, TheProjectOfTheEnvironmentIsTakenWhereTheWatchNamesNone) {
+  make("", "takeover_after = \"1s\"\n", true, "ml-team/lab");
+  offline_run("somewhere", 1, 5);
+  ASSERT_TRUE(wait_synced(5));
+  EXPECT_EQ(misses("somewhere", 5), "");
+}
+
+/// Of a directory as the client makes it: the names in it, and what it says of itself.
+void expect_readable_by_the_client(const fs::path& directory, int put, const std::string& acked) {
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(directory)) names.push_back(entry.path().filename());
+  std::ranges::sort(names);
+  EXPECT_EQ(names, (std::vector<std::string>{"data-1.log", "last_ack_version", "last_put_version", "metadata.json",
+                                             "upload_path"}));
+  EXPECT_EQ(text_of(directory / "last_put_version"), std::to_string(put));
+  EXPECT_EQ(text_of(directory / "last_ack_version"), acked);
+  const auto metadata = read_json(directory / "metadata.json");
+  EXPECT_EQ(metadata.at("structureVersion").as_int64(), 3);
+  EXPECT_EQ(metadata.at("containerType").as_string(), "run");
 }
 
 TEST_F(Client1x, AReadOnlyWorkspaceHoldsARunAndLetsItGoOn) {
@@ -405,12 +418,86 @@ TEST_F(Client1x, AReadOnlyWorkspaceHoldsARunAndLetsItGoOn) {
   box->sandbox().control(R"({"workspace": "ml-team", "mode": "read_only", "reason": "storage is full"})");
   const auto directory = offline_run("held", 1, 500);
   EXPECT_TRUE(box->wait_status([](const auto& s) { return s.at("totals").at("held").as_int64() == 500; }).first);
-  EXPECT_EQ(text_of(directory / "last_ack_version"), "");
+  expect_readable_by_the_client(directory, 500, "");
   EXPECT_TRUE(run("held").is_null());
   box->sandbox().control(R"({"workspace": "ml-team", "mode": "normal"})");
   EXPECT_EQ(box->sync({"probe", "ml-team"}).status, 0);
   ASSERT_TRUE(wait_synced(500));
   EXPECT_EQ(misses("held", 500), "");
+}
+
+TEST_F(Client1x, WhatTheClientsOwnSyncAcknowledgedMeanwhileIsNotSentAgain) {
+  make();
+  box->sandbox().control(R"({"workspace": "ml-team", "mode": "read_only", "reason": "storage is full"})");
+  const auto directory = offline_run("shared", 1, 500);
+  EXPECT_TRUE(box->wait_status([](const auto& s) { return s.at("totals").at("held").as_int64() == 500; }).first);
+  write(directory / "last_ack_version", "300");
+  box->sandbox().control(R"({"workspace": "ml-team", "mode": "normal"})");
+  EXPECT_EQ(box->sync({"probe", "ml-team"}).status, 0);
+  EXPECT_EQ(box->sync({"wait", "--run", "shared", "--timeout", "30s"}).status, 0);
+  const auto points = run("shared").at("series").at("loss").as_array();
+  ASSERT_EQ(points.size(), 200u);
+  EXPECT_EQ(points[0].at(0).to_number<std::int64_t>(), 301'000'000);
+  EXPECT_EQ(box->get("/v1/status").at("totals").at("pending").as_int64(), 0);
+}
+
+TEST_F(Client1x, TheWatchedPathMayBeTheClientsDirectoryItself) {
+  make("ml-team/lab", "[[watch]]\npath = \"@DIR@/direct/.neptune\"\nkind = \"auto\"\nproject = \"ml-team/lab\"\n",
+       false);
+  const auto offline = box->dir() / "direct" / ".neptune" / "offline";
+  fs::create_directories(offline);
+  box->start_daemon();
+  const auto directory = finished_run("direct", 1, 20);
+  fs::rename(directory, offline / directory.filename());
+  ASSERT_TRUE(wait_synced(20));
+  EXPECT_EQ(misses("direct", 20), "");
+}
+
+TEST_F(Client1x, AWorkspaceThatTurnsReadOnlyWhileADirectoryWithFilesIsDrainedHoldsTheRestAndLetsItGoOn) {
+  for (const auto* style : {"http_402_bare", "http_403", "http_422"}) {
+    SCOPED_TRACE(style);
+    make();
+    const auto large = make_file("large.bin", 40 << 20);
+    const auto upload = [&large](int version, int number) {
+      return logged(version, fmt::format(R"({{"type": "UploadFile", "path": ["file_{}"], "ext": "bin",
+                                              "file_path": "{}", "tmp_file_name": null}})",
+                                         number, large.string()));
+    };
+    const auto log = logged_floats(1, 100) + upload(101, 1) + logged(102, R"({"type": "AssignInt", "path": ["n"],
+                     "value": 1})") +
+                     upload(103, 2);
+    // Each part takes a while: the mode changes in the middle of the first file.
+    box->sandbox().control(
+        R"({"fault": {"path": "/api/leaderboard/v1/attributes/storage/file/upload/part", "delay_ms": 100}})");
+    hand_over(finished_run("drained", log, 103));
+    const auto parts = [this]() -> std::int64_t {
+      const auto requests = box->sandbox().state("summary=1").at("requests");
+      const auto* counts =
+          requests.as_object().if_contains("POST /api/leaderboard/v1/attributes/storage/file/upload/part");
+      return counts ? counts->at("200").as_int64() : 0;
+    };
+    ASSERT_TRUE(box->wait_status([&](const auto&) { return parts() >= 2; }).first);
+    box->sandbox().control(fmt::format(
+        R"({{"workspace": "ml-team", "mode": "read_only", "style": "{}", "reason": "storage is full"}})", style));
+    EXPECT_TRUE(box->wait_status([](const auto& s) { return s.at("totals").at("held").as_int64() == 3; }).first)
+        << box->sync({"status"}).out;
+    // Registered and with nothing on its way, it has the name that the client's own sync goes on with.
+    const auto directory = place("async") / fmt::format("run__{}__{}__abcdefgh", id_of("LAB-1"), dead_pid);
+    EXPECT_TRUE(box->wait_status([&](const auto&) { return fs::exists(directory); }).first);
+    EXPECT_TRUE(fs::is_empty(place("offline")));
+    expect_readable_by_the_client(directory, 103, "100");
+    EXPECT_EQ(box->sync({"status"}).status, 5);
+    box->sandbox().control(R"({"reset": true, "workspace": "ml-team", "mode": "normal"})");
+    EXPECT_EQ(box->sync({"probe", "ml-team"}).status, 0);
+    ASSERT_TRUE(wait_synced(103, 120s));
+    EXPECT_EQ(box->get("/v1/status").at("totals").at("rejected").as_int64(), 0);
+    EXPECT_EQ(misses("drained", 100), "");
+    EXPECT_EQ(run("drained").at("attrs").at("n").as_int64(), 1);
+    const auto content = text_of(large);
+    for (const auto* name : {"LAB-1/file_1.bin", "LAB-1/file_2.bin"}) EXPECT_EQ(file_differs(name, content), "");
+    EXPECT_EQ(parts(), 16) << "no part was sent twice";
+    box.reset();
+  }
 }
 
 }  // namespace

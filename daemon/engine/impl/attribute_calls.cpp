@@ -113,14 +113,6 @@ Result<LeaderboardUpdate> read_logged(std::string_view json, std::int64_t at_ms)
   if (!logged) return std::unexpected(std::move(logged.error()));
   LeaderboardUpdate update{std::move(logged->operations), {}};
   for (auto& [path, reason] : logged->left_out) update.left_out.push_back({std::move(path), std::move(reason)});
-  if (logged->upload)
-    update.left_out.push_back({logged->upload->path,
-                               "this version does not upload files yet; try it again with one "
-                               "that does"});
-  if (logged->copy)
-    update.left_out.push_back({logged->copy->path,
-                               "this version does not copy attributes yet; try it again with one "
-                               "that does"});
   return update;
 }
 
@@ -136,6 +128,7 @@ Result<LeaderboardUpdate> read(const sources::QueuedChange& change) {
 Operations operations_of(const std::vector<sources::QueuedChange>& changes) {
   Operations found;
   for (const auto& change : changes) {
+    if (goes_alone(change)) break;
     auto update = read(change);
     if (!update) {
       found.refused.push_back({change.position, update.error().code, update.error().message});
@@ -152,6 +145,25 @@ Operations operations_of(const std::vector<sources::QueuedChange>& changes) {
     found.last = change.position;
   }
   return found;
+}
+
+/// What calls these are made in, from and up to which: the same operations give the same parts each time.
+std::vector<std::pair<std::size_t, std::size_t>> parts_of(const std::vector<AttributeOperation>& operations) {
+  constexpr std::size_t most_bytes =
+      limits::request_bytes / 4 * 3;  // of paths and bodies, whose frames are not counted
+  std::vector<std::pair<std::size_t, std::size_t>> parts;
+  std::size_t from = 0, bytes = 0;
+  for (std::size_t i = 0; i < operations.size(); ++i) {
+    const auto size = operations[i].path.size() + operations[i].body.size();
+    if (i - from == limits::attribute_operations || (i > from && bytes + size > most_bytes)) {
+      parts.emplace_back(from, i);
+      from = i;
+      bytes = 0;
+    }
+    bytes += size;
+  }
+  if (from < operations.size()) parts.emplace_back(from, operations.size());
+  return parts;
 }
 
 /// Where these series stand on the server.
@@ -251,9 +263,9 @@ asio::awaitable<CallOutcome> update_attributes(std::shared_ptr<server::Server> s
   for (auto& refusal : begun->refused)
     if (std::ranges::find(done.refused, refusal.position, &core::Refusal::position) == done.refused.end())
       done.refused.push_back(std::move(refusal));
-  constexpr auto most = limits::attribute_operations;
-  for (std::size_t part = begun->part; part * most < operations.all.size(); ++part) {
-    const auto from = part * most, upto = std::min(operations.all.size(), from + most);
+  const auto parts = parts_of(operations.all);
+  for (std::size_t part = begun->part; part < parts.size(); ++part) {
+    const auto [from, upto] = parts[part];
     std::vector<AttributeOperation> carried(operations.all.begin() + static_cast<std::ptrdiff_t>(from),
                                             operations.all.begin() + static_cast<std::ptrdiff_t>(upto));
     Intent about{operations.last, part, {}, done.refused};
@@ -271,6 +283,71 @@ asio::awaitable<CallOutcome> update_attributes(std::shared_ptr<server::Server> s
     }
   }
   std::ranges::sort(done.refused, {}, &core::Refusal::position);
+  co_return done;
+}
+
+std::optional<ClientOperation> goes_alone(const sources::QueuedChange& change) {
+  if (change.kind != ChangeKind::client_operation || !may_go_alone(change.payload)) return std::nullopt;
+  auto logged = read_client_operation(change.payload, to_unix_ms(change.at));
+  if (!logged || (!logged->upload && !logged->copy)) return std::nullopt;
+  return std::move(*logged);
+}
+
+namespace {
+
+/// The container a value is copied from. What a run that was made offline copies from itself, or from another such run,
+/// it calls by its local id, which is its custom id.
+asio::awaitable<Answer<ContainerName>> source_of(std::shared_ptr<server::Server> server, ContainerName container,
+                                                 ClientCopy copy) {
+  if (copy.container_id == container.id) co_return container;
+  auto found = co_await outcome(server->container(copy.container_kind, copy.container_id));
+  if (!found && found.error().code == "container_not_found" && copy.container_kind == ContainerKind::run)
+    co_return ContainerName{container.project, copy.container_id, ContainerKind::run};
+  co_return found;
+}
+
+/// What the server answers is not there, so that there is nothing to copy.
+bool says_not_found(const Failure& failure) {
+  return failure.status == 404 || failure.code.ends_with("_not_found");
+}
+
+}  // namespace
+
+asio::awaitable<CallOutcome> copy_attribute(std::shared_ptr<server::Server> server, server::MayBegin may_begin,
+                                            ContainerName container, sources::Position position, ClientCopy copy) {
+  CallOutcome done{.count = 1, .last = position, .answer = {}, .refused = {}};
+  auto from = co_await source_of(server, container, copy);
+  Answer<std::optional<std::string>> properties;
+  if (from) {
+    properties = co_await outcome(server->attribute(*from, copy.source_path, copy.type));
+  } else {
+    properties = std::unexpected(std::move(from.error()));
+  }
+  if (properties ? !*properties : says_not_found(properties.error())) {
+    done.refused.push_back(
+        {position, "copied_value_missing",
+         fmt::format("{} was to be a copy of {} of {}, which is not on the server{}; try it again once it is",
+                     copy.path, copy.source_path, copy.container_id,
+                     properties ? std::string() : " (" + properties.error().message + ")")});
+    co_return done;
+  }
+  if (!properties) {
+    done.answer = std::unexpected(std::move(properties.error()));
+    co_return done;
+  }
+  auto assignment = assignment_of_copy(copy, **properties);
+  if (!assignment) {
+    done.refused.push_back({position, assignment.error().code, assignment.error().message});
+    co_return done;
+  }
+  std::vector<AttributeOperation> operations;
+  operations.push_back(std::move(*assignment));
+  auto errors = co_await outcome(server->execute(std::move(container), std::move(operations), std::move(may_begin)));
+  if (!errors) {
+    done.answer = std::unexpected(waiting_for_container(std::move(errors.error())));
+  } else if (!errors->empty()) {
+    done.refused.push_back({position, errors->front().code, copy.path + ": " + errors->front().message});
+  }
   co_return done;
 }
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "changes/client_operation.h"
 #include "core/types.h"
 #include "server/server.h"
 #include "sources/source.h"
@@ -20,6 +21,7 @@ struct CallOutcome {
   sources::Position last = 0;  ///< the last of them
   Answer<void> answer{};
   std::vector<core::Refusal> refused{};  ///< when it was answered: those that were not stored, or not as a whole
+  bool put_back = false;                 ///< it was not carried out to its end, for no fault of anybody's
 };
 
 /// What is written down before a call that must not be repeated; of one source, or of one rejected change. `read`: the
@@ -30,7 +32,8 @@ struct Intents {
       write;
 };
 
-/// Hands in attribute changes of one container, or updates of a run, as many of the first ones as a call can carry.
+/// Hands in attribute changes of one container, or updates of a run, as many of the first ones as a call can carry, and
+/// none from the first that goes alone on; the first of them does not.
 ///
 /// Points are not idempotent on the server. Before a call with points, it is written down which changes it carries and
 /// where each series stands. Should the call's answer be lost, or the daemon die, a series that has moved since tells
@@ -40,6 +43,14 @@ boost::asio::awaitable<CallOutcome> update_attributes(std::shared_ptr<server::Se
                                                       server::MayBegin may_begin,
                                                       std::shared_ptr<sources::Source> source, ContainerName container,
                                                       std::vector<sources::QueuedChange> changes);
+
+/// A change of a 1.x client that is a call of its own: its upload or copy. None where it goes with others.
+std::optional<ClientOperation> goes_alone(const sources::QueuedChange& change);
+
+/// Assigns an attribute the value that another one has on the server. Safe to repeat.
+boost::asio::awaitable<CallOutcome> copy_attribute(std::shared_ptr<server::Server> server, server::MayBegin may_begin,
+                                                   ContainerName container, sources::Position position,
+                                                   ClientCopy copy);
 
 /// Creates a run on a server without ingestion. A fork is refused: such a server has none.
 boost::asio::awaitable<CallOutcome> create_run(std::shared_ptr<server::Server> server, ContainerName run,

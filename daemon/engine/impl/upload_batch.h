@@ -60,4 +60,14 @@ struct Engine::UploadBatch {
   std::optional<Failure> failure;  ///< a call to the server failed: nothing more of it is begun
 };
 
+/// Takes an upload off the list whatever its end.
+struct Engine::Uploading {
+  Uploading(Engine& of, std::uint64_t number) : engine(of), id(number) {}
+  Uploading(const Uploading&) = delete;
+  Uploading& operator=(const Uploading&) = delete;
+  ~Uploading() { engine.active_uploads_.erase(id); }
+  Engine& engine;
+  std::uint64_t id;
+};
+
 }  // namespace neptune::engine

@@ -2,6 +2,7 @@
 
 #include "server/impl/json.h"
 #include "server/impl/text.h"
+#include "support/base64.h"
 
 namespace neptune::server {
 

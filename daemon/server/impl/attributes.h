@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "changes/attributes.h"
+#include "changes/client_operation.h"
 #include "server/impl/api.h"
 
 namespace neptune::server {
@@ -22,6 +23,8 @@ boost::asio::awaitable<Answer<std::int64_t>> image_count(std::shared_ptr<Api> ap
 /// None: there is no such attribute.
 boost::asio::awaitable<Answer<std::optional<std::string>>> string_value(std::shared_ptr<Api> api,
                                                                         ContainerName container, std::string path);
+boost::asio::awaitable<Answer<std::optional<std::string>>> attribute(std::shared_ptr<Api> api, ContainerName container,
+                                                                     std::string path, ClientCopy::Type type);
 
 boost::asio::awaitable<Answer<ManageReply>> create_run(std::shared_ptr<Api> api, ContainerName run,
                                                        std::string experiment);

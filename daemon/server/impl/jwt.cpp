@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "server/impl/json.h"
-#include "server/impl/text.h"
+#include "support/base64.h"
 
 namespace neptune::server {
 

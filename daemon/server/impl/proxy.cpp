@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include "server/impl/text.h"
+#include "support/base64.h"
 
 namespace neptune::server {
 

@@ -216,14 +216,17 @@ asio::awaitable<Answer<Response>> send_stretch(Sending* sending, Request request
 }
 
 Body body_for(Sending& sending, Stretch stretch) {
-  if (stretch.size == 0) return {};
-  if (sending.content != nullptr) {
+  Body body;
+  if (stretch.size > 0 && sending.content != nullptr) {
     sending.done += stretch.size;
     sending.sent += stretch.size;
-    return server::body_of(sending.content->substr(stretch.offset, stretch.size));
+    body = server::body_of(sending.content->substr(stretch.offset, stretch.size));
+  } else if (stretch.size > 0) {
+    auto pieces = std::make_shared<Pieces>(sending, stretch.offset, stretch.offset + stretch.size);
+    body = {{}, stretch.size, [pieces] { return next_piece(pieces); }};
   }
-  auto pieces = std::make_shared<Pieces>(sending, stretch.offset, stretch.offset + stretch.size);
-  return {{}, stretch.size, [pieces] { return next_piece(pieces); }};
+  body.may_begin = sending.may_begin;
+  return body;
 }
 
 asio::awaitable<Answer<Response>> send_small(Sending* sending, Request request) {

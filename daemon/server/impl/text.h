@@ -4,14 +4,8 @@
 #include <string>
 #include <string_view>
 
-/// Small text work that HTTP and tokens need.
+/// Small text work that HTTP needs.
 namespace neptune::server {
-
-enum class Base64 { standard, url };
-
-/// Strict: the alphabet's characters only. `standard` wants its padding, `url` has none (as in a JWT).
-std::optional<std::string> decode_base64(std::string_view text, Base64 kind);
-std::string encode_base64(std::string_view bytes);
 
 std::string_view trim(std::string_view text);
 std::string lower(std::string_view text);

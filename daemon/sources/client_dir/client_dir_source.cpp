@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "changes/client_operation.h"
 #include "changes/limits.h"
 
 namespace neptune::sources {
@@ -46,8 +47,10 @@ asio::awaitable<Result<std::variant<std::monostate, Batch, Oversized>>> ClientDi
     if (!state) return std::unexpected(state.error());
     if (state->count == 0) return Next{};
     const auto first = std::max(after, state->acked) + 1;
-    const auto operations = log->read(
-        first, state->last, std::min<std::uint64_t>(limits.operations, limits::attribute_operations), limits.bytes);
+    // What has to be a call of its own is a batch of its own, so that everything goes in order.
+    const auto alone = [](const LoggedOperation& operation) { return may_go_alone(operation.json); };
+    const auto most = std::min<std::uint64_t>(limits.operations, limits::attribute_operations);
+    const auto operations = log->read(first, state->last, most, limits.bytes, alone);
     if (!operations) return std::unexpected(operations.error());
     Batch batch;
     batch.kind = OperationKind::call;
@@ -68,13 +71,17 @@ asio::awaitable<Result<std::vector<QueuedChange>>> ClientDirSource::changes(Posi
   auto work = [log = log_, first, last]() -> Result<std::vector<QueuedChange>> {
     auto operations = log->read(first, last, static_cast<std::uint64_t>(last - first + 1), ClientLog::longest_object);
     if (!operations) return std::unexpected(std::move(operations.error()));
+    const auto origin = log->origin();
+    if (!origin) return std::unexpected(origin.error());
     std::vector<QueuedChange> changes;
     for (auto& operation : *operations) {
       QueuedChange change;
       change.position = operation.version;
       change.kind = ChangeKind::client_operation;
       change.at = wall_time(operation.at);
+      change.uid = origin->uid;
       change.payload = std::move(operation.json);
+      change.directory = origin->directory.string();
       changes.push_back(std::move(change));
     }
     return changes;

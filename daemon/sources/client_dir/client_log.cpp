@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -247,7 +248,8 @@ Result<ClientLog::State> ClientLog::state_of(Position acked, Position put, Posit
 }
 
 Result<std::vector<LoggedOperation>> ClientLog::read(Position first, Position last, std::uint64_t operations,
-                                                     std::uint64_t bytes) {
+                                                     std::uint64_t bytes,
+                                                     bool (*stands_alone)(const LoggedOperation&)) {
   const std::scoped_lock lock(mutex_);
   NEPTUNE_TRY(open());
   auto place = find(first - 1);
@@ -264,17 +266,34 @@ Result<std::vector<LoggedOperation>> ClientLog::read(Position first, Position la
       auto found = reader->next();
       if (!found) return std::unexpected(std::move(found.error()));
       if (*found != ScanEnd::object) break;
-      auto json = strict_json(reader->obj());
-      taken += json.size();
-      if (!out.empty() && taken > bytes) return out;
-      place->version = reader->object().version;
-      out.push_back({place->version, reader->object().at, std::move(json)});
-      if (out.size() == operations || place->version >= last || place->version >= end_.version) return out;
+      LoggedOperation next{reader->object().version, reader->object().at, strict_json(reader->obj())};
+      taken += next.json.size();
+      const bool alone = stands_alone(next);
+      if (!out.empty() && (alone || taken > bytes)) return out;
+      place->version = next.version;
+      out.push_back(std::move(next));
+      if (alone || out.size() == operations || place->version >= last || place->version >= end_.version) return out;
     }
     if (!marks_.contains(place->version)) return std::unexpected(overwritten());
   }
   if (out.empty()) return std::unexpected(overwritten());
   return out;
+}
+
+Result<ClientLog::Origin> ClientLog::origin() {
+  const std::scoped_lock lock(mutex_);
+  NEPTUNE_TRY(open());
+  struct stat about{};
+  if (::fstat(directory_.get(), &about) != 0) return std::unexpected(unreadable(path_, errno));
+  Origin origin{path_, about.st_uid};
+  const auto files = data_files(directory_, path_);
+  if (!files) return std::unexpected(files.error());
+  // What anybody but root wrote is read as theirs, whoever made the directory.
+  for (const auto file : *files)
+    if (::fstatat(directory_.get(), data_file_name(file).c_str(), &about, AT_SYMLINK_NOFOLLOW) == 0 &&
+        about.st_uid != 0)
+      origin.uid = about.st_uid;
+  return origin;
 }
 
 Result<void> ClientLog::acknowledge(Position upto) {

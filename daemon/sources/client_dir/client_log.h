@@ -54,7 +54,19 @@ class ClientLog {
   /// The operations from `first` on, up to `last`: `operations` at most, and those after the first only as long as
   /// all of them take no more than `bytes`. "client_dir_changed" (retryable) when the first is not there.
   Result<std::vector<LoggedOperation>> read(Position first, Position last, std::uint64_t operations,
-                                            std::uint64_t bytes);
+                                            std::uint64_t bytes) {
+    return read(first, last, operations, bytes, [](const LoggedOperation&) { return false; });
+  }
+  /// Likewise, up to before the first for which `stands_alone` says yes; of one that is first itself, only that.
+  Result<std::vector<LoggedOperation>> read(Position first, Position last, std::uint64_t operations,
+                                            std::uint64_t bytes, bool (*stands_alone)(const LoggedOperation&));
+
+  /// Where it is, and whose: the files' that are read, or else the directory's where those are root's.
+  struct Origin {
+    std::filesystem::path directory;
+    std::uint32_t uid = 0;
+  };
+  Result<Origin> origin();
 
   /// Writes last_ack_version, then removes the data files of which every operation is done, but for the last one.
   Result<void> acknowledge(Position upto);

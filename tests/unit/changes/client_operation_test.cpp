@@ -111,6 +111,42 @@ TEST(ClientOperation, UploadsAndCopiesAreTold) {
                              "source_path":["a","b"],"source_attr_name":"FloatAttribute"})");
   ASSERT_TRUE(copy.copy);
   EXPECT_EQ(copy.copy->source_path, "a/b");
+  EXPECT_EQ(copy.copy->type, ClientCopy::Type::number);
+  const auto artifact = read(R"({"type":"CopyAttribute","path":["c"],"container_id":"u","container_type":"run",
+                                 "source_path":["a"],"source_attr_name":"Artifact"})");
+  EXPECT_FALSE(artifact.copy);
+  ASSERT_EQ(artifact.left_out.size(), 1u);
+  EXPECT_THAT(artifact.left_out[0].reason, HasSubstr("'Artifact' cannot be copied"));
+}
+
+TEST(ClientOperation, WhatGoesAloneIsTold) {
+  EXPECT_TRUE(may_go_alone(R"({"type":"UploadFile","path":["w"],"ext":"","file_path":"/a"})"));
+  EXPECT_TRUE(may_go_alone(R"({"path":["w"],"type": "UploadFileContent"})"));
+  EXPECT_TRUE(may_go_alone(R"({"type":"UploadFileSet"})"));
+  EXPECT_TRUE(may_go_alone(R"({"type":"CopyAttribute"})"));
+  EXPECT_FALSE(may_go_alone(R"({"type":"AssignString","path":["a"],"value":"an UploadFile"})"));
+}
+
+TEST(ClientOperation, ACopyAssignsWhatTheServerTellsOfItsSource) {
+  const auto assigned = [](const char* type, const char* properties) {
+    const auto copy =
+        read(std::string(R"({"type":"CopyAttribute","path":["c","d"],"container_id":"u","container_type":"model",
+                             "source_path":["a"],"source_attr_name":")") +
+             type + "\"}");
+    if (!copy.copy) return std::string("no copy");
+    const auto operation = assignment_of_copy(*copy.copy, properties);
+    return operation ? operation->path + " " + operation->op + " " + operation->body : operation.error().code;
+  };
+  EXPECT_EQ(assigned("Float", R"({"attributeName":"a","value":0.30000000000000004})"),
+            R"(c/d assignFloat {"value":0.30000000000000004})");
+  EXPECT_EQ(assigned("Integer", R"({"value":7})"), R"(c/d assignInt {"value":7})");
+  EXPECT_EQ(assigned("Boolean", R"({"value":false})"), R"(c/d assignBool {"value":false})");
+  EXPECT_EQ(assigned("String", R"({"value":"a\"b"})"), R"(c/d assignString {"value":"a\"b"})");
+  EXPECT_EQ(assigned("Datetime", R"({"value":"2026-01-02T03:04:05.678Z"})"),
+            R"(c/d assignDatetime {"valueMilliseconds":1767323045678})");
+  for (const auto* wrong : {R"({"value":"x"})", R"({})", "[", R"({"value":null})"})
+    EXPECT_EQ(assigned("Float", wrong), "copied_value_unreadable") << wrong;
+  EXPECT_EQ(assigned("Datetime", R"({"value":"yesterday"})"), "copied_value_unreadable");
 }
 
 TEST(ClientOperation, RefusesWhatIsNone) {

@@ -289,6 +289,20 @@ TEST_F(Attributes, ImagesAreCounted) {
   EXPECT_EQ(run(server->image_count(forest, "shots")).value(), 0);
 }
 
+TEST_F(Attributes, AValueToBeCopiedIsToldAsTheServerWroteIt) {
+  using Type = ClientCopy::Type;
+  const auto text = R"({"attributeName":"lr","value":0.30000000000000004})";
+  for (const auto& [type, folder] :
+       {std::pair(Type::number, "floats"), std::pair(Type::whole_number, "integers"),
+        std::pair(Type::truth, "booleans"), std::pair(Type::text, "strings"), std::pair(Type::time, "datetimes")}) {
+    answers.on("GET " + attributes + folder + "?attribute=lr&experimentId=forest-id", text);
+    EXPECT_EQ(run(server->attribute(forest, "lr", type)).value(), text) << folder;
+  }
+  answers.on("GET " + attributes + "floats?attribute=none&experimentId=forest-id",
+             refusal_of(404, "ATTRIBUTE_PATH_NOT_FOUND"));
+  EXPECT_EQ(run(server->attribute(forest, "none", Type::number)).value(), std::nullopt);
+}
+
 class Models : public Attributes {
  protected:
   const std::string creation =

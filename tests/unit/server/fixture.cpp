@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "proto/ingest_pub.pb.h"
-#include "server/impl/text.h"
+#include "support/base64.h"
 
 namespace neptune::server::test {
 

@@ -5,6 +5,7 @@
 #include "server/impl/jwt.h"
 #include "server/impl/retry_after.h"
 #include "server/impl/text.h"
+#include "support/base64.h"
 #include "tests/unit/server/fixture.h"
 
 namespace neptune::server {

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "tests/integration/support/samples.h"
 #include "tests/unit/sources/client_box.h"
@@ -49,6 +50,36 @@ TEST(ClientLog, ReadsTheSampleOfTheOfflineRun) {
   ASSERT_EQ(read->size(), 1u);
   EXPECT_THAT(read->front().json, HasSubstr(R"("type": "LogStrings", "path": ["logs"])"));
   EXPECT_EQ(versions(log, 1000, 3000, 3), (std::vector<Position>{1000, 1001, 1002}));
+}
+
+TEST(ClientLog, WhatStandsAloneEndsWhatIsReadTogether) {
+  const ClientBox box;
+  box.write("last_put_version", "9");
+  box.write("data-1.log", ClientBox::operations(1, 9));
+  ClientLog log(box.path());
+  ASSERT_EQ(look(log).last, 9);
+  const auto last_read = [&log](Position first) {
+    const auto read =
+        log.read(first, 9, 1000, everything, [](const LoggedOperation& each) { return each.version % 4 == 0; });
+    return read && read->front().version == first ? read->back().version : -1;
+  };
+  EXPECT_EQ(last_read(1), 3);
+  EXPECT_EQ(last_read(4), 4);
+  EXPECT_EQ(last_read(5), 7);
+  EXPECT_EQ(last_read(9), 9);
+}
+
+TEST(ClientLog, BelongsToWhoeverWroteIt) {
+  const ClientBox box;
+  box.write("data-1.log", ClientBox::operations(1, 1));
+  ClientLog log(box.path());
+  const auto own = log.origin();
+  ASSERT_TRUE(own);
+  EXPECT_EQ(own->directory, box.path());
+  EXPECT_EQ(own->uid, ::geteuid());
+  if (::geteuid() != 0) return;
+  ASSERT_EQ(::chown((box.path() / "data-1.log").c_str(), 1234, 1234), 0);
+  EXPECT_EQ(log.origin().value().uid, 1234u) << "in a directory of root's, too";
 }
 
 TEST(ClientLog, FollowsALogThatGrowsAndLeavesTheTornObjectUntilItIsWhole) {
