@@ -101,6 +101,7 @@ void conclude(CallOutcome& done, server::UploadOutcome how) {
     case Kind::done:
       return;
     case Kind::later:
+    case Kind::stalled:
       if (how.code == "upload_halted") {
         done.put_back = true;
       } else {
