@@ -12,7 +12,9 @@ namespace neptune::sources {
 /// Whether a run log may be taken, from who has it open (docs/protocol.md, "Sharing a log").
 ///
 /// A client that syncs by itself has two processes on a log, but the second appears about half a second after the
-/// first; so one holder alone means something only once it was seen for a while. Pure: no files, no clock.
+/// first; so one holder alone means something only once it was seen for a while. A holder whose pid cannot be told may
+/// just have closed it: nothing is taken meanwhile, and it is looked at twice before it counts as the client's. Pure:
+/// no files, no clock.
 class Liveness {
  public:
   struct Rules {
@@ -35,6 +37,8 @@ class Liveness {
   std::optional<Instant> look_again() const { return look_again_; }
 
  private:
+  SourceState leave();
+  SourceState judge_unseen(Instant now);
   SourceState judge_one(Instant now);
   SourceState judge_none(Duration quiet_for, Instant now);
 
@@ -42,6 +46,7 @@ class Liveness {
   SourceState state_ = SourceState::settling_in;
   std::int32_t holder_ = 0;  // the only one, since `since_`; 0 with a `since_`: nobody
   std::optional<Instant> since_;
+  std::optional<Instant> unseen_since_;
   std::optional<Instant> look_again_;
 };
 

@@ -76,7 +76,20 @@ TEST_F(LivenessTest, TheEndOfASyncingClientIsLookedAtTwice) {
 }
 
 TEST_F(LivenessTest, AHolderNobodyCanNameKeepsUsOut) {
+  EXPECT_EQ(liveness.judge({{}, true, 1h}, now), settling_in) << "it may just have closed it";
+  EXPECT_EQ(liveness.look_again(), now + 1s);
+  now += 1s;
   EXPECT_EQ(liveness.judge({{}, true, 1h}, now), left_to_client);
+}
+
+TEST_F(LivenessTest, AHolderThatWasJustClosingIsNotTakenForTheClientsSyncer) {
+  sees({1});
+  now += 5s;
+  ASSERT_EQ(sees({1}), live);
+  EXPECT_EQ(liveness.judge({{}, true, 0s}, now), settling_in);
+  EXPECT_EQ(sees({}), settling_in);
+  now += 1s;
+  EXPECT_EQ(sees({}), closed);
 }
 
 }  // namespace
