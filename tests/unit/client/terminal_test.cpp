@@ -172,7 +172,7 @@ TEST_F(Terminal, ABarOfAWaitTakesOneLineAlsoAtTwoHundredColumns) {
 
 TEST_F(Terminal, StatusIsWithinTheWidthAndColouredOnlyWhereThatIsWanted) {
   start("status; NO_COLOR=1 " + std::string(NEPTUNE_SYNC) + " --socket " + served_.path() + " status", 80, 40);
-  ASSERT_TRUE(shows("ended")) << screen();
+  ASSERT_TRUE(shows("ended 0")) << screen();
   const auto painted = tmux("capture-pane -p -e");
   const auto first = painted.find("neptune-syncd 0.1.0"), second = painted.find("neptune-syncd 0.1.0", first + 1);
   ASSERT_NE(second, std::string::npos) << painted;
