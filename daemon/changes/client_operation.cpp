@@ -145,7 +145,6 @@ class Reading {
     file.ext = text("ext");
     file.file_path = text("file_path");
     file.tmp_file_name = text("tmp_file_name");
-    file.clean_after_upload = flag("clean_after_upload");
     if (file.file_path.empty() && file.tmp_file_name.empty()) throw Invalid{"it names no file"};
     upload(std::move(file));
   }

@@ -17,14 +17,13 @@ namespace neptune {
 /// Files that an operation uploads. Paths are as the client wrote them: whoever opens them must not trust them.
 struct ClientUpload {
   enum class What : std::uint8_t { file, content, file_set } what = What::file;
-  std::string path;                 ///< the attribute
-  std::string ext;                  ///< file, content: without a dot
-  std::string file_path;            ///< file: where it lies, when `tmp_file_name` is empty
-  std::string tmp_file_name;        ///< file: its name in the directory's upload_path
-  std::string content;              ///< content: base64
-  std::vector<std::string> globs;   ///< file_set
-  bool reset = false;               ///< file_set: it takes the place of what is there
-  bool clean_after_upload = false;  ///< file: it is to be removed then
+  std::string path;                ///< the attribute
+  std::string ext;                 ///< file, content: without a dot
+  std::string file_path;           ///< file: where it lies, when `tmp_file_name` is empty
+  std::string tmp_file_name;       ///< file: its name in the directory's upload_path
+  std::string content;             ///< content: base64
+  std::vector<std::string> globs;  ///< file_set
+  bool reset = false;              ///< file_set: it takes the place of what is there
 };
 
 /// A value that is copied from another attribute on the server.

@@ -273,14 +273,60 @@ asio::awaitable<End> post_archive(Sending* sending, Target target, std::vector<A
   co_return end;
 }
 
-/// One large file of a set. Its parts are not kept over a restart.
-asio::awaitable<End> post_large(Sending* sending, Target target, ArchiveMember member) {
+/// Progress of the large file that a set is at, kept within the set's: its session in `url`, its parts by numbers
+/// beyond those of the set's requests.
+class MemberProgress final : public ProgressStore {
+ public:
+  MemberProgress(Sending* set, std::uint32_t request, FileIdentity file)
+      : set_(*set), head_(std::to_string(request) + " "), file_(file) {}
+
+  asio::awaitable<Result<std::optional<UploadProgress>>> load() override {
+    const auto& kept = set_.progress;
+    if (!kept.url.starts_with(head_)) co_return std::optional<UploadProgress>();
+    UploadProgress progress{.provider = Provider::neptune_1x,
+                            .file = file_,
+                            .session = kept.url.substr(head_.size()),
+                            .part_size = kept.part_size};
+    for (const auto& part : kept.finished)
+      if (part.number > beyond) progress.finished.push_back({part.number - beyond, part.tag});
+    co_return std::optional(std::move(progress));
+  }
+  asio::awaitable<Result<void>> save(UploadProgress progress) override {
+    co_return co_await keep(head_ + progress.session, progress.part_size);
+  }
+  asio::awaitable<Result<void>> add(FinishedPart part) override {
+    part.number += beyond;
+    set_.progress.finished.push_back(part);
+    co_return co_await set_.store->add(std::move(part));
+  }
+  asio::awaitable<Result<void>> clear() override { co_return co_await keep({}, 1); }
+
+ private:
+  static constexpr std::uint32_t beyond = 1u << 20;
+
+  asio::awaitable<Result<void>> keep(std::string session, std::uint64_t part_size) {
+    set_.progress.url = std::move(session);
+    set_.progress.part_size = part_size;
+    std::erase_if(set_.progress.finished, [](const FinishedPart& part) { return part.number > beyond; });
+    auto progress = set_.progress;
+    co_return co_await set_.store->save(std::move(progress));
+  }
+
+  Sending& set_;
+  std::string head_;
+  FileIdentity file_;
+};
+
+/// One large file of a set.
+asio::awaitable<End> post_large(Sending* sending, Target target, ArchiveMember member, std::uint32_t request) {
   auto file = co_await open_source(sending->settings.files, member.file, member.identity);
   if (!file) co_return std::move(file.error());
   const auto before = sending->done;
+  MemberProgress progress(sending, request, member.identity);
   Sending one{.api = sending->api,
               .stores = {},
               .settings = sending->settings,
+              .store = sending->store ? &progress : nullptr,
               .on_progress = {},
               .file = *file,
               .size = (*file)->size(),
@@ -288,6 +334,8 @@ asio::awaitable<End> post_large(Sending* sending, Target target, ArchiveMember m
   if (sending->on_progress)
     one.on_progress = [sending, before](std::uint64_t done) { sending->on_progress(before + done); };
   target.sub_path = member.name;
+  auto end = co_await take_up(&one, member.identity);
+  if (end) co_return end;
   auto how = co_await post_file(&one, target);
   sending->sent += one.sent;
   if (how.kind != Kind::done) co_return how;
@@ -328,7 +376,7 @@ asio::awaitable<End> send_requests(Sending* sending, SetPlan plan, Target target
     }
     End end;
     if (members.front().identity.size > upload_limits::single_1x)
-      end = co_await post_large(sending, target, std::move(members.front()));
+      end = co_await post_large(sending, target, std::move(members.front()), number);
     else
       end = co_await post_archive(sending, target, std::move(members), reset);
     if (!end) end = co_await add(sending, number);

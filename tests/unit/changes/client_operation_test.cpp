@@ -98,7 +98,6 @@ TEST(ClientOperation, UploadsAndCopiesAreTold) {
                              "clean_after_upload":true})");
   ASSERT_TRUE(file.upload);
   EXPECT_EQ(file.upload->tmp_file_name, "w-1.bin");
-  EXPECT_TRUE(file.upload->clean_after_upload);
   const auto set = read(R"({"type":"UploadFileSet","path":["s"],"file_globs":["a/*"],"reset":"True"})");
   ASSERT_TRUE(set.upload);
   EXPECT_TRUE(set.upload->reset);

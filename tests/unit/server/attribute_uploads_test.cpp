@@ -157,6 +157,41 @@ TEST_F(AttributeUploads, ASetOfManyBytesGoesInArchivesAndLargeFilesAlone) {
     EXPECT_EQ(stored_differs(short_id + "/data/file/" + name, file, octets), "") << name;
 }
 
+TEST_F(AttributeUploads, ALargeFileOfASetGoesOnWhereItWas) {
+  const auto a = make_file("a", 10), first = make_file("first", 6 * mib), large = make_file("large", 12 * mib);
+  const auto upload = set_of({{"a", a}, {"first", first}, {"large", large}});
+  on_shown = [this, struck = false](std::uint64_t done) mutable {
+    if (struck || done < 6 * mib + 5 * mib + 1) return;
+    struck = true;
+    fault(R"("path": "/api/leaderboard/v1/attributes/storage/fileset/upload/part", "status": 503, "times": 1)");
+  };
+  auto how = send(upload);
+  ASSERT_EQ(how.kind, Kind::server) << shown_outcome(how);
+  restart_server();
+  how = send(upload);
+  EXPECT_EQ(how.kind, Kind::done) << shown_outcome(how);
+  EXPECT_EQ(how.sent, 7u * mib + 10);
+  EXPECT_EQ(shown, 18u * mib + 10);
+  EXPECT_EQ(calls("storage/fileset/upload/start"), 2);
+  for (const auto& [name, file] : {std::pair{"a", a}, {"first", first}, {"large", large}})
+    EXPECT_EQ(stored_differs(short_id + "/data/file/" + name, file, octets), "") << name;
+  EXPECT_FALSE(progress.kept);
+}
+
+TEST_F(AttributeUploads, ALargeFileOfASetThatTheServerForgotBeginsAnew) {
+  const auto large = make_file("large", 12 * mib);
+  const auto upload = set_of({{"large", large}});
+  on_shown = [this](std::uint64_t done) {
+    if (done == 5 * mib) sandbox.control(R"({"lose_sessions": true})");
+  };
+  EXPECT_EQ(send(upload).kind, Kind::start_over);
+  on_shown = {};
+  const auto how = send(upload);
+  EXPECT_EQ(how.kind, Kind::done) << shown_outcome(how);
+  EXPECT_EQ(how.sent, 12u * mib);
+  EXPECT_EQ(stored_differs(short_id + "/data/file/large", large, octets), "");
+}
+
 TEST_F(AttributeUploads, ASetThatTakesThePlaceOfAnotherLeavesNothingOfIt) {
   const auto a = make_file("a", 10), large = make_file("large", 6 * mib);
   ASSERT_EQ(send(set_of({{"old", a}})).kind, Kind::done);
