@@ -207,22 +207,24 @@ Result<void> PortableReader::check() {
   return {};
 }
 
-Result<void> PortableReader::each(const std::function<Result<void>(Change change, Submitter by)>& f) {
+Result<void> PortableReader::each(const Each& f) {
   in_.clear();
   in_.seekg(0);
   std::string line;
   std::getline(in_, line);
   for (std::uint64_t number = 0; number < changes_ && std::getline(in_, line); ++number) {
     std::optional<std::pair<Change, Submitter>> read;
+    sources::Position position = 0;
     try {
       const auto object = json::parse(line).as_object();
       read = change_of(object);
+      position = object.at("seq").to_number<sources::Position>();
       auto& key = read->first.idempotency_key;
-      if (key.empty()) key = fmt::format("export:{}:{}", queue_, object.at("seq").to_number<std::int64_t>());
+      if (key.empty()) key = fmt::format("export:{}:{}", queue_, position);
     } catch (const std::exception& error) {
       return damaged(fmt::format("line {}: {}", number + 2, error.what()));
     }
-    NEPTUNE_TRY(f(std::move(read->first), std::move(read->second)));
+    NEPTUNE_TRY(f(position, std::move(read->first), std::move(read->second)));
   }
   return {};
 }

@@ -57,12 +57,15 @@ class PortableReader {
   static Result<PortableReader> open(const std::filesystem::path& file);
 
   std::uint64_t changes() const { return changes_; }
-  /// Whether its changes are still where they came from, and that is the queue with this identity.
-  bool is_copy_of(std::uint64_t queue) const { return !moved_ && queue_ == std::to_string(queue); }
+  /// Whether they came from the queue with this identity, and whether they were taken out of it then.
+  bool is_of(std::uint64_t queue) const { return queue_ == std::to_string(queue); }
+  bool is_moved() const { return moved_; }
 
-  /// Hands out the changes, with their submitter's number, until `f` fails. Each has an idempotency key: its own, or
-  /// one made of its queue and its number there, so that the same change is taken once however often it comes.
-  Result<void> each(const std::function<Result<void>(Change change, Submitter by)>& f);
+  using Each = std::function<Result<void>(sources::Position number, Change change, Submitter by)>;
+  /// Hands out the changes, with their number there and their submitter's, until `f` fails. Each has an idempotency
+  /// key: its own, or one made of its queue and its number there, so that the same change is taken once however often
+  /// it comes.
+  Result<void> each(const Each& f);
 
  private:
   Result<void> check();

@@ -136,15 +136,17 @@ Result<std::string> check_queue(const Flags& flags, bool repair) {
 
 namespace {
 
-/// A descriptor that is closed at the end; a file of which nothing came goes again.
+/// A file that is made and written, opened as who asks: what follows is done as the state directory's owner. One of
+/// which nothing came goes again, or is left empty where that owner may not remove it.
 struct Output {
-  int fd = -1;
+  int fd = -1, directory = -1;
   std::string own{};  ///< the file that was made
   bool whole = false;
   ~Output() {
     if (own.empty()) return;
+    if (!whole && ::ftruncate(fd, 0) == 0) ::unlink(own.c_str());
     ::close(fd);
-    if (!whole) ::unlink(own.c_str());
+    if (directory >= 0) ::close(directory);
   }
 };
 
@@ -155,22 +157,19 @@ Result<void> open_output(const std::string& file, Output& output) {
   }
   // What is in it is as private as the queue.
   output.fd = ::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (output.fd >= 0) output.own = file;
-  if (output.fd >= 0) return {};
-  return fail("export_not_written",
-              fmt::format("{} cannot be made: {}. An export overwrites nothing.", file, std::strerror(errno)));
+  if (output.fd < 0)
+    return fail("export_not_written",
+                fmt::format("{} cannot be made: {}. An export overwrites nothing.", file, std::strerror(errno)));
+  output.own = file;
+  output.directory = ::open(fs::absolute(file).parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  return {};
 }
 
 /// Its name must be on disk too before anything is taken out of the queue.
-Result<void> sync_directory_of(const std::string& file) {
-  const auto parent = fs::absolute(file).parent_path();
-  const int fd = ::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  const bool synced = fd >= 0 && ::fsync(fd) == 0;
-  const int error = errno;
-  if (fd >= 0) ::close(fd);
-  if (synced) return {};
+Result<void> sync_name_of(const Output& output) {
+  if (output.directory >= 0 && ::fsync(output.directory) == 0) return {};
   return fail("export_not_written", fmt::format("{} cannot be put on disk: {}. Nothing was taken out of the queue.",
-                                                file, std::strerror(error)));
+                                                output.own, std::strerror(errno)));
 }
 
 struct Carried {
@@ -261,11 +260,9 @@ Result<std::string> export_queue(const Flags& flags, const std::string& file, bo
   PortableWriter writer(output.fd, file);
   const auto carried = write_changes(**store, **ledger, writer, move);
   if (!carried) return std::unexpected(carried.error());
+  if (move) NEPTUNE_TRY(sync_name_of(output));
   output.whole = true;
-  if (move) {
-    NEPTUNE_TRY(sync_directory_of(file));
-    NEPTUNE_TRY(take_out(**store, *carried));
-  }
+  if (move) NEPTUNE_TRY(take_out(**store, *carried));
   return sentence_of(*carried, file, move);
 }
 
@@ -279,7 +276,8 @@ Result<std::string> import_queue(const Flags& flags, const fs::path& file) {
   if (!claimed) return std::unexpected(claimed.error());
   auto store = sources::QueueStore::open(config->state_dir / queue_file);
   if (!store) return std::unexpected(store.error());
-  if (reader->is_copy_of((*store)->identity()))
+  const bool came_back = reader->is_of((*store)->identity());
+  if (came_back && !reader->is_moved())
     return fail(
         "same_queue",
         fmt::format("{} was exported from this very queue, where its changes still are or were sent", file.string()));
@@ -302,7 +300,14 @@ Result<std::string> import_queue(const Flags& flags, const fs::path& file) {
     batch.clear();
     return accepted ? Result<void>{} : std::unexpected(accepted.error());
   };
-  const auto one = [&batch, &hand_in](Change change, Submitter by) -> Result<void> {
+  const auto one = [&store, &batch, &hand_in, came_back](sources::Position number, Change change,
+                                                         Submitter by) -> Result<void> {
+    // Of a move that was cut off, some may be here still.
+    if (came_back) {
+      const auto place = (*store)->place(number);
+      if (!place) return std::unexpected(place.error());
+      if (place->queued) return {};
+    }
     batch.push_back({{std::move(change)}, std::move(by)});
     return batch.size() < changes_a_transaction ? Result<void>{} : hand_in();
   };

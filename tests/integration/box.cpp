@@ -90,6 +90,21 @@ Ran Box::sync(std::vector<std::string> args, std::chrono::milliseconds timeout) 
   return {status.value_or(-1), process.out(), process.err()};
 }
 
+Ran Box::sync_as(unsigned uid, std::vector<std::string> args) {
+  const auto id = std::to_string(uid);
+  args.insert(args.begin(),
+              {"--reuid", id, "--regid", id, "--clear-groups", binary("neptune-sync"), "--socket", socket()});
+  Process process({.binary = "/usr/bin/setpriv",
+                   .args = std::move(args),
+                   .env = {},
+                   .unset_env = {"NEPTUNE_SYNC_SOCKET"},
+                   .output_dir = dir_ / "output",
+                   .name = fmt::format("neptune-sync-{}", ++commands_),
+                   .working_dir = {}});
+  const auto status = process.wait(60s);
+  return {status.value_or(-1), process.out(), process.err()};
+}
+
 boost::json::value Box::get(const std::string& target) {
   return parse_json(http_unix(socket(), {.method = "GET", .target = target, .headers = {}, .body = {}}).body);
 }

@@ -56,6 +56,9 @@ class Box {
   /// neptune-sync with these arguments, to its end.
   Ran sync(std::vector<std::string> args, std::chrono::milliseconds timeout = std::chrono::seconds(60));
 
+  /// The same as another user; the caller is root.
+  Ran sync_as(unsigned uid, std::vector<std::string> args);
+
   /// GET of the local API, as JSON.
   boost::json::value get(const std::string& target);
 

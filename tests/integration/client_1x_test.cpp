@@ -182,6 +182,44 @@ TEST_F(Client1x, ASyncedClosedDirectoryIsRemovedAfterCleanupAfterAndKeptWhereTha
   EXPECT_EQ(box->sync({"wait", "--run", "offline", "--timeout", "5s"}).status, 0) << "what was synced stays known";
 }
 
+TEST_F(Client1x, ASyncedClosedDirectoryIsRemovedWhenItsOwnerSaysSo) {
+  make("ml-team/lab", "takeover_after = \"1s\"\ncleanup_after = \"never\"\n");
+  offline_run("0f1e2d3c", 1, 20);
+  EXPECT_TRUE(wait_synced(20));
+  EXPECT_TRUE(box->wait_status([&](const auto&) { return !fs::is_empty(place("async")); }).first);
+  // Quiet for a second, so that nobody can have it open any more.
+  EXPECT_TRUE(
+      box->wait_status([&](const auto&) { return box->sync({"tidy"}).out.find("1 log removed") != std::string::npos; })
+          .first)
+      << box->sync({"tidy"}).out;
+  EXPECT_TRUE(fs::is_empty(place("async")));
+  EXPECT_EQ(misses("0f1e2d3c", 20), "");
+}
+
+TEST_F(Client1x, ASyncedDirectoryThatMayOnlyBeReadIsRemovedByItsOwner) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root to make another user's directory";
+  constexpr unsigned owner = 1234;
+  make("ml-team/lab", "takeover_after = \"1s\"\n");
+  fs::permissions(box->dir(), fs::perms(0755));
+  const auto directory = finished_run("0f1e2d3c", 1, 20);
+  for (const auto& entry : fs::recursive_directory_iterator(directory))
+    ASSERT_EQ(::chown(entry.path().c_str(), owner, owner), 0);
+  ASSERT_EQ(::chown(directory.c_str(), owner, owner), 0);
+  ASSERT_EQ(::chown(place("offline").c_str(), owner, owner), 0);
+  const auto there = hand_over(directory);
+  EXPECT_TRUE(wait_synced(20));
+  EXPECT_TRUE(source("0f1e2d3c").at("read_only").as_bool());
+  EXPECT_NE(box->sync({"tidy"}).out.find("it belongs to"), std::string::npos);
+  EXPECT_TRUE(fs::exists(there));
+  EXPECT_TRUE(box->wait_status([&](const auto&) {
+                   return box->sync_as(owner, {"tidy"}).out.find("1 log removed") != std::string::npos;
+                 })
+                  .first)
+      << box->sync_as(owner, {"tidy"}).out;
+  EXPECT_FALSE(fs::exists(there));
+  EXPECT_EQ(misses("0f1e2d3c", 20), "");
+}
+
 TEST_F(Client1x, LeftoversOfAllKindsAreTakenOverFromWhereTheirClientStopped) {
   make();
   const auto [status, answer] = box->hand_in(R"([

@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <boost/json/parse.hpp>
 #include <cstdlib>
@@ -201,6 +203,43 @@ TEST_F(Upkeep, WhatIsMovedIsQueuedThereAndNoMoreHere) {
   box.start_daemon();
   EXPECT_TRUE(box.wait_status([](const auto& s) { return s.at("totals").at("held").as_int64() == 21; }).first)
       << "it can be brought back";
+}
+
+TEST_F(Upkeep, AMoveThatWasCutOffBringsNothingTwice) {
+  fill(box);
+  ASSERT_EQ(box.stop_daemon(), 0);
+  const auto queue = box.dir() / "state" / "changes.sqlite3", file = box.dir() / "changes.jsonl";
+  fs::copy_file(queue, box.dir() / "before.sqlite3");
+  ASSERT_EQ(upkeep(box, {"export", "--move", file}).status, 0);
+  // As a kill leaves it after the file is on disk: all of it is in both.
+  fs::copy_file(box.dir() / "before.sqlite3", queue, fs::copy_options::overwrite_existing);
+  EXPECT_THAT(upkeep(box, {"import", file}).out, HasSubstr("0 changes of"));
+  EXPECT_EQ(sqlite::integer(open("changes.sqlite3"), "SELECT count(*) FROM changes"), 21);
+}
+
+TEST_F(Upkeep, RootDoesItAsTheOwnerOfTheStateDirectory) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can act as another user";
+  constexpr unsigned owner = 1234;
+  fill(box);
+  ASSERT_EQ(box.stop_daemon(), 0);
+  fs::permissions(box.dir(), fs::perms(0755));
+  ASSERT_EQ(::chown((box.dir() / "state").c_str(), owner, owner), 0);
+  for (const auto& entry : fs::directory_iterator(box.dir() / "state"))
+    ASSERT_EQ(::chown(entry.path().c_str(), owner, owner), 0);
+  spoil("changes.sqlite3", "UPDATE streams SET count = 7");
+  // A place that only root may use: the file is opened before.
+  fs::create_directory(box.dir() / "stick");
+  fs::permissions(box.dir() / "stick", fs::perms(0700));
+  EXPECT_EQ(upkeep(box, {"queue", "check", "--repair"}).status, 0);
+  const auto moved = upkeep(box, {"export", "--move", box.dir() / "stick" / "x.jsonl"});
+  EXPECT_EQ(moved.status, 0) << moved.err;
+  EXPECT_EQ(sqlite::integer(open("changes.sqlite3"), "SELECT count(*) FROM changes"), 0);
+  EXPECT_THAT(upkeep(box, {"import", box.dir() / "stick" / "x.jsonl"}).out, HasSubstr("21 changes of"));
+  for (const auto& entry : fs::directory_iterator(box.dir() / "state")) {
+    struct stat data{};
+    ASSERT_EQ(::stat(entry.path().c_str(), &data), 0);
+    EXPECT_EQ(data.st_uid, owner) << entry.path();
+  }
 }
 
 TEST_F(Upkeep, AFileThatIsNotWholeIsNotImported) {

@@ -55,13 +55,15 @@ TEST(Documentation, EverySectionThatCodeRefersToIsThere) {
 
 /// Blocks of commands that are neither run by a test (tests/docs) nor said to be for somebody at the keyboard.
 std::vector<std::string> unmarked_examples(const SourceFile& page) {
-  const std::regex fence("(^|\n)```(sh|console|python)([^\n]*)\n");
+  const std::regex fence("(^|\n)```(sh|console|python)([^\n]*)\n"), bare("\n```\n\\$ [^\n]*");
   std::vector<std::string> found;
   for (std::sregex_iterator it(page.text.begin(), page.text.end(), fence), end; it != end; ++it) {
     const std::string mark = (*it)[3];
     if (mark != " tested" && mark != " tested daemon" && mark != " by-hand")
       found.push_back(page.path + ": " + (*it)[2].str() + mark);
   }
+  for (std::sregex_iterator it(page.text.begin(), page.text.end(), bare), end; it != end; ++it)
+    found.push_back(page.path + ": " + it->str().substr(5));
   return found;
 }
 
@@ -70,6 +72,7 @@ TEST(Documentation, EveryExampleIsRunByATestOrSaysThatItIsNot) {
   for (const auto* page : {"README.md", "CONTRIBUTING.md"}) pages.push_back(read_source(page));
   for (const auto& page : pages) EXPECT_THAT(unmarked_examples(page), IsEmpty());
   EXPECT_EQ(unmarked_examples({"a.md", "text\n```sh\nls\n```\n"}), std::vector<std::string>{"a.md: sh"});
+  EXPECT_EQ(unmarked_examples({"a.md", "text\n```\n$ ls\n```\n"}), std::vector<std::string>{"a.md: $ ls"});
 }
 
 TEST(Documentation, ALinkThatLeadsNowhereIsFound) {
