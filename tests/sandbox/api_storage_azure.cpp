@@ -29,6 +29,7 @@ Response put_blob(World& world, const SignedUrl& url, const Request& request) {
                     {},
                     {}});
   world.objects.blocks.erase(key_of(url));
+  world.objects.committed.erase(key_of(url));
   return created();
 }
 
@@ -60,6 +61,10 @@ Response put_list(World& world, const SignedUrl& url, const Request& request) {
   if (request.spooled->size() > largest_list) refuse_xml(413, "RequestBodyTooLarge", "the list is too long");
   const auto xml = request.spooled->text();
   if (xml.find("<BlockList>") == std::string::npos) refuse_xml(400, "InvalidXmlDocument", "there is no BlockList");
+  // Its blocks are the blob's by now.
+  if (const auto before = world.objects.committed.find(key_of(url));
+      before != world.objects.committed.end() && before->second == xml)
+    return created();
   auto& blocks = world.objects.blocks[key_of(url)];
   std::vector<const Blob*> parts;
   std::uint64_t bytes = 0;
@@ -72,6 +77,7 @@ Response put_list(World& world, const SignedUrl& url, const Request& request) {
   keep_file(world,
             {url.project, url.path, request.header("x-ms-blob-content-type"), bytes, sha256_of(parts), {}, {}, {}});
   world.objects.blocks.erase(key_of(url));
+  world.objects.committed[key_of(url)] = xml;
   return created();
 }
 

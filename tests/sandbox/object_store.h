@@ -75,6 +75,8 @@ class ObjectStore {
   std::map<std::string, GcpSession> sessions;  ///< by id
   /// Azure: blocks that are not committed, by "workspace/project/path" and id.
   std::map<std::string, std::map<std::string, std::shared_ptr<Blob>>> blocks;
+  /// Azure: the list a blob was committed with, which may come again.
+  std::map<std::string, std::string> committed;
 
   /// Room for what a request brings.
   std::shared_ptr<Blob> make_blob();

@@ -347,6 +347,23 @@ TEST_F(Uploads, ALostAnswerToTheCompletionIsNoHarm) {
   EXPECT_EQ(sandbox.state().at("workspaces").at("ml-team").at("storage_bytes").as_int64(), 3 * mib);
 }
 
+TEST_F(Uploads, ALostAnswerToAnAzureListIsNoHarm) {
+  provider("azure");
+  const auto file = make_file("big", 3 * mib);
+  settings.parallel_parts = 1;
+  on_shown = [this, struck = false](std::uint64_t done) mutable {
+    if (std::exchange(struck, struck || done == 3 * mib) || done < 3 * mib) return;
+    fault(R"("path": "/storage/azure", "times": 2, "drop": "before_answer")");
+  };
+  auto how = sign_and_send("big", file);
+  EXPECT_EQ(how.kind, Kind::later) << shown_outcome(how);
+  on_shown = {};
+  how = send("big", file, {});
+  EXPECT_EQ(how.kind, Kind::done) << shown_outcome(how);
+  EXPECT_EQ(how.sent, 0u);
+  EXPECT_EQ(stored_differs("big", file, "text/plain"), "");
+}
+
 TEST_F(Uploads, ReadOnlyModeShowsWhereTheNeptuneServerAnswers) {
   const auto file = make_file("big", 3 * mib);
   const auto with = sign("big", file);
