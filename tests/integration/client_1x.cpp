@@ -162,6 +162,10 @@ std::string Client1x::detail(const std::string& id) {
   return text;
 }
 
+bool Client1x::says(const std::string& id, const std::string& sentence) {
+  return box->wait_status([&](const auto&) { return detail(id).find(sentence) != std::string::npos; }).first;
+}
+
 std::string Client1x::id_of(const std::string& short_id) {
   return std::string(box->sandbox().state().at("containers").at("ml-team/lab/" + short_id).at("id").as_string());
 }

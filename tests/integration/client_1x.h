@@ -64,6 +64,8 @@ class Client1x : public ::testing::Test {
   bool wait_synced(std::int64_t changes, std::chrono::milliseconds timeout = std::chrono::seconds(60));
   boost::json::value source(const std::string& id);
   std::string detail(const std::string& id);
+  /// Waits until that is said of the source.
+  bool says(const std::string& id, const std::string& sentence);
   /// The UUID of what the sandbox knows under this name ("LAB-1").
   std::string id_of(const std::string& short_id);
 

@@ -271,13 +271,13 @@ TEST_F(Client1x, LeftoversAreNotTouchedWhileTheirClientMayLive) {
   const auto id = id_of("LAB-1");
   const auto mine = finished_run("x", 1, 5);
   fs::rename(mine, place("async") / fmt::format("run__{}__{}__alive", id, ::getpid()));
-  EXPECT_NE(detail("alive").find("its client may still sync it"), std::string::npos) << detail("alive");
+  EXPECT_TRUE(says("alive", "its client may still sync it")) << detail("alive");
   const auto explained = box->sync({"explain", place("async")});
   EXPECT_NE(explained.out.find("client may still sync it"), std::string::npos) << explained.out << explained.err;
   const auto young = finished_run("y", 1, 5);
   age(young, 0s);
   fs::rename(young, place("async") / fmt::format("run__{}__{}__young", id, dead_pid));
-  EXPECT_NE(detail("young").find("is taken over at"), std::string::npos) << detail("young");
+  EXPECT_TRUE(says("young", "is taken over at")) << detail("young");
   EXPECT_EQ(box->get("/v1/status").at("totals").at("synced").as_int64(), 1);
 }
 
@@ -316,7 +316,7 @@ TEST_F(Client1x, ALogIsFollowedThroughRotationAndTheDeathOfItsProducerInTheMiddl
   EXPECT_EQ(box->sync({"wait", "--run", "live-1", "--timeout", "20s"}).status, 0);
   EXPECT_EQ(misses("live-1", 600), "");
   EXPECT_TRUE(box->wait_status([&](const auto&) { return fs::is_empty(place("offline")); }).first) << "renamed";
-  EXPECT_EQ(detail("abcdefgh"), "lost by the client: 40");
+  EXPECT_TRUE(says("abcdefgh", "lost by the client: 40")) << detail("abcdefgh");
 }
 
 TEST_F(Client1x, FiftyKillsOfTheDaemonDuringADrainLeaveEveryPointOnceAndEveryFileWhole) {
@@ -406,7 +406,7 @@ TEST_F(Client1x, BadDirectoriesAreSetAsideWithASentenceAndUntouchedAndTheOthersF
   ASSERT_TRUE(wait_synced(50));
   EXPECT_EQ(misses("good", 50), "");
   for (const auto& [id, sentence] : sentences) {
-    EXPECT_NE(detail(id).find(sentence), std::string::npos) << id << ": " << detail(id);
+    EXPECT_TRUE(says(id, sentence)) << id << ": " << detail(id);
     EXPECT_EQ(source(id).at("state").as_string(), "set_aside") << id;
     EXPECT_TRUE(run(id).is_null()) << id;
   }
@@ -427,7 +427,7 @@ TEST_F(Client1x, LeftoversOfWhatTheServerDoesNotKnowAreSetAsideAndUntouched) {
                    return found.is_object() && found.at("state").as_string() == "set_aside";
                  })
                   .first);
-  EXPECT_NE(detail("unknown").find("11111111-2222"), std::string::npos) << detail("unknown");
+  EXPECT_TRUE(says("unknown", "11111111-2222")) << detail("unknown");
   EXPECT_EQ(contents_of(there), before);
 }
 
@@ -461,7 +461,7 @@ TEST_F(Client1x, ADirectoryThatWasMendedIsTaken) {
   make();
   const auto bad = finished_run("mended", logged_floats(1, 5) + "]" + logged_floats(6, 10), 10);
   const auto there = hand_over(bad);
-  ASSERT_NE(detail("mended").find("what is no operation"), std::string::npos) << detail("mended");
+  ASSERT_TRUE(says("mended", "what is no operation")) << detail("mended");
   write(there / "data-1.log", logged_floats(1, 10));
   ASSERT_TRUE(wait_synced(10));
   EXPECT_EQ(misses("mended", 10), "");
@@ -470,7 +470,7 @@ TEST_F(Client1x, ADirectoryThatWasMendedIsTaken) {
 TEST_F(Client1x, WithoutAProjectAnOfflineRunWaitsAndSaysSo) {
   make("");
   const auto directory = offline_run("nowhere", 1, 5);
-  EXPECT_NE(detail("nowhere").find("nothing says which project"), std::string::npos) << detail("nowhere");
+  EXPECT_TRUE(says("nowhere", "nothing says which project")) << detail("nowhere");
   const auto explained = box->sync({"explain", directory});
   EXPECT_NE(explained.out.find("NEPTUNE_PROJECT"), std::string::npos) << explained.out << explained.err;
 }
