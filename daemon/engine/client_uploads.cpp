@@ -61,6 +61,10 @@ Result<ToBeSent> set_to_be_sent(const sources::QueuedChange& change, const Clien
   return to_send;
 }
 
+std::unexpected<Error> not_theirs() {
+  return fail("file_not_theirs", "it is not known who logged it, so no file is read for it; upload it again");
+}
+
 /// Looked up on disk. Blocks.
 Result<ToBeSent> to_be_sent(const sources::QueuedChange& change, const ClientUpload& wanted) {
   ToBeSent to_send;
@@ -77,10 +81,12 @@ Result<ToBeSent> to_be_sent(const sources::QueuedChange& change, const ClientUpl
       return to_send;
     }
     case ClientUpload::What::file:
+      if (!change.uid) return not_theirs();
       return file_to_be_sent(change, wanted, std::move(to_send));
     case ClientUpload::What::file_set:
       break;
   }
+  if (!change.uid) return not_theirs();
   return set_to_be_sent(change, wanted, std::move(to_send));
 }
 

@@ -300,6 +300,7 @@ class MemberProgress final : public ProgressStore {
     co_return co_await set_.store->add(std::move(part));
   }
   asio::awaitable<Result<void>> clear() override { co_return co_await keep({}, 1); }
+  Result<void> may_go_on() override { return set_.store->may_go_on(); }
 
  private:
   static constexpr std::uint32_t beyond = 1u << 20;
@@ -380,7 +381,7 @@ asio::awaitable<End> send_requests(Sending* sending, SetPlan plan, Target target
     else
       end = co_await post_archive(sending, target, std::move(members), reset);
     if (!end) end = co_await add(sending, number);
-    if (!end && i + 1 < plan.requests.size()) end = may_go_on(*sending);
+    if (!end && number < plan.requests.size()) end = may_go_on(*sending);
     if (end) co_return end;
   }
   co_return std::nullopt;

@@ -18,7 +18,7 @@ inline server::UploadOutcome unexpected_end(const std::exception& e) {
   server::UploadOutcome how;
   how.kind = server::UploadOutcome::Kind::later;
   how.code = "internal_error";
-  how.message = fmt::format("an unexpected error: {}; it is tried again", e.what());
+  how.message = fmt::format("an unexpected error: {}", e.what());
   return how;
 }
 
