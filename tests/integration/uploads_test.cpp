@@ -547,7 +547,9 @@ TEST_P(EachProvider, TakesAFileWholeThoughTheDaemonIsKilledFiveTimes) {
       return !uploads.empty() && uploads[0].at("bytes_done").to_number<std::uint64_t>() > kill * 10 * mib;
     };
     ASSERT_TRUE(box.wait_status(far_enough).first) << kill;
+#ifndef __SANITIZE_ADDRESS__  // whose memory is not ours
     EXPECT_LT(box.peak_memory(), 64 * mib);
+#endif
     box.kill_daemon();
     box.start_daemon();
   }

@@ -232,7 +232,9 @@ TEST_P(ToEachStore, TakesMemoryForPiecesOnly) {
   const auto how = sign_and_send("sparse", file);
   EXPECT_EQ(how.kind, Kind::done) << shown_outcome(how);
   EXPECT_GT(most, 0);
+#ifndef __SANITIZE_ADDRESS__  // whose memory is not ours
   EXPECT_LT(most - before, 8 * 1024);
+#endif
 }
 
 TEST_P(ToEachStore, ProgressThatCannotBeKeptEndsTheUpload) {
