@@ -19,16 +19,22 @@ bool speaks_of_the_route(const std::string& code) {
   return std::ranges::find(routes, code) != routes.end();
 }
 
-std::string gigabytes(std::int64_t bytes) {
-  return fmt::format("{:.1f} GB", static_cast<double>(bytes) / 1e9);
+/// In the units in which storage is sold.
+std::string storage(std::int64_t bytes) {
+  static constexpr std::array units{"kB", "MB", "GB", "TB"};
+  if (bytes < 1000) return fmt::format("{} bytes", bytes);
+  auto value = static_cast<double>(bytes) / 1e3;
+  std::size_t unit = 0;
+  for (; value >= 999.95 && unit + 1 < units.size(); ++unit) value /= 1e3;
+  return fmt::format("{:.1f} {}", value, units[unit]);
 }
 
 std::string details(const WorkspaceStatus& status) {
   std::string text;
   const auto add = [&text](const std::string& part) { text += (text.empty() ? "" : ", ") + part; };
   if (status.storage_limit && status.storage_available)
-    add(fmt::format("{} of {} storage used", gigabytes(*status.storage_limit - *status.storage_available),
-                    gigabytes(*status.storage_limit)));
+    add(fmt::format("{} of {} storage used", storage(*status.storage_limit - *status.storage_available),
+                    storage(*status.storage_limit)));
   if (status.active_projects) add(fmt::format("{} active projects", *status.active_projects));
   if (status.monitoring_seconds_available)
     add(fmt::format("{} monitoring hours left", *status.monitoring_seconds_available / 3600));
