@@ -45,7 +45,7 @@ class Problems {
 
 std::string held_changes(const api::ScopeStatus& scope) {
   if (scope.held == 0) return "Nothing waits behind it yet.";
-  return fmt::format("{} ({}) {} safe on disk.", changes(scope.held), bytes(scope.pending_bytes),
+  return fmt::format("{} ({}) {} safe on disk.", changes(scope.held), bytes(scope.held_bytes),
                      scope.held == 1 ? "waits" : "wait");
 }
 

@@ -29,6 +29,7 @@ template <class V, class T>
 void totals(V& v, T& x) {
   counts(v, x);
   v("pending_bytes", x.pending_bytes);
+  v("held_bytes", x.held_bytes);
   v("oldest_pending_at", x.oldest_pending_at);
 }
 

@@ -21,6 +21,7 @@ struct Counts {
 
 struct Totals : Counts {
   std::uint64_t pending_bytes = 0;  ///< of all that is not synced: pending, held and in flight
+  std::uint64_t held_bytes = 0;     ///< of what is held
   std::optional<std::string> oldest_pending_at;
 };
 

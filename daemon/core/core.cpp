@@ -144,7 +144,8 @@ Core::Verdict Core::verdict(const Stream& stream, Instant now) const {
     case Gate::confirm:
       break;
   }
-  if (stream.release_at && *stream.release_at > now) return {Wait::ramp, stream.release_at};
+  if (!stream.backlog.frees_next && stream.release_at && *stream.release_at > now)
+    return {Wait::ramp, stream.release_at};
   if (!is_head(stream)) return {Wait::earlier_source, {}};
   if (const auto wait = dependencies(stream); wait != Wait::turn) return {wait, {}};
   if (const auto fork = fork_verdict(stream, now); fork.wait != Wait::turn) return fork;
@@ -386,7 +387,6 @@ StreamView Core::stream(StreamId id, Instant now) const {
 }
 
 bool Core::writes_wait(const Scope& scope) const {
-  if (discovering_) return true;  // in what is not known yet
   for (auto it = projects_.lower_bound(ProjectName{scope.workspace, scope.project});
        it != projects_.end() && it->first.workspace == scope.workspace; ++it) {
     if (!scope.is_workspace() && it->first.project != scope.project) break;
@@ -416,7 +416,7 @@ void Core::time_passed(Instant now) {
   for (const auto& scope : gates_.due(now)) {
     if (scope.is_workspace()) {
       ask_status(scope.workspace, now);
-    } else if (writes_wait(scope)) {
+    } else if (writes_wait(scope) || discovering_) {
       ready_scope(scope);
     } else {
       gates_.nothing_waits({scope.workspace, scope.project});

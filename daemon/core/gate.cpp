@@ -147,7 +147,11 @@ Gates::Effect Gates::status(const std::string& workspace, const StatusWord& word
       }
       break;
     case Is::normal:
-      if (suspected_for) return narrow(state, *suspected_for, std::string(state.reason), now);
+      if (suspected_for) {
+        effect = narrow(state, *suspected_for, std::string(state.reason), now);
+        effect.at_once = true;
+        return effect;
+      }
       if (!writes_wait || state.operator_hold) {
         open(state, scope);
         effect.opened.push_back(scope);
@@ -193,9 +197,9 @@ bool Gates::probe_now(const Scope& scope, Instant now) {
   if (it == states_.end() || it->second.mode == Mode::normal) return false;
   auto& state = it->second;
   state.probes = 0;
-  // A workspace that waits for its confirming write is asked about again: perhaps no write is left that could confirm.
-  if (state.phase == Phase::waiting ||
-      (state.phase == Phase::confirming && !state.confirming && scope.is_workspace())) {
+  state.probe_again = state.phase == Phase::asking;
+  // Whoever waits for its confirming write is looked at again: perhaps no write is left that could confirm.
+  if (state.phase == Phase::waiting || (state.phase == Phase::confirming && !state.confirming)) {
     state.next_probe = now;
     timers_.set(scope, now);
   }
@@ -243,7 +247,7 @@ void Gates::wait_for_probe(State& state, const Scope& scope, Instant now) {
 void Gates::arm(State& state, const Scope& scope, Instant now) {
   const auto interval =
       std::min(options_.probe_interval_max, options_.probe_interval * (std::int64_t{1} << std::min(state.probes, 20u)));
-  state.next_probe = now + jittered(interval, random_);
+  state.next_probe = std::exchange(state.probe_again, false) ? now : now + jittered(interval, random_);
   timers_.set(scope, *state.next_probe);
 }
 

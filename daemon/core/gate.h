@@ -70,6 +70,7 @@ class Gates {
   struct Effect {
     std::vector<Scope> opened;
     std::vector<Scope> closed;
+    bool at_once = false;  ///< what opened was never closed for a reason of its own: no ramp
   };
 
   /// A check reported suspended writes: the workspace closes at once, and if the status call calls it writable, the
@@ -113,6 +114,7 @@ class Gates {
     std::optional<Instant> next_probe;
     std::optional<StreamId> confirming;        ///< the write that is out
     bool said_normal = false;                  ///< the status call, before this confirming phase
+    bool probe_again = false;                  ///< wanted while the status call was out
     bool doubted = false;                      ///< the confirming write's answer is what is being asked about
     std::optional<ProjectName> suspected_for;  ///< the project whose check closed the workspace
   };

@@ -202,7 +202,12 @@ void Core::failed(StreamId id, std::optional<Sent> sent, Failure failure, Instan
 void Core::stored(StreamId id, Sent sent, std::vector<Refusal> refused, Instant now) {
   auto* stream = send_ended(id);
   if (!stream) return;
-  server_answered(stream->spec.server);
+  // What was refused as a whole may never have left here: it tells nothing of the server, nor of the mode.
+  const bool taken = refused.size() < sent.count;
+  if (taken)
+    server_answered(stream->spec.server);
+  else
+    servers_[stream->spec.server].trying = false;
   if (stream->closing) {
     drop(*stream);
     schedule(now);
@@ -210,13 +215,13 @@ void Core::stored(StreamId id, Sent sent, std::vector<Refusal> refused, Instant 
   }
   stream->request = sent;
   const bool frees = stream->backlog.frees_next;
-  if (!frees) write_was_taken(*stream, now);
+  if (!frees && taken) write_was_taken(*stream, now);
   tell_stored(id, sent, std::move(refused));
   widen(*stream);
   const auto project = stream->spec.container.project;
   advance(*stream);
   // Room may have been made: ask at once instead of at the next probe.
-  if (frees)
+  if (frees && taken)
     for (const auto& scope : {Scope::of(project.workspace), Scope::of(project)}) gates_.probe_now(scope, now);
   time_passed(now);
 }
@@ -457,7 +462,7 @@ void Core::read_only(const Scope& scope, const Failure& failure, Instant now) {
 }
 
 void Core::apply(const Gates::Effect& effect, Instant now) {
-  for (const auto& scope : effect.opened) opened(scope, 0, now);
+  for (const auto& scope : effect.opened) opened(scope, 0, now, !effect.at_once);
   for (const auto& scope : effect.closed) {
     closed(scope);
     ask_status(scope.workspace, now);
@@ -470,11 +475,11 @@ void Core::closed(const Scope& scope) {
   ready_scope(scope);
 }
 
-void Core::opened(const Scope& scope, StreamId confirmed_by, Instant now) {
+void Core::opened(const Scope& scope, StreamId confirmed_by, Instant now, bool ramped) {
   actions_.emplace_back(ModeChanged{scope, Mode::normal, {}, {}});
   std::uniform_int_distribution<Duration::rep> ramp(0, options_.gate.release_ramp.count());
   for (auto* stream : streams_of(scope)) {
-    if (stream->spec.id != confirmed_by) stream->release_at = now + Duration(ramp(random_));
+    if (ramped && stream->spec.id != confirmed_by) stream->release_at = now + Duration(ramp(random_));
     retally(*stream);
     ready(*stream);
   }
@@ -501,7 +506,9 @@ void Core::status_told(const AskStatus& ask, const Answer<WorkspaceStatus>& answ
     server_failed(ask.server, answer.error(), now);
     word.is = Is::unanswered;
   }
-  apply(gates_.status(ask.workspace, word, writes_wait(Scope::of(ask.workspace)), now), now);
+  // Where the server cannot tell, a write might wait in what is not known yet.
+  const bool waits = writes_wait(Scope::of(ask.workspace)) || (word.is == Is::unknown && discovering_);
+  apply(gates_.status(ask.workspace, word, waits, now), now);
   const bool told = answer || (word.is == Is::unknown && answer.error().kind != Kind::server_error);
   if (told) explain_limits(ask.workspace, word.is);
   ready_scope(Scope::of(ask.workspace));

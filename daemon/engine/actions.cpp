@@ -266,12 +266,15 @@ void Engine::carry_out(core::ModeChanged changed) {
         {.scope = name});
   } else {
     spdlog::info("mode scope={} mode=normal", name);
-    events_.add("mode_changed", name + " can be written again; its held writes follow", {.scope = name});
+    const auto what = core_.tally(changed.scope).changes() > 0 ? "; its held writes follow" : "";
+    events_.add("mode_changed", name + " can be written again" + what, {.scope = name});
   }
-  tasks_.spawn("keep mode", keep_mode(mode));
+  tasks_.spawn("keep mode", keep_mode(changed.scope));
 }
 
-asio::awaitable<void> Engine::keep_mode(KeptMode mode) {
+/// As it is when this runs: an operator's hold may have come meanwhile.
+asio::awaitable<void> Engine::keep_mode(Scope scope) {
+  const auto mode = modes_[scope];
   auto keep = [mode](Ledger& ledger) { return ledger.keep(mode); };
   auto kept = co_await with_ledger(std::move(keep));
   if (!kept)

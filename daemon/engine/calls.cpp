@@ -122,7 +122,11 @@ asio::awaitable<CallOutcome> Engine::call(FeedPtr feed, std::shared_ptr<sources:
     }
     auto made = co_await outcome(server->create_run(container, ""));
     if (!made) {
-      none.answer = std::unexpected(waiting_for_container(std::move(made.error())));
+      auto failure = waiting_for_container(std::move(made.error()));
+      // It is the run that is refused, and none of what was logged in it: that waits.
+      if (failure.kind == Failure::Kind::rejected || failure.kind == Failure::Kind::too_large)
+        failure.kind = Failure::Kind::forbidden;
+      none.answer = std::unexpected(std::move(failure));
       co_return none;
     }
     feed->server_id = std::move(made->id);

@@ -90,7 +90,7 @@ asio::awaitable<void> Engine::rename_registered(FeedPtr feed) {
   if (!is_registered(*feed)) {
     const ContainerName run = *feed->info.container;
     const auto server = servers_.at(server_of(run.project.workspace)).slot.server;
-    if (!server) co_return;
+    if (!server || !core_.is_open(run.project)) co_return;
     auto made = co_await outcome(server->create_run(run, ""));
     if (!made) co_return;
     feed->server_id = std::move(made->id);

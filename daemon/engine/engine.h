@@ -225,7 +225,7 @@ class Engine final : public Control, public sources::SourceListener {
                           sources::Batch batch);
   awaitable<void> check(core::Check check);
   awaitable<void> ask_status(core::AskStatus ask);
-  awaitable<void> keep_mode(KeptMode mode);
+  awaitable<void> keep_mode(Scope scope);
   /// Whether the stream's write may still begin: what the gate let go may have closed while it was read and connected.
   server::MayBegin may_begin(core::StreamId stream) const {
     return [this, stream] { return core_.may_begin(stream); };
@@ -443,6 +443,7 @@ struct Engine::Feed {
   };
   std::map<sources::Position, Tries> tries;
   std::set<sources::Position> files_told;  ///< as uploaded, of those whose batch is not through
+  bool discarding = false;                 ///< what waits is being recorded as rejected
   std::uint64_t files_sent = 0;            ///< since it was opened
 
   // Work for the tending coroutine.

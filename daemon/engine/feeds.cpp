@@ -133,6 +133,11 @@ void Engine::source_unwatched(const sources::SourceKey& key) {
   const auto it = feeds_.find(key);
   if (it == feeds_.end()) return;
   const auto feed = it->second;
+  if (feed->files) {
+    auto files = key;
+    files.files = true;
+    source_unwatched(files);
+  }
   settling_in_.erase(key);
   tell_discovering();
   feed->gone = feed->unwatched = true;

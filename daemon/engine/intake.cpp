@@ -54,6 +54,7 @@ asio::awaitable<Result<std::vector<std::int64_t>>> Engine::accept(std::vector<Ch
 
 asio::awaitable<Result<std::vector<std::int64_t>>> Engine::take(std::vector<Change> changes, Submitter by,
                                                                 std::vector<FileUpload>& copies) {
+  std::vector<Change> removals;
   for (auto& change : changes) {
     const auto& workspace = change.container.project.workspace;
     if (!is_ingested(change.kind) && !workspace_types_.contains(workspace) &&
@@ -63,11 +64,15 @@ asio::awaitable<Result<std::vector<std::int64_t>>> Engine::take(std::vector<Chan
       if (auto admitted = co_await admit(change, by, copies); !admitted)
         co_return std::unexpected(std::move(admitted.error()));
     if (change.container.kind != ContainerKind::removals) continue;
+    // One that comes again was let in when it came first: what was written since is not what it removes.
+    const auto known = co_await outcome(queue_->knows(by.uid, change.idempotency_key));
+    if (!known) co_return std::unexpected(known.error());
+    if (*known) continue;
     if (auto clear = may_make_way(change); !clear) co_return std::unexpected(std::move(clear.error()));
+    removals.push_back(change);
   }
-  for (const auto& change : changes)
-    if (change.container.kind == ContainerKind::removals)
-      if (auto clear = co_await make_way(change, by); !clear) co_return std::unexpected(std::move(clear.error()));
+  for (const auto& removal : removals)
+    if (auto clear = co_await make_way(removal, by); !clear) co_return std::unexpected(std::move(clear.error()));
   co_return co_await queue_->accept(std::move(changes), std::move(by));
 }
 
@@ -224,6 +229,8 @@ asio::awaitable<Result<std::vector<sources::QueuedChange>>> Engine::first_waitin
 asio::awaitable<Result<void>> Engine::discard(FeedPtr feed, std::string reason) {
   const auto stream = feed->stream;
   const auto label = feed->info.container->label();
+  if (std::exchange(feed->discarding, true))
+    co_return fail("held_writes", fmt::format("the writes to {} are just being thrown away; try again", label), true);
   core_.pause(stream, true, clock_.now());
   std::uint64_t count = 0;
   Result<std::uint64_t> piece = 0;
@@ -234,6 +241,7 @@ asio::awaitable<Result<void>> Engine::discard(FeedPtr feed, std::string reason) 
       piece = co_await discard_piece(feed, reason);
     count += piece.value_or(0);
   } while (piece.value_or(0) > 0 && feed->stream == stream);
+  feed->discarding = false;
   if (feed->stream == stream) core_.pause(stream, false, clock_.now());
   spdlog::info("discarded changes={} container=\"{}\" reason=\"{}\"", count, label, reason);
   events_.add(

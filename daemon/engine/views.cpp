@@ -155,6 +155,7 @@ void Engine::fill(api::ScopeStatus& status, const Scope& scope) const {
   status.held = tally.held;
   status.in_flight = tally.in_flight;
   status.pending_bytes = tally.bytes;
+  status.held_bytes = tally.held_bytes;
   for (auto it = counts_.lower_bound(ProjectName{scope.workspace, scope.project});
        it != counts_.end() && it->first.workspace == scope.workspace; ++it) {
     if (!scope.is_workspace() && it->first.project != scope.project) break;
@@ -251,6 +252,7 @@ api::Status Engine::status() const {
   status.totals.held = total.held;
   status.totals.in_flight = total.in_flight;
   status.totals.pending_bytes = total.bytes;
+  status.totals.held_bytes = total.held_bytes;
   for (const auto& [name, counts] : counts_) {
     status.totals.synced += counts.synced;
     status.totals.rejected += counts.rejected;

@@ -289,10 +289,17 @@ Result<ClientLog::Origin> ClientLog::origin() {
   const auto files = data_files(directory_, path_);
   if (!files) return std::unexpected(files.error());
   // What anybody but root wrote is read as theirs, whoever made the directory.
-  for (const auto file : *files)
-    if (::fstatat(directory_.get(), data_file_name(file).c_str(), &about, AT_SYMLINK_NOFOLLOW) == 0 &&
-        about.st_uid != 0)
-      origin.uid = about.st_uid;
+  std::optional<std::uint32_t> writer;
+  for (const auto file : *files) {
+    if (::fstatat(directory_.get(), data_file_name(file).c_str(), &about, AT_SYMLINK_NOFOLLOW) != 0) continue;
+    if (about.st_uid == 0) continue;
+    if (writer && *writer != about.st_uid)
+      return fail("client_dir_owners",
+                  fmt::format("the logs in {} are of different users (uid {} and {}), so that nobody can tell whose "
+                              "files may be read for them; give them to one user",
+                              path_.string(), *writer, about.st_uid));
+    writer = origin.uid = about.st_uid;
+  }
   return origin;
 }
 

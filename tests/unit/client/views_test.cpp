@@ -41,7 +41,7 @@ void make_read_only(api::ScopeStatus& scope) {
   scope.since = "2026-01-02T11:48:00.000Z";
   scope.next_probe_at = "2026-01-02T12:02:00.000Z";
   scope.held = 1204;
-  scope.pending_bytes = 3355443;
+  scope.pending_bytes = scope.held_bytes = 3355443;
   scope.oldest_pending_at = scope.since;
 }
 

@@ -661,5 +661,35 @@ TEST_F(CoreTest, ChecksThatKeepFailingComeLessOften) {
   EXPECT_EQ(last, Options{}.retry.max);
 }
 
+TEST_F(CoreTest, WhatWasRefusedAsAWholeConfirmsNothing) {
+  open(1, "r", 1);
+  take<Send>();
+  auto full = failure(Failure::Kind::read_only);
+  full.scope_is_project = true;
+  core_.failed(1, Sent{1, 1, 10, false}, full, now_);
+  now_ = *core_.next_wakeup();
+  core_.time_passed(now_);
+  ASSERT_EQ(take<Send>().size(), 1u) << "the one that confirms";
+  core_.stored(1, Sent{1, 1, 10, false}, {{1, "file_missing", "it is gone"}}, now_);
+  EXPECT_EQ(core_.scope(Scope::of(project)).mode, Mode::read_only);
+  EXPECT_EQ(take<Reject>().size(), 1u);
+}
+
+TEST_F(CoreTest, TheNeighboursOfAProjectThatIsSuspendedAloneDoNotWaitForARamp) {
+  open(1, "r", 10);
+  core_.open({2, 0, {{"ml", "two"}, "r"}, "", 0}, now_);
+  core_.backlog(2, 0, {.count = 10, .bytes = 100}, now_);
+  take<Send>();
+  core_.failed(2, Sent{10, 10, 100, false}, failure(Failure::Kind::called_off), now_);
+  take<Send>();
+  core_.failed(2, Sent{10, 10, 100, false}, failure(Failure::Kind::server_error), now_);
+  answer(1, 10, 10, false, IngestCode::ingest_suspended);
+  const auto asked = take<AskStatus>();
+  ASSERT_EQ(asked.size(), 1u);
+  core_.status_told(asked[0], WorkspaceStatus{}, now_);
+  EXPECT_EQ(core_.stream(1, now_).wait, Wait::project_mode);
+  EXPECT_NE(core_.stream(2, now_).wait, Wait::ramp);
+}
+
 }  // namespace
 }  // namespace neptune::core

@@ -164,5 +164,14 @@ TEST_F(GatesTest, ItsWordsAreKeptApartFromWhatTheStatusCallAdds) {
   EXPECT_EQ(gates_.view(workspace).words, "full");
 }
 
+TEST_F(GatesTest, AProbeThatIsWantedWhileTheStatusCallIsOutComesRightAfterIt) {
+  gates_.enter(workspace, "full", now_);
+  now_ = *gates_.next();
+  gates_.due(now_);
+  EXPECT_TRUE(gates_.probe_now(workspace, now_));
+  gates_.status("ml", {Is::read_only, {}}, true, now_);
+  EXPECT_EQ(gates_.next(), now_);
+}
+
 }  // namespace
 }  // namespace neptune::core

@@ -69,7 +69,7 @@ std::int64_t resident_kib() {
 }
 
 std::string shown_outcome(const UploadOutcome& outcome) {
-  constexpr const char* kinds[] = {"done", "expired", "start_over", "later", "refused", "source", "server"};
+  constexpr const char* kinds[] = {"done", "expired", "start_over", "later", "stalled", "refused", "source", "server"};
   return fmt::format("{} {} {}", kinds[static_cast<int>(outcome.kind)], outcome.code, outcome.message);
 }
 

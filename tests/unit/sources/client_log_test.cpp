@@ -80,6 +80,12 @@ TEST(ClientLog, BelongsToWhoeverWroteIt) {
   if (::geteuid() != 0) return;
   ASSERT_EQ(::chown((box.path() / "data-1.log").c_str(), 1234, 1234), 0);
   EXPECT_EQ(log.origin().value().uid, 1234u) << "in a directory of root's, too";
+  box.write("data-2.log", ClientBox::operations(2, 2));
+  EXPECT_EQ(log.origin().value().uid, 1234u) << "whoever may write it may be root";
+  ASSERT_EQ(::chown((box.path() / "data-2.log").c_str(), 4321, 4321), 0);
+  const auto mixed = log.origin();
+  ASSERT_FALSE(mixed);
+  EXPECT_EQ(mixed.error().code, "client_dir_owners");
 }
 
 TEST(ClientLog, FollowsALogThatGrowsAndLeavesTheTornObjectUntilItIsWhole) {
