@@ -226,7 +226,7 @@ TEST_P(ToEachStore, TakesMemoryForPiecesOnly) {
   settings.chunk_size = 32 * mib;
   sandbox.control(R"({"multipart_part_size": 33554432})");
   ASSERT_EQ(sign_and_send("warm", make_file("warm", 2 * mib)).kind, Kind::done);
-  const auto before = resident_kib();
+  [[maybe_unused]] const auto before = resident_kib();
   std::int64_t most = 0;
   on_shown = [&](std::uint64_t) { most = std::max(most, resident_kib()); };
   const auto how = sign_and_send("sparse", file);
