@@ -121,7 +121,7 @@ bool held_open_by_anybody(const fs::path& directory) {
   const auto own = std::to_string(::getpid());
   std::error_code ignored;
   for (fs::directory_iterator entry("/proc", ignored), end; entry != end; entry.increment(ignored)) {
-    const auto& name = entry->path().filename().native();
+    const auto name = entry->path().filename().native();
     if (name.empty() || name[0] < '0' || name[0] > '9' || name == own) continue;
     if (holds(entry->path() / "fd", files)) return true;
   }

@@ -148,7 +148,7 @@ std::size_t longest_line(const std::string& joined) {
 TEST_F(Terminal, TablesFitEightyColumnsAndUseTwoHundred) {
   for (const int width : {80, 200}) {
     start("streams; " NEPTUNE_SYNC " --socket " + served_.path() + " status", width, 40);
-    ASSERT_TRUE(shows("ended")) << screen();
+    ASSERT_TRUE(shows("ended 0")) << screen();
     // Below the line that was typed, which may be longer than the terminal is wide.
     const auto written = tmux("capture-pane -p -J");
     const auto begin = written.find("trial-7");
