@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "sources/change_queue/needs.h"
+#include "support/base64.h"
 #include "support/clock.h"
 #include "support/try.h"
 
@@ -44,27 +45,6 @@ class Sha256 {
   EVP_MD_CTX* context_;
 };
 
-std::string base64(const std::string& bytes) {
-  std::string out(4 * ((bytes.size() + 2) / 3) + 1, '\0');
-  const int length =
-      EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                      reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()));
-  out.resize(static_cast<std::size_t>(length));
-  return out;
-}
-
-std::optional<std::string> from_base64(const std::string& text) {
-  std::string out(text.size() / 4 * 3 + 1, '\0');
-  const int length =
-      EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()), reinterpret_cast<const unsigned char*>(text.data()),
-                      static_cast<int>(text.size()));
-  if (length < 0) return std::nullopt;
-  // It counts the padding as bytes.
-  const std::size_t padding = text.ends_with("==") ? 2 : text.ends_with('=') ? 1 : 0;
-  out.resize(static_cast<std::size_t>(length) - padding);
-  return out;
-}
-
 std::optional<ContainerKind> container_kind(std::string_view word) {
   for (int i = 0; i <= static_cast<int>(ContainerKind::files); ++i)
     if (name(static_cast<ContainerKind>(i)) == word) return static_cast<ContainerKind>(i);
@@ -80,7 +60,7 @@ std::pair<Change, Submitter> change_of(const json::object& line) {
   Change change;
   const auto kind = change_kind(text_of(line, "kind"));
   const auto container = container_kind(text_of(line, "container_kind"));
-  auto payload = from_base64(text_of(line, "payload"));
+  auto payload = decode_base64(text_of(line, "payload"), Base64::standard);
   if (!kind || !container || !payload) throw std::invalid_argument("an unknown kind, or no base64");
   change.kind = *kind;
   change.container = {{text_of(line, "workspace"), text_of(line, "project")}, text_of(line, "container"), *container};
@@ -143,7 +123,7 @@ Result<void> PortableWriter::add(const sources::QueueStore::Whole& whole) {
                           {"creates", change.creates},
                           {"needs", sources::write_needs(whole.fork_parent, whole.after)},
                           {"key", whole.idempotency_key},
-                          {"payload", base64(change.payload)}};
+                          {"payload", encode_base64(change.payload)}};
   changes_++;
   return write(json::serialize(line) + "\n");
 }
