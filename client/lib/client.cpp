@@ -455,11 +455,9 @@ Result<Reply<api::FlushReply>> Client::flush() const {
 }
 
 Result<Reply<api::TidyReply>> Client::tidy(const std::string& below, bool dry_run) const {
-  auto patient = options_;
-  patient.timeout = std::chrono::minutes(5);
   const auto target = std::string("/v1/tidy?dry_run=") + (dry_run ? "1" : "0") +
                       (below.empty() ? "" : "&below=" + percent_encode(below));
-  return Client(patient).ask<api::TidyReply>("POST", target);
+  return with_patience(std::chrono::minutes(5)).ask<api::TidyReply>("POST", target);
 }
 
 Result<Reply<api::ScopeReply>> Client::hold(std::string_view scope) const {
