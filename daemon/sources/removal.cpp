@@ -11,14 +11,13 @@
 #include "sources/client_dir/producer.h"
 #include "sources/folder_watch/file_system.h"
 #include "sources/run_log/lock_table.h"
+#include "sources/run_log/log_files.h"
 
 namespace neptune::sources {
 
 namespace fs = std::filesystem;
 
 namespace {
-
-constexpr std::string_view database_name = "run_operations.sqlite3";
 
 /// FNV-1a, 64 bits: it tells versions of one directory apart, and guards against nobody.
 class Hash {
@@ -40,14 +39,12 @@ std::unexpected<Error> unreadable(const fs::path& path, const std::string& why) 
 Result<void> nobody_has_log_open(const fs::path& directory) {
   const auto locks = LockTable::read();
   if (!locks) return std::unexpected(locks.error());
-  const auto shm_path = directory / (std::string(database_name) + "-shm");
+  const auto shm_path = directory / (std::string(run_log_file) + "-shm");
   struct stat shm{};
   if (::stat(shm_path.c_str(), &shm) != 0) return {};
-  const auto device = file_system_of(directory).lock_device;
-  for (const auto& file : {FileId{shm.st_dev, shm.st_ino}, FileId{device, shm.st_ino}})
-    if (const auto& holders = locks->holders(file); !holders.empty())
-      return fail("in_use", "process " + std::to_string(holders.front()) + " has it open");
-  return {};
+  const auto& holders = locks->holders({shm.st_dev, shm.st_ino}, file_system_of(directory).lock_device);
+  if (holders.empty()) return {};
+  return fail("in_use", "process " + std::to_string(holders.front()) + " has it open");
 }
 
 Result<void> nobody_has_it_open(const Removal& removal) {
@@ -63,11 +60,11 @@ std::unexpected<Error> not_removed(const fs::path& path, const std::error_code& 
 /// The database first: without it, what is left is nobody's.
 Result<void> remove_log(const Removal& removal) {
   std::error_code error;
-  fs::remove(removal.directory / database_name, error);
-  if (error) return not_removed(removal.directory / database_name, error);
+  fs::remove(removal.directory / run_log_file, error);
+  if (error) return not_removed(removal.directory / run_log_file, error);
   std::error_code ignored;
   for (const char* beside : {"-wal", "-shm"})
-    fs::remove(removal.directory / (std::string(database_name) + beside), ignored);
+    fs::remove(removal.directory / (std::string(run_log_file) + beside), ignored);
   for (const auto& name : removal.files)
     if (!name.empty() && name.find('/') == std::string::npos) fs::remove(removal.directory / name, ignored);
   fs::remove(removal.directory, ignored);  // stays when something else is in it

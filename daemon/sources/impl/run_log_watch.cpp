@@ -48,8 +48,7 @@ LogDatabase::Mode mode_of(const SourceInfo& info) {
 
 std::vector<std::int32_t> holders_of(const LogFacts& facts, const FileSystem& file_system, const LockTable& locks) {
   if (!facts.has_shm) return {};
-  const auto& by_stat = locks.holders(facts.shm);
-  return by_stat.empty() ? locks.holders({file_system.lock_device, facts.shm.inode}) : by_stat;
+  return locks.holders(facts.shm, file_system.lock_device);
 }
 
 }  // namespace

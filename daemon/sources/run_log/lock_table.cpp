@@ -99,4 +99,9 @@ const std::vector<std::int32_t>& LockTable::holders(const FileId& file) const {
   return found == holders_.end() ? none : found->second;
 }
 
+const std::vector<std::int32_t>& LockTable::holders(const FileId& file, std::uint64_t lock_device) const {
+  const auto& by_own = holders(file);
+  return by_own.empty() ? holders({lock_device, file.inode}) : by_own;
+}
+
 }  // namespace neptune::sources

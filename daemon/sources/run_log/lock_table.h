@@ -27,6 +27,8 @@ class LockTable {
 
   /// Ascending, each pid once.
   const std::vector<std::int32_t>& holders(const FileId& file) const;
+  /// The same where the kernel may call the file's device `lock_device` instead (FileSystem::lock_device).
+  const std::vector<std::int32_t>& holders(const FileId& file, std::uint64_t lock_device) const;
 
  private:
   std::map<FileId, std::vector<std::int32_t>> holders_;

@@ -169,8 +169,7 @@ Result<bool> LogDatabase::remove_if_done(Position confirmed, std::uint64_t lock_
     auto locks = LockTable::read();
     if (!locks) return std::unexpected(locks.error());
     struct stat shm{};
-    if (::stat(paths_.shm.c_str(), &shm) == 0 &&
-        (!locks->holders({shm.st_dev, shm.st_ino}).empty() || !locks->holders({lock_device, shm.st_ino}).empty()))
+    if (::stat(paths_.shm.c_str(), &shm) == 0 && !locks->holders({shm.st_dev, shm.st_ino}, lock_device).empty())
       return false;
     std::error_code error;
     std::filesystem::remove(paths_.database, error);
