@@ -36,6 +36,11 @@ struct Failure {
   std::string words{};    ///< the server's own part of `message`; empty when it gave none
 };
 
+inline Failure called_off() {
+  return {Failure::Kind::called_off, "called_off", "it was not sent: by then its scope took no writes any more",
+          std::nullopt};
+}
+
 template <class T>
 using Answer = std::expected<T, Failure>;
 

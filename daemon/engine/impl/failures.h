@@ -17,11 +17,6 @@ inline Failure source_failure(Error error) {
   return source_failure(std::move(error.code), std::move(error.message));
 }
 
-inline Failure called_off() {
-  return {Failure::Kind::called_off, "called_off", "it was not sent: its scope takes no writes any more", std::nullopt,
-          false};
-}
-
 template <class T>
 Answer<T> no_server(const Error& problem) {
   return std::unexpected(Failure{Failure::Kind::token_rejected, problem.code, problem.message, std::nullopt, false});

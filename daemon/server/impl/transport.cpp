@@ -32,11 +32,6 @@ bool may_repeat(const Request& request, const Exchanged& done) {
   return done.stale && !request.body_begun && !(request.once && done.sent_any);
 }
 
-Failure called_off() {
-  return {Failure::Kind::called_off, "called_off",
-          "it was not sent: while it waited for a connection, writes were told to stop", std::nullopt};
-}
-
 Failure proxy_wants_credentials(const Proxy& proxy) {
   return {Failure::Kind::unreachable, "proxy_authentication_required",
           fmt::format("the proxy {} port {} wants a user name and a password it accepts; put them into its URL",
