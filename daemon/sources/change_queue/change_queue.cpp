@@ -357,11 +357,6 @@ asio::awaitable<Result<Ids>> ChangeQueue::accept_what_follows(Change change, Sub
   return impl_->accept(std::move(handed));
 }
 
-asio::awaitable<Result<std::vector<Position>>> ChangeQueue::waiting(ContainerName container, std::uint32_t limit) {
-  auto work = [container = std::move(container), limit](QueueStore& store) { return store.waiting(container, limit); };
-  return impl_->on_thread(std::move(work));
-}
-
 asio::awaitable<Result<bool>> ChangeQueue::knows(std::uint32_t uid, std::string key) {
   auto work = [uid, key = std::move(key)](QueueStore& store) -> Result<bool> {
     const auto id = store.id_of_key(uid, key);

@@ -55,9 +55,6 @@ class ChangeQueue {
   /// Hands the payload of each change that waits for containers of this kind to `f`, on the queue's thread.
   boost::asio::awaitable<Result<void>> each_payload(ContainerKind kind, std::function<void(std::string_view)> f);
 
-  /// What waits in a container's stream, the first `limit` of it.
-  boost::asio::awaitable<Result<std::vector<Position>>> waiting(ContainerName container, std::uint32_t limit);
-
   /// Where one change is.
   boost::asio::awaitable<Result<QueueStore::Place>> place(Position position);
 

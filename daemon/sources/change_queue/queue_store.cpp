@@ -563,19 +563,6 @@ Result<void> QueueStore::go_on_after(Position number) {
   return transaction->commit();
 }
 
-Result<std::vector<Position>> QueueStore::waiting(const ContainerName& container, std::uint32_t limit) {
-  std::vector<Position> list;
-  NEPTUNE_TRY(impl_->each(
-      "SELECT seq FROM changes WHERE stream = (SELECT id FROM streams WHERE workspace = ? AND project = ? AND kind = ? "
-      "AND container = ?) ORDER BY seq LIMIT ?",
-      [&list](const sqlite::Statement& row) {
-        list.push_back(row.number(0));
-        return true;
-      },
-      container.project.workspace, container.project.project, container.kind, container.id, limit));
-  return list;
-}
-
 Result<QueueStore::Place> QueueStore::place(Position position) {
   Place place;
   std::int64_t stream = 0;

@@ -148,9 +148,6 @@ class QueueStore {
   /// Gives out no number up to this one any more.
   Result<void> go_on_after(Position number);
 
-  /// What waits in a container's stream, the first `limit` of it.
-  Result<std::vector<Position>> waiting(const ContainerName& container, std::uint32_t limit);
-
  private:
   class Impl;
   explicit QueueStore(std::unique_ptr<Impl> impl);

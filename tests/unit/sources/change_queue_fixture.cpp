@@ -1,5 +1,7 @@
 #include "tests/unit/sources/change_queue_fixture.h"
 
+#include "support/sqlite.h"
+
 namespace neptune::sources {
 
 void ChangeQueueTest::open() {
@@ -86,9 +88,20 @@ bool ChangeQueueTest::settle(const ContainerName& container, Position upto) {
 }
 
 Ids ChangeQueueTest::waiting(const ContainerName& container) {
-  auto list = loop.await(queue->waiting(container, 1'000'000));
-  EXPECT_TRUE(list) << list.error().message;
-  return list.value_or(Ids{});
+  // As it is in the file, whatever the queue says of it.
+  auto db = sqlite::Database::open(options.file, {.access = sqlite::Access::read_only});
+  auto rows = db->prepare(
+      "SELECT seq FROM changes JOIN streams ON streams.id = stream WHERE workspace = ? AND project = ? AND "
+      "streams.kind = ? AND container = ? ORDER BY seq");
+  EXPECT_TRUE(rows) << rows.error().message;
+  Ids list;
+  rows->bind(container.project.workspace, container.project.project, container.kind, container.id);
+  for (;;) {
+    const auto row = rows->step();
+    EXPECT_TRUE(row) << row.error().message;
+    if (!row || !*row) return list;
+    list.push_back(rows->number(0));
+  }
 }
 
 }  // namespace neptune::sources
