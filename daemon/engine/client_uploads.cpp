@@ -156,21 +156,13 @@ asio::awaitable<CallOutcome> Engine::upload_for_client(FeedPtr feed, core::Strea
   }
   auto& upload = to_send->upload;
   upload.container = *feed->info.container;
-  const auto id = ++uploads_begun_;
-  active_uploads_[id] = {.container = *feed->info.container,
-                         .feed = feed.get(),
-                         .position = change.position,
-                         .attribute = wanted.path,
-                         .file = shown_name(wanted),
-                         .total = to_send->bytes,
-                         .told_at = clock_.now()};
-  const Uploading listed(*this, id);
-  upload.on_progress = [this, id](std::uint64_t sent) {
-    auto& active = active_uploads_.at(id);
-    if (sent > active.done) active.rate.add(static_cast<double>(sent - active.done), clock_.now());
-    active.done = sent;
-    tell_progress(active);
-  };
+  const Uploading listed(*this, {.container = *feed->info.container,
+                                 .feed = feed.get(),
+                                 .position = change.position,
+                                 .attribute = wanted.path,
+                                 .file = shown_name(wanted),
+                                 .total = to_send->bytes});
+  upload.on_progress = listed.progress();
   server::UploadOutcome how;
   for (unsigned begun = 0; begun < most_beginnings; ++begun) {
     how = co_await send_for_client(feed, stream, change.position, server, upload);

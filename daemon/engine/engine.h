@@ -201,6 +201,7 @@ class Engine final : public Control, public sources::SourceListener {
   awaitable<void> record(FeedPtr feed, core::Reject reject);
   static Rejection rejection_of(const Feed& feed, const sources::QueuedChange& change, std::string code,
                                 std::string reason, WallTime now);
+  static void note_recorded(Feed& feed, sources::Position upto);
   void note_rejected(Feed& feed, const std::string& code, sources::Position last, std::uint64_t count);
   void no_longer_rejected(const std::string& source, const ContainerName& container);
   awaitable<void> retry_forks_of(ContainerName parent);
@@ -274,7 +275,7 @@ class Engine final : public Control, public sources::SourceListener {
     std::uint64_t told_tenths = 0;
   };
   class LedgerProgress;
-  struct Uploading;
+  class Uploading;
   awaitable<void> send_files(FeedPtr feed, std::shared_ptr<sources::Source> source, core::Send send,
                              sources::Batch batch);
   awaitable<bool> prepare_files(UploadBatchPtr work);

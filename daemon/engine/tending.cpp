@@ -169,12 +169,11 @@ asio::awaitable<void> Engine::record(FeedPtr feed, core::Settle settle) {
     feed->synced += settle.count;
   }
   feed->synced_at = now;
-  feed->recorded = std::max(feed->recorded, settle.upto);
+  note_recorded(*feed, settle.upto);
   rate_.add(static_cast<double>(feed->backlog.bytes) /
                 static_cast<double>(std::max<std::uint64_t>(1, feed->backlog.count)) *
                 static_cast<double>(settle.count),
             clock_.now());
-  feed->take_out_wanted = feed->refresh_wanted = true;
   events_.add("synced", fmt::format("{} changes of {} are on the server", settle.count, feed->info.container->label()),
               {.scope = Scope::of(project).text(), .stream = feed->info.container->label(), .count = settle.count});
   if (settle.create && counts.rejected > 0) co_await retry_forks_of(*feed->info.container);
@@ -235,7 +234,12 @@ void Engine::note_rejected(Feed& feed, const std::string& code, sources::Positio
   counts_[project].rejected += count;
   metrics_.rejections[{project, code}] += count;
   feed.rejected += count;
-  feed.recorded = std::max(feed.recorded, last);
+  note_recorded(feed, last);
+}
+
+/// What is on record may be taken out of its source.
+void Engine::note_recorded(Feed& feed, sources::Position upto) {
+  feed.recorded = std::max(feed.recorded, upto);
   feed.take_out_wanted = feed.refresh_wanted = true;
 }
 
@@ -252,6 +256,7 @@ asio::awaitable<void> Engine::record(FeedPtr feed, core::Reject reject) {
       pump();
       co_return;
     }
+    note_recorded(*feed, reject.position);
   } else {
     auto change = co_await change_to_keep(feed, reject);
     if (!change) {
@@ -270,8 +275,6 @@ asio::awaitable<void> Engine::record(FeedPtr feed, core::Reject reject) {
     }
     note_rejected(*feed, reject.code, reject.position, 1);
   }
-  feed->recorded = std::max(feed->recorded, reject.position);
-  feed->take_out_wanted = feed->refresh_wanted = true;
   spdlog::warn("rejected container=\"{}\" position={} code={} reason=\"{}\"", container.label(), reject.position,
                reject.code, reject.reason);
   events_.add("rejected",

@@ -339,15 +339,12 @@ asio::awaitable<server::UploadOutcome> Engine::send_once(UploadBatchPtr work, st
   auto& item = work->items[index];
   const auto& feed = *work->feed;
   LedgerProgress progress(*this, upload_of(feed, item.change.position), [this, work] { return !is_halted(*work); });
-  const auto id = ++uploads_begun_;
-  active_uploads_[id] = {.container = *feed.info.container,
-                         .feed = &feed,
-                         .position = item.change.position,
-                         .attribute = item.upload.attribute,
-                         .file = file_name(item.upload),
-                         .total = item.size,
-                         .told_at = clock_.now()};
-  const Uploading listed(*this, id);
+  const Uploading listed(*this, {.container = *feed.info.container,
+                                 .feed = &feed,
+                                 .position = item.change.position,
+                                 .attribute = item.upload.attribute,
+                                 .file = file_name(item.upload),
+                                 .total = item.size});
   server::Upload upload;
   upload.file = source_file(item.upload, item.change.uid.value());
   // A copy nobody else could change; it is another file when the state directory was moved.
@@ -358,12 +355,7 @@ asio::awaitable<server::UploadOutcome> Engine::send_once(UploadBatchPtr work, st
   upload.content_type = item.upload.mime_type;
   upload.signed_file = std::exchange(item.signed_file, std::nullopt);
   upload.progress = &progress;
-  upload.on_progress = [this, id](std::uint64_t done) {
-    auto& active = active_uploads_.at(id);
-    if (done > active.done) active.rate.add(static_cast<double>(done - active.done), clock_.now());
-    active.done = done;
-    tell_progress(active);
-  };
+  upload.on_progress = listed.progress();
   if (!item.begun)
     events_.add(
         "upload_started", fmt::format("{} of {} is being uploaded", file_name(item.upload), item.upload.run),
@@ -371,8 +363,7 @@ asio::awaitable<server::UploadOutcome> Engine::send_once(UploadBatchPtr work, st
   item.begun = true;
   auto how = co_await upload_outcome(work->server->upload(std::move(upload), upload_settings()));
   auto& tries = work->feed->tries[item.change.position];
-  if (const auto done = active_uploads_.at(id).done; done > tries.done)
-    tries = {.done = done, .others = work->feed->files_sent};
+  if (const auto done = listed.done(); done > tries.done) tries = {.done = done, .others = work->feed->files_sent};
   co_return how;
 }
 

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -60,14 +61,32 @@ struct Engine::UploadBatch {
   std::optional<Failure> failure;  ///< a call to the server failed: nothing more of it is begun
 };
 
-/// Takes an upload off the list whatever its end.
-struct Engine::Uploading {
-  Uploading(Engine& of, std::uint64_t number) : engine(of), id(number) {}
+/// Puts an upload on the list of those under way, and takes it off whatever its end.
+class Engine::Uploading {
+ public:
+  Uploading(Engine& of, ActiveUpload upload) : engine_(of), id_(++of.uploads_begun_) {
+    upload.told_at = engine_.clock_.now();
+    engine_.active_uploads_.emplace(id_, std::move(upload));
+  }
   Uploading(const Uploading&) = delete;
   Uploading& operator=(const Uploading&) = delete;
-  ~Uploading() { engine.active_uploads_.erase(id); }
-  Engine& engine;
-  std::uint64_t id;
+  ~Uploading() { engine_.active_uploads_.erase(id_); }
+
+  std::uint64_t done() const { return engine_.active_uploads_.at(id_).done; }
+
+  /// To be told how far it is, as long as this lives.
+  std::function<void(std::uint64_t)> progress() const {
+    return [&engine = engine_, id = id_](std::uint64_t done) {
+      auto& active = engine.active_uploads_.at(id);
+      if (done > active.done) active.rate.add(static_cast<double>(done - active.done), engine.clock_.now());
+      active.done = done;
+      engine.tell_progress(active);
+    };
+  }
+
+ private:
+  Engine& engine_;
+  std::uint64_t id_;
 };
 
 }  // namespace neptune::engine
