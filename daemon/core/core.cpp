@@ -101,7 +101,7 @@ void Core::close(StreamId id, Instant now) {
   } else {
     drop(*stream);
   }
-  free_to_confirm(id);
+  gates_.unconfirmed(id, now);
   ready_container(container);
   ready_forks_of(container);
   ready_dependents(container);

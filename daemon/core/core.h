@@ -241,14 +241,14 @@ class Core {
   // Outcomes (outcomes.cpp)
   Stream* send_ended(StreamId id);
   Stream* being_sent(StreamId id);
-  void back(Stream& stream);
-  void free_to_confirm(StreamId id);
-  void confirm(Stream& stream);
-  void advance(Stream& stream);
+  void back(Stream& stream, Instant now);
+  void not_made(StreamId id);
+  void confirm(Stream& stream, Instant now);
+  void advance(Stream& stream, Instant now);
   void tell_stored(StreamId id, const Sent& sent, std::vector<Refusal> refused);
   void move_on(Stream& stream, const Sent& request);
   void widen(Stream& stream);
-  void refuse(Stream& stream, const std::string& code, const std::string& reason);
+  void refuse(Stream& stream, const std::string& code, const std::string& reason, Instant now);
   void retry(Stream& stream, std::string trouble, BackoffLimits limits, Instant now);
   void judge(Stream& stream, const RequestStatus& status, Instant now);
   void orphaned(Stream& stream, const std::string& code, const std::string& reason, Instant now);
@@ -259,7 +259,7 @@ class Core {
   void workspace_answered(const Stream& stream, Instant now);
   void write_was_taken(const Stream& stream, Instant now);
   void ask_status(const std::string& workspace, Instant now);
-  void explain_limits(const std::string& workspace, Gates::StatusWord::Is word);
+  void explain_limits(const std::string& workspace, Gates::StatusWord::Is word, Instant now);
 
   // The server as a whole, and checks (servers.cpp)
   bool available(const Server& server, Instant now) const;

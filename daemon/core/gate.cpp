@@ -2,6 +2,12 @@
 
 namespace neptune::core {
 
+namespace {
+
+constexpr Duration after_unconfirmed = std::chrono::seconds(1);
+
+}  // namespace
+
 const Gates::State* Gates::find(const Scope& scope) const {
   const auto it = states_.find(scope);
   return it == states_.end() ? nullptr : &it->second;
@@ -53,7 +59,7 @@ std::vector<Scope> Gates::answered(StreamId stream) {
   return opened;
 }
 
-std::vector<Scope> Gates::unconfirmed(StreamId stream) {
+std::vector<Scope> Gates::not_made(StreamId stream) {
   std::vector<Scope> freed;
   for (auto& [scope, state] : states_) {
     if (state.confirming != stream) continue;
@@ -61,6 +67,17 @@ std::vector<Scope> Gates::unconfirmed(StreamId stream) {
     freed.push_back(scope);
   }
   return freed;
+}
+
+void Gates::unconfirmed(StreamId stream, Instant now) {
+  for (auto& [scope, state] : states_) {
+    if (state.confirming != stream) continue;
+    state.phase = Phase::waiting;
+    state.said_normal = false;
+    state.confirming.reset();
+    const auto pause = after_unconfirmed * (std::int64_t{1} << std::min(state.unconfirmed++, 20u));
+    probe_in(state, scope, std::min(options_.probe_interval, pause), now);
+  }
 }
 
 void Gates::doubted(StreamId stream) {
@@ -78,6 +95,7 @@ bool Gates::enter(const Scope& scope, std::string reason, Instant now) {
   // Late answers of writes that were out before the first signal say nothing new; only the confirming one's does.
   if (!was_writable && state.phase != Phase::confirming) return false;
   if (!was_writable) state.probes++;
+  state.unconfirmed = 0;
   close(state, scope, std::move(reason), now);
   return was_writable;
 }
@@ -129,6 +147,7 @@ Gates::Effect Gates::status(const std::string& workspace, const StatusWord& word
   switch (word.is) {
     case Is::read_only:
       state.probes++;
+      state.unconfirmed = 0;
       wait_for_probe(state, scope, now);
       break;
     case Is::unanswered:
@@ -245,9 +264,12 @@ void Gates::wait_for_probe(State& state, const Scope& scope, Instant now) {
 }
 
 void Gates::arm(State& state, const Scope& scope, Instant now) {
-  const auto interval =
-      std::min(options_.probe_interval_max, options_.probe_interval * (std::int64_t{1} << std::min(state.probes, 20u)));
-  state.next_probe = std::exchange(state.probe_again, false) ? now : now + jittered(interval, random_);
+  const auto pause = options_.probe_interval * (std::int64_t{1} << std::min(state.probes, 20u));
+  probe_in(state, scope, std::min(options_.probe_interval_max, pause), now);
+}
+
+void Gates::probe_in(State& state, const Scope& scope, Duration pause, Instant now) {
+  state.next_probe = std::exchange(state.probe_again, false) ? now : now + jittered(pause, random_);
   timers_.set(scope, *state.next_probe);
 }
 

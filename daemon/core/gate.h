@@ -30,10 +30,10 @@ struct GateOptions {
 ///      └────────── confirming ────────┘◀──────────────────────────────┘
 ///         the one write was stored          (a project goes from waiting straight to confirming)
 ///
-/// Invariants: while a scope is read-only no write of it starts, except one at a time while it is confirming; a scope
-/// never closes another; an operator's hold stands beside the server's mode and neither ends the other. Changes that
-/// only remove pass always. A mode ends without a write, too: what nothing waits in opens with its next probe, unless
-/// the status call says read-only.
+/// Invariants: while a scope is read-only no write of it starts, except one a probe, which confirms; a scope never
+/// closes another; an operator's hold stands beside the server's mode and neither ends the other. Changes that only
+/// remove pass always. A mode ends without a write, too: what nothing waits in opens with its next probe, unless the
+/// status call says read-only.
 class Gates {
  public:
   Gates(GateOptions options, Random& random) : options_(options), random_(random) {}
@@ -56,8 +56,11 @@ class Gates {
   /// status call had called writable before, now open.
   std::vector<Scope> answered(StreamId stream);
 
-  /// The stream's write ended without a word on the mode: the scopes in which another may confirm now.
-  std::vector<Scope> unconfirmed(StreamId stream);
+  /// The stream's write was not made: the scopes in which another may confirm now.
+  std::vector<Scope> not_made(StreamId stream);
+
+  /// The stream's write ended without a word on the mode: another may confirm after the next probe, which comes soon.
+  void unconfirmed(StreamId stream, Instant now);
 
   /// The stream's write was refused in words that only the status call explains: a workspace that it was to confirm
   /// waits for that.
@@ -110,7 +113,8 @@ class Gates {
     bool operator_hold = false;
     std::string reason;
     std::string details;
-    std::uint32_t probes = 0;  ///< since it closed
+    std::uint32_t probes = 0;       ///< since it closed
+    std::uint32_t unconfirmed = 0;  ///< writes that were to confirm, since a probe was answered with read-only
     std::optional<Instant> next_probe;
     std::optional<StreamId> confirming;        ///< the write that is out
     bool said_normal = false;                  ///< the status call, before this confirming phase
@@ -124,6 +128,7 @@ class Gates {
   void open(State& state, const Scope& scope);
   Effect narrow(State& state, const ProjectName& project, const std::string& reason, Instant now);
   void arm(State& state, const Scope& scope, Instant now);
+  void probe_in(State& state, const Scope& scope, Duration pause, Instant now);
   void wait_for_probe(State& state, const Scope& scope, Instant now);
   static bool writable(const State* state) { return !state || state->mode == Mode::normal; }
   static bool can_confirm(const State& state) { return state.phase == Phase::confirming && !state.confirming; }

@@ -146,18 +146,18 @@ void Core::failed(StreamId id, std::optional<Sent> sent, Failure failure, Instan
       if (server_is_up) {
         retry(*stream, failure.message, options_.retry, now);
       } else {
-        back(*stream);
+        back(*stream, now);
       }
       break;
     case Kind::busy:
       if ((at_once && ++stream->attempts > 3) || (too_busy && server_is_up)) {
         retry(*stream, failure.message, options_.retry, now);
       } else {
-        back(*stream);
+        back(*stream, now);
       }
       break;
     case Kind::token_rejected:
-      back(*stream);
+      back(*stream, now);
       break;
     case Kind::server_error:
       // Smaller requests find out which change the server stumbles over, and let the others pass.
@@ -173,13 +173,13 @@ void Core::failed(StreamId id, std::optional<Sent> sent, Failure failure, Instan
       retry(*stream, failure.message, options_.blocked, now);
       break;
     case Kind::read_only:
+      read_only(scope, failure, now);
       // A removal passes the gate, so the gate cannot hold it back when the server refuses even that.
       if (stream->backlog.frees_next) {
         retry(*stream, failure.message, options_.blocked, now);
       } else {
-        back(*stream);
+        back(*stream, now);
       }
-      read_only(scope, failure, now);
       break;
     case Kind::ambiguous_limit:
       stream->ambiguous = sent.has_value();
@@ -190,7 +190,7 @@ void Core::failed(StreamId id, std::optional<Sent> sent, Failure failure, Instan
     case Kind::too_large:
     case Kind::rejected:
       if (sent && !speaks_of_the_route(failure.code)) {
-        refuse(*stream, failure.code, failure.message);
+        refuse(*stream, failure.code, failure.message, now);
       } else {
         retry(*stream, failure.message, options_.blocked, now);
       }
@@ -202,12 +202,14 @@ void Core::failed(StreamId id, std::optional<Sent> sent, Failure failure, Instan
 void Core::stored(StreamId id, Sent sent, std::vector<Refusal> refused, Instant now) {
   auto* stream = send_ended(id);
   if (!stream) return;
-  // What was refused as a whole may never have left here: it tells nothing of the server, nor of the mode.
+  // What was refused as a whole may never have left here: it tells nothing of the server, nor of the mode. Files surely
+  // did not: that the server took the first is told before (`taken`).
   const bool taken = refused.size() < sent.count;
   if (taken)
     server_answered(stream->spec.server);
   else
     servers_[stream->spec.server].trying = false;
+  if (!taken && carries(stream->spec.container.kind) == Carries::files) not_made(id);
   if (stream->closing) {
     drop(*stream);
     schedule(now);
@@ -219,7 +221,7 @@ void Core::stored(StreamId id, Sent sent, std::vector<Refusal> refused, Instant 
   tell_stored(id, sent, std::move(refused));
   widen(*stream);
   const auto project = stream->spec.container.project;
-  advance(*stream);
+  advance(*stream, now);
   // Room may have been made: ask at once instead of at the next probe.
   if (frees && taken)
     for (const auto& scope : {Scope::of(project.workspace), Scope::of(project)}) gates_.probe_now(scope, now);
@@ -273,11 +275,12 @@ void Core::stored_so_far(StreamId id, Sent sent, std::vector<Refusal> refused, I
 void Core::put_back(StreamId id, Instant now) {
   auto* stream = send_ended(id);
   if (!stream) return;
+  not_made(id);
   servers_[stream->spec.server].trying = false;
   if (stream->closing) {
     drop(*stream);
   } else {
-    back(*stream);
+    back(*stream, now);
   }
   schedule(now);
 }
@@ -288,7 +291,7 @@ bool Core::discard(StreamId id, Position last, std::uint64_t count, Instant now)
   const auto all = std::max<std::uint64_t>(1, stream->backlog.count);
   stream->request = {last, count, stream->backlog.bytes * std::min(count, all) / all, stream->backlog.create_next};
   stream->suspects = stream->limit = 0;
-  advance(*stream);
+  advance(*stream, now);
   schedule(now);
   return true;
 }
@@ -296,6 +299,7 @@ bool Core::discard(StreamId id, Position last, std::uint64_t count, Instant now)
 void Core::nothing_to_send(StreamId id, Instant now) {
   auto* stream = send_ended(id);
   if (!stream) return;
+  not_made(id);
   servers_[stream->spec.server].trying = false;
   if (stream->closing) {
     drop(*stream);
@@ -303,7 +307,7 @@ void Core::nothing_to_send(StreamId id, Instant now) {
     keep_dependent(id, stream->backlog.after, false);
     stream->backlog = {};
     forks_.erase(id);
-    back(*stream);
+    back(*stream, now);
     ready_container(stream->spec.container);
     ready_dependents(stream->spec.container);
   }
@@ -316,13 +320,13 @@ void Core::judge(Stream& stream, const RequestStatus& status, Instant now) {
   if (found.suspended) {
     const auto reason =
         status.message.empty() ? std::string("the server suspends writes (INGEST_SUSPENDED)") : status.message;
-    back(stream);
     apply(gates_.suspect(container.project, reason, now), now);
+    back(stream, now);
   } else if (found.broken || found.total == 0) {
     retry(stream, "the server failed to process the request; it is sent again", options_.retry, now);
   } else if (found.refused == 0) {
     write_was_taken(stream, now);
-    confirm(stream);
+    confirm(stream, now);
   } else if (stream.request.create && found.worst == IngestCode::run_fork_parent_not_found) {
     orphaned(stream, name(found.worst), sentence(found, status), now);
   } else if (found.worst == IngestCode::project_not_found) {
@@ -342,11 +346,11 @@ void Core::judge(Stream& stream, const RequestStatus& status, Instant now) {
           stream.attempts < 3 ? options_.retry : options_.blocked, now);
   } else {
     write_was_taken(stream, now);
-    refuse(stream, name(found.worst), sentence(found, status));
+    refuse(stream, name(found.worst), sentence(found, status), now);
   }
 }
 
-void Core::confirm(Stream& stream) {
+void Core::confirm(Stream& stream, Instant now) {
   const auto count = stream.request.count;
   actions_.emplace_back(Settle{stream.spec.id, stream.request.last, count, stream.request.create});
   if (stream.suspects > 0) {
@@ -356,16 +360,16 @@ void Core::confirm(Stream& stream) {
   } else {
     widen(stream);
   }
-  advance(stream);
+  advance(stream, now);
 }
 
-void Core::refuse(Stream& stream, const std::string& code, const std::string& reason) {
+void Core::refuse(Stream& stream, const std::string& code, const std::string& reason, Instant now) {
   const auto count = stream.request.count;
   if (count > 1) {
     stream.suspects = count;
     stream.limit = (count + 1) / 2;
     stream.trouble = reason;
-    back(stream);
+    back(stream, now);
     return;
   }
   actions_.emplace_back(Reject{stream.spec.id, stream.request.last, stream.request.create, code, reason});
@@ -373,7 +377,7 @@ void Core::refuse(Stream& stream, const std::string& code, const std::string& re
   // number.
   stream.suspects = 0;
   stream.limit = 1;
-  advance(stream);
+  advance(stream, now);
 }
 
 /// After a request that went well: twice as much the next time, up to the usual size.
@@ -391,7 +395,7 @@ void Core::move_on(Stream& stream, const Sent& request) {
 }
 
 /// Past the request that was out: it is settled, or recorded as rejected.
-void Core::advance(Stream& stream) {
+void Core::advance(Stream& stream, Instant now) {
   const auto request = stream.request;
   move_on(stream, request);
   stream.attempts = stream.busy = 0;
@@ -405,7 +409,7 @@ void Core::advance(Stream& stream) {
     stream.backlog.fork_parent.reset();
     forks_.erase(stream.spec.id);
   }
-  back(stream);
+  back(stream, now);
   // What failed for want of the container needs to wait no longer.
   if (request.create)
     for (const auto& [order, id] : containers_.at(stream.spec.container)) streams_.at(id).not_before.reset();
@@ -418,30 +422,30 @@ void Core::orphaned(Stream& stream, const std::string& code, const std::string& 
   if (!stream.orphan_since) stream.orphan_since = now;
   if (now - *stream.orphan_since >= options_.parent_patience) {
     write_was_taken(stream, now);
-    refuse(stream, code, reason);
+    refuse(stream, code, reason, now);
   } else {
     retry(stream, reason, parent_retry, now);
   }
 }
 
 /// Back to where it was before it was sent, at no cost.
-void Core::back(Stream& stream) {
+void Core::back(Stream& stream, Instant now) {
   forget_check(stream);
   stream.phase = Phase::idle;
   retally(stream);
   ready(stream);
-  free_to_confirm(stream.spec.id);
+  gates_.unconfirmed(stream.spec.id, now);
 }
 
-/// Its write said nothing on the mode: another stream of the scope may confirm.
-void Core::free_to_confirm(StreamId id) {
-  for (const auto& scope : gates_.unconfirmed(id)) ready_scope(scope);
+/// Its write did not go out: another stream of the scope may confirm.
+void Core::not_made(StreamId id) {
+  for (const auto& scope : gates_.not_made(id)) ready_scope(scope);
 }
 
 void Core::retry(Stream& stream, std::string trouble, BackoffLimits limits, Instant now) {
   stream.trouble = std::move(trouble);
   stream.not_before = now + backoff(limits, ++stream.attempts, random_);
-  back(stream);
+  back(stream, now);
 }
 
 // Modes
@@ -510,14 +514,14 @@ void Core::status_told(const AskStatus& ask, const Answer<WorkspaceStatus>& answ
   const bool waits = writes_wait(Scope::of(ask.workspace)) || (word.is == Is::unknown && discovering_);
   apply(gates_.status(ask.workspace, word, waits, now), now);
   const bool told = answer || (word.is == Is::unknown && answer.error().kind != Kind::server_error);
-  if (told) explain_limits(ask.workspace, word.is);
+  if (told) explain_limits(ask.workspace, word.is, now);
   ready_scope(Scope::of(ask.workspace));
   schedule(now);
 }
 
 /// What bare limit answers left open. The workspace may have turned writable since: so the change itself is to blame
 /// only when it was refused again, or more often where the status call can't tell.
-void Core::explain_limits(const std::string& workspace, Gates::StatusWord::Is word) {
+void Core::explain_limits(const std::string& workspace, Gates::StatusWord::Is word, Instant now) {
   using Is = Gates::StatusWord::Is;
   for (auto* stream : streams_of(Scope::of(workspace))) {
     if (!stream->ambiguous || stream->phase != Phase::idle || stream->request.count == 0) continue;
@@ -528,7 +532,7 @@ void Core::explain_limits(const std::string& workspace, Gates::StatusWord::Is wo
     } else if ((stream->doubts += word == Is::normal ? 2 : 1) >= 4) {
       stream->doubts = 0;
       stream->not_before.reset();
-      refuse(*stream, "http_422", stream->trouble);
+      refuse(*stream, "http_422", stream->trouble, now);
     } else if (word == Is::normal) {
       stream->not_before.reset();
     }

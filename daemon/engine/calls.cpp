@@ -116,11 +116,7 @@ asio::awaitable<CallOutcome> Engine::call(FeedPtr feed, std::shared_ptr<sources:
     co_return none;
   }
   if (!is_registered(*feed)) {
-    if (!may_begin()) {
-      none.answer = std::unexpected(called_off());
-      co_return none;
-    }
-    auto made = co_await outcome(server->create_run(container, ""));
+    auto made = co_await outcome(server->create_run(container, "", may_begin));
     if (!made) {
       auto failure = waiting_for_container(std::move(made.error()));
       // It is the run that is refused, and none of what was logged in it: that waits.
@@ -160,12 +156,13 @@ asio::awaitable<CallOutcome> Engine::call(FeedPtr feed, std::shared_ptr<sources:
                                         std::move(*alone->copy));
     co_return co_await upload_for_client(feed, stream, server, std::move(changes->front()), std::move(*alone->upload));
   }
-  if (kind == ChangeKind::run_create) co_return co_await create_run(server, container, std::move(changes->front()));
+  if (kind == ChangeKind::run_create)
+    co_return co_await create_run(server, may_begin, container, std::move(changes->front()));
   if (kind == ChangeKind::run_update || is_attributes(kind))
     co_return co_await update_attributes(server, std::move(intents), may_begin, std::move(source), container,
                                          std::move(*changes));
   const auto type = workspace_type(container.project.workspace);
-  co_return co_await manage(server, std::move(intents), std::move(changes->front()), type);
+  co_return co_await manage(server, std::move(intents), may_begin, std::move(changes->front()), type);
 }
 
 namespace {
@@ -183,7 +180,8 @@ core::Refusal in_doubt(sources::Position position) {
 }  // namespace
 
 asio::awaitable<CallOutcome> Engine::manage(std::shared_ptr<server::Server> server, Intents intents,
-                                            sources::QueuedChange change, WorkspaceType type) {
+                                            server::MayBegin may_begin, sources::QueuedChange change,
+                                            WorkspaceType type) {
   CallOutcome done{.count = 1, .last = change.position, .answer = {}, .refused = {}};
   auto management = read_management(change.payload, type);
   if (!management) {
@@ -210,7 +208,7 @@ asio::awaitable<CallOutcome> Engine::manage(std::shared_ptr<server::Server> serv
       co_return done;
     }
   }
-  auto answer = co_await outcome(server->manage(std::move(*management)));
+  auto answer = co_await outcome(server->manage(std::move(*management), std::move(may_begin)));
   if (!answer && once && answer.error().in_doubt) {
     done.refused.push_back(in_doubt(change.position));
   } else if (!answer) {

@@ -91,7 +91,8 @@ asio::awaitable<void> Engine::rename_registered(FeedPtr feed) {
     const ContainerName run = *feed->info.container;
     const auto server = servers_.at(server_of(run.project.workspace)).slot.server;
     if (!server || !core_.is_open(run.project)) co_return;
-    auto made = co_await outcome(server->create_run(run, ""));
+    auto open = [this, project = run.project] { return core_.is_open(project); };
+    auto made = co_await outcome(server->create_run(run, "", std::move(open)));
     if (!made) co_return;
     feed->server_id = std::move(made->id);
   }

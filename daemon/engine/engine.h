@@ -245,8 +245,8 @@ class Engine final : public Control, public sources::SourceListener {
                             sources::Batch batch);
   awaitable<CallOutcome> call(FeedPtr feed, std::shared_ptr<sources::Source> source, core::StreamId stream,
                               sources::Batch batch);
-  awaitable<CallOutcome> manage(std::shared_ptr<server::Server> server, Intents intents, sources::QueuedChange change,
-                                WorkspaceType type);
+  awaitable<CallOutcome> manage(std::shared_ptr<server::Server> server, Intents intents, server::MayBegin may_begin,
+                                sources::QueuedChange change, WorkspaceType type);
   Intents intents_of(const Feed& feed, sources::Position position);
   awaitable<Result<std::optional<std::string>>> intent(Ledger::IntentOf of, sources::Position first);
   awaitable<Result<void>> intend(Ledger::IntentOf of, sources::Position first, sources::Position last,

@@ -114,7 +114,6 @@ asio::awaitable<std::expected<std::string, UploadOutcome>> post_part(Sending* se
 asio::awaitable<End> begin_parts(Sending* sending, Target target) {
   auto call = writing("POST", target.path("/start"), target.query(true));
   call.query.emplace_back("totalLength", std::to_string(sending->size));
-  call.may_begin = sending->may_begin;
   const auto answer = co_await ask_object(sending->api, std::move(call));
   if (!answer) co_return outcome_of_server(answer.error());
   for (const auto* error : objects_member(*answer, "errors"))
@@ -261,7 +260,7 @@ asio::awaitable<End> post_archive(Sending* sending, Target target, std::vector<A
   call.target = target_of(fmt::format("{}/uploadFileSetTar", attributes_path), query);
   call.headers = {{"Content-Type", "application/octet-stream"}, {"Accept", "application/json"}};
   call.body = {{}, archive->tar.size(), [archive] { return next_piece(archive); }};
-  call.body.may_begin = sending->may_begin;
+  call.body.may_begin = sending->api->may_begin;
   call.intent = Intent::write;
   const auto response = co_await Session::call(sending->api->session, std::move(call));
   End end;
@@ -330,8 +329,7 @@ asio::awaitable<End> post_large(Sending* sending, Target target, ArchiveMember m
               .store = sending->store ? &progress : nullptr,
               .on_progress = {},
               .file = *file,
-              .size = (*file)->size(),
-              .may_begin = sending->may_begin};
+              .size = (*file)->size()};
   if (sending->on_progress)
     one.on_progress = [sending, before](std::uint64_t done) { sending->on_progress(before + done); };
   target.sub_path = member.name;
@@ -347,7 +345,7 @@ asio::awaitable<End> post_large(Sending* sending, Target target, ArchiveMember m
 asio::awaitable<End> delete_attribute(Sending* sending, ContainerName container, std::string attribute) {
   std::vector<AttributeOperation> operations{{std::move(attribute), "deleteAttribute", "{}", {}}};
   // What is refused of it is that there is nothing to delete.
-  const auto deleted = co_await execute(sending->api, std::move(container), std::move(operations), sending->may_begin);
+  const auto deleted = co_await execute(sending->api, std::move(container), std::move(operations));
   if (deleted) co_return std::nullopt;
   co_return outcome_of_server(deleted.error());
 }
@@ -413,15 +411,12 @@ asio::awaitable<UploadOutcome> upload_attribute(std::shared_ptr<Api> api, Attrib
                                                 UploadSettings settings) {
   // One part after the other: the server numbers what it has.
   settings.parallel_parts = 1;
+  api = api->asking(upload.may_begin);
   for (;;) {
     const auto found = co_await find_container(api, upload.container);
     if (!found) co_return outcome_of_server(found.error());
-    Sending sending{.api = api,
-                    .stores = {},
-                    .settings = settings,
-                    .store = upload.progress,
-                    .on_progress = upload.on_progress,
-                    .may_begin = upload.may_begin};
+    Sending sending{
+        .api = api, .stores = {}, .settings = settings, .store = upload.progress, .on_progress = upload.on_progress};
     auto how = UploadOutcome();
     if (upload.what == AttributeUpload::What::file_set)
       how = co_await send_set(&sending, &upload, found->known.id);

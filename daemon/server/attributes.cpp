@@ -116,8 +116,7 @@ std::string folder_of(ClientCopy::Type type) {
 }  // namespace
 
 asio::awaitable<Answer<std::vector<OperationError>>> execute(std::shared_ptr<Api> api, ContainerName container,
-                                                             std::vector<AttributeOperation> operations,
-                                                             MayBegin may_begin) {
+                                                             std::vector<AttributeOperation> operations) {
   if (operations.empty()) co_return std::vector<OperationError>();
   if (operations.size() > limits::attribute_operations) co_return std::unexpected(too_many(operations.size()));
   for (;;) {
@@ -127,7 +126,6 @@ asio::awaitable<Answer<std::vector<OperationError>>> execute(std::shared_ptr<Api
                         body_of_operations(operations));
     if (call.body.size() > limits::request_bytes) co_return std::unexpected(too_large(call.body.size()));
     call.once = true;
-    call.may_begin = may_begin;
     call.max_answer_bytes = longest_errors_answer;
     const auto answer = co_await ask_array(api, std::move(call));
     if (answer) co_return blame(operations, read_errors(*answer));

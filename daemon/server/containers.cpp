@@ -128,7 +128,7 @@ bool looks_like_a_short_id(std::string_view run) {
 
 asio::awaitable<Answer<Found>> find_project(std::shared_ptr<Api> api, ProjectName project) {
   const auto name = name_of(project);
-  if (const auto* known = api->names.find(name)) co_return Found{*known, true};
+  if (const auto* known = api->learned->names.find(name)) co_return Found{*known, true};
   auto call = reading("/api/backend/v1/projects/get", {{"projectIdentifier", project.full()}});
   const auto object = co_await ask_object(api, std::move(call));
   if (!object) {
@@ -140,21 +140,21 @@ asio::awaitable<Answer<Found>> find_project(std::shared_ptr<Api> api, ProjectNam
   }
   Known known{string_member(*object, "id"), string_member(*object, "projectKey")};
   if (known.id.empty() || known.key.empty()) co_return std::unexpected(invalid_answer("the look-up of a project"));
-  api->names.put(name, known);
+  api->learned->names.put(name, known);
   co_return Found{std::move(known), false};
 }
 
 asio::awaitable<Answer<Found>> find_container(std::shared_ptr<Api> api, ContainerName container) {
   if (container.kind == ContainerKind::project) co_return co_await find_project(std::move(api), container.project);
   const auto name = name_of(container);
-  if (const auto* known = api->names.find(name)) co_return Found{*known, true};
+  if (const auto* known = api->learned->names.find(name)) co_return Found{*known, true};
   Answer<Known> known;
   if (container.kind == ContainerKind::run)
     known = co_await look_up_run(api, container);
   else
     known = co_await look_up_model(api, container);
   if (!known) co_return std::unexpected(std::move(known.error()));
-  api->names.put(name, *known);
+  api->learned->names.put(name, *known);
   co_return Found{std::move(*known), false};
 }
 
@@ -186,21 +186,21 @@ bool forget_stale(Api& api, const ContainerName& container, const Found& used, c
   if (!is_missing(failure)) return false;
   forget(api, container);
   // Its key is part of the container's short id.
-  api.names.forget(name_of(container.project));
+  api.learned->names.forget(name_of(container.project));
   return used.remembered;
 }
 
 void forget(Api& api, const ContainerName& container) {
-  api.names.forget(name_of(container));
+  api.learned->names.forget(name_of(container));
 }
 
 void remember(Api& api, const ContainerName& container, std::string id) {
-  api.names.put(name_of(container), {std::move(id), {}});
+  api.learned->names.put(name_of(container), {std::move(id), {}});
 }
 
 void forget_all(Api& api, const ProjectName& project) {
   const auto full = project.full();
-  api.names.forget_if([&full](const std::string& name) {
+  api.learned->names.forget_if([&full](const std::string& name) {
     const auto rest = std::string_view(name).substr(name.find(' ') + 1);
     return rest == full || rest.starts_with(full + "/");
   });

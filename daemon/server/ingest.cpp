@@ -47,7 +47,7 @@ RequestStatus convert(const pub::RequestStatus& status) {
 }  // namespace
 
 asio::awaitable<Answer<bool>> has_ingest(std::shared_ptr<Api> api) {
-  if (api->ingest) co_return true;
+  if (api->learned->ingest) co_return true;
   // A request that asks for nothing: a server with ingestion refuses it, and what matters is in which way.
   auto call = ingest_call(Body());
   const auto answer = co_await Session::call(api->session, std::move(call));
@@ -57,8 +57,8 @@ asio::awaitable<Answer<bool>> has_ingest(std::shared_ptr<Api> api) {
                          (status >= 500 && status != 501);
   if (of_no_use) co_return std::unexpected(answer.error());
   // That it is missing is never final: a way to the server whose last stretch is down says so, too.
-  api->ingest = status != 404 && status != 405 && status != 501;
-  co_return api->ingest;
+  api->learned->ingest = status != 404 && status != 405 && status != 501;
+  co_return api->learned->ingest;
 }
 
 asio::awaitable<Answer<std::string>> submit(std::shared_ptr<Api> api, Body body) {
@@ -70,7 +70,7 @@ asio::awaitable<Answer<std::string>> submit(std::shared_ptr<Api> api, Body body)
   const auto& id =
       answer.request_ids().empty() ? answer.request_id() : answer.request_ids(answer.request_ids_size() - 1);
   if (id.empty()) co_return std::unexpected(invalid_answer("an ingest request"));
-  api->ingest = true;
+  api->learned->ingest = true;
   co_return id;
 }
 

@@ -86,14 +86,14 @@ asio::awaitable<Answer<std::vector<MemberFacts>>> list_everybody(std::shared_ptr
 }
 
 asio::awaitable<Answer<WorkspaceType>> workspace_type(std::shared_ptr<Api> api, std::string workspace) {
-  const auto* known = api->workspaces.find(workspace);
+  const auto* known = api->learned->workspaces.find(workspace);
   if (known && api->clock.now() < known->until) co_return known->type;
   auto call = reading("/api/backend/v1/organizations2/" + percent_encode(workspace));
   const auto organization = co_await ask_object(api, std::move(call));
   if (!organization && !says_nothing(organization.error())) co_return std::unexpected(organization.error());
   const auto type = organization ? type_of(*organization) : WorkspaceType::unknown;
   const Duration fresh = type == WorkspaceType::unknown ? Duration(unknown_is_fresh_for) : Duration(type_is_fresh_for);
-  api->workspaces.put(workspace, {type, api->clock.now() + fresh});
+  api->learned->workspaces.put(workspace, {type, api->clock.now() + fresh});
   co_return type;
 }
 

@@ -33,7 +33,7 @@ std::string name_of_account(const std::string& workspace, const std::string& acc
 asio::awaitable<Answer<std::optional<AccountId>>> find_account(std::shared_ptr<Api> api, std::string workspace,
                                                                std::string account) {
   const auto name = name_of_account(workspace, account);
-  if (const auto* known = api->names.find(name)) co_return AccountId{known->id, true};
+  if (const auto* known = api->learned->names.find(name)) co_return AccountId{known->id, true};
   auto call = reading("/api/backend/v1/serviceAccounts", {{"organizationIdentifier", workspace}});
   call.max_answer_bytes = longest_listing;
   const auto accounts = co_await ask_array(api, std::move(call));
@@ -41,7 +41,7 @@ asio::awaitable<Answer<std::optional<AccountId>>> find_account(std::shared_ptr<A
   for (const auto* each : objects_in(*accounts)) {
     auto id = string_member(*each, "id");
     if (id.empty() || string_member(*each, "name") != account) continue;
-    api->names.put(name, {id, {}});
+    api->learned->names.put(name, {id, {}});
     co_return AccountId{std::move(id), false};
   }
   co_return std::optional<AccountId>();
@@ -121,7 +121,7 @@ asio::awaitable<Answer<ManageReply>> change_account(std::shared_ptr<Api> api, Me
     if (answer) co_return ManageReply{};
     if (is_missing(answer.error())) {
       // It may be another account of the same name by now.
-      api->names.forget(name_of_account(change.project.workspace, change.who));
+      api->learned->names.forget(name_of_account(change.project.workspace, change.who));
       if ((*account)->remembered) continue;
     }
     co_return co_await conclude(std::move(api), std::move(change), (*account)->id, answer.error());

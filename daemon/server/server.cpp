@@ -59,15 +59,16 @@ asio::awaitable<Answer<WorkspaceStatus>> Server::workspace_status(std::string wo
   return server::workspace_status(impl_->api->session, std::move(workspace));
 }
 
-asio::awaitable<Answer<ManageReply>> Server::manage(Management change) {
-  const auto make = [this](auto& each) { return server::perform(impl_->api, std::move(each)); };
+asio::awaitable<Answer<ManageReply>> Server::manage(Management change, MayBegin may_begin) {
+  auto api = impl_->api->asking(std::move(may_begin));
+  const auto make = [&api](auto& each) { return server::perform(std::move(api), std::move(each)); };
   return std::visit(make, change);
 }
 
 asio::awaitable<Answer<std::vector<OperationError>>> Server::execute(ContainerName container,
                                                                      std::vector<AttributeOperation> operations,
                                                                      MayBegin may_begin) {
-  return server::execute(impl_->api, std::move(container), std::move(operations), std::move(may_begin));
+  return server::execute(impl_->api->asking(std::move(may_begin)), std::move(container), std::move(operations));
 }
 
 asio::awaitable<Answer<std::optional<double>>> Server::last_step(ContainerName container, std::string path, bool text) {
@@ -91,8 +92,8 @@ asio::awaitable<Answer<bool>> Server::has_ingest() {
   return server::has_ingest(impl_->api);
 }
 
-asio::awaitable<Answer<ManageReply>> Server::create_run(ContainerName run, std::string experiment) {
-  return server::create_run(impl_->api, std::move(run), std::move(experiment));
+asio::awaitable<Answer<ManageReply>> Server::create_run(ContainerName run, std::string experiment, MayBegin may_begin) {
+  return server::create_run(impl_->api->asking(std::move(may_begin)), std::move(run), std::move(experiment));
 }
 
 asio::awaitable<Answer<WorkspaceType>> Server::workspace_type(std::string workspace) {

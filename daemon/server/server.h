@@ -56,7 +56,8 @@ using neptune::RequestStatus;
 using neptune::WorkspaceStatus;
 
 /// Asked right before the first byte of a write goes out, after it waited for a token and a connection: whether it may
-/// still begin. Where not, the call ends as Failure::called_off. Empty: it may.
+/// still begin. Where not, the call ends as Failure::called_off. Empty: it may. Of a call with several requests, each
+/// that writes asks.
 using MayBegin = std::function<bool()>;
 
 /// A request body of known length, streamed. `next` returns a view valid until the following call, empty at the end; it
@@ -131,7 +132,7 @@ class Server {
   /// Runs are found by the server's search, which may lag behind: what it does not find, by custom id or as a short id,
   /// is done where it was to be trashed or deleted, and else refused. A custom id goes before a short id that reads the
   /// same.
-  boost::asio::awaitable<Answer<ManageReply>> manage(Management change);
+  boost::asio::awaitable<Answer<ManageReply>> manage(Management change, MayBegin may_begin = {});
 
   /// Applies attribute operations in one request of at most limits::attribute_operations and limits::request_bytes;
   /// which of them the server refused. The others are stored. Points of series are applied twice when it is repeated:
@@ -160,7 +161,8 @@ class Server {
 
   /// Creates a run by its custom id, of at most limits::custom_id_characters, on a server without ingestion.
   /// `experiment` becomes its name, as ingestion does it; empty: none. Safe to repeat.
-  boost::asio::awaitable<Answer<ManageReply>> create_run(ContainerName run, std::string experiment);
+  boost::asio::awaitable<Answer<ManageReply>> create_run(ContainerName run, std::string experiment,
+                                                         MayBegin may_begin = {});
 
   /// Whose workspace it is. Kept for an hour; `unknown` where the server does not say, kept for five minutes.
   boost::asio::awaitable<Answer<WorkspaceType>> workspace_type(std::string workspace);

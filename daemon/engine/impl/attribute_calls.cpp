@@ -351,8 +351,8 @@ asio::awaitable<CallOutcome> copy_attribute(std::shared_ptr<server::Server> serv
   co_return done;
 }
 
-asio::awaitable<CallOutcome> create_run(std::shared_ptr<server::Server> server, ContainerName run,
-                                        sources::QueuedChange change) {
+asio::awaitable<CallOutcome> create_run(std::shared_ptr<server::Server> server, server::MayBegin may_begin,
+                                        ContainerName run, sources::QueuedChange change) {
   CallOutcome done{.count = 1, .last = change.position, .answer = {}, .refused = {}};
   auto create = leaderboard_create(change.payload);
   if (!create) {
@@ -364,7 +364,8 @@ asio::awaitable<CallOutcome> create_run(std::shared_ptr<server::Server> server, 
                      "its own",
                      run.id, create->forked_from)});
   } else {
-    auto made = co_await outcome(server->create_run(std::move(run), std::move(create->experiment)));
+    auto made =
+        co_await outcome(server->create_run(std::move(run), std::move(create->experiment), std::move(may_begin)));
     if (!made) done.answer = std::unexpected(waiting_for_container(std::move(made.error())));
   }
   co_return done;

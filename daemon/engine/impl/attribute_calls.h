@@ -53,8 +53,8 @@ boost::asio::awaitable<CallOutcome> copy_attribute(std::shared_ptr<server::Serve
                                                    ClientCopy copy);
 
 /// Creates a run on a server without ingestion. A fork is refused: such a server has none.
-boost::asio::awaitable<CallOutcome> create_run(std::shared_ptr<server::Server> server, ContainerName run,
-                                               sources::QueuedChange change);
+boost::asio::awaitable<CallOutcome> create_run(std::shared_ptr<server::Server> server, server::MayBegin may_begin,
+                                               ContainerName run, sources::QueuedChange change);
 
 /// A failure that says there is no such container (yet): its changes wait, and none of them is refused.
 Failure waiting_for_container(Failure failure);

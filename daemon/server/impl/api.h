@@ -23,19 +23,33 @@ struct KnownWorkspace {
   Instant until{};
 };
 
-/// What the calls of one server and token share. Each call holds it itself, so that one that outlives the Server does
-/// no harm; a new token, which may name another server, begins with an empty one.
-struct Api {
+/// What a server told and need not be asked again.
+struct Learned {
   static constexpr std::size_t most_names = 4096;
   static constexpr std::size_t most_workspaces = 256;
 
-  Api(std::shared_ptr<Session> with, const Clock& given) : session(std::move(with)), clock(given) {}
+  Recent<Known> names{most_names};
+  Recent<KnownWorkspace> workspaces{most_workspaces};
+  bool ingest = false;  ///< it is known to have ingestion
+};
+
+/// What the calls of one server and token share. Each call holds it itself, so that one that outlives the Server does
+/// no harm; a new token, which may name another server, begins with nothing learned.
+struct Api {
+  Api(std::shared_ptr<Session> with, const Clock& given)
+      : session(std::move(with)), clock(given), learned(std::make_shared<Learned>()) {}
 
   std::shared_ptr<Session> session;
   const Clock& clock;
-  Recent<Known> names{most_names};
-  Recent<KnownWorkspace> workspaces{most_workspaces};
-  bool ingest = false;  ///< the server is known to have ingestion
+  std::shared_ptr<Learned> learned;
+  MayBegin may_begin{};  ///< of each request that writes
+
+  /// The same for one call, whose writes begin only while they may: also those that come after look-ups.
+  std::shared_ptr<Api> asking(MayBegin question) const {
+    auto api = std::make_shared<Api>(*this);
+    api->may_begin = std::move(question);
+    return api;
+  }
 };
 
 }  // namespace neptune::server

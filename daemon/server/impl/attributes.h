@@ -14,8 +14,7 @@
 namespace neptune::server {
 
 boost::asio::awaitable<Answer<std::vector<OperationError>>> execute(std::shared_ptr<Api> api, ContainerName container,
-                                                                    std::vector<AttributeOperation> operations,
-                                                                    MayBegin may_begin = {});
+                                                                    std::vector<AttributeOperation> operations);
 boost::asio::awaitable<Answer<std::optional<double>>> last_step(std::shared_ptr<Api> api, ContainerName container,
                                                                 std::string path, bool text);
 boost::asio::awaitable<Answer<std::int64_t>> image_count(std::shared_ptr<Api> api, ContainerName container,

@@ -60,7 +60,7 @@ asio::awaitable<Answer<Response>> send(std::shared_ptr<Api> api, JsonCall call) 
     out.headers.push_back({"Content-Type", "application/json"});
     out.body = body_of(std::move(call.body));
   }
-  out.body.may_begin = std::move(call.may_begin);
+  if (call.intent == Intent::write) out.body.may_begin = api->may_begin;
   co_return co_await Session::call(api->session, std::move(out));
 }
 

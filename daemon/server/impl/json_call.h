@@ -26,7 +26,6 @@ struct JsonCall {
   Intent intent = Intent::read;
   bool once = false;                        ///< applying it twice does harm: see Failure::in_doubt
   std::size_t max_answer_bytes = 1u << 20;  ///< of the answer's body
-  MayBegin may_begin{};
 };
 
 JsonCall reading(std::string path, Query query = {});
@@ -34,7 +33,7 @@ JsonCall reading(std::string path, Query query = {});
 JsonCall writing(std::string method, std::string path, Query query = {}, std::string body = {});
 std::string text_of(const boost::json::object& body);
 
-/// The answer, whatever its body is.
+/// The answer, whatever its body is. One that writes asks first whether it may (Api::may_begin).
 boost::asio::awaitable<Answer<Response>> send(std::shared_ptr<Api> api, JsonCall call);
 /// An answer that must be an object, or an array. What is not is a server_error "invalid_answer".
 boost::asio::awaitable<Answer<boost::json::object>> ask_object(std::shared_ptr<Api> api, JsonCall call);

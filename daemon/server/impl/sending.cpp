@@ -225,7 +225,7 @@ Body body_for(Sending& sending, Stretch stretch) {
     auto pieces = std::make_shared<Pieces>(sending, stretch.offset, stretch.offset + stretch.size);
     body = {{}, stretch.size, [pieces] { return next_piece(pieces); }};
   }
-  body.may_begin = sending.may_begin;
+  body.may_begin = sending.api->may_begin;
   return body;
 }
 

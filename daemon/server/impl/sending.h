@@ -35,7 +35,6 @@ struct Sending {
   std::shared_ptr<OpenFile> file{};      // null: what is sent is `content`
   const std::string* content = nullptr;  // in memory
   std::uint64_t size = 0;                // of either
-  std::function<bool()> may_begin{};     // of what goes to the Neptune server
   UploadProgress progress{};
 
   std::uint64_t done = 0;  // bytes of it that are there, those on their way counted

@@ -416,9 +416,33 @@ TEST_F(CoreTest, AStreamThatCannotConfirmLeavesThePlaceToAnother) {
   ASSERT_EQ(sends.size(), 1u) << "one write confirms";
   const auto first = sends[0].stream;
   core_.failed(first, Sent{10, 10, 100, false}, failure(Failure::Kind::forbidden), now_);
+  EXPECT_TRUE(take<Send>().empty()) << "one write a probe";
+  now_ += 2s;
+  core_.time_passed(now_);
+  core_.status_told(take<AskStatus>().at(0), WorkspaceStatus{}, now_);
   sends = take<Send>();
   ASSERT_EQ(sends.size(), 1u);
   EXPECT_NE(sends[0].stream, first);
+}
+
+TEST_F(CoreTest, FilesThatVanishedUseUpNoProbe) {
+  open(1, "r", 10);
+  for (StreamId id = 2; id <= 3; ++id) {
+    core_.open({id, 0, {project, "run " + std::to_string(id), ContainerKind::files}, "", 0}, now_);
+    core_.backlog(id, 0, {.count = 1, .bytes = 10}, now_);
+  }
+  take<Send>();
+  for (StreamId id = 1; id <= 3; ++id) core_.failed(id, Sent{1, 1, 10, false}, failure(Failure::Kind::read_only), now_);
+  now_ += 1h;
+  core_.time_passed(now_);
+  core_.status_told(take<AskStatus>().at(0), WorkspaceStatus{}, now_);
+  for (int vanished = 0; vanished < 3; ++vanished) {
+    const auto sends = take<Send>();
+    ASSERT_EQ(sends.size(), 1u);
+    if (sends[0].stream == 1) return;
+    core_.stored(sends[0].stream, Sent{1, 1, 10, false}, {{1, "file_missing", "it is gone"}}, now_);
+  }
+  FAIL() << "the stream that can confirm was not asked";
 }
 
 TEST_F(CoreTest, AWorkspaceIsOpenWhenItsServerLooksAtAWriteThoughTheRunIsGone) {

@@ -57,11 +57,26 @@ TEST_F(GatesTest, OneWriteAtATimeConfirmsThatAWorkspaceIsWritableAgain) {
   EXPECT_EQ(gates_.verdict(two, false), Verdict::open);
 }
 
-TEST_F(GatesTest, AConfirmingWriteThatFailsForAnotherReasonLeavesThePlaceToTheNext) {
+TEST_F(GatesTest, AConfirmingWriteThatSaysNothingOnTheModeIsFollowedByAProbeBeforeTheNextOne) {
+  gates_.enter(workspace, "full", now_);
+  probe(Is::normal);
+  for (const auto pause : {1s, 2s, 4s, 8s, 16s, 30s, 30s}) {
+    gates_.begin_confirm(one, 7);
+    gates_.unconfirmed(7, now_);
+    EXPECT_EQ(gates_.verdict(two, false), Verdict::workspace_mode);
+    const auto wait = *gates_.next() - now_;
+    EXPECT_GE(wait, pause * 4 / 5);
+    EXPECT_LE(wait, pause * 6 / 5) << "it comes later each time, up to the usual pause";
+    probe(Is::normal);
+    EXPECT_EQ(gates_.verdict(two, false), Verdict::confirm);
+  }
+}
+
+TEST_F(GatesTest, AConfirmingWriteThatWasNotMadeLeavesThePlaceToTheNext) {
   gates_.enter(workspace, "full", now_);
   probe(Is::normal);
   gates_.begin_confirm(one, 7);
-  gates_.unconfirmed(7);
+  EXPECT_EQ(gates_.not_made(7), std::vector{workspace});
   EXPECT_EQ(gates_.verdict(two, false), Verdict::confirm);
 }
 

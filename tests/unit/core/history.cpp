@@ -551,12 +551,17 @@ class History {
   void ended(StreamId id, std::optional<Failure::Kind> failure) {
     const auto scope = server_.mode_of(lanes_[streams_.at(id)].name.project).first;
     for (auto& [of, writing] : writing_into_) {
-      if (writing.erase(id) == 0 || of != scope) continue;
-      if (failure == Failure::Kind::read_only) quiet_until_[of] = now_ + least_wait();
-      if (failure == Failure::Kind::ambiguous_limit) quiet_until_[of] = now_ + 24h;
+      if (writing.erase(id) == 0) continue;
+      auto& quiet = quiet_until_[of];
+      quiet = std::max(quiet, now_ + least_wait_unconfirmed());
+      if (of != scope) continue;
+      if (failure == Failure::Kind::read_only) quiet = std::max(quiet, now_ + least_wait());
+      if (failure == Failure::Kind::ambiguous_limit) quiet = now_ + 24h;
     }
   }
 
+  /// Before the next probe, after a write that was to confirm and did not.
+  Duration least_wait_unconfirmed() const { return std::min<Duration>(1s, settings_.gate.probe_interval) * 4 / 5; }
   /// Before the next probe, whatever the jitter; an answer may be a moment older.
   Duration least_wait() const { return settings_.gate.probe_interval * 4 / 5 - 1s; }
 

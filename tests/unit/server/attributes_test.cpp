@@ -409,6 +409,18 @@ TEST_F(Models, ARunIsCreatedByItsCustomIdAndThenKnown) {
   EXPECT_TRUE(execute(trial));
 }
 
+TEST_F(Models, ARunIsNeitherCreatedNorNamedOnceItsProjectTakesNoWritesAnyMore) {
+  const auto never = run(server->create_run(trial, "night shift", [] { return false; }));
+  ASSERT_FALSE(never);
+  EXPECT_EQ(never.error().kind, Kind::called_off);
+  EXPECT_EQ(calls_to("/api/leaderboard/v1/experiments"), 0);
+  const auto unnamed = run(
+      server->create_run(trial, "night shift", [this] { return calls_to("/api/leaderboard/v1/experiments") == 0; }));
+  ASSERT_FALSE(unnamed);
+  EXPECT_EQ(unnamed.error().kind, Kind::called_off);
+  EXPECT_EQ(calls_to("/api/leaderboard/v1/experiments"), 1) << "it was created, and its name waits";
+}
+
 TEST_F(Models, ARunIsNamedAfterItsExperiment) {
   answers.on(create, R"({"id":"run-id","shortId":"LAB-1"})");
   answers.on(operations_of("run-id"), "[]");

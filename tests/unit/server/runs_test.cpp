@@ -165,6 +165,20 @@ TEST_F(Runs, GoInCallsOfSomeHundreds) {
   EXPECT_EQ(searches.size(), 10u);
 }
 
+TEST_F(Runs, AreLookedUpButNotChangedOnceTheirProjectTakesNoWritesAnyMore) {
+  bool asked_before_the_search = false;
+  const auto closed_meanwhile = [&] {
+    asked_before_the_search |= searches.empty();
+    return searches.empty();
+  };
+  const auto reply = run(server->manage(RunsChange{lab, RunsAct::unarchive, {"trial-1"}}, closed_meanwhile));
+  ASSERT_FALSE(reply);
+  EXPECT_EQ(reply.error().kind, Kind::called_off);
+  EXPECT_EQ(searches.size(), 1u);
+  EXPECT_TRUE(bulk_calls.empty());
+  EXPECT_FALSE(asked_before_the_search) << "a search writes nothing";
+}
+
 TEST_F(Runs, AMessageNamesTenAndCountsTheOthers) {
   std::vector<std::string> many;
   std::vector<std::pair<std::string, std::string>> refused;
