@@ -62,6 +62,12 @@ bool needs_power(ChangeKind kind);
 /// In Change::after, the id that stands for all other streams of the project.
 inline constexpr std::string_view everything_in_project = "*";
 
+/// Id of the stream of removals that were to wait for what is held or keeps failing, and let the others pass.
+inline constexpr std::string_view removals_that_wait = "removals that wait";
+
+/// Id of the management stream of what restores runs.
+inline constexpr std::string_view restores_of_project = "restores";
+
 /// Id of the management stream of what may end a project's own read-only mode, and so passes its gate.
 inline constexpr std::string_view limits_of_project = "limits";
 
@@ -77,9 +83,10 @@ struct Submitter {
 /// model_version.update to its version, project.metadata to the project's own metadata, run.upload to the run's files,
 /// which go beside its other changes. What only removes (delete,
 /// trash, archive, empty the trash, remove a member) goes into the project's `removals`, which read-only mode lets
-/// pass; the rest of the management into `management`. Each member's role, what restores runs, and the project's limits
-/// (which may end its read-only mode, and so pass its gate) are streams of their own, so that they wait for nothing
-/// else.
+/// pass; one that has to wait there for what cannot be sent steps aside, into `removals_that_wait`, so that it keeps
+/// back no other; the rest of the management into `management`. Each member's role, what restores runs, and the
+/// project's limits (which may end its read-only mode, and so pass its gate) are streams of their own, so that they
+/// wait for nothing else.
 struct Change {
   ChangeKind kind = ChangeKind::run_update;
   ContainerName container{};  ///< whose stream it belongs to

@@ -221,27 +221,52 @@ bool Core::is_expected(const ContainerName& name, const ContainerName& but) cons
 }
 
 Wait Core::dependencies(const Stream& stream) const {
-  const auto before = [&](StreamId id) { return goes_before(streams_.at(id), stream); };
   const auto& project = stream.spec.container.project;
   if (!creating_projects_.contains(stream.spec.id))
     for (const auto id : creating_projects_)
-      if (streams_.at(id).spec.container.project == project && before(id)) return Wait::project;
+      if (streams_.at(id).spec.container.project == project && goes_before(streams_.at(id), stream))
+        return Wait::project;
   if (is_expected({project, {}, ContainerKind::management}, stream.spec.container)) return Wait::project;
   // The run's create may be the project's, too. Nothing else of the run is waited for.
   if (const ContainerName run{project, stream.spec.container.id, ContainerKind::run};
       stream.spec.container.kind == ContainerKind::files && (expected_.contains(run) || create_pending(run)))
     return Wait::earlier_change;
   for (const auto& name : stream.backlog.after) {
-    if (is_expected(name, stream.spec.container)) return Wait::earlier_change;
-    if (name.kind == ContainerKind::management && name.id == everything_in_project) {
-      const auto all = projects_.find(name.project);
-      if (all != projects_.end() && std::ranges::any_of(all->second, before)) return Wait::earlier_change;
-    } else if (const auto it = containers_.find(name); it != containers_.end()) {
-      if (std::ranges::any_of(it->second, [&before](const auto& entry) { return before(entry.second); }))
-        return Wait::earlier_change;
-    }
+    if (is_expected(name, stream.spec.container) || !waits_behind(stream, name).empty()) return Wait::earlier_change;
   }
   return Wait::turn;
+}
+
+/// The streams of `name` (Change::after) with something that goes before the next change of `stream`.
+std::vector<const Core::Stream*> Core::waits_behind(const Stream& stream, const ContainerName& name) const {
+  std::vector<const Stream*> earlier;
+  const auto add = [&](StreamId id) {
+    if (const auto& other = streams_.at(id); goes_before(other, stream)) earlier.push_back(&other);
+  };
+  if (name.kind == ContainerKind::management && name.id == everything_in_project) {
+    if (const auto all = projects_.find(name.project); all != projects_.end())
+      for (const auto id : all->second) add(id);
+  } else if (const auto it = containers_.find(name); it != containers_.end()) {
+    for (const auto& [order, id] : it->second) add(id);
+  }
+  return earlier;
+}
+
+/// A removal whose turn does not come while what it waits for cannot be sent lets the others pass.
+void Core::step_aside(Stream& stream, Instant now) {
+  const auto& container = stream.spec.container;
+  if (container.kind != ContainerKind::removals || !container.id.empty()) return;
+  const auto stuck = [this, now](const Stream* earlier) {
+    const auto wait = verdict(*earlier, now).wait;
+    return is_held(wait) || wait == Wait::retry ||
+           (wait == Wait::earlier_change && earlier->spec.container.id == removals_that_wait);
+  };
+  for (const auto& name : stream.backlog.after) {
+    if (std::ranges::none_of(waits_behind(stream, name), stuck)) continue;
+    stream.backlog_known = false;
+    actions_.emplace_back(StepAside{stream.spec.id, stream.backlog.ticket});
+    return;
+  }
 }
 
 void Core::schedule(Instant now) {
@@ -257,6 +282,8 @@ void Core::schedule(Instant now) {
       const auto [wait, until, confirming] = verdict(*stream, now);
       if (wait == Wait::turn) {
         start(*stream, confirming);
+      } else if (wait == Wait::earlier_change) {
+        step_aside(*stream, now);
       } else if (until && (wait == Wait::retry || wait == Wait::ramp || wait == Wait::discovery)) {
         timers_.set({Alarm::Of::stream, *next, {}}, *until);
       }

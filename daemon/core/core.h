@@ -44,7 +44,7 @@ struct Options {
 ///  - nothing is settled twice, nothing is skipped;
 ///  - a create is confirmed before its run's first update, a parent's create before its fork's when the parent is known
 ///  here, and a project's create before anything else of the project; a change goes after those it names
-///  (Backlog::after);
+///  (Backlog::after); a removal that has to wait for what cannot be sent keeps back no other (StepAside);
 ///  - no write starts into a scope known as read-only or held, but one confirming write at a time (Gates);
 ///  - a failure of one stream, project or workspace delays no other; a failure of the server delays all of its streams;
 ///  - what read-only mode sends back costs no attempt.
@@ -228,6 +228,8 @@ class Core {
   bool create_pending(const ContainerName& container) const;
   bool depends_on(const ContainerName& container, const ContainerName& ancestor) const;
   Wait dependencies(const Stream& stream) const;
+  std::vector<const Stream*> waits_behind(const Stream& stream, const ContainerName& name) const;
+  void step_aside(Stream& stream, Instant now);
   bool goes_before(const Stream& earlier, const Stream& stream) const;
   bool is_expected(const ContainerName& name, const ContainerName& but) const;
   void keep_dependent(StreamId id, const std::vector<ContainerName>& after, bool on);

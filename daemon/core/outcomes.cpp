@@ -446,6 +446,7 @@ void Core::retry(Stream& stream, std::string trouble, BackoffLimits limits, Inst
   stream.trouble = std::move(trouble);
   stream.not_before = now + backoff(limits, ++stream.attempts, random_);
   back(stream, now);
+  ready_dependents(stream.spec.container);
 }
 
 // Modes

@@ -96,6 +96,13 @@ struct Settle {
   bool create = false;  ///< it created its container
 };
 
+/// The first change of this stream, one of removals, has to wait for what is held or keeps failing: put it into the
+/// stream of those that wait (removals_that_wait), then tell what stands first now.
+struct StepAside {
+  StreamId stream;
+  Position position;
+};
+
 /// Refused for good: record the change with its bytes, durably, then treat it as settled.
 struct Reject {
   StreamId stream;
@@ -125,7 +132,7 @@ struct ServerChanged {
   std::string message;
 };
 
-using Action = std::variant<Send, Check, Settle, Reject, AskStatus, ModeChanged, ServerChanged>;
+using Action = std::variant<Send, Check, Settle, Reject, StepAside, AskStatus, ModeChanged, ServerChanged>;
 
 // What people are told.
 

@@ -181,6 +181,13 @@ asio::awaitable<void> Engine::hand_in(FeedPtr feed, std::shared_ptr<sources::Sou
   tend(feed);
 }
 
+void Engine::carry_out(core::StepAside aside) {
+  const auto feed = feed_of(aside.stream);
+  if (!feed) return;
+  feed->aside = aside;
+  tend(feed);
+}
+
 // Checks and status calls
 
 void Engine::carry_out(core::Check action) {

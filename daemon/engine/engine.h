@@ -197,6 +197,7 @@ class Engine final : public Control, public sources::SourceListener {
   awaitable<void> tending(FeedPtr feed);
   awaitable<bool> tend_once(FeedPtr feed);
   awaitable<void> refresh(FeedPtr feed);
+  awaitable<void> step_aside(FeedPtr feed, core::StepAside aside);
   awaitable<void> record(FeedPtr feed, core::Settle settle);
   awaitable<void> record(FeedPtr feed, core::Reject reject);
   static Rejection rejection_of(const Feed& feed, const sources::QueuedChange& change, std::string code,
@@ -218,6 +219,7 @@ class Engine final : public Control, public sources::SourceListener {
   void carry_out(core::Check check);
   void carry_out(core::Settle settle);
   void carry_out(core::Reject reject);
+  void carry_out(core::StepAside aside);
   void carry_out(core::AskStatus ask);
   void carry_out(core::ModeChanged changed);
   void carry_out(core::ServerChanged changed);
@@ -313,10 +315,10 @@ class Engine final : public Control, public sources::SourceListener {
   };
   std::vector<Target> held_targets(const Change& removal) const;
   Result<void> may_make_way(const Change& removal) const;
-  awaitable<Result<void>> make_way(const Change& removal, const Submitter& by);
-  awaitable<Result<void>> discard(FeedPtr feed, std::string reason);
-  awaitable<Result<std::uint64_t>> discard_piece(FeedPtr feed, std::string reason);
-  awaitable<Result<std::vector<sources::QueuedChange>>> first_waiting(FeedPtr feed);
+  awaitable<void> make_way(Change removal, sources::Position position, Submitter by);
+  awaitable<Result<void>> discard(FeedPtr feed, sources::Position before, std::string reason);
+  awaitable<Result<std::uint64_t>> discard_piece(FeedPtr feed, sources::Position before, std::string reason);
+  awaitable<Result<std::vector<sources::QueuedChange>>> first_waiting(FeedPtr feed, sources::Position before);
   awaitable<void> learn_type(std::string workspace);
   template <class F>
   auto with_ledger(F f) -> awaitable<std::invoke_result_t<F&, Ledger&>>;
@@ -451,6 +453,7 @@ struct Engine::Feed {
   bool tended = false;
   std::optional<core::Send> send;
   std::deque<std::variant<core::Settle, core::Reject>> outcomes;
+  std::optional<core::StepAside> aside;
   std::optional<Instant> taken_up_at;  ///< the batch that is out
   bool refresh_wanted = false;
   std::size_t looks = 0;               ///< since it was last written to

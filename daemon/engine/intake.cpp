@@ -54,8 +54,9 @@ asio::awaitable<Result<std::vector<std::int64_t>>> Engine::accept(std::vector<Ch
 
 asio::awaitable<Result<std::vector<std::int64_t>>> Engine::take(std::vector<Change> changes, Submitter by,
                                                                 std::vector<FileUpload>& copies) {
-  std::vector<Change> removals;
-  for (auto& change : changes) {
+  std::vector<std::pair<std::size_t, Change>> discarding;
+  for (std::size_t i = 0; i < changes.size(); ++i) {
+    auto& change = changes[i];
     const auto& workspace = change.container.project.workspace;
     if (!is_ingested(change.kind) && !workspace_types_.contains(workspace) &&
         learning_types_.size() < lookups_at_once && learning_types_.insert(workspace).second)
@@ -67,13 +68,15 @@ asio::awaitable<Result<std::vector<std::int64_t>>> Engine::take(std::vector<Chan
     // One that comes again was let in when it came first: what was written since is not what it removes.
     const auto known = co_await outcome(queue_->knows(by.uid, change.idempotency_key));
     if (!known) co_return std::unexpected(known.error());
-    if (*known) continue;
-    if (auto clear = may_make_way(change); !clear) co_return std::unexpected(std::move(clear.error()));
-    removals.push_back(change);
+    if (!*known)
+      if (auto clear = may_make_way(change); !clear) co_return std::unexpected(std::move(clear.error()));
+    if (change.discard_pending) discarding.emplace_back(i, change);
   }
-  for (const auto& removal : removals)
-    if (auto clear = co_await make_way(removal, by); !clear) co_return std::unexpected(std::move(clear.error()));
-  co_return co_await queue_->accept(std::move(changes), std::move(by));
+  auto ids = co_await queue_->accept(std::move(changes), by);
+  // Only what was accepted discards anything; one that comes again goes on with that where it was cut short.
+  if (ids)
+    for (auto& [i, removal] : discarding) co_await make_way(std::move(removal), (*ids)[i], by);
+  co_return ids;
 }
 
 /// Of uploads before a restart it is not known any more.
@@ -192,19 +195,23 @@ Result<void> Engine::may_make_way(const Change& removal) const {
   return {};
 }
 
-asio::awaitable<Result<void>> Engine::make_way(const Change& removal, const Submitter& by) {
-  if (!removal.discard_pending) co_return Result<void>{};
+/// Throws away the held writes to what a removal removes that were accepted before it. What cannot be thrown away now,
+/// the removal waits for.
+asio::awaitable<void> Engine::make_way(Change removal, sources::Position position, Submitter by) {
+  const auto who = by.name.empty() ? fmt::format("uid {}", by.uid) : by.name;
   for (const auto& [feed, held] : held_targets(removal)) {
     if (feed->info.kind != sources::Kind::change_queue) continue;
-    const auto who = by.name.empty() ? fmt::format("uid {}", by.uid) : by.name;
-    auto discarded = co_await discard(feed, fmt::format("discarded by {} with {}", who, name(removal.kind)));
-    if (!discarded) co_return std::unexpected(std::move(discarded.error()));
+    const auto discarded =
+        co_await discard(feed, position, fmt::format("discarded by {} with {}", who, name(removal.kind)));
+    if (!discarded)
+      spdlog::warn("not discarded container=\"{}\" change={} error=\"{}\"", feed->info.container->label(), position,
+                   discarded.error().message);
   }
-  co_return Result<void>{};
 }
 
-/// The first changes that wait in a stream of the queue, with their bytes.
-asio::awaitable<Result<std::vector<sources::QueuedChange>>> Engine::first_waiting(FeedPtr feed) {
+/// The first changes that wait in a stream of the queue and were accepted before another, with their bytes.
+asio::awaitable<Result<std::vector<sources::QueuedChange>>> Engine::first_waiting(FeedPtr feed,
+                                                                                  sources::Position before) {
   std::vector<sources::QueuedChange> found;
   const auto source = feed->source;
   auto after = feed->confirmed;
@@ -217,16 +224,18 @@ asio::awaitable<Result<std::vector<sources::QueuedChange>>> Engine::first_waitin
     if (!next) break;
     auto changes = co_await outcome(source->changes(next->first, next->last));
     if (!changes) co_return std::unexpected(std::move(changes.error()));
-    std::ranges::move(*changes, std::back_inserter(found));
+    const auto later = std::ranges::lower_bound(*changes, before, {}, &sources::QueuedChange::position);
+    std::move(changes->begin(), later, std::back_inserter(found));
+    if (later != changes->end()) break;
     bytes += next->payload_bytes;
     after = next->last;
   }
   co_return found;
 }
 
-/// Records what waits in a stream of the queue as rejected, then lets go of it, each piece as a whole. Whoever removes
-/// what the changes were for does so after this.
-asio::awaitable<Result<void>> Engine::discard(FeedPtr feed, std::string reason) {
+/// Records what waits in a stream of the queue and was accepted before a change as rejected, then lets go of it, each
+/// piece as a whole.
+asio::awaitable<Result<void>> Engine::discard(FeedPtr feed, sources::Position before, std::string reason) {
   const auto stream = feed->stream;
   const auto label = feed->info.container->label();
   if (std::exchange(feed->discarding, true))
@@ -238,26 +247,29 @@ asio::awaitable<Result<void>> Engine::discard(FeedPtr feed, std::string reason) 
     if (core_.stream(stream, clock_.now()).wait != core::Wait::paused)
       piece = fail("held_writes", fmt::format("a write to {} is just being sent; try again", label), true);
     else
-      piece = co_await discard_piece(feed, reason);
+      piece = co_await discard_piece(feed, before, reason);
     count += piece.value_or(0);
   } while (piece.value_or(0) > 0 && feed->stream == stream);
   feed->discarding = false;
   if (feed->stream == stream) core_.pause(stream, false, clock_.now());
+  feed->refresh_wanted = true;
+  tend(feed);
+  pump();
+  if (!piece) co_return std::unexpected(std::move(piece.error()));
+  if (count == 0) co_return Result<void>{};
   spdlog::info("discarded changes={} container=\"{}\" reason=\"{}\"", count, label, reason);
   events_.add(
       "rejected",
       fmt::format("{} changes of {} were {}. They are kept; see 'neptune-sync rejected'.", count, label, reason),
       {.scope = Scope::of(feed->info.container->project).text(), .stream = label, .count = count});
-  tend(feed);
-  pump();
-  if (!piece) co_return std::unexpected(std::move(piece.error()));
   co_return Result<void>{};
 }
 
 /// How many were discarded; 0: nothing waits any more.
-asio::awaitable<Result<std::uint64_t>> Engine::discard_piece(FeedPtr feed, std::string reason) {
+asio::awaitable<Result<std::uint64_t>> Engine::discard_piece(FeedPtr feed, sources::Position before,
+                                                             std::string reason) {
   const auto stream = feed->stream;
-  auto waiting = co_await first_waiting(feed);
+  auto waiting = co_await first_waiting(feed, before);
   if (!waiting) co_return std::unexpected(std::move(waiting.error()));
   if (waiting->empty()) co_return 0;
   const auto last = waiting->back().position;

@@ -35,6 +35,7 @@ asio::awaitable<void> Engine::tending(FeedPtr feed) {
 asio::awaitable<bool> Engine::tend_once(FeedPtr feed) {
   if (feed->send) {
     const auto send = *std::exchange(feed->send, std::nullopt);
+    feed->aside.reset();  // its turn came after all
     if (feed->source) {
       co_await take_batch(feed, send);
     } else {
@@ -57,6 +58,8 @@ asio::awaitable<bool> Engine::tend_once(FeedPtr feed) {
   } else if (feed->gone) {
     co_await finish(feed);
     co_return false;
+  } else if (feed->aside) {
+    co_await step_aside(feed, *std::exchange(feed->aside, std::nullopt));
   } else if (wants_rename(*feed)) {
     co_await rename_registered(feed);
   } else if (std::exchange(feed->refresh_wanted, false)) {
@@ -117,6 +120,21 @@ asio::awaitable<void> Engine::refresh(FeedPtr feed) {
   if (!feed->refresh_wanted) expect_more(*feed, false);
   look_again(feed);
   pump();
+}
+
+/// A removal that has to wait lets the others pass. Its stream sends nothing until it was looked into again.
+asio::awaitable<void> Engine::step_aside(FeedPtr feed, core::StepAside aside) {
+  if (!queue_ || feed->stream != aside.stream) co_return;
+  const auto moved = co_await outcome(queue_->step_aside(*feed->info.container, aside.position));
+  if (moved) {
+    spdlog::debug("stepped aside project={} change={}", feed->info.container->project.full(), aside.position);
+    feed->refresh_wanted = true;
+  } else {
+    spdlog::warn("not stepped aside project={} change={} error=\"{}\"", feed->info.container->project.full(),
+                 aside.position, moved.error().message);
+    alarms_.set({Alarm::Of::tend, feed->info.key}, clock_.now() + options_.problem_retry);
+    rearm();
+  }
 }
 
 /// A producer's write is told when it enters `-wal`, and can be read only when its commit is through, an fsync later,

@@ -12,9 +12,13 @@ ContainerName removals_of(const ProjectName& project) {
   return {project, {}, ContainerKind::removals};
 }
 
+ContainerName waiting_removals_of(const ProjectName& project) {
+  return {project, std::string(removals_that_wait), ContainerKind::removals};
+}
+
 /// A stream of their own: what removes runs for good waits for them, and for no other management.
 ContainerName restores_of(const ProjectName& project) {
-  return {project, "restores", ContainerKind::management};
+  return {project, std::string(restores_of_project), ContainerKind::management};
 }
 
 ContainerName everything_in(const ProjectName& project) {
@@ -22,9 +26,9 @@ ContainerName everything_in(const ProjectName& project) {
 }
 
 /// Management comes after the project's removals: whoever was removed can be added again, a run restored, a deleted
-/// project made anew. Removals are never held, so that this costs no time.
+/// project made anew. Where a removal waits, it is for what is held, as this is then.
 Change managing(const ProjectName& project) {
-  return {.container = management_of(project), .after = {removals_of(project)}};
+  return {.container = management_of(project), .after = {removals_of(project), waiting_removals_of(project)}};
 }
 
 /// What may end the project's own read-only mode passes its gate, and waits behind no write.
@@ -59,7 +63,11 @@ struct Place {
   Change operator()(const ProjectDelete& change) const {
     return removing(change.project, {everything_in(change.project)});
   }
-  Change operator()(const StorageLimit& change) const { return relieving(change.project); }
+  Change operator()(const StorageLimit& change) const {
+    auto out = relieving(change.project);
+    out.after = {removals_of(change.project)};  // what waits for room must not keep back what makes it
+    return out;
+  }
   Change operator()(const Membership& change) const {
     const ContainerName member{change.project, (change.service_account ? "service account " : "member ") + change.who,
                                ContainerKind::management};
@@ -116,7 +124,10 @@ Change place(ChangeKind kind, const RunOperation& operation) {
   Change out{.kind = kind, .container = operation.run, .fork_parent = operation.fork_parent};
   out.creates = kind == ChangeKind::run_create;
   // A run that is deleted and created anew: were the create sent first, the removal would take the new run.
-  if (out.creates) out.after.push_back(removals_of(operation.run.project));
+  if (out.creates) {
+    out.after.push_back(removals_of(operation.run.project));
+    out.after.push_back(waiting_removals_of(operation.run.project));
+  }
   return out;
 }
 

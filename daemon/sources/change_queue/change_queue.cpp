@@ -201,6 +201,17 @@ class ChangeQueue::Impl {
     co_return co_await queue_->thread.run(std::move(call));
   }
 
+  asio::awaitable<Result<void>> step_aside(ContainerName removals, Position position) {
+    auto move = [stream = stream_of(removals), position](QueueStore& store) {
+      return store.step_aside(stream, position);
+    };
+    const auto moved = co_await on_thread(std::move(move));
+    if (!moved) co_return std::unexpected(moved.error());
+    if (*moved) touch(**moved);
+    let_go_later(removals);
+    co_return Result<void>{};
+  }
+
   std::int64_t stream_of(const ContainerName& container) const {
     const auto it = sources_.find(container);
     return it == sources_.end() ? 0 : it->second->stream();
@@ -355,6 +366,10 @@ asio::awaitable<Result<Ids>> ChangeQueue::accept_what_follows(Change change, Sub
   Handed handed{{}, std::move(by), true};
   handed.changes.push_back(std::move(change));
   return impl_->accept(std::move(handed));
+}
+
+asio::awaitable<Result<void>> ChangeQueue::step_aside(ContainerName removals, Position position) {
+  return impl_->step_aside(std::move(removals), position);
 }
 
 asio::awaitable<Result<bool>> ChangeQueue::knows(std::uint32_t uid, std::string key) {

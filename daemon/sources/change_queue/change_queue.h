@@ -49,6 +49,9 @@ class ChangeQueue {
   /// The same of a change that follows from one that was accepted: whatever the bounds say.
   boost::asio::awaitable<Result<std::vector<std::int64_t>>> accept_what_follows(Change change, Submitter by);
 
+  /// Moves the first removal of this project to those that wait (QueueStore::step_aside), which are announced.
+  boost::asio::awaitable<Result<void>> step_aside(ContainerName removals, Position position);
+
   /// Whether a change of this user's was accepted under this key: it is not queued again.
   boost::asio::awaitable<Result<bool>> knows(std::uint32_t uid, std::string key);
 

@@ -22,6 +22,7 @@ namespace {
 constexpr int schema_version = 2;
 constexpr std::uint64_t piece_bytes = 64u << 10;
 constexpr std::int64_t rows_a_transaction = 1000;
+constexpr std::uint64_t waiting_looked_at = 10'000;  // our own bound: past it a removal waits for all of them
 constexpr std::int64_t wal_bytes_kept = 64 << 20;
 
 constexpr const char* schema = R"(
@@ -249,15 +250,11 @@ Result<QueueStore::Accepted> QueueStore::accept(std::span<const Handed> requests
       ids.push_back(id);
     }
   }
-  static const auto sql = fmt::format("SELECT {} FROM streams WHERE id = ?", stream_columns);
-  for (const auto& [container, id] : streams)
-    NEPTUNE_TRY(impl_->each(
-        sql.c_str(),
-        [&accepted](const sqlite::Statement& row) {
-          accepted.touched.push_back(stream_at(row));
-          return false;
-        },
-        id));
+  for (const auto& [container, id] : streams) {
+    auto grown = stream(id);
+    if (!grown) return std::unexpected(std::move(grown.error()));
+    accepted.touched.push_back(std::move(*grown));
+  }
   NEPTUNE_TRY(transaction->commit());
   bytes_ += added;
   return accepted;
@@ -398,14 +395,82 @@ Result<Backlog> QueueStore::backlog(std::int64_t stream, Position after) {
         return false;
       },
       stream, after));
+  const auto whose = this->stream(stream);
+  if (!whose) return std::unexpected(whose.error());
+  const auto& container = whose->container;
+  backlog.creates_project = creates > 0 && container.kind == ContainerKind::management;
+  if (container.kind == ContainerKind::removals && container.id.empty())
+    NEPTUNE_TRY(keep_behind_those_that_wait(container, backlog.after));
+  return backlog;
+}
+
+/// A removal goes after those that stepped aside and are of the same thing, so it names them, too.
+Result<void> QueueStore::keep_behind_those_that_wait(const ContainerName& removals, std::vector<ContainerName>& after) {
+  const auto is_target = [](const ContainerName& name) {
+    return name.kind != ContainerKind::management || name.id != restores_of_project;
+  };
+  const auto is_everything = [](const ContainerName& name) {
+    return name.kind == ContainerKind::management && name.id == everything_in_project;
+  };
+  const auto is_shared = [&](const ContainerName& name) {
+    return is_target(name) && (is_everything(name) || std::ranges::find(after, name) != after.end());
+  };
+  ContainerName waiting = removals;
+  waiting.id = removals_that_wait;
+  bool shared = false;
+  std::uint64_t looked_at = 0;
   NEPTUNE_TRY(impl_->each(
-      "SELECT kind FROM streams WHERE id = ?",
+      "SELECT needs FROM changes WHERE stream = (SELECT id FROM streams WHERE workspace = ? AND project = ? AND kind = "
+      "? AND container = ?)",
       [&](const sqlite::Statement& row) {
-        backlog.creates_project = creates > 0 && static_cast<ContainerKind>(row.number(0)) == ContainerKind::management;
+        shared = ++looked_at > waiting_looked_at || std::ranges::any_of(read_needs(row.text(0)).after, is_shared);
+        return !shared;
+      },
+      waiting.project.workspace, waiting.project.project, waiting.kind, waiting.id));
+  if (shared) after.push_back(std::move(waiting));
+  return {};
+}
+
+Result<QueuedStream> QueueStore::stream(std::int64_t id) {
+  static const auto sql = fmt::format("SELECT {} FROM streams WHERE id = ?", stream_columns);
+  QueuedStream found;
+  NEPTUNE_TRY(impl_->each(
+      sql.c_str(),
+      [&found](const sqlite::Statement& row) {
+        found = stream_at(row);
         return false;
       },
-      stream));
-  return backlog;
+      id));
+  return found;
+}
+
+Result<std::optional<QueuedStream>> QueueStore::step_aside(std::int64_t stream, Position position) {
+  auto transaction = impl_->begin(false);
+  if (!transaction) return std::unexpected(std::move(transaction.error()));
+  const auto from = this->stream(stream);
+  if (!from) return std::unexpected(from.error());
+  auto container = from->container;
+  container.id = removals_that_wait;
+  std::optional<std::uint64_t> size;
+  std::int64_t at_ms = 0;
+  NEPTUNE_TRY(impl_->each(
+      "SELECT size, at_ms FROM changes WHERE stream = ? AND seq = ?",
+      [&](const sqlite::Statement& row) {
+        size = count_at(row, 0);
+        at_ms = row.number(1);
+        return false;
+      },
+      stream, position));
+  if (!size) return std::optional<QueuedStream>();
+  const auto to = stream_of(container, at_ms);
+  if (!to) return std::unexpected(to.error());
+  NEPTUNE_TRY(impl_->run("UPDATE changes SET stream = ? WHERE seq = ?", *to, position));
+  NEPTUNE_TRY(impl_->run("UPDATE streams SET count = count - 1, bytes = bytes - ? WHERE id = ?", *size, stream));
+  NEPTUNE_TRY(impl_->run("UPDATE streams SET count = count + 1, bytes = bytes + ? WHERE id = ?", *size, *to));
+  auto now = this->stream(*to);
+  if (!now) return std::unexpected(std::move(now.error()));
+  NEPTUNE_TRY(transaction->commit());
+  return std::move(*now);
 }
 
 Result<std::variant<std::monostate, Batch, Oversized>> QueueStore::plan(std::int64_t stream, Position after,
@@ -632,14 +697,9 @@ Result<QueueStore::Settled> QueueStore::settle(std::int64_t stream, Position upt
                    as_signed(count), as_signed(bytes), as_signed(creates), stream));
   }
   Settled settled{.more = count == static_cast<std::uint64_t>(rows_a_transaction)};
-  static const auto sql = fmt::format("SELECT {} FROM streams WHERE id = ?", stream_columns);
-  NEPTUNE_TRY(impl_->each(
-      sql.c_str(),
-      [&settled](const sqlite::Statement& row) {
-        settled.left = stream_at(row);
-        return false;
-      },
-      stream));
+  auto left = this->stream(stream);
+  if (!left) return std::unexpected(std::move(left.error()));
+  settled.left = std::move(*left);
   NEPTUNE_TRY(transaction->commit());
   bytes_ -= std::min(bytes_.load(), bytes);
   if (const auto known = confirmed_.find(stream); known != confirmed_.end()) {

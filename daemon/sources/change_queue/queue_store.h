@@ -35,6 +35,8 @@
 ///    of every SourceKey: what was confirmed of the old file is not taken for what waits in the new one. Not
 ///    covered: an older copy of the file put back in its place, which gives out numbers again that are known as
 ///    confirmed;
+///  - a change stays in its stream, but for a removal that steps aside, which keeps its number; removals of the same
+///    thing stay in order over both streams;
 ///  - the changes of one request are accepted in one transaction, all or none, and `accept` returns after it is on disk
 ///    (synchronous=FULL);
 ///  - a stream's count, bytes and creates are of its rows in `changes`, changed in the same transaction: nothing is
@@ -112,6 +114,10 @@ class QueueStore {
   /// An error of code "change_gone" when none of them is queued any more.
   Result<std::vector<QueuedChange>> changes(std::int64_t stream, Position first, Position last);
 
+  /// Moves the first change of a stream of removals to the end of the project's `removals_that_wait`, which is told as
+  /// it is then. None: it is not in that stream any more.
+  Result<std::optional<QueuedStream>> step_aside(std::int64_t stream, Position position);
+
   struct Settled {
     QueuedStream left{};
     bool more = false;  ///< there may be more of them
@@ -161,6 +167,8 @@ class QueueStore {
   Result<Rows> confirmed_rows(std::int64_t stream, Position after);
   Result<void> keep_order(std::int64_t stream, Batch& batch);
   Result<Position> first_of(std::string_view needs, Position after);
+  Result<void> keep_behind_those_that_wait(const ContainerName& removals, std::vector<ContainerName>& after);
+  Result<QueuedStream> stream(std::int64_t id);
   Result<std::int64_t> insert(const Change& change, const Submitter& by, std::int64_t stream, std::int64_t now_ms);
   std::unique_ptr<Impl> impl_;
   std::atomic<std::uint64_t> bytes_ = 0;

@@ -27,6 +27,7 @@ Refusal refused(std::string_view body, ChangesFormat format = ChangesFormat::jso
 const ProjectName lab{"ml-team", "lab"};
 const ContainerName management{lab, "", ContainerKind::management};
 const ContainerName removals{lab, "", ContainerKind::removals};
+const ContainerName waiting{lab, std::string(removals_that_wait), ContainerKind::removals};
 const ContainerName jo{lab, "member jo", ContainerKind::management};
 const ContainerName bot{lab, "service account bot", ContainerKind::management};
 

@@ -90,6 +90,7 @@ class History {
       lanes_.push_back({.name = {project, {}, ContainerKind::project}, .queued = true});
       lanes_.push_back({.name = {project, "q0"}, .queued = true});
       lanes_.push_back({.name = {project, "q1"}, .queued = true});
+      lanes_.push_back({.name = {project, std::string(removals_that_wait), ContainerKind::removals}, .queued = true});
       queues_.push_back(management);
       if (!chance(0.2)) continue;
       server_.missing_projects.insert(project);
@@ -217,10 +218,25 @@ class History {
       backlog.creates_project = std::any_of(next, lane.items.end(), [](const Item& i) { return i.creates_project; });
       if (lane.queued) backlog.ticket = next->position;
       backlog.after = next->after;
+      if (is_removals(lane) && waits_for_the_same(*next, lanes_[waiting(index)]))
+        backlog.after.push_back(lanes_[waiting(index)].name);
     }
     core_->backlog(stream_of(index), lane.confirmed, std::move(backlog), now_);
     if (lane.queued) core_->expect(lane.name, false, now_);
     if (lane.frees() && is_held(core_->stream(stream_of(index), now_).wait)) violate("a removal is held");
+  }
+
+  static bool is_removals(const Lane& lane) { return lane.frees() && lane.name.id.empty(); }
+
+  static bool removes_the_same(const Item& removal, const Item& other) {
+    return std::ranges::any_of(other.after, [&removal](const ContainerName& name) {
+      return name.id == everything_in_project || std::ranges::find(removal.after, name) != removal.after.end();
+    });
+  }
+
+  static bool waits_for_the_same(const Item& removal, const Lane& waiting) {
+    return std::any_of(waiting.next(waiting.confirmed), waiting.items.end(),
+                       [&removal](const Item& item) { return removes_the_same(removal, item); });
   }
 
   // What is handed in meanwhile
@@ -235,23 +251,28 @@ class History {
   void hand_in() {
     const auto management = queues_[pick(queues_.size())];
     const auto removals = management + 1;
-    const auto& removals_name = lanes_[removals].name;
     switch (pick(4)) {
       case 0:
-        add(management, {.is = Is::call, .after = {removals_name}});
+        add(management, {.is = Is::call, .after = removals_of(removals)});
         return announce(management);
       case 1:
         for (std::uint64_t i = 0, n = 1 + pick(6); i < n; ++i) add(management + 2, {.is = Is::call});
         return announce(management + 2);
       case 2: {
         const auto lane = management + 3 + pick(2);
-        if (needs_create(lanes_[lane])) add(lane, {.is = Is::create, .after = {removals_name}});
+        if (needs_create(lanes_[lane])) add(lane, {.is = Is::create, .after = removals_of(removals)});
         for (std::uint64_t i = 0, n = pick(6); i < n; ++i) add(lane, {});
         return announce(lane);
       }
       default:
         return remove_something(removals);
     }
+  }
+
+  /// Those that step aside stand in a lane of their own.
+  static std::size_t waiting(std::size_t removals) { return removals + 4; }
+  std::vector<ContainerName> removals_of(std::size_t removals) const {
+    return {lanes_[removals].name, lanes_[waiting(removals)].name};
   }
 
   static bool needs_create(const Lane& lane) {
@@ -396,6 +417,17 @@ class History {
         return violate(fmt::format("change {} of {} went before change {} of {}", item.position,
                                    lanes_[index].name.label(), next->position, other.name.label()));
     }
+    if (item.frees) check_removals(index, item);
+  }
+
+  /// Removals of the same thing go in the order in which they were handed in.
+  void check_removals(std::size_t index, const Item& item) {
+    for (const auto& other : lanes_) {
+      if (!other.frees() || &other == &lanes_[index] || other.name.project != lanes_[index].name.project) continue;
+      for (auto it = other.next(other.confirmed); it != other.items.end() && it->position < item.position; ++it)
+        if (removes_the_same(item, *it))
+          return violate(fmt::format("removal {} went before removal {} of the same", item.position, it->position));
+    }
   }
 
   Sent sent_of(const Request& request) const {
@@ -466,6 +498,9 @@ class History {
   /// A direct call reaches the server, or not; it may carry fewer changes than the batch holds.
   void call(std::uint64_t life, StreamId id, Request request) {
     const auto& lane = lanes_[request.lane];
+    // Sent in an earlier life, and stepped aside in this one: as if it were lost.
+    if (const auto sent = lane.next(request.first - 1); sent == lane.items.end() || sent->position != request.first)
+      return;
     const auto [taken, failure] = fate(lane);
     if (chance(0.2))
       request.last = (lane.next(request.first - 1) + static_cast<std::int64_t>(pick(sent_of(request).count)))->position;
@@ -631,6 +666,22 @@ class History {
     lane.rejected.insert(reject.position);
     lane.confirmed = reject.position;
     settled(reject.stream);
+  }
+
+  /// Unless its turn came meanwhile.
+  void carry_out(const StepAside& aside) {
+    soon(span(20ms), [this, aside] {
+      const auto index = streams_.at(aside.stream);
+      auto& lane = lanes_[index];
+      if (!is_removals(lane)) return violate("what is no removal stepped aside");
+      const auto item = lane.next(lane.confirmed);
+      if (out_.contains(aside.stream) || item == lane.items.end() || item->position != aside.position) return;
+      report_.stepped_aside++;
+      lanes_[waiting(index)].items.push_back(*item);
+      lane.items.erase(item);
+      announce(waiting(index));
+      look_into(index);
+    });
   }
 
   void carry_out(const AskStatus& ask) {

@@ -41,6 +41,7 @@ void play_many(std::uint64_t count, const HistoryOptions& options, HistoryReport
     sum.put_back += report.put_back;
     sum.called_off += report.called_off;
     sum.jumps += report.jumps;
+    sum.stepped_aside += report.stepped_aside;
   }
 }
 
@@ -90,6 +91,7 @@ TEST(History, LosesNothingAndRepeatsNothingOverFailuresRestartsAndModes) {
   EXPECT_GT(sum.put_back, 0u);
   EXPECT_GT(sum.called_off, 0u);
   EXPECT_GT(sum.jumps, 0u);
+  EXPECT_GT(sum.stepped_aside, 0u);
 }
 
 }  // namespace
