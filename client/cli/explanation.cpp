@@ -139,7 +139,7 @@ std::string subject_of(const std::string& type, const std::string& name, const s
   if (type == "model") return "Model " + clean(name) + of;
   if (type == "model_version") return "Model version " + clean(name) + of;
   if (type == "project") return "The metadata" + of;
-  if (type == "removals") return "Removals" + of;
+  if (type == "removals") return (name.empty() ? "Removals" : "Removals that wait") + of;
   return (name.empty() ? "Management" : "Management (" + clean(name) + ")") + of;
 }
 

@@ -145,6 +145,64 @@ TEST(Changes, OfAReadOnlyWorkspaceWaitWhileDeletesPassAndMakeRoom) {
   EXPECT_TRUE(state.at("runs").as_object().contains("full/lab/new"));
 }
 
+TEST(Changes, ADeleteWhoseTargetTurnsOutToBeHeldKeepsBackNoOther) {
+  Box box(two_workspaces());
+  for (const char* run : {"busy", "old"}) write_loss_log(box, "full/lab", run, 200);
+  box.wait_synced();
+  // Nothing is known of the mode when they are handed in.
+  box.sandbox().control(R"({"faults": [{"path": "/api/", "status": 503, "times": 1000000}]})");
+  accepted(box, R"([{"kind": "run.update", "project": "full/lab", "run": "busy", "step": 900, "append": {"loss": 1}},
+                    {"kind": "run.trash", "project": "full/lab", "runs": ["busy"]},
+                    {"kind": "run.trash", "project": "full/lab", "runs": ["old"]},
+                    {"kind": "run.delete", "project": "full/lab", "runs": ["busy"]},
+                    {"kind": "run.delete", "project": "full/lab", "runs": ["old"]}])");
+  box.sandbox().control(R"({"reset": true})");
+  box.sandbox().control(R"({"workspace": "full", "mode": "read_only"})");
+  const auto gone = [&box](const char* run) { return !box.sandbox().state().at("runs").as_object().contains(run); };
+  EXPECT_TRUE(box.wait_status([&](const auto&) { return gone("full/lab/old"); }).first)
+      << json::serialize(box.get("/v1/streams"));
+  EXPECT_FALSE(gone("full/lab/busy"));
+  EXPECT_EQ(box.get("/v1/status").at("totals").at("rejected").as_int64(), 0);
+  EXPECT_EQ(box.get("/v1/changes/2").at("why").as_string(), "earlier changes to the same thing go first");
+  box.sandbox().control(R"({"workspace": "full", "mode": "normal"})");
+  EXPECT_EQ(box.sync({"probe", "full"}).status, 0);
+  box.wait_synced();
+  EXPECT_TRUE(gone("full/lab/busy")) << json::serialize(box.sandbox().state().at("runs"));
+  EXPECT_EQ(box.get("/v1/status").at("totals").at("rejected").as_int64(), 0);
+}
+
+TEST(Changes, OfAReadOnlyProjectThatOnlyRemoveOrMayEndItsModePassWhileCreatesAndWritesWait) {
+  Box box(two_workspaces());
+  accepted(box, R"([{"kind": "project.create", "project": "full/lab", "key": "LAB"},
+                    {"kind": "member.add", "project": "full/lab", "user": "sam", "role": "viewer"},
+                    {"kind": "run.create", "project": "full/lab", "run": "old"},
+                    {"kind": "run.create", "project": "full/lab", "run": "shelved"}])");
+  box.wait_synced();
+  box.sandbox().control(R"({"project": "full/lab", "mode": "read_only"})");
+  accepted(box, R"([{"kind": "run.create", "project": "full/lab", "run": "new"},
+                    {"kind": "model.create", "project": "full/lab", "key": "FOREST"},
+                    {"kind": "project.metadata", "project": "full/lab", "assign": {"a": 1}}])");
+  ASSERT_TRUE(box.wait_status([](const auto& s) { return s.at("totals").at("held").as_int64() == 3; }).first);
+  accepted(box, R"([{"kind": "run.archive", "project": "full/lab", "runs": ["shelved"]},
+                    {"kind": "run.trash", "project": "full/lab", "runs": ["old"]},
+                    {"kind": "run.delete", "project": "full/lab", "runs": ["old"]},
+                    {"kind": "member.remove", "project": "full/lab", "user": "sam"},
+                    {"kind": "project.set_storage_limit", "project": "full/lab", "bytes": 1000000}])");
+  EXPECT_TRUE(box.wait_status([](const auto& s) {
+                   return s.at("totals").at("synced").as_int64() == 9 && s.at("totals").at("held").as_int64() == 3;
+                 })
+                  .first)
+      << json::serialize(box.get("/v1/streams"));
+  const auto state = box.sandbox().state();
+  EXPECT_FALSE(state.at("runs").as_object().contains("full/lab/old"));
+  EXPECT_FALSE(state.at("runs").as_object().contains("full/lab/new"));
+  box.sandbox().control(R"({"project": "full/lab", "mode": "normal"})");
+  box.sync({"probe", "full/lab"});
+  box.wait_synced();
+  EXPECT_TRUE(box.sandbox().state().at("runs").as_object().contains("full/lab/new"));
+  EXPECT_EQ(box.get("/v1/status").at("totals").at("rejected").as_int64(), 0);
+}
+
 TEST(Changes, HeldWritesToWhatIsDeletedAreKeptAsRejectedWhenThatWasAskedFor) {
   Box box(two_workspaces());
   write_loss_log(box, "full/lab", "old", 1);

@@ -140,6 +140,21 @@ TEST(OperatorHold, StandsUntilReleasedAlsoOverARestart) {
   EXPECT_EQ(misses_of_loss_log(box, "ml-team/lab/r-1", 20), "");
 }
 
+TEST(OperatorHold, CallsOffAWriteThatStillWaitsForItsToken) {
+  Box box({.sandbox_args = {"--workspace", "full:team"}, .server = {}, .config = quick_probes, .start = false});
+  box.sandbox().control(R"({"fault": {"path": "/auth/realms/neptune/protocol/openid-connect/token", "delay_ms": 1500},
+                            "faults": [{"path": "/api/backend/v1/authorization/oauth-token", "delay_ms": 1500}]})");
+  box.start_daemon();
+  const auto [status, answer] = box.hand_in(R"({"kind": "run.create", "project": "full/lab", "run": "r-1"})");
+  ASSERT_EQ(status, 202u) << boost::json::serialize(answer);
+  ASSERT_TRUE(box.wait_status([](const auto& s) { return s.at("totals").at("in_flight").as_int64() == 1; }).first);
+  EXPECT_EQ(box.sync({"hold", "full"}).status, 0);
+  EXPECT_TRUE(box.wait_status([](const auto& s) { return s.at("totals").at("held").as_int64() == 1; }).first);
+  EXPECT_EQ(box.sandbox().state("traffic=1").at("traffic").as_array().size(), 0u) << "it was let go before the hold";
+  EXPECT_EQ(box.sync({"release", "full"}).status, 0);
+  box.wait_synced();
+}
+
 TEST(OperatorHold, ADryRunAsksTheServerWhetherWhatIsHeldFitsIntoItsStorage) {
   Box box;
   ASSERT_EQ(box.sync({"hold", "ml-team"}).status, 0);

@@ -186,16 +186,17 @@ class Drain {
 
   /// When the daemon may first have taken the scope for writable again: a write that began after the sign was stored,
   /// or it was killed before it had the mode on disk. What a check suspended may have been meant for a project alone:
-  /// that is so when the status call calls the workspace writable.
+  /// that is so when the first status call after it calls the workspace writable.
   /// After a kill its word is enough: the live logs are not followed yet, so that nothing waits that could confirm.
   std::int64_t reopened(const std::string& scope, Sign sign) const {
     std::int64_t first = INT64_MAX;
     for (const auto& write : writes_)
       if (write.is_of(scope) && write.started > sign.at && write.read_only.empty() && write.told >= 0)
         first = std::min(first, write.told);
+    const auto* first_ask = first_ask_after(scope, sign.at);
     for (const auto& ask : asks_)
-      if ((sign.by_check || killed_between(sign.at, ask.answered)) && ask.scope == scope && ask.read_only.empty() &&
-          ask.answered > sign.at)
+      if (((sign.by_check && &ask == first_ask) || killed_between(sign.at, ask.answered)) && ask.scope == scope &&
+          ask.read_only.empty() && ask.answered > sign.at)
         first = std::min(first, ask.answered);
     // So it is when the one write after such a status call is suspended by its project.
     for (const auto& write : writes_)
@@ -204,6 +205,13 @@ class Drain {
         first = std::min(first, write.told);
     for (const auto kill : kills_us_)
       if (kill > sign.at && kill - sign.at < 500'000) first = std::min(first, kill);
+    return first;
+  }
+
+  const Call* first_ask_after(const std::string& scope, std::int64_t at) const {
+    const Call* first = nullptr;
+    for (const auto& ask : asks_)
+      if (ask.scope == scope && ask.answered > at && (!first || ask.answered < first->answered)) first = &ask;
     return first;
   }
 

@@ -483,7 +483,9 @@ class DirectChanges : public CoreTest {
 
   const ContainerName management_{project, {}, ContainerKind::management};
   const ContainerName removals_{project, {}, ContainerKind::removals};
+  const ContainerName waiting_{project, std::string(removals_that_wait), ContainerKind::removals};
   const ContainerName run_{project, "r"};
+  const ContainerName other_{project, "other"};
   std::set<StreamId> opened_;
 };
 
@@ -521,6 +523,37 @@ TEST_F(DirectChanges, ARemovalWaitsForEarlierWritesToItsTargetAndNotForLaterOnes
   answer(1, 4, 2, false);
   wait_in(1, run_, {.count = 1, .bytes = 10, .ticket = 6});
   EXPECT_EQ(core_.stream(2, now_).wait, Wait::sending);
+}
+
+TEST_F(DirectChanges, ARemovalStepsAsideWhenTheWritesItWaitsForTurnOutToBeHeld) {
+  wait_in(1, run_, {.count = 2, .bytes = 20, .ticket = 3});
+  wait_in(2, removals_, {.count = 2, .bytes = 20, .frees_next = true, .ticket = 5, .after = {run_}});
+  ASSERT_EQ(sends(), std::vector<StreamId>{1});
+  EXPECT_TRUE(take<StepAside>().empty()) << "what it waits for is on its way";
+  core_.failed(1, Sent{4, 2, 20, false}, failure(Failure::Kind::read_only), now_);
+  const auto aside = take<StepAside>();
+  ASSERT_EQ(aside.size(), 1u);
+  EXPECT_EQ(aside[0].stream, 2u);
+  EXPECT_EQ(aside[0].position, 5);
+  core_.time_passed(now_);
+  EXPECT_TRUE(sends().empty()) << "until what stands first now is told";
+  wait_in(3, waiting_, {.count = 1, .bytes = 10, .frees_next = true, .ticket = 5, .after = {run_}});
+  wait_in(2, removals_, {.count = 1, .bytes = 10, .frees_next = true, .ticket = 6, .after = {other_}});
+  EXPECT_EQ(sends(), std::vector<StreamId>{2}) << "another removal passes";
+  EXPECT_EQ(core_.stream(3, now_).wait, Wait::earlier_change);
+  core_.stored(2, {6, 1, 10, false}, {}, now_);
+  wait_in(2, removals_, {.count = 1, .bytes = 10, .frees_next = true, .ticket = 7, .after = {run_, waiting_}});
+  const auto second = take<StepAside>();
+  ASSERT_EQ(second.size(), 1u) << "behind the one of the same run";
+  EXPECT_EQ(second[0].position, 7);
+}
+
+TEST_F(DirectChanges, ARemovalStepsAsideWhenTheWritesItWaitsForKeepFailing) {
+  wait_in(1, run_, {.count = 2, .bytes = 20, .ticket = 3});
+  wait_in(2, removals_, {.count = 1, .bytes = 10, .frees_next = true, .ticket = 5, .after = {run_}});
+  ASSERT_EQ(sends(), std::vector<StreamId>{1});
+  core_.failed(1, Sent{4, 2, 20, false}, failure(Failure::Kind::forbidden), now_);
+  EXPECT_EQ(take<StepAside>().size(), 1u);
 }
 
 TEST_F(DirectChanges, AForkWaitsForAParentOfWhichSomethingIsNotTold) {

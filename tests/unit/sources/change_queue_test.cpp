@@ -310,6 +310,63 @@ TEST_F(ChangeQueueStreams, TellWhetherTheirFirstChangePassesAGateAndWhatItWaitsF
   EXPECT_EQ(backlog(run_named("child")).next, OperationKind::create);
 }
 
+class Removals : public ChangeQueueTest {
+ protected:
+  Removals() { options.keep_empty = 20ms; }
+
+  static Change removing(const std::vector<std::string>& runs) {
+    auto removal = change_of(ChangeKind::run_delete, lane);
+    removal.frees = true;
+    removal.after = {{queue_project, std::string(restores_of_project), ContainerKind::management}};
+    for (const auto& run : runs) removal.after.push_back(run_named(run));
+    return removal;
+  }
+  void step_aside(Position position) { ASSERT_TRUE(loop.await(queue->step_aside(lane, position))); }
+
+  static inline const ContainerName lane{queue_project, {}, ContainerKind::removals};
+  static inline const ContainerName waiting_lane{queue_project, std::string(removals_that_wait),
+                                                 ContainerKind::removals};
+};
+
+TEST_F(Removals, ThatStepAsideKeepTheirNumbersAndTheirOrderAlsoOverARestart) {
+  open();
+  std::vector<Change> request{removing({"a"}), removing({"b"}), removing({"c"})};
+  ASSERT_TRUE(accept(request, 4321));
+  step_aside(1);
+  step_aside(2);
+  step_aside(2);
+  for (int life = 0; life < 2; ++life) {
+    EXPECT_THAT(waiting(lane), ElementsAre(3));
+    EXPECT_THAT(waiting(waiting_lane), ElementsAre(1, 2));
+    EXPECT_EQ(backlog(waiting_lane).ticket, 1);
+    EXPECT_TRUE(backlog(waiting_lane).frees_next);
+    EXPECT_EQ(backlog(lane).count, 1u);
+    const auto place = loop.await(queue->place(2)).value();
+    EXPECT_EQ(place.container, waiting_lane);
+    EXPECT_EQ(place.uid, 4321u);
+    EXPECT_EQ(place.ahead, 1u);
+    reopen();
+  }
+  step_aside(3);
+  EXPECT_TRUE(loop.until([&] { return source(lane) == nullptr; })) << "nothing is left in it";
+}
+
+TEST_F(Removals, GoBehindThoseOfTheSameThingThatSteppedAsideAndBehindNoOthers) {
+  open();
+  std::vector<Change> request{removing({"a", "b"}), removing({"c"}), removing({"b"}),
+                              change_of(ChangeKind::project_delete, lane), removing({"c"})};
+  request[3].after = {{queue_project, std::string(everything_in_project), ContainerKind::management}};
+  ASSERT_TRUE(accept(request));
+  using ::testing::Contains;
+  using ::testing::Not;
+  EXPECT_THAT(backlog(lane).after, Not(Contains(waiting_lane)));
+  step_aside(1);
+  EXPECT_THAT(backlog(lane, 1).after, Not(Contains(waiting_lane))) << "of c";
+  EXPECT_THAT(backlog(lane, 2).after, Contains(waiting_lane)) << "of b";
+  step_aside(4);
+  EXPECT_THAT(backlog(lane, 4).after, Contains(waiting_lane)) << "all of the project is to be deleted before";
+}
+
 class ForgetfulQueue : public ChangeQueueTest {
  protected:
   ForgetfulQueue() { options.keep_empty = 20ms; }
