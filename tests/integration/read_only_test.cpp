@@ -140,20 +140,27 @@ TEST(OperatorHold, StandsUntilReleasedAlsoOverARestart) {
   EXPECT_EQ(misses_of_loss_log(box, "ml-team/lab/r-1", 20), "");
 }
 
-TEST(OperatorHold, CallsOffAWriteThatStillWaitsForItsToken) {
+TEST(OperatorHold, CallsOffWritesThatStillWaitForTheToken) {
   Box box({.sandbox_args = {"--workspace", "full:team"}, .server = {}, .config = quick_probes, .start = false});
-  box.sandbox().control(R"({"fault": {"path": "/api/backend/v1/authorization/oauth-token", "delay_ms": 1500}})");
+  box.sandbox().control(R"({"fault": {"path": "/api/backend/v1/authorization/oauth-token", "delay_ms": 3000}})");
+  write_loss_log(box, "full/lab", "logged", 1);
   box.start_daemon();
-  const auto [status, answer] = box.hand_in(R"({"kind": "run.create", "project": "full/lab", "run": "r-1"})");
+  const auto [status, answer] = box.hand_in(R"({"kind": "run.create", "project": "full/lab", "run": "handed-in"})");
   ASSERT_EQ(status, 202u) << boost::json::serialize(answer);
-  ASSERT_TRUE(box.wait_status([&box](const auto&) {
-                   const auto streams = box.get("/v1/streams").at("streams");
-                   return streams.as_array().size() == 1 && streams.at(0).at("waiting_for").as_string() == "sending";
-                 })
-                  .first);
+  const auto both_wait_for = [&box](std::string_view what) {
+    return box
+        .wait_status([&box, what](const auto&) {
+          const auto streams = box.get("/v1/streams").at("streams");
+          return std::ranges::count_if(streams.as_array(), [what](const auto& stream) {
+                   return stream.at("waiting_for").as_string() == what;
+                 }) == 2;
+        })
+        .first;
+  };
+  ASSERT_TRUE(both_wait_for("sending"));
   EXPECT_EQ(box.sync({"hold", "full"}).status, 0);
-  EXPECT_TRUE(box.wait_status([](const auto& s) { return s.at("totals").at("held").as_int64() == 1; }).first);
-  EXPECT_EQ(box.sandbox().state("traffic=1").at("traffic").as_array().size(), 0u) << "it was let go before the hold";
+  EXPECT_TRUE(both_wait_for("workspace_held"));
+  EXPECT_EQ(box.sandbox().state("traffic=1").at("traffic").as_array().size(), 0u);
   EXPECT_EQ(box.sync({"release", "full"}).status, 0);
   box.wait_synced();
 }
