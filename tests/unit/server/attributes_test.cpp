@@ -414,6 +414,7 @@ TEST_F(Models, ARunIsNeitherCreatedNorNamedOnceItsProjectTakesNoWritesAnyMore) {
   ASSERT_FALSE(never);
   EXPECT_EQ(never.error().kind, Kind::called_off);
   EXPECT_EQ(calls_to("/api/leaderboard/v1/experiments"), 0);
+  answers.on(create, R"({"id":"run-id","shortId":"LAB-1"})");
   const auto unnamed = run(
       server->create_run(trial, "night shift", [this] { return calls_to("/api/leaderboard/v1/experiments") == 0; }));
   ASSERT_FALSE(unnamed);
