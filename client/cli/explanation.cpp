@@ -214,8 +214,9 @@ class Explainer {
     const auto* source = source_at(stream.source);
     if (source && source->kind == "client-1x")
       return "In the directory of a 1.x client, " + clean(stream.source) + (stream.closed ? "." : ", still in use.");
-    if (!source && stream.state != "done") return "In " + clean(stream.source) + ".";
+    if (!source && stream.state != "done" && stream.state != "lost") return "In " + clean(stream.source) + ".";
     auto text = "In the run log " + clean(stream.source);
+    if (stream.state == "lost") return text + ", which is gone.";
     if (stream.state == "done") return text + ", which is gone or empty.";
     text += stream.closed ? ", which nobody has open" : ", which a job still has open";
     if (source && source->read_only) text += " (another user's: read, but not emptied)";
@@ -237,6 +238,12 @@ class Explainer {
                     .where = where(stream),
                     .why = {},
                     .next = {}};
+    if (stream.lost > 0) {
+      one.state = sentence(stream.why);
+      one.next = "Put a copy of it into a watched folder, if there is one. " + changes(stream.synced) +
+                 " of it are on the server.";
+      return one;
+    }
     if (left(stream) == 0 && stream.waiting_for != "counting" && stream.waiting_for != "lookup" &&
         stream.waiting_for != "source" && stream.waiting_for != "recording") {
       const auto done =

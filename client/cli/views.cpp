@@ -97,6 +97,8 @@ Problems problems_of(const api::Status& status, const Style& style, Now now) {
     if (source.state == "set_aside")
       problems.add(Colour::red,
                    sentence(clean(source.path) + " is set aside: " + source.detail.value_or("it cannot be read")));
+    else if (source.state == "gone")
+      problems.add(Colour::red, sentence(clean(source.detail.value_or(source.path + " is gone"))));
     else if (watch_with_problem)
       problems.add(Colour::yellow, sentence(clean(source.path) + ": " + *source.detail));
   }

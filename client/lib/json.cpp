@@ -132,6 +132,7 @@ void members(V& v, T& x) {
   v("closed", x.closed);
   counts(v, x);
   v("pending_bytes", x.pending_bytes);
+  v("lost", x.lost);
   v("uploads", x.uploads);
   v("active_uploads", x.active_uploads);
   v("oldest_pending_at", x.oldest_pending_at);

@@ -52,7 +52,8 @@ struct ServerStatus {
 struct SourceStatus {
   std::string path;
   std::string kind;   ///< "watch" | "run-log" | "client-1x" | "change-queue"
-  std::string state;  ///< "watching" | "settling_in" | "live" | "closed" | "left_to_client" | "set_aside" | "synced"
+  std::string state;  ///< "watching" | "settling_in" | "live" | "closed" | "left_to_client" | "set_aside" | "synced" |
+                      ///< "gone" (removed before all of it was synced, not a day ago)
   std::optional<std::string> detail;  ///< a sentence: why it is set aside, what it waits for
   std::optional<std::string> project;
   std::optional<std::string> run;
@@ -94,8 +95,9 @@ struct Stream : Counts {
                                        ///< "removals"
   std::string container;               ///< the run id, the model's, "member jo"; may be empty
   std::string source;                  ///< where its changes wait
-  std::string state;                   ///< "waiting" | "sending" | "unconfirmed" | "held" | "blocked" | "idle" | "done"
-  std::string why;                     ///< a sentence: what it waits for; empty when nothing waits
+  std::string state;  ///< "waiting" | "sending" | "unconfirmed" | "held" | "blocked" | "idle" | "done" |
+                      ///< "lost" (its source was removed before all of it was synced)
+  std::string why;    ///< a sentence: what it waits for; empty when nothing waits
   /// The same as a word: "nothing" | "turn" | "sending" | "unconfirmed" | "counting" | "paused" | "earlier_source" |
   /// "parent" | "discovery" | "project" | "earlier_change" | "retry" | "doubt" | "server" | "workspace_mode" |
   /// "project_mode" | "workspace_held" | "project_held" | "ramp" | "recording" (confirmed, not on record yet) |
@@ -104,6 +106,7 @@ struct Stream : Counts {
   std::optional<std::string> retry_at;  ///< when it moves by itself, where that is a matter of time
   bool closed = false;                  ///< nobody writes to its source any more
   std::uint64_t pending_bytes = 0;
+  std::uint64_t lost = 0;              ///< changes that were removed with their source before they were synced
   std::uint64_t uploads = 0;           ///< files that wait or are being sent
   std::vector<Upload> active_uploads;  ///< of those, what is being sent (container_type "files")
   std::optional<std::string> oldest_pending_at;

@@ -54,6 +54,7 @@ void add(Progress& progress, const api::Stream& stream) {
   progress.in_flight += stream.in_flight;
   progress.synced += stream.synced;
   progress.rejected += stream.rejected;
+  if (stream.lost > 0) progress.lost.push_back(stream.why);
   // A log's files are counted with its own stream and with theirs.
   progress.uploads = std::max(progress.uploads, stream.uploads);
   progress.active_uploads.insert(progress.active_uploads.end(), stream.active_uploads.begin(),
@@ -172,6 +173,11 @@ class Waiter {
       std::string aside = name_of(what_) + " is not synced: what is set aside waits until somebody mends it.";
       for (const auto& each : progress_.set_aside) aside += " " + each;
       return result(Outcome::failed, aside);
+    }
+    if (!progress_.lost.empty()) {
+      std::string lost = name_of(what_) + " is not synced: a part of it was removed before that.";
+      for (const auto& each : progress_.lost) lost += " " + each;
+      return result(Outcome::failed, lost);
     }
     std::string message = name_of(what_) + " is synced.";
     return result(Outcome::synced, message);

@@ -33,6 +33,7 @@ struct Progress {
   std::uint64_t being_recorded = 0;         ///< streams with nothing on its way of which not all is on record yet
   std::vector<std::string> why;             ///< sentences: what the rest waits for
   std::vector<std::string> set_aside;       ///< sources that can't be read: their sentences
+  std::vector<std::string> lost;            ///< sources that were removed before all was synced: their sentences
 
   bool complete(bool now) const {
     return seen && pending + held + in_flight + settling + being_recorded + uploads == 0 && (now || open == 0);

@@ -133,6 +133,18 @@ asio::awaitable<Result<std::string>> read_all(std::shared_ptr<sources::ByteStrea
 
 }  // namespace
 
+namespace {
+
+/// Keeps what kept a body from being read.
+asio::awaitable<Result<std::string_view>> next_of(std::shared_ptr<sources::ByteStream> bytes,
+                                                  std::shared_ptr<std::optional<Error>> problem) {
+  auto piece = co_await bytes->next();
+  if (!piece) *problem = piece.error();
+  co_return piece;
+}
+
+}  // namespace
+
 asio::awaitable<void> Engine::hand_in(FeedPtr feed, std::shared_ptr<sources::Source> source, core::StreamId stream,
                                       sources::Batch batch) {
   const ContainerName run = *feed->info.container;
@@ -142,6 +154,7 @@ asio::awaitable<void> Engine::hand_in(FeedPtr feed, std::shared_ptr<sources::Sou
   server::Body body;
   body.may_begin = may_begin(stream);
   Answer<std::string> answer;
+  const auto problem = std::make_shared<std::optional<Error>>();
   auto& slot = servers_.at(server_id).slot;
   if (!slot.server) {
     answer = no_server<std::string>(slot.problem);
@@ -151,12 +164,13 @@ asio::awaitable<void> Engine::hand_in(FeedPtr feed, std::shared_ptr<sources::Sou
       body.head = wire::create_request(run, *create);
       answer = co_await outcome(slot.server->submit(std::move(body)));
     } else {
+      *problem = create.error();
       answer = std::unexpected(source_failure(create.error()));
     }
   } else {
     body.head = wire::update_head(run, batch.payload_bytes);
     body.stream_bytes = batch.payload_bytes;
-    body.next = [bytes] { return bytes->next(); };
+    body.next = [bytes, problem] { return next_of(bytes, problem); };
     answer = co_await outcome(slot.server->submit(std::move(body)));
   }
   if (!answer) {
@@ -176,6 +190,8 @@ asio::awaitable<void> Engine::hand_in(FeedPtr feed, std::shared_ptr<sources::Sou
     spdlog::debug("not handed in run={} operations={} code={} message=\"{}\"", run.id, batch.count, answer.error().code,
                   answer.error().message);
     core_.failed(stream, sent, answer.error(), clock_.now());
+    // The server answered what it got of the body, if anything: that it cannot be read is what matters.
+    if (*problem && !(*problem)->retryable) set_aside(feed, std::move(**problem));
   }
   pump();
   tend(feed);

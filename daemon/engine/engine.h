@@ -340,6 +340,7 @@ class Engine final : public Control, public sources::SourceListener {
   void fill(api::ScopeStatus& status, const Scope& scope) const;
   api::ScopeReply scope_reply(const Scope& scope, std::string message) const;
   api::Stream describe(const Feed& feed) const;
+  bool is_lost(const FinishedSource& finished) const;
   api::SourceStatus describe_source(const Feed& feed) const;
   std::uint64_t files_waiting(const Feed& feed) const;
   static bool every_upload(const ActiveUpload&) { return true; }

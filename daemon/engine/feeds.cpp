@@ -274,8 +274,10 @@ void Engine::set_aside(const FeedPtr& feed, Error problem) {
   events_.add("source_set_aside", problem.message,
               {.stream = feed->info.container ? std::optional(feed->info.container->label()) : std::nullopt});
   feed->problem = std::move(problem);
+  feed->release_wanted = true;
   expect_more(*feed, true);
   close_stream(feed);
+  tend(feed);
 }
 
 /// The stream starts again, a while later, from what is on record; nothing else of it is taken out of its source.

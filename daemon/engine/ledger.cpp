@@ -15,7 +15,7 @@ namespace neptune::engine {
 
 namespace {
 
-constexpr int schema_version = 5;
+constexpr int schema_version = 6;
 
 constexpr const char* intents_table = R"(
 CREATE TABLE intents (
@@ -37,7 +37,8 @@ constexpr const char* schema = R"(
 CREATE TABLE sources (
   id INTEGER PRIMARY KEY, path TEXT NOT NULL, device INTEGER NOT NULL, inode INTEGER NOT NULL, born_ms INTEGER NOT NULL,
   project TEXT NOT NULL, kind INTEGER NOT NULL, container TEXT NOT NULL, confirmed INTEGER NOT NULL DEFAULT 0,
-  synced INTEGER NOT NULL DEFAULT 0, rejected INTEGER NOT NULL DEFAULT 0, synced_at_ms INTEGER, finished_at_ms INTEGER);
+  synced INTEGER NOT NULL DEFAULT 0, rejected INTEGER NOT NULL DEFAULT 0, synced_at_ms INTEGER, finished_at_ms INTEGER,
+  lost INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX sources_by_path ON sources (path);
 CREATE INDEX sources_finished ON sources (finished_at_ms) WHERE finished_at_ms IS NOT NULL;
 CREATE TABLE counters (project TEXT PRIMARY KEY, synced INTEGER NOT NULL DEFAULT 0, rejected INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
@@ -129,6 +130,11 @@ Result<void> migrate_from_4(sqlite::Database& db) {
       "ORDER BY id DESC LIMIT 1), 0);");
 }
 
+/// Version 5 did not keep what was lost with a source.
+Result<void> migrate_from_5(sqlite::Database& db) {
+  return db.exec("ALTER TABLE sources ADD COLUMN lost INTEGER NOT NULL DEFAULT 0;");
+}
+
 /// Brings the tables from `version` (0: none) to this one's.
 Result<void> migrate(sqlite::Database& db, std::int64_t version) {
   if (version == schema_version) return {};
@@ -143,7 +149,8 @@ Result<void> migrate(sqlite::Database& db, std::int64_t version) {
   if (version == 1 || version == 2) NEPTUNE_TRY(migrate_from_2(db));
   if (version >= 1 && version <= 3) NEPTUNE_TRY(migrate_from_3(db));
   if (version >= 1 && version <= 4) NEPTUNE_TRY(migrate_from_4(db));
-  NEPTUNE_TRY(db.exec(rejected_of_queue));
+  if (version >= 1) NEPTUNE_TRY(migrate_from_5(db));
+  if (version < 5) NEPTUNE_TRY(db.exec(rejected_of_queue));
   NEPTUNE_TRY(db.exec(fmt::format("PRAGMA user_version = {}", schema_version)));
   return transaction->commit();
 }
@@ -393,8 +400,9 @@ Result<void> Ledger::reject_all(std::int64_t source, const std::vector<RejectedC
   return transaction->commit();
 }
 
-Result<void> Ledger::finish(std::int64_t source, WallTime now) {
-  NEPTUNE_TRY(impl_->run("UPDATE sources SET finished_at_ms = ? WHERE id = ?", to_unix_ms(now), source));
+Result<void> Ledger::finish(std::int64_t source, std::uint64_t lost, WallTime now) {
+  NEPTUNE_TRY(impl_->run("UPDATE sources SET finished_at_ms = ?, lost = ? WHERE id = ?", to_unix_ms(now),
+                         as_signed(lost), source));
   NEPTUNE_TRY(impl_->forget_intents(source, std::numeric_limits<sources::Position>::max()));
   return impl_->run(
       "DELETE FROM sources WHERE finished_at_ms IS NOT NULL AND id NOT IN (SELECT id FROM sources WHERE finished_at_ms "
@@ -416,12 +424,12 @@ Result<std::map<ProjectName, ProjectCounts>> Ledger::counts() {
 Result<std::vector<FinishedSource>> Ledger::finished() {
   std::vector<FinishedSource> list;
   NEPTUNE_TRY(impl_->each(
-      "SELECT path, project, kind, container, synced, rejected, synced_at_ms FROM sources WHERE finished_at_ms IS NOT "
-      "NULL ORDER "
-      "BY finished_at_ms",
+      "SELECT path, project, kind, container, synced, rejected, lost, synced_at_ms, finished_at_ms FROM sources WHERE "
+      "finished_at_ms IS NOT NULL ORDER BY finished_at_ms",
       [&list](const sqlite::Statement& row) {
         list.push_back({std::string(row.text(0)), container_at(row, 1), static_cast<std::uint64_t>(row.number(4)),
-                        static_cast<std::uint64_t>(row.number(5)), time_at(row, 6)});
+                        static_cast<std::uint64_t>(row.number(5)), static_cast<std::uint64_t>(row.number(6)),
+                        time_at(row, 7), from_unix_ms(row.number(8))});
       }));
   return list;
 }

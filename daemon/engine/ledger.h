@@ -60,7 +60,9 @@ struct FinishedSource {
   std::string path;
   ContainerName container;
   std::uint64_t synced = 0, rejected = 0;
+  std::uint64_t lost = 0;  ///< changes that were not synced when it went
   std::optional<WallTime> synced_at;
+  WallTime finished_at{};
 };
 
 struct ProjectCounts {
@@ -125,7 +127,7 @@ class Ledger {
   Result<std::int64_t> reject(std::int64_t source, const Rejection& rejection, std::string_view payload);
   /// Several of one source, in the order of their positions: all of them, or none.
   Result<void> reject_all(std::int64_t source, const std::vector<RejectedChange>& changes);
-  Result<void> finish(std::int64_t source, WallTime now);
+  Result<void> finish(std::int64_t source, std::uint64_t lost, WallTime now);
 
   Result<std::map<ProjectName, ProjectCounts>> counts();
   Result<std::vector<FinishedSource>> finished();

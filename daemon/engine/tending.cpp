@@ -329,10 +329,11 @@ asio::awaitable<void> Engine::finish(FeedPtr feed) {
   if (std::exchange(feed->finished, true)) co_return;
   const auto now = clock_.wall();
   if (feed->ledger_id != 0 && !feed->replayed && !feed->unwatched) {
-    auto done = [id = feed->ledger_id, now](Ledger& ledger) { return ledger.finish(id, now); };
+    auto done = [id = feed->ledger_id, lost = feed->lost, now](Ledger& ledger) { return ledger.finish(id, lost, now); };
     auto recorded = co_await with_ledger(std::move(done));
     if (!recorded) spdlog::warn("not recorded path={} error=\"{}\"", feed->info.key.path, recorded.error().message);
-    finished_.push_back({feed->info.key.path, *feed->info.container, feed->synced, feed->rejected, feed->synced_at});
+    finished_.push_back(
+        {feed->info.key.path, *feed->info.container, feed->synced, feed->rejected, feed->lost, feed->synced_at, now});
     if (finished_.size() > Ledger::finished_kept) finished_.pop_front();
     if (feed->lost == 0 && feed->info.kind != sources::Kind::change_queue)
       events_.add("source_gone", feed->info.key.path + " is gone; all of it that was known is synced",

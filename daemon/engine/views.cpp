@@ -71,6 +71,14 @@ constexpr const char* state_name(Wait wait) {
   return "waiting";
 }
 
+constexpr std::chrono::hours lost_shown{24};
+
+std::string sentence_of_lost(const FinishedSource& finished) {
+  const auto what = finished.lost == 1 ? std::string("a change") : fmt::format("{} changes", finished.lost);
+  return fmt::format("{} was removed with {} of {} that {} not synced", finished.path, what, finished.container.label(),
+                     finished.lost == 1 ? "was" : "were");
+}
+
 std::string in_seconds(std::optional<Instant> until, Instant now) {
   if (!until || *until <= now) return "now";
   const auto seconds = std::chrono::ceil<std::chrono::seconds>(*until - now).count();
@@ -258,6 +266,17 @@ api::Status Engine::status() const {
     status.totals.rejected += counts.rejected;
   }
   if (oldest_of_all) status.totals.oldest_pending_at = format_time(*oldest_of_all);
+  for (const auto& finished : finished_) {
+    if (clock_.wall() - finished.finished_at > lost_shown || !is_lost(finished)) continue;
+    api::SourceStatus gone;
+    gone.path = finished.path;
+    gone.kind = "run-log";
+    gone.state = "gone";
+    gone.detail = sentence_of_lost(finished);
+    gone.project = finished.container.project.full();
+    gone.run = finished.container.id;
+    status.sources.push_back(std::move(gone));
+  }
   std::map<std::string, sources::WatchState> folders;
   for (const auto& list : {run_logs_ ? run_logs_->folders() : std::vector<sources::WatchState>(),
                            client_dirs_ ? client_dirs_->folders() : std::vector<sources::WatchState>()})
@@ -407,6 +426,16 @@ api::Stream Engine::describe(const Feed& feed) const {
   return stream;
 }
 
+/// Changes were removed with it, and the run has not come back, as it does when its log is moved.
+bool Engine::is_lost(const FinishedSource& finished) const {
+  if (finished.lost == 0) return false;
+  const auto again = [&finished](const auto& entry) { return entry.second->info.container == finished.container; };
+  const auto later = [&finished](const FinishedSource& other) {
+    return other.container == finished.container && other.finished_at > finished.finished_at;
+  };
+  return std::ranges::none_of(feeds_, again) && std::ranges::none_of(finished_, later);
+}
+
 std::vector<api::Stream> Engine::streams(const StreamFilter& filter) const {
   const auto matches = [&filter](const ContainerName& run) {
     const bool of_runs = run.kind == ContainerKind::run || run.kind == ContainerKind::files;
@@ -428,6 +457,11 @@ std::vector<api::Stream> Engine::streams(const StreamFilter& filter) const {
     stream.closed = true;
     stream.synced = it->synced;
     stream.rejected = it->rejected;
+    if (is_lost(*it)) {
+      stream.state = "lost";
+      stream.lost = it->lost;
+      stream.why = sentence_of_lost(*it);
+    }
     if (it->synced_at) stream.last_synced_at = format_time(*it->synced_at);
     list.push_back(std::move(stream));
   }

@@ -107,8 +107,11 @@ TEST_F(LedgerTest, TakesAnotherFileAtTheSamePathForAnotherSource) {
 
 TEST_F(LedgerTest, AFinishedSourceIsToldOfAndItsFileMayComeAgainAfresh) {
   ASSERT_TRUE(ledger_->confirm(source().id, project, 10, 10, now));
-  ASSERT_TRUE(ledger_->finish(source().id, now));
+  ASSERT_TRUE(ledger_->finish(source().id, 3, now));
+  reopen();
   ASSERT_EQ(ledger_->finished()->size(), 1u);
+  EXPECT_EQ(ledger_->finished()->front().lost, 3u);
+  EXPECT_EQ(ledger_->finished()->front().finished_at, now);
   EXPECT_EQ(ledger_->finished()->front().synced, 10u);
   EXPECT_EQ(source().confirmed, 0);
 }
@@ -195,7 +198,7 @@ TEST_F(LedgerTest, AStreamOfTheChangeQueueGoesOnWithItsRowWhenItComesBack) {
   const sources::SourceKey queued{"change queue: ml-team/lab/r-1", 0, 0, 0};
   const auto id = ledger_->source(queued, run)->id;
   ASSERT_TRUE(ledger_->confirm(id, project, 7, 7, now));
-  ASSERT_TRUE(ledger_->finish(id, now));
+  ASSERT_TRUE(ledger_->finish(id, 0, now));
   const auto again = ledger_->source(queued, run);
   ASSERT_TRUE(again);
   EXPECT_EQ(again->id, id);
