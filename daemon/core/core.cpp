@@ -187,6 +187,13 @@ bool Core::create_pending(const ContainerName& container) const {
   });
 }
 
+/// Its source is here, and its own client may still create it on the server.
+bool Core::left_to_its_client(const ContainerName& container) const {
+  const auto it = containers_.find(container);
+  return it != containers_.end() &&
+         std::ranges::any_of(it->second, [this](const auto& entry) { return streams_.at(entry.second).paused; });
+}
+
 /// True when the creates that wait here lead from `container` up to `ancestor`: a circle no order can satisfy.
 bool Core::depends_on(const ContainerName& container, const ContainerName& ancestor) const {
   auto name = container;

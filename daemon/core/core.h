@@ -226,6 +226,7 @@ class Core {
   Verdict fork_verdict(const Stream& stream, Instant now) const;
   bool is_head(const Stream& stream) const;
   bool create_pending(const ContainerName& container) const;
+  bool left_to_its_client(const ContainerName& container) const;
   bool depends_on(const ContainerName& container, const ContainerName& ancestor) const;
   Wait dependencies(const Stream& stream) const;
   std::vector<const Stream*> waits_behind(const Stream& stream, const ContainerName& name) const;

@@ -419,6 +419,10 @@ void Core::advance(Stream& stream, Instant now) {
 }
 
 void Core::orphaned(Stream& stream, const std::string& code, const std::string& reason, Instant now) {
+  if (stream.backlog.fork_parent && left_to_its_client(*stream.backlog.fork_parent)) {
+    stream.orphan_since.reset();
+    return retry(stream, reason, options_.retry, now);
+  }
   if (!stream.orphan_since) stream.orphan_since = now;
   if (now - *stream.orphan_since >= options_.parent_patience) {
     write_was_taken(stream, now);

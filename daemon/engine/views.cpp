@@ -373,7 +373,10 @@ api::SourceStatus Engine::describe_source(const Feed& feed) const {
     source.state = "settling_in";
     source.detail = "its log is being looked through";
   } else if (feed.info.state == SourceState::settling_in) {
-    source.detail = "found lately; it is being found out whether the client syncs it by itself";
+    source.detail = feed.info.network
+                        ? "on a network file system, where a job on another host may still write it: it is taken once "
+                          "it was closed, or after a day without a write"
+                        : "found lately; it is being found out whether the client syncs it by itself";
   } else if (feed.info.state == SourceState::closed && at_rest(feed) && (!feed.files || at_rest(*feed.files))) {
     source.state = "synced";
   }

@@ -182,7 +182,7 @@ asio::awaitable<void> FolderWatch::scan_part(Request request) {
     return scan_tree(request.directory, request.depth, rules_, inotify, probe_);
   };
   const auto scan = co_await pool_.run(std::move(work));
-  if (scan.watch_problem) describe(request.folder, scan);
+  if (scan.watch_problem || scan.too_deep > 0) describe(request.folder, scan);
   take_scan(request.folder, scan);
 }
 
@@ -220,6 +220,11 @@ void FolderWatch::describe(std::size_t folder, const Scan& scan) {
   else if (scan.unreadable > 0)
     state.problem = fmt::format("{} directories below {} cannot be read by the daemon's user and are left out",
                                 scan.unreadable, path);
+  else if (scan.too_deep > 0)
+    state.problem = fmt::format(
+        "{} directories lie more than {} levels below {} and are not looked into; what is logged there needs a "
+        "[[watch]] nearer to it",
+        scan.too_deep, rules_.depth, path);
   else
     state.problem.clear();
 }

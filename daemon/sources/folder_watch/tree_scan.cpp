@@ -92,6 +92,7 @@ class Scanner {
     if (listing.marked) watch(path, every_touch, follow);
     found.marked |= listing.marked;
     const bool ends = found.marked || depth >= rules_.depth;
+    if (ends && !found.marked) scan_.too_deep += static_cast<unsigned>(listing.subdirectories.size());
     scan_.directories.push_back(std::move(found));
     if (ends) return;
     for (const auto& name : listing.subdirectories) look(path / name, depth + 1, false, file_system);

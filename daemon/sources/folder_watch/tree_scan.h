@@ -14,7 +14,7 @@ namespace neptune::sources {
 struct ScanRules {
   std::string marker{};  ///< a directory that holds a file of this name is what is looked for; nothing below it is
   bool (*marked)(const std::filesystem::path&) = nullptr;  ///< or, in place of it: a directory at such a path is
-  unsigned depth = 4;                                      ///< levels below the folder
+  unsigned depth = 12;  ///< levels below the folder; our own bound: each directory costs a watch of the kernel's
 };
 
 struct ScannedDirectory {
@@ -29,6 +29,7 @@ struct Scan {
   std::vector<ScannedDirectory> directories;
   std::optional<Error> watch_problem;  ///< some of them could not be watched
   unsigned unreadable = 0;             ///< directories that could not be listed
+  unsigned too_deep = 0;               ///< directories below ScanRules::depth, which were not looked into
   bool missing = false;                ///< the directory it began with is not there
   int error = 0;                       ///< errno of the one it began with
 };

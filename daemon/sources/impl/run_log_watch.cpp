@@ -22,7 +22,7 @@ namespace {
 constexpr auto between_looks = 20ms;  // what happens meanwhile is looked at together
 constexpr auto try_again = 500ms;     // a log that is still being made, or busy
 // Nobody can tell who has a log open on another host. A clean end leaves no -wal; else only time tells.
-constexpr auto network_quiet = 10min;
+constexpr auto network_quiet = 24h;  // our own bound: no job that lives is silent for so long
 
 std::vector<fs::path> run_log_folders(const RunLogsOptions& options) {
   std::vector<fs::path> out;

@@ -74,11 +74,11 @@ TEST_F(CoreTest, AStreamWhoseSourceNamesATimeIsNotTriedBefore) {
   EXPECT_EQ(take<Send>().size(), 1u);
 }
 
-TEST_F(CoreTest, AForkWaitsForItsParentsCreateAndNotForItsWholeLog) {
+TEST_F(CoreTest, AForkOfWhoseParentNothingIsKnownIsTried) {
   open(1, "child", 10, true, "parent");
   open(2, "parent", 1000, true);
   core_.take_actions();
-  EXPECT_EQ(core_.stream(1, now_).wait, Wait::sending) << "tried while nothing was known of its parent";
+  EXPECT_EQ(core_.stream(1, now_).wait, Wait::sending);
 }
 
 TEST_F(CoreTest, AForkWhoseParentIsKnownGoesRightAfterItsCreate) {
@@ -182,6 +182,93 @@ TEST_F(CoreTest, AForkDoesNotWaitForAParentThatIsLeftToItsOwnClient) {
   open(1, "child", 10, true, "parent");
   if (core_.stream(2, now_).wait == Wait::sending) answer(2, 1, 1, true);
   EXPECT_EQ(core_.stream(1, now_).wait, Wait::sending);
+}
+
+TEST_F(CoreTest, AForkOfAParentThatIsLeftToItsOwnClientIsRejectedOnlyOnceThatIsGone) {
+  open(2, "parent", 1000, true);
+  core_.pause(2, true, now_);
+  if (core_.stream(2, now_).wait == Wait::sending) core_.failed(2, {}, failure(Failure::Kind::source), now_);
+  open(1, "child", 10, true, "parent");
+  const auto tried = [this] {
+    for (const auto& send : take<Send>())
+      if (send.stream == 1) answer(1, 1, 1, true, IngestCode::run_fork_parent_not_found);
+    const auto rejected = take<Reject>();
+    now_ = core_.next_wakeup().value_or(now_ + 1s);
+    core_.time_passed(now_);
+    return !rejected.empty();
+  };
+  const auto begun = now_;
+  while (now_ < begun + 10min) ASSERT_FALSE(tried());
+  core_.close(2, now_);
+  const auto gone = now_;
+  while (!tried()) ASSERT_LT(now_, gone + 5min);
+}
+
+TEST_F(CoreTest, OneCheckAsksForAThousandRequestsAtMostAndTheNextForTheOthers) {
+  Options many;
+  many.max_in_flight = 2000;
+  Core core{many, 1};
+  for (StreamId id = 1; id <= 1500; ++id) {
+    core.open({id, 0, {project, "r-" + std::to_string(id)}, "", 0}, now_);
+    core.backlog(id, 0, {.count = 1, .bytes = 10}, now_);
+  }
+  for (const auto& action : core.take_actions()) {
+    const auto& send = std::get<Send>(action);
+    core.sent(send.stream, {1, 1, 10, false}, "q" + std::to_string(send.stream), now_);
+  }
+  std::set<StreamId> asked;
+  for (const auto expected : {1000u, 1000u}) {
+    now_ = *core.next_wakeup();
+    core.time_passed(now_);
+    const auto actions = core.take_actions();
+    ASSERT_EQ(actions.size(), 1u);
+    const auto& check = std::get<Check>(actions[0]);
+    EXPECT_EQ(check.ids.size(), expected);
+    asked.insert(check.streams.begin(), check.streams.end());
+    core.checked(check, std::vector<RequestStatus>(check.ids.size(), {.pending = true, .counts = {}, .message = {}}),
+                 now_);
+  }
+  EXPECT_EQ(asked.size(), 1500u);
+}
+
+TEST_F(CoreTest, ChecksOfARequestThatStaysPendingComeLaterEachTimeUpToASecond) {
+  open(1, "r", 10);
+  take<Send>();
+  core_.sent(1, {10, 10, 100, false}, "q", now_);
+  Duration last{};
+  for (int i = 0; i < 20; ++i) {
+    const auto due = *core_.next_wakeup();
+    EXPECT_GE(due - now_, last);
+    last = due - now_;
+    EXPECT_TRUE(i > 0 || last == 20ms);
+    now_ = due;
+    core_.time_passed(now_);
+    const auto checks = take<Check>();
+    ASSERT_EQ(checks.size(), 1u);
+    core_.checked(checks[0], {{.pending = true, .counts = {}, .message = {}}}, now_);
+  }
+  EXPECT_EQ(last, 1s);
+}
+
+TEST_F(CoreTest, AStreamThatKeepsFailingIsTriedLaterEachTimeUpToAMinuteAndAtOnceAfterASuccess) {
+  open(1, "r", 100);
+  std::vector<Duration> pauses;
+  for (int i = 0; i < 40; ++i) {
+    ASSERT_EQ(take<Send>().size(), 1u);
+    core_.failed(1, Sent{1, 1, 10, false}, failure(Failure::Kind::server_error), now_);
+    pauses.push_back(*core_.stream(1, now_).until - now_);
+    now_ = *core_.stream(1, now_).until;
+    core_.time_passed(now_);
+  }
+  const auto step = [](int attempt) { return std::min<Duration>(1min, 500ms * (1 << std::min(attempt, 10))); };
+  for (int i = 0; i < 40; ++i) {
+    EXPECT_GE(pauses[static_cast<std::size_t>(i)], step(i) / 10) << i;
+    EXPECT_LE(pauses[static_cast<std::size_t>(i)], step(i)) << i;
+  }
+  EXPECT_GT(std::set<Duration>(pauses.end() - 20, pauses.end()).size(), 10u) << "each at a moment of its own";
+  ASSERT_EQ(take<Send>().size(), 1u);
+  answer(1, 1, 1, false);
+  EXPECT_EQ(take<Send>().size(), 1u);
 }
 
 TEST_F(CoreTest, FilesWaitForTheirRunsCreateAndForNothingElseOfIt) {

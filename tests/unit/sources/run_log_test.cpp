@@ -5,6 +5,7 @@
 #include "changes/file_upload.h"
 #include "changes/limits.h"
 #include "changes/wire.h"
+#include "sources/run_log/run_log.h"
 #include "tests/unit/sources/fixture.h"
 
 /// What a run log offers as a Source: counts, batches, bytes, settling.
@@ -293,6 +294,22 @@ TEST_F(RunLogTest, CountsLargeLogsInSmallReads) {
   EXPECT_EQ(backlog(*source, 0).count, 50001u);
   EXPECT_EQ(backlog(*source, 25000).count, 25001u);
   EXPECT_EQ(backlog(*source, 50001).count, 0u);
+}
+
+TEST_F(RunLogTest, SettlingHoldsTheProducerUpForAThousandRowsAtMostAndGoesOnWhereItWas) {
+  const auto source = closed_log({"insert 5000 10"});
+  auto& database = std::static_pointer_cast<RunLog>(source)->database();
+  std::uint64_t count = 0;
+  for (int transactions = 1;; ++transactions) {
+    const auto settled = database.settle_some(5001, 0);
+    ASSERT_TRUE(settled) << settled.error().message;
+    EXPECT_LE(settled->count, 1000u);
+    count += settled->count;
+    if (!settled->done) continue;
+    EXPECT_GE(transactions, 5);
+    break;
+  }
+  EXPECT_EQ(count, 5001u);
 }
 
 TEST_F(RunLogTest, SettlingTakesOutWhatIsConfirmedAndTheClientsNotesOnIt) {

@@ -56,13 +56,24 @@ TEST(RunLogs, TheFirstScanIsDoneWhenFoldersAreMissingAndTheyAreWaitedFor) {
 TEST(RunLogs, FindsLogsAtEveryPlaceTheClientPutsThem) {
   RunLogsFixture fixture;
   const std::vector<fs::path> places = {fixture.folder / "a_b_c_1", fixture.folder / ".neptune" / "a_b_c_2",
-                                        fixture.folder / "job" / ".neptune" / "a_b_c_3"};
+                                        fixture.folder / "job" / ".neptune" / "a_b_c_3",
+                                        fixture.folder / "user/project/experiment/trial/1/2/.neptune/a_b_c_4"};
   for (const auto& place : places) make_log(place);
-  make_log(fixture.folder / "1" / "2" / "3" / "4" / "a_b_c_5");
   make_log(fixture.folder / ".git" / "a_b_c_6");
   fixture.start();
   for (const auto& place : places) EXPECT_TRUE(fixture.reaches(place, SourceState::closed)) << place;
   EXPECT_EQ(fixture.listener.logs.size(), places.size());
+}
+
+TEST(RunLogs, WhatLiesTooDeepBelowAFolderIsSaid) {
+  RunLogsFixture fixture;
+  make_log(fixture.folder / "1/2/3/4/5/6/7/8/9/10/11/a_b_c_1");
+  make_log(fixture.folder / "1/2/3/4/5/6/7/8/9/10/11/12/a_b_c_2");
+  fixture.start();
+  EXPECT_TRUE(fixture.reaches(fixture.folder / "1/2/3/4/5/6/7/8/9/10/11/a_b_c_1", SourceState::closed));
+  EXPECT_EQ(fixture.listener.logs.size(), 1u);
+  const auto problem = fixture.logs->folders()[0].problem;
+  EXPECT_NE(problem.find("1 directories lie more than 12 levels below"), std::string::npos) << problem;
 }
 
 TEST(RunLogs, AFolderThatIsALogItselfIsTaken) {
@@ -219,6 +230,39 @@ TEST(RunLogs, DoesNotRemoveALogThatSomebodyHasOpen) {
   EXPECT_EQ(fixture.loop.await(fixture.logs->remove(key, 100)), false);
   EXPECT_TRUE(fs::exists(database_of(fixture.log)));
   writer("insert 1 10");
+}
+
+TEST(RunLogs, OfANetworkFileSystemALogThatWasNotClosedIsTakenAfterADayWithoutAWriteOnly) {
+  RunLogsFixture fixture;
+  const auto network = [](const fs::path&) { return FileSystem{true, "NFS", 0}; };
+  fixture.options.rescan = 50ms;
+  {
+    // As a job on another host leaves it: nobody here has it open.
+    Writer writer;
+    writer("begin " + (fixture.temp / "a_b_c_1").string() + " create");
+    fs::copy(fixture.temp / "a_b_c_1", fixture.log, fs::copy_options::recursive);
+    writer("close");
+  }
+  ASSERT_TRUE(fs::exists(database_of(fixture.log).string() + "-wal"));
+  const auto last_write = [&fixture](std::chrono::hours ago) {
+    for (const auto& file : fs::directory_iterator(fixture.log))
+      fs::last_write_time(file, fs::file_time_type::clock::now() - ago);
+  };
+  last_write(23h);
+  RunLogWatch watch(fixture.loop.context.get_executor(), fixture.loop.pool, fixture.loop.clock, fixture.options,
+                    fixture.listener, network);
+  boost::asio::cancellation_signal cancel;
+  bool ended = false;
+  boost::asio::co_spawn(fixture.loop.context, watch.run(),
+                        boost::asio::bind_cancellation_slot(cancel.slot(), [&](std::exception_ptr) { ended = true; }));
+  ASSERT_TRUE(fixture.reaches(fixture.log, SourceState::settling_in));
+  fixture.loop.run_for(500ms);
+  EXPECT_TRUE(fixture.listener.is(fixture.log, SourceState::settling_in));
+  last_write(25h);
+  EXPECT_TRUE(fixture.reaches(fixture.log, SourceState::closed));
+  cancel.emit(boost::asio::cancellation_type::terminal);
+  ASSERT_TRUE(fixture.loop.until([&] { return ended; }));
+  fixture.listener.logs.clear();
 }
 
 TEST(RunLogs, TakesOnlyClosedLogsFromANetworkFileSystem) {

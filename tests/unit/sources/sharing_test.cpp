@@ -287,7 +287,6 @@ TEST(FullDiskTest, NothingIsTakenOutAndNothingIsLost) {
   EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
-// The bound is generous: other processes share the machine. The design's own is 50 ms.
 // How long the producer's commits take meanwhile is measured by the campaign "writer".
 TEST_F(SharingTest, TheProducerGoesOnWritingWhileManyRowsAreTakenOut) {
   Writer writer;
