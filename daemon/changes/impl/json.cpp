@@ -6,6 +6,7 @@
 #include <boost/json/basic_parser_impl.hpp>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "changes/limits.h"
 
@@ -63,7 +64,9 @@ class Builder {
   bool on_uint64(std::uint64_t, json::string_view part, json::error_code& ec) { return number(part, ec); }
   bool on_double(double, json::string_view part, json::error_code& ec) { return number(part, ec); }
   bool on_bool(bool truth, json::error_code& ec) {
-    Json value{.type = Json::Type::boolean, .truth = truth};
+    Json value;
+    value.type = Json::Type::boolean;
+    value.truth = truth;
     return place(std::move(value), ec);
   }
   bool on_null(json::error_code& ec) { return place(Json{}, ec); }
@@ -86,13 +89,14 @@ class Builder {
   }
 
   bool leaf(Json::Type type, json::error_code& ec) {
-    Json value{.type = type, .text = std::move(text_)};
-    text_.clear();
+    Json value;
+    value.type = type;
+    value.text = std::exchange(text_, {});
     return place(std::move(value), ec);
   }
 
   bool begin(Json::Type type, json::error_code& ec) {
-    open_.push_back(Json{.type = type});
+    open_.emplace_back().type = type;
     return count(ec);
   }
 

@@ -20,9 +20,9 @@ struct JsonMember;
 struct Json {
   enum class Type : std::uint8_t { null, boolean, number, string, array, object };
   Type type = Type::null;
-  bool truth = false;                 ///< of a boolean
-  std::string text{};                 ///< of a string; a number's digits as written
-  std::vector<JsonMember> members{};  ///< of an object; of an array, without names
+  bool truth = false;               ///< of a boolean
+  std::string text{};               ///< of a string; a number's digits as written
+  std::vector<JsonMember> members;  ///< of an object; of an array, without names
 
   bool is(Type other) const { return type == other; }
   bool is_whole_number() const;  ///< a number without fraction or exponent
