@@ -420,13 +420,19 @@ StreamView Core::stream(StreamId id, Instant now) const {
   return view;
 }
 
+/// Also where something waits of which it is not known (yet) what it is.
 bool Core::writes_wait(const Scope& scope) const {
+  const auto expected = expected_.lower_bound({ProjectName{scope.workspace, scope.project}, {}, ContainerKind::run});
+  if (expected != expected_.end() && expected->project.workspace == scope.workspace &&
+      (scope.is_workspace() || expected->project.project == scope.project))
+    return true;
   for (auto it = projects_.lower_bound(ProjectName{scope.workspace, scope.project});
        it != projects_.end() && it->first.workspace == scope.workspace; ++it) {
     if (!scope.is_workspace() && it->first.project != scope.project) break;
     for (const auto id : it->second) {
       const auto& stream = streams_.at(id);
-      if (stream.backlog.count > 0 && !stream.paused && !stream.backlog.frees_next) return true;
+      if (stream.paused) continue;
+      if (!stream.backlog_known || (stream.backlog.count > 0 && !stream.backlog.frees_next)) return true;
     }
   }
   return false;

@@ -13,10 +13,8 @@ namespace neptune::changes {
 
 namespace {
 
-const Json kNothing[] = {
-    {.type = Json::Type::null},   {.type = Json::Type::boolean}, {.type = Json::Type::number, .text = "0"},
-    {.type = Json::Type::string}, {.type = Json::Type::array},   {.type = Json::Type::object},
-};
+const Json kNothing[] = {Json(Json::Type::null),   Json(Json::Type::boolean), Json(Json::Type::number, "0"),
+                         Json(Json::Type::string), Json(Json::Type::array),   Json(Json::Type::object)};
 
 const Json& nothing(Json::Type type) {
   return kNothing[static_cast<std::size_t>(type)];

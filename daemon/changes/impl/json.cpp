@@ -64,8 +64,7 @@ class Builder {
   bool on_uint64(std::uint64_t, json::string_view part, json::error_code& ec) { return number(part, ec); }
   bool on_double(double, json::string_view part, json::error_code& ec) { return number(part, ec); }
   bool on_bool(bool truth, json::error_code& ec) {
-    Json value;
-    value.type = Json::Type::boolean;
+    Json value(Json::Type::boolean);
     value.truth = truth;
     return place(std::move(value), ec);
   }
@@ -89,14 +88,12 @@ class Builder {
   }
 
   bool leaf(Json::Type type, json::error_code& ec) {
-    Json value;
-    value.type = type;
-    value.text = std::exchange(text_, {});
+    Json value(type, std::exchange(text_, {}));
     return place(std::move(value), ec);
   }
 
   bool begin(Json::Type type, json::error_code& ec) {
-    open_.emplace_back().type = type;
+    open_.emplace_back(type);
     return count(ec);
   }
 

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "changes/change_json.h"
@@ -19,9 +20,11 @@ struct JsonMember;
 
 struct Json {
   enum class Type : std::uint8_t { null, boolean, number, string, array, object };
-  Type type = Type::null;
+  explicit Json(Type of = Type::null, std::string with = {});
+
+  Type type;
   bool truth = false;               ///< of a boolean
-  std::string text{};               ///< of a string; a number's digits as written
+  std::string text;                 ///< of a string; a number's digits as written
   std::vector<JsonMember> members;  ///< of an object; of an array, without names
 
   bool is(Type other) const { return type == other; }
@@ -33,6 +36,8 @@ struct JsonMember {
   std::string name{};
   Json value{};
 };
+
+inline Json::Json(Type of, std::string with) : type(of), text(std::move(with)) {}
 
 /// "a string", "an object", ... for messages.
 std::string_view describe(Json::Type type);
