@@ -2,7 +2,9 @@
 // not.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <pty.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -382,6 +384,47 @@ TEST(Uploads, AreWaitedForUntilTheirFileIsAssigned) {
   const auto ran = box.sync({"run", "upload", "r-1", "model", file, "--project", "ml-team/lab", "--wait"});
   EXPECT_EQ(ran.status, 0) << ran.err;
   EXPECT_EQ(stored_sha(box.sandbox().state(), "r-1", "model"), sha256(file));
+}
+
+/// What neptune-sync writes to a terminal of 100 columns, and its exit status.
+std::pair<int, std::string> on_a_terminal(const std::vector<std::string>& command) {
+  std::vector<char*> arguments;
+  for (const auto& argument : command) arguments.push_back(const_cast<char*>(argument.c_str()));
+  arguments.push_back(nullptr);
+  winsize size{};
+  size.ws_row = 25;
+  size.ws_col = 100;
+  int terminal = -1;
+  const auto child = ::forkpty(&terminal, nullptr, nullptr, &size);
+  if (child == 0) {
+    ::setenv("TERM", "xterm", 1);
+    ::execv(arguments[0], arguments.data());
+    ::_exit(127);
+  }
+  std::string shown;
+  std::array<char, 4096> piece{};
+  for (ssize_t got = 0; (got = ::read(terminal, piece.data(), piece.size())) > 0;)
+    shown.append(piece.data(), static_cast<std::size_t>(got));
+  int status = -1;
+  ::waitpid(child, &status, 0);
+  ::close(terminal);
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, shown};
+}
+
+TEST(Uploads, AreShownOnATerminalWithHowFarTheyAreAtWhatRateAndHowLongTheRestTakes) {
+  Box box(box_with("max_bandwidth = \"2MiB\"\n"));
+  create_run(box, "r-1");
+  box.wait_synced();
+  const auto file = random_file(box.dir() / "model.bin", 8 * mib);
+  const auto [status, shown] =
+      on_a_terminal({binary("neptune-sync"), "--socket", box.socket(), "run", "upload", "r-1", "model", file,
+                     "--project", "ml-team/lab", "--copy", "--wait", "--timeout", "60s"});
+  EXPECT_EQ(status, 0) << shown;
+  EXPECT_NE(shown.find(" MiB of 8.0 MiB, "), std::string::npos) << shown;
+  EXPECT_NE(shown.find(" MiB/s, "), std::string::npos) << shown;
+  EXPECT_NE(shown.find("s left"), std::string::npos) << shown;
+  EXPECT_EQ(stored_sha(box.sandbox().state(), "r-1", "model"), sha256(file));
+  EXPECT_EQ(copies_in(box), 0u);
 }
 
 TEST(Uploads, AreOfTheFileThatThePathLeadsToThroughLinks) {
