@@ -272,7 +272,8 @@ class Engine final : public Control, public sources::SourceListener {
     sources::Position position = 0;
     std::string attribute, file;
     std::uint64_t done = 0, total = 0;
-    Rate rate{};  // of what left
+    std::optional<std::uint64_t> found{};  // of it there already, once that is known
+    Rate rate{};                           // of what left
     Instant told_at{};
     std::uint64_t told_tenths = 0;
   };
@@ -290,6 +291,7 @@ class Engine final : public Control, public sources::SourceListener {
   void tell_progress(ActiveUpload& active);
   awaitable<server::UploadOutcome> send_once(UploadBatchPtr work, std::size_t index);
   awaitable<void> finish_file(UploadBatchPtr work, std::size_t index);
+  awaitable<void> assign_file(UploadBatchPtr work, std::size_t index);
   void put_off_file(UploadBatch& work, std::size_t index, const server::UploadOutcome& how);
   void tell_files(UploadBatch& work, bool ended);
   void end_files(UploadBatch& work);

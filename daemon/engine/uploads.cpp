@@ -51,9 +51,13 @@ std::string given_up(const server::UploadOutcome& how, std::string_view advice) 
       how.message, advice);
 }
 
-std::string_view advice_on(const server::UploadOutcome& how) {
+/// `moved`: something of it got there with the URLs that were no longer good then.
+std::string_view advice_on(const server::UploadOutcome& how, bool moved) {
   switch (how.kind) {
     case Kind::expired:
+      if (moved)
+        return "It was under way when its URLs expired, and the server let it begin anew each time: send it over a "
+               "faster line (or with a higher max_bandwidth), or ask whoever runs the server for URLs that hold longer";
       return "The URL had just been signed: compare this machine's clock with the server's, and see whether the "
              "server's "
              "storage takes writes";
@@ -172,6 +176,7 @@ asio::awaitable<bool> Engine::read_files(UploadBatchPtr work) {
     // Whoever has it tried again means the file as it is now.
     if (work->feed->replayed) item.upload.seen.reset();
     if (item.upload.seen) item.size = item.upload.seen->size;
+    if (item.on_server) item.size = item.sent.size;
     if (counts_files) item.counted = item.size;
     if (item.upload.destination.empty() || item.upload.destination.size() > server::upload_limits::destination_bytes)
       item.refuse("destination_invalid",
@@ -264,6 +269,7 @@ asio::awaitable<void> Engine::send_next(UploadBatchPtr work) {
       if (is_halted(*work)) co_return;
       co_await send_file(work, index);
     }
+    for (auto next = next_behind(work->items); next; next = next_behind(work->items)) co_await assign_file(work, *next);
     tell_files(*work, false);
   }
 }
@@ -273,6 +279,7 @@ asio::awaitable<void> Engine::send_file(UploadBatchPtr work, std::size_t index) 
   while (item.state == State::waiting && !is_halted(*work)) {
     const bool was_signed = item.signed_file.has_value();
     auto how = co_await send_once(work, index);
+    auto& tries = work->feed->tries[item.change.position];
     spdlog::debug("file container=\"{}\" position={} sent={} kind={} code={}", work->feed->info.container->label(),
                   item.change.position, how.sent, static_cast<int>(how.kind), how.code);
     switch (how.kind) {
@@ -298,14 +305,14 @@ asio::awaitable<void> Engine::send_file(UploadBatchPtr work, std::size_t index) 
         }
         co_return;
       case Kind::expired:
-        if (was_signed && ++work->feed->tries[item.change.position].signings >= most_signings) {
-          item.refuse(how.code, given_up(how, advice_on(how)));
+        if (was_signed && ++tries.signings >= most_signings) {
+          item.refuse(how.code, given_up(how, advice_on(how, item.moved)));
           co_return;
         }
         break;
       case Kind::start_over:
-        if (++work->feed->tries[item.change.position].beginnings >= most_beginnings) {
-          item.refuse(how.code, given_up(how, advice_on(how)));
+        if (++tries.beginnings >= most_beginnings) {
+          item.refuse(how.code, given_up(how, advice_on(how, item.moved)));
           co_return;
         }
         break;
@@ -363,6 +370,7 @@ asio::awaitable<server::UploadOutcome> Engine::send_once(UploadBatchPtr work, st
   item.begun = true;
   auto how = co_await upload_outcome(work->server->upload(std::move(upload), upload_settings()));
   auto& tries = work->feed->tries[item.change.position];
+  item.moved = listed.moved();
   if (const auto done = listed.done(); done > tries.done) tries = {.done = done, .others = work->feed->files_sent};
   co_return how;
 }
@@ -377,7 +385,7 @@ void Engine::put_off_file(UploadBatch& work, std::size_t index, const server::Up
   const bool enough =
       how.kind == Kind::stalled ? tries.count >= most_stalls : tries.count >= most_failures && others_pass;
   if (enough) {
-    item.refuse(how.code, given_up(how, advice_on(how)));
+    item.refuse(how.code, given_up(how, advice_on(how, item.moved)));
   } else {
     item.put_off(how.code, how.message);
     item.retry_after = how.retry_after;
@@ -395,6 +403,7 @@ asio::awaitable<void> Engine::finish_file(UploadBatchPtr work, std::size_t index
     auto marked = co_await with_ledger(std::move(mark));
     if (!marked) co_return item.put_off(marked.error().code, marked.error().message);
     item.on_server = true;
+    work->feed->files_sent++;
   }
   if (item.upload.goes_with_its_upload()) {
     auto file = source_file(item.upload, item.change.uid.value());
@@ -402,7 +411,15 @@ asio::awaitable<void> Engine::finish_file(UploadBatchPtr work, std::size_t index
     if (item.upload.copied_as.empty()) was = item.sent;
     co_await delete_own_file(std::move(file), was);
   }
+  item.behind = waits_for_earlier(work->items, index);
   // After the file, which may be what fills the disk.
+  if (!item.behind) co_await assign_file(work, index);
+}
+
+/// It is dealt with, once no earlier one of its attribute is left.
+asio::awaitable<void> Engine::assign_file(UploadBatchPtr work, std::size_t index) {
+  auto& item = work->items[index];
+  item.behind = false;
   if (!item.upload.attribute.empty()) {
     if (!queue_) co_return item.put_off(queue_problem_.code, queue_problem_.message);
     auto change = file_reference(item.upload, item.size, to_unix_ms(item.change.at));
@@ -418,7 +435,6 @@ asio::awaitable<void> Engine::finish_file(UploadBatchPtr work, std::size_t index
   auto& uploaded = metrics_.uploaded[item.upload.project];
   uploaded.files++;
   uploaded.bytes += item.size;
-  work->feed->files_sent++;
   events_.add("upload_done", fmt::format("{} of {} is on the server", file_name(item.upload), item.upload.run),
               {.scope = Scope::of(item.upload.project).text(),
                .stream = work->feed->info.container->label(),

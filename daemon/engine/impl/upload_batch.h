@@ -1,10 +1,12 @@
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -31,6 +33,8 @@ struct UploadItem {
   std::optional<std::chrono::milliseconds> retry_after;  ///< of `later`, where the store named a time
   bool on_server = false;  ///< all of it was sent in an earlier life; what follows from that may be left to do
   bool begun = false;      ///< there is saved progress
+  bool moved = false;      ///< something of it got there when it was sent the last time
+  bool behind = false;     ///< it is on the server, and assigned once the earlier ones of its attribute are dealt with
   std::optional<server::SignedFile> signed_file;
   server::FileIdentity sent;  ///< what was uploaded, once it is on the server
 
@@ -46,6 +50,23 @@ struct UploadItem {
     message = std::move(why);
   }
 };
+
+/// Files of one attribute are assigned in the order in which they were accepted, so that the one accepted last stays.
+/// What is sent at once begins with the first whose end is not known, so all that may go before one are among `items`.
+inline bool waits_for_earlier(std::span<const UploadItem> items, std::size_t index) {
+  const auto& attribute = items[index].upload.attribute;
+  const auto goes_first = [&attribute](const UploadItem& item) {
+    return item.upload.attribute == attribute && !item.is_final();
+  };
+  return !attribute.empty() && std::ranges::any_of(items.first(index), goes_first);
+}
+
+/// The first that stands behind nobody any more.
+inline std::optional<std::size_t> next_behind(std::span<const UploadItem> items) {
+  for (std::size_t next = 0; next < items.size(); ++next)
+    if (items[next].behind && !waits_for_earlier(items, next)) return next;
+  return std::nullopt;
+}
 
 /// What one Send of a stream of files carries; shared by those who send them.
 struct Engine::UploadBatch {
@@ -73,6 +94,8 @@ class Engine::Uploading {
   ~Uploading() { engine_.active_uploads_.erase(id_); }
 
   std::uint64_t done() const { return engine_.active_uploads_.at(id_).done; }
+  /// More of it is there than was when it was taken up.
+  bool moved() const { return done() > engine_.active_uploads_.at(id_).found.value_or(0); }
 
   /// To be told how far it is, as long as this lives.
   std::function<void(std::uint64_t)> progress() const {
@@ -80,6 +103,7 @@ class Engine::Uploading {
       auto& active = engine.active_uploads_.at(id);
       if (done > active.done) active.rate.add(static_cast<double>(done - active.done), engine.clock_.now());
       active.done = done;
+      if (!active.found) active.found = done;
       engine.tell_progress(active);
     };
   }

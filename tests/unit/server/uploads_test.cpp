@@ -1,5 +1,7 @@
 #include "server/uploads.h"
 
+#include <fmt/format.h>
+
 #include <fstream>
 
 #include "server/impl/url.h"
@@ -315,6 +317,33 @@ TEST_F(Uploads, AnAwsUploadGoesOnWithNewUrlsOfTheSameUpload) {
   const auto how = sign_and_send("big", file);
   EXPECT_EQ(how.kind, Kind::done) << shown_outcome(how);
   EXPECT_LE(how.sent, 4u * mib);
+  EXPECT_EQ(stored_differs("big", file, ""), "");
+}
+
+TEST_F(Uploads, AnAwsUploadBeginsAnewWithThePartsOfTheUploadThatIsSignedInItsPlace) {
+  const auto file = make_file("big", 5 * mib);
+  settings.parallel_parts = 1;
+  on_shown = [this](std::uint64_t done) {
+    if (done == 2 * mib) sandbox.control(R"({"expire_urls": true})");
+  };
+  EXPECT_EQ(sign_and_send("big", file).kind, Kind::expired);
+  on_shown = {};
+  ASSERT_TRUE(progress.kept);
+  const auto first = progress.kept->session;
+  EXPECT_FALSE(progress.kept->finished.empty());
+  // Another upload, and in parts of another size: no tag of the first may be told of it.
+  sandbox.control(fmt::format(R"({{"multipart_part_size": {}}})", 2 * mib));
+  const auto with = sign("big", file);
+  ASSERT_TRUE(with && with->multipart);
+  EXPECT_NE(with->multipart->upload_id, first);
+  fault(R"("path": "/api/storagebridge/v1/s3", "status": 503, "times": 1)");
+  EXPECT_EQ(send("big", file, with).kind, Kind::server);
+  ASSERT_TRUE(progress.kept);
+  EXPECT_EQ(progress.kept->session, with->multipart->upload_id);
+  EXPECT_EQ(progress.kept->finished.size(), 3u);
+  const auto how = send("big", file, {});
+  EXPECT_EQ(how.kind, Kind::done) << shown_outcome(how);
+  EXPECT_EQ(how.sent, 0u);
   EXPECT_EQ(stored_differs("big", file, ""), "");
 }
 
