@@ -44,7 +44,7 @@ asio::awaitable<bool> Engine::tend_once(FeedPtr feed) {
                    clock_.now());
       pump();
     }
-  } else if (!feed->outcomes.empty()) {
+  } else if (may_record(*feed)) {
     const auto outcome = std::move(feed->outcomes.front());
     feed->outcomes.pop_front();
     if (const auto* settle = std::get_if<core::Settle>(&outcome)) {
@@ -55,7 +55,8 @@ asio::awaitable<bool> Engine::tend_once(FeedPtr feed) {
   } else if (std::exchange(feed->take_out_wanted, false)) {
     co_await take_out(feed);
   } else if (feed->gone) {
-    co_await finish(feed);
+    // The answer of a call that is on its way is still to be put on record.
+    if (!calls_out_.contains(feed->info.key)) co_await finish(feed);
     co_return false;
   } else if (wants_rename(*feed)) {
     co_await rename_registered(feed);
@@ -71,6 +72,12 @@ asio::awaitable<bool> Engine::tend_once(FeedPtr feed) {
     co_return false;
   }
   co_return true;
+}
+
+/// A rejection is kept with its bytes: it waits for its source while that may not be read.
+bool Engine::may_record(const Feed& feed) {
+  if (feed.outcomes.empty()) return false;
+  return feed.source || feed.gone || std::holds_alternative<core::Settle>(feed.outcomes.front());
 }
 
 asio::awaitable<void> Engine::refresh(FeedPtr feed) {
@@ -310,7 +317,9 @@ asio::awaitable<void> Engine::take_out(FeedPtr feed) {
 asio::awaitable<void> Engine::finish(FeedPtr feed) {
   if (std::exchange(feed->finished, true)) co_return;
   const auto now = clock_.wall();
-  if (feed->ledger_id != 0 && !feed->replayed && !feed->unwatched) {
+  const auto there = feeds_.find(feed->info.key);
+  const bool came_back = there != feeds_.end() && there->second != feed;
+  if (feed->ledger_id != 0 && !feed->replayed && !feed->unwatched && !came_back) {
     auto done = [id = feed->ledger_id, now](Ledger& ledger) { return ledger.finish(id, now); };
     auto recorded = co_await with_ledger(std::move(done));
     if (!recorded) spdlog::warn("not recorded path={} error=\"{}\"", feed->info.key.path, recorded.error().message);
