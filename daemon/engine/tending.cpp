@@ -216,6 +216,11 @@ asio::awaitable<void> Engine::retry_forks_of(ContainerName parent) {
 asio::awaitable<Result<sources::QueuedChange>> Engine::change_to_keep(FeedPtr feed, core::Reject reject) {
   const auto source = feed->source;
   if (!source) co_return fail("source_gone", "its source may not be read now", true);
+  // One that came back since its call was made has not been looked through yet.
+  if (feed->stream == 0) {
+    auto looked = co_await outcome(source->backlog(feed->recorded));
+    if (!looked) co_return std::unexpected(std::move(looked.error()));
+  }
   auto changes = co_await outcome(source->changes(reject.position, reject.position));
   if (!changes) co_return std::unexpected(std::move(changes.error()));
   co_return std::move(changes->front());

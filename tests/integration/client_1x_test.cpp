@@ -379,32 +379,60 @@ std::string logged_text(int version, int step, const std::string& text) {
                                      text, step));
 }
 
-TEST_F(Client1x, ADirectoryThatComesBackWhileACallIsOutWaitsForItsAnswer) {
-  make();
-  constexpr int points = 300;
-  std::string log;
-  for (int version = 1; version <= points; ++version) log += logged_text(version, version, std::string(500, 'x'));
-  // The first call takes effect only when the other could long have been made.
-  box->sandbox().control(R"({"fault": {"path": "/api/leaderboard/v1/attributes/operations",
-                                       "read_bytes_per_second": 20000, "times": 1}})");
-  const auto directory = hand_over(finished_run("flickers", log, points));
-  const auto metadata = text_of(directory / "metadata.json");
-  ASSERT_TRUE(box->wait_status([this](const auto&) {
-                   return box->sandbox().state("summary=1").at("faults_struck").as_int64() > 0;
-                 })
-                  .first);
-  write(directory / "metadata.json", R"({"containerType": "run", "structureVersion": 4})");
-  ASSERT_TRUE(says("flickers", "format version 4")) << detail("flickers");
+/// A directory whose one call, with 300 points and an operation that is refused, takes effect only after a while.
+class CallIsOut : public Client1x {
+ protected:
+  static constexpr int points = 300;
+
+  CallIsOut() {
+    make();
+    std::string log;
+    for (int version = 1; version <= points; ++version) log += logged_text(version, version, std::string(500, 'x'));
+    log += logged(points + 1, R"({"type": "AssignInt", "path": ["bad"], "value": 1})");
+    box->sandbox().control(R"({"reject": {"path": "bad", "code": "FIELD_PATH_INVALID"},
+                               "fault": {"path": "/api/leaderboard/v1/attributes/operations",
+                                         "read_bytes_per_second": 20000, "times": 1}})");
+    directory = hand_over(finished_run("flickers", log, points + 1));
+    metadata = text_of(directory / "metadata.json");
+    EXPECT_TRUE(box->wait_status([this](const auto&) {
+                     return box->sandbox().state("summary=1").at("faults_struck").as_int64() > 0;
+                   })
+                    .first);
+  }
+  void set_aside() {
+    write(directory / "metadata.json", R"({"containerType": "run", "structureVersion": 4})");
+    ASSERT_TRUE(says("flickers", "format version 4")) << detail("flickers");
+  }
+  bool has_arrived() { return run("flickers").at("series").as_object().contains("text"); }
+  void expect_all_of_it_once() {
+    EXPECT_EQ(box->sync({"wait", "--run", "flickers", "--timeout", "30s"}).status, 1) << "something was rejected";
+    ASSERT_TRUE(wait_synced(points + 1));
+    EXPECT_EQ(run("flickers").at("series").at("text").as_array().size(), static_cast<std::size_t>(points));
+    EXPECT_NE(rejection_of(points + 1), "");
+    EXPECT_EQ(box->get("/v1/status").at("totals").at("synced").as_int64(), points);
+  }
+
+  fs::path directory;
+  std::string metadata;
+};
+
+TEST_F(CallIsOut, ADirectoryThatComesBackMeanwhileWaitsForTheAnswer) {
+  set_aside();
   write(directory / "metadata.json", metadata);
   EXPECT_TRUE(box->wait_status([this](const auto&) {
                    const auto found = source("flickers");
                    return found.is_object() && found.at("state").as_string() != "set_aside";
                  })
                   .first);
-  EXPECT_FALSE(run("flickers").at("series").as_object().contains("text")) << "the first call is still out";
-  EXPECT_EQ(box->sync({"wait", "--run", "flickers", "--timeout", "30s"}).status, 0);
-  EXPECT_EQ(run("flickers").at("series").at("text").as_array().size(), static_cast<std::size_t>(points));
-  EXPECT_EQ(box->get("/v1/status").at("totals").at("synced").as_int64(), points);
+  EXPECT_FALSE(has_arrived()) << "the call is still out";
+  expect_all_of_it_once();
+}
+
+TEST_F(CallIsOut, TheAnswerIsPutOnRecordOnceItsDirectoryCanBeReadAgain) {
+  set_aside();
+  EXPECT_TRUE(box->wait_status([this](const auto&) { return has_arrived(); }).first);
+  write(directory / "metadata.json", metadata);
+  expect_all_of_it_once();
 }
 
 TEST_F(Client1x, PointsThatRaiseNoLastStepAreSentOnceWhenTheirAnswerIsLost) {
