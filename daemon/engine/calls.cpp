@@ -9,6 +9,7 @@
 #include "engine/impl/failures.h"
 #include "engine/impl/outcome.h"
 #include "engine/impl/with_ledger.h"
+#include "sources/client_dir/directory_name.h"
 
 namespace neptune::engine {
 
@@ -84,7 +85,10 @@ bool Engine::is_registered(const Feed& feed) const {
 asio::awaitable<void> Engine::make_call(FeedPtr feed, std::shared_ptr<sources::Source> source, core::StreamId stream,
                                         sources::Batch batch) {
   const auto server_id = server_of(feed->info.container->project.workspace);
+  const auto key = feed->info.key;
+  const auto out = calls_out_.insert(key);
   auto done = co_await call(feed, std::move(source), stream, batch);
+  calls_out_.erase(out);
   one_less_being_sent();
   heard_from(server_id, failure_of(done.answer));
   const core::Sent sent{done.count > 0 ? done.last : batch.last, done.count > 0 ? done.count : batch.count,
@@ -93,6 +97,7 @@ asio::awaitable<void> Engine::make_call(FeedPtr feed, std::shared_ptr<sources::S
   if (done.put_back) {
     core_.put_back(stream, clock_.now());
   } else if (done.answer) {
+    if (feed->stream != stream) record_late(feed, stream, sent, done.refused);
     spdlog::debug("call container=\"{}\" changes={} refused={}", label, sent.count, done.refused.size());
     core_.stored(stream, sent, std::move(done.refused), clock_.now());
   } else {
@@ -102,6 +107,19 @@ asio::awaitable<void> Engine::make_call(FeedPtr feed, std::shared_ptr<sources::S
   }
   pump();
   tend(feed);
+  // One that came back to its place meanwhile waited for this answer.
+  if (const auto there = feeds_.find(key); there != feeds_.end() && there->second != feed) tend(there->second);
+}
+
+/// The answer to a call of a stream that was closed meanwhile, and so is nobody's in the core: what it says is put on
+/// record all the same, and its source goes on behind it when it is opened again.
+void Engine::record_late(const FeedPtr& feed, core::StreamId stream, const core::Sent& sent,
+                         const std::vector<core::Refusal>& refused) {
+  for (const auto& refusal : refused)
+    feed->outcomes.emplace_back(core::Reject{stream, refusal.position, sent.create, refusal.code, refusal.reason});
+  const auto stored = sent.count - std::min<std::uint64_t>(refused.size(), sent.count);
+  if (stored > 0) feed->outcomes.emplace_back(core::Settle{stream, sent.last, stored, sent.create});
+  feed->confirmed = std::max(feed->confirmed, sent.last);
 }
 
 asio::awaitable<CallOutcome> Engine::call(FeedPtr feed, std::shared_ptr<sources::Source> source, core::StreamId stream,
@@ -150,16 +168,19 @@ asio::awaitable<CallOutcome> Engine::call(FeedPtr feed, std::shared_ptr<sources:
     none.answer = std::unexpected(called_off());
     co_return none;
   }
+  // Of a directory that the server's id is in the name of, that counts, whatever its container is called.
+  server::Addressed addressed(container);
+  if (kind == ChangeKind::client_operation) addressed.id = sources::server_id_in(changes->front().directory);
   if (auto alone = goes_alone(changes->front())) {
     if (alone->copy)
-      co_return co_await copy_attribute(server, may_begin, container, changes->front().position,
+      co_return co_await copy_attribute(server, may_begin, std::move(addressed), changes->front().position,
                                         std::move(*alone->copy));
     co_return co_await upload_for_client(feed, stream, server, std::move(changes->front()), std::move(*alone->upload));
   }
   if (kind == ChangeKind::run_create)
     co_return co_await create_run(server, may_begin, container, std::move(changes->front()));
   if (kind == ChangeKind::run_update || is_attributes(kind))
-    co_return co_await update_attributes(server, std::move(intents), may_begin, std::move(source), container,
+    co_return co_await update_attributes(server, std::move(intents), may_begin, std::move(source), std::move(addressed),
                                          std::move(*changes));
   const auto type = workspace_type(container.project.workspace);
   co_return co_await manage(server, std::move(intents), may_begin, std::move(changes->front()), type);

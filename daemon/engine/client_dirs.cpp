@@ -17,6 +17,7 @@ namespace {
 constexpr auto ask_again = 15s;        // for a container that the server could not be asked for
 constexpr auto unknown_again = 10min;  // for one that it does not know
 constexpr auto in_use_again = 30s;
+constexpr auto rename_again_max = 30min;  // of one that cannot be renamed: somebody must see to it
 
 }  // namespace
 
@@ -26,16 +27,41 @@ void Engine::find_container(const FeedPtr& feed) {
   tasks_.spawn("find container", look_for_container(feed));
 }
 
-/// The ledger knows it when it was taken before, else one of the servers does.
-asio::awaitable<void> Engine::look_for_container(FeedPtr feed) {
+/// What is on record of it: under its path, or, where the daemon was killed right after it had renamed it, under the
+/// one before. The server's id in its name tells that from what another tool made of it.
+asio::awaitable<Result<std::optional<ContainerName>>> Engine::known_container(FeedPtr feed) {
   const auto key = feed->info.key;
   auto find = [key](Ledger& ledger) { return ledger.container_of(key); };
   auto known = co_await with_ledger(std::move(find));
+  if (!known || *known) co_return known;
+  auto find_elsewhere = [key](Ledger& ledger) { return ledger.elsewhere(key); };
+  const auto elsewhere = co_await with_ledger(std::move(find_elsewhere));
+  if (!elsewhere) co_return std::unexpected(elsewhere.error());
+  for (const auto& [id, container] : *elsewhere) {
+    const auto server = servers_.at(server_of(container.project.workspace)).slot.server;
+    if (!server) co_return fail("server_not_known", "there is no token for " + container.project.full(), true);
+    const auto on_server = co_await outcome(server->id_of(container));
+    if (!on_server && on_server.error().code != "run_not_found")
+      co_return fail(on_server.error().code, on_server.error().message, true);
+    if (!on_server || *on_server != feed->info.server_id) continue;
+    auto move = [id, key](Ledger& ledger) { return ledger.move(id, key); };
+    auto moved = co_await with_ledger(std::move(move));
+    if (!moved) co_return std::unexpected(std::move(moved.error()));
+    spdlog::info("was registered path={} container=\"{}\"", key.path, container.label());
+    co_return container;
+  }
+  co_return std::nullopt;
+}
+
+/// The ledger knows it when it was taken before, else one of the servers does.
+asio::awaitable<void> Engine::look_for_container(FeedPtr feed) {
+  const auto key = feed->info.key;
+  const auto known = co_await known_container(feed);
   std::optional<ContainerName> container;
   if (known) container = *known;
-  std::string unknown;
-  bool nobody_knows = true;
-  for (core::ServerId id = 0; !container && id < servers_.size(); ++id) {
+  std::string unknown = known ? std::string() : known.error().message;
+  bool nobody_knows = known.has_value();
+  for (core::ServerId id = 0; known && !container && id < servers_.size(); ++id) {
     const auto server = servers_.at(id).slot.server;
     if (!server) {
       unknown = servers_.at(id).slot.problem.message;
@@ -103,8 +129,12 @@ asio::awaitable<void> Engine::rename_registered(FeedPtr feed) {
   if (!doubt || *doubt) co_return;  // what was sent last is in doubt: that is to be known first
   auto renamed = co_await client_dirs_->rename(key, feed->server_id);
   if (!renamed) {
-    spdlog::warn("not renamed path={} error=\"{}\"", key.path, renamed.error().message);
-  } else if (*renamed) {
+    cannot_rename(*feed, std::move(renamed.error()));
+    co_return;
+  }
+  feed->not_renamed.clear();
+  feed->not_renamed_times = 0;
+  if (*renamed) {
     const auto now = **renamed;
     auto move = [id = feed->ledger_id, now](Ledger& ledger) { return ledger.move(id, now); };
     const auto moved = co_await with_ledger(std::move(move));
@@ -113,6 +143,21 @@ asio::awaitable<void> Engine::rename_registered(FeedPtr feed) {
     spdlog::info("registered path={} is now path={}", key.path, now.path);
     move_feed(feed, now);
   }
+}
+
+/// Told once, and in the status for as long as it lasts.
+void Engine::cannot_rename(Feed& feed, Error error) {
+  if (feed.not_renamed != error.message) {
+    spdlog::warn("not renamed path={} error=\"{}\"", feed.info.key.path, error.message);
+    events_.add("not_renamed", error.message,
+                {.scope = Scope::of(feed.info.container->project).text(), .stream = feed.info.container->label()});
+  }
+  feed.not_renamed = std::move(error.message);
+  const auto pause =
+      std::min<Duration>(in_use_again * (1u << std::min(feed.not_renamed_times++, 6u)), rename_again_max);
+  feed.rename_not_before = clock_.now() + pause;
+  alarms_.set({Alarm::Of::tend, feed.info.key}, *feed.rename_not_before);
+  rearm();
 }
 
 void Engine::move_feed(const FeedPtr& feed, sources::SourceKey key) {

@@ -7,6 +7,7 @@
 #include "engine/impl/ledger_progress.h"
 #include "engine/impl/upload_batch.h"
 #include "engine/impl/upload_outcome.h"
+#include "sources/client_dir/directory_name.h"
 #include "support/base64.h"
 #include "support/file_set.h"
 
@@ -45,15 +46,16 @@ Result<ToBeSent> set_to_be_sent(const sources::QueuedChange& change, const Clien
   auto& upload = to_send.upload;
   upload.what = server::AttributeUpload::What::file_set;
   upload.reset = wanted.reset;
-  auto found = find_files(wanted.globs, most_names);
+  auto found = find_files(wanted.globs, most_names, change.uid);
   if (!found) return std::unexpected(std::move(found.error()));
   for (auto& member : found->members) {
-    auto& file = upload.members.emplace_back();
-    file.file = {member.path.string(), {}, change.uid};
-    file.name = std::move(member.name);
+    server::AttributeUpload::Member file{{member.path.string(), {}, change.uid}, std::move(member.name)};
     const auto identity = server::identify(file.file);
+    // It went since it was listed.
+    if (!identity && identity.error().code == "file_missing") continue;
     if (!identity) return std::unexpected(identity.error());
     to_send.bytes += identity->size;
+    upload.members.push_back(std::move(file));
   }
   if (upload.members.empty() && !wanted.globs.empty())
     return fail("file_missing", fmt::format("there is no file (any more) that is called {}; put it back and try again",
@@ -111,7 +113,9 @@ void conclude(CallOutcome& done, server::UploadOutcome how) {
       if (how.code == "upload_halted") {
         done.put_back = true;
       } else {
-        done.answer = std::unexpected(source_failure(std::move(how.code), std::move(how.message)));
+        auto failure = source_failure(std::move(how.code), std::move(how.message));
+        failure.retry_after = how.retry_after;
+        done.answer = std::unexpected(std::move(failure));
       }
       return;
     case Kind::server:
@@ -155,7 +159,7 @@ asio::awaitable<CallOutcome> Engine::upload_for_client(FeedPtr feed, core::Strea
     co_return done;
   }
   auto& upload = to_send->upload;
-  upload.container = *feed->info.container;
+  upload.container = {*feed->info.container, sources::server_id_in(change.directory)};
   const Uploading listed(*this, {.container = *feed->info.container,
                                  .feed = feed.get(),
                                  .position = change.position,

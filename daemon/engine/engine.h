@@ -166,6 +166,7 @@ class Engine final : public Control, public sources::SourceListener {
   void begin_stream(const FeedPtr& feed, const LedgerSource& known);
   void find_container(const FeedPtr& feed);
   awaitable<void> look_for_container(FeedPtr feed);
+  awaitable<Result<std::optional<ContainerName>>> known_container(FeedPtr feed);
   void close_stream(const FeedPtr& feed);
   void set_aside(const FeedPtr& feed, Error problem);
   void start_over(const FeedPtr& feed, Error problem);
@@ -189,6 +190,7 @@ class Engine final : public Control, public sources::SourceListener {
   // client_dirs.cpp: an offline run's directory gets the name of a registered one
   bool wants_rename(const Feed& feed) const;
   awaitable<void> rename_registered(FeedPtr feed);
+  void cannot_rename(Feed& feed, Error error);
   void move_feed(const FeedPtr& feed, sources::SourceKey key);
   FeedPtr feed_of(core::StreamId stream) const;
 
@@ -198,6 +200,7 @@ class Engine final : public Control, public sources::SourceListener {
   awaitable<bool> tend_once(FeedPtr feed);
   awaitable<void> refresh(FeedPtr feed);
   awaitable<void> step_aside(FeedPtr feed, core::StepAside aside);
+  static bool may_record(const Feed& feed);
   awaitable<void> record(FeedPtr feed, core::Settle settle);
   awaitable<void> record(FeedPtr feed, core::Reject reject);
   static Rejection rejection_of(const Feed& feed, const sources::QueuedChange& change, std::string code,
@@ -245,6 +248,8 @@ class Engine final : public Control, public sources::SourceListener {
   awaitable<bool> ingestion_is_back(core::ServerId id, bool creates);
   awaitable<void> make_call(FeedPtr feed, std::shared_ptr<sources::Source> source, core::StreamId stream,
                             sources::Batch batch);
+  static void record_late(const FeedPtr& feed, core::StreamId stream, const core::Sent& sent,
+                          const std::vector<core::Refusal>& refused);
   awaitable<CallOutcome> call(FeedPtr feed, std::shared_ptr<sources::Source> source, core::StreamId stream,
                               sources::Batch batch);
   awaitable<CallOutcome> manage(std::shared_ptr<server::Server> server, Intents intents, server::MayBegin may_begin,
@@ -383,7 +388,8 @@ class Engine final : public Control, public sources::SourceListener {
 
   std::map<sources::SourceKey, FeedPtr> feeds_;
   std::map<core::StreamId, FeedPtr> streams_;
-  std::deque<FinishedSource> finished_;  // newest last
+  std::multiset<sources::SourceKey> calls_out_;  // of these a call is on its way, also of a stream that was closed
+  std::deque<FinishedSource> finished_;          // newest last
   std::map<ProjectName, ProjectCounts> counts_;
   std::map<Scope, KeptMode> modes_;
   std::map<std::string, WorkspaceStatus> workspace_status_;            // the last the status call told
@@ -431,7 +437,9 @@ struct Engine::Feed {
   std::string server_id;                     ///< of a client's directory: the run it was registered as
   std::string unknown;                       ///< of a client's directory: why its container is not known yet
   bool told_lost = false;                    ///< that its client lost operations was told
-  std::optional<Instant> rename_not_before;  ///< it was still in use
+  std::optional<Instant> rename_not_before;  ///< it was still in use, or could not be renamed
+  std::string not_renamed;                   ///< why it could not be, the last time
+  unsigned not_renamed_times = 0;            ///< in a row
   bool gone = false;                         ///< its file is gone
   bool unwatched = false;                    ///< gone for us only: what is on record of it stays
   std::uint64_t lost = 0;                    ///< changes that were not synced when it went

@@ -46,8 +46,8 @@ void Engine::source_changed(const sources::SourceInfo& info, std::shared_ptr<sou
       core_.pause(feed->stream, false, now);
       feed->refresh_wanted = true;
       feed->take_out_wanted = true;  // what could not be taken out while it was somebody else's
-      tend(feed);
     }
+    tend(feed);
   } else if (info.state == SourceState::set_aside) {
     close_stream(feed);
   } else if (feed->stream != 0) {
@@ -215,6 +215,8 @@ void Engine::open_stream(const FeedPtr& feed) {
   if (feed->stream != 0 || feed->opening || feed->tended || !feed->outcomes.empty() || feed->gone || feed->problem ||
       !feed->source || !takeable(feed->info.state))
     return;
+  // Whether what is on its way arrives is to be known first: else it could be sent twice.
+  if (calls_out_.contains(feed->info.key)) return;
   if (!feed->info.container) return find_container(feed);
   if (feed->replayed) {
     feed->replayed->clear();

@@ -329,6 +329,17 @@ Result<std::optional<ContainerName>> Ledger::container_of(const sources::SourceK
   return found;
 }
 
+Result<std::vector<Ledger::Elsewhere>> Ledger::elsewhere(const sources::SourceKey& key) {
+  std::vector<Elsewhere> found;
+  NEPTUNE_TRY(impl_->each(
+      "SELECT id, project, kind, container FROM sources WHERE device = ? AND inode = ? AND born_ms = ? AND path != ? "
+      "AND "
+      "finished_at_ms IS NULL ORDER BY id DESC",
+      [&found](const sqlite::Statement& row) { found.push_back({row.number(0), container_at(row, 1)}); },
+      as_signed(key.device), as_signed(key.inode), key.born_ms, key.path));
+  return found;
+}
+
 Result<std::map<ContainerName, Ledger::QueueRecord>> Ledger::queue_record(std::uint64_t queue) {
   std::map<ContainerName, QueueRecord> record;
   NEPTUNE_TRY(impl_->each(

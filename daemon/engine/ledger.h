@@ -113,6 +113,12 @@ class Ledger {
   Result<LedgerSource> source(const sources::SourceKey& key, const ContainerName& container);
   /// Whose a source is that was seen before, by its key alone.
   Result<std::optional<ContainerName>> container_of(const sources::SourceKey& key);
+  /// Sources that were seen as this very file or directory, elsewhere.
+  struct Elsewhere {
+    std::int64_t source = 0;
+    ContainerName container;
+  };
+  Result<std::vector<Elsewhere>> elsewhere(const sources::SourceKey& key);
   /// What is on record of the streams of the change queue with this identity.
   struct QueueRecord {
     sources::Position confirmed = 0;

@@ -45,7 +45,7 @@ asio::awaitable<bool> Engine::tend_once(FeedPtr feed) {
                    clock_.now());
       pump();
     }
-  } else if (!feed->outcomes.empty()) {
+  } else if (may_record(*feed)) {
     const auto outcome = std::move(feed->outcomes.front());
     feed->outcomes.pop_front();
     if (const auto* settle = std::get_if<core::Settle>(&outcome)) {
@@ -56,7 +56,8 @@ asio::awaitable<bool> Engine::tend_once(FeedPtr feed) {
   } else if (std::exchange(feed->take_out_wanted, false)) {
     co_await take_out(feed);
   } else if (feed->gone) {
-    co_await finish(feed);
+    // The answer of a call that is on its way is still to be put on record.
+    if (!calls_out_.contains(feed->info.key)) co_await finish(feed);
     co_return false;
   } else if (feed->aside) {
     co_await step_aside(feed, *std::exchange(feed->aside, std::nullopt));
@@ -74,6 +75,12 @@ asio::awaitable<bool> Engine::tend_once(FeedPtr feed) {
     co_return false;
   }
   co_return true;
+}
+
+/// A rejection is kept with its bytes: it waits for its source while that may not be read.
+bool Engine::may_record(const Feed& feed) {
+  if (feed.outcomes.empty()) return false;
+  return feed.source || feed.gone || std::holds_alternative<core::Settle>(feed.outcomes.front());
 }
 
 asio::awaitable<void> Engine::refresh(FeedPtr feed) {
@@ -227,6 +234,11 @@ asio::awaitable<void> Engine::retry_forks_of(ContainerName parent) {
 asio::awaitable<Result<sources::QueuedChange>> Engine::change_to_keep(FeedPtr feed, core::Reject reject) {
   const auto source = feed->source;
   if (!source) co_return fail("source_gone", "its source may not be read now", true);
+  // One that came back since its call was made has not been looked through yet.
+  if (feed->stream == 0) {
+    auto looked = co_await outcome(source->backlog(feed->recorded));
+    if (!looked) co_return std::unexpected(std::move(looked.error()));
+  }
   auto changes = co_await outcome(source->changes(reject.position, reject.position));
   if (!changes) co_return std::unexpected(std::move(changes.error()));
   co_return std::move(changes->front());
@@ -328,7 +340,9 @@ asio::awaitable<void> Engine::take_out(FeedPtr feed) {
 asio::awaitable<void> Engine::finish(FeedPtr feed) {
   if (std::exchange(feed->finished, true)) co_return;
   const auto now = clock_.wall();
-  if (feed->ledger_id != 0 && !feed->replayed && !feed->unwatched) {
+  const auto there = feeds_.find(feed->info.key);
+  const bool came_back = there != feeds_.end() && there->second != feed;
+  if (feed->ledger_id != 0 && !feed->replayed && !feed->unwatched && !came_back) {
     auto done = [id = feed->ledger_id, lost = feed->lost, now](Ledger& ledger) { return ledger.finish(id, lost, now); };
     auto recorded = co_await with_ledger(std::move(done));
     if (!recorded) spdlog::warn("not recorded path={} error=\"{}\"", feed->info.key.path, recorded.error().message);

@@ -1,4 +1,5 @@
 // Files that are handed in over the socket: who may have them read, and copies.
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
@@ -25,9 +26,19 @@ std::string new_token() {
   return fmt::format("{:08x}{:08x}", random(), random());
 }
 
+/// What was made in it is there after a power cut, too.
+void keep_names_of(const std::filesystem::path& folder) {
+  const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return;
+  ::fsync(fd);
+  ::close(fd);
+}
+
 Result<server::FileIdentity> copy_to(const server::SourceFile& from, const std::filesystem::path& folder,
                                      const std::string& name, std::uint64_t keep_free) {
-  if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST)
+  if (::mkdir(folder.c_str(), 0700) == 0)
+    keep_names_of(folder.parent_path());
+  else if (errno != EEXIST)
     return fail("file_not_copied", fmt::format("the folder {} for copies cannot be made", folder.string()));
   return server::copy_file(from, folder / name, keep_free);
 }

@@ -380,6 +380,8 @@ api::SourceStatus Engine::describe_source(const Feed& feed) const {
   } else if (feed.info.state == SourceState::closed && at_rest(feed) && (!feed.files || at_rest(*feed.files))) {
     source.state = "synced";
   }
+  if (!source.detail && !feed.not_renamed.empty())
+    source.detail = fmt::format("it keeps its name for now: {}", feed.not_renamed);
   if (!source.detail && feed.info.state == SourceState::closed && feed.backlog.unwritten > 0)
     source.detail = fmt::format("lost by the client: {}", feed.backlog.unwritten);
   return source;

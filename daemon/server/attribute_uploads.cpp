@@ -4,7 +4,10 @@
 #include <algorithm>
 #include <boost/json/parse.hpp>
 #include <boost/system/error_code.hpp>
+#include <charconv>
+#include <chrono>
 #include <functional>
+#include <string_view>
 
 #include "server/impl/attributes.h"
 #include "server/impl/containers.h"
@@ -27,6 +30,10 @@ namespace {
 
 constexpr std::string_view attributes_path = "/api/leaderboard/v1/attributes";
 constexpr std::size_t most_members = 1000;  // of one archive: our own bound
+// Of one set: our own bounds. Each beginning sends all of it, and its run waits meanwhile. What is still written to
+// after pauses of more than a minute is written to all the time, and no further one would find it at rest.
+constexpr unsigned most_beginnings = 5;
+constexpr std::chrono::seconds first_pause{5};  // then twice as long each time
 
 /// Which attribute a file is of; with a path in it, where it is a set.
 struct Target {
@@ -211,6 +218,8 @@ Result<SetPlan> plan_of(const std::vector<AttributeUpload::Member>& members) {
   std::uint64_t bytes = 0;
   for (const auto& member : members) {
     auto identity = identify(member.file);
+    // It went since the set was listed, and so is none of its files any more.
+    if (!identity && identity.error().code == "file_missing") continue;
     if (!identity) return std::unexpected(std::move(identity.error()));
     all += fmt::format("{}\n{} {} {} {}\n", member.name, identity->device, identity->inode, identity->size,
                        identity->mtime_ns);
@@ -227,6 +236,10 @@ Result<SetPlan> plan_of(const std::vector<AttributeUpload::Member>& members) {
     bytes += identity->size;
   }
   if (!small.empty()) plan.requests.push_back(std::move(small));
+  if (plan.requests.empty() && !members.empty())
+    return fail("file_missing", fmt::format("none of the files of the set is there any more, as {}; put them back and "
+                                            "try again",
+                                            shown_path(members.front().file)));
   plan.identity.inode = std::hash<std::string>()(all);
   return plan;
 }
@@ -342,7 +355,7 @@ asio::awaitable<End> post_large(Sending* sending, Target target, ArchiveMember m
   co_return std::nullopt;
 }
 
-asio::awaitable<End> delete_attribute(Sending* sending, ContainerName container, std::string attribute) {
+asio::awaitable<End> delete_attribute(Sending* sending, Addressed container, std::string attribute) {
   std::vector<AttributeOperation> operations{{std::move(attribute), "deleteAttribute", "{}", {}}};
   // What is refused of it is that there is nothing to delete.
   const auto deleted = co_await execute(sending->api, std::move(container), std::move(operations));
@@ -350,9 +363,58 @@ asio::awaitable<End> delete_attribute(Sending* sending, ContainerName container,
   co_return outcome_of_server(deleted.error());
 }
 
-asio::awaitable<End> begin_set(Sending* sending, FileIdentity identity) {
-  sending->progress = {.provider = Provider::neptune_1x, .file = identity, .session = "set", .part_size = 1};
+/// A set's session says how often it was begun: "set", and "set 2" once it began anew.
+unsigned beginning_in(std::string_view session) {
+  unsigned beginning = 1;
+  const auto number = session.substr(std::min(session.size(), std::string_view("set ").size()));
+  std::from_chars(number.data(), number.data() + number.size(), beginning);
+  return beginning;
+}
+
+asio::awaitable<End> begin_set(Sending* sending, FileIdentity identity, unsigned beginning) {
+  auto session = beginning > 1 ? fmt::format("set {}", beginning) : std::string("set");
+  sending->progress = {
+      .provider = Provider::neptune_1x, .file = identity, .session = std::move(session), .part_size = 1};
   co_return co_await save(sending);
+}
+
+UploadOutcome keeps_changing() {
+  return outcome(
+      Kind::source, "file_set_changed",
+      fmt::format("files of the set were changed each of the {} times that it was sent; upload it again when "
+                  "nothing writes to them any more",
+                  most_beginnings));
+}
+
+/// After the set's files were found changed: all of it is looked at and sent anew, after a pause in which whatever
+/// writes to them may come to its end.
+asio::awaitable<UploadOutcome> begin_anew(Sending* sending, unsigned beginning, std::string why) {
+  if (++beginning > most_beginnings) co_return keeps_changing();
+  const FileIdentity nothing_yet;
+  auto end = co_await begin_set(sending, nothing_yet, beginning);
+  if (end) co_return std::move(*end);
+  auto later = outcome(Kind::later, "file_set_changed",
+                       fmt::format("{}; its set is sent anew ({} of {} times)", why, beginning, most_beginnings));
+  later.retry_after = first_pause * (1u << (beginning - 2));
+  co_return later;
+}
+
+/// What was sent of another state of a set does not go with this one. Where nothing was sent yet its session is empty,
+/// and `beginning` says which one this is.
+asio::awaitable<End> take_up_set(Sending* sending, FileIdentity identity, unsigned* beginning) {
+  if (sending->store == nullptr) co_return std::nullopt;
+  auto saved = co_await sending->store->load();
+  if (!saved) co_return outcome_of(saved.error());
+  if (!*saved || (*saved)->provider != Provider::neptune_1x) co_return std::nullopt;
+  const bool some_sent = !(*saved)->finished.empty() || !(*saved)->url.empty();
+  *beginning = beginning_in((*saved)->session);
+  if ((*saved)->file == identity) {
+    sending->progress = std::move(**saved);
+  } else if (some_sent) {
+    std::string why("files were changed while others of them were sent");
+    co_return co_await begin_anew(sending, *beginning, std::move(why));
+  }
+  co_return std::nullopt;
 }
 
 asio::awaitable<End> add(Sending* sending, std::uint32_t number) {
@@ -390,16 +452,19 @@ asio::awaitable<UploadOutcome> send_set(Sending* sending, const AttributeUpload*
   auto plan = co_await sending->settings.files->run(make);
   if (!plan) co_return outcome_of(plan.error());
   sending->size = plan->identity.size;
-  auto end = co_await take_up(sending, plan->identity);
+  unsigned beginning = 1;
+  auto end = co_await take_up_set(sending, plan->identity, &beginning);
   const bool begun = !sending->progress.session.empty();
   const bool one_archive =
       plan->requests.size() == 1 && plan->requests.front().front().identity.size <= upload_limits::single_1x;
   if (!end && !begun && upload->reset && !one_archive)
     end = co_await delete_attribute(sending, upload->container, upload->attribute);
-  if (!end && !begun) end = co_await begin_set(sending, plan->identity);
+  if (!end && !begun) end = co_await begin_set(sending, plan->identity, beginning);
   Target target{std::move(container_id), upload->attribute, {}, {}};
   const bool reset = upload->reset && one_archive;
   if (!end) end = co_await send_requests(sending, std::move(*plan), std::move(target), reset);
+  if (end && (end->code == "file_changed" || end->code == "file_missing"))
+    co_return co_await begin_anew(sending, beginning, std::move(end->message));
   if (!end) end = co_await clear(sending);
   if (end) co_return std::move(*end);
   co_return UploadOutcome{};
@@ -424,8 +489,13 @@ asio::awaitable<UploadOutcome> upload_attribute(std::shared_ptr<Api> api, Attrib
       how = co_await send_one(&sending, &upload, found->known.id);
     how.sent = sending.sent;
     if (sending.file) how.file = sending.file->identity();
-    const bool look_again = how.failure && forget_stale(*api, upload.container, *found, *how.failure);
-    if (!look_again) co_return how;
+    if (!how.failure || !is_missing(*how.failure)) co_return how;
+    // It may be the container that is gone, or only this call of a server that has no such files: it is looked up
+    // again.
+    forget_stale(*api, upload.container, *found, *how.failure);
+    const auto again = co_await find_container(api, upload.container);
+    if (!again) co_return outcome_of_server(again.error());
+    if (again->known.id == found->known.id) co_return how;
   }
 }
 

@@ -70,7 +70,7 @@ std::vector<OperationError> read_errors(const json::array& answer) {
 
 /// An attribute's properties as the server writes them; none: there is no such attribute. A 404 can also mean that the
 /// container is gone, or has another id by now: it is looked up again before the 404 is believed.
-asio::awaitable<Answer<std::optional<std::string>>> properties_text(std::shared_ptr<Api> api, ContainerName container,
+asio::awaitable<Answer<std::optional<std::string>>> properties_text(std::shared_ptr<Api> api, Addressed container,
                                                                     std::string folder, Query query) {
   for (;;) {
     const auto found = co_await find_container(api, container);
@@ -86,7 +86,7 @@ asio::awaitable<Answer<std::optional<std::string>>> properties_text(std::shared_
   }
 }
 
-asio::awaitable<Answer<std::optional<json::object>>> properties(std::shared_ptr<Api> api, ContainerName container,
+asio::awaitable<Answer<std::optional<json::object>>> properties(std::shared_ptr<Api> api, Addressed container,
                                                                 std::string folder, Query query) {
   const auto what = "GET " + std::string(attributes_path) + folder;
   auto text = co_await properties_text(std::move(api), std::move(container), std::move(folder), std::move(query));
@@ -113,9 +113,21 @@ std::string folder_of(ClientCopy::Type type) {
   return "strings";
 }
 
+std::string folder_of(SeriesKind kind) {
+  switch (kind) {
+    case SeriesKind::floats:
+      return "series/float";
+    case SeriesKind::texts:
+      return "series/string";
+    case SeriesKind::images:
+      return "series/image";
+  }
+  return "series/float";
+}
+
 }  // namespace
 
-asio::awaitable<Answer<std::vector<OperationError>>> execute(std::shared_ptr<Api> api, ContainerName container,
+asio::awaitable<Answer<std::vector<OperationError>>> execute(std::shared_ptr<Api> api, Addressed container,
                                                              std::vector<AttributeOperation> operations) {
   if (operations.empty()) co_return std::vector<OperationError>();
   if (operations.size() > limits::attribute_operations) co_return std::unexpected(too_many(operations.size()));
@@ -133,7 +145,7 @@ asio::awaitable<Answer<std::vector<OperationError>>> execute(std::shared_ptr<Api
   }
 }
 
-asio::awaitable<Answer<std::optional<double>>> last_step(std::shared_ptr<Api> api, ContainerName container,
+asio::awaitable<Answer<std::optional<double>>> last_step(std::shared_ptr<Api> api, Addressed container,
                                                          std::string path, bool text) {
   Query query{{"attribute", std::move(path)}};
   auto found = co_await properties(std::move(api), std::move(container), text ? "stringSeries" : "floatSeries",
@@ -143,17 +155,18 @@ asio::awaitable<Answer<std::optional<double>>> last_step(std::shared_ptr<Api> ap
   co_return number_member(**found, "lastStep");
 }
 
-asio::awaitable<Answer<std::int64_t>> image_count(std::shared_ptr<Api> api, ContainerName container, std::string path) {
+asio::awaitable<Answer<std::int64_t>> point_count(std::shared_ptr<Api> api, Addressed container, std::string path,
+                                                  SeriesKind kind) {
   Query query{{"attribute", std::move(path)}, {"limit", "1"}};
-  auto found = co_await properties(std::move(api), std::move(container), "series/image", std::move(query));
+  auto found = co_await properties(std::move(api), std::move(container), folder_of(kind), std::move(query));
   if (!found) co_return std::unexpected(std::move(found.error()));
   if (!*found) co_return 0;
   const auto count = integer_member(**found, "totalItemCount");
-  if (!count) co_return std::unexpected(invalid_answer("the count of a series of images"));
+  if (!count) co_return std::unexpected(invalid_answer("the count of a series"));
   co_return *count;
 }
 
-asio::awaitable<Answer<std::optional<std::string>>> string_value(std::shared_ptr<Api> api, ContainerName container,
+asio::awaitable<Answer<std::optional<std::string>>> string_value(std::shared_ptr<Api> api, Addressed container,
                                                                  std::string path) {
   Query query{{"attribute", std::move(path)}};
   auto found = co_await properties(std::move(api), std::move(container), "strings", std::move(query));
@@ -162,7 +175,7 @@ asio::awaitable<Answer<std::optional<std::string>>> string_value(std::shared_ptr
   co_return string_member(**found, "value");
 }
 
-asio::awaitable<Answer<std::optional<std::string>>> attribute(std::shared_ptr<Api> api, ContainerName container,
+asio::awaitable<Answer<std::optional<std::string>>> attribute(std::shared_ptr<Api> api, Addressed container,
                                                               std::string path, ClientCopy::Type type) {
   Query query{{"attribute", std::move(path)}};
   co_return co_await properties_text(std::move(api), std::move(container), folder_of(type), std::move(query));

@@ -39,6 +39,11 @@ Failure not_found(const ContainerName& container) {
                                container.id, container.project.full()));
 }
 
+/// What is remembered of it is remembered of this.
+std::string name_of(const Addressed& container) {
+  return container.id.empty() ? name_of(container.name) : "id " + container.id;
+}
+
 /// "LAB-FOREST" and "LAB-FOREST-3" are short ids; "FOREST" and "FOREST-3" lack the project's key.
 bool lacks_project_key(const ContainerName& container) {
   const auto dashes = std::ranges::count(container.id, '-');
@@ -46,9 +51,8 @@ bool lacks_project_key(const ContainerName& container) {
          (container.kind == ContainerKind::model_version && dashes == 1);
 }
 
-asio::awaitable<Answer<Known>> look_up(std::shared_ptr<Api> api, ContainerName container, std::string short_id) {
-  auto call =
-      reading("/api/leaderboard/v1/experiments", {{"experimentId", identifier_of(container.project, short_id)}});
+asio::awaitable<Answer<Known>> look_up(std::shared_ptr<Api> api, ContainerName container, std::string identifier) {
+  auto call = reading("/api/leaderboard/v1/experiments", {{"experimentId", std::move(identifier)}});
   const auto object = co_await ask_object(std::move(api), std::move(call));
   if (!object) {
     if (is_missing(object.error())) co_return std::unexpected(not_found(container));
@@ -68,7 +72,7 @@ asio::awaitable<Answer<Known>> look_up_run(std::shared_ptr<Api> api, ContainerNa
     if (const auto it = found->find(run.id); it != found->end()) co_return Known{it->second.id, {}};
   }
   if (!looks_like_a_short_id(run.id)) co_return std::unexpected(not_found(run));
-  co_return co_await look_up(api, run, run.id);
+  co_return co_await look_up(api, run, identifier_of(run.project, run.id));
 }
 
 asio::awaitable<Answer<Known>> look_up_model(std::shared_ptr<Api> api, ContainerName model) {
@@ -78,7 +82,7 @@ asio::awaitable<Answer<Known>> look_up_model(std::shared_ptr<Api> api, Container
     if (!project) co_return std::unexpected(project.error());
     short_id = project->known.key + "-" + short_id;
   }
-  co_return co_await look_up(api, model, short_id);
+  co_return co_await look_up(api, model, identifier_of(model.project, short_id));
 }
 
 /// Any run of these custom ids. The query language takes a string as JSON writes it.
@@ -144,15 +148,19 @@ asio::awaitable<Answer<Found>> find_project(std::shared_ptr<Api> api, ProjectNam
   co_return Found{std::move(known), false};
 }
 
-asio::awaitable<Answer<Found>> find_container(std::shared_ptr<Api> api, ContainerName container) {
-  if (container.kind == ContainerKind::project) co_return co_await find_project(std::move(api), container.project);
+asio::awaitable<Answer<Found>> find_container(std::shared_ptr<Api> api, Addressed container) {
+  const bool by_name = container.id.empty();
+  if (by_name && container.name.kind == ContainerKind::project)
+    co_return co_await find_project(std::move(api), container.name.project);
   const auto name = name_of(container);
   if (const auto* known = api->learned->names.find(name)) co_return Found{*known, true};
   Answer<Known> known;
-  if (container.kind == ContainerKind::run)
-    known = co_await look_up_run(api, container);
+  if (!by_name)
+    known = co_await look_up(api, container.name, container.id);
+  else if (container.name.kind == ContainerKind::run)
+    known = co_await look_up_run(api, container.name);
   else
-    known = co_await look_up_model(api, container);
+    known = co_await look_up_model(api, container.name);
   if (!known) co_return std::unexpected(std::move(known.error()));
   api->learned->names.put(name, *known);
   co_return Found{std::move(*known), false};
@@ -174,23 +182,27 @@ asio::awaitable<Answer<ContainerName>> container_with_id(std::shared_ptr<Api> ap
   if (string_member(*object, "type") != wire_type(kind) || container.project.workspace.empty() ||
       container.project.project.empty())
     co_return std::unexpected(invalid_answer("the look-up of a container by its id"));
-  if (kind == ContainerKind::project) {
-    container.id.clear();
-  } else {
-    remember(*api, container, std::move(id));
-  }
+  if (kind == ContainerKind::project) container.id.clear();
+  Known known{id, {}};
+  api->learned->names.put(name_of(Addressed(container, std::move(id))), std::move(known));
   co_return container;
 }
 
-bool forget_stale(Api& api, const ContainerName& container, const Found& used, const Failure& failure) {
+asio::awaitable<Answer<std::string>> id_of(std::shared_ptr<Api> api, ContainerName container) {
+  auto found = co_await find_container(std::move(api), std::move(container));
+  if (!found) co_return std::unexpected(std::move(found.error()));
+  co_return std::move(found->known.id);
+}
+
+bool forget_stale(Api& api, const Addressed& container, const Found& used, const Failure& failure) {
   if (!is_missing(failure)) return false;
   forget(api, container);
   // Its key is part of the container's short id.
-  api.learned->names.forget(name_of(container.project));
+  api.learned->names.forget(name_of(container.name.project));
   return used.remembered;
 }
 
-void forget(Api& api, const ContainerName& container) {
+void forget(Api& api, const Addressed& container) {
   api.learned->names.forget(name_of(container));
 }
 

@@ -171,7 +171,7 @@ asio::awaitable<Answer<ManageReply>> perform(std::shared_ptr<Api> api, RunsChang
     errors.insert(errors.end(), refused_ones->begin(), refused_ones->end());
   }
   if (change.act == RunsAct::remove) {
-    for (const auto& run : runs) forget(*api, {change.project, run.run, ContainerKind::run});
+    for (const auto& run : runs) forget(*api, ContainerName{change.project, run.run, ContainerKind::run});
   }
   if (!errors.empty()) co_return std::unexpected(refused(act.done, errors, total));
   co_return ManageReply{};

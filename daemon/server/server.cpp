@@ -65,13 +65,13 @@ asio::awaitable<Answer<ManageReply>> Server::manage(Management change, MayBegin 
   return std::visit(make, change);
 }
 
-asio::awaitable<Answer<std::vector<OperationError>>> Server::execute(ContainerName container,
+asio::awaitable<Answer<std::vector<OperationError>>> Server::execute(Addressed container,
                                                                      std::vector<AttributeOperation> operations,
                                                                      MayBegin may_begin) {
   return server::execute(impl_->api->asking(std::move(may_begin)), std::move(container), std::move(operations));
 }
 
-asio::awaitable<Answer<std::optional<double>>> Server::last_step(ContainerName container, std::string path, bool text) {
+asio::awaitable<Answer<std::optional<double>>> Server::last_step(Addressed container, std::string path, bool text) {
   return server::last_step(impl_->api, std::move(container), std::move(path), text);
 }
 
@@ -79,11 +79,15 @@ asio::awaitable<Answer<ContainerName>> Server::container(ContainerKind kind, std
   return server::container_with_id(impl_->api, kind, std::move(id));
 }
 
-asio::awaitable<Answer<std::int64_t>> Server::image_count(ContainerName container, std::string path) {
-  return server::image_count(impl_->api, std::move(container), std::move(path));
+asio::awaitable<Answer<std::string>> Server::id_of(ContainerName container) {
+  return server::id_of(impl_->api, std::move(container));
 }
 
-asio::awaitable<Answer<std::optional<std::string>>> Server::attribute(ContainerName container, std::string path,
+asio::awaitable<Answer<std::int64_t>> Server::point_count(Addressed container, std::string path, SeriesKind kind) {
+  return server::point_count(impl_->api, std::move(container), std::move(path), kind);
+}
+
+asio::awaitable<Answer<std::optional<std::string>>> Server::attribute(Addressed container, std::string path,
                                                                       ClientCopy::Type type) {
   return server::attribute(impl_->api, std::move(container), std::move(path), type);
 }

@@ -49,6 +49,8 @@ struct Options {
   std::size_t max_connections = 8;
 };
 
+enum class SeriesKind : std::uint8_t { floats, texts, images };
+
 using neptune::Answer;
 using neptune::CodeCount;
 using neptune::Failure;
@@ -138,23 +140,25 @@ class Server {
   /// which of them the server refused. The others are stored. Points of series are applied twice when it is repeated:
   /// after a failure with `in_doubt`, ask `last_step`. Failure::too_large ("TOO_MANY_OPERATIONS", or bytes): nothing
   /// was applied, send fewer.
-  boost::asio::awaitable<Answer<std::vector<OperationError>>> execute(ContainerName container,
+  boost::asio::awaitable<Answer<std::vector<OperationError>>> execute(Addressed container,
                                                                       std::vector<AttributeOperation> operations,
                                                                       MayBegin may_begin = {});
 
   /// Last step of a float series, or of a string series (`text`). None: there is no such attribute, or no point in it.
-  boost::asio::awaitable<Answer<std::optional<double>>> last_step(ContainerName container, std::string path, bool text);
+  boost::asio::awaitable<Answer<std::optional<double>>> last_step(Addressed container, std::string path, bool text);
 
-  /// The container with the server's own id, as one that is written: what is asked of the answer goes to that id. No
-  /// such container of that kind: "container_not_found".
+  /// What the container with the server's own id is called. No such container of that kind: "container_not_found".
   boost::asio::awaitable<Answer<ContainerName>> container(ContainerKind kind, std::string id);
 
+  /// The server's own id of a container. "run_not_found" and its like.
+  boost::asio::awaitable<Answer<std::string>> id_of(ContainerName container);
+
   /// An attribute's value, for assignment_of_copy: the JSON that the server answers. None: there is no such attribute.
-  boost::asio::awaitable<Answer<std::optional<std::string>>> attribute(ContainerName container, std::string path,
+  boost::asio::awaitable<Answer<std::optional<std::string>>> attribute(Addressed container, std::string path,
                                                                        ClientCopy::Type type);
 
-  /// How many images a series holds; 0 when there is no such attribute.
-  boost::asio::awaitable<Answer<std::int64_t>> image_count(ContainerName container, std::string path);
+  /// How many points a series holds; 0 when there is no such attribute.
+  boost::asio::awaitable<Answer<std::int64_t>> point_count(Addressed container, std::string path, SeriesKind kind);
 
   /// Whether the server takes runs by ingestion. Asked once; what `submit` finds out counts too.
   boost::asio::awaitable<Answer<bool>> has_ingest();

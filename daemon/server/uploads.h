@@ -12,6 +12,7 @@
 
 #include "changes/failure.h"
 #include "changes/names.h"
+#include "server/addressed.h"
 #include "support/clock.h"
 #include "support/error.h"
 
@@ -85,7 +86,8 @@ struct FileIdentity {
 };
 
 /// Blocking; for the worker pool. Errors: "file_missing", "file_not_readable", "file_not_theirs" (its `reader`'s),
-/// "file_not_regular", "file_path_invalid", and "file_unreadable_now" (retryable: descriptors, memory, I/O).
+/// "file_not_regular", "file_path_invalid", "file_unreadable" (what stays until somebody mends it: a bad disk), and
+/// "file_unreadable_now" (retryable: descriptors, memory, a network file system that is away).
 Result<FileIdentity> identify(const SourceFile& file);
 
 /// Removes a file that was sent. Only one that is still what it was, where that is told, and that its `reader` could
@@ -162,7 +164,7 @@ struct Upload {
 
 /// One attribute's file, or set of files, of a 1.x container: to the server itself.
 struct AttributeUpload {
-  ContainerName container;
+  Addressed container;
   std::string attribute;
   enum class What : std::uint8_t { file, content, file_set } what = What::file;
   std::string ext{};                       ///< file, content: without a dot

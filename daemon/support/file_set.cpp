@@ -1,15 +1,23 @@
 #include "support/file_set.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <fnmatch.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <iterator>
+#include <memory>
 #include <set>
 #include <string_view>
 #include <system_error>
 #include <utility>
 
+#include "support/reading.h"
 #include "support/try.h"
 
 namespace neptune {
@@ -22,8 +30,8 @@ bool has_magic(std::string_view part) {
   return part.find_first_of("*?[") != std::string_view::npos;
 }
 
-bool is_nothing(const std::error_code& error) {
-  return error == std::errc::no_such_file_or_directory || error == std::errc::not_a_directory;
+bool is_nothing(int error) {
+  return error == ENOENT || error == ENOTDIR;
 }
 
 /// For messages: a name on disk is bytes of any kind.
@@ -34,18 +42,45 @@ std::string shown(const fs::path& path) {
   return text.substr(0, 300);
 }
 
-std::unexpected<Error> not_looked_into(const fs::path& path, const std::error_code& error) {
-  if (error == std::errc::permission_denied || error == std::errc::operation_not_permitted)
+std::unexpected<Error> not_looked_into(const fs::path& path, int error) {
+  if (error == EACCES || error == EPERM)
     return fail("file_not_readable",
                 fmt::format("the folder {} may not be read by the daemon; give its user read access", shown(path)));
-  return fail("file_unreadable_now",
-              fmt::format("the folder {} cannot be read now ({}); it is tried again", shown(path), error.message()),
-              true);
+  if (passes(error))
+    return fail("file_unreadable_now",
+                fmt::format("the folder {} cannot be read now ({}); it is tried again", shown(path), strerror(error)),
+                true);
+  return fail("file_unreadable", fmt::format("the folder {} cannot be read ({}); see to it, then try it again",
+                                             shown(path), strerror(error)));
+}
+
+struct CloseFolder {
+  void operator()(DIR* folder) const { ::closedir(folder); }
+};
+using Folder = std::unique_ptr<DIR, CloseFolder>;
+
+/// Null where it is none, or is not there; a link to one is followed.
+Result<Folder> open_folder(const fs::path& path, std::optional<std::uint32_t> reader) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_CLOEXEC);
+  if (fd < 0 && is_nothing(errno)) return Folder();
+  if (fd < 0) return not_looked_into(path, errno);
+  Folder folder(::fdopendir(fd));
+  struct stat about{};
+  if (!folder || ::fstat(fd, &about) != 0) {
+    const int error = errno;
+    if (!folder) ::close(fd);
+    return not_looked_into(path, error);
+  }
+  if (may_be_read_for(reader, fd, about)) return folder;
+  return fail("file_not_theirs",
+              fmt::format("the folder {} belongs to another user and is not readable by everybody, so it is not looked "
+                          "into on behalf of uid {}; copy its files to a folder of their own",
+                          shown(path), *reader));
 }
 
 class Search {
  public:
-  explicit Search(std::size_t most) : left_(most) {}
+  Search(std::size_t most, std::optional<std::uint32_t> reader) : left_(most), reader_(reader) {}
 
   Result<void> match(const std::string& pattern) {
     parts_.clear();
@@ -83,9 +118,12 @@ class Search {
  private:
   Result<void> descend(const fs::path& at, std::size_t next) {
     if (next == parts_.size()) {
-      std::error_code ignored;
-      const auto type = fs::symlink_status(at, ignored).type();
-      if (type != fs::file_type::not_found && type != fs::file_type::none) matches_.insert(at);
+      struct stat about{};
+      if (::lstat(at.c_str(), &about) == 0) {
+        matches_.insert(at);
+      } else if (!is_nothing(errno)) {
+        return not_looked_into(at, errno);
+      }
       return {};
     }
     const auto& part = parts_[next];
@@ -105,25 +143,31 @@ class Search {
     return {};
   }
 
-  Result<std::vector<fs::path>> list(const fs::path& folder) {
-    std::error_code error;
+  Result<std::vector<fs::path>> list(const fs::path& path) {
+    auto folder = open_folder(path, reader_);
+    if (!folder) return std::unexpected(std::move(folder.error()));
     std::vector<fs::path> entries;
-    fs::directory_iterator entry(folder, error);
-    for (const fs::directory_iterator end; !error && entry != end; entry.increment(error)) {
+    if (!*folder) return entries;
+    for (;;) {
+      errno = 0;
+      const auto* entry = ::readdir(folder->get());
+      if (entry == nullptr && errno != 0) return not_looked_into(path, errno);
+      if (entry == nullptr) return entries;
+      const std::string_view name = entry->d_name;
+      if (name == "." || name == "..") continue;
       if (left_ == 0)
         return fail(
             "file_set_too_large",
-            fmt::format("the files to upload are looked for among too many, in {}; name fewer of them", shown(folder)));
+            fmt::format("the files to upload are looked for among too many, in {}; name fewer of them", shown(path)));
       --left_;
-      entries.push_back(entry->path());
+      entries.push_back(path / name);
     }
-    if (error && !is_nothing(error)) return not_looked_into(folder, error);
-    return entries;
   }
 
   std::vector<std::string> parts_;
   std::set<fs::path> matches_;
   std::size_t left_;
+  std::optional<std::uint32_t> reader_;
 };
 
 fs::path common_folder(const std::set<fs::path>& matches) {
@@ -139,8 +183,9 @@ fs::path common_folder(const std::set<fs::path>& matches) {
 
 }  // namespace
 
-Result<FileSet> find_files(const std::vector<std::string>& patterns, std::size_t most) {
-  Search search(most);
+Result<FileSet> find_files(const std::vector<std::string>& patterns, std::size_t most,
+                           std::optional<std::uint32_t> reader) {
+  Search search(most, reader);
   for (const auto& pattern : patterns) NEPTUNE_TRY(search.match(pattern));
   std::set<fs::path> files;
   for (const auto& match : search.matches()) NEPTUNE_TRY(search.walk(match, files));

@@ -3,6 +3,9 @@
 #include <unistd.h>
 
 #include <boost/json/serialize.hpp>
+#include <functional>
+#include <stop_token>
+#include <thread>
 #include <vector>
 
 #include "tests/integration/client_1x.h"
@@ -15,6 +18,14 @@ namespace fs = std::filesystem;
 namespace json = boost::json;
 
 constexpr std::size_t mib = 1 << 20;
+
+/// Appends to the file every other moment until `done` says so.
+bool keeps_changing(const fs::path& file, const std::function<bool()>& done) {
+  const std::jthread writer([&file](const std::stop_token& stop) {
+    for (; !stop.stop_requested(); std::this_thread::sleep_for(1ms)) write(file, "more", std::ios::app);
+  });
+  return done();
+}
 
 /// A log of these operations, numbered from 1.
 struct Log {
@@ -216,6 +227,60 @@ TEST_F(Client1xFiles, WhatCannotBeSentIsRejectedWithItsReasonAndTheRestGoesOn) {
   EXPECT_EQ(box->sandbox().state().at("files").as_object().size(), 1u);
 }
 
+TEST_F(Client1xFiles, FilesThatStayUnreadableAreRejectedAndTheRestGoesOn) {
+  Log log;
+  log.upload("a", "/proc/self/mem");  // read, it is as a bad disk
+  log.upload("b", "/" + std::string(300, 'x'));
+  log.upload_set("c", "/" + std::string(300, 'x') + "/*");
+  log.assign("end", "Int", "1");
+  sync("unreadable", log);
+  EXPECT_EQ(rejection_of(2).substr(0, 19), "file_path_invalid: ") << rejection_of(2);
+  EXPECT_EQ(rejection_of(3).substr(0, 17), "file_unreadable: ") << rejection_of(3);
+  EXPECT_EQ(run("unreadable").at("attrs").at("end").as_int64(), 1);
+}
+
+TEST_F(Client1xFiles, ASetThatChangesWhileItIsSentArrivesOnceItHoldsStill) {
+  make_file("set/a.bin", 3 * mib);
+  const auto growing = make_file("set/growing.bin", 3 * mib);
+  Log log;
+  log.upload_set("set", (box->dir() / "set" / "*").string());
+  log.assign("end", "Int", "1");
+  hand_over(finished_run("still", log.text, log.last));
+  const auto told = [this] {
+    return box
+        ->wait_status([this](const auto&) {
+          return json::serialize(box->get("/v1/streams")).find("its set is sent anew") != std::string::npos;
+        })
+        .first;
+  };
+  ASSERT_TRUE(keeps_changing(growing, told));
+  box->sync({"flush"});
+  ASSERT_TRUE(wait_synced(log.last));
+  EXPECT_EQ(rejection_of(1), "");
+  EXPECT_EQ(file_differs("LAB-1/set/growing.bin", text_of(growing)), "");
+  EXPECT_EQ(run("still").at("attrs").at("end").as_int64(), 1);
+}
+
+TEST_F(Client1xFiles, ASetThatNeverHoldsStillIsRejectedAndTheRestGoesOn) {
+  make_file("set/a.bin", 3 * mib);
+  const auto growing = make_file("set/growing.bin", 3 * mib);
+  Log log;
+  log.upload_set("set", (box->dir() / "set" / "*").string());
+  log.assign("end", "Int", "1");
+  hand_over(finished_run("restless", log.text, log.last));
+  const auto over = [&] {
+    return box
+        ->wait_status([&](const auto& s) {
+          box->sync({"flush"});  // it would wait for a while each time
+          return s.at("totals").at("rejected").as_int64() + s.at("totals").at("synced").as_int64() == log.last;
+        })
+        .first;
+  };
+  ASSERT_TRUE(keeps_changing(growing, over));
+  EXPECT_EQ(rejection_of(1).substr(0, 18), "file_set_changed: ") << rejection_of(1);
+  EXPECT_EQ(run("restless").at("attrs").at("end").as_int64(), 1);
+}
+
 TEST_F(Client1xFiles, AnUploadPathThatIsALinkLeadsNowhere) {
   make_file("elsewhere/x.bin", 10);
   Log log;
@@ -245,6 +310,89 @@ TEST_F(Client1xFiles, AFileThatWasRejectedIsSentWhenItIsTriedAgain) {
   EXPECT_TRUE(box->wait_status([](const auto& s) { return s.at("totals").at("synced").as_int64() == 2; }).first);
   EXPECT_EQ(file_differs("LAB-1/late.bin", text_of(late)), "");
   EXPECT_EQ(file_differs("LAB-1/tmp.bin", "late"), "") << "found in the directory's new place";
+}
+
+TEST_F(Client1xFiles, ARejectedFileIsFoundWhereADaemonThatWasKilledHadJustRenamedItsDirectory) {
+  Process job({.binary = "/bin/sleep",
+               .args = {"600"},
+               .env = {},
+               .unset_env = {},
+               .output_dir = box->dir() / "output",
+               .name = "job",
+               .working_dir = {}});
+  Log log;
+  log.upload_tmp("tmp", "late-1.bin");
+  log.assign("end", "Int", "1");
+  const auto directory = offline_run("renamed", job.pid());
+  write(directory / "last_put_version", std::to_string(log.last));
+  write(directory / "data-1.log", log.text);
+  ASSERT_TRUE(wait_synced(log.last));
+  ASSERT_NE(rejection_of(1), "");
+  // As it is between the rename and the record of it.
+  box->kill_daemon();
+  job.kill();
+  const auto renamed = place("async") / fmt::format("run__{}__{}__abcdefgh", id_of("LAB-1"), job.pid());
+  age(directory, 60s);
+  fs::rename(directory, renamed);
+  box->start_daemon();
+  ASSERT_TRUE(box->wait_status([this](const auto&) {
+                   const auto found = source("abcdefgh");
+                   return found.is_object() && found.at("state").as_string() == "synced";
+                 })
+                  .first);
+  EXPECT_EQ(source("abcdefgh").at("run").as_string(), "renamed") << "it is known by the name it always had";
+  write(renamed / "upload_path" / "late-1.bin", "late");
+  const auto rejected = box->get("/v1/rejected");
+  const auto id = rejected.at("rejected").at(0).at("id").as_int64();
+  EXPECT_EQ(box->sync({"rejected", "retry", std::to_string(id)}).status, 0);
+  EXPECT_TRUE(box->wait_status([](const auto& s) { return s.at("totals").at("synced").as_int64() == 2; }).first);
+  EXPECT_EQ(file_differs("LAB-1/tmp.bin", "late"), "");
+}
+
+TEST_F(Client1xFiles, AContainerThatIsGoneRejectsNoFile) {
+  box->hand_in(R"({"kind": "run.create", "project": "ml-team/lab", "run": "r"})");
+  ASSERT_TRUE(wait_synced(1));
+  box->sandbox().control(R"({"workspace": "ml-team", "mode": "read_only", "reason": "storage is full"})");
+  Log log;
+  log.upload("f", make_file("f.bin", 100));
+  const auto leftover = finished_run("leftover", log.text, log.last);
+  fs::rename(leftover, place("async") / fmt::format("run__{}__{}__abcdefgh", id_of("LAB-1"), dead_pid));
+  EXPECT_TRUE(box->wait_status([](const auto& s) { return s.at("totals").at("held").as_int64() == 1; }).first);
+  // Something on the way answers for the files of runs that are not there with a bare 404.
+  box->sandbox().control(R"({"faults": [
+    {"path": "/api/leaderboard/v1/attributes/storage", "status": 404},
+    {"path": "/api/leaderboard/v1/experiments", "status": 404}]})");
+  box->sandbox().control(R"({"workspace": "ml-team", "mode": "normal"})");
+  box->sync({"probe", "ml-team"});
+  EXPECT_TRUE(box->wait_status([this](const auto&) {
+                   const auto streams = box->get("/v1/streams");
+                   return json::serialize(streams).find("has no run 'LAB-1'") != std::string::npos;
+                 })
+                  .first)
+      << json::serialize(box->get("/v1/streams"));
+  EXPECT_EQ(rejection_of(1), "");
+  box->sandbox().control(R"({"reset": true})");
+  box->sync({"flush"});
+  ASSERT_TRUE(wait_synced(2));
+  EXPECT_EQ(rejection_of(1), "");
+  EXPECT_TRUE(file_differs("LAB-1/f.bin", text_of(box->dir() / "f.bin")).empty());
+}
+
+TEST_F(Client1xFiles, NamesInFoldersThatWhoeverWroteTheLogMayNotReadAreNotTold) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can make files of somebody else";
+  make_file("roots/secret-name.bin", 10);
+  fs::permissions(box->dir() / "roots", fs::perms(0711));
+  fs::permissions(box->dir(), fs::perms(0755));
+  Log log;
+  log.upload_set("x", (box->dir() / "roots" / "*.bin").string());
+  log.assign("end", "Int", "1");
+  const auto directory = finished_run("curious", log.text, log.last);
+  ASSERT_EQ(::chown((directory / "data-1.log").c_str(), 1234, 1234), 0);
+  hand_over(directory);
+  ASSERT_TRUE(wait_synced(log.last));
+  EXPECT_EQ(rejection_of(1).substr(0, 17), "file_not_theirs: ") << rejection_of(1);
+  EXPECT_EQ(rejection_of(1).find("secret-name"), std::string::npos) << rejection_of(1);
+  EXPECT_EQ(run("curious").at("attrs").at("end").as_int64(), 1);
 }
 
 TEST_F(Client1xFiles, AServerWithoutUploadsRefusesTheFilesAndTakesTheRest) {

@@ -373,6 +373,141 @@ TEST_F(Client1x, AnswersThatAreLostLeaveEveryPointOnce) {
   EXPECT_EQ(box->sandbox().state().at("runs").as_object().size(), 1u) << "it is created once";
 }
 
+std::string logged_text(int version, int step, const std::string& text) {
+  return logged(version, fmt::format(R"({{"type": "LogStrings", "path": ["text"], "values": [
+                                         {{"value": "{}", "step": {}, "ts": 17.5}}]}})",
+                                     text, step));
+}
+
+/// A directory whose one call, with 300 points and an operation that is refused, takes effect only after a while.
+class CallIsOut : public Client1x {
+ protected:
+  static constexpr int points = 300;
+
+  CallIsOut() {
+    make();
+    std::string log;
+    for (int version = 1; version <= points; ++version) log += logged_text(version, version, std::string(500, 'x'));
+    log += logged(points + 1, R"({"type": "AssignInt", "path": ["bad"], "value": 1})");
+    box->sandbox().control(R"({"reject": {"path": "bad", "code": "FIELD_PATH_INVALID"},
+                               "fault": {"path": "/api/leaderboard/v1/attributes/operations",
+                                         "read_bytes_per_second": 20000, "times": 1}})");
+    directory = hand_over(finished_run("flickers", log, points + 1));
+    metadata = text_of(directory / "metadata.json");
+    EXPECT_TRUE(box->wait_status([this](const auto&) {
+                     return box->sandbox().state("summary=1").at("faults_struck").as_int64() > 0;
+                   })
+                    .first);
+  }
+  void set_aside() {
+    write(directory / "metadata.json", R"({"containerType": "run", "structureVersion": 4})");
+    ASSERT_TRUE(says("flickers", "format version 4")) << detail("flickers");
+  }
+  bool has_arrived() { return run("flickers").at("series").as_object().contains("text"); }
+  void expect_all_of_it_once() {
+    EXPECT_EQ(box->sync({"wait", "--run", "flickers", "--timeout", "30s"}).status, 1) << "something was rejected";
+    ASSERT_TRUE(wait_synced(points + 1));
+    EXPECT_EQ(run("flickers").at("series").at("text").as_array().size(), static_cast<std::size_t>(points));
+    EXPECT_NE(rejection_of(points + 1), "");
+    EXPECT_EQ(box->get("/v1/status").at("totals").at("synced").as_int64(), points);
+  }
+
+  fs::path directory;
+  std::string metadata;
+};
+
+TEST_F(CallIsOut, ADirectoryThatComesBackMeanwhileWaitsForTheAnswer) {
+  set_aside();
+  write(directory / "metadata.json", metadata);
+  EXPECT_TRUE(box->wait_status([this](const auto&) {
+                   const auto found = source("flickers");
+                   return found.is_object() && found.at("state").as_string() != "set_aside";
+                 })
+                  .first);
+  EXPECT_FALSE(has_arrived()) << "the call is still out";
+  expect_all_of_it_once();
+}
+
+TEST_F(CallIsOut, TheAnswerIsPutOnRecordOnceItsDirectoryCanBeReadAgain) {
+  set_aside();
+  EXPECT_TRUE(box->wait_status([this](const auto&) { return has_arrived(); }).first);
+  write(directory / "metadata.json", metadata);
+  expect_all_of_it_once();
+}
+
+TEST_F(Client1x, PointsThatRaiseNoLastStepAreSentOnceWhenTheirAnswerIsLost) {
+  make();
+  Process job({.binary = "/bin/sleep",
+               .args = {"600"},
+               .env = {},
+               .unset_env = {},
+               .output_dir = box->dir() / "output",
+               .name = "job",
+               .working_dir = {}});
+  const auto directory = offline_run("level", job.pid());
+  write(directory / "data-1.log", logged_float(1, 7) + logged_text(2, 7, "a"));
+  write(directory / "last_put_version", "2");
+  ASSERT_TRUE(wait_synced(2));
+  box->sandbox().control(R"({"fault": {"path": "/api/leaderboard/v1/attributes/operations", "drop": "before_answer",
+                                       "times": 1}})");
+  write(directory / "last_put_version", "4");
+  write(directory / "data-1.log", logged_float(3, 7) + logged_text(4, 7, "b"), std::ios::app);
+  ASSERT_TRUE(wait_synced(4));
+  EXPECT_EQ(run("level").at("series").at("loss").as_array().size(), 2u);
+  EXPECT_EQ(run("level").at("series").at("text").as_array().size(), 2u);
+}
+
+TEST_F(Client1x, ARenameThatCannotBeIsToldAndDoneOnceItCan) {
+  make();
+  fs::remove(place("async"));
+  write(place("async"), "in the way");
+  offline_run("stuck", 1, 20);
+  ASSERT_TRUE(wait_synced(20));
+  EXPECT_TRUE(says("stuck", "it keeps its name for now")) << detail("stuck");
+  EXPECT_EQ(source("stuck").at("state").as_string(), "synced");
+  fs::remove(place("async"));
+  EXPECT_TRUE(box->wait_status([&](const auto&) { return fs::is_empty(place("offline")); }, 60s).first);
+  EXPECT_FALSE(source("abcdefgh").as_object().contains("detail") && source("abcdefgh").at("detail").is_string());
+}
+
+TEST_F(Client1x, LeftoversGoToTheRunTheyAreOfThoughAnotherIsCalledLikeIt) {
+  make();
+  box->hand_in(R"({"kind": "run.create", "project": "ml-team/lab", "run": "r"})");
+  ASSERT_TRUE(wait_synced(1));
+  box->hand_in(R"({"kind": "run.create", "project": "ml-team/lab", "run": "LAB-1"})");
+  ASSERT_TRUE(wait_synced(2));
+  const auto of_r = id_of("LAB-1");
+  ASSERT_NE(of_r, id_of("LAB-2"));
+  box->sandbox().control(R"({"workspace": "ml-team", "mode": "read_only", "reason": "storage is full"})");
+  const auto leftover =
+      finished_run("leftover",
+                   logged_floats(1, 20) + logged(21, R"({"type": "UploadFileContent", "path": ["f"], "ext": "txt",
+                                                        "file_content": "aGVsbG8="})") +
+                       logged(22, R"({"type": "CopyAttribute", "path": ["copy"], "container_id": ")" + of_r + R"(",
+                                     "container_type": "run", "source_path": ["n"], "source_attr_name": "Integer"})") +
+                       logged(23, R"({"type": "UploadFile", "path": ["late"], "ext": "txt", "file_path": null,
+                                     "tmp_file_name": "late.txt"})"),
+                   23);
+  const auto directory = place("async") / fmt::format("run__{}__{}__abcdefgh", of_r, dead_pid);
+  fs::rename(leftover, directory);
+  EXPECT_TRUE(box->wait_status([](const auto& s) { return s.at("totals").at("held").as_int64() == 23; }).first);
+  box->kill_daemon();
+  box->start_daemon();
+  box->sandbox().control(R"({"workspace": "ml-team", "mode": "normal"})");
+  box->sync({"probe", "ml-team"});
+  ASSERT_TRUE(wait_synced(25));
+  write(directory / "upload_path" / "late.txt", "late");
+  const auto rejected = box->get("/v1/rejected");
+  for (const auto& each : rejected.at("rejected").as_array())
+    if (each.at("position").as_int64() == 23)
+      box->sync({"rejected", "retry", std::to_string(each.at("id").as_int64())});
+  EXPECT_TRUE(box->wait_status([](const auto& s) { return s.at("totals").at("synced").as_int64() == 24; }).first);
+  EXPECT_EQ(misses("r", 20), "");
+  EXPECT_EQ(file_differs("LAB-1/f.txt", "hello"), "");
+  EXPECT_EQ(file_differs("LAB-1/late.txt", "late"), "");
+  EXPECT_TRUE(run("LAB-1").at("series").as_object().empty());
+}
+
 TEST_F(Client1x, BadDirectoriesAreSetAsideWithASentenceAndUntouchedAndTheOthersFinish) {
   make();
   std::map<std::string, std::string> sentences;  // directory → what is said of it

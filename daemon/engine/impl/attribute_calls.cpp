@@ -24,28 +24,41 @@ namespace asio = boost::asio;
 
 namespace {
 
-enum class SeriesKind : std::uint8_t { floats, texts, images };
+using server::SeriesKind;
+
 SeriesKind kind_of(const SeriesPoint& point) {
   if (point.image) return SeriesKind::images;
   return point.text ? SeriesKind::texts : SeriesKind::floats;
 }
 
-/// The last step of each series that a call appends to, of images their number; none: the series is empty.
-using LastSteps = std::map<std::pair<std::string, SeriesKind>, std::optional<double>>;
+/// Where a series stands on the server.
+struct Standing {
+  std::optional<double> last_step;    // of images their number; none: the series is empty
+  std::optional<std::int64_t> count;  // of its points; none: not asked for
+  bool operator==(const Standing&) const = default;
+};
+/// Of each series that a call appends to.
+using Standings = std::map<std::pair<std::string, SeriesKind>, Standing>;
 
 struct Intent {
   sources::Position last = 0;  // of the changes that the call carries
   std::size_t part = 0;        // a change with more operations than a call can carry goes in parts
-  LastSteps before;
+  Standings before;
   std::vector<core::Refusal> refused;  // by the answers to the parts before
 };
 
+template <class T>
+boost::json::value or_null(const std::optional<T>& number) {
+  return number ? boost::json::value(*number) : boost::json::value(nullptr);
+}
+
 std::string text_of(const Intent& intent) {
   boost::json::array series;
-  for (const auto& [name, step] : intent.before)
+  for (const auto& [name, standing] : intent.before)
     series.push_back({{"path", name.first},
                       {"kind", static_cast<int>(name.second)},
-                      {"last_step", step ? boost::json::value(*step) : boost::json::value(nullptr)}});
+                      {"last_step", or_null(standing.last_step)},
+                      {"count", or_null(standing.count)}});
   boost::json::array refused;
   for (const auto& refusal : intent.refused)
     refused.push_back({{"position", refusal.position}, {"code", refusal.code}, {"reason", refusal.reason}});
@@ -58,10 +71,11 @@ Result<Intent> read_intent(const std::string& text) {
     const auto value = boost::json::parse(text);
     Intent intent{value.at("last").as_int64(), value.at("part").to_number<std::size_t>(), {}, {}};
     for (const auto& series : value.at("series").as_array()) {
-      const auto& step = series.at("last_step");
       const auto kind = static_cast<SeriesKind>(series.at("kind").to_number<std::uint8_t>());
-      intent.before[{std::string(series.at("path").as_string()), kind}] =
-          step.is_null() ? std::nullopt : std::optional(step.to_number<double>());
+      auto& standing = intent.before[{std::string(series.at("path").as_string()), kind}];
+      if (const auto& step = series.at("last_step"); !step.is_null()) standing.last_step = step.to_number<double>();
+      if (const auto* count = series.as_object().if_contains("count"); count && !count->is_null())
+        standing.count = count->to_number<std::int64_t>();
     }
     if (const auto* refused = value.as_object().if_contains("refused"))
       for (const auto& each : refused->as_array())
@@ -74,21 +88,30 @@ Result<Intent> read_intent(const std::string& text) {
   }
 }
 
-bool was_applied(const LastSteps& before, const LastSteps& now) {
+bool was_applied(const Standings& before, const Standings& now) {
   return std::ranges::any_of(now, [&before](const auto& series) {
     const auto then = before.find(series.first);
     return then != before.end() && then->second != series.second;
   });
 }
 
-/// Points without a step go on where their series stands.
-void number_points(std::vector<AttributeOperation>& operations, LastSteps last) {
+/// Points without a step go on where their series stands. False when no series is told from what it was by its last
+/// step: all points are to stand among those that are there.
+bool number_points(std::vector<AttributeOperation>& operations, const Standings& before) {
+  auto now = before;
+  bool raised = false;
   for (auto& operation : operations) {
-    if (!operation.point || operation.point->image) continue;
-    auto& step = last.at({operation.path, kind_of(*operation.point)});
+    if (!operation.point) continue;
+    raised |= operation.point->image;
+    if (operation.point->image) continue;
+    const std::pair series(operation.path, kind_of(*operation.point));
+    auto& step = now.at(series).last_step;
     if (!operation.point->step) set_step(operation, step ? std::floor(*step) + 1 : 0);
     step = operation.point->step;
+    const auto& was = before.at(series).last_step;
+    raised |= !was || *step > *was;
   }
+  return raised;
 }
 
 /// The operations of some changes, and which change each belongs to.
@@ -166,44 +189,62 @@ std::vector<std::pair<std::size_t, std::size_t>> parts_of(const std::vector<Attr
   return parts;
 }
 
-/// Where these series stand on the server.
-asio::awaitable<Answer<LastSteps>> ask_for(std::shared_ptr<server::Server> server, ContainerName container,
-                                           LastSteps steps) {
-  for (auto& [series, step] : steps) {
-    Answer<std::optional<double>> last;
-    if (series.second == SeriesKind::images) {
-      auto count = co_await outcome(server->image_count(container, series.first));
-      if (!count) co_return std::unexpected(std::move(count.error()));
-      if (*count > 0) last = static_cast<double>(*count);
-    } else {
-      last = co_await outcome(server->last_step(container, series.first, series.second == SeriesKind::texts));
-    }
-    if (!last) co_return std::unexpected(std::move(last.error()));
-    step = *last;
+asio::awaitable<Answer<Standing>> ask_for_one(std::shared_ptr<server::Server> server, server::Addressed container,
+                                              std::string path, SeriesKind kind, bool with_count) {
+  Standing standing;
+  if (kind == SeriesKind::images) {
+    auto count = co_await outcome(server->point_count(container, path, kind));
+    if (!count) co_return std::unexpected(std::move(count.error()));
+    if (*count > 0) standing.last_step = static_cast<double>(*count);
+    co_return standing;
   }
-  co_return steps;
+  auto last = co_await outcome(server->last_step(container, path, kind == SeriesKind::texts));
+  if (!last) co_return std::unexpected(std::move(last.error()));
+  standing.last_step = *last;
+  if (with_count) {
+    auto count = co_await outcome(server->point_count(container, path, kind));
+    if (!count) co_return std::unexpected(std::move(count.error()));
+    standing.count = *count;
+  }
+  co_return standing;
 }
 
-LastSteps series_of(const std::vector<AttributeOperation>& operations) {
-  LastSteps steps;
+/// Where these series stand on the server; of how many points, where that is among what is known of it.
+asio::awaitable<Answer<Standings>> ask_for(std::shared_ptr<server::Server> server, server::Addressed container,
+                                           Standings series) {
+  for (auto& [name, standing] : series) {
+    auto now = co_await ask_for_one(server, container, name.first, name.second, standing.count.has_value());
+    if (!now) co_return std::unexpected(std::move(now.error()));
+    standing = *now;
+  }
+  co_return series;
+}
+
+Standings series_of(const std::vector<AttributeOperation>& operations) {
+  Standings series;
   for (const auto& operation : operations)
-    if (operation.point) steps.emplace(std::pair(operation.path, kind_of(*operation.point)), std::nullopt);
-  return steps;
+    if (operation.point) series.emplace(std::pair(operation.path, kind_of(*operation.point)), Standing());
+  return series;
 }
 
 using Errors = std::vector<server::OperationError>;
 
 asio::awaitable<Answer<Errors>> send_part(std::shared_ptr<server::Server> server, Intents intents,
-                                          server::MayBegin may_begin, ContainerName container, sources::Position first,
-                                          Intent intent, std::vector<AttributeOperation> operations) {
+                                          server::MayBegin may_begin, server::Addressed container,
+                                          sources::Position first, Intent intent,
+                                          std::vector<AttributeOperation> operations) {
   auto now = co_await ask_for(server, container, series_of(operations));
   if (!now) co_return std::unexpected(std::move(now.error()));
+  if (!now->empty() && !number_points(operations, *now)) {
+    for (auto& [name, standing] : *now) standing.count = 0;
+    now = co_await ask_for(server, container, std::move(*now));
+    if (!now) co_return std::unexpected(std::move(now.error()));
+  }
   if (!now->empty() || intent.part > 0) {
-    intent.before = *now;
+    intent.before = std::move(*now);
     auto intended = co_await outcome(intents.write(first, intent.last, text_of(intent)));
     if (!intended) co_return std::unexpected(source_failure(std::move(intended.error())));
   }
-  number_points(operations, std::move(*now));
   co_return co_await outcome(server->execute(std::move(container), std::move(operations), std::move(may_begin)));
 }
 
@@ -215,7 +256,7 @@ struct Begun {
 };
 
 asio::awaitable<Answer<Begun>> look_back(std::shared_ptr<server::Server> server, Intents intents,
-                                         ContainerName container, sources::Position first) {
+                                         server::Addressed container, sources::Position first) {
   auto kept = co_await outcome(intents.read(first));
   if (!kept) co_return std::unexpected(source_failure(std::move(kept.error())));
   if (!*kept) co_return Begun{};
@@ -238,11 +279,12 @@ Failure waiting_for_container(Failure failure) {
 
 asio::awaitable<CallOutcome> update_attributes(std::shared_ptr<server::Server> server, Intents intents,
                                                server::MayBegin may_begin, std::shared_ptr<sources::Source> source,
-                                               ContainerName container, std::vector<sources::QueuedChange> changes) {
+                                               server::Addressed container,
+                                               std::vector<sources::QueuedChange> changes) {
   CallOutcome done;
   const auto first = changes.front().position;
   // Of a container that may still come, as where the server takes runs by ingestion, or that is none of ours to make.
-  const bool waits = container.kind == ContainerKind::run || changes.front().kind == ChangeKind::client_operation;
+  const bool waits = container.name.kind == ContainerKind::run || changes.front().kind == ChangeKind::client_operation;
   auto begun = co_await look_back(server, intents, container, first);
   if (begun && begun->last && *begun->last != changes.back().position) {
     auto carried = co_await outcome(source->changes(first, *begun->last));
@@ -297,13 +339,14 @@ namespace {
 
 /// The container a value is copied from. What a run that was made offline copies from itself, or from another such run,
 /// it calls by its local id, which is its custom id.
-asio::awaitable<Answer<ContainerName>> source_of(std::shared_ptr<server::Server> server, ContainerName container,
-                                                 ClientCopy copy) {
-  if (copy.container_id == container.id) co_return container;
+asio::awaitable<Answer<server::Addressed>> source_of(std::shared_ptr<server::Server> server,
+                                                     server::Addressed container, ClientCopy copy) {
+  if (copy.container_id == container.id || copy.container_id == container.name.id) co_return container;
   auto found = co_await outcome(server->container(copy.container_kind, copy.container_id));
-  if (!found && found.error().code == "container_not_found" && copy.container_kind == ContainerKind::run)
-    co_return ContainerName{container.project, copy.container_id, ContainerKind::run};
-  co_return found;
+  if (found) co_return server::Addressed(std::move(*found), copy.container_id);
+  if (found.error().code == "container_not_found" && copy.container_kind == ContainerKind::run)
+    co_return server::Addressed(ContainerName{container.name.project, copy.container_id, ContainerKind::run});
+  co_return std::unexpected(std::move(found.error()));
 }
 
 /// What the server answers is not there, so that there is nothing to copy.
@@ -314,7 +357,7 @@ bool says_not_found(const Failure& failure) {
 }  // namespace
 
 asio::awaitable<CallOutcome> copy_attribute(std::shared_ptr<server::Server> server, server::MayBegin may_begin,
-                                            ContainerName container, sources::Position position, ClientCopy copy) {
+                                            server::Addressed container, sources::Position position, ClientCopy copy) {
   CallOutcome done{.count = 1, .last = position, .answer = {}, .refused = {}};
   auto from = co_await source_of(server, container, copy);
   Answer<std::optional<std::string>> properties;

@@ -41,7 +41,8 @@ struct Intents {
 /// somebody else appending to the same series in that moment looks the same.
 boost::asio::awaitable<CallOutcome> update_attributes(std::shared_ptr<server::Server> server, Intents intents,
                                                       server::MayBegin may_begin,
-                                                      std::shared_ptr<sources::Source> source, ContainerName container,
+                                                      std::shared_ptr<sources::Source> source,
+                                                      server::Addressed container,
                                                       std::vector<sources::QueuedChange> changes);
 
 /// A change of a 1.x client that is a call of its own: its upload or copy. None where it goes with others.
@@ -49,7 +50,7 @@ std::optional<ClientOperation> goes_alone(const sources::QueuedChange& change);
 
 /// Assigns an attribute the value that another one has on the server. Safe to repeat.
 boost::asio::awaitable<CallOutcome> copy_attribute(std::shared_ptr<server::Server> server, server::MayBegin may_begin,
-                                                   ContainerName container, sources::Position position,
+                                                   server::Addressed container, sources::Position position,
                                                    ClientCopy copy);
 
 /// Creates a run on a server without ingestion. A fork is refused: such a server has none.

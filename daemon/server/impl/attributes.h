@@ -13,16 +13,16 @@
 
 namespace neptune::server {
 
-boost::asio::awaitable<Answer<std::vector<OperationError>>> execute(std::shared_ptr<Api> api, ContainerName container,
+boost::asio::awaitable<Answer<std::vector<OperationError>>> execute(std::shared_ptr<Api> api, Addressed container,
                                                                     std::vector<AttributeOperation> operations);
-boost::asio::awaitable<Answer<std::optional<double>>> last_step(std::shared_ptr<Api> api, ContainerName container,
+boost::asio::awaitable<Answer<std::optional<double>>> last_step(std::shared_ptr<Api> api, Addressed container,
                                                                 std::string path, bool text);
-boost::asio::awaitable<Answer<std::int64_t>> image_count(std::shared_ptr<Api> api, ContainerName container,
-                                                         std::string path);
+boost::asio::awaitable<Answer<std::int64_t>> point_count(std::shared_ptr<Api> api, Addressed container,
+                                                         std::string path, SeriesKind kind);
 /// None: there is no such attribute.
-boost::asio::awaitable<Answer<std::optional<std::string>>> string_value(std::shared_ptr<Api> api,
-                                                                        ContainerName container, std::string path);
-boost::asio::awaitable<Answer<std::optional<std::string>>> attribute(std::shared_ptr<Api> api, ContainerName container,
+boost::asio::awaitable<Answer<std::optional<std::string>>> string_value(std::shared_ptr<Api> api, Addressed container,
+                                                                        std::string path);
+boost::asio::awaitable<Answer<std::optional<std::string>>> attribute(std::shared_ptr<Api> api, Addressed container,
                                                                      std::string path, ClientCopy::Type type);
 
 boost::asio::awaitable<Answer<ManageReply>> create_run(std::shared_ptr<Api> api, ContainerName run,

@@ -20,18 +20,20 @@ struct Found {
 
 boost::asio::awaitable<Answer<Found>> find_project(std::shared_ptr<Api> api, ProjectName project);
 
-/// A run by its custom id (the server's search), else its short id; a model or version by its short id or its key; the
-/// project itself. What does not exist is refused as "run_not_found" and its like, with the status 404.
-boost::asio::awaitable<Answer<Found>> find_container(std::shared_ptr<Api> api, ContainerName container);
+/// Where no id says which: a run by its custom id (the server's search), else its short id; a model or version by its
+/// short id or its key; the project itself. What does not exist is refused as "run_not_found" and its like, with the
+/// status 404.
+boost::asio::awaitable<Answer<Found>> find_container(std::shared_ptr<Api> api, Addressed container);
 
-/// The container with this id, under the names that find_container takes; its id is remembered.
+/// The container with this id, under the names that find_container takes. That it is there is remembered of its id, not
+/// of the name.
 boost::asio::awaitable<Answer<ContainerName>> container_with_id(std::shared_ptr<Api> api, ContainerKind kind,
                                                                 std::string id);
 
 /// After a call with a remembered id was answered with 404: forgets it. True when it is worth looking up again.
-bool forget_stale(Api& api, const ContainerName& container, const Found& used, const Failure& failure);
+bool forget_stale(Api& api, const Addressed& container, const Found& used, const Failure& failure);
 
-void forget(Api& api, const ContainerName& container);
+void forget(Api& api, const Addressed& container);
 void remember(Api& api, const ContainerName& container, std::string id);
 /// The project is gone, or has another name: nothing remembered of it holds.
 void forget_all(Api& api, const ProjectName& project);
@@ -40,6 +42,8 @@ void forget_all(Api& api, const ProjectName& project);
 std::string identifier_of(const ProjectName& project, std::string_view short_id);
 /// "LAB-12": what the server calls a run of its own.
 bool looks_like_a_short_id(std::string_view run);
+
+boost::asio::awaitable<Answer<std::string>> id_of(std::shared_ptr<Api> api, ContainerName container);
 
 struct FoundRun {
   std::string id;

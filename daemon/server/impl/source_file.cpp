@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "server/impl/text.h"
+#include "support/reading.h"
 
 namespace neptune::server {
 
@@ -61,9 +62,13 @@ std::unexpected<Error> not_opened(const SourceFile& source, int error) {
     case EINVAL:
       return invalid_path(source);
     default:
-      return fail("file_unreadable_now", fmt::format("the file {} cannot be read now ({})", path, std::strerror(error)),
-                  true);
+      break;
   }
+  if (passes(error))
+    return fail("file_unreadable_now", fmt::format("the file {} cannot be read now ({})", path, std::strerror(error)),
+                true);
+  return fail("file_unreadable",
+              fmt::format("the file {} cannot be read ({}); see to it, then try it again", path, std::strerror(error)));
 }
 
 std::unexpected<Error> changed(const SourceFile& source) {
@@ -114,25 +119,6 @@ Result<Place> locate(const SourceFile& source) {
   return place;
 }
 
-/// Every folder above it, and the file itself, is open to everybody. By the path that the descriptor has now: no link
-/// leads elsewhere.
-bool is_everybodys(int fd, const struct stat& about) {
-  if ((about.st_mode & S_IROTH) == 0) return false;
-  std::error_code error;
-  const auto path = std::filesystem::read_symlink(fmt::format("/proc/self/fd/{}", fd), error);
-  if (error || !path.is_absolute()) return false;
-  for (auto folder = path.parent_path();; folder = folder.parent_path()) {
-    struct stat above{};
-    if (::lstat(folder.c_str(), &above) != 0 || !S_ISDIR(above.st_mode) || (above.st_mode & S_IXOTH) == 0) return false;
-    if (folder == folder.parent_path()) return true;
-  }
-}
-
-bool may_be_read_for(const SourceFile& source, int fd, const struct stat& about) {
-  if (!source.reader || *source.reader == 0 || *source.reader == ::geteuid()) return true;
-  return about.st_uid == *source.reader || is_everybodys(fd, about);
-}
-
 FileIdentity identity_of(const struct stat& about) {
   return {about.st_dev, about.st_ino, static_cast<std::uint64_t>(about.st_size),
           std::int64_t{about.st_mtim.tv_sec} * 1'000'000'000 + about.st_mtim.tv_nsec};
@@ -158,7 +144,7 @@ Result<std::shared_ptr<OpenFile>> OpenFile::open(const SourceFile& source) {
   struct stat about{};
   if (::fstat(fd.get(), &about) != 0) return not_opened(source, errno);
   if (!S_ISREG(about.st_mode)) return not_opened(source, ELOOP);
-  if (!may_be_read_for(source, fd.get(), about))
+  if (!may_be_read_for(source.reader, fd.get(), about))
     return fail(
         "file_not_theirs",
         fmt::format("the file {} belongs to another user and is not readable by everybody, so it is not read on "
@@ -178,7 +164,7 @@ Result<void> OpenFile::read(std::uint64_t offset, char* into, std::size_t size) 
   while (size > 0) {
     const auto got = ::pread(fd_, into, size, static_cast<off_t>(offset));
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return not_opened(source_, errno == EACCES || errno == EPERM ? EIO : errno);
+    if (got < 0) return not_opened(source_, errno);
     if (got == 0) return changed(source_);
     const auto bytes = static_cast<std::size_t>(got);
     offset += bytes;

@@ -100,6 +100,11 @@ std::string text_member(const json::object& object, std::string_view name) {
   return value && value->is_string() ? std::string(value->get_string()) : std::string();
 }
 
+/// A pipe that nobody reads is ENXIO.
+const char* why_not(int error) {
+  return error == ELOOP || error == ENXIO ? "it is no regular file" : strerror(error);
+}
+
 struct CloseDirectory {
   void operator()(DIR* directory) const { closedir(directory); }
 };
@@ -119,8 +124,8 @@ Descriptor open_directory(const fs::path& directory) {
   return Descriptor(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
 }
 
-Descriptor open_below(const Descriptor& directory, const std::string& name, int flags) {
-  Descriptor file(::openat(directory.get(), name.c_str(), flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+Descriptor open_below(const Descriptor& directory, const std::string& name, int flags, unsigned mode) {
+  Descriptor file(::openat(directory.get(), name.c_str(), flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, mode));
   struct stat data{};
   if (file && (::fstat(file.get(), &data) != 0 || !S_ISREG(data.st_mode))) {
     file = Descriptor();
@@ -130,10 +135,9 @@ Descriptor open_below(const Descriptor& directory, const std::string& name, int 
 }
 
 Error unreadable(const fs::path& path, int error) {
-  const auto* why = error == ELOOP ? "it is no regular file" : strerror(error);
   return {"client_dir_unreadable",
           fmt::format("{} cannot be read ({}); let the daemon's user read it, or run the daemon as its owner",
-                      path.string(), why)};
+                      path.string(), why_not(error))};
 }
 
 std::string data_file_name(Position first) {
@@ -176,10 +180,10 @@ Result<void> write_ack(const Descriptor& directory, const fs::path& path, Positi
   const auto failed = [&path, name]() {
     const int error = errno;
     return fail(error == ENOSPC || error == EDQUOT ? "disk_full" : "client_dir_unwritable",
-                fmt::format("{} cannot be written ({})", (path / name).string(), strerror(error)), true);
+                fmt::format("{} cannot be written ({})", (path / name).string(), why_not(error)), true);
   };
   // The mode that open() gives in Python.
-  const Descriptor file(::openat(directory.get(), name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666));
+  const auto file = open_below(directory, name, O_WRONLY | O_CREAT, 0666);
   if (!file) return failed();
   const auto text = std::to_string(version);
   // Versions grow, and so does their text: at no moment is there a smaller one or none.

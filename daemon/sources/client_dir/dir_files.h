@@ -38,7 +38,7 @@ class Descriptor {
 
 /// errno is that of the open. `flags` besides O_CLOEXEC, O_NOFOLLOW and O_NONBLOCK.
 Descriptor open_directory(const std::filesystem::path& directory);
-Descriptor open_below(const Descriptor& directory, const std::string& name, int flags);
+Descriptor open_below(const Descriptor& directory, const std::string& name, int flags, unsigned mode = 0);
 
 /// The versions in the names of the data files, ascending.
 Result<std::vector<Position>> data_files(const Descriptor& directory, const std::filesystem::path& path);

@@ -86,6 +86,12 @@ Result<ClientDirName> parse_client_dir(const fs::path& directory) {
                           directory.string()));
 }
 
+std::string server_id_in(const fs::path& directory) {
+  if (directory.parent_path().filename() == "offline") return {};
+  const auto name = parse_name(directory.filename().native(), false);
+  return name ? name->id : std::string();
+}
+
 std::optional<fs::path> registered_path(const fs::path& offline_directory, const ClientDirName& name,
                                         std::string_view server_id) {
   if (!is_word(server_id) || server_id.size() > longest_id) return std::nullopt;

@@ -30,6 +30,9 @@ bool is_client_dir(const std::filesystem::path& directory);
 /// Errors: "client_dir_name", "client_dir_version" (the layout of older clients).
 Result<ClientDirName> parse_client_dir(const std::filesystem::path& directory);
 
+/// The server's id of the container whose directory this is; empty where the server is not known to know it.
+std::string server_id_in(const std::filesystem::path& directory);
+
 /// What the client calls an offline run's directory once it is registered as `server_id`, beside `offline`: its new
 /// path. None when the id could not be a name.
 std::optional<std::filesystem::path> registered_path(const std::filesystem::path& offline_directory,

@@ -1,20 +1,17 @@
 #include "sources/impl/client_dir_watch.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 #include <sys/inotify.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <cerrno>
-#include <cstring>
 #include <utility>
 
+#include "sources/client_dir/dir_moves.h"
 #include "sources/client_dir/directory_name.h"
 
 namespace neptune::sources {
@@ -47,16 +44,6 @@ bool in_use(const fs::path& directory, const ClientDirFacts& facts, bool network
   const bool seen = !network && sees_all_processes() && (::geteuid() == 0 || facts.ours);
   if (!seen && facts.quiet_for < takeover_after) return true;
   return held_open_by_anybody(directory);
-}
-
-Result<std::optional<fs::path>> rename_directory(const fs::path& from, const fs::path& to) {
-  if (::mkdir(to.parent_path().c_str(), 0777) != 0 && errno != EEXIST)
-    return fail("client_dir_not_renamed",
-                fmt::format("{} cannot be made ({})", to.parent_path().string(), strerror(errno)));
-  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) != 0)
-    return fail("client_dir_not_renamed",
-                fmt::format("{} cannot be renamed to {} ({})", from.string(), to.string(), strerror(errno)));
-  return to;
 }
 
 }  // namespace
@@ -320,11 +307,13 @@ asio::awaitable<Result<std::optional<SourceKey>>> ClientDirWatch::rename(SourceK
   const fs::path from = key.path;
   const auto to = registered_path(from, *entry.facts.name, server_id);
   if (!to) co_return fail("client_dir_not_renamed", "the server's id of the run could be no file's name");
-  auto work = [from, to = *to, network = entry.network,
+  auto work = [key, from, to = *to, network = entry.network,
                takeover_after = Duration(rules_for(key.path).takeover_after)]() -> Result<std::optional<fs::path>> {
     const auto facts = look_at_client_dir(from);
     if (!facts.there || facts.problem || in_use(from, facts, network, takeover_after)) return std::nullopt;
-    return rename_directory(from, to);
+    auto renamed = rename_to_async(from, key, to.filename());
+    if (!renamed) return std::unexpected(std::move(renamed.error()));
+    return *renamed;
   };
   moving_.insert({from.string(), to->string()});
   auto renamed = co_await pool_.run(std::move(work));
@@ -358,7 +347,7 @@ asio::awaitable<Result<bool>> ClientDirWatch::remove(SourceKey key, Position con
   const auto& entry = found->second;
   if (entry.info.state != SourceState::closed || !entry.source || entry.info.read_only || entry.facts.name->offline)
     co_return false;
-  auto work = [path = fs::path(key.path), log = entry.source->log(), confirmed, network = entry.network,
+  auto work = [key, path = fs::path(key.path), log = entry.source->log(), confirmed, network = entry.network,
                takeover_after = Duration(rules_for(key.path).takeover_after)]() -> Result<bool> {
     for (;;) {
       const auto state = log->look(0, 64u << 20);
@@ -369,10 +358,8 @@ asio::awaitable<Result<bool>> ClientDirWatch::remove(SourceKey key, Position con
     }
     const auto facts = look_at_client_dir(path);
     if (!facts.there || facts.problem || in_use(path, facts, network, takeover_after)) return false;
-    std::error_code error;
-    fs::remove_all(path, error);
-    if (error)
-      return fail("client_dir_not_removed", fmt::format("{} cannot be removed ({})", path.string(), error.message()));
+    auto removed = remove_directory(path, key);
+    if (!removed) return std::unexpected(std::move(removed.error()));
     return true;
   };
   auto removed = co_await pool_.run(std::move(work));

@@ -207,12 +207,62 @@ TEST_F(AttributeUploads, ASetThatTakesThePlaceOfAnotherLeavesNothingOfIt) {
   EXPECT_EQ(stored_differs(short_id + "/data/file/newer", a, octets), "");
 }
 
-TEST_F(AttributeUploads, AMemberThatChangesMeanwhileIsTold) {
+TEST_F(AttributeUploads, ASetThatChangesWhileItIsSentBeginsAnewAndArrivesAsItIsThen) {
+  const auto a = make_file("a", 100'000), b = make_file("b", 100'000), gone = make_file("gone", 10);
+  const auto upload = set_of({{"a", a}, {"b", b}, {"gone", gone}});
+  on_shown = [&](std::uint64_t) {
+    std::ofstream(b.path, std::ios::app) << "more";
+    std::filesystem::remove(gone.path);
+  };
+  auto how = send(upload);
+  EXPECT_EQ(how.kind, Kind::later) << shown_outcome(how);
+  EXPECT_EQ(how.code, "file_set_changed");
+  EXPECT_EQ(files(), 0u);
+  on_shown = {};
+  how = send(upload);
+  EXPECT_EQ(how.kind, Kind::done) << shown_outcome(how);
+  EXPECT_EQ(files(), 2u);
+  EXPECT_EQ(stored_differs(short_id + "/data/file/b", b, octets), "");
+}
+
+TEST_F(AttributeUploads, ASetThatChangesEachTimeItIsSentIsGivenUp) {
   const auto a = make_file("a", 100'000), b = make_file("b", 100'000);
   on_shown = [&](std::uint64_t) { std::ofstream(b.path, std::ios::app) << "more"; };
+  for (int time = 1; time < 5; ++time) {
+    const auto how = send(set_of({{"a", a}, {"b", b}}));
+    EXPECT_EQ(how.kind, Kind::later) << time << shown_outcome(how);
+    EXPECT_EQ(how.retry_after, 5s * (1 << (time - 1)));
+    restart_server();
+  }
   const auto how = send(set_of({{"a", a}, {"b", b}}));
   EXPECT_EQ(how.kind, Kind::source) << shown_outcome(how);
-  EXPECT_EQ(files(), 0u);
+  EXPECT_EQ(how.code, "file_set_changed");
+}
+
+TEST_F(AttributeUploads, ASetThatChangesEachTimeItIsHaltedIsGivenUp) {
+  const auto a = make_file("a", 3 * mib), b = make_file("b", 3 * mib);
+  progress.halted = true;
+  UploadOutcome how;
+  for (int time = 1; time <= 5; ++time) {
+    how = send(set_of({{"a", a}, {"b", b}}));
+    EXPECT_EQ(how.code, "upload_halted") << time << shown_outcome(how);
+    std::ofstream(b.path, std::ios::app) << "more";
+    how = send(set_of({{"a", a}, {"b", b}}));
+    EXPECT_EQ(how.code, "file_set_changed") << time << shown_outcome(how);
+  }
+  EXPECT_EQ(calls("uploadFileSetTar"), 5);
+  EXPECT_EQ(how.kind, Kind::source) << shown_outcome(how);
+}
+
+TEST_F(AttributeUploads, ASetOfWhichNothingWasSentMayChangeAsOftenAsItDoes) {
+  const auto a = make_file("a", 10);
+  fault(R"("path": "/api/leaderboard/v1/attributes", "status": 503)");
+  for (int time = 1; time <= 8; ++time) {
+    EXPECT_EQ(send(set_of({{"a", a}})).kind, Kind::server) << time;
+    std::ofstream(a.path, std::ios::app) << "more";
+  }
+  sandbox.control(R"({"reset": true})");
+  EXPECT_EQ(send(set_of({{"a", a}})).kind, Kind::done);
 }
 
 }  // namespace

@@ -281,12 +281,18 @@ TEST_F(Attributes, AnAttributeOfAnotherTypeIsAFailure) {
   EXPECT_FALSE(run(server->last_step(forest, "loss", false)));
 }
 
-TEST_F(Attributes, ImagesAreCounted) {
+TEST_F(Attributes, ThePointsOfASeriesAreCounted) {
   const auto images = "GET " + attributes + "series/image?attribute=shots&limit=1&experimentId=forest-id";
   answers.on(images, R"({"totalItemCount":4})");
   answers.on(images, refusal_of(404, "ATTRIBUTE_PATH_NOT_FOUND"));
-  EXPECT_EQ(run(server->image_count(forest, "shots")).value(), 4);
-  EXPECT_EQ(run(server->image_count(forest, "shots")).value(), 0);
+  EXPECT_EQ(run(server->point_count(forest, "shots", SeriesKind::images)).value(), 4);
+  EXPECT_EQ(run(server->point_count(forest, "shots", SeriesKind::images)).value(), 0);
+  answers.on("GET " + attributes + "series/float?attribute=loss&limit=1&experimentId=forest-id",
+             R"({"totalItemCount":5,"values":[]})");
+  EXPECT_EQ(run(server->point_count(forest, "loss", SeriesKind::floats)).value(), 5);
+  answers.on("GET " + attributes + "series/string?attribute=log&limit=1&experimentId=forest-id",
+             R"({"totalItemCount":6,"values":[]})");
+  EXPECT_EQ(run(server->point_count(forest, "log", SeriesKind::texts)).value(), 6);
 }
 
 TEST_F(Attributes, AValueToBeCopiedIsToldAsTheServerWroteIt) {

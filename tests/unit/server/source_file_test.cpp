@@ -1,6 +1,7 @@
 #include "server/impl/source_file.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -46,6 +47,30 @@ TEST_F(SourceFiles, HaveAPathThatMeansOneFile) {
   EXPECT_EQ(error_of({"in/deep/file"}), "file_path_invalid");
   EXPECT_EQ(error_of({std::string("/a\0b", 4)}), "file_path_invalid");
   EXPECT_EQ(error_of({"/" + std::string(5000, 'x')}), "file_path_invalid");
+}
+
+TEST_F(SourceFiles, ThatAreUnreadableUntilSomebodyMendsThemAreNotTriedAgain) {
+  // What a process has at address 0 cannot be read: EIO, as from a bad disk.
+  const SourceFile bad{"/proc/self/mem"};
+  const auto opened = OpenFile::open(bad);
+  ASSERT_TRUE(opened.has_value()) << opened.error().message;
+  char byte = 0;
+  const auto read = (*opened)->read(0, &byte, 1);
+  ASSERT_FALSE(read.has_value());
+  EXPECT_EQ(read.error().code, "file_unreadable");
+  EXPECT_FALSE(read.error().retryable);
+}
+
+TEST_F(SourceFiles, AreTriedAgainOnceThereAreDescriptors) {
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none{0, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  const auto identity = identify({path("in/deep/file")});
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  ASSERT_FALSE(identity.has_value());
+  EXPECT_EQ(identity.error().code, "file_unreadable_now");
+  EXPECT_TRUE(identity.error().retryable);
 }
 
 TEST_F(SourceFiles, AreReadOnBehalfOfSomebodyElseOnlyWhenTheyAreTheirsOrEverybodys) {

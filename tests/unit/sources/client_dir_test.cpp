@@ -1,6 +1,12 @@
+#include <fmt/format.h>
 #include <gmock/gmock.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <fstream>
 
 #include "sources/client_dir/dir_facts.h"
+#include "sources/client_dir/dir_moves.h"
 #include "tests/unit/sources/client_box.h"
 
 /// Names, metadata and producers of 1.x directories, and what follows from them.
@@ -45,6 +51,82 @@ TEST(ClientDirName, BecomesThatOfARegisteredRun) {
   EXPECT_EQ(registered_path(offline, name, "0462-30"), "/d/.neptune/async/run__0462-30__12__k");
   EXPECT_FALSE(registered_path(offline, name, "../x"));
   EXPECT_FALSE(registered_path(offline, name, ""));
+}
+
+TEST(ClientDirName, SaysTheServersIdOfItsContainer) {
+  EXPECT_EQ(server_id_in("/d/.neptune/async/model__0462-30__12__k"), "0462-30");
+  EXPECT_EQ(server_id_in("/d/.neptune/offline/run__0462-30__12__k"), "") << "that is its own";
+  EXPECT_EQ(server_id_in("/d/.neptune/async/something"), "");
+  EXPECT_EQ(server_id_in(""), "");
+}
+
+/// Who owns it, and its mode.
+std::string ownership_of(const std::filesystem::path& path) {
+  struct stat about{};
+  if (::lstat(path.c_str(), &about) != 0) return "none";
+  return fmt::format("{}:{} {:o}", about.st_uid, about.st_gid, about.st_mode & 07777);
+}
+
+SourceKey key_of(const ClientBox& box) {
+  return look_at_client_dir(box.path()).key;
+}
+
+TEST(ClientDirMove, TheFolderThatIsMadeForItIsLikeTheOneAbove) {
+  const ClientBox box;
+  const auto above = box.path().parent_path().parent_path();
+  if (::geteuid() == 0) {
+    ASSERT_EQ(::chown(above.c_str(), 1234, 4321), 0);
+  }
+  ASSERT_EQ(::chmod(above.c_str(), 02750), 0);
+  const auto mask = ::umask(077);
+  const auto moved = rename_to_async(box.path(), key_of(box), "run__0462-30__12__k");
+  ::umask(mask);
+  ASSERT_TRUE(moved.has_value()) << moved.error().message;
+  EXPECT_EQ(*moved, above / "async" / "run__0462-30__12__k");
+  EXPECT_EQ(ownership_of(above / "async"), ownership_of(above));
+  EXPECT_TRUE(std::filesystem::exists(*moved / "metadata.json"));
+  EXPECT_FALSE(box.has("metadata.json"));
+}
+
+TEST(ClientDirMove, LeavesTheFolderThatIsThereAsItIs) {
+  const ClientBox box;
+  const auto async = box.path().parent_path().parent_path() / "async";
+  std::filesystem::create_directory(async);
+  ASSERT_EQ(::chmod(async.c_str(), 0711), 0);
+  ASSERT_TRUE(rename_to_async(box.path(), key_of(box), "run__0462-30__12__k").has_value());
+  EXPECT_EQ(ownership_of(async), fmt::format("{}:{} 711", ::geteuid(), ::getegid()));
+}
+
+TEST(ClientDirMove, FollowsNoLinkAndTakesNoOtherDirectory) {
+  const ClientBox box;
+  const auto above = box.path().parent_path().parent_path();
+  const auto key = key_of(box);
+  std::filesystem::create_directory(box.root() / "elsewhere");
+  std::filesystem::create_directory_symlink(box.root() / "elsewhere", above / "async");
+  EXPECT_FALSE(rename_to_async(box.path(), key, "run__0462-30__12__k").has_value());
+  EXPECT_TRUE(std::filesystem::is_empty(box.root() / "elsewhere"));
+  std::filesystem::remove(above / "async");
+  // Another one of that name is put where the folder was.
+  std::filesystem::rename(above / "offline", above / "was_offline");
+  const auto theirs = box.root() / "theirs" / box.path().filename();
+  std::filesystem::create_directories(theirs / "precious");
+  std::filesystem::create_directory_symlink(box.root() / "theirs", above / "offline");
+  EXPECT_FALSE(rename_to_async(box.path(), key, "run__0462-30__12__k").has_value());
+  EXPECT_FALSE(remove_directory(box.path(), key).has_value());
+  EXPECT_TRUE(std::filesystem::exists(theirs / "precious"));
+}
+
+TEST(ClientDirMove, RemovesAllThatIsInItAndNothingElse) {
+  const ClientBox box;
+  std::filesystem::create_directory(box.root() / "elsewhere");
+  std::ofstream(box.root() / "elsewhere" / "precious") << "x";
+  std::filesystem::create_directory_symlink(box.root() / "elsewhere", box.path() / "upload_path" / "link");
+  std::filesystem::create_directories(box.path() / "upload_path" / "deep" / "er");
+  const auto removed = remove_directory(box.path(), key_of(box));
+  EXPECT_TRUE(removed.has_value()) << removed.error().message;
+  EXPECT_FALSE(std::filesystem::exists(box.path()));
+  EXPECT_TRUE(std::filesystem::exists(box.path().parent_path()));
+  EXPECT_TRUE(std::filesystem::exists(box.root() / "elsewhere" / "precious"));
 }
 
 std::string problem(const ClientBox& box) {

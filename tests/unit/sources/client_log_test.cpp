@@ -1,5 +1,6 @@
 #include "sources/client_dir/client_log.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -178,6 +179,27 @@ TEST(ClientLog, AcknowledgesAsTheClientDoesAndRemovesFilesThatAreDone) {
   EXPECT_EQ(look(log).count, 0u);
   ClientLog again(box.path());
   EXPECT_EQ(look(again).last, 9);
+}
+
+TEST(ClientLog, APipeAtThePlaceOfTheAcknowledgedVersionBlocksNothing) {
+  const ClientBox box;
+  box.write("last_put_version", "3");
+  box.write("data-1.log", ClientBox::operations(1, 3));
+  ClientLog log(box.path());
+  look(log);
+  fs::remove(box.path() / "last_ack_version");
+  const auto pipe = box.path() / "pipe";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  fs::rename(pipe, box.path() / "last_ack_version");
+  const auto unread = write_ack(open_directory(box.path()), box.path(), 3);
+  ASSERT_FALSE(unread.has_value());
+  EXPECT_THAT(unread.error().message, HasSubstr("no regular file"));
+  const int reader = ::open((box.path() / "last_ack_version").c_str(), O_RDONLY | O_NONBLOCK);
+  ASSERT_GE(reader, 0);
+  EXPECT_FALSE(write_ack(open_directory(box.path()), box.path(), 3).has_value());
+  char byte = 0;
+  EXPECT_EQ(::read(reader, &byte, 1), 0) << "nothing was written to it";
+  ::close(reader);
 }
 
 TEST(ClientLog, AnotherToolMayAcknowledgeAndRemoveMeanwhile) {

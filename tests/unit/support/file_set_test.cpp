@@ -1,6 +1,8 @@
 #include "support/file_set.h"
 
 #include <gmock/gmock.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <fstream>
 
@@ -31,6 +33,7 @@ class FileSets : public ::testing::Test {
     return out;
   }
 
+  static constexpr auto open = std::filesystem::perms(0755);
   testing::TempDir temp;
   std::filesystem::path dir = temp.path();
 };
@@ -61,6 +64,45 @@ TEST_F(FileSets, LinksAreToldAndNotFollowed) {
   std::filesystem::create_directory_symlink("/etc", dir / "src" / "deep" / "link");
   EXPECT_THAT(names({"/src/deep"}), ElementsAre("d.py", "link"));
   EXPECT_THAT(names({"/**/passwd"}), IsEmpty());
+}
+
+TEST_F(FileSets, WhatStaysUnreadableUntilSomebodyMendsItIsNoPassingTrouble) {
+  const auto found = find_files({dir.string() + "/" + std::string(300, 'x') + "/*"}, 1000);
+  ASSERT_FALSE(found.has_value());
+  EXPECT_EQ(found.error().code, "file_unreadable");
+  EXPECT_FALSE(found.error().retryable);
+  EXPECT_EQ(find_files({dir.string() + "/" + std::string(300, 'x')}, 1000).error().code, "file_unreadable");
+}
+
+TEST_F(FileSets, ForWantOfDescriptorsTheyAreLookedForAgain) {
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none{0, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  const auto found = find_files({dir.string() + "/*"}, 1000);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  ASSERT_FALSE(found.has_value());
+  EXPECT_EQ(found.error().code, "file_unreadable_now");
+  EXPECT_TRUE(found.error().retryable);
+}
+
+TEST_F(FileSets, FoldersAreLookedIntoForSomebodyElseOnlyWhenTheyAreTheirsOrEverybodys) {
+  const auto reader = ::geteuid() + 1;
+  const auto code = [this, reader](const std::string& pattern) {
+    const auto found = find_files({dir.string() + pattern}, 1000, reader);
+    return found ? std::string() : found.error().code;
+  };
+  for (const auto& folder : {dir, dir / "src", dir / "src/deep"}) std::filesystem::permissions(folder, open);
+  EXPECT_EQ(code("/src/**/*.py"), "");
+  std::filesystem::permissions(dir / "src/deep", std::filesystem::perms(0711));
+  EXPECT_EQ(code("/src/deep/*.py"), "file_not_theirs");
+  EXPECT_EQ(code("/src/**/*.py"), "file_not_theirs");
+  EXPECT_EQ(code("/src"), "file_not_theirs") << "all that is in a folder";
+  std::filesystem::permissions(dir / "src/deep", open);
+  std::filesystem::permissions(dir, std::filesystem::perms(0700));
+  EXPECT_EQ(code("/src/*.py"), "file_not_theirs") << "a folder above it is closed";
+  for (const std::uint32_t other : {::geteuid(), uid_t{0}})
+    EXPECT_TRUE(find_files({dir.string() + "/src/*.py"}, 1000, other).has_value());
 }
 
 TEST_F(FileSets, TooManyAreRefused) {
