@@ -62,7 +62,7 @@ bool needs_power(ChangeKind kind);
 /// In Change::after, the id that stands for all other streams of the project.
 inline constexpr std::string_view everything_in_project = "*";
 
-/// Id of the stream of removals that were to wait for what is held or keeps failing, and let the others pass.
+/// Id of the stream of removals that were to wait for what is held, and let the others pass.
 inline constexpr std::string_view removals_that_wait = "removals that wait";
 
 /// Id of the management stream of what restores runs.
@@ -83,7 +83,7 @@ struct Submitter {
 /// model_version.update to its version, project.metadata to the project's own metadata, run.upload to the run's files,
 /// which go beside its other changes. What only removes (delete,
 /// trash, archive, empty the trash, remove a member) goes into the project's `removals`, which read-only mode lets
-/// pass; one that has to wait there for what cannot be sent steps aside, into `removals_that_wait`, so that it keeps
+/// pass; one that has to wait there for what is held steps aside, into `removals_that_wait`, so that it keeps
 /// back no other; the rest of the management into `management`. Each member's role, what restores runs, and the
 /// project's limits (which may end its read-only mode, and so pass its gate) are streams of their own, so that they
 /// wait for nothing else.

@@ -212,7 +212,9 @@ bool Core::depends_on(const ContainerName& container, const ContainerName& ances
 /// Is there something in `earlier` that goes before the next change of `stream`?
 bool Core::goes_before(const Stream& earlier, const Stream& stream) const {
   if (earlier.spec.id == stream.spec.id || earlier.closing) return false;
-  if (earlier.paused && earlier.phase == Phase::idle) return false;  // left to its own client: not ours to wait for
+  // Left to its own client: not ours to wait for. What is of the queue is paused only while it is thrown away.
+  if (earlier.paused && earlier.phase == Phase::idle && earlier.backlog.ticket == 0) return false;
+  if (stream.backlog.frees_next && earlier.barred && earlier.phase == Phase::idle) return false;
   if (earlier.backlog_known && earlier.backlog.count == 0 && earlier.phase == Phase::idle) return false;
   const auto ticket = stream.backlog.ticket;
   return ticket == 0 || earlier.backlog.ticket == 0 || earlier.backlog.ticket < ticket;
@@ -259,14 +261,13 @@ std::vector<const Core::Stream*> Core::waits_behind(const Stream& stream, const 
   return earlier;
 }
 
-/// A removal whose turn does not come while what it waits for cannot be sent lets the others pass.
+/// A removal whose turn does not come while what it waits for is held lets the others pass.
 void Core::step_aside(Stream& stream, Instant now) {
   const auto& container = stream.spec.container;
   if (container.kind != ContainerKind::removals || !container.id.empty()) return;
   const auto stuck = [this, now](const Stream* earlier) {
     const auto wait = verdict(*earlier, now).wait;
-    return is_held(wait) || wait == Wait::retry ||
-           (wait == Wait::earlier_change && earlier->spec.container.id == removals_that_wait);
+    return is_held(wait) || (wait == Wait::earlier_change && earlier->spec.container.id == removals_that_wait);
   };
   for (const auto& name : stream.backlog.after) {
     if (std::ranges::none_of(waits_behind(stream, name), stuck)) continue;
@@ -409,13 +410,8 @@ StreamView Core::stream(StreamId id, Instant now) const {
   if (it == streams_.end() || it->second.closing) return {};
   const auto& stream = it->second;
   const auto [wait, until, confirming] = verdict(stream, now);
-  StreamView view{&stream.spec,
-                  stream.counted,
-                  wait,
-                  stream.trouble,
-                  until,
-                  stream.attempts,
-                  stream.ambiguous || stream.doubts > 0};
+  StreamView view{&stream.spec, stream.counted,  wait,          stream.trouble,
+                  until,        stream.attempts, stream.barred, stream.ambiguous || stream.doubts > 0};
   if (wait == Wait::server) view.trouble = servers_.at(stream.spec.server).trouble;
   return view;
 }
@@ -429,6 +425,8 @@ bool Core::writes_wait(const Scope& scope) const {
   for (auto it = projects_.lower_bound(ProjectName{scope.workspace, scope.project});
        it != projects_.end() && it->first.workspace == scope.workspace; ++it) {
     if (!scope.is_workspace() && it->first.project != scope.project) break;
+    const auto gate = gates_.verdict(it->first, false);
+    if (gate == Gates::Verdict::workspace_held || gate == Gates::Verdict::project_held) continue;
     for (const auto id : it->second) {
       const auto& stream = streams_.at(id);
       if (stream.paused) continue;

@@ -44,7 +44,8 @@ struct Options {
 ///  - nothing is settled twice, nothing is skipped;
 ///  - a create is confirmed before its run's first update, a parent's create before its fork's when the parent is known
 ///  here, and a project's create before anything else of the project; a change goes after those it names
-///  (Backlog::after); a removal that has to wait for what cannot be sent keeps back no other (StepAside);
+///  (Backlog::after), but a removal not after what is barred; a removal that has to wait for what is held keeps back
+///  no other (StepAside);
 ///  - no write starts into a scope known as read-only or held, but one confirming write at a time (Gates);
 ///  - a failure of one stream, project or workspace delays no other; a failure of the server delays all of its streams;
 ///  - what read-only mode sends back costs no attempt.
@@ -165,6 +166,7 @@ class Core {
     std::uint64_t limit = 0;            // of the next request while refused changes are isolated; 0: no limit
     std::uint64_t suspects = 0;         // changes known to hold a refused one
     bool ambiguous = false;             // its last answer may speak of a limit: the status call is being asked
+    bool barred = false;                // what waits goes nowhere until somebody makes what it is for, or gives a right
     std::uint32_t doubts = 0;  // such answers in a row that the status call did not explain (2), or could not (1)
     std::string trouble;
     Instant opened_at;
@@ -253,6 +255,7 @@ class Core {
   void widen(Stream& stream);
   void refuse(Stream& stream, const std::string& code, const std::string& reason, Instant now);
   void retry(Stream& stream, std::string trouble, BackoffLimits limits, Instant now);
+  void bar(Stream& stream, std::string trouble, Instant now);
   void judge(Stream& stream, const RequestStatus& status, Instant now);
   void orphaned(Stream& stream, const std::string& code, const std::string& reason, Instant now);
   void read_only(const Scope& scope, const Failure& failure, Instant now);

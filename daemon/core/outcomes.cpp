@@ -10,6 +10,7 @@ namespace neptune::core {
 
 namespace {
 
+constexpr std::uint32_t barred_after = 3;  // attempts: a right that was just given may take a moment
 constexpr BackoffLimits parent_retry{std::chrono::seconds(1), std::chrono::seconds(4)};
 
 /// Client errors that speak of the way to the server rather than of the change.
@@ -170,13 +171,13 @@ void Core::failed(StreamId id, std::optional<Sent> sent, Failure failure, Instan
       if (failure.retry_after) stream->not_before = std::max(*stream->not_before, now + *failure.retry_after);
       break;
     case Kind::forbidden:
-      retry(*stream, failure.message, options_.blocked, now);
+      bar(*stream, failure.message, now);
       break;
     case Kind::read_only:
       read_only(scope, failure, now);
       // A removal passes the gate, so the gate cannot hold it back when the server refuses even that.
       if (stream->backlog.frees_next) {
-        retry(*stream, failure.message, options_.blocked, now);
+        bar(*stream, failure.message, now);
       } else {
         back(*stream, now);
       }
@@ -192,7 +193,7 @@ void Core::failed(StreamId id, std::optional<Sent> sent, Failure failure, Instan
       if (sent && !speaks_of_the_route(failure.code)) {
         refuse(*stream, failure.code, failure.message, now);
       } else {
-        retry(*stream, failure.message, options_.blocked, now);
+        bar(*stream, failure.message, now);
       }
       break;
   }
@@ -341,9 +342,12 @@ void Core::judge(Stream& stream, const RequestStatus& status, Instant now) {
           now);
   } else if (!stream.request.create && found.only_run_missing) {
     workspace_answered(stream, now);
-    retry(stream,
-          fmt::format("the server does not know the run {}; it was not created there, or was deleted", container.id),
-          stream.attempts < 3 ? options_.retry : options_.blocked, now);
+    auto trouble =
+        fmt::format("the server does not know the run {}; it was not created there, or was deleted", container.id);
+    if (stream.attempts < 3)
+      retry(stream, std::move(trouble), options_.retry, now);
+    else
+      bar(stream, std::move(trouble), now);
   } else {
     write_was_taken(stream, now);
     refuse(stream, name(found.worst), sentence(found, status), now);
@@ -399,7 +403,7 @@ void Core::advance(Stream& stream, Instant now) {
   const auto request = stream.request;
   move_on(stream, request);
   stream.attempts = stream.busy = 0;
-  stream.ambiguous = false;
+  stream.ambiguous = stream.barred = false;
   stream.doubts = 0;
   stream.trouble.clear();
   stream.not_before.reset();
@@ -439,6 +443,7 @@ void Core::back(Stream& stream, Instant now) {
   retally(stream);
   ready(stream);
   gates_.unconfirmed(stream.spec.id, now);
+  ready_dependents(stream.spec.container);  // whether they wait for what is held now
 }
 
 /// Its write did not go out: another stream of the scope may confirm.
@@ -449,8 +454,15 @@ void Core::not_made(StreamId id) {
 void Core::retry(Stream& stream, std::string trouble, BackoffLimits limits, Instant now) {
   stream.trouble = std::move(trouble);
   stream.not_before = now + backoff(limits, ++stream.attempts, random_);
+  stream.barred = false;
   back(stream, now);
-  ready_dependents(stream.spec.container);
+}
+
+/// As `retry`; the server knows nothing that the change is for, or the token has no right to it.
+void Core::bar(Stream& stream, std::string trouble, Instant now) {
+  retry(stream, std::move(trouble), options_.blocked, now);
+  stream.barred = stream.attempts >= barred_after;
+  if (stream.barred) ready_dependents(stream.spec.container);
 }
 
 // Modes

@@ -96,7 +96,7 @@ struct Settle {
   bool create = false;  ///< it created its container
 };
 
-/// The first change of this stream, one of removals, has to wait for what is held or keeps failing: put it into the
+/// The first change of this stream, one of removals, has to wait for what is held: put it into the
 /// stream of those that wait (removals_that_wait), then tell what stands first now.
 struct StepAside {
   StreamId stream;
@@ -182,6 +182,7 @@ struct StreamView {
   std::string trouble;           ///< the last failure, a sentence; empty when the last request went well
   std::optional<Instant> until;  ///< when it will be tried again, where that is a matter of time
   std::uint32_t attempts = 0;
+  bool barred = false;   ///< what waits goes nowhere until somebody makes what it is for, or gives a right to it
   bool doubted = false;  ///< its last answer may speak of a full workspace or of its change: the server is asked which
 };
 

@@ -320,7 +320,7 @@ class Engine final : public Control, public sources::SourceListener {
     FeedPtr feed;
     std::uint64_t held;
   };
-  std::vector<Target> held_targets(const Change& removal) const;
+  std::vector<Target> stuck_targets(const Change& removal) const;
   Result<void> may_make_way(const Change& removal) const;
   awaitable<void> make_way(Change removal, sources::Position position, Submitter by);
   awaitable<Result<void>> discard(FeedPtr feed, sources::Position before, std::string reason);

@@ -161,8 +161,8 @@ asio::awaitable<Result<api::ChangePlace>> Engine::recorded_change(std::int64_t i
   co_return answer;
 }
 
-/// The streams with held writes to what a removal removes.
-std::vector<Engine::Target> Engine::held_targets(const Change& removal) const {
+/// The streams with writes to what a removal removes that are held, or go nowhere.
+std::vector<Engine::Target> Engine::stuck_targets(const Change& removal) const {
   std::vector<Target> targets;
   for (const auto& [id, feed] : streams_) {
     const auto& container = *feed->info.container;
@@ -172,14 +172,15 @@ std::vector<Engine::Target> Engine::held_targets(const Change& removal) const {
     });
     if (!meant || feed->replayed) continue;
     const auto view = core_.stream(id, clock_.now());
-    if (view.tally.held > 0) targets.push_back({feed, view.tally.held});
+    if (view.tally.held > 0 || view.barred) targets.push_back({feed, view.tally.held});
   }
   return targets;
 }
 
 /// Held writes to what is removed stand in the way, unless they may be discarded.
 Result<void> Engine::may_make_way(const Change& removal) const {
-  for (const auto& [feed, held] : held_targets(removal)) {
+  for (const auto& [feed, held] : stuck_targets(removal)) {
+    if (held == 0) continue;
     const bool queued = feed->info.kind == sources::Kind::change_queue;
     if (removal.discard_pending && queued) continue;
     return fail(
@@ -195,11 +196,11 @@ Result<void> Engine::may_make_way(const Change& removal) const {
   return {};
 }
 
-/// Throws away the held writes to what a removal removes that were accepted before it. What cannot be thrown away now,
-/// the removal waits for.
+/// Throws away the writes to what a removal removes that were accepted before it and are held, or go nowhere. It waits
+/// for them until they are on record as rejected, and for what cannot be thrown away now.
 asio::awaitable<void> Engine::make_way(Change removal, sources::Position position, Submitter by) {
   const auto who = by.name.empty() ? fmt::format("uid {}", by.uid) : by.name;
-  for (const auto& [feed, held] : held_targets(removal)) {
+  for (const auto& [feed, held] : stuck_targets(removal)) {
     if (feed->info.kind != sources::Kind::change_queue) continue;
     const auto discarded =
         co_await discard(feed, position, fmt::format("discarded by {} with {}", who, name(removal.kind)));

@@ -26,16 +26,16 @@ ContainerName everything_in(const ProjectName& project) {
 }
 
 /// Management comes after the project's removals: whoever was removed can be added again, a run restored, a deleted
-/// project made anew. Where a removal waits, it is for what is held, as this is then.
+/// project made anew. A removal waits long only for what is held, as this is then, too.
 Change managing(const ProjectName& project) {
   return {.container = management_of(project), .after = {removals_of(project), waiting_removals_of(project)}};
 }
 
-/// What may end the project's own read-only mode passes its gate, and waits behind no write.
+/// What may end the project's own read-only mode passes its gate, and waits behind no write: so not for a removal that
+/// waits for one either.
 Change relieving(const ProjectName& project) {
-  auto out = managing(project);
+  Change out{.container = management_of(project), .frees = true, .after = {removals_of(project)}};
   out.container.id = limits_of_project;
-  out.frees = true;
   return out;
 }
 
@@ -63,11 +63,7 @@ struct Place {
   Change operator()(const ProjectDelete& change) const {
     return removing(change.project, {everything_in(change.project)});
   }
-  Change operator()(const StorageLimit& change) const {
-    auto out = relieving(change.project);
-    out.after = {removals_of(change.project)};  // what waits for room must not keep back what makes it
-    return out;
-  }
+  Change operator()(const StorageLimit& change) const { return relieving(change.project); }
   Change operator()(const Membership& change) const {
     const ContainerName member{change.project, (change.service_account ? "service account " : "member ") + change.who,
                                ContainerKind::management};

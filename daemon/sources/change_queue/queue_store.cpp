@@ -445,7 +445,8 @@ Result<QueuedStream> QueueStore::stream(std::int64_t id) {
 }
 
 Result<std::optional<QueuedStream>> QueueStore::step_aside(std::int64_t stream, Position position) {
-  auto transaction = impl_->begin(false);
+  // Durable: those behind it may be confirmed next, and what is confirmed is taken for done up to there.
+  auto transaction = impl_->begin(true);
   if (!transaction) return std::unexpected(std::move(transaction.error()));
   const auto from = this->stream(stream);
   if (!from) return std::unexpected(from.error());

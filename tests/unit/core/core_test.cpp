@@ -635,12 +635,51 @@ TEST_F(DirectChanges, ARemovalStepsAsideWhenTheWritesItWaitsForTurnOutToBeHeld) 
   EXPECT_EQ(second[0].position, 7);
 }
 
-TEST_F(DirectChanges, ARemovalStepsAsideWhenTheWritesItWaitsForKeepFailing) {
+TEST_F(DirectChanges, ARemovalDoesNotWaitForWritesThatGoNowhere) {
+  wait_in(1, run_, {.count = 2, .bytes = 20, .ticket = 3});
+  wait_in(2, removals_, {.count = 1, .bytes = 10, .frees_next = true, .ticket = 5, .after = {run_}});
+  for (int attempt = 1; attempt <= 3; ++attempt) {
+    ASSERT_EQ(core_.stream(2, now_).wait, Wait::earlier_change) << "a right that was just given may take a moment";
+    ASSERT_EQ(sends(), std::vector<StreamId>{1});
+    core_.failed(1, Sent{4, 2, 20, false}, failure(Failure::Kind::forbidden), now_);
+    if (attempt == 3) break;
+    now_ = *core_.stream(1, now_).until;
+    core_.time_passed(now_);
+  }
+  EXPECT_EQ(sends(), std::vector<StreamId>{2});
+}
+
+TEST_F(DirectChanges, ARemovalStepsAsideWhenWhatItWaitsForComesBackToAHeldScope) {
   wait_in(1, run_, {.count = 2, .bytes = 20, .ticket = 3});
   wait_in(2, removals_, {.count = 1, .bytes = 10, .frees_next = true, .ticket = 5, .after = {run_}});
   ASSERT_EQ(sends(), std::vector<StreamId>{1});
-  core_.failed(1, Sent{4, 2, 20, false}, failure(Failure::Kind::forbidden), now_);
+  core_.hold(Scope::of(project), true, now_);
+  EXPECT_TRUE(take<StepAside>().empty()) << "it is on its way still";
+  core_.failed(1, Sent{4, 2, 20, false}, failure(Failure::Kind::called_off), now_);
   EXPECT_EQ(take<StepAside>().size(), 1u);
+}
+
+TEST_F(DirectChanges, ARemovalWaitsForWritesThatAreBeingThrownAway) {
+  core_.hold(Scope::of(project), true, now_);
+  wait_in(1, run_, {.count = 2, .bytes = 20, .ticket = 3});
+  wait_in(3, waiting_, {.count = 1, .bytes = 10, .frees_next = true, .ticket = 5, .after = {run_}});
+  core_.pause(1, true, now_);
+  EXPECT_TRUE(sends().empty());
+  ASSERT_TRUE(core_.discard(1, 4, 2, now_));
+  core_.pause(1, false, now_);
+  EXPECT_EQ(sends(), std::vector<StreamId>{3});
+}
+
+TEST_F(DirectChanges, AWorkspaceInWhichOnlyHeldWritesWaitOpensByTheStatusCallsWord) {
+  wait_in(1, run_, {.count = 2, .bytes = 20, .ticket = 3});
+  ASSERT_EQ(sends(), std::vector<StreamId>{1});
+  core_.failed(1, Sent{4, 2, 20, false}, failure(Failure::Kind::read_only), now_);
+  core_.hold(Scope::of(project), true, now_);
+  core_.take_actions();
+  now_ += 1h;
+  core_.time_passed(now_);
+  core_.status_told(take<AskStatus>().at(0), WorkspaceStatus{}, now_);
+  EXPECT_EQ(core_.scope(Scope::of(project.workspace)).mode, Mode::normal);
 }
 
 TEST_F(DirectChanges, AForkWaitsForAParentOfWhichSomethingIsNotTold) {

@@ -260,7 +260,7 @@ class History {
         return announce(management + 2);
       case 2: {
         const auto lane = management + 3 + pick(2);
-        if (needs_create(lanes_[lane])) add(lane, {.is = Is::create, .after = removals_of(removals)});
+        if (needs_create(lane)) add(lane, {.is = Is::create, .after = removals_of(removals)});
         for (std::uint64_t i = 0, n = pick(6); i < n; ++i) add(lane, {});
         return announce(lane);
       }
@@ -275,9 +275,12 @@ class History {
     return {lanes_[removals].name, lanes_[waiting(removals)].name};
   }
 
-  static bool needs_create(const Lane& lane) {
-    return !lane.created && std::ranges::none_of(lane.items, [&lane](const Item& item) {
-      return item.is == Is::create && !lane.discarded.contains(item.position);
+  bool needs_create(std::size_t index) const {
+    const auto& lane = lanes_[index];
+    const auto being_discarded = discarding_.find(index);
+    const auto from = being_discarded == discarding_.end() ? 0 : being_discarded->second;
+    return !lane.created && std::ranges::none_of(lane.items, [&lane, from](const Item& item) {
+      return item.is == Is::create && item.position >= from && !lane.discarded.contains(item.position);
     });
   }
 
@@ -298,41 +301,53 @@ class History {
     });
   }
 
-  /// Held writes to the target stand in the way: they are discarded when that was asked for, else the removal is
-  /// refused.
+  /// Held writes to the target stand in the way: what was accepted before the removal is discarded when that was asked
+  /// for, else the removal is refused.
   void make_way(std::size_t removals, Item removal, bool discard) {
+    std::vector<std::size_t> targets;
     for (const auto& [id, index] : streams_) {
       if (!goes_after(removal, lanes_[index]) || core_->stream(id, now_).tally.held == 0) continue;
       if (!discard || !lanes_[index].queued || discarding_.contains(index)) {
         report_.refused_removals++;
         return;
       }
-      core_->pause(id, true, now_);
-      if (core_->stream(id, now_).wait != Wait::paused) {
-        if (core_->discard(id, lanes_[index].last(), 1, now_)) violate("a discard met a request");
-        return core_->pause(id, false, now_);
-      }
-      return throw_away(index, [this, removals, removal] { make_way(removals, removal, true); });
+      targets.push_back(index);
     }
     add(removals, removal);
     announce(removals);
+    for (const auto target : targets) throw_away(target, tickets_);
   }
 
-  /// All that waits is put on record at once, some time later.
-  void throw_away(std::size_t index, std::function<void()> then) {
-    discarding_.insert(index);
-    soon(span(5ms), [this, index, then] {
+  /// What waits and was accepted before is put on record, piece by piece, some time later; unless it is being sent.
+  void throw_away(std::size_t index, Position before) {
+    const auto id = stream_of(index);
+    core_->pause(id, true, now_);
+    if (core_->stream(id, now_).wait != Wait::paused) {
+      if (core_->discard(id, lanes_[index].last(), 1, now_)) violate("a discard met a request");
+      return core_->pause(id, false, now_);
+    }
+    discarding_[index] = before;
+    throw_away_some(index, before);
+  }
+
+  void throw_away_some(std::size_t index, Position before) {
+    soon(span(5ms), [this, index, before] {
       auto& lane = lanes_[index];
       const auto from = lane.next(lane.confirmed);
-      const auto count = static_cast<std::uint64_t>(lane.items.end() - from);
-      for (auto it = from; it != lane.items.end(); ++it) lane.discarded.insert(it->position);
-      lane.confirmed = lane.last();
-      report_.discarded += count;
-      if (!core_->discard(stream_of(index), lane.last(), count, now_)) return violate("a discard was refused");
-      core_->pause(stream_of(index), false, now_);
-      discarding_.erase(index);
+      const auto all = lane.next(before - 1) - std::min(from, lane.next(before - 1));
+      if (all <= 0) {
+        core_->pause(stream_of(index), false, now_);
+        discarding_.erase(index);
+        return look_into(index);
+      }
+      const auto count = 1 + static_cast<std::int64_t>(pick(static_cast<std::uint64_t>(all)));
+      for (auto it = from; it != from + count; ++it) lane.discarded.insert(it->position);
+      lane.confirmed = (from + (count - 1))->position;
+      report_.discarded += static_cast<std::uint64_t>(count);
+      if (!core_->discard(stream_of(index), lane.confirmed, static_cast<std::uint64_t>(count), now_))
+        return violate("a discard was refused");
       look_into(index);
-      then();
+      throw_away_some(index, before);
     });
   }
 
@@ -411,13 +426,19 @@ class History {
   void check_order(std::size_t index, const Item& item) {
     for (std::size_t i = 0; i < lanes_.size(); ++i) {
       const auto& other = lanes_[i];
-      if (i == index || !goes_after(item, other) || discarding_.contains(i)) continue;
+      if (i == index || !goes_after(item, other) || (item.frees && is_barred(i))) continue;
       const auto next = other.next(other.confirmed);
       if (next != other.items.end() && (!other.queued || next->position < item.position))
         return violate(fmt::format("change {} of {} went before change {} of {}", item.position,
                                    lanes_[index].name.label(), next->position, other.name.label()));
     }
     if (item.frees) check_removals(index, item);
+  }
+
+  bool is_barred(std::size_t lane) const {
+    return std::ranges::any_of(streams_, [this, lane](const auto& stream) {
+      return stream.second == lane && core_->stream(stream.first, now_).barred;
+    });
   }
 
   /// Removals of the same thing go in the order in which they were handed in.
@@ -719,11 +740,17 @@ class History {
     }
   }
 
+  /// Of which one could tell the mode: an operator lets none of a scope that is held, and what is thrown away goes
+  /// nowhere.
   bool writes_wait(const Scope& scope) const {
-    return std::ranges::any_of(lanes_, [scope](const Lane& lane) {
+    for (std::size_t i = 0; i < lanes_.size(); ++i) {
+      const auto& lane = lanes_[i];
       const auto scopes = scopes_of(lane);
-      return std::ranges::find(scopes, scope) != scopes.end() && !lane.frees() && lane.confirmed != lane.last();
-    });
+      const auto is_held = [this](const Scope& of) { return held_.contains(of); };
+      if (std::ranges::find(scopes, scope) == scopes.end() || std::ranges::any_of(scopes, is_held)) continue;
+      if (!lane.frees() && lane.confirmed != lane.last() && !discarding_.contains(i)) return true;
+    }
+    return false;
   }
 
   void carry_out(const ServerChanged&) {}
@@ -826,10 +853,10 @@ class History {
   std::unique_ptr<Core> core_;
   std::uint64_t life_ = 0;
   std::map<StreamId, std::size_t> streams_;
-  std::set<StreamId> out_;                   // handed in, and its fate not known yet
-  std::map<StreamId, Request> requests_of_;  // the last of each
-  std::set<std::size_t> discarding_;
-  const Lane* answered_call_ = nullptr;  // what follows is what its success means
+  std::set<StreamId> out_;                      // handed in, and its fate not known yet
+  std::map<StreamId, Request> requests_of_;     // the last of each
+  std::map<std::size_t, Position> discarding_;  // of these lanes, what was accepted before
+  const Lane* answered_call_ = nullptr;         // what follows is what its success means
   std::map<Scope, Mode> durable_modes_;
   std::set<Scope> known_read_only_;
   std::set<Scope> held_;
