@@ -214,7 +214,8 @@ bool Core::goes_before(const Stream& earlier, const Stream& stream) const {
   if (earlier.spec.id == stream.spec.id || earlier.closing) return false;
   // Left to its own client: not ours to wait for. What is of the queue is paused only while it is thrown away.
   if (earlier.paused && earlier.phase == Phase::idle && earlier.backlog.ticket == 0) return false;
-  if (stream.backlog.frees_next && earlier.barred && earlier.phase == Phase::idle) return false;
+  const bool write_that_goes_nowhere = earlier.barred && !earlier.backlog.frees_next && earlier.phase == Phase::idle;
+  if (stream.backlog.frees_next && write_that_goes_nowhere) return false;
   if (earlier.backlog_known && earlier.backlog.count == 0 && earlier.phase == Phase::idle) return false;
   const auto ticket = stream.backlog.ticket;
   return ticket == 0 || earlier.backlog.ticket == 0 || earlier.backlog.ticket < ticket;

@@ -44,8 +44,8 @@ struct Options {
 ///  - nothing is settled twice, nothing is skipped;
 ///  - a create is confirmed before its run's first update, a parent's create before its fork's when the parent is known
 ///  here, and a project's create before anything else of the project; a change goes after those it names
-///  (Backlog::after), but a removal not after what is barred; a removal that has to wait for what is held keeps back
-///  no other (StepAside);
+///  (Backlog::after), but a removal not after a write that is barred; a removal that has to wait for what is held keeps
+///  back no other (StepAside);
 ///  - no write starts into a scope known as read-only or held, but one confirming write at a time (Gates);
 ///  - a failure of one stream, project or workspace delays no other; a failure of the server delays all of its streams;
 ///  - what read-only mode sends back costs no attempt.
