@@ -485,7 +485,7 @@ bool Core::probe(const Scope& scope, Instant now) {
 }
 
 void Core::restore(const Scope& scope, std::string reason, Instant now) {
-  gates_.enter(scope, std::move(reason), now);
+  gates_.enter(scope, std::move(reason), 0, now);
   ready_scope(scope);
 }
 

@@ -258,7 +258,7 @@ class Core {
   void bar(Stream& stream, std::string trouble, Instant now);
   void judge(Stream& stream, const RequestStatus& status, Instant now);
   void orphaned(Stream& stream, const std::string& code, const std::string& reason, Instant now);
-  void read_only(const Scope& scope, const Failure& failure, Instant now);
+  void read_only(const Scope& scope, const Failure& failure, StreamId by, Instant now);
   void opened(const Scope& scope, StreamId confirmed_by, Instant now, bool ramped = true);
   void closed(const Scope& scope);
   void apply(const Gates::Effect& effect, Instant now);

@@ -89,28 +89,33 @@ void Gates::doubted(StreamId stream) {
   }
 }
 
-bool Gates::enter(const Scope& scope, std::string reason, Instant now) {
+/// Late answers of writes that were out before the first signal say nothing new; only the confirming one's does.
+bool Gates::is_news(const State& state, StreamId by) {
+  if (state.mode == Mode::normal) return true;
+  return state.phase == Phase::confirming && (!state.confirming || state.confirming == by);
+}
+
+bool Gates::enter(const Scope& scope, std::string reason, StreamId by, Instant now) {
   auto& state = states_[scope];
   const bool was_writable = state.mode == Mode::normal;
-  // Late answers of writes that were out before the first signal say nothing new; only the confirming one's does.
-  if (!was_writable && state.phase != Phase::confirming) return false;
+  if (!is_news(state, by)) return false;
   if (!was_writable) state.probes++;
   state.unconfirmed = 0;
   close(state, scope, std::move(reason), now);
   return was_writable;
 }
 
-Gates::Effect Gates::suspect(const ProjectName& project, std::string reason, Instant now) {
+Gates::Effect Gates::suspect(const ProjectName& project, std::string reason, StreamId by, Instant now) {
   const auto scope = Scope::of(project.workspace);
   const auto* project_state = find(Scope::of(project));
   if (!writable(project_state) && writable(find(scope))) {
-    enter(Scope::of(project), std::move(reason), now);
+    enter(Scope::of(project), std::move(reason), by, now);
     return {};
   }
   auto& state = states_[scope];
-  if (state.mode == Mode::read_only && state.phase == Phase::confirming && state.said_normal)
-    return narrow(state, project, reason, now);
-  if (!enter(scope, std::move(reason), now)) return {};
+  if (!is_news(state, by)) return {};
+  if (state.mode == Mode::read_only && state.said_normal) return narrow(state, project, reason, by, now);
+  if (!enter(scope, std::move(reason), by, now)) return {};
   state.suspected_for = project;
   state.phase = Phase::asking;
   state.next_probe.reset();
@@ -119,11 +124,12 @@ Gates::Effect Gates::suspect(const ProjectName& project, std::string reason, Ins
 }
 
 /// The workspace is writable after all: the project alone is read-only.
-Gates::Effect Gates::narrow(State& state, const ProjectName& project, const std::string& reason, Instant now) {
+Gates::Effect Gates::narrow(State& state, const ProjectName& project, const std::string& reason, StreamId by,
+                            Instant now) {
   const auto scope = Scope::of(project.workspace);
   open(state, scope);
   Effect effect{.opened = {scope}, .closed = {}};
-  if (enter(Scope::of(project), reason, now)) effect.closed.push_back(Scope::of(project));
+  if (enter(Scope::of(project), reason, by, now)) effect.closed.push_back(Scope::of(project));
   return effect;
 }
 
@@ -133,7 +139,7 @@ Gates::Effect Gates::status(const std::string& workspace, const StatusWord& word
   const auto scope = Scope::of(workspace);
   const auto it = states_.find(scope);
   if (it == states_.end() || it->second.mode == Mode::normal) {
-    if (word.is == Is::read_only && enter(scope, "the server reports the workspace as read-only", now)) {
+    if (word.is == Is::read_only && enter(scope, "the server reports the workspace as read-only", 0, now)) {
       states_[scope].details = word.details;
       effect.closed.push_back(scope);
     }
@@ -167,7 +173,7 @@ Gates::Effect Gates::status(const std::string& workspace, const StatusWord& word
       break;
     case Is::normal:
       if (suspected_for) {
-        effect = narrow(state, *suspected_for, std::string(state.reason), now);
+        effect = narrow(state, *suspected_for, std::string(state.reason), 0, now);
         effect.at_once = true;
         return effect;
       }

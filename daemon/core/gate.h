@@ -66,8 +66,8 @@ class Gates {
   /// waits for that.
   void doubted(StreamId stream);
 
-  /// A read-only signal. True when the scope was writable until now.
-  bool enter(const Scope& scope, std::string reason, Instant now);
+  /// A read-only signal, in the answer to a write of `by` (0: to none). True when the scope was writable until now.
+  bool enter(const Scope& scope, std::string reason, StreamId by, Instant now);
 
   /// Scopes whose mode changed.
   struct Effect {
@@ -78,7 +78,7 @@ class Gates {
 
   /// A check reported suspended writes: the workspace closes at once, and if the status call calls it writable, the
   /// project alone was meant.
-  Effect suspect(const ProjectName& project, std::string reason, Instant now);
+  Effect suspect(const ProjectName& project, std::string reason, StreamId by, Instant now);
 
   struct StatusWord {
     enum class Is : std::uint8_t { normal, read_only, unknown, unanswered } is;
@@ -126,7 +126,8 @@ class Gates {
   const State* find(const Scope& scope) const;
   void close(State& state, const Scope& scope, std::string reason, Instant now);
   void open(State& state, const Scope& scope);
-  Effect narrow(State& state, const ProjectName& project, const std::string& reason, Instant now);
+  Effect narrow(State& state, const ProjectName& project, const std::string& reason, StreamId by, Instant now);
+  static bool is_news(const State& state, StreamId by);
   void arm(State& state, const Scope& scope, Instant now);
   void probe_in(State& state, const Scope& scope, Duration pause, Instant now);
   void wait_for_probe(State& state, const Scope& scope, Instant now);

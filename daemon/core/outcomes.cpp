@@ -174,7 +174,7 @@ void Core::failed(StreamId id, std::optional<Sent> sent, Failure failure, Instan
       bar(*stream, failure.message, now);
       break;
     case Kind::read_only:
-      read_only(scope, failure, now);
+      read_only(scope, failure, id, now);
       // A removal passes the gate, so the gate cannot hold it back when the server refuses even that.
       if (stream->backlog.frees_next) {
         bar(*stream, failure.message, now);
@@ -321,7 +321,7 @@ void Core::judge(Stream& stream, const RequestStatus& status, Instant now) {
   if (found.suspended) {
     const auto reason =
         status.message.empty() ? std::string("the server suspends writes (INGEST_SUSPENDED)") : status.message;
-    apply(gates_.suspect(container.project, reason, now), now);
+    apply(gates_.suspect(container.project, reason, stream.spec.id, now), now);
     back(stream, now);
   } else if (found.broken || found.total == 0) {
     retry(stream, "the server failed to process the request; it is sent again", options_.retry, now);
@@ -476,10 +476,10 @@ void Core::write_was_taken(const Stream& stream, Instant now) {
   for (const auto& scope : gates_.confirmed(stream.spec.id)) opened(scope, stream.spec.id, now);
 }
 
-void Core::read_only(const Scope& scope, const Failure& failure, Instant now) {
+void Core::read_only(const Scope& scope, const Failure& failure, StreamId by, Instant now) {
   // Why is the server's to say; our words stand in where it says nothing.
   auto reason = failure.words.empty() ? failure.message : failure.words;
-  if (gates_.enter(scope, std::move(reason), now)) apply({.opened = {}, .closed = {scope}}, now);
+  if (gates_.enter(scope, std::move(reason), by, now)) apply({.opened = {}, .closed = {scope}}, now);
 }
 
 void Core::apply(const Gates::Effect& effect, Instant now) {

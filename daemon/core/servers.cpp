@@ -140,7 +140,8 @@ void Core::check_failed(const Check& check, const Failure& failure, Instant now)
       }
     }
     if (failure.kind == Kind::read_only) {
-      read_only(failure.scope_is_project ? Scope::of(check.project) : Scope::of(check.project.workspace), failure, now);
+      read_only(failure.scope_is_project ? Scope::of(check.project) : Scope::of(check.project.workspace), failure, 0,
+                now);
     }
   }
   schedule(now);

@@ -29,26 +29,26 @@ class GatesTest : public ::testing::Test {
 };
 
 TEST_F(GatesTest, AReadOnlyWorkspaceHoldsAllItsProjectsAndNoOther) {
-  EXPECT_TRUE(gates_.enter(workspace, "full", now_));
+  EXPECT_TRUE(gates_.enter(workspace, "full", 7, now_));
   EXPECT_EQ(gates_.verdict(one, false), Verdict::workspace_mode);
   EXPECT_EQ(gates_.verdict(two, false), Verdict::workspace_mode);
   EXPECT_EQ(gates_.verdict(elsewhere, false), Verdict::open);
 }
 
 TEST_F(GatesTest, AReadOnlyProjectNeverHoldsItsNeighbours) {
-  gates_.enter(Scope::of(one), "archived", now_);
+  gates_.enter(Scope::of(one), "archived", 7, now_);
   EXPECT_EQ(gates_.verdict(one, false), Verdict::project_mode);
   EXPECT_EQ(gates_.verdict(two, false), Verdict::open);
 }
 
 TEST_F(GatesTest, LetsPassWhatOnlyRemoves) {
-  gates_.enter(workspace, "full", now_);
+  gates_.enter(workspace, "full", 7, now_);
   gates_.hold(Scope::of(one), true);
   EXPECT_EQ(gates_.verdict(one, true), Verdict::open);
 }
 
 TEST_F(GatesTest, OneWriteAtATimeConfirmsThatAWorkspaceIsWritableAgain) {
-  gates_.enter(workspace, "full", now_);
+  gates_.enter(workspace, "full", 7, now_);
   probe(Is::normal);
   EXPECT_EQ(gates_.verdict(one, false), Verdict::confirm);
   gates_.begin_confirm(one, 7);
@@ -58,7 +58,7 @@ TEST_F(GatesTest, OneWriteAtATimeConfirmsThatAWorkspaceIsWritableAgain) {
 }
 
 TEST_F(GatesTest, AConfirmingWriteThatSaysNothingOnTheModeIsFollowedByAProbeBeforeTheNextOne) {
-  gates_.enter(workspace, "full", now_);
+  gates_.enter(workspace, "full", 7, now_);
   probe(Is::normal);
   for (const auto pause : {1s, 2s, 4s, 8s, 16s, 30s, 30s}) {
     gates_.begin_confirm(one, 7);
@@ -73,7 +73,7 @@ TEST_F(GatesTest, AConfirmingWriteThatSaysNothingOnTheModeIsFollowedByAProbeBefo
 }
 
 TEST_F(GatesTest, AConfirmingWriteThatWasNotMadeLeavesThePlaceToTheNext) {
-  gates_.enter(workspace, "full", now_);
+  gates_.enter(workspace, "full", 7, now_);
   probe(Is::normal);
   gates_.begin_confirm(one, 7);
   EXPECT_EQ(gates_.not_made(7), std::vector{workspace});
@@ -81,7 +81,7 @@ TEST_F(GatesTest, AConfirmingWriteThatWasNotMadeLeavesThePlaceToTheNext) {
 }
 
 TEST_F(GatesTest, ProbesBackOffWhileTheServerSaysReadOnlyUpToTheMaximum) {
-  gates_.enter(workspace, "full", now_);
+  gates_.enter(workspace, "full", 7, now_);
   auto previous = now_;
   for (int i = 0; i < 10; ++i) {
     const auto pause = *gates_.next() - previous;
@@ -94,20 +94,20 @@ TEST_F(GatesTest, ProbesBackOffWhileTheServerSaysReadOnlyUpToTheMaximum) {
 }
 
 TEST_F(GatesTest, WhereTheStatusCallIsMissingOneRealWriteIsTheProbe) {
-  gates_.enter(workspace, "full", now_);
+  gates_.enter(workspace, "full", 7, now_);
   probe(Is::unknown);
   EXPECT_EQ(gates_.verdict(one, false), Verdict::confirm);
 }
 
 TEST_F(GatesTest, AnUnansweredProbeChangesNothingButTheTimeOfTheNext) {
-  gates_.enter(workspace, "full", now_);
+  gates_.enter(workspace, "full", 7, now_);
   probe(Is::unanswered);
   EXPECT_EQ(gates_.verdict(one, false), Verdict::workspace_mode);
   EXPECT_TRUE(gates_.next());
 }
 
 TEST_F(GatesTest, ASuspendedCheckClosesTheWorkspaceUntilTheStatusCallNarrowsItToTheProject) {
-  EXPECT_EQ(gates_.suspect(one, "suspended", now_).closed, std::vector{workspace});
+  EXPECT_EQ(gates_.suspect(one, "suspended", 7, now_).closed, std::vector{workspace});
   EXPECT_EQ(gates_.verdict(two, false), Verdict::workspace_mode);
   const auto effect = gates_.status("ml", {Is::normal, {}}, true, now_);
   EXPECT_EQ(effect.opened, std::vector{workspace});
@@ -118,7 +118,7 @@ TEST_F(GatesTest, ASuspendedCheckClosesTheWorkspaceUntilTheStatusCallNarrowsItTo
 
 TEST_F(GatesTest, AnOperatorsHoldAndTheServersModeStandBesideEachOther) {
   gates_.hold(workspace, true);
-  gates_.enter(workspace, "full", now_);
+  gates_.enter(workspace, "full", 7, now_);
   EXPECT_EQ(gates_.verdict(one, false), Verdict::workspace_held);
   gates_.hold(workspace, false);
   EXPECT_EQ(gates_.verdict(one, false), Verdict::workspace_mode);
@@ -126,28 +126,38 @@ TEST_F(GatesTest, AnOperatorsHoldAndTheServersModeStandBesideEachOther) {
 }
 
 TEST_F(GatesTest, LateAnswersOfWritesThatWereOutChangeNothing) {
-  gates_.enter(workspace, "full", now_);
+  gates_.enter(workspace, "full", 7, now_);
   const auto next = gates_.next();
-  EXPECT_FALSE(gates_.enter(workspace, "full", now_ + 1s));
+  EXPECT_FALSE(gates_.enter(workspace, "full", 7, now_ + 1s));
   EXPECT_EQ(gates_.next(), next);
+}
+
+TEST_F(GatesTest, WhileOneWriteConfirmsTheLateAnswersOfOthersChangeNothing) {
+  gates_.enter(workspace, "full", 7, now_);
+  probe(Is::normal);
+  gates_.begin_confirm(one, 7);
+  EXPECT_FALSE(gates_.enter(workspace, "full", 8, now_));
+  EXPECT_TRUE(gates_.suspect(two, "suspended", 8, now_).closed.empty());
+  EXPECT_TRUE(gates_.lets_begin(one, 7, false));
+  EXPECT_EQ(gates_.confirmed(7), std::vector{workspace});
 }
 
 TEST_F(GatesTest, AProbeNowIsDueAtOnce) {
   EXPECT_FALSE(gates_.probe_now(workspace, now_));
-  gates_.enter(workspace, "full", now_);
+  gates_.enter(workspace, "full", 7, now_);
   EXPECT_TRUE(gates_.probe_now(workspace, now_));
   EXPECT_EQ(gates_.next(), now_);
 }
 
 TEST_F(GatesTest, TheReasonCarriesWhatTheStatusCallAdds) {
-  gates_.enter(workspace, "full", now_);
+  gates_.enter(workspace, "full", 7, now_);
   gates_.status("ml", {Is::read_only, "12.0 GB of 10.0 GB storage used"}, true, now_);
   EXPECT_EQ(gates_.view(workspace).reason, "full (12.0 GB of 10.0 GB storage used)");
 }
 
 TEST_F(GatesTest, AWriteThatWasLetGoMayNotBeginOnceItsScopeClosedUnlessItIsTheOneThatConfirms) {
   EXPECT_TRUE(gates_.lets_begin(one, 7, false));
-  gates_.enter(workspace, "full", now_);
+  gates_.enter(workspace, "full", 7, now_);
   EXPECT_FALSE(gates_.lets_begin(one, 7, false));
   EXPECT_TRUE(gates_.lets_begin(one, 7, true)) << "a removal frees room";
   EXPECT_TRUE(gates_.lets_begin(elsewhere, 7, false));
@@ -155,7 +165,7 @@ TEST_F(GatesTest, AWriteThatWasLetGoMayNotBeginOnceItsScopeClosedUnlessItIsTheOn
   gates_.begin_confirm(one, 7);
   EXPECT_TRUE(gates_.lets_begin(one, 7, false));
   EXPECT_FALSE(gates_.lets_begin(one, 8, false));
-  gates_.enter(Scope::of(one), "archived", now_);
+  gates_.enter(Scope::of(one), "archived", 7, now_);
   EXPECT_FALSE(gates_.lets_begin(one, 7, false)) << "its project closed meanwhile";
 }
 
@@ -166,7 +176,7 @@ TEST_F(GatesTest, AnOperatorsHoldCallsOffWhatHasNotBegun) {
 }
 
 TEST_F(GatesTest, AWorkspaceOfAServerThatCannotTellOpensWhenNothingWaits) {
-  gates_.enter(workspace, "full", now_);
+  gates_.enter(workspace, "full", 7, now_);
   now_ = *gates_.next();
   gates_.due(now_);
   EXPECT_EQ(gates_.status("ml", {Is::unknown, {}}, false, now_).opened, std::vector{workspace});
@@ -174,13 +184,13 @@ TEST_F(GatesTest, AWorkspaceOfAServerThatCannotTellOpensWhenNothingWaits) {
 }
 
 TEST_F(GatesTest, ItsWordsAreKeptApartFromWhatTheStatusCallAdds) {
-  gates_.enter(workspace, "full", now_);
+  gates_.enter(workspace, "full", 7, now_);
   gates_.status("ml", {Is::read_only, "12.0 GB of 10.0 GB storage used"}, true, now_);
   EXPECT_EQ(gates_.view(workspace).words, "full");
 }
 
 TEST_F(GatesTest, AProbeThatIsWantedWhileTheStatusCallIsOutComesRightAfterIt) {
-  gates_.enter(workspace, "full", now_);
+  gates_.enter(workspace, "full", 7, now_);
   now_ = *gates_.next();
   gates_.due(now_);
   EXPECT_TRUE(gates_.probe_now(workspace, now_));

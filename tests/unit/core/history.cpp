@@ -161,6 +161,7 @@ class History {
     known_read_only_.clear();
     writing_into_.clear();
     quiet_until_.clear();
+    probe_first_.clear();
     out_.clear();
     requests_of_.clear();
     discarding_.clear();
@@ -419,6 +420,8 @@ class History {
       if (writing.size() > 1) return violate("a second write started into a scope known as read-only");
       if (const auto quiet = quiet_until_.find(scope); quiet != quiet_until_.end() && now_ < quiet->second)
         return violate("a write started before a probe was due, after the last one was refused");
+      if (const auto first = probe_first_.find(scope); first != probe_first_.end() && now_ < first->second)
+        return violate("a second write started after one probe");
     }
   }
 
@@ -539,7 +542,10 @@ class History {
     } else {
       std::vector<Refusal> refusals;
       for (const auto position : refused) refusals.push_back({position, "refused", "no"});
-      if (lane.frees()) quiet_until_.clear();  // room may have been made: it is asked at once
+      if (lane.frees()) {  // room may have been made: it is asked at once
+        quiet_until_.clear();
+        std::erase_if(probe_first_, [](const auto& entry) { return !entry.first.is_workspace(); });
+      }
       core_->stored(id, sent, std::move(refusals), now_);
       answered_call_ = &lane;
       act();
@@ -608,11 +614,11 @@ class History {
     const auto scope = server_.mode_of(lanes_[streams_.at(id)].name.project).first;
     for (auto& [of, writing] : writing_into_) {
       if (writing.erase(id) == 0) continue;
-      auto& quiet = quiet_until_[of];
-      quiet = std::max(quiet, now_ + least_wait_unconfirmed());
+      // A workspace is to be asked for first; a project's next write is its probe.
+      probe_first_[of] = of.is_workspace() ? Instant::max() : now_ + least_wait_unconfirmed();
       if (of != scope) continue;
-      if (failure == Failure::Kind::read_only) quiet = std::max(quiet, now_ + least_wait());
-      if (failure == Failure::Kind::ambiguous_limit) quiet = now_ + 24h;
+      if (failure == Failure::Kind::read_only) quiet_until_[of] = now_ + least_wait();
+      if (failure == Failure::Kind::ambiguous_limit) quiet_until_[of] = now_ + 24h;
     }
   }
 
@@ -707,6 +713,7 @@ class History {
 
   void carry_out(const AskStatus& ask) {
     report_.probes++;
+    probe_first_.erase(Scope::of(ask.workspace));
     soon(span(50ms), [this, ask] {
       const auto it = server_.modes.find(Scope::of(ask.workspace));
       WorkspaceStatus status;
@@ -730,6 +737,7 @@ class History {
     durable_modes_[changed.scope] = changed.mode;
     writing_into_.erase(changed.scope);
     quiet_until_.erase(changed.scope);
+    probe_first_.erase(changed.scope);
     if (changed.mode == Mode::read_only) {
       known_read_only_.insert(changed.scope);
     } else {
@@ -780,6 +788,7 @@ class History {
     const auto scope = some_scope();
     if (chance(0.3)) {
       quiet_until_.erase(scope);
+      if (!scope.is_workspace()) probe_first_.erase(scope);
       core_->probe(scope, now_);
       return;
     }
@@ -861,6 +870,7 @@ class History {
   std::set<Scope> known_read_only_;
   std::set<Scope> held_;
   std::map<Scope, std::set<StreamId>> writing_into_;  // since it is known as read-only, and not yet ended
+  std::map<Scope, Instant> probe_first_;              // a write that was to confirm ended: none begins before then
   std::map<Scope, Instant> quiet_until_;              // its probe's one write was refused
   std::map<std::string, Request> requests_;
   std::uint64_t requests_made_ = 0;
