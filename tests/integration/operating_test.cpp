@@ -12,6 +12,7 @@ namespace neptune::testing {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 
 TEST(Explain, TellsOfAHoldAReadOnlyProjectAndAChangesPlace) {
@@ -86,6 +87,20 @@ TEST(Doctor, GoesTheWayToTheServerAndLooksAtTheBox) {
   EXPECT_THAT(down.out, AllOf(HasSubstr("fail  daemon"), HasSubstr("config.toml is fine"),
                               HasSubstr("The API token is read from")));
   ::setenv("PATH", path.c_str(), 1);
+}
+
+TEST(Doctor, LetsOthersPassThroughTheStateDirectoryButNotLookAround) {
+  Box box;
+  const auto state = box.dir() / "state";
+  const auto doctor_at = [&box, &state](unsigned mode) {
+    std::filesystem::permissions(state, std::filesystem::perms{mode});
+    return box.sync({"doctor"}).out;
+  };
+  // As the package makes it: the folder of everybody's runs lies in it.
+  EXPECT_THAT(doctor_at(0711), ContainsRegex("ok +state +only the daemon reads and writes " + state.string()));
+  for (const unsigned open : {0755u, 0750u, 0733u})
+    EXPECT_THAT(doctor_at(open), AllOf(ContainsRegex("warn +state "), HasSubstr("chmod go-rw " + state.string())))
+        << open;
 }
 
 }  // namespace
