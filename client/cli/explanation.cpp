@@ -339,7 +339,8 @@ class Explainer {
       one.waiting_for = "settling_in";
       one.next = cure("settling_in", {}, {}, {});
     } else if (watch.detail) {
-      one.state = "The daemon looks after it, but not as it should.";
+      one.state = watch.state == "set_aside" ? "The daemon cannot look into it: what jobs log there is not sent."
+                                             : "The daemon looks after it, but not as it should.";
       one.why = sentence(*watch.detail);
       one.waiting_for = "problem";
       one.next = "Mend that, unless it is meant so; `neptune-sync flush` looks through the folder anew.";

@@ -93,14 +93,11 @@ Problems problems_of(const api::Status& status, const Style& style, Now now) {
     }
   }
   for (const auto& source : status.sources) {
-    const bool watch_with_problem = source.kind == "watch" && source.state != "watching" && source.detail;
+    const auto what = source.kind == "watch" ? "The watched folder " + clean(source.path) : clean(source.path);
     if (source.state == "set_aside")
-      problems.add(Colour::red,
-                   sentence(clean(source.path) + " is set aside: " + source.detail.value_or("it cannot be read")));
+      problems.add(Colour::red, sentence(what + " is set aside: " + source.detail.value_or("it cannot be read")));
     else if (source.state == "gone")
       problems.add(Colour::red, sentence(clean(source.detail.value_or(source.path + " is gone"))));
-    else if (watch_with_problem)
-      problems.add(Colour::yellow, sentence(clean(source.path) + ": " + *source.detail));
   }
   return problems;
 }
@@ -161,15 +158,21 @@ std::string sources_of(const api::Status& status) {
       {"settling_in", "just found"}, {"live", "being written"}, {"closed", "closed"},
       {"set_aside", "set aside"},    {"synced", "synced"},      {"left_to_client", "left to the client's own sync"}};
   std::map<std::string, std::size_t> states;
-  std::size_t folders = 0;
+  std::size_t folders = 0, limited = 0;
   for (const auto& source : status.sources) {
-    if (source.kind == "watch")
-      ++folders;
-    else if (const auto word = words.find(source.state); word != words.end())
+    if (source.kind == "watch") {
+      folders += source.state == "set_aside" ? 0 : 1;
+      limited += source.state == "watching" && source.detail ? 1 : 0;
+    } else if (const auto word = words.find(source.state); word != words.end()) {
       ++states[word->second];
+    }
   }
   std::string text = folders == 0 ? "No folder is watched."
                                   : fmt::format("{} {} watched.", folders, folders == 1 ? "folder is" : "folders are");
+  if (limited > 0) {
+    text.pop_back();
+    text += fmt::format(", {} of them with a limit (`neptune-sync doctor` tells it).", limited);
+  }
   if (states.empty()) return text;
   std::string list;
   for (const auto& [word, n] : states) list += fmt::format("{}{} {}", list.empty() ? "" : ", ", n, word);

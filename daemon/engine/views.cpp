@@ -282,13 +282,14 @@ api::Status Engine::status() const {
                            client_dirs_ ? client_dirs_->folders() : std::vector<sources::WatchState>()})
     for (const auto& folder : list) {
       const auto [known, fresh] = folders.emplace(folder.path, folder);
-      if (!fresh && known->second.problem.empty()) known->second = folder;
+      const bool worse = folder.followed ? known->second.problem.empty() : known->second.followed;
+      if (!fresh && worse) known->second = folder;
     }
   for (const auto& [path, folder] : folders) {
     api::SourceStatus watch;
     watch.path = folder.path;
     watch.kind = "watch";
-    watch.state = scanned_ ? "watching" : "settling_in";
+    watch.state = !folder.followed ? "set_aside" : scanned_ ? "watching" : "settling_in";
     if (!folder.problem.empty()) {
       watch.detail = folder.problem;
     } else if (folder.network) {

@@ -2,11 +2,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <boost/json/serialize.hpp>
 #include <cstdlib>
 #include <fstream>
 
 #include "tests/integration/box.h"
 #include "tests/integration/loss_log.h"
+#include "tests/integration/support/http_client.h"
 
 namespace neptune::testing {
 namespace {
@@ -63,6 +65,34 @@ TEST(Explain, TellsOfAServerThatIsAwayAndOfALogThatCannotBeRead) {
                   .first);
   EXPECT_THAT(box.sync({"explain", "r-1"}).out, AllOf(HasSubstr("6 changes"), HasSubstr("neptune-sync flush")));
   EXPECT_THAT(box.sync({"explain", broken}).out, AllOf(HasSubstr(broken.string()), HasSubstr("Mend that")));
+}
+
+TEST(Status, TellsOfAFolderThatCannotBeReadOrIsNotThere) {
+  Box box({.sandbox_args = {"--workspace", "ml-team:team"},
+           .config = "[[watch]]\npath = \"@DIR@/secret\"\n[[watch]]\npath = \"@DIR@/not-there\"\n",
+           .reads_everything = false,
+           .start = false});
+  const auto secret = box.dir() / "secret", missing = box.dir() / "not-there";
+  std::filesystem::create_directory(secret);
+  std::filesystem::permissions(secret, std::filesystem::perms::none);
+  box.start_daemon();
+  const auto in_state = [](const auto& status, const std::filesystem::path& folder, std::string_view state) {
+    for (const auto& source : status.at("sources").as_array())
+      if (source.at("path").as_string() == folder.string()) return source.at("state").as_string() == state;
+    return false;
+  };
+  const auto [told, status] = box.wait_status([&](const auto& s) {
+    return in_state(s, secret, "set_aside") && in_state(s, missing, "set_aside") && in_state(s, box.runs(), "watching");
+  });
+  EXPECT_TRUE(told) << boost::json::serialize(status);
+  EXPECT_THAT(box.sync({"status"}).out, AllOf(HasSubstr("is set aside"), HasSubstr("Everything else is synced"),
+                                              HasSubstr("1 folder is watched")));
+  EXPECT_THAT(http_unix(box.socket(), {.method = "GET", .target = "/metrics", .headers = {}, .body = {}}).body,
+              HasSubstr("neptune_sync_sources{kind=\"watch\",state=\"set_aside\"} 2\n"));
+
+  std::filesystem::permissions(secret, std::filesystem::perms::owner_all);
+  ASSERT_EQ(box.sync({"flush"}).status, 0);
+  EXPECT_TRUE(box.wait_status([&](const auto& s) { return in_state(s, secret, "watching"); }).first);
 }
 
 TEST(Doctor, GoesTheWayToTheServerAndLooksAtTheBox) {

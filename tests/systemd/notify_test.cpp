@@ -40,6 +40,14 @@ TEST(ServiceManager, ShowsWhatIsReadOnlyAndWhyAndThenThatAllIsSynced) {
   EXPECT_TRUE(service.manager().wait("STATUS=All is synced", 20s)) << service.manager().lines().back();
 }
 
+TEST(ServiceManager, ShowsAFolderThatIsNotThere) {
+  Box box({.server = {}, .config = "[[watch]]\npath = \"@DIR@/not-there\"\n", .start = false});
+  Service service(box);
+  EXPECT_TRUE(
+      service.tells("STATUS=" + (box.dir() / "not-there").string() + " is set aside: ", "as soon as it is made"))
+      << service.manager().lines().back();
+}
+
 TEST(Watchdog, IsFedOnlyWhileTheStoreAnswers) {
   Box box({.server = {}, .config = {}, .start = false});
   Service service(box, {{"WATCHDOG_USEC", "600000"}});

@@ -109,6 +109,27 @@ TEST(StatusView, SaysFirstWhyAWorkspacesChangesWait) {
             "1 folder is watched. Sources: 1 being written, 2 closed.\n");
 }
 
+TEST(StatusView, DoesNotCallAFolderWatchedThatCannotBeRead) {
+  auto status = healthy();
+  status.sources[0].state = "set_aside";
+  status.sources[0].detail = "/runs cannot be read (Permission denied); let the daemon's user read it";
+  const auto text = view(status, {}, now);
+  EXPECT_NE(text.find("  ! The watched folder /runs is set aside: /runs cannot be read (Permission denied); let the "
+                      "daemon's user read it.\n"),
+            std::string::npos)
+      << text;
+  EXPECT_NE(text.find("Everything else is synced.\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("No folder is watched."), std::string::npos) << text;
+}
+
+TEST(StatusView, SaysOfAFolderThatIsFollowedWithALimitThatDoctorKnowsMore) {
+  auto status = healthy();
+  status.sources[0].detail = "on a network file system";
+  EXPECT_NE(view(status, {}, now).find("1 folder is watched, 1 of them with a limit (`neptune-sync doctor` tells it)."),
+            std::string::npos)
+      << view(status, {}, now);
+}
+
 TEST(StatusView, NamesEveryCauseAndWhatToDo) {
   auto status = healthy();
   status.state = "draining";
