@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "engine/engine.h"
+#include "engine/impl/kind_name.h"
 
 namespace neptune::engine {
 
@@ -27,18 +28,6 @@ constexpr const char* state_name(SourceState state) {
       break;
   }
   return "set_aside";
-}
-
-constexpr const char* kind_name(sources::Kind kind) {
-  switch (kind) {
-    case sources::Kind::run_log:
-      return "run-log";
-    case sources::Kind::client_dir:
-      return "client-1x";
-    case sources::Kind::change_queue:
-      break;
-  }
-  return "change-queue";
 }
 
 constexpr const char* state_name(Wait wait) {

@@ -6,7 +6,7 @@
 #include <set>
 #include <sstream>
 
-#include "changes/change.h"
+#include "changes/kinds.h"
 #include "client/lib/json.h"
 #include "core/types.h"
 #include "local_api/impl/routes.h"
@@ -111,8 +111,8 @@ TEST(OpenApi, NamesEachKindOfChangeInASchemaOfItsOwn) {
     const auto& kind = schema(text(one.as_object().at("$ref")).substr(21));
     described.insert(text(kind.at("properties").as_object().at("kind").as_object().at("const")));
   }
-  for (int i = 0; i <= static_cast<int>(ChangeKind::run_upload); ++i)
-    if (const auto kind = name(static_cast<ChangeKind>(i)); change_kind(kind)) known.emplace(kind);
+  for (const auto kind : every_kind())
+    if (const auto word = name(kind); change_kind(word)) known.emplace(word);
   EXPECT_EQ(described, known);
 }
 
