@@ -41,13 +41,17 @@ class Terminal : public test::CommandTest {
 
   std::string tmux(const std::string& arguments) {
     const auto out = (folder_ / "tmux.out").string();
-    const auto line = "TERM=xterm-256color tmux -u -f /dev/null -S " + (folder_ / "tmux").string() + " " + arguments +
-                      " >" + out + " 2>&1";
+    const auto line = "TERM=xterm-256color tmux -u -f /dev/null -S " +
+                      (folder_ / ("tmux-" + std::to_string(terminals_))).string() + " " + arguments + " >" + out +
+                      " 2>&1";
     static_cast<void>(std::system(line.c_str()));
     return read(out);
   }
-  /// A shell in a terminal of that size, in which the command is started.
+  /// A shell in a terminal of that size, in which the command is started. Each is a server of its own: one that was
+  /// told to end still answers at its socket for a while.
   void start(const std::string& arguments, int width, int height = 24) {
+    tmux("kill-server");
+    ++terminals_;
     tmux("new-session -d -x " + std::to_string(width) + " -y " + std::to_string(height) + " \"PS1='ready> ' sh\"");
     ASSERT_TRUE(shows("ready>"));
     type(std::string(NEPTUNE_SYNC) + " --socket " + served_.path() + " " + arguments + "; echo ended $?");
@@ -64,6 +68,8 @@ class Terminal : public test::CommandTest {
     }
     return true;
   }
+
+  int terminals_ = 0;
 };
 
 TEST_F(Terminal, WatchShowsWhatChangesAtEightyColumnsAndGivesTheTerminalBack) {
@@ -155,7 +161,6 @@ TEST_F(Terminal, TablesFitEightyColumnsAndUseTwoHundred) {
     ASSERT_NE(begin, std::string::npos) << written;
     EXPECT_LE(longest_line(written.substr(begin)), static_cast<std::size_t>(width)) << written;
     EXPECT_EQ(written.find("longer than a small terminal is wide") != std::string::npos, width == 200) << written;
-    tmux("kill-server");
   }
 }
 
