@@ -68,6 +68,17 @@ TEST(Monitoring, PrometheusOwnToolFindsNoFaultWithTheRulesAndTheMetrics) {
   std::filesystem::remove(file);
 }
 
+TEST(Monitoring, EachAlertIsThereWhenItIsToBe) {
+  if (std::system("command -v promtool >/dev/null") != 0) GTEST_SKIP() << "there is no promtool here";
+  std::ostringstream text;
+  text << std::ifstream(ALERTS_TEST).rdbuf();
+  const auto file = testing::TempDir() + "alerts_test.yml";
+  std::ofstream(file) << std::regex_replace(text.str(), std::regex("\\[ALERTS\\]"),
+                                            "[" NEPTUNE_DOCS "/monitoring/alerts.yml]");
+  EXPECT_EQ(std::system(("promtool test rules " + file).c_str()), 0);
+  std::filesystem::remove(file);
+}
+
 /// What node_exporter would pick up.
 std::string picked_up(const std::filesystem::path& folder, const std::string& socket) {
   const auto file = folder / "neptune-sync.prom";
