@@ -75,6 +75,22 @@ TEST(Documentation, EveryExampleIsRunByATestOrSaysThatItIsNot) {
   EXPECT_EQ(unmarked_examples({"a.md", "text\n```\n$ ls\n```\n"}), std::vector<std::string>{"a.md: $ ls"});
 }
 
+TEST(Documentation, TheReadmeShowsAJobInOfflineModeAndAScriptThatIsRun) {
+  const auto readme = read_source("README.md").text;
+  const auto blocks_of = [&readme](const std::string& language) {
+    std::string all;
+    const std::regex block("\n```" + language + "\n([^`]*)\n```\n");
+    for (std::sregex_iterator it(readme.begin(), readme.end(), block), end; it != end; ++it) all += (*it)[1];
+    return all;
+  };
+  using ::testing::HasSubstr;
+  // Without offline mode the job's own process has the log, and nothing on the page works.
+  EXPECT_THAT(blocks_of("python by-hand"), HasSubstr("mode=\"offline\""));
+  EXPECT_THAT(blocks_of("sh tested"),
+              ::testing::AllOf(HasSubstr("neptune-sync run create"), HasSubstr("neptune-sync run log"),
+                               HasSubstr("neptune-sync wait --run")));
+}
+
 TEST(Documentation, ALinkThatLeadsNowhereIsFound) {
   EXPECT_EQ(broken_links({"docs/a.md", "[x](protocol.md#ingestion) [y](https://example.org/z) [z](nowhere.md)"}),
             std::vector<std::string>{"docs/a.md: nowhere.md"});
