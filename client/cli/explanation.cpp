@@ -418,7 +418,7 @@ class Explainer {
     for (const auto& workspace : status_.workspaces) {
       if (workspace.name == text) scope(workspace, "Workspace " + clean(text), text);
       for (const auto& project : workspace.projects)
-        if (full_name(workspace, project) == text) scope(project, "Project " + clean(text), text);
+        if (full_name(workspace, project) == text) scope(project, "Project " + clean(text), text, &workspace);
     }
   }
 
@@ -426,30 +426,51 @@ class Explainer {
     return within(project.name, workspace.name) ? project.name : workspace.name + "/" + project.name;
   }
 
-  void scope(const api::ScopeStatus& scope, std::string subject, const std::string& name) {
+  /// `above`: of a project, its workspace, whose mode is its own too.
+  void scope(const api::ScopeStatus& scope, std::string subject, const std::string& name,
+             const api::ScopeStatus* above = nullptr) {
     Explanation one{.subject = std::move(subject), .state = {}};
     const auto waits = scope.pending + scope.held + scope.in_flight;
     one.state = waits > 0 ? not_there(scope, scope.pending_bytes, scope.oldest_pending_at, now())
                           : "All that was found of it is on the server: " + changes(scope.synced) + ".";
-    const auto reason = scope.reason ? ": " + *scope.reason : "";
-    const auto as_long = scope.since && api::parse_time(*scope.since) ? " for " + since(scope.since, now()) : "";
-    const bool workspace = name.find('/') == std::string::npos;
-    if (scope.mode == "read_only") {
-      one.why = sentence(clean(name) + " is read-only on the server" + as_long + reason);
-      one.waiting_for = "read_only";
-      one.next = cure(workspace ? "workspace_mode" : "project_mode", name, {}, {});
-      if (scope.next_probe_at) one.next += " The next probe is in " + until(scope.next_probe_at, now()) + ".";
-    }
-    if (scope.operator_hold || scope.mode == "held") {
-      if (!one.why.empty()) one.why += " ";
-      one.why += sentence(clean(name) + " is held by an operator" + (scope.mode == "held" ? as_long + reason : ""));
-      if (!one.next.empty()) one.next += " ";
-      one.next += cure(workspace ? "workspace_held" : "project_held", name, {}, {});
-      if (scope.mode != "read_only") one.waiting_for = "held";
-    }
+    if (waits > 0) one.waiting_for = "waiting";
+    add_read_only(one, scope, name);
+    if (above) add_read_only(one, *above, above->name);
+    add_hold(one, scope, name);
+    if (above) add_hold(one, *above, above->name);
     found_.push_back(std::move(one));
     streams_in(name);
     rejected_of([&name](const api::Rejected& rejected) { return within(rejected.project, name); });
+  }
+
+  static bool is_workspace(const std::string& scope) { return scope.find('/') == std::string::npos; }
+
+  static void add_to(Explanation& one, const std::string& why, const std::string& next) {
+    one.why += (one.why.empty() ? "" : " ") + why;
+    one.next += (one.next.empty() ? "" : " ") + next;
+  }
+
+  std::string for_as_long(const api::ScopeStatus& scope) const {
+    return scope.since && api::parse_time(*scope.since) ? " for " + since(scope.since, now()) : "";
+  }
+
+  void add_read_only(Explanation& one, const api::ScopeStatus& scope, const std::string& name) const {
+    if (scope.mode != "read_only") return;
+    one.waiting_for = "read_only";
+    auto next = cure(is_workspace(name) ? "workspace_mode" : "project_mode", name, {}, {});
+    if (scope.next_probe_at) next += " The next probe is in " + until(scope.next_probe_at, now()) + ".";
+    add_to(one,
+           sentence(clean(name) + " is read-only on the server" + for_as_long(scope) +
+                    (scope.reason ? ": " + *scope.reason : "")),
+           next);
+  }
+
+  void add_hold(Explanation& one, const api::ScopeStatus& scope, const std::string& name) const {
+    if (!scope.operator_hold && scope.mode != "held") return;
+    if (one.waiting_for != "read_only") one.waiting_for = "held";
+    const auto own_reason = scope.mode == "held" ? for_as_long(scope) + (scope.reason ? ": " + *scope.reason : "") : "";
+    add_to(one, sentence(clean(name) + " is held by an operator" + own_reason),
+           cure(is_workspace(name) ? "workspace_held" : "project_held", name, {}, {}));
   }
 
   /// What the streams of a scope wait for, once a reason: the words of the largest stand for all.

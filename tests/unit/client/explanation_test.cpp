@@ -308,6 +308,38 @@ TEST(Explanation, OfAScopeTellsItsModeAndEachReasonOnce) {
   EXPECT_EQ(of_project[0].subject, "Project ml-team/lab");
 }
 
+TEST(Explanation, OfAProjectHasTheModeOfItsWorkspaceToo) {
+  auto status = box();
+  auto& workspace = status.workspaces[0];
+  auto& project = workspace.projects[0];
+  project.held = 2;
+  workspace.mode = "read_only";
+  workspace.reason = "Storage limit exceeded";
+  const auto read_only = explain(about("ml-team/lab"), status, {});
+  ASSERT_THAT(read_only, SizeIs(1));
+  EXPECT_EQ(read_only[0].waiting_for, "read_only");
+  EXPECT_EQ(read_only[0].why, "ml-team is read-only on the server: Storage limit exceeded.");
+  EXPECT_THAT(read_only[0].next, HasSubstr("neptune-sync probe ml-team`"));
+
+  workspace.mode = "held";
+  workspace.reason = "held by jackie";
+  const auto held = explain(about("ml-team/lab"), status, {});
+  EXPECT_EQ(held[0].waiting_for, "held");
+  EXPECT_THAT(held[0].why, HasSubstr("ml-team is held"));
+  EXPECT_THAT(held[0].next, HasSubstr("neptune-sync release ml-team`"));
+}
+
+TEST(Explanation, OfAScopeThatIsOpenIsOnlyCalmWhenNothingOfItWaits) {
+  auto status = box();
+  status.workspaces[0].projects[0].pending = 2;
+  const auto found = explain(about("ml-team/lab"), status, {waiting("turn", "its turn comes")});
+  ASSERT_THAT(found, SizeIs(2));
+  EXPECT_EQ(found[0].subject, "Project ml-team/lab");
+  EXPECT_EQ(found[0].waiting_for, "waiting") << "the streams below it say what for";
+  status.workspaces[0].projects[0].pending = 0;
+  EXPECT_EQ(explain(about("ml-team/lab"), status, {})[0].waiting_for, "nothing");
+}
+
 TEST(Explanation, OfAChangeSaysItsPlaceInTheQueue) {
   auto stream = waiting("project_held", "ml-team/lab is held by root");
   stream.id = stream.source = "change queue: ml-team/lab run r1";
