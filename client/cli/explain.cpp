@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "client/cli/explanation.h"
+#include "client/cli/values.h"
 #include "client/cli/verb.h"
 #include "client/cli/verbs.h"
 
@@ -39,6 +40,11 @@ void explain_it(Session& session, const std::string& text) {
   auto rejected = client.rejected(0, rejected_read);
   if (!rejected) return session.fail_with(rejected.error());
   question.rejected = std::move(rejected->value.rejected);
+  if (!question.path.empty()) {
+    auto waiting = client.streams({.file = absolute_file(text)});
+    if (!waiting) return session.fail_with(waiting.error());
+    question.of_file = std::move(waiting->value.streams);
+  }
   if (const auto id = whole_number(text)) {
     auto change = client.change(*id);
     if (change) question.change = std::move(change->value);

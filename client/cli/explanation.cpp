@@ -318,9 +318,11 @@ class Explainer {
       if (!stream.source.starts_with(queue_source) && meant(stream.source)) add(stream);
     for (const auto& source : status_.sources)
       if (source.kind != "watch" && source.kind != "change-queue" && meant(source.path)) add(source);
-    for (const auto& stream : streams_)
-      if (std::ranges::find(stream.active_uploads, path, &api::Upload::file) != stream.active_uploads.end())
-        add(stream);
+    for (const auto& stream : streams_) {
+      const auto waits = std::ranges::find(question_.of_file, stream.id, &api::Stream::id) != question_.of_file.end();
+      if (waits || std::ranges::find(stream.active_uploads, path, &api::Upload::file) != stream.active_uploads.end())
+        add_file(stream);
+    }
     rejected_of([&path](const api::Rejected& one) {
       return one.container_type == "files" && one.reason.find("the file " + path + " ") != std::string::npos;
     });
@@ -330,6 +332,13 @@ class Explainer {
       if (found_.empty() || watch.detail) add_watch(watch);
     }
     if (found_.empty()) not_watched();
+  }
+
+  /// The file that is asked for, and with it all that go the same way.
+  void add_file(const api::Stream& stream) {
+    const auto at = found_.size();
+    add(stream);
+    found_[at].state = "It waits to be uploaded, or is on its way. In all: " + found_[at].state;
   }
 
   void add_watch(const api::SourceStatus& watch) {
@@ -353,6 +362,15 @@ class Explainer {
     found_.push_back(std::move(one));
   }
 
+  /// What of run logs' files waits: which they are is in the logs alone.
+  std::string files_of_logs() const {
+    for (const auto& stream : streams_)
+      if (stream.uploads > 0 && !stream.source.starts_with(queue_source))
+        return " If a run log asks for it, `neptune-sync explain " + clean(stream.container) +
+               "`, or of another run with files, tells.";
+    return {};
+  }
+
   void not_watched() {
     std::vector<std::string> folders;
     for (const auto& watch : status_.sources)
@@ -363,8 +381,8 @@ class Explainer {
          .where = {},
          .why = folders.empty() ? "It watches no folder." : fmt::format("It watches {}.", fmt::join(folders, ", ")),
          .next = "Name the folder in a [[watch]] of the daemon's configuration and `systemctl reload neptune-syncd`, "
-                 "or have the job log into a watched one (NEPTUNE_LOG_DIRECTORY). Of a file that is to be uploaded, "
-                 "`neptune-sync explain` of its run tells.",
+                 "or have the job log into a watched one (NEPTUNE_LOG_DIRECTORY)." +
+                 files_of_logs(),
          .waiting_for = "not_watched"});
   }
 

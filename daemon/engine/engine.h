@@ -122,6 +122,8 @@ class Engine final : public Control, public sources::SourceListener {
   api::Status status() const override;
   Metrics metrics() const override { return metrics_; }
   std::vector<api::Stream> streams(const StreamFilter& filter) const override;
+  boost::asio::awaitable<Result<std::vector<api::Stream>>> streams_of_file(StreamFilter filter,
+                                                                           std::string file) override;
   boost::asio::awaitable<Result<std::vector<api::Rejected>>> rejected(std::int64_t before,
                                                                       std::uint32_t limit) override;
   boost::asio::awaitable<Result<std::string>> rejected_payload(std::int64_t id) override;

@@ -16,6 +16,7 @@ namespace {
 using ::testing::AllOf;
 using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 TEST(Explain, TellsOfAHoldAReadOnlyProjectAndAChangesPlace) {
   Box box({.sandbox_args = {"--workspace", "full:team", "--workspace", "ml-team:team"}});
@@ -43,6 +44,22 @@ TEST(Explain, TellsOfAHoldAReadOnlyProjectAndAChangesPlace) {
   EXPECT_EQ(none.status, 1);
   EXPECT_THAT(none.err, HasSubstr("knows nothing of 'r-9'"));
   EXPECT_EQ(box.sync({"explain", "999"}).status, 1);
+}
+
+TEST(Explain, FindsAFileThatWaitsForItsUploadByItsPath) {
+  Box box;
+  ASSERT_EQ(box.sync({"hold", "ml-team"}).status, 0);
+  const auto model = box.dir() / "model.bin", other = box.dir() / "other.bin";
+  std::ofstream(model) << "weights";
+  std::ofstream(other) << "weights";
+  ASSERT_EQ(box.sync({"run", "create", "r-1", "--project", "ml-team/lab"}).status, 0);
+  ASSERT_EQ(box.sync({"run", "upload", "r-1", "model", model, "--project", "ml-team/lab"}).status, 0);
+  ASSERT_TRUE(box.wait_status([](const auto& s) { return s.at("totals").at("held").as_int64() == 2; }).first);
+  const auto found = box.sync({"explain", model});
+  EXPECT_EQ(found.status, 0) << found.err;
+  EXPECT_THAT(found.out, AllOf(HasSubstr("Files of run r-1 of ml-team/lab"), HasSubstr("It waits to be uploaded")));
+  EXPECT_THAT(found.out, Not(HasSubstr("does not look there")));
+  EXPECT_THAT(box.sync({"explain", other}).out, HasSubstr("does not look there"));
 }
 
 TEST(Explain, TellsOfAServerThatIsAwayAndOfALogThatCannotBeRead) {

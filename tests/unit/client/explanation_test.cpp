@@ -242,7 +242,25 @@ TEST(Explanation, OfAFileThatIsBeingSentIsFoundByItsPath) {
   EXPECT_EQ(found[0].subject, "Files of run r1 of ml-team/lab");
   EXPECT_THAT(found[0].where, AllOf(HasSubstr("change queue"), HasSubstr("--copy")));
   const auto other = explain(about("/data/other.bin", "/data/other.bin"), box(), {files_waiting(source)});
-  EXPECT_THAT(words_of(other), HasSubstr("explain` of its run"));
+  EXPECT_THAT(words_of(other), HasSubstr("The daemon does not look there."));
+  EXPECT_THAT(words_of(other), Not(HasSubstr("If a run log asks for it")));
+  const auto of_a_log = explain(about("/data/other.bin", "/data/other.bin"), box(), {files_waiting(log_path)});
+  EXPECT_THAT(words_of(of_a_log), HasSubstr("If a run log asks for it, `neptune-sync explain r1`"));
+}
+
+TEST(Explanation, OfAFileThatWaitsForItsUploadIsFoundByItsPath) {
+  auto stream = files_waiting("change queue: ml-team/lab files r1");
+  stream.id = stream.source + " (files)";
+  stream.active_uploads.clear();
+  stream.waiting_for = "workspace_held";
+  auto question = about("model.bin", "/data/model.bin");
+  question.of_file.push_back(stream);
+  const auto found = explain(question, box(), {stream});
+  ASSERT_THAT(found, SizeIs(1));
+  EXPECT_EQ(found[0].subject, "Files of run r1 of ml-team/lab");
+  EXPECT_THAT(found[0].state, AllOf(HasSubstr("It waits to be uploaded"), HasSubstr("2 files are not on the server")));
+  EXPECT_EQ(found[0].waiting_for, "workspace_held");
+  EXPECT_THAT(found[0].next, HasSubstr("neptune-sync release ml-team`"));
 }
 
 TEST(Explanation, OfFilesThatWaitForTheirRunSaysSo) {
