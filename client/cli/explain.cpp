@@ -26,6 +26,8 @@ std::string path_of(const std::string& text) {
   const bool like_a_path = text.starts_with('/') || text.starts_with("./") || text.starts_with("../") || text == ".";
   if (!like_a_path && !std::filesystem::exists(text, ignored)) return {};
   auto path = std::filesystem::weakly_canonical(text, ignored).string();
+  // The daemon may know of what the caller may not even look at.
+  if (path.empty()) path = std::filesystem::absolute(text).lexically_normal().string();
   while (path.size() > 1 && path.ends_with('/')) path.pop_back();
   return path;
 }

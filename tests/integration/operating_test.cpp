@@ -1,6 +1,7 @@
 // `neptune-sync explain` and `doctor` beside a real daemon.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <boost/json/serialize.hpp>
 #include <cstdlib>
@@ -44,6 +45,20 @@ TEST(Explain, TellsOfAHoldAReadOnlyProjectAndAChangesPlace) {
   EXPECT_EQ(none.status, 1);
   EXPECT_THAT(none.err, HasSubstr("knows nothing of 'r-9'"));
   EXPECT_EQ(box.sync({"explain", "999"}).status, 1);
+}
+
+TEST(Explain, TellsOfAPathThatTheCallerMayNotLookAt) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can act as another user";
+  Box box;
+  write_loss_log(box, "ml-team/lab", "r-1", 5);
+  box.wait_synced();
+  std::filesystem::permissions(box.dir(), std::filesystem::perms{0711});
+  std::filesystem::permissions(box.socket(), std::filesystem::perms{0666});
+  std::filesystem::permissions(box.runs(), std::filesystem::perms::owner_all);
+  const auto log = std::filesystem::directory_iterator(box.runs())->path();
+  const auto told = box.sync_as(65534, {"explain", log / "run_operations.sqlite3"});
+  EXPECT_EQ(told.status, 0) << told.err;
+  EXPECT_THAT(told.out, HasSubstr("Run r-1 of ml-team/lab"));
 }
 
 TEST(Explain, FindsAFileThatWaitsForItsUploadByItsPath) {
