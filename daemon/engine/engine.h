@@ -120,7 +120,7 @@ class Engine final : public Control, public sources::SourceListener {
 
   // Control
   api::Status status() const override;
-  Metrics metrics() const override { return metrics_; }
+  Metrics metrics() const override;
   std::vector<api::Stream> streams(const StreamFilter& filter) const override;
   boost::asio::awaitable<Result<std::vector<api::Stream>>> streams_of_file(StreamFilter filter,
                                                                            std::string file) override;
@@ -346,6 +346,7 @@ class Engine final : public Control, public sources::SourceListener {
   void open_replay(const ContainerName& container);
 
   // views.cpp
+  std::vector<std::string> problems() const;
   void fill(api::ScopeStatus& status, const Scope& scope) const;
   api::ScopeReply scope_reply(const Scope& scope, std::string message) const;
   api::Stream describe(const Feed& feed) const;

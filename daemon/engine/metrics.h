@@ -51,6 +51,8 @@ struct Metrics {
   std::map<std::pair<ProjectName, std::string>, std::uint64_t> rejections;
   /// Status calls, by workspace and what they told: "normal", "read_only" or "failed".
   std::map<std::pair<std::string, std::string>, std::uint64_t> probes;
+  /// Of what waits in the change queue now, and its bound; 0 where there is no queue.
+  std::uint64_t queue_bytes = 0, queue_max_bytes = 0;
 };
 
 }  // namespace neptune::engine

@@ -5,7 +5,9 @@
 #include <algorithm>
 
 #include "engine/engine.h"
+#include "engine/impl/checks.h"
 #include "engine/impl/kind_name.h"
+#include "support/sizes.h"
 
 namespace neptune::engine {
 
@@ -183,23 +185,52 @@ api::ScopeReply Engine::scope_reply(const Scope& scope, std::string message) con
   return reply;
 }
 
+Metrics Engine::metrics() const {
+  auto metrics = metrics_;
+  if (!queue_) return metrics;
+  const auto queue = queue_->totals();
+  metrics.queue_bytes = queue.bytes;
+  metrics.queue_max_bytes = queue.max_bytes;
+  return metrics;
+}
+
+/// What the daemon itself lacks, in sentences; what keeps the most first.
+std::vector<std::string> Engine::problems() const {
+  std::vector<std::string> problems;
+  const auto dir = state_dir_.path().string();
+  const auto queue = queue_ ? queue_->totals() : sources::ChangeQueue::Totals{};
+  const auto free = queue.min_free_disk > 0 ? free_space(state_dir_.path()) : std::nullopt;
+  if (disk_full_)
+    problems.push_back(
+        fmt::format("The disk of the state directory {} is full. Nothing is lost and syncing goes on as far as it can; "
+                    "free some space there.",
+                    dir));
+  else if (free && *free < queue.min_free_disk)
+    problems.push_back(
+        fmt::format("{} are free on the disk of {}, and [queue] min_free_disk keeps {} of them free: what is handed in "
+                    "is refused, but for what fits where synced changes were. Syncing goes on; free some space there.",
+                    size_text(*free), dir, size_text(queue.min_free_disk)));
+  if (queue_ && is_full(queue.bytes, queue.max_bytes))
+    problems.push_back(
+        fmt::format("The change queue is full: {} of at most {} ([queue] max_bytes) wait in it. What is handed in is "
+                    "refused until some of that is synced; nothing is dropped.",
+                    size_text(queue.bytes), size_text(queue.max_bytes)));
+  if (queue_problem_.code == "queue_unusable")
+    problems.push_back(queue_problem_.message + " Until then the daemon takes no changes over the socket.");
+  for (const auto& [workspace, id] : workspace_servers_)
+    if (id != 0 && !servers_.at(id).last_error.empty())
+      problems.push_back(
+          fmt::format("Workspace {}, which has a token of its own: {}", workspace, servers_.at(id).last_error));
+  return problems;
+}
+
 api::Status Engine::status() const {
   api::Status status;
   status.version = options_.version;
   status.pid = ::getpid();
   status.state = draining_ ? "draining" : "running";
   status.started_at = format_time(started_);
-  if (disk_full_)
-    status.problems.push_back(
-        fmt::format("The disk of the state directory {} is full. Nothing is lost and syncing goes on as far as it can; "
-                    "free some space there.",
-                    state_dir_.path().string()));
-  if (queue_problem_.code == "queue_unusable")
-    status.problems.push_back(queue_problem_.message + " Until then the daemon takes no changes over the socket.");
-  for (const auto& [workspace, id] : workspace_servers_)
-    if (id != 0 && !servers_.at(id).last_error.empty())
-      status.problems.push_back(
-          fmt::format("Workspace {}, which has a token of its own: {}", workspace, servers_.at(id).last_error));
+  status.problems = problems();
   const auto& server = servers_.front();
   status.server.url = server.slot.server ? server.slot.server->url() : "";
   using State = core::ServerChanged::State;

@@ -19,6 +19,10 @@ using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
+std::string metrics_of(Box& box) {
+  return http_unix(box.socket(), {.method = "GET", .target = "/metrics", .headers = {}, .body = {}}).body;
+}
+
 TEST(Explain, TellsOfAHoldAReadOnlyProjectAndAChangesPlace) {
   Box box({.sandbox_args = {"--workspace", "full:team", "--workspace", "ml-team:team"}});
   box.sandbox().control(R"({"workspace": "full", "mode": "read_only", "reason": "storage is full"})");
@@ -119,8 +123,7 @@ TEST(Status, TellsOfAFolderThatCannotBeReadOrIsNotThere) {
   EXPECT_TRUE(told) << boost::json::serialize(status);
   EXPECT_THAT(box.sync({"status"}).out, AllOf(HasSubstr("is set aside"), HasSubstr("Everything else is synced"),
                                               HasSubstr("1 folder is watched")));
-  EXPECT_THAT(http_unix(box.socket(), {.method = "GET", .target = "/metrics", .headers = {}, .body = {}}).body,
-              HasSubstr("neptune_sync_sources{kind=\"watch\",state=\"set_aside\"} 2\n"));
+  EXPECT_THAT(metrics_of(box), HasSubstr("neptune_sync_sources{kind=\"watch\",state=\"set_aside\"} 2\n"));
 
   std::filesystem::permissions(secret, std::filesystem::perms::owner_all);
   ASSERT_EQ(box.sync({"flush"}).status, 0);
@@ -149,6 +152,42 @@ TEST(Doctor, GoesTheWayToTheServerAndLooksAtTheBox) {
   EXPECT_THAT(down.out, AllOf(HasSubstr("fail  daemon"), HasSubstr("config.toml is fine"),
                               HasSubstr("The API token is read from")));
   ::setenv("PATH", path.c_str(), 1);
+}
+
+TEST(Doctor, AndTheStatusSayThatTheDiskLeavesNoRoomForChanges) {
+  Box box({.config = "[queue]\nmin_free_disk = \"500TiB\"\n"});
+  EXPECT_THAT(box.sync({"run", "create", "r-1", "--project", "ml-team/lab"}).err, HasSubstr("min_free_disk"));
+  const auto doctor = box.sync({"doctor"});
+  EXPECT_EQ(doctor.status, 1) << doctor.out;
+  EXPECT_THAT(doctor.out,
+              AllOf(HasSubstr("fail  disk"), HasSubstr("less than the 500.0 TiB"), HasSubstr("lower min_free_disk")));
+  EXPECT_THAT(box.sync({"status"}).out, HasSubstr("min_free_disk keeps 500.0 TiB"));
+  EXPECT_THAT(metrics_of(box), HasSubstr("neptune_sync_problems 1\n"));
+}
+
+TEST(Doctor, AndTheStatusSayThatTheQueueIsFull) {
+  Box box({.config = "[queue]\nmax_bytes = \"1MiB\"\nmin_free_disk = \"0B\"\n"});
+  ASSERT_EQ(box.sync({"hold", "ml-team"}).status, 0);
+  EXPECT_THAT(box.sync({"status"}).out, Not(HasSubstr("queue is full")));
+  const auto fill_with = [&box](int changes) {
+    const auto one = R"({"kind":"run.update","project":"ml-team/lab","run":"r-1","assign":{"note":")" +
+                     std::string(900, 'x') + "\"}}";
+    auto all = "[" + one;
+    for (int i = 1; i < changes; ++i) all += "," + one;
+    unsigned status = 202;
+    while (status == 202) status = box.hand_in(all + "]").first;
+    EXPECT_EQ(status, 507u);
+  };
+  fill_with(50);
+  fill_with(1);
+  const auto doctor = box.sync({"doctor"});
+  EXPECT_EQ(doctor.status, 1) << doctor.out;
+  EXPECT_THAT(doctor.out, AllOf(HasSubstr("fail  queue"), HasSubstr("of at most 1.0 MiB wait in the change queue"),
+                                HasSubstr("raise [queue] max_bytes")));
+  EXPECT_THAT(box.sync({"status"}).out, HasSubstr("The change queue is full"));
+  EXPECT_THAT(metrics_of(box),
+              AllOf(HasSubstr("neptune_sync_queue_max_bytes 1048576\n"), HasSubstr("neptune_sync_problems 1\n"),
+                    Not(HasSubstr("neptune_sync_queue_bytes 0\n"))));
 }
 
 TEST(Doctor, LetsOthersPassThroughTheStateDirectoryButNotLookAround) {

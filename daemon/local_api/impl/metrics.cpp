@@ -231,6 +231,10 @@ std::string metrics_text(const api::Status& status, const engine::Metrics& metri
   for (const auto& [key, count] : sources) text.sample({{"kind", key.first}, {"state", key.second}}, count);
   text.family("neptune_sync_problems", "gauge", "What the daemon itself lacks, such as room on its disk.");
   text.sample({}, status.problems.size());
+  text.family("neptune_sync_queue_bytes", "gauge", "Bytes of the changes that wait in the change queue.");
+  text.sample({}, metrics.queue_bytes);
+  text.family("neptune_sync_queue_max_bytes", "gauge", "How many may wait there ([queue] max_bytes).");
+  text.sample({}, metrics.queue_max_bytes);
   write_histograms(text, metrics);
   write_uploads(text, status, metrics);
   write_counters(text, metrics);

@@ -218,7 +218,9 @@ class ChangeQueue::Impl {
   }
 
   std::uint64_t identity() const { return identity_; }
-  Totals totals() const { return {sources_.size(), queue_->store->bytes(), options_.max_bytes, commits_}; }
+  Totals totals() const {
+    return {sources_.size(), queue_->store->bytes(), options_.max_bytes, commits_, options_.min_free_disk};
+  }
 
   void set_limits(std::uint64_t max_bytes, std::uint64_t min_free_disk) {
     options_.max_bytes = max_bytes;
