@@ -302,9 +302,8 @@ class Daemon {
     read.server.runs = config_.server.runs;
     config_ = std::move(read);
     spdlog::set_level(spdlog::level::from_str(config_.log_level));
-    engine_.replace_server(0, make_server(loop_.get_executor(), clock_, config_, {}));
-    for (const auto& [workspace, id] : workspace_servers_)
-      engine_.replace_server(id, make_server(loop_.get_executor(), clock_, config_, workspace));
+    replace_server(0, {});
+    for (const auto& [workspace, id] : workspace_servers_) replace_server(id, workspace);
     engine_.set_limits(config_.server.max_in_flight, gate_options(config_), priorities(config_),
                        upload_options(config_));
     engine_.follow(run_logs_, cleanup_after());
@@ -312,6 +311,14 @@ class Daemon {
     client_dirs_.follow(run_logs_options().folders);
     if (change_queue_) change_queue_->set_limits(config_.queue.max_bytes, config_.queue.min_free_disk);
     local_api_->set_allow_users(allow_users(config_));
+  }
+
+  void replace_server(core::ServerId id, const std::string& workspace) {
+    auto slot = make_server(loop_.get_executor(), clock_, config_, workspace);
+    if (!slot.server)
+      spdlog::error("token not taken up workspace={} code={} error=\"{}\"; the one before stays, where there is one",
+                    workspace.empty() ? "*" : workspace, slot.problem.code, slot.problem.message);
+    engine_.replace_server(id, std::move(slot));
   }
 
   /// Only while the store answers: a daemon that can record nothing is to be started anew.

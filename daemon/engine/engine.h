@@ -378,7 +378,8 @@ class Engine final : public Control, public sources::SourceListener {
     Instant asked_for_ingestion{};
     core::ServerChanged::State state = core::ServerChanged::State::up;
     std::optional<WallTime> last_success;
-    std::string last_error;  // empty when the last call went well
+    std::string last_error;     // empty when the last call went well
+    std::string token_problem;  // why the token that was read last is not used, while one from before is
   };
   std::vector<ServerState> servers_;
   std::map<std::string, core::ServerId> workspace_servers_;

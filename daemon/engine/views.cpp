@@ -217,6 +217,16 @@ std::vector<std::string> Engine::problems() const {
                     size_text(queue.bytes), size_text(queue.max_bytes)));
   if (queue_problem_.code == "queue_unusable")
     problems.push_back(queue_problem_.message + " Until then the daemon takes no changes over the socket.");
+  const auto no_new_token = [&problems](const std::string& whose, const ServerState& server) {
+    if (!server.token_problem.empty())
+      problems.push_back(fmt::format(
+          "The API token{} that was read last is not used: {}. Syncing goes on with the one before; after a "
+          "restart there would be none.",
+          whose, server.token_problem));
+  };
+  no_new_token("", servers_.front());
+  for (const auto& [workspace, id] : workspace_servers_)
+    if (id != 0) no_new_token(" of workspace " + workspace, servers_.at(id));
   for (const auto& [workspace, id] : workspace_servers_)
     if (id != 0 && !servers_.at(id).last_error.empty())
       problems.push_back(

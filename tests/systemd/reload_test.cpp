@@ -106,6 +106,27 @@ TEST(Reload, AConfigurationThatIsWrongChangesNothingAndSaysWhere) {
   EXPECT_TRUE(box.wait_status([](const auto& status) { return synced(status) == 10; }).first);
 }
 
+TEST(Reload, ATokenThatCannotBeUsedIsAProblemUntilItIsMended) {
+  Box box({.server = {}, .config = {}, .start = false});
+  Service service(box);
+  const auto token = box.sandbox().token_file();
+  std::filesystem::permissions(token, std::filesystem::perms{0644});
+  ASSERT_TRUE(service.reload());
+  EXPECT_NE(
+      service.daemon().err().find("level=error token not taken up workspace=* code=token_file_readable_by_others"),
+      std::string::npos)
+      << service.daemon().err();
+  // It syncs on, and says all the same what would become of it after a restart.
+  write_log(box, "runs", "r-1", 9);
+  ASSERT_TRUE(box.wait_status([](const auto& status) { return synced(status) == 10; }).first);
+  const auto status = box.sync({"status"}).out;
+  EXPECT_NE(status.find("is not used"), std::string::npos) << status;
+  EXPECT_NE(status.find("chmod 600"), std::string::npos) << status;
+  std::filesystem::permissions(token, std::filesystem::perms{0600});
+  ASSERT_TRUE(service.reload());
+  EXPECT_TRUE(box.get("/v1/status").at("problems").as_array().empty());
+}
+
 TEST(Reload, SaysWhichKeysNeedARestart) {
   Box box({.server = {}, .config = {}, .start = false});
   Service service(box);
