@@ -89,8 +89,8 @@ constexpr std::array file_cures{
     Cure{"sending", "They are on their way now, as many at once as [uploads] max_concurrent says."}};
 
 constexpr std::string_view token_cure =
-    " A token that is missing, or that the server refuses, has to be put into its file; then `systemctl reload "
-    "neptune-syncd` (SIGHUP) has it read.";
+    " For a token that is missing, or that the server refuses, it also says where a new one goes, and what has it "
+    "read.";
 
 std::string sentence(std::string_view text) {
   auto out = clean(text);

@@ -58,7 +58,8 @@ void raise_descriptor_limit() {
 engine::ServerSlot make_server(const asio::any_io_executor& executor, const Clock& clock, const config::Config& config,
                                const std::string& workspace) {
   auto token = config::read_token(config, workspace);
-  if (!token) return {nullptr, token.error()};
+  auto remedy = config::token_remedy(config, workspace);
+  if (!token) return {nullptr, token.error(), std::move(remedy)};
   server::Options options;
   options.api_token = token->text;
   options.ca_file = config.server.ca_file;
@@ -70,10 +71,10 @@ engine::ServerSlot make_server(const asio::any_io_executor& executor, const Cloc
   options.max_connections =
       std::max(config.server.max_in_flight + 2 + config.uploads.max_concurrent, 3 * config.uploads.max_concurrent);
   auto made = server::Server::make(executor, clock, std::move(options));
-  if (!made) return {nullptr, made.error()};
+  if (!made) return {nullptr, made.error(), std::move(remedy)};
   spdlog::info("server url={} token_from=\"{}\" workspace={}", (*made)->url(), token->origin,
                workspace.empty() ? "*" : workspace);
-  return {std::move(*made), {}};
+  return {std::move(*made), {}, std::move(remedy)};
 }
 
 sources::WatchFolder watch_folder(const config::WatchConfig& watch) {

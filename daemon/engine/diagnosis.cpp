@@ -48,8 +48,7 @@ asio::awaitable<api::Diagnosis> Engine::diagnose() {
       if (server == id) whose = " (" + workspace + ")";
     std::vector<server::Step> steps{{server::Step::At::token, server::Step::State::failed, slot.problem.message}};
     if (slot.server) steps = co_await slot.server->diagnose();
-    for (const auto& step : steps)
-      check_step(checks, step, whose, "Put a valid API token into its file, then `systemctl reload neptune-syncd`.");
+    for (const auto& step : steps) check_step(checks, step, whose, slot.token_remedy);
   }
   co_return diagnosis;
 }

@@ -104,6 +104,7 @@ void Engine::replace_server(core::ServerId id, ServerSlot slot) {
   auto& state = servers_.at(id);
   if (!slot.server && state.slot.server) {
     state.token_problem = std::move(slot.problem.message);
+    state.slot.token_remedy = std::move(slot.token_remedy);
     return;
   }
   state.slot = std::move(slot);

@@ -42,6 +42,7 @@ namespace neptune::engine {
 struct ServerSlot {
   std::shared_ptr<server::Server> server;
   Error problem;
+  std::string token_remedy{};  ///< a sentence: how a new token reaches the daemon
 };
 
 /// How runs get to their server.

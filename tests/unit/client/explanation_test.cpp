@@ -155,7 +155,8 @@ TEST(Explanation, OfAServerThatIsAwayOrATokenThatIsMissingSaysWhichItIs) {
   const auto away = explain(about("r1"), box(), {waiting("server", "connection refused; tried again in 8 s")});
   EXPECT_THAT(away[0].next, Not(HasSubstr("SIGHUP")));
   const auto no_token = explain(about("r1"), box(), {waiting("server", "no API token: set api_token_file")});
-  EXPECT_THAT(no_token[0].next, HasSubstr("SIGHUP"));
+  EXPECT_THAT(no_token[0].next, HasSubstr("neptune-sync doctor` goes the way"));
+  EXPECT_THAT(no_token[0].next, HasSubstr("where a new one goes"));
 }
 
 TEST(Explanation, OfALogWithoutAStreamSaysWhatKeepsIt) {
