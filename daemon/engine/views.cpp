@@ -7,6 +7,7 @@
 #include "engine/engine.h"
 #include "engine/impl/checks.h"
 #include "engine/impl/kind_name.h"
+#include "engine/impl/why.h"
 #include "support/sizes.h"
 
 namespace neptune::engine {
@@ -83,67 +84,17 @@ std::string Engine::rfc3339(Instant at) const {
 }
 
 std::string Engine::why(const Feed& feed, const core::StreamView& view) const {
-  const auto now = clock_.now();
-  const auto& run = *view.spec;
-  const auto& project = run.container.project;
-  const auto mode_of = [this](const Scope& scope) {
-    const auto it = modes_.find(scope);
-    return it == modes_.end() ? KeptMode{} : it->second;
-  };
-  const auto read_only = [&](const Scope& scope) {
-    return fmt::format("{} is read-only on the server: {}; the next probe is {}", scope.text(),
-                       core_.scope(scope).reason, in_seconds(view.until, now));
-  };
-  const auto held = [&](const Scope& scope) {
-    return fmt::format("{} is held by {}; 'neptune-sync release {}' ends that", scope.text(), mode_of(scope).held_by,
-                       scope.text());
-  };
-  switch (view.wait) {
-    case Wait::nothing:
-      return {};
-    case Wait::turn:
-      return "its turn comes with the next free connection";
-    case Wait::sending:
-      return "being sent";
-    case Wait::unconfirmed:
-      return "sent; the server has not confirmed it yet" +
-             (view.trouble.empty() ? std::string() : " (" + view.trouble + ")");
-    case Wait::counting:
-      if (!feed.unread.empty()) return "what waits in it cannot be read now: " + feed.unread;
-      return feed.info.kind == sources::Kind::change_queue ? "what follows is being looked up"
-                                                           : "its log is being looked through";
-    case Wait::paused:
-      return feed.info.state == SourceState::left_to_client
-                 ? "the client's own sync process has it; what that leaves is taken over"
-                 : "it is being found out whether the client syncs it by itself";
-    case Wait::earlier_source:
-      return "an older log of the same run goes first";
-    case Wait::parent:
-      return fmt::format("a fork: the create of its parent {} must be on the server first",
-                         feed.backlog.fork_parent ? feed.backlog.fork_parent->id : "run");
-    case Wait::discovery:
-      return "a fork: its parent's log may still be found here";
-    case Wait::project:
-      return fmt::format("the create of {} must be on the server first", project.full());
-    case Wait::earlier_change:
-      if (run.container.kind == ContainerKind::files) return "the create of the run must be on the server first";
-      return "earlier changes to the same thing go first";
-    case Wait::retry:
-      return fmt::format("{}; tried again {}", view.trouble, in_seconds(view.until, now));
-    case Wait::server:
-      return fmt::format("{}; tried again {}", view.trouble, in_seconds(view.until, now));
-    case Wait::workspace_mode:
-      return read_only(Scope::of(project.workspace));
-    case Wait::project_mode:
-      return read_only(Scope::of(project));
-    case Wait::workspace_held:
-      return held(Scope::of(project.workspace));
-    case Wait::project_held:
-      return held(Scope::of(project));
-    case Wait::ramp:
-      return fmt::format("released; its turn comes {}", in_seconds(view.until, now));
+  Waiting waiting{.wait = view.wait, .container = view.spec->container, .kind = feed.info.kind};
+  waiting.left_to_client = feed.info.state == SourceState::left_to_client;
+  waiting.unread = feed.unread;
+  waiting.fork_parent = feed.backlog.fork_parent;
+  waiting.trouble = view.trouble;
+  waiting.when = in_seconds(view.until, clock_.now());
+  if (const auto scope = waits_for_mode_of(view.wait, waiting.container.project)) {
+    waiting.reason = core_.scope(*scope).reason;
+    if (const auto kept = modes_.find(*scope); kept != modes_.end()) waiting.held_by = kept->second.held_by;
   }
-  return {};
+  return engine::why(waiting);
 }
 
 void Engine::fill(api::ScopeStatus& status, const Scope& scope) const {

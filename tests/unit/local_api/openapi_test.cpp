@@ -145,8 +145,11 @@ TEST(OpenApi, HasAWordForEveryReasonAStreamCanWait) {
   Names words;
   const auto& own = schema("Stream").at("allOf").at(1).at("properties").at("waiting_for").at("enum");
   for (const auto& word : own.as_array()) words.insert(text(word));
-  for (int i = 0; i <= static_cast<int>(core::Wait::ramp); ++i)
-    EXPECT_TRUE(words.contains(std::string(core::word(static_cast<core::Wait>(i))))) << i;
+  const auto word = [](int number) { return std::string(core::word(static_cast<core::Wait>(number))); };
+  int known = 1;
+  // Past the last it is none.
+  for (; word(known) != word(0); ++known) EXPECT_TRUE(words.contains(word(known))) << known;
+  EXPECT_GT(known, 17);
 }
 
 TEST(OpenApi, EveryReasonIsExplainedToOperators) {
