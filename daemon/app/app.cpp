@@ -1,7 +1,6 @@
 #include "app/app.h"
 
 #include <fmt/format.h>
-#include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
 #include <systemd/sd-daemon.h>
@@ -17,6 +16,7 @@
 #include <random>
 #include <set>
 
+#include "app/logging.h"
 #include "app/service_manager.h"
 #include "app/status_line.h"
 #include "config/config.h"
@@ -37,15 +37,6 @@ namespace {
 
 constexpr auto drain_bound = 10s;     // for what is being handed in when the daemon is told to stop
 constexpr auto status_interval = 2s;  // people look at it; it costs a walk over the sources
-
-void set_up_logging(const std::string& level) {
-  auto logger = std::make_shared<spdlog::logger>("neptune-syncd", std::make_shared<spdlog::sinks::stderr_sink_mt>());
-  // The journal has the time already.
-  logger->set_pattern(std::getenv("JOURNAL_STREAM") ? "level=%l %v" : "%Y-%m-%dT%H:%M:%S.%eZ level=%l %v",
-                      spdlog::pattern_time_type::utc);
-  logger->set_level(spdlog::level::from_str(level));
-  spdlog::set_default_logger(std::move(logger));
-}
 
 /// Many logs are watched and some are open at once: use what the service manager allows.
 void raise_descriptor_limit() {
