@@ -110,9 +110,10 @@ std::string mode_name(const std::string& mode) {
   return mode == "read_only" ? "read-only" : mode;
 }
 
-void add_scope_row(Table& table, const api::ScopeStatus& scope, const std::string& name, Now now) {
+void add_scope_row(Table& table, const api::ScopeStatus& scope, const std::string& mode, const std::string& name,
+                   Now now) {
   table.add({{name, name.starts_with(' ') ? Colour::plain : Colour::bold},
-             {mode_name(scope.mode), mode_colour(scope.mode)},
+             {mode_name(mode), mode_colour(mode)},
              {count(scope.pending)},
              {count(scope.held), scope.held > 0 ? Colour::yellow : Colour::plain},
              {count(scope.in_flight)},
@@ -133,9 +134,12 @@ std::string scopes_of(const api::Status& status, const Style& style, Now now) {
                {"SIZE", true, false, true},
                {"OLDEST", true, false, true}});
   for (const auto& workspace : status.workspaces) {
-    add_scope_row(table, workspace, workspace.name, now);
-    for (const auto& project : workspace.projects)
-      add_scope_row(table, project, "  " + full_name(workspace, project).substr(workspace.name.size() + 1), now);
+    add_scope_row(table, workspace, workspace.mode, workspace.name, now);
+    for (const auto& project : workspace.projects) {
+      // What holds the workspace holds its projects.
+      const auto& mode = project.mode == "normal" ? workspace.mode : project.mode;
+      add_scope_row(table, project, mode, "  " + full_name(workspace, project).substr(workspace.name.size() + 1), now);
+    }
   }
   return table.render(style);
 }
