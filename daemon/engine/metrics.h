@@ -38,8 +38,8 @@ class Histogram {
 
 /// What was counted since the daemon started, besides what the status tells.
 struct Metrics {
-  /// By workspace: from taking up a batch to its confirmation by the server.
-  std::map<std::string, Histogram> confirm_seconds;
+  /// From taking up a batch to its confirmation by the server.
+  std::map<ProjectName, Histogram> confirm_seconds;
   /// Of ingest requests that the server took; what had to be sent twice counts twice.
   std::map<ProjectName, std::uint64_t> sent_bytes;
   /// Files that are on the server, and their bytes.

@@ -130,6 +130,39 @@ TEST(Status, TellsOfAFolderThatCannotBeReadOrIsNotThere) {
   EXPECT_TRUE(box.wait_status([&](const auto& s) { return in_state(s, secret, "watching"); }).first);
 }
 
+TEST(Metrics, CountWhatWasConfirmedSentRefusedUploadedAndAsked) {
+  Box box;
+  const auto project = std::vector<std::string>{"--project", "ml-team/lab"};
+  const auto run = [&box, &project](std::vector<std::string> words) {
+    words.insert(words.begin(), "run");
+    words.insert(words.end(), project.begin(), project.end());
+    EXPECT_EQ(box.sync(words).status, 0);
+  };
+  const auto model = box.dir() / "model.bin";
+  std::ofstream(model) << "weights";
+  EXPECT_THAT(metrics_of(box), Not(HasSubstr("project=\"lab\"")));
+  run({"create", "r-1"});
+  run({"log", "r-1", "loss=0.3", "--step", "2"});
+  run({"log", "r-1", "loss=0.2", "--step", "1"});  // points do not go back
+  run({"upload", "r-1", "model", model});
+  box.sync({"wait", "--now", "--timeout", "30s"});
+  box.sandbox().control(R"({"workspace": "ml-team", "mode": "read_only"})");
+  run({"log", "r-1", "loss=0.1", "--step", "3"});
+  const auto asked = [&box](const auto&) {
+    return metrics_of(box).find("neptune_sync_probes_total{workspace=\"ml-team\",result=\"read_only\"}") !=
+           std::string::npos;
+  };
+  EXPECT_TRUE(box.wait_status(asked).first);
+  const auto text = metrics_of(box);
+  const std::string lab = "workspace=\"ml-team\",project=\"lab\"";
+  EXPECT_THAT(text, HasSubstr("neptune_sync_rejections_total{" + lab + ",code=\"SERIES_STEP_NON_INCREASING\"} 1\n"));
+  EXPECT_THAT(text, HasSubstr("neptune_sync_rejected_changes_total{" + lab + "} 1\n"));
+  EXPECT_THAT(text, HasSubstr("neptune_sync_uploaded_files_total{" + lab + "} 1\n"));
+  EXPECT_THAT(text, HasSubstr("neptune_sync_uploaded_bytes_total{" + lab + "} 7\n"));
+  EXPECT_THAT(text, ContainsRegex("neptune_sync_confirm_seconds_count\\{" + lab + "\\} [1-9]"));
+  EXPECT_THAT(text, ContainsRegex("neptune_sync_sent_bytes_total\\{" + lab + "\\} [1-9]"));
+}
+
 TEST(Doctor, GoesTheWayToTheServerAndLooksAtTheBox) {
   Box box({.sandbox_args = {"--workspace", "ml-team:team"}, .config = "[[watch]]\npath = \"@DIR@/not-there\"\n"});
   const auto well = box.sync({"doctor"});

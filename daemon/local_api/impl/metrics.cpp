@@ -132,15 +132,18 @@ void write_scopes(Text& text, const std::vector<Row>& rows, const std::string& p
 
 void write_histograms(Text& text, const engine::Metrics& metrics) {
   text.family("neptune_sync_confirm_seconds", "histogram",
-              "From taking up a batch to its confirmation by the server, per workspace.");
-  for (const auto& [workspace, histogram] : metrics.confirm_seconds) {
+              "From taking up a batch to its confirmation by the server, per project.");
+  for (const auto& [project, histogram] : metrics.confirm_seconds) {
+    const Labels labels{{"workspace", project.workspace}, {"project", project.project}};
     for (std::size_t i = 0; i <= engine::Histogram::bounds.size(); ++i) {
       const auto bound =
           i < engine::Histogram::bounds.size() ? fmt::format("{}", engine::Histogram::bounds[i]) : std::string("+Inf");
-      text.sample("_bucket", {{"workspace", workspace}, {"le", bound}}, histogram.up_to(i));
+      auto of_bucket = labels;
+      of_bucket.emplace_back("le", bound);
+      text.sample("_bucket", of_bucket, histogram.up_to(i));
     }
-    text.sample("_sum", {{"workspace", workspace}}, histogram.sum());
-    text.sample("_count", {{"workspace", workspace}}, histogram.count());
+    text.sample("_sum", labels, histogram.sum());
+    text.sample("_count", labels, histogram.count());
   }
 }
 

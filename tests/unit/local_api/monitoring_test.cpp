@@ -60,7 +60,7 @@ TEST(Monitoring, PrometheusOwnToolFindsNoFaultWithTheRulesAndTheMetrics) {
   workspace.name = "ml-team";
   workspace.projects.emplace_back().name = "ml-team/lab";
   engine::Metrics metrics;
-  metrics.confirm_seconds["ml-team"].observe(0.3);
+  metrics.confirm_seconds[{"ml-team", "lab"}].observe(0.3);
   metrics.uploaded[{"ml-team", "lab"}] = {1, 2};
   const auto file = testing::TempDir() + "metrics-for-promtool";
   std::ofstream(file) << metrics_text(status, metrics, process_facts(), from_unix_ms(1767323047178));
