@@ -59,6 +59,22 @@ TEST(Picture, HasWorkspacesRatesStreamsAndEvents) {
   EXPECT_THAT(lines.back(), HasSubstr("    49  2026-01-02 11:59:58Z"));
 }
 
+TEST(Picture, TellsHowFarFilesAre) {
+  auto watched = busy_box(1, 1);
+  watched.status.uploads.push_back({.project = "workspace-0/lab",
+                                    .run = "run-0",
+                                    .attribute = "model",
+                                    .file = "/data/model.bin",
+                                    .bytes_done = 1u << 30,
+                                    .bytes_total = 4ull << 30,
+                                    .bytes_per_second = 50u << 20,
+                                    .seconds_left = 61.0});
+  watched.streams[0].uploads = 7;
+  const auto lines = picture(watched, {false, 120}, 30, now);
+  EXPECT_THAT(lines, Contains(HasSubstr("model.bin: 1.0 GiB of 4.0 GiB (25 %), 50.0 MiB/s")));
+  EXPECT_THAT(lines, Contains(testing::ContainsRegex("run-0 .* 7 ")));
+}
+
 TEST(Picture, SaysHowMuchItLeavesOut) {
   const auto lines = picture(busy_box(40, 100), {false, 80}, 24, now);
   EXPECT_THAT(lines, Contains(HasSubstr("more lines: `neptune-sync status`")));

@@ -91,6 +91,30 @@ TEST_F(Terminal, WatchShowsWhatChangesAtEightyColumnsAndGivesTheTerminalBack) {
   EXPECT_EQ(tmux("display -p '#{cursor_flag} #{alternate_on} #{wrap_flag}'"), "1 0 1\n");
 }
 
+TEST_F(Terminal, WatchDrawsTheRateAndTheFilesThatAreSent) {
+  served_.on_loop([](FixedControl& control) {
+    control.status_now.uploads.push_back({.project = "ml-team/lab",
+                                          .run = "trial-7",
+                                          .attribute = "model",
+                                          .file = "/data/model.bin",
+                                          .bytes_done = 1u << 20,
+                                          .bytes_total = 4u << 20,
+                                          .bytes_per_second = 1u << 20,
+                                          .seconds_left = 3.0});
+  });
+  start("watch", 100, 30);
+  EXPECT_TRUE(shows("model.bin: 1.0 MiB of 4.0 MiB (25 %)")) << screen();
+  served_.on_loop([](FixedControl& control) { control.status_now.totals.synced = 5000; });
+  EXPECT_TRUE(shows("█")) << screen();
+  served_.on_loop([](FixedControl& control) {
+    control.status_now.uploads[0].bytes_done = 3u << 20;
+    control.happen({.type = "upload_progress", .message = "model.bin is at 75 %."});
+  });
+  EXPECT_TRUE(shows("3.0 MiB of 4.0 MiB (75 %)")) << screen();
+  tmux("send-keys q");
+  EXPECT_TRUE(shows("ended 0")) << screen();
+}
+
 TEST_F(Terminal, WatchTakesTheWidthOfTheTerminalAlsoWhenThatChanges) {
   start("watch", 200);
   ASSERT_TRUE(shows("longer than a small terminal is wide")) << screen();
