@@ -207,13 +207,19 @@ std::string to_the_second(const std::string& time) {
   return clean(time.substr(0, 10) + " " + time.substr(11, 8) + "Z");
 }
 
+/// Painted afterwards: colours take no columns.
+std::string header_of(const api::Status& status, const Style& style, Now now) {
+  const auto name = "neptune-syncd " + clean(status.version);
+  auto text = name + " · " + clean(status.state) + for_as_long(status.started_at, now);
+  if (!status.server.url.empty()) text += " · " + clean(status.server.url);
+  const auto lines = wrap(text, style.width, "", "  ");
+  return lines.starts_with(name) ? paint(style, Colour::bold, name) + lines.substr(name.size()) : lines;
+}
+
 }  // namespace
 
 std::string view(const api::Status& status, const Style& style, Now now) {
-  std::string out = paint(style, Colour::bold, "neptune-syncd " + clean(status.version)) + " · " + clean(status.state) +
-                    for_as_long(status.started_at, now);
-  if (!status.server.url.empty()) out += " · " + clean(status.server.url);
-  out += "\n\n";
+  auto out = header_of(status, style, now) + "\n";
   const auto problems = problems_of(status, style, now);
   if (!problems.none()) out += problems.text() + "\n";
   if (!status.workspaces.empty()) out += scopes_of(status, style, now) + "\n";

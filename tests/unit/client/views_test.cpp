@@ -192,6 +192,20 @@ TEST(StatusView, StaysWithinTheTerminal) {
   }
 }
 
+TEST(StatusView, BreaksItsFirstLineInANarrowTerminal) {
+  for (const std::size_t width : {30u, 40u, 60u}) {
+    const auto text = view(healthy(), {false, width}, now);
+    std::string_view rest = std::string_view(text).substr(0, text.find("\n\n"));
+    EXPECT_TRUE(rest.starts_with("neptune-syncd 0.1.0 ·")) << rest;
+    EXPECT_NE(rest.find("https://neptune.example.org"), std::string_view::npos) << rest;
+    for (auto end = rest.find('\n'); !rest.empty(); end = rest.find('\n')) {
+      EXPECT_LE(columns(rest.substr(0, end)), width) << rest;
+      rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
+    }
+  }
+  EXPECT_TRUE(view(healthy(), {true, 40}, now).starts_with("\x1b[1mneptune-syncd 0.1.0\x1b[0m ·"));
+}
+
 TEST(StatusView, ColoursTheCauseAndLeavesTheRestPlain) {
   auto status = healthy();
   make_read_only(status.workspaces[0]);
