@@ -486,8 +486,10 @@ class Explainer {
   void add_hold(Explanation& one, const api::ScopeStatus& scope, const std::string& name) const {
     if (!scope.operator_hold && scope.mode != "held") return;
     if (one.waiting_for != "read_only") one.waiting_for = "held";
-    const auto own_reason = scope.mode == "held" ? for_as_long(scope) + (scope.reason ? ": " + *scope.reason : "") : "";
-    add_to(one, sentence(clean(name) + " is held by an operator" + own_reason),
+    const bool own_reason = scope.mode == "held";
+    add_to(one,
+           sentence(own_reason ? hold_in_words(clean(name), scope.reason, for_as_long(scope))
+                               : hold_in_words(clean(name), std::nullopt, "")),
            cure(is_workspace(name) ? "workspace_held" : "project_held", name, {}, {}));
   }
 
@@ -510,7 +512,8 @@ class Explainer {
           sum.held += stream->held;
           sum.in_flight += stream->in_flight;
           size += stream->pending_bytes;
-          if (names.size() < named_at_most) names.push_back(clean(stream->container));
+          if (names.size() < named_at_most)
+            names.push_back((is_files(*stream) ? "files of " : "") + clean(stream->container));
           const auto& time = stream->oldest_pending_at;
           if (time && (!oldest || *time < *oldest)) oldest = time;
         }

@@ -59,8 +59,8 @@ void add_scope_problem(Problems& problems, const api::ScopeStatus& scope, const 
   }
   if (scope.mode == "held" || scope.operator_hold) {
     const bool own_reason = scope.mode == "held";
-    auto text =
-        sentence(clean(name) + " is held by an operator" + (own_reason ? for_as_long(scope.since, now) + reason : ""));
+    auto text = sentence(own_reason ? hold_in_words(clean(name), scope.reason, for_as_long(scope.since, now))
+                                    : hold_in_words(clean(name), std::nullopt, ""));
     if (own_reason) text += " " + held_changes(scope);
     problems.add(Colour::yellow, text + " `neptune-sync release " + clean(name) + "` lets them go.");
   }

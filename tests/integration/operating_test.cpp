@@ -189,7 +189,8 @@ TEST(Doctor, GoesTheWayToTheServerAndLooksAtTheBox) {
 
 TEST(Doctor, AndTheStatusSayThatTheDiskLeavesNoRoomForChanges) {
   Box box({.config = "[queue]\nmin_free_disk = \"500TiB\"\n"});
-  EXPECT_THAT(box.sync({"run", "create", "r-1", "--project", "ml-team/lab"}).err, HasSubstr("min_free_disk"));
+  EXPECT_THAT(box.sync({"run", "create", "r-1", "--project", "ml-team/lab"}).err,
+              HasSubstr("min_free_disk keeps 500.0 TiB of them free"));
   const auto doctor = box.sync({"doctor"});
   EXPECT_EQ(doctor.status, 1) << doctor.out;
   EXPECT_THAT(doctor.out,

@@ -344,8 +344,18 @@ TEST(Explanation, OfAProjectHasTheModeOfItsWorkspaceToo) {
   workspace.reason = "held by jackie";
   const auto held = explain(about("ml-team/lab"), status, {});
   EXPECT_EQ(held[0].waiting_for, "held");
-  EXPECT_THAT(held[0].why, HasSubstr("ml-team is held"));
+  EXPECT_EQ(held[0].why, "ml-team is held by jackie.");
+  workspace.since = "2026-01-02T11:57:00.000Z";
+  EXPECT_EQ(explain(about("ml-team/lab"), status, {})[0].why, "ml-team has been held by jackie for 3 min.");
   EXPECT_THAT(held[0].next, HasSubstr("neptune-sync release ml-team`"));
+}
+
+TEST(Explanation, TellsARunAndItsFilesApart) {
+  auto files = files_waiting("change queue: ml-team/lab files r1");
+  files.active_uploads.clear();
+  files.waiting_for = "turn";
+  const auto text = words_of(explain(about("ml-team/lab"), box(), {waiting("turn", "its turn comes"), files}));
+  EXPECT_THAT(text, HasSubstr("2 streams (r1, files of r1)"));
 }
 
 TEST(Explanation, OfAScopeThatIsOpenIsOnlyCalmWhenNothingOfItWaits) {

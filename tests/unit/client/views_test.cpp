@@ -150,7 +150,7 @@ TEST(StatusView, NamesEveryCauseAndWhatToDo) {
       "  ! The daemon is stopping; what is not synced yet stays on disk.\n"
       "  ! The server cannot be reached: the server refused the connection. It last answered 2 s ago. Changes wait "
       "on disk meanwhile.\n"
-      "  ! ml-team is held by an operator: held by jackie. Nothing waits behind it yet. `neptune-sync release "
+      "  ! ml-team is held by jackie. Nothing waits behind it yet. `neptune-sync release "
       "ml-team` lets them go.\n"
       "  ! /runs/a is set aside: the file is not a database.\n"
       "\n"
