@@ -99,6 +99,16 @@ TEST(Rates, AreOfTheTimeBetweenTwoLooks) {
   EXPECT_EQ(rates.graph(4), "  █·");
   rates.add(5, 4);
   EXPECT_EQ(rates.latest(), 0) << "another state directory";
+  Rates uneven;
+  uneven.add(0, 0);
+  uneven.add(1000, 1.1);  // 909.09 a second
+  EXPECT_EQ(uneven.graph(1), "█");
+  uneven.add(1999, 2.2);  // 908.18: rounded, as much
+  EXPECT_EQ(uneven.graph(2), "█▇");
+  Rates above;
+  above.add(0, 0);
+  above.add(999, 1.0001);  // 998.9, which is told as 999
+  EXPECT_EQ(above.graph(1), "█");
   EXPECT_EQ(rates.highest(4), 50u);
   EXPECT_EQ(rates.highest(1), 0u);
 }
