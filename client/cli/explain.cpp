@@ -1,9 +1,12 @@
 #include <algorithm>
 #include <charconv>
+#include <cstdio>
 #include <filesystem>
+#include <iterator>
 #include <memory>
 
 #include "client/cli/explanation.h"
+#include "client/cli/values.h"
 #include "client/cli/verb.h"
 #include "client/cli/verbs.h"
 
@@ -11,7 +14,8 @@ namespace neptune::cli {
 
 namespace {
 
-constexpr std::uint32_t rejected_read = 1000;  // the newest; `rejected` pages through all
+constexpr std::uint32_t page = 1000;
+constexpr std::size_t most_rejected = 50'000;  // the newest; some hundred bytes each
 
 std::optional<std::int64_t> whole_number(const std::string& text) {
   std::int64_t value = 0;
@@ -25,8 +29,25 @@ std::string path_of(const std::string& text) {
   const bool like_a_path = text.starts_with('/') || text.starts_with("./") || text.starts_with("../") || text == ".";
   if (!like_a_path && !std::filesystem::exists(text, ignored)) return {};
   auto path = std::filesystem::weakly_canonical(text, ignored).string();
+  // The daemon may know of what the caller may not even look at.
+  if (path.empty()) path = std::filesystem::absolute(text).lexically_normal().string();
   while (path.size() > 1 && path.ends_with('/')) path.pop_back();
   return path;
+}
+
+/// Newest first.
+Result<std::vector<api::Rejected>> all_rejected(const client::Client& client) {
+  std::vector<api::Rejected> all;
+  std::optional<std::int64_t> before = 0;
+  while (before && all.size() < most_rejected) {
+    auto next = client.rejected(*before, page);
+    if (!next) return std::unexpected(next.error());
+    std::ranges::move(next->value.rejected, std::back_inserter(all));
+    before = next->value.next_before;
+  }
+  if (before)
+    std::fprintf(stderr, "neptune-sync: only the newest %zu rejected changes were looked through\n", all.size());
+  return all;
 }
 
 void explain_it(Session& session, const std::string& text) {
@@ -36,9 +57,14 @@ void explain_it(Session& session, const std::string& text) {
   if (!status) return session.fail_with(status.error());
   const auto streams = client.streams({});
   if (!streams) return session.fail_with(streams.error());
-  auto rejected = client.rejected(0, rejected_read);
+  auto rejected = all_rejected(client);
   if (!rejected) return session.fail_with(rejected.error());
-  question.rejected = std::move(rejected->value.rejected);
+  question.rejected = std::move(*rejected);
+  if (!question.path.empty()) {
+    auto waiting = client.streams({.file = absolute_file(text)});
+    if (!waiting) return session.fail_with(waiting.error());
+    question.of_file = std::move(waiting->value.streams);
+  }
   if (const auto id = whole_number(text)) {
     auto change = client.change(*id);
     if (change) question.change = std::move(change->value);

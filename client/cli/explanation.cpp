@@ -89,8 +89,8 @@ constexpr std::array file_cures{
     Cure{"sending", "They are on their way now, as many at once as [uploads] max_concurrent says."}};
 
 constexpr std::string_view token_cure =
-    " A token that is missing, or that the server refuses, has to be put into its file; then `systemctl reload "
-    "neptune-syncd` (SIGHUP) has it read.";
+    " For a token that is missing, or that the server refuses, it also says where a new one goes, and what has it "
+    "read.";
 
 std::string sentence(std::string_view text) {
   auto out = clean(text);
@@ -318,9 +318,11 @@ class Explainer {
       if (!stream.source.starts_with(queue_source) && meant(stream.source)) add(stream);
     for (const auto& source : status_.sources)
       if (source.kind != "watch" && source.kind != "change-queue" && meant(source.path)) add(source);
-    for (const auto& stream : streams_)
-      if (std::ranges::find(stream.active_uploads, path, &api::Upload::file) != stream.active_uploads.end())
-        add(stream);
+    for (const auto& stream : streams_) {
+      const auto waits = std::ranges::find(question_.of_file, stream.id, &api::Stream::id) != question_.of_file.end();
+      if (waits || std::ranges::find(stream.active_uploads, path, &api::Upload::file) != stream.active_uploads.end())
+        add_file(stream);
+    }
     rejected_of([&path](const api::Rejected& one) {
       return one.container_type == "files" && one.reason.find("the file " + path + " ") != std::string::npos;
     });
@@ -332,6 +334,13 @@ class Explainer {
     if (found_.empty()) not_watched();
   }
 
+  /// The file that is asked for, and with it all that go the same way.
+  void add_file(const api::Stream& stream) {
+    const auto at = found_.size();
+    add(stream);
+    found_[at].state = "It waits to be uploaded, or is on its way. In all: " + found_[at].state;
+  }
+
   void add_watch(const api::SourceStatus& watch) {
     Explanation one{.subject = "The watched folder " + clean(watch.path), .state = {}, .waiting_for = "nothing"};
     if (watch.state == "settling_in") {
@@ -339,7 +348,8 @@ class Explainer {
       one.waiting_for = "settling_in";
       one.next = cure("settling_in", {}, {}, {});
     } else if (watch.detail) {
-      one.state = "The daemon looks after it, but not as it should.";
+      one.state = watch.state == "set_aside" ? "The daemon cannot look into it: what jobs log there is not sent."
+                                             : "The daemon looks after it, but not as it should.";
       one.why = sentence(*watch.detail);
       one.waiting_for = "problem";
       one.next = "Mend that, unless it is meant so; `neptune-sync flush` looks through the folder anew.";
@@ -352,6 +362,15 @@ class Explainer {
     found_.push_back(std::move(one));
   }
 
+  /// What of run logs' files waits: which they are is in the logs alone.
+  std::string files_of_logs() const {
+    for (const auto& stream : streams_)
+      if (stream.uploads > 0 && !stream.source.starts_with(queue_source))
+        return " If a run log asks for it, `neptune-sync explain " + clean(stream.container) +
+               "`, or of another run with files, tells.";
+    return {};
+  }
+
   void not_watched() {
     std::vector<std::string> folders;
     for (const auto& watch : status_.sources)
@@ -362,8 +381,8 @@ class Explainer {
          .where = {},
          .why = folders.empty() ? "It watches no folder." : fmt::format("It watches {}.", fmt::join(folders, ", ")),
          .next = "Name the folder in a [[watch]] of the daemon's configuration and `systemctl reload neptune-syncd`, "
-                 "or have the job log into a watched one (NEPTUNE_LOG_DIRECTORY). Of a file that is to be uploaded, "
-                 "`neptune-sync explain` of its run tells.",
+                 "or have the job log into a watched one (NEPTUNE_LOG_DIRECTORY)." +
+                 files_of_logs(),
          .waiting_for = "not_watched"});
   }
 
@@ -417,7 +436,7 @@ class Explainer {
     for (const auto& workspace : status_.workspaces) {
       if (workspace.name == text) scope(workspace, "Workspace " + clean(text), text);
       for (const auto& project : workspace.projects)
-        if (full_name(workspace, project) == text) scope(project, "Project " + clean(text), text);
+        if (full_name(workspace, project) == text) scope(project, "Project " + clean(text), text, &workspace);
     }
   }
 
@@ -425,30 +444,53 @@ class Explainer {
     return within(project.name, workspace.name) ? project.name : workspace.name + "/" + project.name;
   }
 
-  void scope(const api::ScopeStatus& scope, std::string subject, const std::string& name) {
+  /// `above`: of a project, its workspace, whose mode is its own too.
+  void scope(const api::ScopeStatus& scope, std::string subject, const std::string& name,
+             const api::ScopeStatus* above = nullptr) {
     Explanation one{.subject = std::move(subject), .state = {}};
     const auto waits = scope.pending + scope.held + scope.in_flight;
     one.state = waits > 0 ? not_there(scope, scope.pending_bytes, scope.oldest_pending_at, now())
                           : "All that was found of it is on the server: " + changes(scope.synced) + ".";
-    const auto reason = scope.reason ? ": " + *scope.reason : "";
-    const auto as_long = scope.since && api::parse_time(*scope.since) ? " for " + since(scope.since, now()) : "";
-    const bool workspace = name.find('/') == std::string::npos;
-    if (scope.mode == "read_only") {
-      one.why = sentence(clean(name) + " is read-only on the server" + as_long + reason);
-      one.waiting_for = "read_only";
-      one.next = cure(workspace ? "workspace_mode" : "project_mode", name, {}, {});
-      if (scope.next_probe_at) one.next += " The next probe is in " + until(scope.next_probe_at, now()) + ".";
-    }
-    if (scope.operator_hold || scope.mode == "held") {
-      if (!one.why.empty()) one.why += " ";
-      one.why += sentence(clean(name) + " is held by an operator" + (scope.mode == "held" ? as_long + reason : ""));
-      if (!one.next.empty()) one.next += " ";
-      one.next += cure(workspace ? "workspace_held" : "project_held", name, {}, {});
-      if (scope.mode != "read_only") one.waiting_for = "held";
-    }
+    if (waits > 0) one.waiting_for = "waiting";
+    add_read_only(one, scope, name);
+    if (above) add_read_only(one, *above, above->name);
+    add_hold(one, scope, name);
+    if (above) add_hold(one, *above, above->name);
     found_.push_back(std::move(one));
     streams_in(name);
     rejected_of([&name](const api::Rejected& rejected) { return within(rejected.project, name); });
+  }
+
+  static bool is_workspace(const std::string& scope) { return scope.find('/') == std::string::npos; }
+
+  static void add_to(Explanation& one, const std::string& why, const std::string& next) {
+    one.why += (one.why.empty() ? "" : " ") + why;
+    one.next += (one.next.empty() ? "" : " ") + next;
+  }
+
+  std::string for_as_long(const api::ScopeStatus& scope) const {
+    return scope.since && api::parse_time(*scope.since) ? " for " + since(scope.since, now()) : "";
+  }
+
+  void add_read_only(Explanation& one, const api::ScopeStatus& scope, const std::string& name) const {
+    if (scope.mode != "read_only") return;
+    one.waiting_for = "read_only";
+    auto next = cure(is_workspace(name) ? "workspace_mode" : "project_mode", name, {}, {});
+    if (scope.next_probe_at) next += " The next probe is in " + until(scope.next_probe_at, now()) + ".";
+    add_to(one,
+           sentence(clean(name) + " is read-only on the server" + for_as_long(scope) +
+                    (scope.reason ? ": " + *scope.reason : "")),
+           next);
+  }
+
+  void add_hold(Explanation& one, const api::ScopeStatus& scope, const std::string& name) const {
+    if (!scope.operator_hold && scope.mode != "held") return;
+    if (one.waiting_for != "read_only") one.waiting_for = "held";
+    const bool own_reason = scope.mode == "held";
+    add_to(one,
+           sentence(own_reason ? hold_in_words(clean(name), scope.reason, for_as_long(scope))
+                               : hold_in_words(clean(name), std::nullopt, "")),
+           cure(is_workspace(name) ? "workspace_held" : "project_held", name, {}, {}));
   }
 
   /// What the streams of a scope wait for, once a reason: the words of the largest stand for all.
@@ -470,7 +512,8 @@ class Explainer {
           sum.held += stream->held;
           sum.in_flight += stream->in_flight;
           size += stream->pending_bytes;
-          if (names.size() < named_at_most) names.push_back(clean(stream->container));
+          if (names.size() < named_at_most)
+            names.push_back((is_files(*stream) ? "files of " : "") + clean(stream->container));
           const auto& time = stream->oldest_pending_at;
           if (time && (!oldest || *time < *oldest)) oldest = time;
         }

@@ -18,6 +18,7 @@ struct Question {
   std::string text;
   std::string path{};                        ///< absolute, when it may be a path; else empty
   std::optional<api::ChangePlace> change{};  ///< when it is the number of a change
+  std::vector<api::Stream> of_file{};        ///< streams of which the file at `path` waits
   std::vector<api::Rejected> rejected{};     ///< newest first, as far as they were read
   Time now{};
 };

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <numeric>
 #include <string_view>
 
 #include "client/cli/table.h"
@@ -107,7 +108,9 @@ std::uint64_t Rates::highest(std::size_t width) const {
 std::string Rates::graph(std::size_t width) const {
   static constexpr std::array<std::string_view, 9> bars{"·", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
   const auto known = std::min(width, rates_.size());
-  const auto most = static_cast<double>(std::max<std::uint64_t>(highest(width), 1));
+  // Not as it is rounded: the highest is a whole bar.
+  const auto most = std::accumulate(rates_.end() - static_cast<std::ptrdiff_t>(known), rates_.end(), 1.0,
+                                    [](double a, double b) { return std::max(a, b); });
   std::string out(width - known, ' ');
   for (auto i = rates_.size() - known; i < rates_.size(); ++i) {
     // Little is not nothing.

@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "client/cli/hand_in.h"
+#include "client/cli/values.h"
 
 namespace neptune::cli {
 
@@ -38,15 +39,6 @@ void add_create(Verb& parent, Session& session) {
   verb.action([&session, arguments] {
     hand_in(session, arguments->how, change_of(*arguments), arguments->project, arguments->run);
   });
-}
-
-/// As the kernel goes there: ".." after a link leads up from where the link leads. The last step stays as it is
-/// written, for the daemon to judge.
-std::string absolute_file(const std::string& file) {
-  const auto path = std::filesystem::absolute(file);
-  std::error_code missing;  // which the daemon says better
-  const auto folder = std::filesystem::canonical(path.parent_path(), missing);
-  return (missing ? path : folder / path.filename()).string();
 }
 
 struct Upload {

@@ -167,6 +167,12 @@ std::string until(const std::optional<std::string>& time, SystemClock::time_poin
   return at ? age(*at - now) : "-";
 }
 
+std::string hold_in_words(const std::string& name, const std::optional<std::string>& reason,
+                          const std::string& as_long) {
+  const auto how = reason && reason->starts_with("held by ") ? *reason : std::string("held by an operator");
+  return name + (as_long.empty() ? " is " : " has been ") + how + as_long;
+}
+
 std::string changes(std::uint64_t value) {
   return value == 0 ? "no changes" : count(value) + (value == 1 ? " change" : " changes");
 }

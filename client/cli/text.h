@@ -66,6 +66,11 @@ std::string cut_painted(std::string_view text, std::size_t width);
 /// Fills lines up to the width; every line begins with `indent`, the first with `first`.
 std::string wrap(std::string_view text, std::size_t width, std::string_view first, std::string_view indent);
 
+/// "ml-team has been held by jackie for 3 min": `reason` as the daemon tells it, "held by jackie", or none;
+/// `as_long`: " for 3 min", or nothing.
+std::string hold_in_words(const std::string& name, const std::optional<std::string>& reason,
+                          const std::string& as_long);
+
 /// "30s", "5m", "1h", "500ms", "2d", "90" (seconds).
 std::optional<std::chrono::milliseconds> parse_duration(std::string_view text);
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <filesystem>
 #include <map>
 
 #include "client/lib/json.h"
@@ -159,6 +160,13 @@ std::string texts_json(const std::vector<std::string>& values) {
   std::string out = "[";
   for (const auto& value : values) out += (out.size() > 1 ? "," : "") + text_json(value);
   return out + "]";
+}
+
+std::string absolute_file(const std::string& file) {
+  const auto path = std::filesystem::absolute(file);
+  std::error_code missing;  // which the daemon says better
+  const auto folder = std::filesystem::canonical(path.parent_path(), missing);
+  return (missing ? path : folder / path.filename()).string();
 }
 
 }  // namespace neptune::cli

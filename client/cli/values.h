@@ -47,4 +47,8 @@ Result<std::string> words_json(const std::vector<std::string>& assignments);
 
 std::string texts_json(const std::vector<std::string>& values);
 
+/// As the kernel goes there: ".." after a link leads up from where the link leads. The last step stays as it is
+/// written, for the daemon to judge.
+std::string absolute_file(const std::string& file);
+
 }  // namespace neptune::cli

@@ -59,8 +59,8 @@ void add_scope_problem(Problems& problems, const api::ScopeStatus& scope, const 
   }
   if (scope.mode == "held" || scope.operator_hold) {
     const bool own_reason = scope.mode == "held";
-    auto text =
-        sentence(clean(name) + " is held by an operator" + (own_reason ? for_as_long(scope.since, now) + reason : ""));
+    auto text = sentence(own_reason ? hold_in_words(clean(name), scope.reason, for_as_long(scope.since, now))
+                                    : hold_in_words(clean(name), std::nullopt, ""));
     if (own_reason) text += " " + held_changes(scope);
     problems.add(Colour::yellow, text + " `neptune-sync release " + clean(name) + "` lets them go.");
   }
@@ -93,14 +93,11 @@ Problems problems_of(const api::Status& status, const Style& style, Now now) {
     }
   }
   for (const auto& source : status.sources) {
-    const bool watch_with_problem = source.kind == "watch" && source.state != "watching" && source.detail;
+    const auto what = source.kind == "watch" ? "The watched folder " + clean(source.path) : clean(source.path);
     if (source.state == "set_aside")
-      problems.add(Colour::red,
-                   sentence(clean(source.path) + " is set aside: " + source.detail.value_or("it cannot be read")));
+      problems.add(Colour::red, sentence(what + " is set aside: " + source.detail.value_or("it cannot be read")));
     else if (source.state == "gone")
       problems.add(Colour::red, sentence(clean(source.detail.value_or(source.path + " is gone"))));
-    else if (watch_with_problem)
-      problems.add(Colour::yellow, sentence(clean(source.path) + ": " + *source.detail));
   }
   return problems;
 }
@@ -113,9 +110,10 @@ std::string mode_name(const std::string& mode) {
   return mode == "read_only" ? "read-only" : mode;
 }
 
-void add_scope_row(Table& table, const api::ScopeStatus& scope, const std::string& name, Now now) {
+void add_scope_row(Table& table, const api::ScopeStatus& scope, const std::string& mode, const std::string& name,
+                   Now now) {
   table.add({{name, name.starts_with(' ') ? Colour::plain : Colour::bold},
-             {mode_name(scope.mode), mode_colour(scope.mode)},
+             {mode_name(mode), mode_colour(mode)},
              {count(scope.pending)},
              {count(scope.held), scope.held > 0 ? Colour::yellow : Colour::plain},
              {count(scope.in_flight)},
@@ -136,9 +134,12 @@ std::string scopes_of(const api::Status& status, const Style& style, Now now) {
                {"SIZE", true, false, true},
                {"OLDEST", true, false, true}});
   for (const auto& workspace : status.workspaces) {
-    add_scope_row(table, workspace, workspace.name, now);
-    for (const auto& project : workspace.projects)
-      add_scope_row(table, project, "  " + full_name(workspace, project).substr(workspace.name.size() + 1), now);
+    add_scope_row(table, workspace, workspace.mode, workspace.name, now);
+    for (const auto& project : workspace.projects) {
+      // What holds the workspace holds its projects.
+      const auto& mode = project.mode == "normal" ? workspace.mode : project.mode;
+      add_scope_row(table, project, mode, "  " + full_name(workspace, project).substr(workspace.name.size() + 1), now);
+    }
   }
   return table.render(style);
 }
@@ -161,15 +162,21 @@ std::string sources_of(const api::Status& status) {
       {"settling_in", "just found"}, {"live", "being written"}, {"closed", "closed"},
       {"set_aside", "set aside"},    {"synced", "synced"},      {"left_to_client", "left to the client's own sync"}};
   std::map<std::string, std::size_t> states;
-  std::size_t folders = 0;
+  std::size_t folders = 0, limited = 0;
   for (const auto& source : status.sources) {
-    if (source.kind == "watch")
-      ++folders;
-    else if (const auto word = words.find(source.state); word != words.end())
+    if (source.kind == "watch") {
+      folders += source.state == "set_aside" ? 0 : 1;
+      limited += source.state == "watching" && source.detail ? 1 : 0;
+    } else if (const auto word = words.find(source.state); word != words.end()) {
       ++states[word->second];
+    }
   }
   std::string text = folders == 0 ? "No folder is watched."
                                   : fmt::format("{} {} watched.", folders, folders == 1 ? "folder is" : "folders are");
+  if (limited > 0) {
+    text.pop_back();
+    text += fmt::format(", {} of them with a limit (`neptune-sync doctor` tells it).", limited);
+  }
   if (states.empty()) return text;
   std::string list;
   for (const auto& [word, n] : states) list += fmt::format("{}{} {}", list.empty() ? "" : ", ", n, word);
@@ -200,13 +207,19 @@ std::string to_the_second(const std::string& time) {
   return clean(time.substr(0, 10) + " " + time.substr(11, 8) + "Z");
 }
 
+/// Painted afterwards: colours take no columns.
+std::string header_of(const api::Status& status, const Style& style, Now now) {
+  const auto name = "neptune-syncd " + clean(status.version);
+  auto text = name + " · " + clean(status.state) + for_as_long(status.started_at, now);
+  if (!status.server.url.empty()) text += " · " + clean(status.server.url);
+  const auto lines = wrap(text, style.width, "", "  ");
+  return lines.starts_with(name) ? paint(style, Colour::bold, name) + lines.substr(name.size()) : lines;
+}
+
 }  // namespace
 
 std::string view(const api::Status& status, const Style& style, Now now) {
-  std::string out = paint(style, Colour::bold, "neptune-syncd " + clean(status.version)) + " · " + clean(status.state) +
-                    for_as_long(status.started_at, now);
-  if (!status.server.url.empty()) out += " · " + clean(status.server.url);
-  out += "\n\n";
+  auto out = header_of(status, style, now) + "\n";
   const auto problems = problems_of(status, style, now);
   if (!problems.none()) out += problems.text() + "\n";
   if (!status.workspaces.empty()) out += scopes_of(status, style, now) + "\n";

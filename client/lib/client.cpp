@@ -412,6 +412,7 @@ Result<Reply<api::StreamList>> Client::streams(const StreamQuery& query) const {
   char separator = '?';
   if (query.project) target += std::exchange(separator, '&') + std::string("project=") + percent_encode(*query.project);
   if (query.run) target += std::exchange(separator, '&') + std::string("run=") + percent_encode(*query.run);
+  if (query.file) target += std::exchange(separator, '&') + std::string("file=") + percent_encode(*query.file);
   return ask<api::StreamList>("GET", target);
 }
 

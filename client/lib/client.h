@@ -42,6 +42,7 @@ struct Reply {
 struct StreamQuery {
   std::optional<std::string> project{};
   std::optional<std::string> run{};
+  std::optional<std::string> file{};  ///< an absolute path: those of which this file waits to be uploaded
 };
 
 /// The daemon's events, one after the other, until it drains.

@@ -1,7 +1,6 @@
 #include "app/app.h"
 
 #include <fmt/format.h>
-#include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
 #include <systemd/sd-daemon.h>
@@ -17,6 +16,7 @@
 #include <random>
 #include <set>
 
+#include "app/logging.h"
 #include "app/service_manager.h"
 #include "app/status_line.h"
 #include "config/config.h"
@@ -38,15 +38,6 @@ namespace {
 constexpr auto drain_bound = 10s;     // for what is being handed in when the daemon is told to stop
 constexpr auto status_interval = 2s;  // people look at it; it costs a walk over the sources
 
-void set_up_logging(const std::string& level) {
-  auto logger = std::make_shared<spdlog::logger>("neptune-syncd", std::make_shared<spdlog::sinks::stderr_sink_mt>());
-  // The journal has the time already.
-  logger->set_pattern(std::getenv("JOURNAL_STREAM") ? "level=%l %v" : "%Y-%m-%dT%H:%M:%S.%eZ level=%l %v",
-                      spdlog::pattern_time_type::utc);
-  logger->set_level(spdlog::level::from_str(level));
-  spdlog::set_default_logger(std::move(logger));
-}
-
 /// Many logs are watched and some are open at once: use what the service manager allows.
 void raise_descriptor_limit() {
   rlimit limit{};
@@ -58,7 +49,8 @@ void raise_descriptor_limit() {
 engine::ServerSlot make_server(const asio::any_io_executor& executor, const Clock& clock, const config::Config& config,
                                const std::string& workspace) {
   auto token = config::read_token(config, workspace);
-  if (!token) return {nullptr, token.error()};
+  auto remedy = config::token_remedy(config, workspace);
+  if (!token) return {nullptr, token.error(), std::move(remedy)};
   server::Options options;
   options.api_token = token->text;
   options.ca_file = config.server.ca_file;
@@ -70,10 +62,10 @@ engine::ServerSlot make_server(const asio::any_io_executor& executor, const Cloc
   options.max_connections =
       std::max(config.server.max_in_flight + 2 + config.uploads.max_concurrent, 3 * config.uploads.max_concurrent);
   auto made = server::Server::make(executor, clock, std::move(options));
-  if (!made) return {nullptr, made.error()};
+  if (!made) return {nullptr, made.error(), std::move(remedy)};
   spdlog::info("server url={} token_from=\"{}\" workspace={}", (*made)->url(), token->origin,
                workspace.empty() ? "*" : workspace);
-  return {std::move(*made), {}};
+  return {std::move(*made), {}, std::move(remedy)};
 }
 
 sources::WatchFolder watch_folder(const config::WatchConfig& watch) {
@@ -302,9 +294,8 @@ class Daemon {
     read.server.runs = config_.server.runs;
     config_ = std::move(read);
     spdlog::set_level(spdlog::level::from_str(config_.log_level));
-    engine_.replace_server(0, make_server(loop_.get_executor(), clock_, config_, {}));
-    for (const auto& [workspace, id] : workspace_servers_)
-      engine_.replace_server(id, make_server(loop_.get_executor(), clock_, config_, workspace));
+    replace_server(0, {});
+    for (const auto& [workspace, id] : workspace_servers_) replace_server(id, workspace);
     engine_.set_limits(config_.server.max_in_flight, gate_options(config_), priorities(config_),
                        upload_options(config_));
     engine_.follow(run_logs_, cleanup_after());
@@ -312,6 +303,14 @@ class Daemon {
     client_dirs_.follow(run_logs_options().folders);
     if (change_queue_) change_queue_->set_limits(config_.queue.max_bytes, config_.queue.min_free_disk);
     local_api_->set_allow_users(allow_users(config_));
+  }
+
+  void replace_server(core::ServerId id, const std::string& workspace) {
+    auto slot = make_server(loop_.get_executor(), clock_, config_, workspace);
+    if (!slot.server)
+      spdlog::error("token not taken up workspace={} code={} error=\"{}\"; the one before stays, where there is one",
+                    workspace.empty() ? "*" : workspace, slot.problem.code, slot.problem.message);
+    engine_.replace_server(id, std::move(slot));
   }
 
   /// Only while the store answers: a daemon that can record nothing is to be started anew.

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <vector>
 
 namespace neptune::app {
@@ -41,6 +42,17 @@ std::string about(const std::vector<const api::ScopeStatus*>& scopes, std::strin
                      waiting_on_disk(held));
 }
 
+/// Folders and logs that wait until somebody mends them.
+std::string set_aside(const api::Status& status) {
+  const auto aside = [](const api::SourceStatus& source) { return source.state == "set_aside"; };
+  const auto first = std::ranges::find_if(status.sources, aside);
+  if (first == status.sources.end()) return {};
+  const auto count = std::ranges::count_if(status.sources, aside);
+  return fmt::format("{}{} set aside: {}", first->path,
+                     count > 1 ? fmt::format(" and {} more are", count - 1) : std::string(" is"),
+                     first->detail.value_or("it cannot be read"));
+}
+
 }  // namespace
 
 std::string status_line(const api::Status& status) {
@@ -49,6 +61,7 @@ std::string status_line(const api::Status& status) {
   const auto waiting = status.totals.pending + status.totals.in_flight;
   if (!status.server.reachable && status.server.last_error)
     return fmt::format("The server is not reached: {} {}", *status.server.last_error, waiting_on_disk(waiting));
+  if (auto aside = set_aside(status); !aside.empty()) return aside;
   if (const auto scopes = scopes_in(status, "held"); !scopes.empty()) return about(scopes, "held by an operator");
   if (waiting > 0) return changes(waiting) + " to be synced";
   return "All is synced";

@@ -232,6 +232,26 @@ std::string sentence_of(const Carried& carried, const std::string& file, bool mo
   return out;
 }
 
+/// What waits on this machine and is not in such a file, so that nobody takes it for everything.
+Result<std::string> what_is_not_in_it(const config::Config& config, engine::Ledger& ledger) {
+  std::string out;
+  const auto rejected = ledger.rejected();
+  if (!rejected) return std::unexpected(rejected.error());
+  if (*rejected > 0)
+    out += fmt::format(
+        "{} here: `neptune-sync rejected` lists them; `rejected export` writes them out, and `rejected retry` sends "
+        "them from here.\n",
+        *rejected == 1 ? "1 rejected change stays" : fmt::format("{} rejected changes stay", *rejected));
+  std::vector<std::string> folders;
+  for (const auto& watch : config.watches) folders.push_back(watch.path.string());
+  if (!folders.empty())
+    out += fmt::format(
+        "Run logs and 1.x directories are files already: copy what is closed in {} into a folder that is watched "
+        "there.\n",
+        fmt::join(folders, ", "));
+  return out;
+}
+
 }  // namespace
 
 Result<std::string> export_queue(const Flags& flags, const std::string& file, bool move) {
@@ -263,7 +283,9 @@ Result<std::string> export_queue(const Flags& flags, const std::string& file, bo
   if (move) NEPTUNE_TRY(sync_name_of(output));
   output.whole = true;
   if (move) NEPTUNE_TRY(take_out(**store, *carried));
-  return sentence_of(*carried, file, move);
+  const auto others = what_is_not_in_it(*config, **ledger);
+  if (!others) return std::unexpected(others.error());
+  return sentence_of(*carried, file, move) + *others;
 }
 
 Result<std::string> import_queue(const Flags& flags, const fs::path& file) {

@@ -8,6 +8,7 @@
 #include "changes/impl/placement.h"
 #include "changes/impl/run_json.h"
 #include "changes/impl/upload_json.h"
+#include "changes/kinds.h"
 #include "changes/limits.h"
 
 namespace neptune {
@@ -20,8 +21,8 @@ using changes::Verdict;
 
 std::vector<std::string_view> kind_names() {
   std::vector<std::string_view> out;
-  for (int i = 0; i <= static_cast<int>(ChangeKind::run_upload); ++i)
-    if (const auto word = name(static_cast<ChangeKind>(i)); change_kind(word)) out.push_back(word);
+  for (const auto kind : every_kind())
+    if (const auto word = name(kind); change_kind(word)) out.push_back(word);
   return out;
 }
 

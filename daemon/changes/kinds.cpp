@@ -1,6 +1,6 @@
-#include <array>
+#include "changes/kinds.h"
 
-#include "changes/change.h"
+#include <array>
 
 namespace neptune {
 
@@ -46,15 +46,25 @@ constexpr std::array kRows{
 constexpr bool in_order() {
   for (std::size_t i = 0; i < kRows.size(); ++i)
     if (kRows[i].kind != static_cast<ChangeKind>(i)) return false;
-  return kRows.back().kind == ChangeKind::run_upload;
+  return true;
 }
 static_assert(in_order());
+
+constexpr auto kKinds = [] {
+  std::array<ChangeKind, kRows.size()> kinds{};
+  for (std::size_t i = 0; i < kRows.size(); ++i) kinds[i] = kRows[i].kind;
+  return kinds;
+}();
 
 const Row& row(ChangeKind kind) {
   return kRows[static_cast<std::size_t>(kind) % kRows.size()];
 }
 
 }  // namespace
+
+std::span<const ChangeKind> every_kind() {
+  return kKinds;
+}
 
 std::string_view name(ChangeKind kind) {
   return row(kind).name;

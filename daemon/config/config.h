@@ -84,6 +84,8 @@ Result<Config> load(std::optional<std::filesystem::path> file);
 
 /// The token of the server, or of one workspace. Refuses a file that others can read.
 Result<Token> read_token(const Config& config, const std::string& workspace = {});
+/// How a new token gets there: sentences.
+std::string token_remedy(const Config& config, const std::string& workspace = {});
 
 /// "30s", "15m", "24h", "250ms", "7d"; and "20GiB", "1 MB", "4096".
 Result<std::chrono::milliseconds> parse_duration(std::string_view text);

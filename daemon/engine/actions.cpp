@@ -258,7 +258,7 @@ void Engine::carry_out(core::Settle settle) {
   if (!feed) return;
   feed->confirmed = settle.upto;
   if (const auto since = std::exchange(feed->taken_up_at, std::nullopt))
-    metrics_.confirm_seconds[feed->info.container->project.workspace].observe(
+    metrics_.confirm_seconds[feed->info.container->project].observe(
         std::chrono::duration<double>(clock_.now() - *since).count());
   feed->outcomes.emplace_back(settle);
   tend(feed);

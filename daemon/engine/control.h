@@ -41,6 +41,9 @@ class Control {
   virtual Metrics metrics() const { return {}; }
   /// Streams that are open, and the newest of those that are done.
   virtual std::vector<api::Stream> streams(const StreamFilter& filter) const = 0;
+  /// Of these, those of which this very file, handed in by that path, waits.
+  virtual boost::asio::awaitable<Result<std::vector<api::Stream>>> streams_of_file(StreamFilter filter,
+                                                                                   std::string file) = 0;
 
   /// Newest first, `limit` at most, with ids below `before` (0: from the newest).
   virtual boost::asio::awaitable<Result<std::vector<api::Rejected>>> rejected(std::int64_t before,

@@ -102,12 +102,17 @@ asio::awaitable<void> Engine::stop() {
 
 void Engine::replace_server(core::ServerId id, ServerSlot slot) {
   auto& state = servers_.at(id);
-  if (!slot.server) {
-    state.last_error = slot.problem.message;
-    if (!state.slot.server) state.slot.problem = std::move(slot.problem);
+  if (!slot.server && state.slot.server) {
+    state.token_problem = std::move(slot.problem.message);
+    state.slot.token_remedy = std::move(slot.token_remedy);
     return;
   }
   state.slot = std::move(slot);
+  state.token_problem.clear();
+  if (!state.slot.server) {
+    state.last_error = state.slot.problem.message;
+    return;
+  }
   state.runs_by_call = options_.runs == RunsBy::calls;  // it may be another server
   core_.token_replaced(id, clock_.now());
   pump();

@@ -42,6 +42,7 @@ namespace neptune::engine {
 struct ServerSlot {
   std::shared_ptr<server::Server> server;
   Error problem;
+  std::string token_remedy{};  ///< a sentence: how a new token reaches the daemon
 };
 
 /// How runs get to their server.
@@ -120,8 +121,10 @@ class Engine final : public Control, public sources::SourceListener {
 
   // Control
   api::Status status() const override;
-  Metrics metrics() const override { return metrics_; }
+  Metrics metrics() const override;
   std::vector<api::Stream> streams(const StreamFilter& filter) const override;
+  boost::asio::awaitable<Result<std::vector<api::Stream>>> streams_of_file(StreamFilter filter,
+                                                                           std::string file) override;
   boost::asio::awaitable<Result<std::vector<api::Rejected>>> rejected(std::int64_t before,
                                                                       std::uint32_t limit) override;
   boost::asio::awaitable<Result<std::string>> rejected_payload(std::int64_t id) override;
@@ -344,6 +347,7 @@ class Engine final : public Control, public sources::SourceListener {
   void open_replay(const ContainerName& container);
 
   // views.cpp
+  std::vector<std::string> problems() const;
   void fill(api::ScopeStatus& status, const Scope& scope) const;
   api::ScopeReply scope_reply(const Scope& scope, std::string message) const;
   api::Stream describe(const Feed& feed) const;
@@ -375,7 +379,8 @@ class Engine final : public Control, public sources::SourceListener {
     Instant asked_for_ingestion{};
     core::ServerChanged::State state = core::ServerChanged::State::up;
     std::optional<WallTime> last_success;
-    std::string last_error;  // empty when the last call went well
+    std::string last_error;     // empty when the last call went well
+    std::string token_problem;  // why the token that was read last is not used, while one from before is
   };
   std::vector<ServerState> servers_;
   std::map<std::string, core::ServerId> workspace_servers_;

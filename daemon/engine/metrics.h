@@ -38,8 +38,8 @@ class Histogram {
 
 /// What was counted since the daemon started, besides what the status tells.
 struct Metrics {
-  /// By workspace: from taking up a batch to its confirmation by the server.
-  std::map<std::string, Histogram> confirm_seconds;
+  /// From taking up a batch to its confirmation by the server.
+  std::map<ProjectName, Histogram> confirm_seconds;
   /// Of ingest requests that the server took; what had to be sent twice counts twice.
   std::map<ProjectName, std::uint64_t> sent_bytes;
   /// Files that are on the server, and their bytes.
@@ -51,6 +51,8 @@ struct Metrics {
   std::map<std::pair<ProjectName, std::string>, std::uint64_t> rejections;
   /// Status calls, by workspace and what they told: "normal", "read_only" or "failed".
   std::map<std::pair<std::string, std::string>, std::uint64_t> probes;
+  /// Of what waits in the change queue now, and its bound; 0 where there is no queue.
+  std::uint64_t queue_bytes = 0, queue_max_bytes = 0;
 };
 
 }  // namespace neptune::engine

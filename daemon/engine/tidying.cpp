@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "engine/engine.h"
+#include "engine/impl/kind_name.h"
 #include "engine/impl/with_ledger.h"
 
 namespace neptune::engine {
@@ -138,7 +139,7 @@ std::vector<Engine::Candidate> Engine::candidates(const std::string& below) cons
     Candidate candidate;
     candidate.feed = feed;
     candidate.item.path = key.path;
-    candidate.item.kind = feed->info.kind == sources::Kind::run_log ? "run-log" : "client-1x";
+    candidate.item.kind = kind_name(feed->info.kind);
     if (const auto& container = feed->info.container) {
       candidate.item.project = container->project.full();
       candidate.item.container = container->label();

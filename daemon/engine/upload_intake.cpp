@@ -128,6 +128,23 @@ asio::awaitable<void> Engine::remove_unneeded_copies() {
   }
 }
 
+asio::awaitable<Result<std::vector<api::Stream>>> Engine::streams_of_file(StreamFilter filter, std::string file) {
+  using Runs = std::set<std::pair<std::string, std::string>>;
+  const auto runs = std::make_shared<Runs>();
+  const std::function<void(std::string_view)> note = [runs, file](std::string_view payload) {
+    if (const auto upload = read_upload(payload); upload && upload->file == file)
+      runs->emplace(upload->project.full(), upload->run);
+  };
+  if (queue_)
+    if (const auto looked = co_await outcome(queue_->each_payload(ContainerKind::files, note)); !looked)
+      co_return std::unexpected(looked.error());
+  auto list = streams(filter);
+  std::erase_if(list, [&runs = *runs](const api::Stream& stream) {
+    return stream.container_type != name(ContainerKind::files) || !runs.contains({stream.project, stream.container});
+  });
+  co_return list;
+}
+
 /// A copy, or a temporary file of a run log. Where it cannot be done the file stays, and the log says why.
 asio::awaitable<void> Engine::delete_own_file(server::SourceFile file, std::optional<server::FileIdentity> was) {
   auto remove = [file = std::move(file), was] { return server::remove_file(file, was); };

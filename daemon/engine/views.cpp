@@ -5,6 +5,10 @@
 #include <algorithm>
 
 #include "engine/engine.h"
+#include "engine/impl/checks.h"
+#include "engine/impl/kind_name.h"
+#include "engine/impl/why.h"
+#include "support/sizes.h"
 
 namespace neptune::engine {
 
@@ -27,18 +31,6 @@ constexpr const char* state_name(SourceState state) {
       break;
   }
   return "set_aside";
-}
-
-constexpr const char* kind_name(sources::Kind kind) {
-  switch (kind) {
-    case sources::Kind::run_log:
-      return "run-log";
-    case sources::Kind::client_dir:
-      return "client-1x";
-    case sources::Kind::change_queue:
-      break;
-  }
-  return "change-queue";
 }
 
 constexpr const char* state_name(Wait wait) {
@@ -92,67 +84,17 @@ std::string Engine::rfc3339(Instant at) const {
 }
 
 std::string Engine::why(const Feed& feed, const core::StreamView& view) const {
-  const auto now = clock_.now();
-  const auto& run = *view.spec;
-  const auto& project = run.container.project;
-  const auto mode_of = [this](const Scope& scope) {
-    const auto it = modes_.find(scope);
-    return it == modes_.end() ? KeptMode{} : it->second;
-  };
-  const auto read_only = [&](const Scope& scope) {
-    return fmt::format("{} is read-only on the server: {}; the next probe is {}", scope.text(),
-                       core_.scope(scope).reason, in_seconds(view.until, now));
-  };
-  const auto held = [&](const Scope& scope) {
-    return fmt::format("{} is held by {}; 'neptune-sync release {}' ends that", scope.text(), mode_of(scope).held_by,
-                       scope.text());
-  };
-  switch (view.wait) {
-    case Wait::nothing:
-      return {};
-    case Wait::turn:
-      return "its turn comes with the next free connection";
-    case Wait::sending:
-      return "being sent";
-    case Wait::unconfirmed:
-      return "sent; the server has not confirmed it yet" +
-             (view.trouble.empty() ? std::string() : " (" + view.trouble + ")");
-    case Wait::counting:
-      if (!feed.unread.empty()) return "what waits in it cannot be read now: " + feed.unread;
-      return feed.info.kind == sources::Kind::change_queue ? "what follows is being looked up"
-                                                           : "its log is being looked through";
-    case Wait::paused:
-      return feed.info.state == SourceState::left_to_client
-                 ? "the client's own sync process has it; what that leaves is taken over"
-                 : "it is being found out whether the client syncs it by itself";
-    case Wait::earlier_source:
-      return "an older log of the same run goes first";
-    case Wait::parent:
-      return fmt::format("a fork: the create of its parent {} must be on the server first",
-                         feed.backlog.fork_parent ? feed.backlog.fork_parent->id : "run");
-    case Wait::discovery:
-      return "a fork: its parent's log may still be found here";
-    case Wait::project:
-      return fmt::format("the create of {} must be on the server first", project.full());
-    case Wait::earlier_change:
-      if (run.container.kind == ContainerKind::files) return "the create of the run must be on the server first";
-      return "earlier changes to the same thing go first";
-    case Wait::retry:
-      return fmt::format("{}; tried again {}", view.trouble, in_seconds(view.until, now));
-    case Wait::server:
-      return fmt::format("{}; tried again {}", view.trouble, in_seconds(view.until, now));
-    case Wait::workspace_mode:
-      return read_only(Scope::of(project.workspace));
-    case Wait::project_mode:
-      return read_only(Scope::of(project));
-    case Wait::workspace_held:
-      return held(Scope::of(project.workspace));
-    case Wait::project_held:
-      return held(Scope::of(project));
-    case Wait::ramp:
-      return fmt::format("released; its turn comes {}", in_seconds(view.until, now));
+  Waiting waiting{.wait = view.wait, .container = view.spec->container, .kind = feed.info.kind};
+  waiting.left_to_client = feed.info.state == SourceState::left_to_client;
+  waiting.unread = feed.unread;
+  waiting.fork_parent = feed.backlog.fork_parent;
+  waiting.trouble = view.trouble;
+  waiting.when = in_seconds(view.until, clock_.now());
+  if (const auto scope = waits_for_mode_of(view.wait, waiting.container.project)) {
+    waiting.reason = core_.scope(*scope).reason;
+    if (const auto kept = modes_.find(*scope); kept != modes_.end()) waiting.held_by = kept->second.held_by;
   }
-  return {};
+  return engine::why(waiting);
 }
 
 void Engine::fill(api::ScopeStatus& status, const Scope& scope) const {
@@ -194,23 +136,62 @@ api::ScopeReply Engine::scope_reply(const Scope& scope, std::string message) con
   return reply;
 }
 
+Metrics Engine::metrics() const {
+  auto metrics = metrics_;
+  if (!queue_) return metrics;
+  const auto queue = queue_->totals();
+  metrics.queue_bytes = queue.bytes;
+  metrics.queue_max_bytes = queue.max_bytes;
+  return metrics;
+}
+
+/// What the daemon itself lacks, in sentences; what keeps the most first.
+std::vector<std::string> Engine::problems() const {
+  std::vector<std::string> problems;
+  const auto dir = state_dir_.path().string();
+  const auto queue = queue_ ? queue_->totals() : sources::ChangeQueue::Totals{};
+  const auto free = queue.min_free_disk > 0 ? free_space(state_dir_.path()) : std::nullopt;
+  if (disk_full_)
+    problems.push_back(
+        fmt::format("The disk of the state directory {} is full. Nothing is lost and syncing goes on as far as it can; "
+                    "free some space there.",
+                    dir));
+  else if (free && *free < queue.min_free_disk)
+    problems.push_back(
+        fmt::format("{} are free on the disk of {}, and [queue] min_free_disk keeps {} of them free: what is handed in "
+                    "is refused, but for what fits where synced changes were. Syncing goes on; free some space there.",
+                    size_text(*free), dir, size_text(queue.min_free_disk)));
+  if (queue_ && is_full(queue.bytes, queue.max_bytes))
+    problems.push_back(
+        fmt::format("The change queue is full: {} of at most {} ([queue] max_bytes) wait in it. What is handed in is "
+                    "refused until some of that is synced; nothing is dropped.",
+                    size_text(queue.bytes), size_text(queue.max_bytes)));
+  if (queue_problem_.code == "queue_unusable")
+    problems.push_back(queue_problem_.message + " Until then the daemon takes no changes over the socket.");
+  const auto no_new_token = [&problems](const std::string& whose, const ServerState& server) {
+    if (!server.token_problem.empty())
+      problems.push_back(fmt::format(
+          "The API token{} that was read last is not used: {}. Syncing goes on with the one before; after a "
+          "restart there would be none.",
+          whose, server.token_problem));
+  };
+  no_new_token("", servers_.front());
+  for (const auto& [workspace, id] : workspace_servers_)
+    if (id != 0) no_new_token(" of workspace " + workspace, servers_.at(id));
+  for (const auto& [workspace, id] : workspace_servers_)
+    if (id != 0 && !servers_.at(id).last_error.empty())
+      problems.push_back(
+          fmt::format("Workspace {}, which has a token of its own: {}", workspace, servers_.at(id).last_error));
+  return problems;
+}
+
 api::Status Engine::status() const {
   api::Status status;
   status.version = options_.version;
   status.pid = ::getpid();
   status.state = draining_ ? "draining" : "running";
   status.started_at = format_time(started_);
-  if (disk_full_)
-    status.problems.push_back(
-        fmt::format("The disk of the state directory {} is full. Nothing is lost and syncing goes on as far as it can; "
-                    "free some space there.",
-                    state_dir_.path().string()));
-  if (queue_problem_.code == "queue_unusable")
-    status.problems.push_back(queue_problem_.message + " Until then the daemon takes no changes over the socket.");
-  for (const auto& [workspace, id] : workspace_servers_)
-    if (id != 0 && !servers_.at(id).last_error.empty())
-      status.problems.push_back(
-          fmt::format("Workspace {}, which has a token of its own: {}", workspace, servers_.at(id).last_error));
+  status.problems = problems();
   const auto& server = servers_.front();
   status.server.url = server.slot.server ? server.slot.server->url() : "";
   using State = core::ServerChanged::State;
@@ -282,13 +263,14 @@ api::Status Engine::status() const {
                            client_dirs_ ? client_dirs_->folders() : std::vector<sources::WatchState>()})
     for (const auto& folder : list) {
       const auto [known, fresh] = folders.emplace(folder.path, folder);
-      if (!fresh && known->second.problem.empty()) known->second = folder;
+      const bool worse = folder.followed ? known->second.problem.empty() : known->second.followed;
+      if (!fresh && worse) known->second = folder;
     }
   for (const auto& [path, folder] : folders) {
     api::SourceStatus watch;
     watch.path = folder.path;
     watch.kind = "watch";
-    watch.state = scanned_ ? "watching" : "settling_in";
+    watch.state = !folder.followed ? "set_aside" : scanned_ ? "watching" : "settling_in";
     if (!folder.problem.empty()) {
       watch.detail = folder.problem;
     } else if (folder.network) {

@@ -28,6 +28,7 @@ struct WatchState {
   std::string path;
   std::string problem;  ///< empty when all is well; else a sentence
   bool network = false;
+  bool followed = true;  ///< false: nothing of it is, as it is not there or cannot be read
 };
 
 }  // namespace neptune::sources

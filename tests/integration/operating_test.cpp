@@ -1,18 +1,27 @@
 // `neptune-sync explain` and `doctor` beside a real daemon.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <boost/json/serialize.hpp>
 #include <cstdlib>
 #include <fstream>
 
 #include "tests/integration/box.h"
 #include "tests/integration/loss_log.h"
+#include "tests/integration/support/http_client.h"
 
 namespace neptune::testing {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
+using ::testing::Not;
+
+std::string metrics_of(Box& box) {
+  return http_unix(box.socket(), {.method = "GET", .target = "/metrics", .headers = {}, .body = {}}).body;
+}
 
 TEST(Explain, TellsOfAHoldAReadOnlyProjectAndAChangesPlace) {
   Box box({.sandbox_args = {"--workspace", "full:team", "--workspace", "ml-team:team"}});
@@ -42,6 +51,36 @@ TEST(Explain, TellsOfAHoldAReadOnlyProjectAndAChangesPlace) {
   EXPECT_EQ(box.sync({"explain", "999"}).status, 1);
 }
 
+TEST(Explain, TellsOfAPathThatTheCallerMayNotLookAt) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can act as another user";
+  Box box;
+  write_loss_log(box, "ml-team/lab", "r-1", 5);
+  box.wait_synced();
+  std::filesystem::permissions(box.dir(), std::filesystem::perms{0711});
+  std::filesystem::permissions(box.socket(), std::filesystem::perms{0666});
+  std::filesystem::permissions(box.runs(), std::filesystem::perms::owner_all);
+  const auto log = std::filesystem::directory_iterator(box.runs())->path();
+  const auto told = box.sync_as(65534, {"explain", log / "run_operations.sqlite3"});
+  EXPECT_EQ(told.status, 0) << told.err;
+  EXPECT_THAT(told.out, HasSubstr("Run r-1 of ml-team/lab"));
+}
+
+TEST(Explain, FindsAFileThatWaitsForItsUploadByItsPath) {
+  Box box;
+  ASSERT_EQ(box.sync({"hold", "ml-team"}).status, 0);
+  const auto model = box.dir() / "model.bin", other = box.dir() / "other.bin";
+  std::ofstream(model) << "weights";
+  std::ofstream(other) << "weights";
+  ASSERT_EQ(box.sync({"run", "create", "r-1", "--project", "ml-team/lab"}).status, 0);
+  ASSERT_EQ(box.sync({"run", "upload", "r-1", "model", model, "--project", "ml-team/lab"}).status, 0);
+  ASSERT_TRUE(box.wait_status([](const auto& s) { return s.at("totals").at("held").as_int64() == 2; }).first);
+  const auto found = box.sync({"explain", model});
+  EXPECT_EQ(found.status, 0) << found.err;
+  EXPECT_THAT(found.out, AllOf(HasSubstr("Files of run r-1 of ml-team/lab"), HasSubstr("It waits to be uploaded")));
+  EXPECT_THAT(found.out, Not(HasSubstr("does not look there")));
+  EXPECT_THAT(box.sync({"explain", other}).out, HasSubstr("does not look there"));
+}
+
 TEST(Explain, TellsOfAServerThatIsAwayAndOfALogThatCannotBeRead) {
   Box box;
   box.sandbox().stop();
@@ -62,6 +101,66 @@ TEST(Explain, TellsOfAServerThatIsAwayAndOfALogThatCannotBeRead) {
                   .first);
   EXPECT_THAT(box.sync({"explain", "r-1"}).out, AllOf(HasSubstr("6 changes"), HasSubstr("neptune-sync flush")));
   EXPECT_THAT(box.sync({"explain", broken}).out, AllOf(HasSubstr(broken.string()), HasSubstr("Mend that")));
+}
+
+TEST(Status, TellsOfAFolderThatCannotBeReadOrIsNotThere) {
+  Box box({.sandbox_args = {"--workspace", "ml-team:team"},
+           .config = "[[watch]]\npath = \"@DIR@/secret\"\n[[watch]]\npath = \"@DIR@/not-there\"\n",
+           .reads_everything = false,
+           .start = false});
+  const auto secret = box.dir() / "secret", missing = box.dir() / "not-there";
+  std::filesystem::create_directory(secret);
+  std::filesystem::permissions(secret, std::filesystem::perms::none);
+  box.start_daemon();
+  const auto in_state = [](const auto& status, const std::filesystem::path& folder, std::string_view state) {
+    for (const auto& source : status.at("sources").as_array())
+      if (source.at("path").as_string() == folder.string()) return source.at("state").as_string() == state;
+    return false;
+  };
+  const auto [told, status] = box.wait_status([&](const auto& s) {
+    return in_state(s, secret, "set_aside") && in_state(s, missing, "set_aside") && in_state(s, box.runs(), "watching");
+  });
+  EXPECT_TRUE(told) << boost::json::serialize(status);
+  EXPECT_THAT(box.sync({"status"}).out, AllOf(HasSubstr("is set aside"), HasSubstr("Everything else is synced"),
+                                              HasSubstr("1 folder is watched")));
+  EXPECT_THAT(metrics_of(box), HasSubstr("neptune_sync_sources{kind=\"watch\",state=\"set_aside\"} 2\n"));
+
+  std::filesystem::permissions(secret, std::filesystem::perms::owner_all);
+  ASSERT_EQ(box.sync({"flush"}).status, 0);
+  EXPECT_TRUE(box.wait_status([&](const auto& s) { return in_state(s, secret, "watching"); }).first);
+}
+
+TEST(Metrics, CountWhatWasConfirmedSentRefusedUploadedAndAsked) {
+  Box box;
+  const auto project = std::vector<std::string>{"--project", "ml-team/lab"};
+  const auto run = [&box, &project](std::vector<std::string> words) {
+    words.insert(words.begin(), "run");
+    words.insert(words.end(), project.begin(), project.end());
+    EXPECT_EQ(box.sync(words).status, 0);
+  };
+  const auto model = box.dir() / "model.bin";
+  std::ofstream(model) << "weights";
+  EXPECT_THAT(metrics_of(box), Not(HasSubstr("project=\"lab\"")));
+  run({"create", "r-1"});
+  run({"log", "r-1", "loss=0.3", "--step", "2"});
+  run({"log", "r-1", "loss=0.2", "--step", "1"});  // points do not go back
+  run({"upload", "r-1", "model", model});
+  box.sync({"wait", "--now", "--timeout", "30s"});
+  box.sandbox().control(R"({"workspace": "ml-team", "mode": "read_only"})");
+  run({"log", "r-1", "loss=0.1", "--step", "3"});
+  const auto asked = [&box](const auto&) {
+    return metrics_of(box).find("neptune_sync_probes_total{workspace=\"ml-team\",result=\"read_only\"}") !=
+           std::string::npos;
+  };
+  EXPECT_TRUE(box.wait_status(asked).first);
+  const auto text = metrics_of(box);
+  const std::string lab = "workspace=\"ml-team\",project=\"lab\"";
+  EXPECT_THAT(text, HasSubstr("neptune_sync_rejections_total{" + lab + ",code=\"SERIES_STEP_NON_INCREASING\"} 1\n"));
+  EXPECT_THAT(text, HasSubstr("neptune_sync_rejected_changes_total{" + lab + "} 1\n"));
+  EXPECT_THAT(text, HasSubstr("neptune_sync_uploaded_files_total{" + lab + "} 1\n"));
+  EXPECT_THAT(text, HasSubstr("neptune_sync_uploaded_bytes_total{" + lab + "} 7\n"));
+  EXPECT_THAT(text, ContainsRegex("neptune_sync_confirm_seconds_count\\{" + lab + "\\} [1-9]"));
+  EXPECT_THAT(text, ContainsRegex("neptune_sync_sent_bytes_total\\{" + lab + "\\} [1-9]"));
 }
 
 TEST(Doctor, GoesTheWayToTheServerAndLooksAtTheBox) {
@@ -86,6 +185,57 @@ TEST(Doctor, GoesTheWayToTheServerAndLooksAtTheBox) {
   EXPECT_THAT(down.out, AllOf(HasSubstr("fail  daemon"), HasSubstr("config.toml is fine"),
                               HasSubstr("The API token is read from")));
   ::setenv("PATH", path.c_str(), 1);
+}
+
+TEST(Doctor, AndTheStatusSayThatTheDiskLeavesNoRoomForChanges) {
+  Box box({.config = "[queue]\nmin_free_disk = \"500TiB\"\n"});
+  EXPECT_THAT(box.sync({"run", "create", "r-1", "--project", "ml-team/lab"}).err,
+              HasSubstr("min_free_disk keeps 500.0 TiB of them free"));
+  const auto doctor = box.sync({"doctor"});
+  EXPECT_EQ(doctor.status, 1) << doctor.out;
+  EXPECT_THAT(doctor.out,
+              AllOf(HasSubstr("fail  disk"), HasSubstr("less than the 500.0 TiB"), HasSubstr("lower min_free_disk")));
+  EXPECT_THAT(box.sync({"status"}).out, HasSubstr("min_free_disk keeps 500.0 TiB"));
+  EXPECT_THAT(metrics_of(box), HasSubstr("neptune_sync_problems 1\n"));
+}
+
+TEST(Doctor, AndTheStatusSayThatTheQueueIsFull) {
+  Box box({.config = "[queue]\nmax_bytes = \"1MiB\"\nmin_free_disk = \"0B\"\n"});
+  ASSERT_EQ(box.sync({"hold", "ml-team"}).status, 0);
+  EXPECT_THAT(box.sync({"status"}).out, Not(HasSubstr("queue is full")));
+  const auto fill_with = [&box](int changes) {
+    const auto one = R"({"kind":"run.update","project":"ml-team/lab","run":"r-1","assign":{"note":")" +
+                     std::string(900, 'x') + "\"}}";
+    auto all = "[" + one;
+    for (int i = 1; i < changes; ++i) all += "," + one;
+    unsigned status = 202;
+    while (status == 202) status = box.hand_in(all + "]").first;
+    EXPECT_EQ(status, 507u);
+  };
+  fill_with(50);
+  fill_with(1);
+  const auto doctor = box.sync({"doctor"});
+  EXPECT_EQ(doctor.status, 1) << doctor.out;
+  EXPECT_THAT(doctor.out, AllOf(HasSubstr("fail  queue"), HasSubstr("of at most 1.0 MiB wait in the change queue"),
+                                HasSubstr("raise [queue] max_bytes")));
+  EXPECT_THAT(box.sync({"status"}).out, HasSubstr("The change queue is full"));
+  EXPECT_THAT(metrics_of(box),
+              AllOf(HasSubstr("neptune_sync_queue_max_bytes 1048576\n"), HasSubstr("neptune_sync_problems 1\n"),
+                    Not(HasSubstr("neptune_sync_queue_bytes 0\n"))));
+}
+
+TEST(Doctor, LetsOthersPassThroughTheStateDirectoryButNotLookAround) {
+  Box box;
+  const auto state = box.dir() / "state";
+  const auto doctor_at = [&box, &state](unsigned mode) {
+    std::filesystem::permissions(state, std::filesystem::perms{mode});
+    return box.sync({"doctor"}).out;
+  };
+  // As the package makes it: the folder of everybody's runs lies in it.
+  EXPECT_THAT(doctor_at(0711), ContainsRegex("ok +state +only the daemon reads and writes " + state.string()));
+  for (const unsigned open : {0755u, 0750u, 0733u})
+    EXPECT_THAT(doctor_at(open), AllOf(ContainsRegex("warn +state "), HasSubstr("chmod go-rw " + state.string())))
+        << open;
 }
 
 }  // namespace

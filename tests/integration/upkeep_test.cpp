@@ -155,6 +155,16 @@ TEST_F(Upkeep, AnOlderCopyOfTheQueueThatWasPutBackGivesOutNoNumberTwice) {
   EXPECT_TRUE(box.sandbox().state().at("runs").at("ml-team/lab/r-1").at("attrs").as_object().contains("b"));
 }
 
+TEST_F(Upkeep, AnExportSaysThatRejectedChangesAreNotInIt) {
+  box.hand_in(R"([{"kind": "run.create", "project": "ml-team/lab", "run": "r-1"},
+                  {"kind": "run.update", "project": "ml-team/lab", "run": "r-1", "append": {"x": 1}, "step": 2},
+                  {"kind": "run.update", "project": "ml-team/lab", "run": "r-1", "append": {"x": 1}, "step": 1}])");
+  ASSERT_TRUE(box.wait_status([](const auto& s) { return s.at("totals").at("rejected").as_int64() == 1; }).first);
+  const auto written = upkeep(box, {"export", box.dir() / "changes.jsonl"});
+  EXPECT_EQ(written.status, 0) << written.err;
+  EXPECT_THAT(written.out, HasSubstr("1 rejected change stays here"));
+}
+
 TEST_F(Upkeep, WhatIsExportedStaysQueuedAndImportingItTwiceIsHarmless) {
   fill(box);
   const auto file = box.dir() / "changes.jsonl";
@@ -162,6 +172,8 @@ TEST_F(Upkeep, WhatIsExportedStaysQueuedAndImportingItTwiceIsHarmless) {
   ASSERT_EQ(written.status, 0) << written.out << written.err;
   EXPECT_THAT(written.out, HasSubstr("21 changes were written to"));
   EXPECT_THAT(written.out, HasSubstr("stay queued here"));
+  EXPECT_THAT(written.out, HasSubstr("copy what is closed in " + box.runs().string()));
+  EXPECT_THAT(written.out, Not(HasSubstr("rejected change")));
   const auto again = upkeep(box, {"export", file});
   EXPECT_EQ(again.status, 1) << "nothing is overwritten";
   EXPECT_THAT(upkeep(box, {"export", "-"}).out, HasSubstr("neptune_sync_export"));

@@ -1,8 +1,10 @@
 // What the service manager is told, and how it starts the daemon.
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/stat.h>
 
 #include <algorithm>
+#include <fstream>
 
 #include "tests/integration/loss_log.h"
 #include "tests/integration/support/sqlite.h"
@@ -40,6 +42,14 @@ TEST(ServiceManager, ShowsWhatIsReadOnlyAndWhyAndThenThatAllIsSynced) {
   EXPECT_TRUE(service.manager().wait("STATUS=All is synced", 20s)) << service.manager().lines().back();
 }
 
+TEST(ServiceManager, ShowsAFolderThatIsNotThere) {
+  Box box({.server = {}, .config = "[[watch]]\npath = \"@DIR@/not-there\"\n", .start = false});
+  Service service(box);
+  EXPECT_TRUE(
+      service.tells("STATUS=" + (box.dir() / "not-there").string() + " is set aside: ", "as soon as it is made"))
+      << service.manager().lines().back();
+}
+
 TEST(Watchdog, IsFedOnlyWhileTheStoreAnswers) {
   Box box({.server = {}, .config = {}, .start = false});
   Service service(box, {{"WATCHDOG_USEC", "600000"}});
@@ -56,6 +66,30 @@ TEST(Watchdog, IsFedOnlyWhileTheStoreAnswers) {
   while (service.told("WATCHDOG=1") == before && std::chrono::steady_clock::now() < until)
     service.manager().wait("nothing", 50ms);
   EXPECT_GT(service.told("WATCHDOG=1"), before);
+}
+
+/// The daemon's log after a reload of a configuration that is wrong; `inode_off`: how far JOURNAL_STREAM is from it.
+std::string log_with_journal_stream(Box& box, ino_t inode_off) {
+  const auto file = box.dir() / "output" / "neptune-syncd.err";
+  std::ofstream(file, std::ios::app).flush();
+  struct stat info{};
+  EXPECT_EQ(::stat(file.c_str(), &info), 0);
+  Service service(box,
+                  {{"JOURNAL_STREAM", std::to_string(info.st_dev) + ":" + std::to_string(info.st_ino + inode_off)}});
+  edit_config(box, "[[watch]]", "[[watch]]\ntakeover_after = \"soon\"");
+  EXPECT_TRUE(service.reload());
+  edit_config(box, "[[watch]]\ntakeover_after = \"soon\"", "[[watch]]");
+  return service.daemon().err();
+}
+
+TEST(Journal, IsToldTheLevelOfEachLineAndNobodyElseIs) {
+  Box box({.server = {}, .config = {}, .start = false});
+  const auto journal = log_with_journal_stream(box, 0);
+  EXPECT_TRUE(journal.starts_with("<6>level=info ") || journal.starts_with("<7>level=debug ")) << journal;
+  EXPECT_NE(journal.find("\n<3>level=error not reloaded"), std::string::npos) << journal;
+  const auto redirected = log_with_journal_stream(box, 1);
+  EXPECT_EQ(redirected.find('<'), std::string::npos) << redirected;
+  EXPECT_TRUE(redirected.starts_with("20")) << "the time: " << redirected;
 }
 
 TEST(SocketActivation, TheFirstCallerIsAnsweredByADaemonThatStartsForIt) {

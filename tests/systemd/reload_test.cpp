@@ -1,6 +1,11 @@
 // SIGHUP: tokens, watched folders and limits are read anew, and nothing that is under way notices.
 #include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
 
+#include <array>
 #include <boost/json/serialize.hpp>
 
 #include "tests/integration/loss_log.h"
@@ -77,6 +82,72 @@ TEST(Reload, WhatIsUnderWayGoesOn) {
   EXPECT_EQ(box.get("/v1/status").at("totals").at("rejected").as_int64(), 0);
 }
 
+/// One connection to the daemon, which never makes a second one by itself.
+class Connection {
+ public:
+  explicit Connection(const std::filesystem::path& socket) : fd_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    socket.string().copy(address.sun_path, sizeof(address.sun_path) - 1);
+    if (::connect(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) ADD_FAILURE() << errno;
+    const timeval patience{.tv_sec = 10, .tv_usec = 0};
+    ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+  }
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+  ~Connection() { ::close(fd_); }
+
+  void send(const std::string& bytes) {
+    EXPECT_EQ(::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL), static_cast<ssize_t>(bytes.size()));
+  }
+  /// What came so far, once `part` is in it; also when the connection was closed before.
+  std::string read_until(const std::string& part) {
+    std::array<char, 4096> piece{};
+    while (came_.find(part) == std::string::npos) {
+      const auto size = ::recv(fd_, piece.data(), piece.size(), 0);
+      if (size <= 0) break;
+      came_.append(piece.data(), static_cast<std::size_t>(size));
+    }
+    return came_;
+  }
+
+ private:
+  int fd_;
+  std::string came_;
+};
+
+TEST(Reload, EndsNoConnectionAndSendsNothingTwice) {
+  Box box({.server = {}, .config = {}, .start = false});
+  Service service(box);
+  const std::string create = R"({"kind": "run.create", "project": "ml-team/lab", "run": "r-1"})";
+  box.sandbox().control(R"({"fault": {"path": "/api/client/v1/ingest", "delay_ms": 1500, "times": 1}})");
+  Connection events(box.socket());
+  events.send("GET /v1/events?follow=1 HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  EXPECT_NE(events.read_until("\r\n\r\n").find("200 OK"), std::string::npos);
+  ASSERT_EQ(box.hand_in(create).first, 202u);
+  const auto struck = [](const boost::json::value& state) { return state.at("faults_struck").as_int64() == 1; };
+  ASSERT_TRUE(box.sandbox().wait_for(struck).first) << "a request is on its way, and not answered";
+  Connection half(box.socket());
+  const std::string update = R"({"kind": "run.update", "project": "ml-team/lab", "run": "r-1", "assign": {"a": 1}})";
+  half.send("POST /v1/changes HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: " +
+            std::to_string(update.size()) + "\r\n\r\n" + update.substr(0, 20));
+
+  for (int i = 0; i < 2; ++i) ASSERT_TRUE(service.reload()) << service.daemon().err();
+
+  half.send(update.substr(20));
+  EXPECT_NE(half.read_until("\"accepted\":1").find("202 Accepted"), std::string::npos) << "the body's other half";
+  EXPECT_EQ(box.sync({"wait", "--run", "r-1", "--now", "--timeout", "30s"}).status, 0);
+  ASSERT_EQ(box.sync({"hold", "ml-team"}).status, 0);
+  EXPECT_NE(events.read_until("\"hold\"").find("\"hold\""), std::string::npos) << "still told of what happens";
+  const auto state = box.sandbox().state("summary=1");
+  EXPECT_EQ(state.at("duplicates").at("creates").as_int64(), 0);
+  std::int64_t sent = 0;
+  for (const auto& [endpoint, answers] : state.at("requests").as_object())
+    if (endpoint.ends_with("/ingest"))
+      for (const auto& [status, count] : answers.as_object()) sent += count.as_int64();
+  EXPECT_EQ(sent, 2) << boost::json::serialize(state.at("requests"));
+}
+
 TEST(Reload, TakesUpTheLimitsOfTheQueue) {
   Box box({.server = {}, .config = "[queue]\nmax_bytes = \"20MiB\"\nmin_free_disk = \"0\"\n", .start = false});
   Service service(box);
@@ -104,6 +175,27 @@ TEST(Reload, AConfigurationThatIsWrongChangesNothingAndSaysWhere) {
   EXPECT_NE(log.find("everything stays as it was"), std::string::npos) << log;
   write_log(box, "runs", "r-1", 9);
   EXPECT_TRUE(box.wait_status([](const auto& status) { return synced(status) == 10; }).first);
+}
+
+TEST(Reload, ATokenThatCannotBeUsedIsAProblemUntilItIsMended) {
+  Box box({.server = {}, .config = {}, .start = false});
+  Service service(box);
+  const auto token = box.sandbox().token_file();
+  std::filesystem::permissions(token, std::filesystem::perms{0644});
+  ASSERT_TRUE(service.reload());
+  EXPECT_NE(
+      service.daemon().err().find("level=error token not taken up workspace=* code=token_file_readable_by_others"),
+      std::string::npos)
+      << service.daemon().err();
+  // It syncs on, and says all the same what would become of it after a restart.
+  write_log(box, "runs", "r-1", 9);
+  ASSERT_TRUE(box.wait_status([](const auto& status) { return synced(status) == 10; }).first);
+  const auto status = box.sync({"status"}).out;
+  EXPECT_NE(status.find("is not used"), std::string::npos) << status;
+  EXPECT_NE(status.find("chmod 600"), std::string::npos) << status;
+  std::filesystem::permissions(token, std::filesystem::perms{0600});
+  ASSERT_TRUE(service.reload());
+  EXPECT_TRUE(box.get("/v1/status").at("problems").as_array().empty());
 }
 
 TEST(Reload, SaysWhichKeysNeedARestart) {

@@ -89,6 +89,17 @@ void open_up(const std::filesystem::path& path) {
                                std::filesystem::perm_options::add);
 }
 
+TEST(UnitSandbox, RefusesTheCallsThatTheUnitRefuses) {
+  const auto behind = std::filesystem::path(NEPTUNE_IN_UNIT_SANDBOX).parent_path() / "with_system_calls";
+  const auto command = behind.string() + " " + (units / "neptune-syncd.service").string() + " ";
+  EXPECT_EQ(run(command + "true").status, 0);
+  if (run("uname -m").text != "x86_64\n" || !has_systemd()) GTEST_SKIP() << "no filter is made here";
+  EXPECT_NE(run(command + "python3 -c 'import os; os.chroot(\"/\")'").status, 0);
+  EXPECT_NE(run(command + "python3 -c 'import mmap; mmap.mmap(-1, 4096, prot=7)'").status, 0);
+  EXPECT_NE(run(command + "python3 -c 'import socket; socket.socket(socket.AF_PACKET, socket.SOCK_RAW)'").status, 0);
+  EXPECT_EQ(run(command + "python3 -c 'import socket; socket.socket()'").status, 0);
+}
+
 TEST(UnitSandbox, InItTheDaemonSeesALiveWriterOfAnotherUserAndSyncsItsLog) {
   const TempDir dir;
   const auto sandboxed = std::string(NEPTUNE_IN_UNIT_SANDBOX);

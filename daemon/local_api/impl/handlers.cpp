@@ -96,7 +96,11 @@ asio::awaitable<Answer> get_streams(Context context, Call call) {
     filter.project = project->second;
   }
   if (const auto run = call.query.find("run"); run != call.query.end()) filter.run = run->second;
-  co_return json(api::StreamList{context.control.streams(filter)});
+  const auto file = call.query.find("file");
+  if (file == call.query.end()) co_return json(api::StreamList{context.control.streams(filter)});
+  auto found = co_await context.control.streams_of_file(std::move(filter), file->second);
+  if (!found) co_return error_answer(found.error());
+  co_return json(api::StreamList{std::move(*found)});
 }
 
 asio::awaitable<Answer> get_rejected_page(Context context, Call call) {
@@ -234,7 +238,7 @@ std::span<const Route> routes() {
       {"GET", "/v1/workspaces/{}", Needs::read, {}, get_workspace},
       {"GET", "/v1/workspaces/{}/projects", Needs::ask, {}, get_server_projects},
       {"GET", "/v1/projects/{}/members", Needs::ask, {}, get_members},
-      {"GET", "/v1/streams", Needs::read, {"project", "run"}, get_streams},
+      {"GET", "/v1/streams", Needs::read, {"project", "run", "file"}, get_streams},
       {"GET", "/v1/rejected", Needs::read, {"before", "limit"}, get_rejected_page},
       {"GET", "/v1/rejected/{}", Needs::read, {}, get_rejected},
       {"GET", "/v1/rejected/{}/payload", Needs::ask, {}, get_payload},

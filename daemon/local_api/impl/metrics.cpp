@@ -132,15 +132,18 @@ void write_scopes(Text& text, const std::vector<Row>& rows, const std::string& p
 
 void write_histograms(Text& text, const engine::Metrics& metrics) {
   text.family("neptune_sync_confirm_seconds", "histogram",
-              "From taking up a batch to its confirmation by the server, per workspace.");
-  for (const auto& [workspace, histogram] : metrics.confirm_seconds) {
+              "From taking up a batch to its confirmation by the server, per project.");
+  for (const auto& [project, histogram] : metrics.confirm_seconds) {
+    const Labels labels{{"workspace", project.workspace}, {"project", project.project}};
     for (std::size_t i = 0; i <= engine::Histogram::bounds.size(); ++i) {
       const auto bound =
           i < engine::Histogram::bounds.size() ? fmt::format("{}", engine::Histogram::bounds[i]) : std::string("+Inf");
-      text.sample("_bucket", {{"workspace", workspace}, {"le", bound}}, histogram.up_to(i));
+      auto of_bucket = labels;
+      of_bucket.emplace_back("le", bound);
+      text.sample("_bucket", of_bucket, histogram.up_to(i));
     }
-    text.sample("_sum", {{"workspace", workspace}}, histogram.sum());
-    text.sample("_count", {{"workspace", workspace}}, histogram.count());
+    text.sample("_sum", labels, histogram.sum());
+    text.sample("_count", labels, histogram.count());
   }
 }
 
@@ -231,6 +234,10 @@ std::string metrics_text(const api::Status& status, const engine::Metrics& metri
   for (const auto& [key, count] : sources) text.sample({{"kind", key.first}, {"state", key.second}}, count);
   text.family("neptune_sync_problems", "gauge", "What the daemon itself lacks, such as room on its disk.");
   text.sample({}, status.problems.size());
+  text.family("neptune_sync_queue_bytes", "gauge", "Bytes of the changes that wait in the change queue.");
+  text.sample({}, metrics.queue_bytes);
+  text.family("neptune_sync_queue_max_bytes", "gauge", "How many may wait there ([queue] max_bytes).");
+  text.sample({}, metrics.queue_max_bytes);
   write_histograms(text, metrics);
   write_uploads(text, status, metrics);
   write_counters(text, metrics);

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "sources/change_queue/queued_source.h"
+#include "support/sizes.h"
 #include "support/task_group.h"
 
 namespace neptune::sources {
@@ -33,10 +34,6 @@ std::uint64_t free_bytes(const std::filesystem::path& file) {
   struct statvfs disk{};
   if (::statvfs(file.c_str(), &disk) != 0) return ~0ull;
   return static_cast<std::uint64_t>(disk.f_bavail) * disk.f_frsize;
-}
-
-std::string mebibytes(std::uint64_t bytes) {
-  return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1u << 20));
 }
 
 SourceKey key_of(std::uint64_t queue, const ContainerName& container) {
@@ -75,13 +72,13 @@ struct Room {
           fmt::format("the change queue holds {} of at most {} ([queue] max_bytes), and this request would add {}. "
                       "Nothing of it was taken. 'neptune-sync status' tells what waits and why; hand it in again "
                       "when some of that is synced.",
-                      mebibytes(queued), mebibytes(options.max_bytes), mebibytes(size)),
+                      size_text(queued), size_text(options.max_bytes), size_text(size)),
           true);
     if (options.min_free_disk > 0 && free < options.min_free_disk + size)
       return fail("low_disk",
                   fmt::format("{} are free on the disk of {}, and [queue] min_free_disk keeps {} of them free. Nothing "
                               "of this request was taken; free some space there.",
-                              mebibytes(free), options.file.parent_path().string(), mebibytes(options.min_free_disk)),
+                              size_text(free), options.file.parent_path().string(), size_text(options.min_free_disk)),
                   true);
     queued += size;
     free -= std::min(free, size);
@@ -218,7 +215,9 @@ class ChangeQueue::Impl {
   }
 
   std::uint64_t identity() const { return identity_; }
-  Totals totals() const { return {sources_.size(), queue_->store->bytes(), options_.max_bytes, commits_}; }
+  Totals totals() const {
+    return {sources_.size(), queue_->store->bytes(), options_.max_bytes, commits_, options_.min_free_disk};
+  }
 
   void set_limits(std::uint64_t max_bytes, std::uint64_t min_free_disk) {
     options_.max_bytes = max_bytes;

@@ -65,7 +65,8 @@ class ChangeQueue {
 
   struct Totals {
     std::uint64_t streams = 0, bytes = 0, max_bytes = 0;
-    std::uint64_t commits = 0;  ///< of accepted requests, since the start
+    std::uint64_t commits = 0;        ///< of accepted requests, since the start
+    std::uint64_t min_free_disk = 0;  ///< as in the options
   };
   Totals totals() const;
 

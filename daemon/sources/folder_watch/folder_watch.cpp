@@ -204,6 +204,7 @@ void FolderWatch::describe(std::size_t folder, const Scan& scan) {
   auto& state = states_[folder];
   const auto path = state.folder.string();
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(interval_).count();
+  state.followed = !scan.missing && scan.error == 0;
   const auto* problem = scan.watch_problem ? &*scan.watch_problem : inotify_problem_ ? &*inotify_problem_ : nullptr;
   if (scan.missing)
     state.problem = fmt::format("{} is not there yet; it is followed as soon as it is made", path);

@@ -45,6 +45,7 @@ class FolderWatch {
     std::filesystem::path folder;
     std::string problem;  ///< a sentence; empty when all is well
     bool network = false;
+    bool followed = true;  ///< false: it is not there, or cannot be read
   };
 
   FolderWatch(boost::asio::any_io_executor executor, WorkerPool& pool, std::vector<std::filesystem::path> folders,

@@ -93,7 +93,8 @@ void ClientDirWatch::follow(std::vector<WatchFolder> folders) {
 
 std::vector<WatchState> ClientDirWatch::folders() const {
   std::vector<WatchState> out;
-  for (const auto& state : folder_watch_.states()) out.push_back({state.folder.string(), state.problem, state.network});
+  for (const auto& state : folder_watch_.states())
+    out.push_back({state.folder.string(), state.problem, state.network, state.followed});
   return out;
 }
 

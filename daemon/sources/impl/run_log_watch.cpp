@@ -104,8 +104,9 @@ void RunLogWatch::follow(std::vector<WatchFolder> folders) {
 std::vector<WatchState> RunLogWatch::folders() const {
   std::vector<WatchState> out;
   for (const auto& state : folder_watch_.states()) {
-    out.push_back({state.folder.string(), state.problem, state.network});
-    if (locks_problem_) out.back().problem = locks_problem_->message;
+    out.push_back({state.folder.string(), state.problem, state.network, state.followed});
+    // No log is taken while nobody can tell who has it open.
+    if (locks_problem_) out.back().problem = locks_problem_->message, out.back().followed = false;
   }
   return out;
 }

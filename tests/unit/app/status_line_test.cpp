@@ -46,6 +46,18 @@ TEST(StatusLine, NamesAProjectThatIsReadOnlyByItself) {
   EXPECT_EQ(status_line(status), "vision/segmentation is read-only; 1 change waits on disk");
 }
 
+TEST(StatusLine, NamesAFolderOrALogThatIsSetAsideWhereAllElseIsSynced) {
+  auto status = well();
+  auto& folder = status.sources.emplace_back();
+  folder.kind = "watch";
+  folder.path = "/runs";
+  folder.state = "set_aside";
+  folder.detail = "/runs cannot be read";
+  EXPECT_EQ(status_line(status), "/runs is set aside: /runs cannot be read");
+  status.sources.push_back(folder);
+  EXPECT_EQ(status_line(status), "/runs and 1 more are set aside: /runs cannot be read");
+}
+
 TEST(StatusLine, SaysWhatIsWrongBeforeWhatIsHeldOnPurpose) {
   auto status = well();
   status.workspaces[0].mode = "held";

@@ -207,6 +207,22 @@ TEST_F(Command, ExplainSaysWhatAStreamWaitsFor) {
   EXPECT_EQ(ask("explain nobody").exit, 1);
 }
 
+TEST_F(Command, ExplainFindsWhatWasRejectedBeforeThousandsOfOthers) {
+  served_.on_loop([](FixedControl& control) {
+    for (std::int64_t id = 2500; id > 0; --id) {
+      auto& one = control.rejected_now.emplace_back();
+      one.id = id;
+      one.project = "ml-team/x";
+      one.container = id == 1 ? "first" : "other";
+      one.container_type = "run";
+      one.reason = "a step goes back";
+    }
+  });
+  const auto ran = ask("explain first");
+  EXPECT_EQ(ran.exit, 0) << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("The server refused 1 change of it for good"));
+}
+
 TEST_F(Command, DoctorSetsRemediesBelowWhatIsWrong) {
   served_.on_loop([](FixedControl& control) {
     control.diagnosis.checks = {{"disk", "ok", "90 GiB are free", ""},

@@ -55,6 +55,23 @@ class Completion : public test::CommandTest {
     return in_shell("fish --no-config", "source " + script("fish") + "\ncomplete -C '" + line + "'\n");
   }
 
+  /// Whether an interactive zsh shows `wanted` once a line was typed and the tabulator pressed.
+  bool zsh_shows(const std::string& line, const std::string& wanted) {
+    const auto out = in_shell("timeout 20 zsh -f",
+                              "zmodload zsh/zpty\n"
+                              "zpty shell 'TERM=vt100 zsh -f -i'\n"
+                              "zpty -w shell \"PS1='> '; LISTMAX=0; autoload -Uz compinit; compinit -u -D; source " +
+                                  script("zsh") +
+                                  "; print set-\\$((40 + 2))\"\n"
+                                  "zpty -r shell shown '*set-42*'\n"
+                                  "zpty -n -w shell '" +
+                                  line +
+                                  "'$'\\t'\n"
+                                  "zpty -r shell shown '*" +
+                                  wanted + "*' && print shown\n");
+    return out.ends_with("shown\n");
+  }
+
   static bool has(const std::string& shell) {
     return std::system(("command -v " + shell + " >/dev/null").c_str()) == 0;
   }
@@ -93,6 +110,7 @@ TEST_F(Completion, RunsNothingThatStandsInTheNameOfARun) {
 
 TEST_F(Completion, OfFishOffersTheSame) {
   if (!has("fish")) GTEST_SKIP() << "fish is not installed";
+  EXPECT_EQ(in_shell("bash", "fish --no-config -n " + script("fish")), "");
   EXPECT_THAT(in_fish("neptune-sync st"), testing::AllOf(HasSubstr("status\tWhat is synced"), HasSubstr("streams\t")));
   EXPECT_THAT(in_fish("neptune-sync --socket x run lo"), testing::StartsWith("log\t"));
   EXPECT_THAT(in_fish("neptune-sync run log trial-7 --st"), testing::StartsWith("--step\t"));
@@ -101,15 +119,18 @@ TEST_F(Completion, OfFishOffersTheSame) {
 
 TEST_F(Completion, ScriptsAreGoodShell) {
   EXPECT_EQ(in_shell("bash", "bash -n " + script("bash")), "");
-  if (has("zsh")) {
-    EXPECT_EQ(in_shell("bash", "zsh -f -n " + script("zsh")), "");
-    EXPECT_EQ(in_shell("zsh -f", "autoload -Uz compinit; compinit -u -D; source " + script("zsh") +
-                                     "; print -r -- $_comps[neptune-sync]"),
-              "_neptune_sync\n");
-  }
-  if (has("fish")) {
-    EXPECT_EQ(in_shell("bash", "fish --no-config -n " + script("fish")), "");
-  }
+}
+
+TEST_F(Completion, OfZshOffersTheSame) {
+  if (!has("zsh")) GTEST_SKIP() << "zsh is not installed";
+  EXPECT_EQ(in_shell("bash", "zsh -f -n " + script("zsh")), "");
+  EXPECT_EQ(in_shell("zsh -f", "autoload -Uz compinit; compinit -u -D; source " + script("zsh") +
+                                   "; print -r -- $_comps[neptune-sync]"),
+            "_neptune_sync\n");
+  EXPECT_TRUE(zsh_shows("neptune-sync st", "streams"));
+  EXPECT_TRUE(zsh_shows("neptune-sync run log trial-7 --st", "--step"));
+  EXPECT_TRUE(zsh_shows("neptune-sync --socket x run u", "upload"));
+  EXPECT_TRUE(zsh_shows("neptune-sync hold ml-team/", "ml-team/x"));
 }
 
 TEST_F(Completion, OfAnUnknownShellIsAWrongUsage) {

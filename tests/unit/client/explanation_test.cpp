@@ -155,7 +155,8 @@ TEST(Explanation, OfAServerThatIsAwayOrATokenThatIsMissingSaysWhichItIs) {
   const auto away = explain(about("r1"), box(), {waiting("server", "connection refused; tried again in 8 s")});
   EXPECT_THAT(away[0].next, Not(HasSubstr("SIGHUP")));
   const auto no_token = explain(about("r1"), box(), {waiting("server", "no API token: set api_token_file")});
-  EXPECT_THAT(no_token[0].next, HasSubstr("SIGHUP"));
+  EXPECT_THAT(no_token[0].next, HasSubstr("neptune-sync doctor` goes the way"));
+  EXPECT_THAT(no_token[0].next, HasSubstr("where a new one goes"));
 }
 
 TEST(Explanation, OfALogWithoutAStreamSaysWhatKeepsIt) {
@@ -242,7 +243,25 @@ TEST(Explanation, OfAFileThatIsBeingSentIsFoundByItsPath) {
   EXPECT_EQ(found[0].subject, "Files of run r1 of ml-team/lab");
   EXPECT_THAT(found[0].where, AllOf(HasSubstr("change queue"), HasSubstr("--copy")));
   const auto other = explain(about("/data/other.bin", "/data/other.bin"), box(), {files_waiting(source)});
-  EXPECT_THAT(words_of(other), HasSubstr("explain` of its run"));
+  EXPECT_THAT(words_of(other), HasSubstr("The daemon does not look there."));
+  EXPECT_THAT(words_of(other), Not(HasSubstr("If a run log asks for it")));
+  const auto of_a_log = explain(about("/data/other.bin", "/data/other.bin"), box(), {files_waiting(log_path)});
+  EXPECT_THAT(words_of(of_a_log), HasSubstr("If a run log asks for it, `neptune-sync explain r1`"));
+}
+
+TEST(Explanation, OfAFileThatWaitsForItsUploadIsFoundByItsPath) {
+  auto stream = files_waiting("change queue: ml-team/lab files r1");
+  stream.id = stream.source + " (files)";
+  stream.active_uploads.clear();
+  stream.waiting_for = "workspace_held";
+  auto question = about("model.bin", "/data/model.bin");
+  question.of_file.push_back(stream);
+  const auto found = explain(question, box(), {stream});
+  ASSERT_THAT(found, SizeIs(1));
+  EXPECT_EQ(found[0].subject, "Files of run r1 of ml-team/lab");
+  EXPECT_THAT(found[0].state, AllOf(HasSubstr("It waits to be uploaded"), HasSubstr("2 files are not on the server")));
+  EXPECT_EQ(found[0].waiting_for, "workspace_held");
+  EXPECT_THAT(found[0].next, HasSubstr("neptune-sync release ml-team`"));
 }
 
 TEST(Explanation, OfFilesThatWaitForTheirRunSaysSo) {
@@ -306,6 +325,48 @@ TEST(Explanation, OfAScopeTellsItsModeAndEachReasonOnce) {
   const auto of_project = explain(about("ml-team/lab"), status, {});
   ASSERT_THAT(of_project, SizeIs(1));
   EXPECT_EQ(of_project[0].subject, "Project ml-team/lab");
+}
+
+TEST(Explanation, OfAProjectHasTheModeOfItsWorkspaceToo) {
+  auto status = box();
+  auto& workspace = status.workspaces[0];
+  auto& project = workspace.projects[0];
+  project.held = 2;
+  workspace.mode = "read_only";
+  workspace.reason = "Storage limit exceeded";
+  const auto read_only = explain(about("ml-team/lab"), status, {});
+  ASSERT_THAT(read_only, SizeIs(1));
+  EXPECT_EQ(read_only[0].waiting_for, "read_only");
+  EXPECT_EQ(read_only[0].why, "ml-team is read-only on the server: Storage limit exceeded.");
+  EXPECT_THAT(read_only[0].next, HasSubstr("neptune-sync probe ml-team`"));
+
+  workspace.mode = "held";
+  workspace.reason = "held by jackie";
+  const auto held = explain(about("ml-team/lab"), status, {});
+  EXPECT_EQ(held[0].waiting_for, "held");
+  EXPECT_EQ(held[0].why, "ml-team is held by jackie.");
+  workspace.since = "2026-01-02T11:57:00.000Z";
+  EXPECT_EQ(explain(about("ml-team/lab"), status, {})[0].why, "ml-team has been held by jackie for 3 min.");
+  EXPECT_THAT(held[0].next, HasSubstr("neptune-sync release ml-team`"));
+}
+
+TEST(Explanation, TellsARunAndItsFilesApart) {
+  auto files = files_waiting("change queue: ml-team/lab files r1");
+  files.active_uploads.clear();
+  files.waiting_for = "turn";
+  const auto text = words_of(explain(about("ml-team/lab"), box(), {waiting("turn", "its turn comes"), files}));
+  EXPECT_THAT(text, HasSubstr("2 streams (r1, files of r1)"));
+}
+
+TEST(Explanation, OfAScopeThatIsOpenIsOnlyCalmWhenNothingOfItWaits) {
+  auto status = box();
+  status.workspaces[0].projects[0].pending = 2;
+  const auto found = explain(about("ml-team/lab"), status, {waiting("turn", "its turn comes")});
+  ASSERT_THAT(found, SizeIs(2));
+  EXPECT_EQ(found[0].subject, "Project ml-team/lab");
+  EXPECT_EQ(found[0].waiting_for, "waiting") << "the streams below it say what for";
+  status.workspaces[0].projects[0].pending = 0;
+  EXPECT_EQ(explain(about("ml-team/lab"), status, {})[0].waiting_for, "nothing");
 }
 
 TEST(Explanation, OfAChangeSaysItsPlaceInTheQueue) {

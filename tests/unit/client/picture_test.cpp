@@ -59,6 +59,22 @@ TEST(Picture, HasWorkspacesRatesStreamsAndEvents) {
   EXPECT_THAT(lines.back(), HasSubstr("    49  2026-01-02 11:59:58Z"));
 }
 
+TEST(Picture, TellsHowFarFilesAre) {
+  auto watched = busy_box(1, 1);
+  watched.status.uploads.push_back({.project = "workspace-0/lab",
+                                    .run = "run-0",
+                                    .attribute = "model",
+                                    .file = "/data/model.bin",
+                                    .bytes_done = 1u << 30,
+                                    .bytes_total = 4ull << 30,
+                                    .bytes_per_second = 50u << 20,
+                                    .seconds_left = 61.0});
+  watched.streams[0].uploads = 7;
+  const auto lines = picture(watched, {false, 120}, 30, now);
+  EXPECT_THAT(lines, Contains(HasSubstr("model.bin: 1.0 GiB of 4.0 GiB (25 %), 50.0 MiB/s")));
+  EXPECT_THAT(lines, Contains(testing::ContainsRegex("run-0 .* 7 ")));
+}
+
 TEST(Picture, SaysHowMuchItLeavesOut) {
   const auto lines = picture(busy_box(40, 100), {false, 80}, 24, now);
   EXPECT_THAT(lines, Contains(HasSubstr("more lines: `neptune-sync status`")));
@@ -83,6 +99,16 @@ TEST(Rates, AreOfTheTimeBetweenTwoLooks) {
   EXPECT_EQ(rates.graph(4), "  █·");
   rates.add(5, 4);
   EXPECT_EQ(rates.latest(), 0) << "another state directory";
+  Rates uneven;
+  uneven.add(0, 0);
+  uneven.add(1000, 1.1);  // 909.09 a second
+  EXPECT_EQ(uneven.graph(1), "█");
+  uneven.add(1999, 2.2);  // 908.18: rounded, as much
+  EXPECT_EQ(uneven.graph(2), "█▇");
+  Rates above;
+  above.add(0, 0);
+  above.add(999, 1.0001);  // 998.9, which is told as 999
+  EXPECT_EQ(above.graph(1), "█");
   EXPECT_EQ(rates.highest(4), 50u);
   EXPECT_EQ(rates.highest(1), 0u);
 }

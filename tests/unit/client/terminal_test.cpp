@@ -41,13 +41,17 @@ class Terminal : public test::CommandTest {
 
   std::string tmux(const std::string& arguments) {
     const auto out = (folder_ / "tmux.out").string();
-    const auto line = "TERM=xterm-256color tmux -u -f /dev/null -S " + (folder_ / "tmux").string() + " " + arguments +
-                      " >" + out + " 2>&1";
+    const auto line = "TERM=xterm-256color tmux -u -f /dev/null -S " +
+                      (folder_ / ("tmux-" + std::to_string(terminals_))).string() + " " + arguments + " >" + out +
+                      " 2>&1";
     static_cast<void>(std::system(line.c_str()));
     return read(out);
   }
-  /// A shell in a terminal of that size, in which the command is started.
+  /// A shell in a terminal of that size, in which the command is started. Each is a server of its own: one that was
+  /// told to end still answers at its socket for a while.
   void start(const std::string& arguments, int width, int height = 24) {
+    tmux("kill-server");
+    ++terminals_;
     tmux("new-session -d -x " + std::to_string(width) + " -y " + std::to_string(height) + " \"PS1='ready> ' sh\"");
     ASSERT_TRUE(shows("ready>"));
     type(std::string(NEPTUNE_SYNC) + " --socket " + served_.path() + " " + arguments + "; echo ended $?");
@@ -64,6 +68,8 @@ class Terminal : public test::CommandTest {
     }
     return true;
   }
+
+  int terminals_ = 0;
 };
 
 TEST_F(Terminal, WatchShowsWhatChangesAtEightyColumnsAndGivesTheTerminalBack) {
@@ -83,6 +89,30 @@ TEST_F(Terminal, WatchShowsWhatChangesAtEightyColumnsAndGivesTheTerminalBack) {
   EXPECT_TRUE(shows(" icanon ")) << screen();
   EXPECT_THAT(screen(), HasSubstr(" echo "));
   EXPECT_EQ(tmux("display -p '#{cursor_flag} #{alternate_on} #{wrap_flag}'"), "1 0 1\n");
+}
+
+TEST_F(Terminal, WatchDrawsTheRateAndTheFilesThatAreSent) {
+  served_.on_loop([](FixedControl& control) {
+    control.status_now.uploads.push_back({.project = "ml-team/lab",
+                                          .run = "trial-7",
+                                          .attribute = "model",
+                                          .file = "/data/model.bin",
+                                          .bytes_done = 1u << 20,
+                                          .bytes_total = 4u << 20,
+                                          .bytes_per_second = 1u << 20,
+                                          .seconds_left = 3.0});
+  });
+  start("watch", 100, 30);
+  EXPECT_TRUE(shows("model.bin: 1.0 MiB of 4.0 MiB (25 %)")) << screen();
+  served_.on_loop([](FixedControl& control) { control.status_now.totals.synced = 5000; });
+  EXPECT_TRUE(shows("█")) << screen();
+  served_.on_loop([](FixedControl& control) {
+    control.status_now.uploads[0].bytes_done = 3u << 20;
+    control.happen({.type = "upload_progress", .message = "model.bin is at 75 %."});
+  });
+  EXPECT_TRUE(shows("3.0 MiB of 4.0 MiB (75 %)")) << screen();
+  tmux("send-keys q");
+  EXPECT_TRUE(shows("ended 0")) << screen();
 }
 
 TEST_F(Terminal, WatchTakesTheWidthOfTheTerminalAlsoWhenThatChanges) {
@@ -155,7 +185,6 @@ TEST_F(Terminal, TablesFitEightyColumnsAndUseTwoHundred) {
     ASSERT_NE(begin, std::string::npos) << written;
     EXPECT_LE(longest_line(written.substr(begin)), static_cast<std::size_t>(width)) << written;
     EXPECT_EQ(written.find("longer than a small terminal is wide") != std::string::npos, width == 200) << written;
-    tmux("kill-server");
   }
 }
 

@@ -109,6 +109,27 @@ TEST(StatusView, SaysFirstWhyAWorkspacesChangesWait) {
             "1 folder is watched. Sources: 1 being written, 2 closed.\n");
 }
 
+TEST(StatusView, DoesNotCallAFolderWatchedThatCannotBeRead) {
+  auto status = healthy();
+  status.sources[0].state = "set_aside";
+  status.sources[0].detail = "/runs cannot be read (Permission denied); let the daemon's user read it";
+  const auto text = view(status, {}, now);
+  EXPECT_NE(text.find("  ! The watched folder /runs is set aside: /runs cannot be read (Permission denied); let the "
+                      "daemon's user read it.\n"),
+            std::string::npos)
+      << text;
+  EXPECT_NE(text.find("Everything else is synced.\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("No folder is watched."), std::string::npos) << text;
+}
+
+TEST(StatusView, SaysOfAFolderThatIsFollowedWithALimitThatDoctorKnowsMore) {
+  auto status = healthy();
+  status.sources[0].detail = "on a network file system";
+  EXPECT_NE(view(status, {}, now).find("1 folder is watched, 1 of them with a limit (`neptune-sync doctor` tells it)."),
+            std::string::npos)
+      << view(status, {}, now);
+}
+
 TEST(StatusView, NamesEveryCauseAndWhatToDo) {
   auto status = healthy();
   status.state = "draining";
@@ -129,7 +150,7 @@ TEST(StatusView, NamesEveryCauseAndWhatToDo) {
       "  ! The daemon is stopping; what is not synced yet stays on disk.\n"
       "  ! The server cannot be reached: the server refused the connection. It last answered 2 s ago. Changes wait "
       "on disk meanwhile.\n"
-      "  ! ml-team is held by an operator: held by jackie. Nothing waits behind it yet. `neptune-sync release "
+      "  ! ml-team is held by jackie. Nothing waits behind it yet. `neptune-sync release "
       "ml-team` lets them go.\n"
       "  ! /runs/a is set aside: the file is not a database.\n"
       "\n"
@@ -169,6 +190,20 @@ TEST(StatusView, StaysWithinTheTerminal) {
       rest.remove_prefix(end + 1);
     }
   }
+}
+
+TEST(StatusView, BreaksItsFirstLineInANarrowTerminal) {
+  for (const std::size_t width : {30u, 40u, 60u}) {
+    const auto text = view(healthy(), {false, width}, now);
+    std::string_view rest = std::string_view(text).substr(0, text.find("\n\n"));
+    EXPECT_TRUE(rest.starts_with("neptune-syncd 0.1.0 ·")) << rest;
+    EXPECT_NE(rest.find("https://neptune.example.org"), std::string_view::npos) << rest;
+    for (auto end = rest.find('\n'); !rest.empty(); end = rest.find('\n')) {
+      EXPECT_LE(columns(rest.substr(0, end)), width) << rest;
+      rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
+    }
+  }
+  EXPECT_TRUE(view(healthy(), {true, 40}, now).starts_with("\x1b[1mneptune-syncd 0.1.0\x1b[0m ·"));
 }
 
 TEST(StatusView, ColoursTheCauseAndLeavesTheRestPlain) {

@@ -6,6 +6,7 @@
 namespace neptune::config {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -94,6 +95,21 @@ TEST_F(Tokens, ANamedFileThatIsMissingIsAnErrorWhateverTheEnvironmentHolds) {
   ASSERT_FALSE(token);
   EXPECT_EQ(token.error().code, "token_file_unreadable");
   EXPECT_THAT(token.error().message, HasSubstr("nowhere"));
+}
+
+TEST_F(Tokens, ReachTheDaemonByAReloadOnlyWhereItReadsThemItself) {
+  Config config;
+  EXPECT_THAT(token_remedy(config), AllOf(HasSubstr("api_token_file"), HasSubstr("reload")));
+  config.server.api_token_file = token_file("api-token", "secret").native();
+  EXPECT_THAT(token_remedy(config), AllOf(HasSubstr(config.server.api_token_file), HasSubstr("reload")));
+  // The package's unit hands it on, and does so at a start only.
+  set("CREDENTIALS_DIRECTORY", directory_.native());
+  const auto restart = AllOf(HasSubstr("LoadCredential="), HasSubstr("restart"), Not(HasSubstr("reload")));
+  EXPECT_THAT(token_remedy(config), restart) << "named by its path";
+  config.server.api_token_file.clear();
+  EXPECT_THAT(token_remedy(config), restart) << "not named";
+  set("NEPTUNE_API_TOKEN", "another");
+  EXPECT_THAT(token_remedy(config), AllOf(HasSubstr("NEPTUNE_API_TOKEN"), Not(HasSubstr("reload"))));
 }
 
 TEST_F(Tokens, NoneAtAllNamesTheThreePlaces) {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 #include <regex>
 
 #include "tests/unit/layering/source_tree.h"
@@ -55,16 +56,38 @@ TEST(Documentation, EverySectionThatCodeRefersToIsThere) {
 
 /// Blocks of commands that are neither run by a test (tests/docs) nor said to be for somebody at the keyboard.
 std::vector<std::string> unmarked_examples(const SourceFile& page) {
-  const std::regex fence("(^|\n)```(sh|console|python)([^\n]*)\n"), bare("\n```\n\\$ [^\n]*");
+  const std::regex fence("(^|\n)```(sh|console|python|toml)([^\n]*)\n"), bare("\n```\n\\$ [^\n]*");
   std::vector<std::string> found;
   for (std::sregex_iterator it(page.text.begin(), page.text.end(), fence), end; it != end; ++it) {
     const std::string mark = (*it)[3];
-    if (mark != " tested" && mark != " tested daemon" && mark != " by-hand")
+    if (mark != " tested" && mark != " tested daemon" && mark != " tested script" && mark != " by-hand")
       found.push_back(page.path + ": " + (*it)[2].str() + mark);
   }
   for (std::sregex_iterator it(page.text.begin(), page.text.end(), bare), end; it != end; ++it)
     found.push_back(page.path + ": " + it->str().substr(5));
   return found;
+}
+
+std::size_t count_of(const std::string& text, const std::string& what) {
+  std::size_t count = 0;
+  for (auto at = text.find(what); at != std::string::npos; at = text.find(what, at + 1)) ++count;
+  return count;
+}
+
+TEST(Documentation, OnlyWhatBuildsOrTakesAMachineOfItsOwnIsLeftToAPerson) {
+  const std::map<std::string, std::size_t> by_hand{
+      {"README.md", 2}, {"CONTRIBUTING.md", 2}, {"docs/walkthrough.md", 1}, {"docs/operations.md", 3}};
+  auto pages = files_below({"docs"}, {".md"});
+  for (const auto* page : {"README.md", "CONTRIBUTING.md"}) pages.push_back(read_source(page));
+  for (const auto& page : pages) {
+    const auto found = by_hand.find(page.path);
+    EXPECT_EQ(count_of(page.text, " by-hand\n"), found == by_hand.end() ? 0 : found->second) << page.path;
+    // tests/docs runs these pages; a mark elsewhere would promise what nobody does.
+    const bool is_run = page.path == "README.md" || std::filesystem::path(page.path).parent_path() == "docs";
+    if (!is_run) {
+      EXPECT_EQ(count_of(page.text, " tested\n"), 0u) << page.path;
+    }
+  }
 }
 
 TEST(Documentation, EveryExampleIsRunByATestOrSaysThatItIsNot) {
@@ -73,6 +96,22 @@ TEST(Documentation, EveryExampleIsRunByATestOrSaysThatItIsNot) {
   for (const auto& page : pages) EXPECT_THAT(unmarked_examples(page), IsEmpty());
   EXPECT_EQ(unmarked_examples({"a.md", "text\n```sh\nls\n```\n"}), std::vector<std::string>{"a.md: sh"});
   EXPECT_EQ(unmarked_examples({"a.md", "text\n```\n$ ls\n```\n"}), std::vector<std::string>{"a.md: $ ls"});
+}
+
+TEST(Documentation, TheReadmeShowsAJobInOfflineModeAndAScriptThatIsRun) {
+  const auto readme = read_source("README.md").text;
+  const auto blocks_of = [&readme](const std::string& language) {
+    std::string all;
+    const std::regex block("\n```" + language + "\n([^`]*)\n```\n");
+    for (std::sregex_iterator it(readme.begin(), readme.end(), block), end; it != end; ++it) all += (*it)[1];
+    return all;
+  };
+  using ::testing::HasSubstr;
+  // Without offline mode the job's own process has the log, and nothing on the page works.
+  EXPECT_THAT(blocks_of("python by-hand"), HasSubstr("mode=\"offline\""));
+  EXPECT_THAT(blocks_of("sh tested"),
+              ::testing::AllOf(HasSubstr("neptune-sync run create"), HasSubstr("neptune-sync run log"),
+                               HasSubstr("neptune-sync wait --run")));
 }
 
 TEST(Documentation, ALinkThatLeadsNowhereIsFound) {

@@ -91,14 +91,15 @@ TEST(Metrics, AClockThatWasSetBackMakesNoNegativeAge) {
 
 TEST(Metrics, CountHowLongConfirmingTookInBucketsThatHoldTheSmallerOnes) {
   engine::Metrics metrics;
-  for (const double seconds : {0.01, 0.3, 0.3, 1000.0}) metrics.confirm_seconds["ml-team"].observe(seconds);
+  for (const double seconds : {0.01, 0.3, 0.3, 1000.0}) metrics.confirm_seconds[{"ml-team", "lab"}].observe(seconds);
   const auto text = metrics_text(sample(), metrics, {}, now);
-  EXPECT_TRUE(has_line(text, R"(neptune_sync_confirm_seconds_bucket{workspace="ml-team",le="0.05"} 1)")) << text;
-  EXPECT_TRUE(has_line(text, R"(neptune_sync_confirm_seconds_bucket{workspace="ml-team",le="0.25"} 1)"));
-  EXPECT_TRUE(has_line(text, R"(neptune_sync_confirm_seconds_bucket{workspace="ml-team",le="0.5"} 3)"));
-  EXPECT_TRUE(has_line(text, R"(neptune_sync_confirm_seconds_bucket{workspace="ml-team",le="300"} 3)"));
-  EXPECT_TRUE(has_line(text, R"(neptune_sync_confirm_seconds_bucket{workspace="ml-team",le="+Inf"} 4)"));
-  EXPECT_TRUE(has_line(text, R"(neptune_sync_confirm_seconds_count{workspace="ml-team"} 4)"));
+  EXPECT_TRUE(has_line(text, R"(neptune_sync_confirm_seconds_bucket{workspace="ml-team",project="lab",le="0.05"} 1)"))
+      << text;
+  EXPECT_TRUE(has_line(text, R"(neptune_sync_confirm_seconds_bucket{workspace="ml-team",project="lab",le="0.25"} 1)"));
+  EXPECT_TRUE(has_line(text, R"(neptune_sync_confirm_seconds_bucket{workspace="ml-team",project="lab",le="0.5"} 3)"));
+  EXPECT_TRUE(has_line(text, R"(neptune_sync_confirm_seconds_bucket{workspace="ml-team",project="lab",le="300"} 3)"));
+  EXPECT_TRUE(has_line(text, R"(neptune_sync_confirm_seconds_bucket{workspace="ml-team",project="lab",le="+Inf"} 4)"));
+  EXPECT_TRUE(has_line(text, R"(neptune_sync_confirm_seconds_count{workspace="ml-team",project="lab"} 4)"));
 }
 
 TEST(Metrics, TellWhatWasRefusedByCodeAndWhatProbesFound) {

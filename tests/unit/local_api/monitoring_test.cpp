@@ -1,4 +1,5 @@
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -8,6 +9,7 @@
 #include <sstream>
 
 #include "local_api/impl/metrics.h"
+#include "tests/unit/local_api/served.h"
 
 // What docs/monitoring/ says of the metrics, against what the daemon tells.
 namespace neptune::local_api {
@@ -41,7 +43,8 @@ std::set<std::string> named_in(const std::string& text) {
 }
 
 TEST(Monitoring, TheAlertsAndTheDashboardNameOnlyMetricsThatAreTold) {
-  const auto there = told();
+  auto there = told();
+  there.insert("neptune_sync_up");  // is told by who asks
   for (const auto* file : {"alerts.yml", "dashboard.json"}) {
     const auto named = named_in(text_of(file));
     EXPECT_GT(named.size(), 8u) << file;
@@ -57,12 +60,51 @@ TEST(Monitoring, PrometheusOwnToolFindsNoFaultWithTheRulesAndTheMetrics) {
   workspace.name = "ml-team";
   workspace.projects.emplace_back().name = "ml-team/lab";
   engine::Metrics metrics;
-  metrics.confirm_seconds["ml-team"].observe(0.3);
+  metrics.confirm_seconds[{"ml-team", "lab"}].observe(0.3);
   metrics.uploaded[{"ml-team", "lab"}] = {1, 2};
   const auto file = testing::TempDir() + "metrics-for-promtool";
   std::ofstream(file) << metrics_text(status, metrics, process_facts(), from_unix_ms(1767323047178));
   EXPECT_EQ(std::system(("promtool check metrics <" + file).c_str()), 0);
   std::filesystem::remove(file);
+}
+
+TEST(Monitoring, EachAlertIsThereWhenItIsToBe) {
+  if (std::system("command -v promtool >/dev/null") != 0) GTEST_SKIP() << "there is no promtool here";
+  std::ostringstream text;
+  text << std::ifstream(ALERTS_TEST).rdbuf();
+  const auto file = testing::TempDir() + "alerts_test.yml";
+  std::ofstream(file) << std::regex_replace(text.str(), std::regex("\\[ALERTS\\]"),
+                                            "[" NEPTUNE_DOCS "/monitoring/alerts.yml]");
+  EXPECT_EQ(std::system(("promtool test rules " + file).c_str()), 0);
+  std::filesystem::remove(file);
+}
+
+/// What node_exporter would pick up.
+std::string picked_up(const std::filesystem::path& folder, const std::string& socket) {
+  const auto file = folder / "neptune-sync.prom";
+  const auto command = NEPTUNE_DOCS "/monitoring/neptune-sync-textfile " + file.string() + " " + socket;
+  EXPECT_EQ(std::system((command + " 2>/dev/null").c_str()), 0);
+  const auto left = std::distance(std::filesystem::directory_iterator(folder), {});
+  EXPECT_EQ(left, 1) << "and nothing else stays";
+  std::ostringstream text;
+  text << std::ifstream(file).rdbuf();
+  return text.str();
+}
+
+TEST(Monitoring, TheFileForNodeExporterSaysThatTheDaemonIsGoneAndKeepsNoOldNumbers) {
+  const auto folder = std::filesystem::path(testing::TempDir()) / ("textfile-" + std::to_string(::getpid()));
+  std::filesystem::create_directory(folder);
+  test::Served served;
+  served.on_loop([](test::FixedControl& control) { control.status_now.version = "0.1.0"; });
+  const auto there = picked_up(folder, served.path());
+  EXPECT_NE(there.find("\nneptune_sync_up 1\n"), std::string::npos) << there;
+  EXPECT_NE(there.find("neptune_sync_build_info{version=\"0.1.0\"} 1\n"), std::string::npos) << there;
+  EXPECT_EQ(there.find("process_"), std::string::npos) << there;
+  served.stop();
+  const auto gone = picked_up(folder, served.path());
+  EXPECT_NE(gone.find("\nneptune_sync_up 0\n"), std::string::npos) << gone;
+  EXPECT_EQ(gone.find("neptune_sync_build_info"), std::string::npos) << gone;
+  std::filesystem::remove_all(folder);
 }
 
 TEST(Monitoring, ThePageNamesEveryMetric) {

@@ -145,8 +145,8 @@ api::Status status_with_everything() {
 
 engine::Metrics metrics_with_everything() {
   engine::Metrics metrics;
-  for (const double seconds : {0.01, 0.3, 1000.0}) metrics.confirm_seconds["ml-team"].observe(seconds);
-  metrics.confirm_seconds["vision"].observe(2);
+  for (const double seconds : {0.01, 0.3, 1000.0}) metrics.confirm_seconds[{"ml-team", "lab"}].observe(seconds);
+  metrics.confirm_seconds[{"vision", "maps"}].observe(2);
   metrics.sent_bytes[{"ml-team", "lab"}] = 1u << 30;
   metrics.uploaded[{"ml-team", "lab"}] = {2, 3u << 20};
   metrics.rejections[{{"ml-team", "lab"}, "HTTP_400"}] = 2;

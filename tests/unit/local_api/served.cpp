@@ -46,6 +46,12 @@ std::vector<api::Stream> FixedControl::streams(const engine::StreamFilter& filte
   return found;
 }
 
+asio::awaitable<Result<std::vector<api::Stream>>> FixedControl::streams_of_file(engine::StreamFilter,
+                                                                                std::string file) {
+  if (failure) co_return std::unexpected(*failure);
+  co_return streams_of_files[file];
+}
+
 asio::awaitable<Result<std::vector<api::Rejected>>> FixedControl::rejected(std::int64_t before, std::uint32_t limit) {
   if (failure) co_return std::unexpected(*failure);
   std::vector<api::Rejected> page;

@@ -8,6 +8,7 @@
 #include <deque>
 #include <filesystem>
 #include <future>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -45,6 +46,9 @@ class FixedControl final : public engine::Control {
 
   api::Status status() const override { return status_now; }
   std::vector<api::Stream> streams(const engine::StreamFilter& filter) const override;
+  std::map<std::string, std::vector<api::Stream>> streams_of_files;
+  boost::asio::awaitable<Result<std::vector<api::Stream>>> streams_of_file(engine::StreamFilter filter,
+                                                                           std::string file) override;
   boost::asio::awaitable<Result<std::vector<api::Rejected>>> rejected(std::int64_t before,
                                                                       std::uint32_t limit) override;
   boost::asio::awaitable<Result<std::string>> rejected_payload(std::int64_t id) override;

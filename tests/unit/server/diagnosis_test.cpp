@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 
+#include "tests/unit/server/certificates.h"
 #include "tests/unit/server/fixture.h"
 
 namespace neptune::server {
@@ -54,6 +55,29 @@ TEST_F(Diagnosis, TellsTheClocksApart) {
   ASSERT_EQ(steps.size(), 5u);
   EXPECT_EQ(steps[3].state, State::poor);
   EXPECT_EQ(steps[3].message, "this machine's clock is 115 s behind the server's");
+}
+
+TEST_F(Diagnosis, LooksAtTheCertificateWhereThereIsOne) {
+  const Authority authority;
+  const auto answer = [this](const Received& request) { return neptune(request); };
+  const auto trusting = [&authority](Options& options) { options.ca_file = authority.file(); };
+
+  ScriptedPeer good(loop.get_executor(), answer, authority.issue("IP:127.0.0.1"));
+  neptune.base = good.url();
+  EXPECT_EQ(steps_of(*make_server(trusting)), (std::vector<std::pair<At, State>>{{At::name, State::fine},
+                                                                                 {At::connection, State::fine},
+                                                                                 {At::encryption, State::fine},
+                                                                                 {At::answer, State::fine},
+                                                                                 {At::token, State::fine}}));
+  const std::vector<std::pair<At, State>> failed{
+      {At::name, State::fine}, {At::connection, State::fine}, {At::encryption, State::failed}};
+  EXPECT_EQ(steps_of(*make_server()), failed) << "of an authority that nobody knows";
+  EXPECT_NE(last_message.find("cannot be trusted"), std::string::npos) << last_message;
+
+  ScriptedPeer old(loop.get_executor(), answer, authority.issue("IP:127.0.0.1", true));
+  neptune.base = old.url();
+  EXPECT_EQ(steps_of(*make_server(trusting)), failed) << "expired";
+  EXPECT_NE(last_message.find("expired"), std::string::npos) << last_message;
 }
 
 TEST_F(Diagnosis, EndsAtTheFirstStepThatFails) {

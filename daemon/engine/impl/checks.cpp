@@ -1,0 +1,185 @@
+#include "engine/impl/checks.h"
+
+#include <fmt/format.h>
+#include <sys/statvfs.h>
+
+#include <algorithm>
+#include <fstream>
+#include <string>
+
+#include "support/sizes.h"
+
+namespace neptune::engine {
+
+namespace {
+
+constexpr std::uint64_t little_room = 1ull << 30;
+
+void add(Checks& checks, std::string what, std::string state, std::string message, std::string remedy = {}) {
+  checks.push_back({std::move(what), std::move(state), std::move(message), std::move(remedy)});
+}
+
+std::optional<std::uint64_t> number_in(const char* file) {
+  std::uint64_t value = 0;
+  std::ifstream in(file);
+  return in >> value ? std::optional(value) : std::nullopt;
+}
+
+/// Other programs of the same user count too.
+bool is_near(Used used) {
+  return used.now * 10 > used.most * 7;
+}
+
+std::string_view name_of(server::Step::At at) {
+  using At = server::Step::At;
+  switch (at) {
+    case At::name:
+      return "name";
+    case At::connection:
+      return "connection";
+    case At::encryption:
+      return "encryption";
+    case At::answer:
+      return "server";
+    case At::clock:
+      return "clock";
+    case At::token:
+      break;
+  }
+  return "token";
+}
+
+std::string_view remedy_for(server::Step::At at, std::string_view token_remedy) {
+  using At = server::Step::At;
+  switch (at) {
+    case At::name:
+      return "Check the address that the API token names, and the DNS servers of this machine.";
+    case At::connection:
+      return "Check the network, the firewall and the proxy ([server] proxy, HTTPS_PROXY), and that the server runs.";
+    case At::encryption:
+      return "For a certificate of your own authority set [server] ca_file; else have the server's renewed.";
+    case At::answer:
+      return "Check that the API token names a Neptune server, and ask whoever runs it.";
+    case At::clock:
+      return "Have it set by NTP (`timedatectl set-ntp true`): times of changes, and tokens, go by it.";
+    case At::token:
+      break;
+  }
+  return token_remedy;
+}
+
+}  // namespace
+
+void check_state_dir(Checks& checks, const std::filesystem::path& dir) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  // Others may pass through: the folder that all jobs of a machine log to is often in it.
+  const auto open = fs::perms::group_read | fs::perms::group_write | fs::perms::others_read | fs::perms::others_write;
+  const auto mode = fs::status(dir, error).permissions();
+  if (error) return;
+  if ((mode & open) != fs::perms::none)
+    add(checks, "state", "warn", fmt::format("{} is open to other users", dir.string()),
+        fmt::format("chmod go-rw {}: changes that wait are in it.", dir.string()));
+  else
+    add(checks, "state", "ok", "only the daemon reads and writes " + dir.string());
+}
+
+std::optional<std::uint64_t> free_space(const std::filesystem::path& dir) {
+  struct statvfs disk{};
+  if (::statvfs(dir.c_str(), &disk) != 0) return std::nullopt;
+  return static_cast<std::uint64_t>(disk.f_bavail) * disk.f_frsize;
+}
+
+void check_room(Checks& checks, const std::filesystem::path& dir, const DiskRoom& room) {
+  const auto text = fmt::format("{} are free for {}", size_text(room.free), dir.string());
+  if (room.full)
+    add(checks, "disk", "fail", "the disk of " + dir.string() + " is full",
+        "Free some space there; nothing is lost, and syncing goes on by itself.");
+  else if (room.free < room.kept_free)
+    add(checks, "disk", "fail",
+        fmt::format("{}, less than the {} of [queue] min_free_disk: what is handed in is refused", text,
+                    size_text(room.kept_free)),
+        "Free some space there, or lower min_free_disk and `systemctl reload neptune-syncd`.");
+  else if (room.free < little_room)
+    add(checks, "disk", "warn", text, "Free some space there, or move state_dir: changes wait in it.");
+  else
+    add(checks, "disk", "ok", text);
+}
+
+void check_queue(Checks& checks, std::uint64_t bytes, std::uint64_t max_bytes) {
+  const auto text = fmt::format("{} of at most {} wait in the change queue", size_text(bytes), size_text(max_bytes));
+  const std::string remedy =
+      "See what waits with `neptune-sync streams`, or raise [queue] max_bytes and `systemctl reload neptune-syncd`.";
+  if (is_full(bytes, max_bytes))
+    add(checks, "queue", "fail", text + ": what is handed in is refused", remedy);
+  else if (is_near({bytes, max_bytes}))
+    add(checks, "queue", "warn", text, remedy);
+  else
+    add(checks, "queue", "ok", text);
+}
+
+std::optional<std::pair<Used, Used>> inotify_use() {
+  const auto watches = number_in("/proc/sys/fs/inotify/max_user_watches");
+  const auto instances = number_in("/proc/sys/fs/inotify/max_user_instances");
+  if (!watches || !instances) return std::nullopt;
+  std::pair<Used, Used> use{{0, *watches}, {0, *instances}};
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd", error)) {
+    if (std::filesystem::read_symlink(entry.path(), error) != "anon_inode:inotify") continue;
+    ++use.second.now;
+    std::ifstream in("/proc/self/fdinfo" / entry.path().filename());
+    for (std::string line; std::getline(in, line);) use.first.now += line.starts_with("inotify ") ? 1 : 0;
+  }
+  return use;
+}
+
+void check_inotify(Checks& checks, Used watches, Used instances) {
+  const auto text = fmt::format("{} of {} watches and {} of {} instances are used by the daemon", watches.now,
+                                watches.most, instances.now, instances.most);
+  const auto raise = [](std::string_view what, std::uint64_t to) {
+    return fmt::format("Raise it: `sysctl fs.inotify.{}={}`, and a file in /etc/sysctl.d to keep that.", what, to);
+  };
+  if (is_near(watches))
+    add(checks, "inotify", "warn", text,
+        raise("max_user_watches", std::max<std::uint64_t>(1u << 20, watches.most * 2)));
+  else if (is_near(instances))
+    add(checks, "inotify", "warn", text, raise("max_user_instances", std::max<std::uint64_t>(512, instances.most * 2)));
+  else
+    add(checks, "inotify", "ok", text);
+}
+
+void check_files(Checks& checks, std::uint64_t most_open) {
+  constexpr std::uint64_t few = 1024;
+  const auto text = fmt::format("the daemon may have {} files open", most_open);
+  if (most_open < few)
+    add(checks, "files", "warn", text, "Set LimitNOFILE=65536 in its unit.");
+  else
+    add(checks, "files", "ok", text);
+}
+
+void check_processes(Checks& checks, bool locks, bool others) {
+  if (locks && others)
+    add(checks, "processes", "ok", "the daemon sees who has a log open");
+  else
+    add(checks, "processes", "fail", fmt::format("the daemon cannot read {}", locks ? "/proc/1/stat" : "/proc/locks"),
+        "Its unit must not have ProcSubset=pid, ProtectProc=invisible or PrivateUsers=yes, nor /proc hidepid.");
+}
+
+void check_source(Checks& checks, const api::SourceStatus& source) {
+  if (source.kind == "watch")
+    add(checks, "folder", source.detail ? "warn" : "ok", source.path + (source.detail ? ": " + *source.detail : ""),
+        source.detail ? "Mend that, unless it is meant so." : "");
+  else if (source.state == "set_aside")
+    add(checks, "log", "fail", source.path + ": " + source.detail.value_or("it cannot be read"),
+        "Mend that; it is tried again when the file changes, or with `neptune-sync flush`.");
+}
+
+void check_step(Checks& checks, const server::Step& step, std::string_view whose, std::string_view token_remedy) {
+  using State = server::Step::State;
+  const bool fine = step.state == State::fine;
+  const auto* state = fine ? "ok" : step.state == State::poor ? "warn" : "fail";
+  add(checks, std::string(name_of(step.at)) + std::string(whose), state, step.message,
+      fine ? std::string() : std::string(remedy_for(step.at, token_remedy)));
+}
+
+}  // namespace neptune::engine
