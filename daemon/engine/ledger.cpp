@@ -573,11 +573,12 @@ Result<std::vector<std::string>> Ledger::resolve(const ProjectName& project, con
   return sources;
 }
 
-Result<void> Ledger::reject_again(std::int64_t id, const std::string& code, const std::string& reason, WallTime now) {
+Result<void> Ledger::reject_again(std::int64_t id, const std::string& code, const std::string& reason,
+                                  const std::string& part, WallTime now) {
   auto transaction = impl_->begin(false);
   if (!transaction) return std::unexpected(transaction.error());
-  NEPTUNE_TRY(impl_->run("UPDATE rejected SET retry = 0, code = ?, reason = ?, at_ms = ? WHERE id = ?", code, reason,
-                         to_unix_ms(now), id));
+  NEPTUNE_TRY(impl_->run("UPDATE rejected SET retry = 0, code = ?, reason = ?, part = ?, at_ms = ? WHERE id = ?", code,
+                         reason, part, to_unix_ms(now), id));
   NEPTUNE_TRY(impl_->forget_intents_of(id));
   return transaction->commit();
 }

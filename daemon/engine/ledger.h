@@ -159,7 +159,9 @@ class Ledger {
   /// Stored by the server now: exactly these are taken out, and counted as synced, of their project and of the source
   /// they came from; the paths of these.
   Result<std::vector<std::string>> resolve(const ProjectName& project, const std::vector<std::int64_t>& ids);
-  Result<void> reject_again(std::int64_t id, const std::string& code, const std::string& reason, WallTime now);
+  /// Refused once more: `part` of it.
+  Result<void> reject_again(std::int64_t id, const std::string& code, const std::string& reason,
+                            const std::string& part, WallTime now);
 
   /// Whose call: of a source's next changes, or of a rejected change that is tried again.
   struct IntentOf {

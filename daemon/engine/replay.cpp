@@ -102,6 +102,7 @@ class RejectedChanges final : public sources::Source {
       change.uid = rejection->uid;
       change.at = rejection->at;
       change.payload = std::move(*payload);
+      change.part = std::move(rejection->part);
       if (change.kind == ChangeKind::client_operation) change.directory = std::move(rejection->source);
       return std::vector{std::move(change)};
     };

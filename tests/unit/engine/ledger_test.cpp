@@ -163,9 +163,10 @@ TEST_F(LedgerTest, ResolvesExactlyTheRejectionsThatWereStored) {
 TEST_F(LedgerTest, ARetriedRejectionThatIsRefusedAgainStaysWithItsNewReason) {
   const auto id = reject(7, "x");
   ASSERT_TRUE(ledger_->mark_for_retry(id));
-  ASSERT_TRUE(ledger_->reject_again(id, "RUN_NOT_FOUND", "still no", now));
+  ASSERT_TRUE(ledger_->reject_again(id, "RUN_NOT_FOUND", "still no", "1,3", now));
   EXPECT_TRUE(ledger_->to_retry(run)->empty());
   EXPECT_EQ(ledger_->rejection(id)->reason, "still no");
+  EXPECT_EQ(ledger_->rejection(id)->part, "1,3");
 }
 
 TEST_F(LedgerTest, AnUnknownRejectionIsAnErrorThatSaysWhereToLook) {
@@ -244,7 +245,7 @@ TEST_F(LedgerTest, AnIntentOfARejectedChangeGoesWithTheOutcomeOfItsRetry) {
   const Ledger::IntentOf first{0, reject(7, "x")}, second{0, reject(8, "y")};
   ASSERT_TRUE(ledger_->intend(first, 1, 1, "call"));
   ASSERT_TRUE(ledger_->intend(second, 2, 2, "call"));
-  ASSERT_TRUE(ledger_->reject_again(first.rejection, "CODE", "still no", now));
+  ASSERT_TRUE(ledger_->reject_again(first.rejection, "CODE", "still no", "", now));
   EXPECT_EQ(*ledger_->intent(first, 1), std::nullopt);
   EXPECT_EQ(*ledger_->intent(second, 2), "call");
   ASSERT_TRUE(ledger_->resolve(project, {second.rejection}));
