@@ -253,6 +253,7 @@ Rejection Engine::rejection_of(const Feed& feed, const sources::QueuedChange& ch
   rejection.container = *feed.info.container;
   rejection.change = change.kind;
   rejection.uid = change.uid;
+  rejection.accepted = change.at;
   rejection.code = std::move(code);
   rejection.reason = std::move(reason);
   return rejection;

@@ -29,6 +29,7 @@ class LedgerTest : public ::testing::Test {
   std::int64_t reject(sources::Position position, const std::string& payload) {
     Rejection rejection;
     rejection.at = now;
+    rejection.accepted = now - std::chrono::hours(1);
     rejection.source = key.path;
     rejection.position = position;
     rejection.container = run;
@@ -167,6 +168,7 @@ TEST_F(LedgerTest, ARetriedRejectionThatIsRefusedAgainStaysWithItsNewReason) {
   EXPECT_TRUE(ledger_->to_retry(run)->empty());
   EXPECT_EQ(ledger_->rejection(id)->reason, "still no");
   EXPECT_EQ(ledger_->rejection(id)->part, "1,3");
+  EXPECT_EQ(ledger_->rejection(id)->accepted, now - std::chrono::hours(1)) << "its points keep their time";
 }
 
 TEST_F(LedgerTest, AnUnknownRejectionIsAnErrorThatSaysWhereToLook) {
@@ -287,6 +289,7 @@ PRAGMA user_version = 1)"));
   EXPECT_EQ(ledger_->to_retry(old)->size(), 1u);
   EXPECT_EQ(*ledger_->intent({1, 0}, 6), std::nullopt);
   EXPECT_EQ(rejection->part, "");
+  EXPECT_EQ(rejection->accepted, from_unix_ms(1000));
 }
 
 TEST_F(LedgerTest, FindsWhatWasRejectedOfOneChangeQueueByItsNumber) {
