@@ -17,7 +17,6 @@ namespace neptune::cli {
 
 namespace {
 
-constexpr std::string_view queue_source = "change queue: ";
 constexpr std::size_t named_at_most = 3;
 
 struct Cure {
@@ -199,7 +198,7 @@ class Explainer {
 
   /// Of files: what keeps their names, and where they are themselves.
   static std::string where_files(const api::Stream& stream) {
-    if (stream.source.starts_with(queue_source))
+    if (stream.source.starts_with(api::queue_source))
       return "Where they were when they were handed in: the daemon's change queue names them. One that was copied "
              "(--copy) is safe with the daemon, another must stay as it is until it is uploaded.";
     return "Where the job put them; the run log " + clean(stream.source) +
@@ -210,7 +209,7 @@ class Explainer {
   std::string where(const api::Stream& stream) const {
     if (stream.source.empty()) return {};
     if (is_files(stream)) return where_files(stream);
-    if (stream.source.starts_with(queue_source)) return "In the daemon's change queue, safe on disk.";
+    if (stream.source.starts_with(api::queue_source)) return "In the daemon's change queue, safe on disk.";
     const auto* source = source_at(stream.source);
     if (source && source->kind == "client-1x")
       return "In the directory of a 1.x client, " + clean(stream.source) + (stream.closed ? "." : ", still in use.");
@@ -225,7 +224,7 @@ class Explainer {
 
   /// Of files that were handed in, only what names them is counted.
   static bool counts_bytes(const api::Stream& stream) {
-    return !is_files(stream) || !stream.source.starts_with(queue_source);
+    return !is_files(stream) || !stream.source.starts_with(api::queue_source);
   }
 
   static bool is_files(const api::Stream& stream) { return stream.container_type == "files"; }
@@ -315,7 +314,7 @@ class Explainer {
     const auto& path = question_.path;
     const auto meant = [&path](const std::string& other) { return within(path, other) || within(other, path); };
     for (const auto& stream : streams_)
-      if (!stream.source.starts_with(queue_source) && meant(stream.source)) add(stream);
+      if (!stream.source.starts_with(api::queue_source) && meant(stream.source)) add(stream);
     for (const auto& source : status_.sources)
       if (source.kind != "watch" && source.kind != "change-queue" && meant(source.path)) add(source);
     for (const auto& stream : streams_) {

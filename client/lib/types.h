@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 /// What the local API says, as types: filled in by the daemon, read by its clients. JSON: client/lib/json.h.
@@ -48,7 +49,10 @@ struct ServerStatus {
   std::optional<std::string> last_error;  ///< a sentence; null when the last call went well
 };
 
-/// A folder that is watched, or a source that was found in it.
+/// What the sources of handed-in changes are called: by project in the status, each for itself in its stream.
+inline constexpr std::string_view queue_source = "change queue: ";
+
+/// A folder that is watched, a source that was found in it, or all that waits in the change queue for one project.
 struct SourceStatus {
   std::string path;
   std::string kind;   ///< "watch" | "run-log" | "client-1x" | "change-queue"

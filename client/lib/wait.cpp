@@ -13,6 +13,7 @@ using namespace std::chrono_literals;
 
 constexpr auto first_retry = 100ms, last_retry = 2000ms;
 constexpr auto until_recorded = 20ms;  // no event tells its end, and it takes a moment
+constexpr std::chrono::milliseconds until_settled{250};
 constexpr std::size_t most_reasons = 5;
 
 bool within(const std::string& project, const std::string& scope) {
@@ -64,6 +65,9 @@ void add(Progress& progress, const api::Stream& stream) {
     add_reason(progress.why, stream.why);
   } else if (stream.state == "unconfirmed") {
     ++progress.being_recorded;
+  } else if (stream.source.starts_with(api::queue_source) &&
+             (stream.waiting_for == "lookup" || stream.waiting_for == "counting")) {
+    ++progress.settling;  // of the queue's streams, the sources tell by project only
   }
 }
 
@@ -136,7 +140,12 @@ class Waiter {
   enum class Next { look, lost };
 
   Next next_relevant(EventStream& stream) {
-    const auto recheck = progress_.being_recorded > 0 ? std::chrono::milliseconds(until_recorded) : recheck_;
+    auto recheck = recheck_;
+    if (progress_.being_recorded > 0) {
+      recheck = until_recorded;
+    } else if (progress_.settling > 0) {
+      recheck = std::min(recheck, until_settled);  // no event tells that a folder, or a stream, was looked through
+    }
     const auto recheck_at = std::min(until_, Clock::now() + recheck);
     for (;;) {
       const auto events = stream.next(recheck_at);

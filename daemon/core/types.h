@@ -63,6 +63,7 @@ struct Refusal {
   Position position = 0;
   std::string code;
   std::string reason;
+  std::string part{};  ///< which of its operations, in the driver's words; empty: all
 };
 
 enum class Mode : std::uint8_t { normal, read_only };
@@ -110,6 +111,7 @@ struct Reject {
   bool create;
   std::string code;
   std::string reason;
+  std::string part{};  ///< Refusal::part
 };
 
 struct AskStatus {

@@ -116,7 +116,8 @@ asio::awaitable<void> Engine::make_call(FeedPtr feed, std::shared_ptr<sources::S
 void Engine::record_late(const FeedPtr& feed, core::StreamId stream, const core::Sent& sent,
                          const std::vector<core::Refusal>& refused) {
   for (const auto& refusal : refused)
-    feed->outcomes.emplace_back(core::Reject{stream, refusal.position, sent.create, refusal.code, refusal.reason});
+    feed->outcomes.emplace_back(
+        core::Reject{stream, refusal.position, sent.create, refusal.code, refusal.reason, refusal.part});
   const auto stored = sent.count - std::min<std::uint64_t>(refused.size(), sent.count);
   if (stored > 0) feed->outcomes.emplace_back(core::Settle{stream, sent.last, stored, sent.create});
   feed->confirmed = std::max(feed->confirmed, sent.last);
@@ -162,7 +163,7 @@ asio::awaitable<CallOutcome> Engine::call(FeedPtr feed, std::shared_ptr<sources:
     }
   }
   // Whether anybody may be invited depends on the workspace's type, which may not have been known at the door.
-  if (kind == ChangeKind::workspace_invite && !workspace_types_.contains(container.project.workspace))
+  if (kind == ChangeKind::workspace_invite && workspace_types_.is_due(container.project.workspace, clock_.now()))
     co_await learn_type(container.project.workspace);
   if (!may_begin()) {
     none.answer = std::unexpected(called_off());
@@ -179,17 +180,26 @@ asio::awaitable<CallOutcome> Engine::call(FeedPtr feed, std::shared_ptr<sources:
   }
   if (kind == ChangeKind::run_create)
     co_return co_await create_run(server, may_begin, container, std::move(changes->front()));
-  if (kind == ChangeKind::run_update || is_attributes(kind))
-    co_return co_await update_attributes(server, std::move(intents), may_begin, std::move(source), std::move(addressed),
+  if (kind == ChangeKind::run_update || is_attributes(kind)) {
+    AttributeCall about{server,
+                        std::move(intents),
+                        may_begin,
+                        &clock_,
+                        options_.doubt_patience,
+                        feed->unclear_since,
+                        servers_.at(server_of(container.project.workspace)).most_operations};
+    co_return co_await update_attributes(std::move(about), std::move(source), std::move(addressed),
                                          std::move(*changes));
+  }
   const auto type = workspace_type(container.project.workspace);
-  co_return co_await manage(server, std::move(intents), may_begin, std::move(changes->front()), type);
+  co_return co_await manage(feed, server, std::move(intents), may_begin, std::move(changes->front()), type);
 }
 
 namespace {
 
 /// An intent whose call surely had no effect.
 constexpr std::string_view not_made = "not made";
+constexpr auto search_lag = 10s;  // our own bound on how far the server's search for runs lags behind
 
 core::Refusal in_doubt(sources::Position position) {
   return {
@@ -198,9 +208,32 @@ core::Refusal in_doubt(sources::Position position) {
       "or try it again"};
 }
 
+bool takes_runs_away(const Management& management) {
+  const auto* runs = std::get_if<RunsChange>(&management);
+  return runs && (runs->act == RunsAct::trash || runs->act == RunsAct::remove);
+}
+
+/// Whether an earlier try may have had an effect; before the call, it is written down that this one may.
+asio::awaitable<Result<bool>> note_try(Intents intents, sources::Position change) {
+  auto begun = co_await outcome(intents.read(change));
+  if (!begun) co_return std::unexpected(std::move(begun.error()));
+  if (*begun && **begun != not_made) co_return true;
+  std::string text = "made";
+  auto intended = co_await outcome(intents.write(change, change, std::move(text)));
+  if (!intended) co_return std::unexpected(std::move(intended.error()));
+  co_return false;
+}
+
 }  // namespace
 
-asio::awaitable<CallOutcome> Engine::manage(std::shared_ptr<server::Server> server, Intents intents,
+/// What is meant by runs that are not found: at first that the search does not know them yet.
+server::Missing Engine::missing_runs(const Feed& feed, sources::Position change, bool again) const {
+  if (again) return server::Missing::fine;
+  const auto since = feed.unclear_since->try_emplace(change, clock_.now()).first->second;
+  return clock_.now() - since < search_lag ? server::Missing::not_yet : server::Missing::refused;
+}
+
+asio::awaitable<CallOutcome> Engine::manage(FeedPtr feed, std::shared_ptr<server::Server> server, Intents intents,
                                             server::MayBegin may_begin, sources::QueuedChange change,
                                             WorkspaceType type) {
   CallOutcome done{.count = 1, .last = change.position, .answer = {}, .refused = {}};
@@ -211,35 +244,38 @@ asio::awaitable<CallOutcome> Engine::manage(std::shared_ptr<server::Server> serv
   }
   // A version has no name of its own that would tell whether it was made: a person must look.
   const bool once = std::holds_alternative<ModelVersionCreate>(*management);
-  if (once) {
-    auto begun = co_await outcome(intents.read(change.position));
-    if (begun && *begun && **begun != not_made) {
-      done.refused.push_back(in_doubt(change.position));
-      co_return done;
-    }
-    Result<void> intended;
-    if (begun) {
-      std::string text = "create";
-      intended = co_await outcome(intents.write(change.position, change.position, std::move(text)));
-    } else {
-      intended = std::unexpected(std::move(begun.error()));
-    }
-    if (!intended) {
-      done.answer = std::unexpected(source_failure(std::move(intended.error())));
-      co_return done;
-    }
+  const bool noted = once || takes_runs_away(*management);
+  Result<bool> again = false;
+  if (noted) again = co_await note_try(intents, change.position);
+  if (!again) {
+    done.answer = std::unexpected(source_failure(std::move(again.error())));
+    co_return done;
   }
-  auto answer = co_await outcome(server->manage(std::move(*management), std::move(may_begin)));
+  if (once && *again) {
+    done.refused.push_back(in_doubt(change.position));
+    co_return done;
+  }
+  const bool runs = std::holds_alternative<RunsChange>(*management);
+  const auto missing = runs ? missing_runs(*feed, change.position, *again) : server::Missing::refused;
+  auto answer = co_await outcome(server->manage(std::move(*management), std::move(may_begin), missing));
   if (!answer && once && answer.error().in_doubt) {
     done.refused.push_back(in_doubt(change.position));
-  } else if (!answer) {
-    if (once) {
-      // Should this not be written, a person is asked to look.
-      std::string text(not_made);
-      co_await outcome(intents.write(change.position, change.position, std::move(text)));
-    }
-    done.answer = std::unexpected(std::move(answer.error()));
+    co_return done;
   }
+  if (answer) {
+    feed->unclear_since->erase(change.position);
+    co_return done;
+  }
+  if (noted && !*again && !answer.error().in_doubt) {
+    // Should this not be written, a person is asked to look, or what is gone counts as removed.
+    std::string text(not_made);
+    co_await outcome(intents.write(change.position, change.position, std::move(text)));
+  }
+  if (answer.error().code == server::runs_not_found) {
+    answer.error().kind = Failure::Kind::source;
+    answer.error().retry_after = 1s;
+  }
+  done.answer = std::unexpected(std::move(answer.error()));
   co_return done;
 }
 

@@ -113,7 +113,10 @@ void Engine::replace_server(core::ServerId id, ServerSlot slot) {
     state.last_error = state.slot.problem.message;
     return;
   }
-  state.runs_by_call = options_.runs == RunsBy::calls;  // it may be another server
+  // It may be another server.
+  state.runs_by_call = options_.runs == RunsBy::calls;
+  *state.most_operations = limits::attribute_operations;
+  workspace_types_.forget();
   core_.token_replaced(id, clock_.now());
   pump();
 }

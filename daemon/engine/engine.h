@@ -17,12 +17,14 @@
 
 #include "changes/change_json.h"
 #include "changes/file_upload.h"
+#include "changes/limits.h"
 #include "core/core.h"
 #include "core/timers.h"
 #include "engine/control.h"
 #include "engine/event_log.h"
 #include "engine/impl/attribute_calls.h"
 #include "engine/impl/upload_slots.h"
+#include "engine/impl/workspace_types.h"
 #include "engine/ledger.h"
 #include "engine/rate.h"
 #include "server/server.h"
@@ -72,6 +74,7 @@ struct EngineOptions {
   std::chrono::milliseconds ask_for_ingestion{60000};  ///< how often, of a server that seems to have none
   std::map<std::string, std::uint32_t> priorities;     ///< workspace → turns
   UploadOptions uploads{};
+  std::chrono::milliseconds doubt_patience{60000};  ///< AttributeCall::patience
 };
 
 /// Drives the core: takes batches from the sources, hands them to the servers, and feeds back what happened.
@@ -255,8 +258,9 @@ class Engine final : public Control, public sources::SourceListener {
                           const std::vector<core::Refusal>& refused);
   awaitable<CallOutcome> call(FeedPtr feed, std::shared_ptr<sources::Source> source, core::StreamId stream,
                               sources::Batch batch);
-  awaitable<CallOutcome> manage(std::shared_ptr<server::Server> server, Intents intents, server::MayBegin may_begin,
-                                sources::QueuedChange change, WorkspaceType type);
+  awaitable<CallOutcome> manage(FeedPtr feed, std::shared_ptr<server::Server> server, Intents intents,
+                                server::MayBegin may_begin, sources::QueuedChange change, WorkspaceType type);
+  server::Missing missing_runs(const Feed& feed, sources::Position change, bool again) const;
   Intents intents_of(const Feed& feed, sources::Position position);
   awaitable<Result<std::optional<std::string>>> intent(Ledger::IntentOf of, sources::Position first);
   awaitable<Result<void>> intend(Ledger::IntentOf of, sources::Position first, sources::Position last,
@@ -353,6 +357,9 @@ class Engine final : public Control, public sources::SourceListener {
   api::Stream describe(const Feed& feed) const;
   bool is_lost(const FinishedSource& finished) const;
   api::SourceStatus describe_source(const Feed& feed) const;
+  static bool is_one_of_many(const Feed& feed);
+  static api::SourceStatus queue_of(const ProjectName& project);
+  void add_queued(api::SourceStatus& source, const Feed& feed) const;
   std::uint64_t files_waiting(const Feed& feed) const;
   static bool every_upload(const ActiveUpload&) { return true; }
   std::vector<api::Upload> uploads(const std::function<bool(const ActiveUpload&)>& wanted) const;
@@ -377,6 +384,7 @@ class Engine final : public Control, public sources::SourceListener {
     ServerSlot slot;
     bool runs_by_call = false;
     Instant asked_for_ingestion{};
+    std::shared_ptr<std::size_t> most_operations = std::make_shared<std::size_t>(limits::attribute_operations);
     core::ServerChanged::State state = core::ServerChanged::State::up;
     std::optional<WallTime> last_success;
     std::string last_error;     // empty when the last call went well
@@ -397,9 +405,9 @@ class Engine final : public Control, public sources::SourceListener {
   std::deque<FinishedSource> finished_;          // newest last
   std::map<ProjectName, ProjectCounts> counts_;
   std::map<Scope, KeptMode> modes_;
-  std::map<std::string, WorkspaceStatus> workspace_status_;            // the last the status call told
-  std::map<std::string, WorkspaceType, std::less<>> workspace_types_;  // as far as the servers told
-  std::set<std::string> learning_types_;                               // being asked for
+  std::map<std::string, WorkspaceStatus> workspace_status_;  // the last the status call told
+  WorkspaceTypes workspace_types_;
+  std::set<std::string> learning_types_;  // being asked for
   core::StreamId last_stream_ = 0;
   std::size_t being_sent_ = 0;
   WallTime started_;
@@ -433,6 +441,9 @@ struct Engine::Feed {
   sources::Position recorded = 0;   ///< as the ledger has it; the source's rows follow
   sources::Position taken_out = 0;
   std::uint64_t synced = 0, rejected = 0;
+  /// When it was first seen that a call from this change on has no answer, or that its runs are not found.
+  std::shared_ptr<std::map<sources::Position, Instant>> unclear_since =
+      std::make_shared<std::map<sources::Position, Instant>>();
   std::optional<WallTime> synced_at;
   sources::Backlog backlog;
   std::optional<Error> problem;              ///< found by reading it; `info.problem` is what the watcher found

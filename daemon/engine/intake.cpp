@@ -23,15 +23,14 @@ constexpr std::size_t follow_ups_kept = 100'000;  // our own bound
 }  // namespace
 
 WorkspaceType Engine::workspace_type(std::string_view workspace) const {
-  const auto it = workspace_types_.find(workspace);
-  return it == workspace_types_.end() ? WorkspaceType::unknown : it->second;
+  return workspace_types_.of(workspace);
 }
 
 asio::awaitable<void> Engine::learn_type(std::string workspace) {
   auto& slot = servers_.at(server_of(workspace)).slot;
   if (slot.server) {
     auto type = co_await outcome(slot.server->workspace_type(workspace));
-    if (type) workspace_types_[workspace] = *type;
+    if (type) workspace_types_.told(workspace, *type, clock_.now());
   }
   learning_types_.erase(workspace);
 }
@@ -58,7 +57,7 @@ asio::awaitable<Result<std::vector<std::int64_t>>> Engine::take(std::vector<Chan
   for (std::size_t i = 0; i < changes.size(); ++i) {
     auto& change = changes[i];
     const auto& workspace = change.container.project.workspace;
-    if (!is_ingested(change.kind) && !workspace_types_.contains(workspace) &&
+    if (!is_ingested(change.kind) && workspace_types_.is_due(workspace, clock_.now()) &&
         learning_types_.size() < lookups_at_once && learning_types_.insert(workspace).second)
       tasks_.spawn("workspace type", learn_type(workspace));
     if (change.kind == ChangeKind::run_upload)

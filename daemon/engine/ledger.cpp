@@ -15,7 +15,7 @@ namespace neptune::engine {
 
 namespace {
 
-constexpr int schema_version = 6;
+constexpr int schema_version = 7;
 
 constexpr const char* intents_table = R"(
 CREATE TABLE intents (
@@ -46,7 +46,7 @@ CREATE TABLE rejected (
   id INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INTEGER NOT NULL, source TEXT NOT NULL, position INTEGER NOT NULL,
   project TEXT NOT NULL, kind INTEGER NOT NULL, container TEXT NOT NULL, change INTEGER NOT NULL, code TEXT NOT NULL, reason TEXT NOT NULL,
   retry INTEGER NOT NULL DEFAULT 0, payload BLOB NOT NULL, uid INTEGER, part TEXT NOT NULL DEFAULT '',
-  queue INTEGER NOT NULL DEFAULT 0);
+  queue INTEGER NOT NULL DEFAULT 0, accepted_ms INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX rejected_retry ON rejected (project, kind, container, id) WHERE retry = 1;
 CREATE TABLE modes (
   scope TEXT PRIMARY KEY, read_only INTEGER NOT NULL, reason TEXT NOT NULL, since_ms INTEGER, held_by TEXT NOT NULL,
@@ -57,7 +57,8 @@ constexpr const char* rejected_of_queue =
     "CREATE INDEX rejected_of_queue ON rejected (queue, position) WHERE queue != 0;";
 
 constexpr const char* rejection_columns =
-    "id, at_ms, source, position, project, kind, container, change, code, reason, length(payload), uid, part";
+    "id, at_ms, source, position, project, kind, container, change, code, reason, length(payload), uid, part, "
+    "accepted_ms";
 
 /// SQLite's integers are signed; devices and inodes are not.
 std::int64_t as_signed(std::uint64_t value) {
@@ -93,6 +94,7 @@ Rejection rejection_at(const sqlite::Statement& row) {
   rejection.bytes = static_cast<std::uint64_t>(row.number(10));
   if (!row.is_null(11)) rejection.uid = static_cast<std::uint32_t>(row.number(11));
   rejection.part = row.text(12);
+  rejection.accepted = from_unix_ms(row.number(13));
   return rejection;
 }
 
@@ -135,6 +137,13 @@ Result<void> migrate_from_5(sqlite::Database& db) {
   return db.exec("ALTER TABLE sources ADD COLUMN lost INTEGER NOT NULL DEFAULT 0;");
 }
 
+/// Version 6 did not know when a rejected change had been accepted.
+Result<void> migrate_from_6(sqlite::Database& db) {
+  return db.exec(
+      "ALTER TABLE rejected ADD COLUMN accepted_ms INTEGER NOT NULL DEFAULT 0; UPDATE rejected SET accepted_ms = "
+      "at_ms;");
+}
+
 /// Brings the tables from `version` (0: none) to this one's.
 Result<void> migrate(sqlite::Database& db, std::int64_t version) {
   if (version == schema_version) return {};
@@ -149,7 +158,8 @@ Result<void> migrate(sqlite::Database& db, std::int64_t version) {
   if (version == 1 || version == 2) NEPTUNE_TRY(migrate_from_2(db));
   if (version >= 1 && version <= 3) NEPTUNE_TRY(migrate_from_3(db));
   if (version >= 1 && version <= 4) NEPTUNE_TRY(migrate_from_4(db));
-  if (version >= 1) NEPTUNE_TRY(migrate_from_5(db));
+  if (version >= 1 && version <= 5) NEPTUNE_TRY(migrate_from_5(db));
+  if (version >= 1) NEPTUNE_TRY(migrate_from_6(db));
   if (version < 5) NEPTUNE_TRY(db.exec(rejected_of_queue));
   NEPTUNE_TRY(db.exec(fmt::format("PRAGMA user_version = {}", schema_version)));
   return transaction->commit();
@@ -382,11 +392,12 @@ Result<void> Ledger::confirm(std::int64_t source, const ProjectName& project, so
 Result<std::int64_t> Ledger::Impl::reject(std::int64_t source, const Rejection& rejection, std::string_view payload) {
   NEPTUNE_TRY(run(
       "INSERT INTO rejected (at_ms, source, position, project, kind, container, change, code, reason, payload, uid, "
-      "part, queue) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, nullif(?11, -1), ?12, "
-      "coalesce((SELECT device FROM sources WHERE id = ?13 AND inode = 0), 0))",
+      "part, queue, accepted_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, nullif(?11, -1), ?12, "
+      "coalesce((SELECT device FROM sources WHERE id = ?13 AND inode = 0), 0), ?14)",
       to_unix_ms(rejection.at), rejection.source, rejection.position, scope_text(rejection.container.project),
       rejection.container.kind, rejection.container.id, rejection.change, rejection.code, rejection.reason,
-      sqlite::Bytes{payload}, rejection.uid ? std::int64_t{*rejection.uid} : -1, rejection.part, source));
+      sqlite::Bytes{payload}, rejection.uid ? std::int64_t{*rejection.uid} : -1, rejection.part, source,
+      to_unix_ms(rejection.accepted)));
   const auto id = db.last_insert_rowid();
   NEPTUNE_TRY(run("UPDATE sources SET confirmed = max(confirmed, ?), rejected = rejected + 1 WHERE id = ?",
                   rejection.position, source));
@@ -573,11 +584,12 @@ Result<std::vector<std::string>> Ledger::resolve(const ProjectName& project, con
   return sources;
 }
 
-Result<void> Ledger::reject_again(std::int64_t id, const std::string& code, const std::string& reason, WallTime now) {
+Result<void> Ledger::reject_again(std::int64_t id, const std::string& code, const std::string& reason,
+                                  const std::string& part, WallTime now) {
   auto transaction = impl_->begin(false);
   if (!transaction) return std::unexpected(transaction.error());
-  NEPTUNE_TRY(impl_->run("UPDATE rejected SET retry = 0, code = ?, reason = ?, at_ms = ? WHERE id = ?", code, reason,
-                         to_unix_ms(now), id));
+  NEPTUNE_TRY(impl_->run("UPDATE rejected SET retry = 0, code = ?, reason = ?, part = ?, at_ms = ? WHERE id = ?", code,
+                         reason, part, to_unix_ms(now), id));
   NEPTUNE_TRY(impl_->forget_intents_of(id));
   return transaction->commit();
 }

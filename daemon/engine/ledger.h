@@ -25,7 +25,8 @@
 ///   counters  project → synced, rejected
 ///   rejected  id · at_ms · source, position · project, kind, container · change, code, reason · payload · retry · uid
 ///   ·
-///             part (which of its operations; empty: all) · queue (the identity of the change queue that numbered it)
+///             part (which of its operations; empty: all) · queue (the identity of the change queue that numbered it) ·
+///             accepted_ms
 ///   intents   source, or rejection · last → text: what a call that must not be repeated was about to do
 ///   uploads   source and position, or rejection → what the file was; done, or how far it is: provider, session, ...
 ///   parts     of such a file: number → tag
@@ -89,6 +90,7 @@ struct Rejection {
   std::uint64_t bytes = 0;
   std::optional<std::uint32_t> uid{};  ///< whose change it was; none where that is not known
   std::string part{};                  ///< which of its operations were refused (core::Refusal::part); empty: all
+  WallTime accepted{};                 ///< or logged: the time of its points that name none
 };
 
 struct RejectedChange {
@@ -159,7 +161,9 @@ class Ledger {
   /// Stored by the server now: exactly these are taken out, and counted as synced, of their project and of the source
   /// they came from; the paths of these.
   Result<std::vector<std::string>> resolve(const ProjectName& project, const std::vector<std::int64_t>& ids);
-  Result<void> reject_again(std::int64_t id, const std::string& code, const std::string& reason, WallTime now);
+  /// Refused once more: `part` of it.
+  Result<void> reject_again(std::int64_t id, const std::string& code, const std::string& reason,
+                            const std::string& part, WallTime now);
 
   /// Whose call: of a source's next changes, or of a rejected change that is tried again.
   struct IntentOf {

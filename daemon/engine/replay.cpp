@@ -100,8 +100,9 @@ class RejectedChanges final : public sources::Source {
       change.container = rejection->container;
       change.kind = rejection->change;
       change.uid = rejection->uid;
-      change.at = rejection->at;
+      change.at = rejection->accepted;
       change.payload = std::move(*payload);
+      change.part = std::move(rejection->part);
       if (change.kind == ChangeKind::client_operation) change.directory = std::move(rejection->source);
       return std::vector{std::move(change)};
     };

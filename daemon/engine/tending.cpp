@@ -253,6 +253,7 @@ Rejection Engine::rejection_of(const Feed& feed, const sources::QueuedChange& ch
   rejection.container = *feed.info.container;
   rejection.change = change.kind;
   rejection.uid = change.uid;
+  rejection.accepted = change.at;
   rejection.code = std::move(code);
   rejection.reason = std::move(reason);
   return rejection;
@@ -278,7 +279,7 @@ asio::awaitable<void> Engine::record(FeedPtr feed, core::Reject reject) {
   const ContainerName container = *feed->info.container;
   if (feed->replayed) {
     auto again = [id = feed->replayed->at(static_cast<std::size_t>(reject.position - 1)), reject, now](Ledger& ledger) {
-      return ledger.reject_again(id, reject.code, reject.reason, now);
+      return ledger.reject_again(id, reject.code, reject.reason, reject.part, now);
     };
     auto recorded = co_await with_ledger(std::move(again));
     if (!recorded) {
@@ -295,7 +296,9 @@ asio::awaitable<void> Engine::record(FeedPtr feed, core::Reject reject) {
       pump();
       co_return;
     }
-    auto keep = [id = feed->ledger_id, rejection = rejection_of(*feed, *change, reject.code, reject.reason, now),
+    auto rejection = rejection_of(*feed, *change, reject.code, reject.reason, now);
+    rejection.part = reject.part;
+    auto keep = [id = feed->ledger_id, rejection = std::move(rejection),
                  bytes = std::move(change->payload)](Ledger& ledger) { return ledger.reject(id, rejection, bytes); };
     auto recorded = co_await with_ledger(std::move(keep));
     if (!recorded) {

@@ -206,8 +206,13 @@ api::Status Engine::status() const {
     if (name.project.empty() || !oldest.emplace(name, std::nullopt).second) return;
     fill(workspaces[name.workspace].projects.emplace_back(), Scope::of(name));
   };
-  for (const auto& [key, feed] : feeds_)
-    if (feed->info.container) add_project(feed->info.container->project);
+  // Those of the change queue lie together by project: with many streams in it, each must cost next to nothing.
+  const ProjectName* last = nullptr;
+  for (const auto& [key, feed] : feeds_) {
+    if (!feed->info.container || (last && feed->info.container->project == *last)) continue;
+    last = &feed->info.container->project;
+    add_project(*last);
+  }
   for (const auto& [name, counts] : counts_) add_project(name);
   for (const auto& [scope, mode] : modes_) {
     if (scope.is_workspace()) {
@@ -217,12 +222,30 @@ api::Status Engine::status() const {
     }
   }
   std::optional<WallTime> oldest_of_all;
+  const ProjectName* at = nullptr;
+  std::optional<WallTime>* oldest_of_project = nullptr;
+  std::optional<std::size_t> queued;  // among the sources
+  std::vector<api::SourceStatus> aside;
   for (const auto& [key, feed] : feeds_) {
-    if (!key.files) status.sources.push_back(describe_source(*feed));
+    if (feed->info.container && (!at || feed->info.container->project != *at)) {
+      at = &feed->info.container->project;
+      oldest_of_project = &oldest[*at];
+      queued.reset();
+    }
+    if (is_one_of_many(*feed)) {
+      if (!queued) {
+        queued = status.sources.size();
+        status.sources.push_back(queue_of(*at));
+      }
+      add_queued(status.sources[*queued], *feed);
+    } else if (!key.files) {
+      (feed->info.kind == sources::Kind::change_queue ? aside : status.sources).push_back(describe_source(*feed));
+    }
     if (!feed->info.container || feed->backlog.count == 0 || !feed->backlog.oldest_at) continue;
-    for (auto* time : {&oldest[feed->info.container->project], &oldest_of_all})
+    for (auto* time : {oldest_of_project, &oldest_of_all})
       if (!*time || *feed->backlog.oldest_at < **time) *time = feed->backlog.oldest_at;
   }
+  std::ranges::move(aside, std::back_inserter(status.sources));
   status.uploads = uploads(every_upload);
   for (auto& [name, workspace] : workspaces) {
     fill(workspace, Scope::of(name));
@@ -318,6 +341,32 @@ std::vector<api::Upload> Engine::uploads(const std::function<bool(const ActiveUp
 
 bool Engine::counted(const Feed& feed) const {
   return feed.stream != 0 && core_.stream(feed.stream, clock_.now()).wait != Wait::counting;
+}
+
+/// Of the change queue's streams people are told by project; of one that cannot be read, by itself.
+bool Engine::is_one_of_many(const Feed& feed) {
+  return feed.info.kind == sources::Kind::change_queue && !feed.replayed && !feed.problem && !feed.info.problem;
+}
+
+api::SourceStatus Engine::queue_of(const ProjectName& project) {
+  api::SourceStatus source;
+  source.project = Scope::of(project).text();
+  source.path = "change queue: " + *source.project;
+  source.kind = kind_name(sources::Kind::change_queue);
+  source.state = "synced";
+  return source;
+}
+
+void Engine::add_queued(api::SourceStatus& source, const Feed& feed) const {
+  source.pending += feed.backlog.count;
+  source.uploads += files_waiting(feed);
+  // Nobody may take it for synced before it was looked at.
+  if (feed.stream == 0 || !feed.last_looked) {
+    source.state = "settling_in";
+    source.detail = "what was handed in is being looked up";
+  } else if (source.state == "synced" && (feed.backlog.count > 0 || feed.recorded != feed.confirmed)) {
+    source.state = "closed";
+  }
 }
 
 api::SourceStatus Engine::describe_source(const Feed& feed) const {

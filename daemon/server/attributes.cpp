@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
@@ -38,8 +39,6 @@ std::string body_of_operations(const std::vector<AttributeOperation>& operations
   }
   return out + "]";
 }
-
-constexpr std::string_view too_many_operations = "TOO_MANY_OPERATIONS";
 
 Failure too_many(std::size_t count) {
   return {Failure::Kind::too_large, std::string(too_many_operations),
@@ -153,6 +152,111 @@ asio::awaitable<Answer<std::optional<double>>> last_step(std::shared_ptr<Api> ap
   if (!found) co_return std::unexpected(std::move(found.error()));
   if (!*found) co_return std::optional<double>();
   co_return number_member(**found, "lastStep");
+}
+
+namespace {
+
+constexpr std::int64_t points_at_once = 1000;  // our own choice
+
+/// The step a page may begin with, as the server counts up to it or from it.
+Query from_step_on(double step) {
+  Query query{{"limit", std::to_string(points_at_once)}};
+  if (step >= 1) query.emplace_back("skipToStep", fmt::format("{}", step - 1));
+  return query;
+}
+
+std::vector<StoredPoint> read_points(const json::object& page, bool text) {
+  std::vector<StoredPoint> points;
+  for (const auto* each : objects_member(page, "values")) {
+    const auto step = number_member(*each, "step");
+    const auto number = number_member(*each, "value");
+    if (!step) continue;
+    if (text) {
+      points.push_back({*step, string_member(*each, "value")});
+    } else if (number) {
+      points.push_back({*step, *number});
+    }
+  }
+  return points;
+}
+
+/// A page of a series; none: there is no such series.
+asio::awaitable<Answer<std::optional<json::object>>> page_of(std::shared_ptr<Api> api, Addressed container,
+                                                             std::string path, bool text, Query query) {
+  query.emplace_back("attribute", std::move(path));
+  auto page = co_await properties(std::move(api), std::move(container), text ? "series/string" : "series/float",
+                                  std::move(query));
+  // An attribute of another type.
+  if (!page && page.error().status == 422) co_return std::optional<json::object>();
+  co_return page;
+}
+
+/// Asked for by steps. The server's pages may begin with the step that was named or after it, so each page begins a
+/// little before the last one's end.
+asio::awaitable<Answer<std::vector<StoredPoint>>> float_points(std::shared_ptr<Api> api, Addressed container,
+                                                               std::string path, StepRange range) {
+  std::vector<StoredPoint> points;
+  auto query = from_step_on(range.from);
+  for (;;) {
+    const auto page = co_await page_of(api, container, path, false, query);
+    if (!page) co_return std::unexpected(page.error());
+    if (!*page) co_return points;
+    auto more = read_points(**page, false);
+    const auto last = points.empty() ? -1.0 : points.back().step;
+    std::erase_if(more, [last](const StoredPoint& point) { return point.step <= last; });
+    if (more.empty()) co_return points;
+    points.insert(points.end(), more.begin(), more.end());
+    if (points.back().step > range.upto) co_return points;
+    query = {{"limit", std::to_string(points_at_once)}, {"skipToStep", fmt::format("{}", points.back().step)}};
+  }
+}
+
+/// Asked for by number: from the end backwards until the steps begin before the range.
+asio::awaitable<Answer<std::vector<StoredPoint>>> text_points(std::shared_ptr<Api> api, Addressed container,
+                                                              std::string path, StepRange range) {
+  Query first{{"limit", "1"}, {"offset", "0"}};
+  const auto found = co_await page_of(api, container, path, true, std::move(first));
+  if (!found) co_return std::unexpected(found.error());
+  std::vector<StoredPoint> points;
+  if (!*found) co_return points;
+  for (auto offset = integer_member(**found, "totalItemCount").value_or(0); offset > 0;) {
+    const auto limit = std::min(points_at_once, offset);
+    offset -= limit;
+    Query query{{"limit", std::to_string(limit)}, {"offset", std::to_string(offset)}};
+    const auto page = co_await page_of(api, container, path, true, std::move(query));
+    if (!page) co_return std::unexpected(page.error());
+    if (!*page) break;
+    auto earlier = read_points(**page, true);
+    points.insert(points.begin(), earlier.begin(), earlier.end());
+    if (!points.empty() && points.front().step < range.from) break;
+  }
+  co_return points;
+}
+
+}  // namespace
+
+asio::awaitable<Answer<std::vector<StoredPoint>>> points(std::shared_ptr<Api> api, Addressed container,
+                                                         std::string path, bool text, StepRange range) {
+  if (text) return text_points(std::move(api), std::move(container), std::move(path), range);
+  return float_points(std::move(api), std::move(container), std::move(path), range);
+}
+
+asio::awaitable<Answer<bool>> has_attribute(std::shared_ptr<Api> api, Addressed container, std::string path) {
+  for (;;) {
+    const auto found = co_await find_container(api, container);
+    if (!found) co_return std::unexpected(found.error());
+    JsonCall call{.method = "POST", .path = "/api/leaderboard/v1/attributes/attributes"};
+    call.query = {{"holderIdentifier", found->known.id}, {"holderType", "experiment"}};
+    call.body = text_of({{"attributePathsFilter", json::array{path}}});
+    call.max_answer_bytes = 2 * limits::string_bytes;
+    const auto answer = co_await ask_object(api, std::move(call));
+    if (answer) {
+      const auto attributes = objects_member(*answer, "attributes");
+      co_return std::ranges::any_of(attributes,
+                                    [&path](const json::object* each) { return string_member(*each, "name") == path; });
+    }
+    if (!forget_stale(*api, container, *found, answer.error())) co_return std::unexpected(answer.error());
+  }
 }
 
 asio::awaitable<Answer<std::int64_t>> point_count(std::shared_ptr<Api> api, Addressed container, std::string path,

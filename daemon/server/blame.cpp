@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <map>
+#include <set>
 #include <string_view>
 
 #include "server/impl/attributes.h"
@@ -16,33 +17,51 @@ bool is_part_of_a_path(char c) {
          c == '/' || static_cast<unsigned char>(c) >= 0x80;
 }
 
-/// The whole path, not a part of a longer one.
-bool names(std::string_view words, std::string_view path) {
-  for (auto at = words.find(path); at != std::string_view::npos; at = words.find(path, at + 1)) {
-    const auto end = at + path.size();
-    const bool begins = at == 0 || !is_part_of_a_path(words[at - 1]);
-    const bool ends = end == words.size() || !is_part_of_a_path(words[end]);
-    if (begins && ends) return true;
-  }
-  return false;
-}
-
 using ByPath = std::map<std::string_view, std::vector<std::size_t>>;
 
-/// The longest path that the words name; empty when they name none.
-std::string_view path_in(std::string_view words, const ByPath& operations) {
-  std::string_view best;
-  for (const auto& [path, indices] : operations)
-    if (path.size() > best.size() && names(words, path)) best = path;
-  return best;
+struct Place {
+  std::size_t from, upto;
+  const ByPath::value_type* path;
+
+  bool is_within(const Place& other) const {
+    return from >= other.from && upto <= other.upto && upto - from < other.upto - other.from;
+  }
+};
+
+/// Where the words name a path: the whole of it, not a part of a longer word.
+void add_places(std::vector<Place>& places, std::string_view words, const ByPath::value_type& path) {
+  const auto& name = path.first;
+  for (auto at = words.find(name); at != std::string_view::npos; at = words.find(name, at + 1)) {
+    const auto end = at + name.size();
+    const bool begins = at == 0 || !is_part_of_a_path(words[at - 1]);
+    const bool ends = end == words.size() || !is_part_of_a_path(words[end]);
+    if (begins && ends) places.push_back({at, end, &path});
+  }
+}
+
+/// The paths that the words name, but not within a longer one.
+std::set<const ByPath::value_type*> named_in(std::string_view words, const ByPath& operations) {
+  std::vector<Place> places;
+  for (const auto& path : operations) add_places(places, words, path);
+  std::set<const ByPath::value_type*> named;
+  for (const auto& place : places) {
+    const auto within = [&place](const Place& other) { return place.is_within(other); };
+    if (std::ranges::none_of(places, within)) named.insert(place.path);
+  }
+  return named;
 }
 
 void assign_by_path(const ByPath& operations, std::vector<OperationError>& errors) {
-  ByPath errors_of;
-  for (std::size_t i = 0; i < errors.size(); ++i)
-    if (const auto path = path_in(errors[i].message, operations); !path.empty()) errors_of[path].push_back(i);
+  std::map<const ByPath::value_type*, std::vector<std::size_t>> errors_of;
+  for (std::size_t i = 0; i < errors.size(); ++i) {
+    const auto named = named_in(errors[i].message, operations);
+    for (const auto* path : named)
+      errors[i].may_be.insert(errors[i].may_be.end(), path->second.begin(), path->second.end());
+    // An attribute may well have the name of a word in the sentence on another one.
+    if (named.size() == 1) errors_of[*named.begin()].push_back(i);
+  }
   for (const auto& [path, which] : errors_of) {
-    const auto& indices = operations.at(path);
+    const auto& indices = path->second;
     // Fewer: which of them it was, nobody knows.
     if (which.size() != indices.size()) continue;
     for (std::size_t i = 0; i < which.size(); ++i) errors[which[i]].index = indices[i];
@@ -71,6 +90,8 @@ std::vector<OperationError> blame(const std::vector<AttributeOperation>& operati
     if (!operations[i].path.empty()) by_path[operations[i].path].push_back(i);
   if (errors.size() * by_path.size() <= most_comparisons) assign_by_path(by_path, errors);
   if (errors.size() == operations.size()) assign_the_rest(errors);
+  for (auto& error : errors)
+    if (error.index) error.may_be.clear();
   return errors;
 }
 

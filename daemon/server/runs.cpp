@@ -46,7 +46,7 @@ struct Act {
   std::string_view path;
   std::string_view done;       // "trashed"
   std::string_view as_wanted;  // the reason that says it is so already; empty: none does
-  bool gone_is_fine;           // what does not exist needs no more
+  bool takes_away;             // what is gone needs no more
 };
 
 Act act_of(RunsAct act) {
@@ -71,6 +71,12 @@ std::string explained(const std::string& reason) {
   if (reason == "TRASHED") return "it is in the trash; restore it first";
   if (reason == "IS_PROJECT") return "it is no run";
   return reason;
+}
+
+Failure not_found_yet(const std::vector<std::string>& missing, const ProjectName& project) {
+  return refusal(std::string(runs_not_found),
+                 fmt::format("{} {} not found in {}", excerpt(missing.front(), 100),
+                             missing.size() == 1 ? "is" : "and others are", project.full()));
 }
 
 Failure refused(std::string_view done, const std::vector<ItemError>& errors, std::size_t of) {
@@ -129,6 +135,14 @@ asio::awaitable<Answer<Resolved>> resolve(std::shared_ptr<Api> api, ProjectName 
   co_return out;
 }
 
+/// Nothing was done.
+bool is_a_refusal(const Failure& failure) {
+  using Kind = Failure::Kind;
+  return failure.kind == Kind::rejected || failure.kind == Kind::forbidden || failure.kind == Kind::read_only ||
+         failure.kind == Kind::ambiguous_limit || failure.kind == Kind::called_off ||
+         failure.kind == Kind::token_rejected;
+}
+
 JsonCall call_of(const RunsChange& change, std::span<const Named> runs) {
   json::array identifiers;
   for (const auto& run : runs) identifiers.emplace_back(run.identifier);
@@ -149,24 +163,31 @@ void name_as_the_user_does(std::vector<ItemError>& errors, std::span<const Named
 
 }  // namespace
 
-asio::awaitable<Answer<ManageReply>> perform(std::shared_ptr<Api> api, RunsChange change) {
+asio::awaitable<Answer<ManageReply>> perform(std::shared_ptr<Api> api, RunsChange change, Missing missing) {
   const auto act = act_of(change.act);
   const bool in_trash = change.act == RunsAct::restore || change.act == RunsAct::remove;
   const auto total = change.runs.size();
   auto resolved = co_await resolve(api, change.project, std::move(change.runs), in_trash);
   if (!resolved) co_return std::unexpected(std::move(resolved.error()));
+  if (missing == Missing::not_yet && !resolved->missing.empty())
+    co_return std::unexpected(not_found_yet(resolved->missing, change.project));
+  const bool gone_is_fine = act.takes_away && missing == Missing::fine;
   std::vector<std::string> fine;
   if (!act.as_wanted.empty()) fine.emplace_back(act.as_wanted);
-  if (act.gone_is_fine) fine.emplace_back("NOT_EXISTS");
+  if (gone_is_fine) fine.emplace_back("NOT_EXISTS");
   std::vector<ItemError> errors;
-  if (!act.gone_is_fine)
+  if (!gone_is_fine)
     for (auto& run : resolved->missing) errors.push_back({std::move(run), "NOT_EXISTS"});
   const std::span<const Named> runs(resolved->runs);
   for (std::size_t from = 0; from < runs.size(); from += runs_a_call) {
     const auto some = runs.subspan(from, std::min(runs_a_call, runs.size() - from));
     auto call = call_of(change, some);
+    call.once = act.takes_away;  // a second one would find nothing
     auto refused_ones = co_await bulk(api, std::move(call), fine);
-    if (!refused_ones) co_return std::unexpected(std::move(refused_ones.error()));
+    if (!refused_ones) {
+      refused_ones.error().in_doubt = from > 0 || !is_a_refusal(refused_ones.error());
+      co_return std::unexpected(std::move(refused_ones.error()));
+    }
     name_as_the_user_does(*refused_ones, some);
     errors.insert(errors.end(), refused_ones->begin(), refused_ones->end());
   }

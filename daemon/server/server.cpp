@@ -1,5 +1,6 @@
 #include "server/server.h"
 
+#include <type_traits>
 #include <utility>
 
 #include "server/impl/api_token.h"
@@ -59,9 +60,14 @@ asio::awaitable<Answer<WorkspaceStatus>> Server::workspace_status(std::string wo
   return server::workspace_status(impl_->api->session, std::move(workspace));
 }
 
-asio::awaitable<Answer<ManageReply>> Server::manage(Management change, MayBegin may_begin) {
+asio::awaitable<Answer<ManageReply>> Server::manage(Management change, MayBegin may_begin, Missing missing) {
   auto api = impl_->api->asking(std::move(may_begin));
-  const auto make = [&api](auto& each) { return server::perform(std::move(api), std::move(each)); };
+  const auto make = [&api, missing](auto& each) {
+    if constexpr (std::is_same_v<decltype(each), RunsChange&>)
+      return server::perform(std::move(api), std::move(each), missing);
+    else
+      return server::perform(std::move(api), std::move(each));
+  };
   return std::visit(make, change);
 }
 
@@ -73,6 +79,15 @@ asio::awaitable<Answer<std::vector<OperationError>>> Server::execute(Addressed c
 
 asio::awaitable<Answer<std::optional<double>>> Server::last_step(Addressed container, std::string path, bool text) {
   return server::last_step(impl_->api, std::move(container), std::move(path), text);
+}
+
+asio::awaitable<Answer<std::vector<StoredPoint>>> Server::points(Addressed container, std::string path, bool text,
+                                                                 StepRange range) {
+  return server::points(impl_->api, std::move(container), std::move(path), text, range);
+}
+
+asio::awaitable<Answer<bool>> Server::has_attribute(Addressed container, std::string path) {
+  return server::has_attribute(impl_->api, std::move(container), std::move(path));
 }
 
 asio::awaitable<Answer<ContainerName>> Server::container(ContainerKind kind, std::string id) {

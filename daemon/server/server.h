@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "changes/attributes.h"
@@ -83,7 +84,23 @@ struct OperationError {
   std::optional<std::size_t> index{};
   std::string code;     ///< "metadata_inconsistency"
   std::string message;  ///< the server's words
+  /// Without an index, those that the words fit; empty: they name none, so that it may be any that no other error has.
+  std::vector<std::size_t> may_be{};
 };
+
+/// A point as a series holds it.
+struct StoredPoint {
+  double step = 0;
+  std::variant<double, std::string> value{};  ///< a text may be cut
+};
+
+/// Steps of a series, both ends included.
+struct StepRange {
+  double from = 0, upto = 0;
+};
+
+/// Failure::code of a request with more operations than the server takes.
+inline constexpr std::string_view too_many_operations = "TOO_MANY_OPERATIONS";
 
 using neptune::WorkspaceType;
 
@@ -106,6 +123,17 @@ struct Step {
   std::string message;  ///< what was found: no sentence, it begins in lower case
 };
 
+/// Failure::code of Missing::not_yet.
+inline constexpr std::string_view runs_not_found = "runs_not_found";
+
+/// Runs to be changed that are not there: the server's search may lag behind, an earlier try may have deleted them, or
+/// they never were.
+enum class Missing : std::uint8_t {
+  not_yet,  ///< nothing is done: runs_not_found
+  refused,  ///< the others are done, these are refused by name
+  fine,     ///< as `refused`, but those that were to be trashed or deleted are done
+};
+
 class Server {
  public:
   /// Fails when the token, the CA file or the proxy cannot be understood.
@@ -126,26 +154,34 @@ class Server {
   boost::asio::awaitable<Answer<WorkspaceStatus>> workspace_status(std::string workspace);
 
   /// Makes one management change. Safe to repeat but for a model version, and so it may be tried again after a failure:
-  /// what is already so (a create that finds an equal project, a delete that finds nothing, a run that is in the trash)
+  /// what is already so (a create that finds an equal project, a project that is gone, a run that is in the trash)
   /// is a success; a create that finds something else is refused with what differs, but a member or an invitation that
   /// is there with another role gets the new one. Where some runs of several were refused, the rest was done and the
   /// failure names those.
-  /// A model version that may have been created all the same: Failure::in_doubt.
-  /// Runs are found by the server's search, which may lag behind: what it does not find, by custom id or as a short id,
-  /// is done where it was to be trashed or deleted, and else refused. A custom id goes before a short id that reads the
-  /// same.
-  boost::asio::awaitable<Answer<ManageReply>> manage(Management change, MayBegin may_begin = {});
+  /// A model version that may have been created, and runs that may have been changed, all the same: Failure::in_doubt.
+  /// Runs are found by the server's search, which may lag behind: `missing` says what is meant by those it does not
+  /// find, by custom id or as a short id. A custom id goes before a short id that reads the same.
+  boost::asio::awaitable<Answer<ManageReply>> manage(Management change, MayBegin may_begin = {},
+                                                     Missing missing = Missing::refused);
 
   /// Applies attribute operations in one request of at most limits::attribute_operations and limits::request_bytes;
   /// which of them the server refused. The others are stored. Points of series are applied twice when it is repeated:
-  /// after a failure with `in_doubt`, ask `last_step`. Failure::too_large ("TOO_MANY_OPERATIONS", or bytes): nothing
-  /// was applied, send fewer.
+  /// after a failure with `in_doubt`, ask `points`. Failure::too_large ("TOO_MANY_OPERATIONS", or bytes): nothing was
+  /// applied, send fewer.
   boost::asio::awaitable<Answer<std::vector<OperationError>>> execute(Addressed container,
                                                                       std::vector<AttributeOperation> operations,
                                                                       MayBegin may_begin = {});
 
   /// Last step of a float series, or of a string series (`text`). None: there is no such attribute, or no point in it.
   boost::asio::awaitable<Answer<std::optional<double>>> last_step(Addressed container, std::string path, bool text);
+
+  /// What a float series, or a string series (`text`), holds of these steps, in their order; some before and after them
+  /// may be among it. Empty: there is no such attribute, or it is something else.
+  boost::asio::awaitable<Answer<std::vector<StoredPoint>>> points(Addressed container, std::string path, bool text,
+                                                                  StepRange range);
+
+  /// Whether the container has an attribute with this path, of whatever type.
+  boost::asio::awaitable<Answer<bool>> has_attribute(Addressed container, std::string path);
 
   /// What the container with the server's own id is called. No such container of that kind: "container_not_found".
   boost::asio::awaitable<Answer<ContainerName>> container(ContainerKind kind, std::string id);

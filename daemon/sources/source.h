@@ -86,6 +86,7 @@ struct QueuedChange {
   std::optional<std::uint32_t> uid;  ///< who handed it in, or owns its log; none where that is not known
   WallTime at;                       ///< when it was accepted, or logged
   std::string payload;               ///< Change::payload
+  std::string part{};                ///< of one that was stored but for these operations; empty: all of it
   std::string directory{};           ///< of what a 1.x client logged: where it was logged, with the files it names
 };
 

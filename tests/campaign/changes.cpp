@@ -235,7 +235,7 @@ std::vector<std::string> faults(Box& box, const Client& client) {
 }  // namespace
 
 bool changes(int wanted) {
-  Box box({.config = "[queue]\nmin_free_disk = \"1MiB\"\n"});
+  Box box({.server = "request_timeout = \"2s\"", .config = "[queue]\nmin_free_disk = \"1MiB\"\n"});
   box.sandbox().control(AllKinds::control);
   if (box.hand_in(AllKinds::base).first != 202) return false;
   box.wait_synced();
@@ -252,7 +252,6 @@ bool changes(int wanted) {
     client.stop();
     feeder.join();
     client.resume();
-    std::this_thread::sleep_for(60ms);  // what the server received, it ends
     count(tally, client, what_is_left(box), sent, box.sandbox().state());
     box.start_daemon();
   }

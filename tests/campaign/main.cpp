@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "tests/campaign/backlog.h"
 #include "tests/campaign/changes.h"
 #include "tests/campaign/uploads.h"
 #include "tests/integration/box.h"
@@ -248,7 +249,8 @@ int main(int argc, char** argv) {
   using namespace neptune::testing;
   CLI::App app("Long measurements of neptune-syncd; without arguments, all of them");
   std::vector<std::string> names;
-  app.add_option("name", names, "kills, changes, latency, writer, memory, idle, signals, beside, uploads");
+  app.add_option("name", names,
+                 "kills, changes, latency, writer, memory, idle, signals, beside, uploads, backlog, command");
   CLI11_PARSE(app, argc, argv);
   const auto wanted = [&names](const char* name) {
     return names.empty() || std::ranges::find(names, name) != names.end();
@@ -267,5 +269,8 @@ int main(int argc, char** argv) {
   if (wanted("signals")) run("signals", signals());
   if (wanted("beside")) run("beside", beside(5000));
   if (wanted("uploads")) run("uploads", uploads(3));
+  if (wanted("backlog"))
+    for (const std::size_t runs : {100u, 1'000u, 10'000u}) run("backlog", backlog(10'000'000, runs));
+  if (wanted("command")) run("command", command());
   return good ? 0 : 1;
 }

@@ -1,8 +1,10 @@
 // The disk of the state directory, or of a log, is full: what can go on goes on, and people are told.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <boost/json/serialize.hpp>
 
+#include "tests/integration/all_kinds.h"
 #include "tests/integration/box.h"
 #include "tests/integration/loss_log.h"
 #include "tests/integration/support/small_disk.h"
@@ -32,6 +34,55 @@ TEST(DiskFull, LogsStillDrainOnTheReserveAndTheStatusSaysWhatToDoUntilThereIsRoo
   EXPECT_EQ(misses_of_loss_log(box, "ml-team/lab/r-2", 500), "");
   EXPECT_TRUE(box.get("/v1/status").at("problems").as_array().empty());
   EXPECT_TRUE(std::filesystem::exists(disk.path() / "state" / "reserve"));
+}
+
+TEST(DiskFull, ChangesThatWaitDrainWithTheirIntentsAndTheSocketSaysThatItTakesNoMore) {
+  const SmallDisk disk(16);
+  if (!disk.mounted()) GTEST_SKIP() << "a small file system can be mounted by root only";
+  Box box({.config = "[queue]\nmin_free_disk = \"0\"\n", .state_dir = disk.path() / "state"});
+  const auto hand_in = [&box](const std::string& changes) { return box.hand_in(changes).first; };
+  ASSERT_EQ(hand_in(R"([{"kind": "project.create", "project": "ml-team/lab", "key": "LAB"},
+                        {"kind": "model.create", "project": "ml-team/lab", "key": "M"},
+                        {"kind": "run.create", "project": "ml-team/lab", "run": "r"},
+                        {"kind": "run.create", "project": "ml-team/lab", "run": "old"}])"),
+            202u);
+  box.wait_synced();
+  ASSERT_EQ(box.sync({"hold", "ml-team"}).status, 0);
+  constexpr int points = 200;
+  std::string all;
+  for (int i = 0; i < points; ++i) {
+    all += fmt::format("{}{}", i == 0 ? "" : " ", i);
+    ASSERT_EQ(hand_in(fmt::format(
+                  R"([{{"kind": "model.update", "project": "ml-team/lab", "model": "M", "append": {{"auc": {0}}}}},
+                      {{"kind": "project.metadata", "project": "ml-team/lab", "append": {{"score": {0}}}}},
+                      {{"kind": "run.update", "project": "ml-team/lab", "run": "r", "step": {0}, "append": {{"a": {0}}}}}])",
+                  i)),
+              202u);
+  }
+  ASSERT_EQ(hand_in(R"([{"kind": "run.trash", "project": "ml-team/lab", "runs": ["old"]},
+                        {"kind": "model_version.create", "project": "ml-team/lab", "model": "M"}])"),
+            202u);
+  disk.fill();
+  std::string large = "[";  // more than what the file's own space takes
+  for (int i = 0; i < 5; ++i)
+    large += fmt::format(R"({}{{"kind": "run.update", "project": "ml-team/lab", "run": "r", "assign": {{"q": "{}"}}}})",
+                         i == 0 ? "" : ",", std::string(900'000, 'x'));
+  const auto [status, answer] = box.hand_in(large + "]");
+  EXPECT_EQ(status, 507u);
+  EXPECT_EQ(answer.at("error").at("code").as_string(), "disk_full");
+
+  ASSERT_EQ(box.sync({"release", "ml-team"}).status, 0);
+  box.wait_synced();
+  const auto state = box.sandbox().state();
+  EXPECT_EQ(values_at(state, {"containers", "ml-team/lab/LAB-M", "series", "auc"}), all);
+  EXPECT_EQ(values_at(state, {"containers", "ml-team/lab/LAB", "series", "score"}), all);
+  EXPECT_EQ(values_at(state, {"runs", "ml-team/lab/r", "series", "a"}), all);
+  EXPECT_TRUE(look(state, {"containers", "ml-team/lab/LAB-M-1"}));
+  EXPECT_EQ(box.get("/v1/status").at("totals").at("rejected").as_int64(), 0);
+
+  disk.make_room();
+  EXPECT_EQ(hand_in(R"({"kind": "run.update", "project": "ml-team/lab", "run": "r", "assign": {"q": 1}})"), 202u);
+  box.wait_synced();
 }
 
 TEST(DiskFull, TheDaemonStartsOnTheReserveAndMakesItAgainWhenThereIsRoom) {

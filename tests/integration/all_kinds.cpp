@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <boost/json/serialize.hpp>
+
 #include <utility>
 
 namespace neptune::testing {
@@ -72,6 +74,8 @@ std::string AllKinds::misses(const json::value& state) const {
   if (values_at(state, {"runs", project_ + "/r1", "series", "loss"}) != "1 2 3 4") return wrong("the run's points");
   if (values_at(state, {"containers", model(), "series", "auc"}) != "1 2 3") return wrong("the model's points");
   if (values_at(state, {"containers", metadata(), "series", "score"}) != "1 2 3") return wrong("the project's points");
+  for (const auto& container : {model(), metadata()})
+    if (auto misses = misses_of_attributes(state, container); !misses.empty()) return misses;
   return {};
 }
 
@@ -99,6 +103,9 @@ void AllKinds::projects() {
   add("project.create", passing_, fmt::format(R"("key": "X{}")", n_));
   add("project.update", project_, R"("description": "told")",
       [p = project_](const json::value& state) { return text_at(state, {"projects", p, "description"}, "told"); });
+  add("project.update", project_, R"("visibility": "public")",
+      [p = project_](const json::value& state) { return text_at(state, {"projects", p, "visibility"}, "pub"); });
+  add("project.set_storage_limit", passing_, R"("bytes": null)");
   add("project.set_storage_limit", project_, R"("bytes": 1000000000)", [p = project_](const json::value& state) {
     const auto* limit = look(state, {"projects", p, "storage_limit"});
     return limit && limit->is_number();
@@ -126,14 +133,22 @@ void AllKinds::people() {
   add("service_account.update", project_, R"("account": "ci", "role": "contributor")", account(true));
   add("service_account.add", project_, R"("account": "tmp", "role": "viewer")");
   add("service_account.remove", project_, R"("account": "tmp")");
-  changes.push_back(
-      {fmt::format(R"("kind": "workspace.invite", "workspace": "ml-team", "user": "guest{}", "role": "member")", n_),
-       [guest = fmt::format("guest{}", n_)](const json::value& state) {
-         int found = 0;
-         for (const auto& each : look(state, {"workspaces", "ml-team", "invitations"})->as_array())
-           found += each.at("invitee").as_string() == guest ? 1 : 0;
-         return found == 1;
-       }});
+  const auto invited = [](const std::string& who) {
+    return [who](const json::value& state) {
+      int found = 0;
+      for (const auto& each : look(state, {"workspaces", "ml-team", "invitations"})->as_array())
+        found += each.at("invitee").as_string() == who ? 1 : 0;
+      return found == 1;
+    };
+  };
+  const auto invite = [&](const char* by, const std::string& who, const char* more) {
+    changes.push_back(
+        {fmt::format(R"("kind": "workspace.invite", "workspace": "ml-team", "{}": "{}", "role": "member"{})", by, who,
+                     more),
+         invited(who)});
+  };
+  invite("user", fmt::format("guest{}", n_), "");
+  invite("email", fmt::format("guest{}@example.org", n_), R"(, "add_to_all_projects": true)");
 }
 
 void AllKinds::runs() {
@@ -181,6 +196,35 @@ void AllKinds::models() {
       });
   for (std::size_t i = 1; i <= 3; ++i)
     add("project.metadata", project_, fmt::format(R"("append": {{"score": {}}})", i), points(metadata(), "score", i));
+  attributes("model.update", R"("model": "M", )", model());
+  attributes("project.metadata", "", metadata());
+}
+
+/// Each way in which an attribute can be changed but points, which the others have.
+void AllKinds::attributes(const std::string& kind, const std::string& which, const std::string& container) {
+  const auto change = [&](const std::string& sections, Seen seen = {}) {
+    add(kind, project_, which + sections, std::move(seen));
+  };
+  change(R"("assign": {"size": 1, "gone": 1, "name": "a"}, "insert": {"tags": ["a", "b"]}, "append": {"emptied": 1})");
+  change(
+      R"("assign": {"size": 2}, "remove": {"tags": ["a"]}, "delete": ["gone"], "clear": {"emptied": "float_series"})",
+      [container](const json::value& state) {
+        const auto* size = look(state, {"containers", container, "attrs", "size"});
+        return size && size->is_int64() && size->as_int64() == 2;
+      });
+  change(R"("configure": {"auc": {"min": 0, "max": 1, "unit": "share"}})", [container](const json::value& state) {
+    return text_at(state, {"containers", container, "series_configs", "auc", "unit"}, "share");
+  });
+}
+
+std::string AllKinds::misses_of_attributes(const json::value& state, const std::string& container) const {
+  const auto wrong = [&container](const char* what) { return fmt::format("{}: {}", container, what); };
+  if (look(state, {"containers", container, "attrs", "gone"})) return wrong("an attribute was not deleted");
+  if (!text_at(state, {"containers", container, "attrs", "name"}, "a")) return wrong("the text");
+  if (size_at(state, {"containers", container, "series", "emptied"}) != 0) return wrong("a series was not emptied");
+  const auto* tags = look(state, {"containers", container, "sets", "tags"});
+  if (!tags || json::serialize(*tags) != R"(["b"])") return wrong("the tags");
+  return {};
 }
 
 }  // namespace neptune::testing

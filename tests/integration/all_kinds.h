@@ -53,6 +53,8 @@ class AllKinds {
   void people();
   void runs();
   void models();
+  void attributes(const std::string& kind, const std::string& which, const std::string& container);
+  std::string misses_of_attributes(const boost::json::value& state, const std::string& container) const;
 
   int n_;
   std::string project_, passing_;

@@ -30,7 +30,8 @@ Response execute(World& world, const Request& request) {
   const auto rules = rules_for(world.queue.rules, container.project->name, container.key);
   json::array errors;
   for (const auto& operation : operations) {
-    const auto error = apply_operation(container, operation, rules, world.increasing_steps);
+    auto error = apply_operation(container, operation, rules, world.increasing_steps);
+    if (world.nameless_errors && !error.description.empty()) error.description = "an operation cannot be applied";
     if (!error.description.empty())
       errors.push_back({{"errorType", error.type}, {"errorDescription", error.description}});
   }

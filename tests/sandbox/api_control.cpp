@@ -106,6 +106,7 @@ Fault fault_from(const json::object& object) {
        {"error_type", [&](const auto& v) { effect.error_type = text(v); }},
        {"message", [&](const auto& v) { effect.message = text(v); }},
        {"retry_after", [&](const auto& v) { effect.retry_after = number<unsigned>(v); }},
+       {"late_ms", [&](const auto& v) { effect.late = std::chrono::milliseconds(number<std::uint32_t>(v)); }},
        {"delay_ms", [&](const auto& v) { effect.delay = std::chrono::milliseconds(number<std::uint32_t>(v)); }},
        {"read_bytes_per_second", [&](const auto& v) { effect.read_bytes_per_second = number<std::uint64_t>(v); }}},
       "a fault");
@@ -241,6 +242,7 @@ Setters lasting_setters(World& world, const Scope& scope) {
       {"reuse_multipart", [&world](const auto& v) { world.objects.reuse_multipart = truth(v); }},
       {"ingestion", [&world](const auto& v) { world.ingestion = truth(v); }},
       {"max_operations", [&world](const auto& v) { world.max_operations = number<std::size_t>(v); }},
+      {"nameless_errors", [&world](const auto& v) { world.nameless_errors = truth(v); }},
       {"increasing_steps", [&world](const auto& v) { world.increasing_steps = truth(v); }},
       {"delete_run", [&world](const auto& v) { delete_run(world, v); }},
       {"auto_create_projects", [&world](const auto& v) { world.store.auto_create_projects = truth(v); }},

@@ -22,7 +22,9 @@ FaultEffect Faults::strike(const Request& request, const std::string& workspace,
 
     const auto delay = sum.delay + effect.delay;
     const auto slow = std::max(sum.read_bytes_per_second, effect.read_bytes_per_second);
+    const auto late = std::max(sum.late, effect.late);
     if (effect.replaces_answer()) sum = effect;
+    sum.late = late;
     sum.delay = delay;
     sum.read_bytes_per_second = slow;
   }

@@ -22,6 +22,7 @@ struct FaultEffect {
   std::string error_type, message;  ///< of `status`
   std::optional<unsigned> retry_after;
   std::chrono::milliseconds delay{0};       ///< before the answer
+  std::chrono::milliseconds late{0};        ///< the request takes effect by itself, so much later
   std::uint64_t read_bytes_per_second = 0;  ///< 0: as fast as it comes
 
   bool replaces_answer() const { return status.has_value() || drop != Drop::none || garbage; }

@@ -232,9 +232,23 @@ class Session {
     }
   }
 
+  /// It takes effect, whatever became of its connection by then.
+  void respond_later() {
+    if (route_ == nullptr) return;
+    auto timer = std::make_shared<asio::steady_timer>(timer_.get_executor(), effect_->late);
+    auto process = [timer, route = route_, request = request_](error_code error) {
+      if (!error) route->handle(request);
+    };
+    timer->async_wait(std::move(process));
+  }
+
   Response respond_with_fault() {
     Response response;
-    if (!effect_->status || effect_->after_processing) response = respond();
+    if (effect_->late.count() > 0) {
+      respond_later();
+    } else if (!effect_->status || effect_->after_processing) {
+      response = respond();
+    }
     if (effect_->garbage) response = {200, "\xFF\xFEnot what you expect\x80", "application/x-protobuf", {}};
     if (effect_->status) {
       const auto& message = effect_->message;

@@ -34,6 +34,7 @@ struct World {
   std::size_t max_operations = 1000;
   /// Whether operations refuse a series' point that does not come after the last one, instead of storing it again.
   bool increasing_steps = false;
+  bool nameless_errors = false;  ///< of operations: they do not say their path
   /// Endpoint → status, or "dropped" → how many.
   std::map<std::string, std::map<std::string, std::uint64_t>> requests;
 };

@@ -31,7 +31,7 @@ std::optional<Visibility> read_visibility(Fields& fields, const ProjectName& pro
     return std::nullopt;
   }
   if (type_of(facts, project.workspace) == WorkspaceType::individual)
-    fields.verdict().refuse("individual_workspace",
+    fields.verdict().refuse(std::string(individual_workspace),
                             fmt::format("The workspace {} belongs to one user, so a project in it cannot be visible to "
                                         "the workspace; make it private or public.",
                                         quoted(project.workspace)),
@@ -140,7 +140,7 @@ Invitation read_invitation(Fields& fields, const ChangeFacts& facts) {
   out.owner = role == "owner";
   out.add_to_all_projects = fields.flag("add_to_all_projects").value_or(false);
   if (type_of(facts, out.workspace) == WorkspaceType::individual)
-    verdict.refuse("individual_workspace",
+    verdict.refuse(std::string(individual_workspace),
                    fmt::format("The workspace {} belongs to one user, and nobody can be invited into it; use a team "
                                "workspace.",
                                quoted(out.workspace)),

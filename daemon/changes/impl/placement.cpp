@@ -58,7 +58,11 @@ struct Place {
   }
   Change operator()(const ProjectUpdate& change) const {
     if (change.archived == true) return removing(change.project, {everything_in(change.project)});
-    return change.archived == false ? relieving(change.project) : managing(change.project);
+    if (change.archived == false) return relieving(change.project);
+    auto out = managing(change.project);
+    // What was handed in for the old name is sent to it.
+    if (change.name) out.after.push_back(everything_in(change.project));
+    return out;
   }
   Change operator()(const ProjectDelete& change) const {
     return removing(change.project, {everything_in(change.project)});

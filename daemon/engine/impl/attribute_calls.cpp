@@ -6,15 +6,17 @@
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 #include <cmath>
-#include <iterator>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
+#include <variant>
 
 #include "changes/attributes.h"
 #include "changes/client_operation.h"
 #include "changes/limits.h"
+#include "engine/impl/attribute_batch.h"
 #include "engine/impl/failures.h"
 #include "engine/impl/outcome.h"
 
@@ -24,63 +26,63 @@ namespace asio = boost::asio;
 
 namespace {
 
-using server::SeriesKind;
+using Series = std::pair<std::string, bool>;  // path, and whether it is of texts
 
-SeriesKind kind_of(const SeriesPoint& point) {
-  if (point.image) return SeriesKind::images;
-  return point.text ? SeriesKind::texts : SeriesKind::floats;
+Series series_of(const AttributeOperation& operation) {
+  return {operation.path, operation.point->text};
 }
 
-/// Where a series stands on the server.
-struct Standing {
-  std::optional<double> last_step;    // of images their number; none: the series is empty
-  std::optional<std::int64_t> count;  // of its points; none: not asked for
-  bool operator==(const Standing&) const = default;
+/// Of the operations `from` to `upto` of a batch.
+struct Range {
+  std::size_t from = 0, upto = 0;
 };
-/// Of each series that a call appends to.
-using Standings = std::map<std::pair<std::string, SeriesKind>, Standing>;
 
+/// What is written down before a call.
 struct Intent {
-  sources::Position last = 0;  // of the changes that the call carries
-  std::size_t part = 0;        // a change with more operations than a call can carry goes in parts
-  Standings before;
-  std::vector<core::Refusal> refused;  // by the answers to the parts before
+  sources::Position last = 0;  // of the changes that the batch carries
+  Range range{};               // what the call carries of it; what was before that is answered
+  bool made = false;           // it may have been applied, or a part of it
+  std::map<Series, std::optional<double>> numbered_from{};  // last steps, of series with points that name no step
+  std::map<std::string, std::int64_t> images{};             // how many each such series held
+  std::vector<RefusedOperation> refused{};                  // by the answers before
 };
-
-template <class T>
-boost::json::value or_null(const std::optional<T>& number) {
-  return number ? boost::json::value(*number) : boost::json::value(nullptr);
-}
 
 std::string text_of(const Intent& intent) {
-  boost::json::array series;
-  for (const auto& [name, standing] : intent.before)
-    series.push_back({{"path", name.first},
-                      {"kind", static_cast<int>(name.second)},
-                      {"last_step", or_null(standing.last_step)},
-                      {"count", or_null(standing.count)}});
-  boost::json::array refused;
-  for (const auto& refusal : intent.refused)
-    refused.push_back({{"position", refusal.position}, {"code", refusal.code}, {"reason", refusal.reason}});
-  return boost::json::serialize(boost::json::object{
-      {"last", intent.last}, {"part", intent.part}, {"series", std::move(series)}, {"refused", std::move(refused)}});
+  boost::json::array steps, images, refused;
+  for (const auto& [series, step] : intent.numbered_from)
+    steps.push_back({{"path", series.first},
+                     {"text", series.second},
+                     {"last_step", step ? boost::json::value(*step) : boost::json::value(nullptr)}});
+  for (const auto& [path, count] : intent.images) images.push_back({{"path", path}, {"count", count}});
+  for (const auto& each : intent.refused)
+    refused.push_back({{"index", each.index}, {"code", each.code}, {"reason", each.reason}});
+  return boost::json::serialize(boost::json::object{{"last", intent.last},
+                                                    {"from", intent.range.from},
+                                                    {"upto", intent.range.upto},
+                                                    {"made", intent.made},
+                                                    {"numbered_from", std::move(steps)},
+                                                    {"images", std::move(images)},
+                                                    {"refused", std::move(refused)}});
+}
+
+std::string word(const boost::json::value& object, const char* name) {
+  return std::string(object.at(name).as_string());
 }
 
 Result<Intent> read_intent(const std::string& text) {
   try {
     const auto value = boost::json::parse(text);
-    Intent intent{value.at("last").as_int64(), value.at("part").to_number<std::size_t>(), {}, {}};
-    for (const auto& series : value.at("series").as_array()) {
-      const auto kind = static_cast<SeriesKind>(series.at("kind").to_number<std::uint8_t>());
-      auto& standing = intent.before[{std::string(series.at("path").as_string()), kind}];
-      if (const auto& step = series.at("last_step"); !step.is_null()) standing.last_step = step.to_number<double>();
-      if (const auto* count = series.as_object().if_contains("count"); count && !count->is_null())
-        standing.count = count->to_number<std::int64_t>();
+    Intent intent{.last = value.at("last").as_int64(), .made = value.at("made").as_bool()};
+    intent.range = {value.at("from").to_number<std::size_t>(), value.at("upto").to_number<std::size_t>()};
+    for (const auto& series : value.at("numbered_from").as_array()) {
+      const auto& step = series.at("last_step");
+      intent.numbered_from[{word(series, "path"), series.at("text").as_bool()}] =
+          step.is_null() ? std::nullopt : std::optional(step.to_number<double>());
     }
-    if (const auto* refused = value.as_object().if_contains("refused"))
-      for (const auto& each : refused->as_array())
-        intent.refused.push_back({each.at("position").as_int64(), std::string(each.at("code").as_string()),
-                                  std::string(each.at("reason").as_string())});
+    for (const auto& series : value.at("images").as_array())
+      intent.images[word(series, "path")] = series.at("count").as_int64();
+    for (const auto& each : value.at("refused").as_array())
+      intent.refused.push_back({each.at("index").to_number<std::size_t>(), word(each, "code"), word(each, "reason")});
     return intent;
   } catch (const std::exception& e) {
     return fail("intent_unreadable",
@@ -88,185 +90,370 @@ Result<Intent> read_intent(const std::string& text) {
   }
 }
 
-bool was_applied(const Standings& before, const Standings& now) {
-  return std::ranges::any_of(now, [&before](const auto& series) {
-    const auto then = before.find(series.first);
-    return then != before.end() && then->second != series.second;
+/// Where a part that begins with `from` ends.
+std::size_t end_of_part(const std::vector<BatchOperation>& operations, std::size_t from) {
+  constexpr std::size_t most_bytes =
+      limits::request_bytes / 4 * 3;  // of paths and bodies, whose frames are not counted
+  std::size_t bytes = 0;
+  auto upto = from;
+  for (; upto < operations.size() && upto - from < limits::attribute_operations; ++upto) {
+    const auto& each = operations[upto].operation;
+    bytes += each.path.size() + each.body.size();
+    if (upto > from && bytes > most_bytes) break;
+  }
+  return upto;
+}
+
+bool is_deletion(const AttributeOperation& operation) {
+  return operation.op == "deleteAttribute";
+}
+
+/// The value of a float or text point, as it is sent.
+std::variant<double, std::string> value_of(const AttributeOperation& point) {
+  const auto body = boost::json::parse(point.body);
+  const auto& value = body.at("entries").at(0).at("value");
+  if (point.point->text) return std::string(value.as_string());
+  return value.to_number<double>();
+}
+
+/// Whether the server may have made this of that point: numbers may be kept with less digits, texts may be cut.
+bool is_stored_as(const AttributeOperation& point, const server::StoredPoint& stored) {
+  if (std::llround(*point.point->step * limits::step_micro) != std::llround(stored.step * limits::step_micro))
+    return false;
+  const auto value = value_of(point);
+  if (value.index() != stored.value.index()) return false;
+  if (const auto* text = std::get_if<std::string>(&value))
+    return text->starts_with(std::get<std::string>(stored.value));
+  const auto mine = std::get<double>(value), theirs = std::get<double>(stored.value);
+  return mine == theirs || std::abs(mine - theirs) <= 1e-6 * std::abs(mine);
+}
+
+Failure still_in_doubt(std::chrono::milliseconds rest) {
+  auto failure = source_failure(
+      "in_doubt",
+      "the last call was not answered and the server may still be at it: what of it did not arrive is sent "
+      "again once the server had its time");
+  failure.retry_after = std::max(rest, std::chrono::milliseconds(1));
+  return failure;
+}
+
+/// Takes a batch to the server, part by part.
+class Sending {
+ public:
+  Sending(AttributeCall call, server::Addressed container, sources::Position first, AttributeBatch batch, Intent begun)
+      : call_(std::move(call)),
+        container_(std::move(container)),
+        first_(first),
+        batch_(std::move(batch)),
+        intent_(std::move(begun)),
+        stored_(batch_.operations.size()) {}
+
+  asio::awaitable<Answer<void>> run();
+  const AttributeBatch& batch() const { return batch_; }
+  std::vector<core::Refusal> refusals() const { return refusals_of(batch_, intent_.refused); }
+
+ private:
+  using Which = std::vector<std::size_t>;  // of the batch's operations, in their order
+
+  Which in_range() const;
+  AttributeOperation& operation(std::size_t index) { return batch_.operations[index].operation; }
+  bool is_refused(std::size_t index) const {
+    return std::ranges::find(intent_.refused, index, &RefusedOperation::index) != intent_.refused.end();
+  }
+  void refuse(std::size_t index, const std::string& code, const std::string& reason);
+  bool must_be_noted() const;
+  void number();
+  asio::awaitable<Answer<void>> note(bool made);
+  asio::awaitable<Answer<void>> settle_doubt();
+  asio::awaitable<Answer<void>> look_at_series();
+  asio::awaitable<Answer<void>> look_for(Which points);
+  asio::awaitable<Answer<bool>> look_for_images();
+  asio::awaitable<Answer<void>> send(Which which);
+  asio::awaitable<Answer<void>> hear(Which sent, std::vector<server::OperationError> errors);
+  asio::awaitable<Answer<void>> tell_apart(Which suspects, server::OperationError error);
+  asio::awaitable<Answer<void>> failed(Failure failure);
+
+  AttributeCall call_;
+  server::Addressed container_;
+  sources::Position first_;
+  AttributeBatch batch_;
+  Intent intent_;
+  std::vector<bool> stored_;   // points that were seen on the server: not sent again
+  bool again_ = false;         // what is sent may have been applied before
+  bool applied_some_ = false;  // of the part that is being sent
+};
+
+Sending::Which Sending::in_range() const {
+  Which which;
+  for (auto index = intent_.range.from; index < intent_.range.upto; ++index)
+    if (!stored_[index] && !is_refused(index)) which.push_back(index);
+  return which;
+}
+
+void Sending::refuse(std::size_t index, const std::string& code, const std::string& reason) {
+  if (!is_refused(index)) intent_.refused.push_back({index, code, reason});
+}
+
+/// Whether doing it twice makes a difference, or what was done before.
+bool Sending::must_be_noted() const {
+  if (intent_.range.from > 0) return true;
+  const auto which = in_range();
+  return std::ranges::any_of(which, [this](std::size_t index) {
+    const auto& each = batch_.operations[index].operation;
+    return each.point.has_value() || is_deletion(each);
   });
 }
 
-/// Points without a step go on where their series stands. False when no series is told from what it was by its last
-/// step: all points are to stand among those that are there.
-bool number_points(std::vector<AttributeOperation>& operations, const Standings& before) {
-  auto now = before;
-  bool raised = false;
-  for (auto& operation : operations) {
-    if (!operation.point) continue;
-    raised |= operation.point->image;
-    if (operation.point->image) continue;
-    const std::pair series(operation.path, kind_of(*operation.point));
-    auto& step = now.at(series).last_step;
-    if (!operation.point->step) set_step(operation, step ? std::floor(*step) + 1 : 0);
-    step = operation.point->step;
-    const auto& was = before.at(series).last_step;
-    raised |= !was || *step > *was;
+/// Points without a step go on where their series stood.
+void Sending::number() {
+  auto last = intent_.numbered_from;
+  for (const auto index : in_range()) {
+    auto& each = operation(index);
+    if (!each.point || each.point->image) continue;
+    const auto at = last.find(series_of(each));
+    if (at == last.end()) continue;
+    if (!each.point->step) set_step(each, at->second ? std::floor(*at->second) + 1 : 0);
+    at->second = each.point->step;
   }
-  return raised;
 }
 
-/// The operations of some changes, and which change each belongs to.
-struct Operations {
-  std::vector<AttributeOperation> all;
-  std::vector<sources::Position> owner;
-  std::uint64_t changes = 0;  // how many of them, the first ones
-  sources::Position last = 0;
-  std::vector<core::Refusal> refused;  // unreadable, or with something that cannot be an attribute
-};
-
-void refuse(std::vector<core::Refusal>& refused, sources::Position position, const std::string& code,
-            const std::string& reason, bool rest_stored = true) {
-  const auto known = std::ranges::find(refused, position, &core::Refusal::position);
-  if (known == refused.end())
-    refused.push_back({position, code, reason + (rest_stored ? " (the rest of the change was stored)" : "")});
+asio::awaitable<Answer<void>> Sending::note(bool made) {
+  intent_.last = batch_.last;
+  intent_.made = made;
+  auto written = co_await outcome(call_.intents.write(first_, batch_.last, text_of(intent_)));
+  if (!written) co_return std::unexpected(source_failure(std::move(written.error())));
+  co_return Answer<void>{};
 }
 
-/// What a 1.x client logged; what cannot be sent is left out.
-Result<LeaderboardUpdate> read_logged(std::string_view json, std::int64_t at_ms) {
-  auto logged = read_client_operation(json, at_ms);
-  if (!logged) return std::unexpected(std::move(logged.error()));
-  LeaderboardUpdate update{std::move(logged->operations), {}};
-  for (auto& [path, reason] : logged->left_out) update.left_out.push_back({std::move(path), std::move(reason)});
-  return update;
+/// What must be known of the series before a call.
+asio::awaitable<Answer<void>> Sending::look_at_series() {
+  intent_.numbered_from.clear();
+  intent_.images.clear();
+  for (const auto index : in_range()) {
+    const auto& each = batch_.operations[index].operation;
+    if (!each.point) continue;
+    if (each.point->image) {
+      intent_.images.emplace(each.path, 0);
+    } else if (!each.point->step) {
+      intent_.numbered_from.emplace(series_of(each), std::nullopt);
+    }
+  }
+  for (auto& [series, step] : intent_.numbered_from) {
+    auto last = co_await outcome(call_.server->last_step(container_, series.first, series.second));
+    // An attribute of another type: the call is answered with that, for the operation.
+    if (!last && last.error().status == 422) continue;
+    if (!last) co_return std::unexpected(std::move(last.error()));
+    step = *last;
+  }
+  for (auto& [path, count] : intent_.images) {
+    auto held = co_await outcome(call_.server->point_count(container_, path, server::SeriesKind::images));
+    if (!held) co_return std::unexpected(std::move(held.error()));
+    count = *held;
+  }
+  co_return Answer<void>{};
 }
 
-Result<LeaderboardUpdate> read(const sources::QueuedChange& change) {
-  const auto at_ms = to_unix_ms(change.at);
-  if (change.kind == ChangeKind::client_operation) return read_logged(change.payload, at_ms);
-  if (change.kind == ChangeKind::run_update) return leaderboard_operations(change.payload, at_ms);
-  auto operations = read_attributes(change.payload, at_ms);
-  if (!operations) return std::unexpected(std::move(operations.error()));
-  return LeaderboardUpdate{std::move(*operations), {}};
+/// Marks those of these points that the server holds.
+asio::awaitable<Answer<void>> Sending::look_for(Which points) {
+  std::map<Series, Which> by_series;
+  for (const auto index : points) {
+    const auto& each = batch_.operations[index];
+    const auto& point = each.operation.point;
+    if (point && !point->image && point->step && !each.renews) by_series[series_of(each.operation)].push_back(index);
+  }
+  for (const auto& [series, indices] : by_series) {
+    const auto step = [this](std::size_t index) { return *batch_.operations[index].operation.point->step; };
+    const auto [lowest, highest] = std::ranges::minmax(indices, {}, step);
+    const server::StepRange range{step(lowest), step(highest)};
+    auto held = co_await outcome(call_.server->points(container_, series.first, series.second, range));
+    if (!held) co_return std::unexpected(std::move(held.error()));
+    for (const auto index : indices) {
+      const auto& mine = operation(index);
+      const auto is_mine = [&mine](const server::StoredPoint& stored) { return is_stored_as(mine, stored); };
+      const auto found = std::ranges::find_if(*held, is_mine);
+      if (found == held->end()) continue;
+      stored_[index] = true;
+      held->erase(found);
+    }
+  }
+  co_return Answer<void>{};
 }
 
-Operations operations_of(const std::vector<sources::QueuedChange>& changes) {
-  Operations found;
-  for (const auto& change : changes) {
-    if (goes_alone(change)) break;
-    auto update = read(change);
-    if (!update) {
-      found.refused.push_back({change.position, update.error().code, update.error().message});
-    } else if (auto& own = update->operations;
-               !found.all.empty() && found.all.size() + own.size() > limits::attribute_operations) {
-      break;
+/// Images can only be counted. Whether all of them are there.
+asio::awaitable<Answer<bool>> Sending::look_for_images() {
+  bool all = true;
+  for (const auto& [path, before] : intent_.images) {
+    auto held = co_await outcome(call_.server->point_count(container_, path, server::SeriesKind::images));
+    if (!held) co_return std::unexpected(std::move(held.error()));
+    auto more = *held - before;
+    for (const auto index : in_range()) {
+      const auto& each = operation(index);
+      if (each.path != path || !each.point || !each.point->image) continue;
+      if (*held > before) stored_[index] = true;
+      all = all && more-- > 0;
+    }
+  }
+  co_return all;
+}
+
+/// An earlier try of this part was not answered: finds out which of its points arrived. Those that did not are sent
+/// again only when the server had time enough to be done with it.
+asio::awaitable<Answer<void>> Sending::settle_doubt() {
+  again_ = applied_some_ = true;
+  number();
+  auto looked = co_await look_for(in_range());
+  if (!looked) co_return looked;
+  const auto all_images = co_await look_for_images();
+  if (!all_images) co_return std::unexpected(all_images.error());
+  const auto rest = in_range();
+  const auto is_missing = [this](std::size_t index) {
+    const auto& each = batch_.operations[index];
+    return each.operation.point && !each.renews;
+  };
+  const auto since = call_.unclear_since->try_emplace(first_, call_.clock->now()).first->second;
+  const auto waited = std::chrono::duration_cast<std::chrono::milliseconds>(call_.clock->now() - since);
+  if ((!*all_images || std::ranges::any_of(rest, is_missing)) && waited < call_.patience)
+    co_return std::unexpected(still_in_doubt(call_.patience - waited));
+  co_return Answer<void>{};
+}
+
+asio::awaitable<Answer<void>> Sending::run() {
+  const auto size = batch_.operations.size();
+  auto& range = intent_.range;
+  range.upto = std::min(range.upto, size);
+  while (range.from < size) {
+    Answer<void> done;
+    if (intent_.made) {
+      done = co_await settle_doubt();
     } else {
-      found.owner.insert(found.owner.end(), own.size(), change.position);
-      found.all.insert(found.all.end(), std::move_iterator(own.begin()), std::move_iterator(own.end()));
-      for (const auto& [path, reason] : update->left_out)
-        refuse(found.refused, change.position, "no_such_attribute", path + ": " + reason, !own.empty());
+      range.upto = end_of_part(batch_.operations, range.from);
+      done = co_await look_at_series();
+      number();
     }
-    found.changes++;
-    found.last = change.position;
+    if (done && must_be_noted()) done = co_await note(true);
+    if (!done) co_return done;
+    done = co_await send(in_range());
+    if (!done) co_return co_await failed(std::move(done.error()));
+    call_.unclear_since->erase(first_);
+    range.from = range.upto;
+    intent_.made = again_ = applied_some_ = false;
   }
-  return found;
+  co_return Answer<void>{};
 }
 
-/// What calls these are made in, from and up to which: the same operations give the same parts each time.
-std::vector<std::pair<std::size_t, std::size_t>> parts_of(const std::vector<AttributeOperation>& operations) {
-  constexpr std::size_t most_bytes =
-      limits::request_bytes / 4 * 3;  // of paths and bodies, whose frames are not counted
-  std::vector<std::pair<std::size_t, std::size_t>> parts;
-  std::size_t from = 0, bytes = 0;
-  for (std::size_t i = 0; i < operations.size(); ++i) {
-    const auto size = operations[i].path.size() + operations[i].body.size();
-    if (i - from == limits::attribute_operations || (i > from && bytes + size > most_bytes)) {
-      parts.emplace_back(from, i);
-      from = i;
-      bytes = 0;
+/// What a failure leaves behind: whether the next try has to look.
+asio::awaitable<Answer<void>> Sending::failed(Failure failure) {
+  if (failure.in_doubt) {
+    (*call_.unclear_since)[first_] = call_.clock->now();
+  } else {
+    (*call_.unclear_since)[first_] = call_.clock->now() - call_.patience;
+    // Should this not be written, it is looked for.
+    if (!applied_some_ && must_be_noted()) co_await note(false);
+  }
+  co_return std::unexpected(std::move(failure));
+}
+
+/// In as many requests as it takes.
+asio::awaitable<Answer<void>> Sending::send(Which which) {
+  for (std::size_t at = 0, most = *call_.most_operations; at < which.size();) {
+    const auto count = std::min(most, which.size() - at);
+    const Which sent(which.begin() + static_cast<std::ptrdiff_t>(at),
+                     which.begin() + static_cast<std::ptrdiff_t>(at + count));
+    std::vector<AttributeOperation> operations;
+    for (const auto index : sent) operations.push_back(operation(index));
+    auto errors = co_await outcome(call_.server->execute(container_, std::move(operations), call_.may_begin));
+    Answer<void> heard;
+    if (errors) {
+      applied_some_ = true;
+      heard = co_await hear(sent, std::move(*errors));
+    } else if (errors.error().kind == Failure::Kind::too_large && count > 1) {
+      most = (count + 1) / 2;
+      if (errors.error().code == server::too_many_operations) *call_.most_operations = most;
+      continue;
+    } else if (errors.error().kind == Failure::Kind::too_large) {
+      refuse(sent.front(), errors.error().code, operation(sent.front()).path + ": " + errors.error().message);
+    } else {
+      heard = std::unexpected(std::move(errors.error()));
     }
-    bytes += size;
+    if (!heard) co_return heard;
+    at += count;
   }
-  if (from < operations.size()) parts.emplace_back(from, operations.size());
-  return parts;
+  co_return Answer<void>{};
 }
 
-asio::awaitable<Answer<Standing>> ask_for_one(std::shared_ptr<server::Server> server, server::Addressed container,
-                                              std::string path, SeriesKind kind, bool with_count) {
-  Standing standing;
-  if (kind == SeriesKind::images) {
-    auto count = co_await outcome(server->point_count(container, path, kind));
-    if (!count) co_return std::unexpected(std::move(count.error()));
-    if (*count > 0) standing.last_step = static_cast<double>(*count);
-    co_return standing;
+/// What the server refused of a request.
+asio::awaitable<Answer<void>> Sending::hear(Which sent, std::vector<server::OperationError> errors) {
+  std::set<std::size_t> suspects;
+  const server::OperationError* unclear = nullptr;
+  bool any = false;
+  for (const auto& error : errors) {
+    if (!error.index) {
+      unclear = &error;
+      any = any || error.may_be.empty();
+      for (const auto each : error.may_be) suspects.insert(sent.at(each));
+      continue;
+    }
+    const auto index = sent.at(*error.index);
+    const auto& path = operation(index).path;
+    if (again_ && is_deletion(operation(index))) {
+      auto there = co_await outcome(call_.server->has_attribute(container_, path));
+      if (!there) co_return std::unexpected(std::move(there.error()));
+      if (!*there) continue;
+    }
+    refuse(index, error.code, fmt::format("{}: {}", path, error.message));
   }
-  auto last = co_await outcome(server->last_step(container, path, kind == SeriesKind::texts));
-  if (!last) co_return std::unexpected(std::move(last.error()));
-  standing.last_step = *last;
-  if (with_count) {
-    auto count = co_await outcome(server->point_count(container, path, kind));
-    if (!count) co_return std::unexpected(std::move(count.error()));
-    standing.count = *count;
-  }
-  co_return standing;
+  if (!unclear) co_return Answer<void>{};
+  if (any) suspects.insert(sent.begin(), sent.end());
+  std::erase_if(suspects, [this](std::size_t index) { return is_refused(index); });
+  Which which(suspects.begin(), suspects.end());
+  co_return co_await tell_apart(std::move(which), *unclear);
 }
 
-/// Where these series stand on the server; of how many points, where that is among what is known of it.
-asio::awaitable<Answer<Standings>> ask_for(std::shared_ptr<server::Server> server, server::Addressed container,
-                                           Standings series) {
-  for (auto& [name, standing] : series) {
-    auto now = co_await ask_for_one(server, container, name.first, name.second, standing.count.has_value());
-    if (!now) co_return std::unexpected(std::move(now.error()));
-    standing = *now;
+/// The server refused some of these and does not say which. The points that it holds are none of them; the rest is sent
+/// again in halves until those of one change are alone.
+asio::awaitable<Answer<void>> Sending::tell_apart(Which suspects, server::OperationError error) {
+  again_ = true;
+  auto looked = co_await look_for(suspects);
+  if (!looked) co_return looked;
+  std::erase_if(suspects, [this](std::size_t index) { return stored_[index]; });
+  Which rest;
+  for (const auto index : suspects) {
+    const auto& point = operation(index).point;
+    if (point && point->image) {
+      refuse(index, "in_doubt",
+             fmt::format("{}: an image of this series was refused, and the server does not say which ({}): look there, "
+                         "then discard it or try it again",
+                         operation(index).path, error.message));
+    } else {
+      rest.push_back(index);
+    }
   }
-  co_return series;
-}
-
-Standings series_of(const std::vector<AttributeOperation>& operations) {
-  Standings series;
-  for (const auto& operation : operations)
-    if (operation.point) series.emplace(std::pair(operation.path, kind_of(*operation.point)), Standing());
-  return series;
-}
-
-using Errors = std::vector<server::OperationError>;
-
-asio::awaitable<Answer<Errors>> send_part(std::shared_ptr<server::Server> server, Intents intents,
-                                          server::MayBegin may_begin, server::Addressed container,
-                                          sources::Position first, Intent intent,
-                                          std::vector<AttributeOperation> operations) {
-  auto now = co_await ask_for(server, container, series_of(operations));
-  if (!now) co_return std::unexpected(std::move(now.error()));
-  if (!now->empty() && !number_points(operations, *now)) {
-    for (auto& [name, standing] : *now) standing.count = 0;
-    now = co_await ask_for(server, container, std::move(*now));
-    if (!now) co_return std::unexpected(std::move(now.error()));
+  if (rest.empty()) co_return Answer<void>{};
+  std::vector<sources::Position> changes;
+  for (const auto index : rest) changes.push_back(batch_.operations[index].change);
+  const auto middle = changes[changes.size() / 2];
+  auto cut = std::ranges::find(changes, middle) - changes.begin();
+  if (cut == 0) cut = std::ranges::find_if(changes, [middle](auto each) { return each != middle; }) - changes.begin();
+  if (cut == std::ssize(changes)) {
+    for (const auto index : rest) refuse(index, error.code, error.message);
+    co_return Answer<void>{};
   }
-  if (!now->empty() || intent.part > 0) {
-    intent.before = std::move(*now);
-    auto intended = co_await outcome(intents.write(first, intent.last, text_of(intent)));
-    if (!intended) co_return std::unexpected(source_failure(std::move(intended.error())));
-  }
-  co_return co_await outcome(server->execute(std::move(container), std::move(operations), std::move(may_begin)));
+  Which half(rest.begin(), rest.begin() + cut);
+  auto sent = co_await send(std::move(half));
+  if (!sent) co_return sent;
+  half.assign(rest.begin() + cut, rest.end());
+  co_return co_await send(std::move(half));
 }
 
 /// Where an earlier try of the changes from `first` on left off.
-struct Begun {
-  std::size_t part = 0;                   // the next to be sent
-  std::optional<sources::Position> last;  // of the changes that it carried, where these must be the same
-  std::vector<core::Refusal> refused;     // by the answers to the parts before
-};
-
-asio::awaitable<Answer<Begun>> look_back(std::shared_ptr<server::Server> server, Intents intents,
-                                         server::Addressed container, sources::Position first) {
+asio::awaitable<Answer<Intent>> look_back(Intents intents, sources::Position first) {
   auto kept = co_await outcome(intents.read(first));
   if (!kept) co_return std::unexpected(source_failure(std::move(kept.error())));
-  if (!*kept) co_return Begun{};
+  if (!*kept) co_return Intent{};
   auto intent = read_intent(**kept);
   if (!intent) co_return std::unexpected(source_failure(std::move(intent.error())));
-  auto now = co_await ask_for(std::move(server), std::move(container), intent->before);
-  if (!now) co_return std::unexpected(std::move(now.error()));
-  Begun begun{intent->part + (was_applied(intent->before, *now) ? 1u : 0u), std::nullopt, std::move(intent->refused)};
-  if (begun.part > 0) begun.last = intent->last;
-  co_return begun;
+  if (!intent->made && intent->range.from == 0) co_return Intent{};
+  co_return std::move(*intent);
 }
 
 }  // namespace
@@ -277,17 +464,16 @@ Failure waiting_for_container(Failure failure) {
   return failure;
 }
 
-asio::awaitable<CallOutcome> update_attributes(std::shared_ptr<server::Server> server, Intents intents,
-                                               server::MayBegin may_begin, std::shared_ptr<sources::Source> source,
+asio::awaitable<CallOutcome> update_attributes(AttributeCall call, std::shared_ptr<sources::Source> source,
                                                server::Addressed container,
                                                std::vector<sources::QueuedChange> changes) {
   CallOutcome done;
   const auto first = changes.front().position;
   // Of a container that may still come, as where the server takes runs by ingestion, or that is none of ours to make.
   const bool waits = container.name.kind == ContainerKind::run || changes.front().kind == ChangeKind::client_operation;
-  auto begun = co_await look_back(server, intents, container, first);
-  if (begun && begun->last && *begun->last != changes.back().position) {
-    auto carried = co_await outcome(source->changes(first, *begun->last));
+  auto begun = co_await look_back(call.intents, first);
+  if (begun && begun->last != 0 && begun->last != changes.back().position) {
+    auto carried = co_await outcome(source->changes(first, begun->last));
     if (carried) {
       changes = std::move(*carried);
     } else {
@@ -295,36 +481,15 @@ asio::awaitable<CallOutcome> update_attributes(std::shared_ptr<server::Server> s
     }
   }
   if (!begun) {
-    done.answer = std::unexpected(waits ? waiting_for_container(begun.error()) : begun.error());
+    done.answer = std::unexpected(begun.error());
     co_return done;
   }
-  auto operations = operations_of(changes);
-  done.count = operations.changes;
-  done.last = operations.last;
-  done.refused = std::move(operations.refused);
-  for (auto& refusal : begun->refused)
-    if (std::ranges::find(done.refused, refusal.position, &core::Refusal::position) == done.refused.end())
-      done.refused.push_back(std::move(refusal));
-  const auto parts = parts_of(operations.all);
-  for (std::size_t part = begun->part; part < parts.size(); ++part) {
-    const auto [from, upto] = parts[part];
-    std::vector<AttributeOperation> carried(operations.all.begin() + static_cast<std::ptrdiff_t>(from),
-                                            operations.all.begin() + static_cast<std::ptrdiff_t>(upto));
-    Intent about{operations.last, part, {}, done.refused};
-    const auto errors =
-        co_await send_part(server, intents, may_begin, container, first, std::move(about), std::move(carried));
-    if (!errors) {
-      done.answer = std::unexpected(waits ? waiting_for_container(errors.error()) : errors.error());
-      co_return done;
-    }
-    for (const auto& error : *errors) {
-      // The server does not always say which it means: then the call's first change stands for it.
-      const auto index = error.index ? std::min(from + *error.index, upto - 1) : from;
-      refuse(done.refused, operations.owner[index], error.code,
-             error.index ? fmt::format("{}: {}", operations.all[index].path, error.message) : error.message);
-    }
-  }
-  std::ranges::sort(done.refused, {}, &core::Refusal::position);
+  Sending sending(std::move(call), std::move(container), first, batch_of(changes), std::move(*begun));
+  done.count = sending.batch().changes;
+  done.last = sending.batch().last;
+  auto sent = co_await sending.run();
+  if (!sent) done.answer = std::unexpected(waits ? waiting_for_container(sent.error()) : sent.error());
+  done.refused = sending.refusals();
   co_return done;
 }
 

@@ -1,8 +1,10 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
+#include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,6 +14,7 @@
 #include "core/types.h"
 #include "server/server.h"
 #include "sources/source.h"
+#include "support/clock.h"
 
 namespace neptune::engine {
 
@@ -32,16 +35,30 @@ struct Intents {
       write;
 };
 
+/// What a call with attribute operations is made with.
+struct AttributeCall {
+  std::shared_ptr<server::Server> server;
+  Intents intents;
+  server::MayBegin may_begin;
+  const Clock* clock = nullptr;
+  std::chrono::milliseconds patience{};  ///< after a call without an answer, for the server to be done with it
+  std::shared_ptr<std::map<sources::Position, Instant>> unclear_since;  ///< calls without an answer, by their first
+  std::shared_ptr<std::size_t> most_operations;                         ///< that the server takes, as far as it told
+};
+
 /// Hands in attribute changes of one container, or updates of a run, as many of the first ones as a call can carry, and
 /// none from the first that goes alone on; the first of them does not.
 ///
-/// Points are not idempotent on the server. Before a call with points, it is written down which changes it carries and
-/// where each series stands. Should the call's answer be lost, or the daemon die, a series that has moved since tells
-/// the next try that the call was applied: then it counts for exactly the changes that were written down. What remains:
-/// somebody else appending to the same series in that moment looks the same.
-boost::asio::awaitable<CallOutcome> update_attributes(std::shared_ptr<server::Server> server, Intents intents,
-                                                      server::MayBegin may_begin,
-                                                      std::shared_ptr<sources::Source> source,
+/// Points are not idempotent on the server. Before a call with points, it is written down which changes it carries.
+/// Should the call's answer be lost, or the daemon die, the next try carries exactly these again, but for the points
+/// that the server holds; what it does not hold is sent again only when the server had `patience` to be done with the
+/// first try. All other operations are safe to repeat, as a delete is whose attribute is gone then. So what was refused
+/// is refused again, and heard of. What remains: a server that applies a call later than that, and images, which can
+/// only be counted.
+///
+/// Where the server's errors fit operations of several changes, the points that it holds tell which they are not; the
+/// others are sent again in halves, so that no change is blamed for another's.
+boost::asio::awaitable<CallOutcome> update_attributes(AttributeCall call, std::shared_ptr<sources::Source> source,
                                                       server::Addressed container,
                                                       std::vector<sources::QueuedChange> changes);
 

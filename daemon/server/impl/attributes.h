@@ -17,6 +17,9 @@ boost::asio::awaitable<Answer<std::vector<OperationError>>> execute(std::shared_
                                                                     std::vector<AttributeOperation> operations);
 boost::asio::awaitable<Answer<std::optional<double>>> last_step(std::shared_ptr<Api> api, Addressed container,
                                                                 std::string path, bool text);
+boost::asio::awaitable<Answer<std::vector<StoredPoint>>> points(std::shared_ptr<Api> api, Addressed container,
+                                                                std::string path, bool text, StepRange range);
+boost::asio::awaitable<Answer<bool>> has_attribute(std::shared_ptr<Api> api, Addressed container, std::string path);
 boost::asio::awaitable<Answer<std::int64_t>> point_count(std::shared_ptr<Api> api, Addressed container,
                                                          std::string path, SeriesKind kind);
 /// None: there is no such attribute.

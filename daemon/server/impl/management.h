@@ -17,7 +17,7 @@ boost::asio::awaitable<Answer<ManageReply>> perform(std::shared_ptr<Api> api, Pr
 boost::asio::awaitable<Answer<ManageReply>> perform(std::shared_ptr<Api> api, StorageLimit change);
 boost::asio::awaitable<Answer<ManageReply>> perform(std::shared_ptr<Api> api, Membership change);
 boost::asio::awaitable<Answer<ManageReply>> perform(std::shared_ptr<Api> api, Invitation change);
-boost::asio::awaitable<Answer<ManageReply>> perform(std::shared_ptr<Api> api, RunsChange change);
+boost::asio::awaitable<Answer<ManageReply>> perform(std::shared_ptr<Api> api, RunsChange change, Missing missing);
 boost::asio::awaitable<Answer<ManageReply>> perform(std::shared_ptr<Api> api, TrashEmpty change);
 boost::asio::awaitable<Answer<ManageReply>> perform(std::shared_ptr<Api> api, ModelCreate change);
 boost::asio::awaitable<Answer<ManageReply>> perform(std::shared_ptr<Api> api, ModelVersionCreate change);

@@ -30,6 +30,12 @@ std::uint64_t payload_bytes(const Handed& request) {
   return bytes;
 }
 
+/// What only removes may be what makes room: a queue that is full of writes to a full workspace takes it still.
+bool only_frees(const Handed& request) {
+  return std::ranges::all_of(request.changes, &Change::frees);
+}
+constexpr std::uint64_t for_removals = 4u << 20;  // our own bound on them, past the others
+
 std::uint64_t free_bytes(const std::filesystem::path& file) {
   struct statvfs disk{};
   if (::statvfs(file.c_str(), &disk) != 0) return ~0ull;
@@ -65,8 +71,8 @@ struct Commit {
 struct Room {
   std::uint64_t queued, free;
 
-  Result<void> take(const ChangeQueueOptions& options, std::uint64_t size) {
-    if (queued + size > options.max_bytes)
+  Result<void> take(const ChangeQueueOptions& options, std::uint64_t size, bool frees) {
+    if (queued + size > options.max_bytes + (frees ? for_removals : 0))
       return fail(
           "queue_full",
           fmt::format("the change queue holds {} of at most {} ([queue] max_bytes), and this request would add {}. "
@@ -74,7 +80,9 @@ struct Room {
                       "when some of that is synced.",
                       size_text(queued), size_text(options.max_bytes), size_text(size)),
           true);
-    if (options.min_free_disk > 0 && free < options.min_free_disk + size)
+    const auto keep =
+        frees ? options.min_free_disk - std::min(options.min_free_disk, for_removals) : options.min_free_disk;
+    if (options.min_free_disk > 0 && free < keep + size)
       return fail("low_disk",
                   fmt::format("{} are free on the disk of {}, and [queue] min_free_disk keeps {} of them free. Nothing "
                               "of this request was taken; free some space there.",
@@ -98,7 +106,7 @@ Room room_in(QueueStore& store, const ChangeQueueOptions& options) {
 /// A request that was accepted before, and only comes again because its answer was lost, needs no room.
 Result<void> take_room(QueueStore& store, const ChangeQueueOptions& options, Room& room, const Handed& request) {
   if (request.settles) return {};
-  auto taken = room.take(options, payload_bytes(request));
+  auto taken = room.take(options, payload_bytes(request), only_frees(request));
   if (taken) return taken;
   const auto bytes = store.new_bytes(request);
   if (!bytes) return std::unexpected(bytes.error());

@@ -18,9 +18,11 @@
 namespace neptune::sources {
 
 struct ChangeQueueOptions {
-  std::filesystem::path file;                   ///< `changes.sqlite3` of the state directory
-  std::uint64_t max_bytes = 20ull << 30;        ///< of payloads that wait; past it nothing is accepted
-  std::uint64_t min_free_disk = 1ull << 30;     ///< left free on the file's disk, else nothing is accepted; 0: no bound
+  std::filesystem::path file;  ///< `changes.sqlite3` of the state directory
+  /// Of payloads that wait; past it nothing is accepted but a little that only removes (Change::frees).
+  std::uint64_t max_bytes = 20ull << 30;
+  /// Left free on the file's disk, else nothing is accepted, with the same exception; 0: no bound.
+  std::uint64_t min_free_disk = 1ull << 30;
   std::chrono::milliseconds keep_empty{30000};  ///< how long an emptied stream stays known
 };
 

@@ -55,6 +55,18 @@ TEST(Management, VisibilityAndRolesAreTakenInTheServersWordsAndPeoples) {
   EXPECT_EQ(role("owner"), Role::manager);
 }
 
+TEST(Management, ThatOnlyATeamWorkspaceHasIsRefusedForThatOnceItsTypeIsKnown) {
+  for (const auto* body : {R"({"kind":"project.create","project":"ml-team/lab","visibility":"workspace"})",
+                           R"({"kind":"workspace.invite","workspace":"ml-team","user":"jo","role":"member"})"}) {
+    const auto change = accepted(body);
+    EXPECT_TRUE(read_management(change.payload, WorkspaceType::team));
+    const auto refused = read_management(change.payload, WorkspaceType::individual);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, "individual_workspace");
+    EXPECT_THAT(refused.error().message, ::testing::StartsWith("The workspace 'ml-team' belongs to one user"));
+  }
+}
+
 TEST(Management, AProjectsUpdate) {
   const auto update = read_back<ProjectUpdate>(
       R"({"kind":"project.update","project":"ml-team/lab","visibility":"workspace","description":"","name":"other"})");

@@ -27,6 +27,7 @@ struct Placed {
 const std::vector<Placed> kPlaced{
     {"project.create", "", management, false, true, {removals, waiting}},
     {"project.update", R"(,"visibility":"pub")", management, false, false, {removals, waiting}},
+    {"project.update", R"(,"name":"other")", management, false, false, {removals, waiting, everything}},
     {"project.update", R"(,"archived":false)", limits, true, false, {removals}},
     {"project.update", R"(,"archived":true)", removals, true, false, {everything}},
     {"project.delete", "", removals, true, false, {everything}},

@@ -29,6 +29,7 @@ class LedgerTest : public ::testing::Test {
   std::int64_t reject(sources::Position position, const std::string& payload) {
     Rejection rejection;
     rejection.at = now;
+    rejection.accepted = now - std::chrono::hours(1);
     rejection.source = key.path;
     rejection.position = position;
     rejection.container = run;
@@ -163,9 +164,11 @@ TEST_F(LedgerTest, ResolvesExactlyTheRejectionsThatWereStored) {
 TEST_F(LedgerTest, ARetriedRejectionThatIsRefusedAgainStaysWithItsNewReason) {
   const auto id = reject(7, "x");
   ASSERT_TRUE(ledger_->mark_for_retry(id));
-  ASSERT_TRUE(ledger_->reject_again(id, "RUN_NOT_FOUND", "still no", now));
+  ASSERT_TRUE(ledger_->reject_again(id, "RUN_NOT_FOUND", "still no", "1,3", now));
   EXPECT_TRUE(ledger_->to_retry(run)->empty());
   EXPECT_EQ(ledger_->rejection(id)->reason, "still no");
+  EXPECT_EQ(ledger_->rejection(id)->part, "1,3");
+  EXPECT_EQ(ledger_->rejection(id)->accepted, now - std::chrono::hours(1)) << "its points keep their time";
 }
 
 TEST_F(LedgerTest, AnUnknownRejectionIsAnErrorThatSaysWhereToLook) {
@@ -244,7 +247,7 @@ TEST_F(LedgerTest, AnIntentOfARejectedChangeGoesWithTheOutcomeOfItsRetry) {
   const Ledger::IntentOf first{0, reject(7, "x")}, second{0, reject(8, "y")};
   ASSERT_TRUE(ledger_->intend(first, 1, 1, "call"));
   ASSERT_TRUE(ledger_->intend(second, 2, 2, "call"));
-  ASSERT_TRUE(ledger_->reject_again(first.rejection, "CODE", "still no", now));
+  ASSERT_TRUE(ledger_->reject_again(first.rejection, "CODE", "still no", "", now));
   EXPECT_EQ(*ledger_->intent(first, 1), std::nullopt);
   EXPECT_EQ(*ledger_->intent(second, 2), "call");
   ASSERT_TRUE(ledger_->resolve(project, {second.rejection}));
@@ -286,6 +289,7 @@ PRAGMA user_version = 1)"));
   EXPECT_EQ(ledger_->to_retry(old)->size(), 1u);
   EXPECT_EQ(*ledger_->intent({1, 0}, 6), std::nullopt);
   EXPECT_EQ(rejection->part, "");
+  EXPECT_EQ(rejection->accepted, from_unix_ms(1000));
 }
 
 TEST_F(LedgerTest, FindsWhatWasRejectedOfOneChangeQueueByItsNumber) {

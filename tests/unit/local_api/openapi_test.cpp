@@ -6,6 +6,8 @@
 #include <set>
 #include <sstream>
 
+#include "changes/change.h"
+#include "changes/change_json.h"
 #include "changes/kinds.h"
 #include "client/lib/json.h"
 #include "core/types.h"
@@ -114,6 +116,31 @@ TEST(OpenApi, NamesEachKindOfChangeInASchemaOfItsOwn) {
   for (const auto kind : every_kind())
     if (const auto word = name(kind); change_kind(word)) known.emplace(word);
   EXPECT_EQ(described, known);
+}
+
+/// The fields a change of the kind may have, by the parser's own word on one that it may not have.
+Names fields_of(const std::string& kind, const Names& described) {
+  auto body = json::object{{"kind", kind}, {"no such thing", 1}};
+  if (described.contains("project")) body["project"] = "ml-team/lab";
+  const auto parsed = parse_changes(json::serialize(body), ChangesFormat::json, {});
+  const std::string words = parsed ? std::string() : parsed.error().message;
+  const std::string before = "here. Known are ";
+  const auto at = words.find(before);
+  if (at == std::string::npos) return {kind + ": " + words};
+  Names fields;
+  std::istringstream list(words.substr(at + before.size()));
+  for (std::string field; list >> field;) fields.insert(field.substr(0, field.find_first_of(",.")));
+  return fields;
+}
+
+TEST(OpenApi, HasEachFieldOfAChangeAndNoOther) {
+  for (const auto& one : schema("Change").at("oneOf").as_array()) {
+    const auto& kind = schema(text(one.as_object().at("$ref")).substr(21));
+    auto described = properties(kind);
+    for (const auto* of_every_change : {"kind", "idempotency_key", "discard_pending"}) described.erase(of_every_change);
+    const auto word = text(kind.at("properties").as_object().at("kind").as_object().at("const"));
+    EXPECT_EQ(described, fields_of(word, described)) << word;
+  }
 }
 
 TEST(OpenApi, AnswersHaveTheMembersTheyHave) {

@@ -85,6 +85,17 @@ TEST_F(FaultsOf, ADelayComesBeforeTheAnswer) {
   EXPECT_GE(std::chrono::steady_clock::now() - start, std::chrono::milliseconds(150));
 }
 
+TEST_F(FaultsOf, ARequestMayTakeEffectLaterThanItIsAnswered) {
+  fault(R"("status": 504, "late_ms": 200, "times": 1)");
+  EXPECT_EQ(write().status, 504u);
+  EXPECT_EQ(stored(), 0);
+  const auto late = [](const auto& now) {
+    return now.at("runs").at(project + "/run").at("series").as_object().contains("m");
+  };
+  EXPECT_TRUE(served_.sandbox().wait_for(late).first);
+  EXPECT_EQ(stored(), 1);
+}
+
 TEST_F(FaultsOf, SlowReadingHoldsTheSender) {
   fault(R"("read_bytes_per_second": 2000000, "times": 1)");
   const auto start = std::chrono::steady_clock::now();

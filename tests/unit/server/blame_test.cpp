@@ -39,6 +39,21 @@ TEST(Blame, TellsNoOperationWhereSeveralMayBeMeant) {
   EXPECT_EQ(blamed({"a", "b"}, {"something is wrong"}), (Indices{std::nullopt}));
 }
 
+TEST(Blame, TellsNoOperationWhereAnotherAttributeHasTheNameOfAWordOfTheServers) {
+  EXPECT_EQ(blamed({"loss", "type", "acc"}, {"attribute loss: it is of another type"}), (Indices{std::nullopt}));
+  std::vector<OperationError> errors{{.index = {}, .code = "code", .message = "attribute loss: it is of another type"}};
+  const auto error = blame(operations({"loss", "type", "acc"}), std::move(errors)).front();
+  EXPECT_EQ(error.may_be, (std::vector<std::size_t>{0, 1}));
+}
+
+TEST(Blame, TellsWhichMayBeMeant) {
+  std::vector<OperationError> errors{{.index = {}, .code = "code", .message = "attribute loss: no"},
+                                     {.index = {}, .code = "code", .message = "something is wrong"}};
+  const auto told = blame(operations({"loss", "acc", "loss"}), std::move(errors));
+  EXPECT_EQ(told[0].may_be, (std::vector<std::size_t>{0, 2}));
+  EXPECT_TRUE(told[1].may_be.empty());
+}
+
 TEST(Blame, TellsAllOfAPathWhenAllOfItFailed) {
   EXPECT_EQ(blamed({"loss", "acc", "loss"}, {"attribute loss: 1", "attribute loss: 2"}), (Indices{0, 2}));
 }

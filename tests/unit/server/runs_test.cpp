@@ -42,8 +42,8 @@ class Runs : public WithNeptune {
     return http_reply(200, R"({"entries":[)" + entries + R"(],"matchingItemCount":1})");
   }
 
-  Answer<ManageReply> change(RunsAct act, std::vector<std::string> runs) {
-    return run(server->manage(RunsChange{lab, act, std::move(runs)}));
+  Answer<ManageReply> change(RunsAct act, std::vector<std::string> runs, Missing missing = Missing::fine) {
+    return run(server->manage(RunsChange{lab, act, std::move(runs)}, {}, missing));
   }
 
   static Reply errors(const std::vector<std::pair<std::string, std::string>>& refused) {
@@ -136,7 +136,7 @@ TEST_F(Runs, WhatDidNotHappenIsRefusedByNameAndReason) {
   }
 }
 
-TEST_F(Runs, ARunThatNobodyFindsIsRefusedUnlessItWasToGo) {
+TEST_F(Runs, ARunThatNobodyFindsIsRefusedUnlessAnEarlierTryMayHaveRemovedIt) {
   EXPECT_TRUE(change(RunsAct::trash, {"nothing"}));
   EXPECT_TRUE(change(RunsAct::remove, {"nothing"}));
   EXPECT_TRUE(bulk_calls.empty());
@@ -148,6 +148,40 @@ TEST_F(Runs, ARunThatNobodyFindsIsRefusedUnlessItWasToGo) {
     ASSERT_EQ(bulk_calls.size(), 1u) << "the others are done";
     EXPECT_THAT(bulk_calls[0].body, HasSubstr("LAB-1"));
   }
+}
+
+TEST_F(Runs, ARunThatNobodyFindsIsRefusedByNameWhereNoEarlierTryMayHaveRemovedIt) {
+  for (const auto act : {RunsAct::trash, RunsAct::remove}) {
+    bulk_calls.clear();
+    bulk_reply = errors({});
+    const auto reply = change(act, {"nothing", "trial-1"}, Missing::refused);
+    ASSERT_FALSE(reply);
+    EXPECT_EQ(reply.error().code, "runs_refused");
+    EXPECT_THAT(reply.error().message, HasSubstr("nothing (it does not exist)"));
+    ASSERT_EQ(bulk_calls.size(), 1u) << "the others are done";
+    bulk_reply = errors({{"LAB-9", "NOT_EXISTS"}});
+    EXPECT_FALSE(change(act, {"LAB-9"}, Missing::refused));
+  }
+}
+
+TEST_F(Runs, ARunThatTheSearchMayNotKnowYetHoldsTheOthersBack) {
+  for (const auto act : {RunsAct::trash, RunsAct::remove, RunsAct::archive}) {
+    const auto reply = change(act, {"nothing", "trial-1"}, Missing::not_yet);
+    ASSERT_FALSE(reply);
+    EXPECT_EQ(reply.error().code, runs_not_found);
+    EXPECT_FALSE(reply.error().in_doubt);
+    EXPECT_THAT(reply.error().message, HasSubstr("nothing is not found in ml-team/lab"));
+    EXPECT_TRUE(bulk_calls.empty());
+    EXPECT_TRUE(change(act, {"trial-1"}, Missing::not_yet));
+    bulk_calls.clear();
+  }
+}
+
+TEST_F(Runs, AreInDoubtAfterACallWithoutAnAnswer) {
+  bulk_reply = http_reply(504);
+  EXPECT_TRUE(change(RunsAct::remove, {"trial-1"}).error().in_doubt);
+  bulk_reply = refusal_of(403, "PROJECT_LIMITS_EXCEEDED");
+  EXPECT_FALSE(change(RunsAct::remove, {"trial-1"}).error().in_doubt);
 }
 
 TEST_F(Runs, ASearchThatIsAnsweredWithEverythingChoosesNothing) {

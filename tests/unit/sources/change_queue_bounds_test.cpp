@@ -50,6 +50,19 @@ TEST_F(ChangeQueueBounds, PastMaxBytesNothingIsTakenAndSettlingMakesRoom) {
   EXPECT_TRUE(accept({update_of("b", "y")}));
 }
 
+TEST_F(ChangeQueueBounds, PastThemALittleIsTakenThatOnlyRemoves) {
+  options.max_bytes = 100;
+  options.min_free_disk = 0;
+  open();
+  ASSERT_TRUE(accept({update_of("a", std::string(100, 'x'))}));
+  auto removal = change_of(ChangeKind::run_trash, {queue_project, {}, ContainerKind::removals}, std::string(60, 'x'));
+  removal.frees = true;
+  EXPECT_TRUE(accept({removal}));
+  EXPECT_EQ(accept({removal, update_of("a")}).error().code, "queue_full");
+  removal.payload = std::string(4u << 20, 'x');
+  EXPECT_EQ(accept({removal}).error().code, "queue_full");
+}
+
 TEST_F(ChangeQueueBounds, OfARequestThatDoesNotFitNothingIsTaken) {
   options.max_bytes = 100;
   open();
