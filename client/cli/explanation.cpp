@@ -364,7 +364,7 @@ class Explainer {
   /// What of run logs' files waits: which they are is in the logs alone.
   std::string files_of_logs() const {
     for (const auto& stream : streams_)
-      if (stream.uploads > 0 && !stream.source.starts_with(queue_source))
+      if (stream.uploads > 0 && !stream.source.starts_with(api::queue_source))
         return " If a run log asks for it, `neptune-sync explain " + clean(stream.container) +
                "`, or of another run with files, tells.";
     return {};
