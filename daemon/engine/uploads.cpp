@@ -65,6 +65,8 @@ std::string_view advice_on(const server::UploadOutcome& how, bool moved) {
       return "See whether the server's storage keeps uploads that are under way";
     case Kind::later:
       return "Other files of the run get through: see what is different about this one";
+    case Kind::server:
+      return "Other files of the run get through: ask whoever runs the server what it has against this one";
     default:
       return how.code == "etag_missing" ? "See whether a proxy on the way to the object store takes the ETag out"
                                         : "Ask whoever runs the server what its object store has against it";
@@ -301,7 +303,11 @@ asio::awaitable<void> Engine::send_file(UploadBatchPtr work, std::size_t index) 
           item.refuse(std::move(how.code), std::move(how.message));
         } else if (how.failure) {
           heard_from(work->server_id, &*how.failure);
-          if (!work->failure) work->failure = std::move(how.failure);
+          // Such an answer may be this file's doing, and must not stand for the others.
+          if (how.failure->kind == Failure::Kind::server_error)
+            put_off_file(*work, index, how);
+          else if (!work->failure)
+            work->failure = std::move(how.failure);
         }
         co_return;
       case Kind::expired:

@@ -772,6 +772,40 @@ TEST(Uploads, WhoseEtagsAreNeverThereAreGivenUp) {
       "again with 'neptune-sync rejected retry'");
 }
 
+TEST(Uploads, HoldUpNoOthersOfTheirRunWhenTheServerFailsToPutThemTogether) {
+  Box box(box_with(""));
+  create_run(box, "r-1");
+  box.wait_synced();
+  box.sandbox().control(R"({"fault": {"path": "/api/storagebridge/v1/s3", "status": 500}})");
+  const auto large = random_file(box.dir() / "large.bin", 20 * mib);
+  hand_in(box, upload_json("r-1", "large", large));
+  const auto struck = [&box](const json::value&) {
+    return box.sandbox().state("summary=1").at("faults_struck").to_number<int>() >= 2;
+  };
+  ASSERT_TRUE(box.wait_status(struck).first);
+  std::string changes = "[";
+  for (int i = 0; i < 5; ++i)
+    changes += (i > 0 ? "," : "") +
+               upload_json("r-1", fmt::format("f{}", i), random_file(box.dir() / fmt::format("f{}", i), 100));
+  hand_in(box, changes + "]");
+  const auto others = [](const json::value& state) {
+    return std::ranges::all_of(std::array{"f0", "f1", "f2", "f3", "f4"},
+                               [&state](const char* each) { return is_assigned(state, each); });
+  };
+  EXPECT_TRUE(box.sandbox().wait_for(others, 30s, "").first);
+  EXPECT_EQ(
+      reason_when_flushed_till_rejected(box),
+      "the server failed (HTTP 500): a fault was set. It was tried so often, and got no further each time, that it "
+      "is given up. Other files of the run get through: ask whoever runs the server what it has against this one, "
+      "then try it again with 'neptune-sync rejected retry'");
+  box.sandbox().control(R"({"reset": true})");
+  EXPECT_EQ(box.sync({"rejected", "retry", "1"}).status, 0);
+  const auto assigned = [](const json::value& state) { return is_assigned(state, "large"); };
+  const auto [there, state] = box.sandbox().wait_for(assigned, 30s, "");
+  EXPECT_TRUE(there);
+  EXPECT_EQ(stored_sha(state, "r-1", "large"), sha256(large));
+}
+
 TEST(Uploads, OfFiveThousandSmallFilesAreSignedInBatchesAndHoldUpNoMetadata) {
   constexpr std::size_t count = 5000, a_body = 1000;
   Box box(box_with(""));
