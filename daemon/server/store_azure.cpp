@@ -120,7 +120,7 @@ asio::awaitable<UploadOutcome> send_in_blocks(Sending* sending, Upload* upload) 
   else
     how = co_await put_list(sending, upload);
   End not_kept;
-  if (how.kind == Kind::done || how.kind == Kind::start_over) {
+  if (how.kind == Kind::start_over) {
     not_kept = co_await clear(sending);
   } else if (how.kind == Kind::expired && !sending->progress.url.empty()) {
     // The blocks stay good: another URL of the blob will do.

@@ -185,7 +185,8 @@ struct AttributeUpload {
 /// How an upload ended.
 struct UploadOutcome {
   enum class Kind : std::uint8_t {
-    done,        ///< all of it is confirmed, and the progress cleared
+    done,        ///< all of it is confirmed. Of a file in an object store the progress is kept, and for the caller to
+                 ///< forget in one step with its own record of the end: until then another call finds it all there
     expired,     ///< the URLs are no longer good, or none were given: sign again. Progress is kept. A store that says
                  ///< so of URLs that were signed a moment ago refuses: give up after some of these in a row
     start_over,  ///< the session is gone and its progress cleared: sign again and send from the beginning

@@ -71,8 +71,21 @@ TEST_P(ToEachStore, ALargeFileArrivesByteForByte) {
   EXPECT_EQ(received() / mib, 5);
   EXPECT_EQ(how.sent, 5u * mib + 12345);
   EXPECT_EQ(shown, 5u * mib + 12345);
-  EXPECT_FALSE(progress.kept);
   EXPECT_EQ(uploads().at("tokens_seen").as_int64(), 0);
+}
+
+TEST_P(ToEachStore, AFileWhoseEndNobodyPutOnRecordIsFoundThereAndNotSentAgain) {
+  const auto file = make_file("big", 5 * mib);
+  ASSERT_EQ(sign_and_send("big", file).kind, Kind::done);
+  ASSERT_TRUE(progress.kept);
+  const auto before = uploads();
+  restart_server();
+  const auto how = send("big", file, {});
+  EXPECT_EQ(how.kind, Kind::done) << shown_outcome(how);
+  EXPECT_EQ(how.sent, 0u);
+  EXPECT_EQ(how.file, *identify(file));
+  EXPECT_LT(received() - before.at("received_bytes").as_int64(), 2048) << "a list of blocks";
+  EXPECT_EQ(uploads().at("signing_requests"), before.at("signing_requests"));
 }
 
 TEST_P(ToEachStore, SmallAndEmptyFilesArriveWithTheirType) {
