@@ -835,6 +835,52 @@ TEST(Uploads, OfFiveThousandSmallFilesAreSignedInBatchesAndHoldUpNoMetadata) {
   EXPECT_EQ(seen_by_stores(box, "signing_requests"), 50);
 }
 
+TEST(Uploads, OfManyLargeFilesAreSignedWhenTheirTurnComesSoThatTheirUrlsNeedLittleMemory) {
+  constexpr int count = 100;
+  Box box(box_with("max_bandwidth = \"1MiB\"\n"));
+  box.sandbox().control(fmt::format(R"({{"workspace": "ml-team", "multipart_part_size": {}}})", mib));
+  create_run(box, "r-1");
+  box.wait_synced();
+  std::string changes = "[";
+  for (int i = 0; i < count; ++i) {
+    const auto file = box.dir() / fmt::format("f{}.bin", i);
+    std::ofstream(file) << "nothing else";
+    fs::resize_file(file, 3072 * mib);
+    changes += (i > 0 ? "," : "") + upload_json("r-1", fmt::format("f{}", i), file);
+  }
+  hand_in(box, changes + "]");
+  const auto under_way = [](const json::value& status) {
+    const auto& uploads = status.at("uploads").as_array();
+    return uploads.size() == 4 && std::ranges::all_of(uploads, [](const json::value& each) {
+             return each.at("bytes_done").to_number<std::uint64_t>() > 0;
+           });
+  };
+  EXPECT_TRUE(box.wait_status(under_way).first);
+  EXPECT_EQ(seen_by_stores(box, "signed_files"), 4);
+#ifndef __SANITIZE_ADDRESS__  // whose memory is not ours
+  EXPECT_LT(box.peak_memory(), 64 * mib);
+#endif
+}
+
+TEST(Uploads, OfLargeFilesThatTheServerFailsToSignHoldUpNoOthersOfTheirBatch) {
+  Box box(box_with("max_concurrent = 1\nmax_bandwidth = \"4MiB\"\n"));
+  create_run(box, "r-1");
+  box.wait_synced();
+  const auto first = random_file(box.dir() / "first.bin", 8 * mib);
+  const auto large = random_file(box.dir() / "large.bin", 1);
+  fs::resize_file(large, 65 * mib);
+  const auto last = random_file(box.dir() / "last.bin", 1'000);
+  hand_in(box, "[" + upload_json("r-1", "first", first) + "," + upload_json("r-1", "large", large) + "," +
+                   upload_json("r-1", "last", last) + "]");
+  const auto under_way = [](const json::value& status) { return status.at("uploads").as_array().size() == 1; };
+  ASSERT_TRUE(box.wait_status(under_way).first);
+  box.sandbox().control(R"({"fault": {"path": "/api/storagebridge/v1/signedUrl", "status": 500}})");
+  const auto assigned = [](const json::value& state) { return is_assigned(state, "last"); };
+  const auto [there, state] = box.sandbox().wait_for(assigned, 30s, "");
+  EXPECT_TRUE(there);
+  EXPECT_GE(state.at("faults_struck").to_number<int>(), 1);
+}
+
 class EachProvider : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(EachProvider, TakesAFileWholeThoughTheDaemonIsKilledFiveTimes) {
