@@ -924,10 +924,17 @@ TEST_P(EachProvider, TakesAFileThoughItsUrlsExpireAndItsPiecesFail) {
     return !uploads.empty() && uploads[0].at("bytes_done").to_number<std::uint64_t>() > 2 * mib;
   };
   EXPECT_TRUE(box.wait_status(under_way).first);
+  const auto signed_before = seen_by_stores(box, "signing_requests");
   box.sandbox().control(R"({"expire_urls": true})");
   box.sandbox().control(R"({"lose_sessions": true})");
   box.wait_synced();
-  EXPECT_EQ(stored_sha(box.sandbox().state(), "r-1", "model"), sha256(file));
+  const auto state = box.sandbox().state();
+  EXPECT_EQ(stored_sha(state, "r-1", "model"), sha256(file));
+  // All that was to go wrong did.
+  EXPECT_EQ(state.at("faults_struck").to_number<int>(), 2);
+  EXPECT_GT(seen_by_stores(box, "signing_requests"), signed_before);
+  EXPECT_EQ(seen_by_stores(box, "keep_less"), GetParam() == std::string("gcp") ? 0 : 1);
+  EXPECT_EQ(seen_by_stores(box, "missing_etags"), GetParam() == std::string("aws") ? 0 : 1);
 }
 
 TEST_P(EachProvider, TakesASlowFileThoughWhatWasSignedForItIsLostOverAndOver) {
