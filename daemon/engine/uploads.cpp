@@ -283,12 +283,21 @@ asio::awaitable<void> Engine::send_next(UploadBatchPtr work) {
     if (item.on_server) {
       co_await finish_file(work, index);
     } else {
-      const auto slot = co_await upload_slots_.take(item.upload.project.workspace);
-      if (is_halted(*work)) co_return;
-      co_await send_file(work, index);
+      co_await send_in_turns(work, index);
+      if (item.state == State::waiting) co_return;  // halted
     }
     for (auto next = next_behind(work->items); next; next = next_behind(work->items)) co_await assign_file(work, *next);
     tell_files(*work, false);
+  }
+}
+
+/// Until its end is known; at the end of a piece its place may go to another workspace, and it waits for the next.
+asio::awaitable<void> Engine::send_in_turns(UploadBatchPtr work, std::size_t index) {
+  const auto& item = work->items[index];
+  while (item.state == State::waiting && !is_halted(*work)) {
+    const auto slot = co_await upload_slots_.take(item.upload.project.workspace);
+    if (is_halted(*work)) co_return;
+    co_await send_file(work, index);
   }
 }
 
@@ -367,13 +376,17 @@ void Engine::tell_progress(ActiveUpload& active) {
 asio::awaitable<server::UploadOutcome> Engine::send_once(UploadBatchPtr work, std::size_t index) {
   auto& item = work->items[index];
   const auto& feed = *work->feed;
-  LedgerProgress progress(*this, upload_of(feed, item.change.position), [this, work] { return !is_halted(*work); });
   const Uploading listed(*this, {.container = *feed.info.container,
                                  .feed = &feed,
                                  .position = item.change.position,
                                  .attribute = item.upload.attribute,
                                  .file = file_name(item.upload),
                                  .total = item.size});
+  // Each time it has a place it gets further, however many wait.
+  auto goes_on = [this, work, &listed, workspace = item.upload.project.workspace] {
+    return !is_halted(*work) && !(listed.moved() && upload_slots_.is_to_make_room(workspace));
+  };
+  LedgerProgress progress(*this, upload_of(feed, item.change.position), std::move(goes_on));
   server::Upload upload;
   upload.file = source_file(item.upload, item.change.uid.value());
   // A copy nobody else could change; it is another file when the state directory was moved.

@@ -602,6 +602,33 @@ TEST(Uploads, OfOneWorkspaceDoNotWaitForAllThoseOfAnother) {
   EXPECT_LT(state.at("files").as_object().size(), 10u) << "the others of the first workspace";
 }
 
+TEST(Uploads, ThatTakeLongMakeRoomForAnotherWorkspaceAndGoOnWhereTheyWere) {
+  auto options = box_with("max_concurrent = 2\nmax_bandwidth = \"2MiB\"\nchunk_size = \"512KiB\"\n");
+  options.sandbox_args = {"--workspace", "ml-team:team", "--workspace", "other:team"};
+  Box box(options);
+  box.sandbox().control(
+      fmt::format(R"({{"workspace": "ml-team", "multipart_part_size": {}, "multipart_threshold": {}}})", mib / 2, mib));
+  create_run(box, "r-1");
+  hand_in(box, R"({"kind":"run.create","project":"other/lab","run":"o-1"})");
+  box.wait_synced();
+  const std::array large{random_file(box.dir() / "f0.bin", 8 * mib), random_file(box.dir() / "f1.bin", 8 * mib + 1)};
+  hand_in(box, "[" + upload_json("r-1", "f0", large[0]) + "," + upload_json("r-1", "f1", large[1]) + "]");
+  const auto both_under_way = [](const json::value& status) { return status.at("uploads").as_array().size() == 2; };
+  ASSERT_TRUE(box.wait_status(both_under_way).first);
+  const auto small = random_file(box.dir() / "small.bin", 1000);
+  hand_in(box, fmt::format(R"({{"kind":"run.upload","project":"other/lab","run":"o-1","attribute":"a","file":"{}"}})",
+                           small.string()));
+  const auto first = [](const json::value& state) { return !state.at("files").as_object().empty(); };
+  const auto [there, state] = box.sandbox().wait_for(first, 30s, "");
+  ASSERT_TRUE(there);
+  EXPECT_TRUE(state.at("files").as_object().begin()->key().starts_with("other/lab/")) << "the first that is there";
+  box.wait_synced();
+  const auto end = box.sandbox().state();
+  for (std::size_t i = 0; i < large.size(); ++i)
+    EXPECT_EQ(stored_sha(end, "r-1", fmt::format("f{}", i)), sha256(large[i]));
+  EXPECT_EQ(seen_by_stores(box, "received_bytes"), static_cast<std::int64_t>(2 * 8 * mib + 1 + 1000));
+}
+
 TEST(Uploads, AreSentAsManyAtOnceAndAsFastAsAReloadedConfigurationSays) {
   Box box(box_with("max_concurrent = 1\nmax_bandwidth = \"256KiB\"\n"));
   std::string changes = "[";
