@@ -94,7 +94,6 @@ End prepare(Sending& sending, const Upload& upload, bool& changed) {
               .session = given->upload_id,
               .part_size = given->part_size,
               .part_urls = given->part_urls,
-              .expires_at = upload.signed_file->expires_at,
               .finished = std::move(finished)};
   changed = true;
   return std::nullopt;

@@ -103,7 +103,6 @@ asio::awaitable<End> prepare(Sending* sending, Upload* upload) {
   }
   if (upload->signed_file) {
     progress.url = upload->signed_file->url;
-    progress.expires_at = upload->signed_file->expires_at;
     co_return co_await save(sending);
   }
   if (progress.url.empty()) co_return outcome(Kind::expired, "not_signed", "the file's upload needs a signed URL");

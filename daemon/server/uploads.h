@@ -13,7 +13,6 @@
 #include "changes/failure.h"
 #include "changes/names.h"
 #include "server/addressed.h"
-#include "support/clock.h"
 #include "support/error.h"
 
 namespace neptune {
@@ -65,7 +64,6 @@ struct SignedFile {
     std::vector<std::string> part_urls;  ///< part 1 first
   };
   std::optional<Multipart> multipart{};
-  std::optional<WallTime> expires_at{};  ///< as the URL says it; none: it does not
 };
 
 /// Where a file lies. Only regular files are read; nobody's symbolic link is followed at the last step, and none at all
@@ -115,7 +113,6 @@ struct UploadProgress {
   std::uint64_t part_size = 0;
   std::string url{};                     ///< azure: of the blob
   std::vector<std::string> part_urls{};  ///< aws
-  std::optional<WallTime> expires_at{};  ///< of the URLs; a gcp session lives for a week, whatever its URL says
   std::vector<FinishedPart> finished{};  ///< gcp: empty, the session knows; in no order
 };
 
