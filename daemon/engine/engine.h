@@ -299,6 +299,7 @@ class Engine final : public Control, public sources::SourceListener {
   awaitable<bool> sign_files(UploadBatchPtr work, std::vector<std::size_t> which);
   awaitable<void> send_all(UploadBatchPtr work);
   awaitable<void> send_next(UploadBatchPtr work);
+  awaitable<void> send_in_turns(UploadBatchPtr work, std::size_t index);
   awaitable<void> send_file(UploadBatchPtr work, std::size_t index);
   void tell_progress(ActiveUpload& active);
   awaitable<server::UploadOutcome> send_once(UploadBatchPtr work, std::size_t index);

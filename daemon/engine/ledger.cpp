@@ -649,7 +649,6 @@ std::optional<server::UploadProgress> progress_at(const sqlite::Statement& row) 
   progress.part_size = static_cast<std::uint64_t>(row.number(6));
   progress.url = row.text(7);
   progress.part_urls = lines_of(row.text(8));
-  progress.expires_at = time_at(row, 9);
   return progress;
 }
 
@@ -658,7 +657,7 @@ std::optional<server::UploadProgress> progress_at(const sqlite::Statement& row) 
 Result<std::optional<server::UploadProgress>> Ledger::upload(const UploadOf& which) {
   std::optional<server::UploadProgress> progress;
   NEPTUNE_TRY(impl_->each(
-      "SELECT provider, device, inode, size, mtime_ns, session, part_size, url, part_urls, expires_ms FROM uploads "
+      "SELECT provider, device, inode, size, mtime_ns, session, part_size, url, part_urls FROM uploads "
       "WHERE "
       "source = ? AND rejection = ? AND position = ? AND provider IS NOT NULL",
       [&progress](const sqlite::Statement& row) { progress = progress_at(row); }, which.of.source, which.of.rejection,
@@ -679,11 +678,10 @@ Result<void> Ledger::save_upload(const UploadOf& which, const server::UploadProg
   NEPTUNE_TRY(clear_upload(which));
   NEPTUNE_TRY(impl_->run(
       "INSERT INTO uploads (source, rejection, position, provider, device, inode, size, mtime_ns, session, part_size, "
-      "url, part_urls, expires_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, 0))",
+      "url, part_urls) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
       which.of.source, which.of.rejection, which.position, name(progress.provider), as_signed(progress.file.device),
       as_signed(progress.file.inode), as_signed(progress.file.size), progress.file.mtime_ns, progress.session,
-      as_signed(progress.part_size), progress.url, joined(progress.part_urls),
-      progress.expires_at ? to_unix_ms(*progress.expires_at) : 0));
+      as_signed(progress.part_size), progress.url, joined(progress.part_urls)));
   for (const auto& part : progress.finished) NEPTUNE_TRY(add_part(which, part));
   return transaction->commit();
 }

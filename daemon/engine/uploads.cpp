@@ -34,6 +34,8 @@ constexpr std::uint32_t most_failures = 30;   // of the store, or on the way the
 constexpr std::size_t told_together = 16;
 constexpr std::uint64_t told_bytes = 8u << 20;
 constexpr std::chrono::seconds progress_told_every{5};
+// A larger file is signed when its turn comes: of each there may be thousands of URLs, all of them in memory.
+constexpr std::uint64_t signed_ahead_bytes = 64u << 20;
 
 bool speaks_of_the_file(const Failure& failure) {
   return failure.kind == Failure::Kind::rejected || failure.kind == Failure::Kind::too_large;
@@ -65,10 +67,21 @@ std::string_view advice_on(const server::UploadOutcome& how, bool moved) {
       return "See whether the server's storage keeps uploads that are under way";
     case Kind::later:
       return "Other files of the run get through: see what is different about this one";
+    case Kind::server:
+      return "Other files of the run get through: ask whoever runs the server what it has against this one";
     default:
       return how.code == "etag_missing" ? "See whether a proxy on the way to the object store takes the ETag out"
                                         : "Ask whoever runs the server what its object store has against it";
   }
+}
+
+server::UploadOutcome not_signed(Failure failure) {
+  server::UploadOutcome how;
+  how.kind = Kind::server;
+  how.code = std::move(failure.code);
+  how.message = std::move(failure.message);
+  how.retry_after = failure.retry_after;
+  return how;
 }
 
 struct Looked {
@@ -130,8 +143,9 @@ asio::awaitable<bool> Engine::prepare_files(UploadBatchPtr work) {
   std::vector<std::size_t> unsigned_files;
   for (std::size_t i = 0; i < work->items.size(); ++i) {
     const auto& item = work->items[i];
-    if (item.state == State::waiting && !item.on_server && (!item.begun || work->send.ask_first))
-      unsigned_files.push_back(i);
+    if (item.state != State::waiting || item.on_server || (item.begun && !work->send.ask_first)) continue;
+    const bool asks = work->send.ask_first && unsigned_files.empty();
+    if (asks || item.size <= signed_ahead_bytes) unsigned_files.push_back(i);
   }
   if (unsigned_files.empty()) co_return true;
   co_return co_await sign_files(work, std::move(unsigned_files));
@@ -214,7 +228,7 @@ asio::awaitable<void> Engine::look_at_files(UploadBatchPtr work) {
   }
 }
 
-/// False when the server did not sign; the batch then ends with its answer.
+/// False when the server did not sign; the batch then ends with its answer, unless that is about one file of several.
 asio::awaitable<bool> Engine::sign_files(UploadBatchPtr work, std::vector<std::size_t> which) {
   std::vector<server::FileToSign> files;
   for (const auto index : which) {
@@ -225,9 +239,13 @@ asio::awaitable<bool> Engine::sign_files(UploadBatchPtr work, std::vector<std::s
   heard_from(work->server_id, failure_of(answer));
   if (!answer) {
     // One file that may not be signed must not stand for the others of its batch.
-    if (which.size() == 1 && work->items.size() > 1 && speaks_of_the_file(answer.error()) &&
-        answer.error().status != 404) {
+    const bool one_of_several = which.size() == 1 && work->items.size() > 1;
+    if (one_of_several && speaks_of_the_file(answer.error()) && answer.error().status != 404) {
       work->items[which.front()].refuse(answer.error().code, answer.error().message);
+      co_return true;
+    }
+    if (one_of_several && answer.error().kind == Failure::Kind::server_error && !work->send.ask_first) {
+      put_off_file(*work, which.front(), not_signed(std::move(answer.error())));
       co_return true;
     }
     if (!work->failure) work->failure = std::move(answer.error());
@@ -265,12 +283,21 @@ asio::awaitable<void> Engine::send_next(UploadBatchPtr work) {
     if (item.on_server) {
       co_await finish_file(work, index);
     } else {
-      const auto slot = co_await upload_slots_.take(item.upload.project.workspace);
-      if (is_halted(*work)) co_return;
-      co_await send_file(work, index);
+      co_await send_in_turns(work, index);
+      if (item.state == State::waiting) co_return;  // halted
     }
     for (auto next = next_behind(work->items); next; next = next_behind(work->items)) co_await assign_file(work, *next);
     tell_files(*work, false);
+  }
+}
+
+/// Until its end is known; at the end of a piece its place may go to another workspace, and it waits for the next.
+asio::awaitable<void> Engine::send_in_turns(UploadBatchPtr work, std::size_t index) {
+  const auto& item = work->items[index];
+  while (item.state == State::waiting && !is_halted(*work)) {
+    const auto slot = co_await upload_slots_.take(item.upload.project.workspace);
+    if (is_halted(*work)) co_return;
+    co_await send_file(work, index);
   }
 }
 
@@ -301,7 +328,11 @@ asio::awaitable<void> Engine::send_file(UploadBatchPtr work, std::size_t index) 
           item.refuse(std::move(how.code), std::move(how.message));
         } else if (how.failure) {
           heard_from(work->server_id, &*how.failure);
-          if (!work->failure) work->failure = std::move(how.failure);
+          // Such an answer may be this file's doing, and must not stand for the others.
+          if (how.failure->kind == Failure::Kind::server_error)
+            put_off_file(*work, index, how);
+          else if (!work->failure)
+            work->failure = std::move(how.failure);
         }
         co_return;
       case Kind::expired:
@@ -345,13 +376,17 @@ void Engine::tell_progress(ActiveUpload& active) {
 asio::awaitable<server::UploadOutcome> Engine::send_once(UploadBatchPtr work, std::size_t index) {
   auto& item = work->items[index];
   const auto& feed = *work->feed;
-  LedgerProgress progress(*this, upload_of(feed, item.change.position), [this, work] { return !is_halted(*work); });
   const Uploading listed(*this, {.container = *feed.info.container,
                                  .feed = &feed,
                                  .position = item.change.position,
                                  .attribute = item.upload.attribute,
                                  .file = file_name(item.upload),
                                  .total = item.size});
+  // Each time it has a place it gets further, however many wait.
+  auto goes_on = [this, work, &listed, workspace = item.upload.project.workspace] {
+    return !is_halted(*work) && !(listed.moved() && upload_slots_.is_to_make_room(workspace));
+  };
+  LedgerProgress progress(*this, upload_of(feed, item.change.position), std::move(goes_on));
   server::Upload upload;
   upload.file = source_file(item.upload, item.change.uid.value());
   // A copy nobody else could change; it is another file when the state directory was moved.

@@ -66,14 +66,12 @@ bool is_gone(const Failure& failure) {
 asio::awaitable<UploadOutcome> complete(Sending* sending, Upload* upload) {
   auto call = completion(*sending, *upload);
   const auto answer = co_await send(sending->api, std::move(call));
-  if (!answer && !is_gone(answer.error())) co_return outcome_of_server(answer.error());
-  auto cleared = co_await clear(sending);
-  if (!answer)
-    co_return outcome(
-        Kind::start_over, "session_gone",
-        fmt::format("the server could not put the parts of the file together: {}", answer.error().message));
-  if (cleared) co_return std::move(*cleared);
-  co_return UploadOutcome{};
+  if (answer) co_return UploadOutcome{};
+  if (!is_gone(answer.error())) co_return outcome_of_server(answer.error());
+  auto not_cleared = co_await clear(sending);
+  if (not_cleared) co_return std::move(*not_cleared);
+  co_return outcome(Kind::start_over, "session_gone",
+                    fmt::format("the server could not put the parts of the file together: {}", answer.error().message));
 }
 
 bool fits(const SignedFile::Multipart& multipart, std::uint64_t size) {
@@ -96,7 +94,6 @@ End prepare(Sending& sending, const Upload& upload, bool& changed) {
               .session = given->upload_id,
               .part_size = given->part_size,
               .part_urls = given->part_urls,
-              .expires_at = upload.signed_file->expires_at,
               .finished = std::move(finished)};
   changed = true;
   return std::nullopt;
@@ -142,8 +139,6 @@ asio::awaitable<UploadOutcome> send_to_aws(Sending* sending, Upload* upload) {
   const Stretch whole{0, sending->size};
   auto etag = co_await put(sending, upload->signed_file->url, upload->content_type, whole, false);
   if (!etag) co_return std::move(etag.error());
-  auto cleared = co_await clear(sending);
-  if (cleared) co_return std::move(*cleared);
   co_return UploadOutcome{};
 }
 

@@ -103,7 +103,6 @@ asio::awaitable<End> prepare(Sending* sending, Upload* upload) {
   }
   if (upload->signed_file) {
     progress.url = upload->signed_file->url;
-    progress.expires_at = upload->signed_file->expires_at;
     co_return co_await save(sending);
   }
   if (progress.url.empty()) co_return outcome(Kind::expired, "not_signed", "the file's upload needs a signed URL");
@@ -120,7 +119,7 @@ asio::awaitable<UploadOutcome> send_in_blocks(Sending* sending, Upload* upload) 
   else
     how = co_await put_list(sending, upload);
   End not_kept;
-  if (how.kind == Kind::done || how.kind == Kind::start_over) {
+  if (how.kind == Kind::start_over) {
     not_kept = co_await clear(sending);
   } else if (how.kind == Kind::expired && !sending->progress.url.empty()) {
     // The blocks stay good: another URL of the blob will do.

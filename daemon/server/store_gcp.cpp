@@ -141,9 +141,10 @@ asio::awaitable<UploadOutcome> send_to_gcp(Sending* sending, Upload* upload) {
     standing = co_await ask(sending);
   }
   if (standing) standing = co_await send_from(sending, *standing);
-  if (!standing && standing.error().kind != Kind::start_over) co_return std::move(standing.error());
-  auto not_cleared = co_await clear(sending);
-  if (not_cleared) co_return std::move(*not_cleared);
+  if (!standing && standing.error().kind == Kind::start_over) {
+    auto not_cleared = co_await clear(sending);
+    if (not_cleared) co_return std::move(*not_cleared);
+  }
   if (!standing) co_return std::move(standing.error());
   sending->done = sending->size;
   co_return UploadOutcome{};

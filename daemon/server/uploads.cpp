@@ -3,11 +3,9 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <array>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
-#include <charconv>
 #include <map>
 
 #include "server/impl/json.h"
@@ -29,62 +27,6 @@ constexpr std::array<std::pair<Provider, std::string_view>, 4> provider_names{
     {{Provider::aws, "aws"}, {Provider::gcp, "gcp"}, {Provider::azure, "azure"}, {Provider::neptune_1x, "neptune-1x"}}};
 constexpr std::size_t longest_signed_answer = 64u << 20;  // 10,000 parts' URLs for each of some files
 constexpr std::size_t most_parts = 10'000;                // of an S3 upload: the store's limit
-
-// ---- what a URL says of its end
-
-/// "20260102T030405Z" and "2026-01-02T03:04:05Z".
-std::optional<WallTime> moment(std::string_view text) {
-  std::string digits;
-  for (const char c : text) {
-    if (c >= '0' && c <= '9') digits += c;
-    if (c == '.') break;
-  }
-  if (digits.size() != 14 || !text.ends_with('Z')) return std::nullopt;
-  const auto number = [&digits](std::size_t from, std::size_t size) {
-    int value = 0;
-    std::from_chars(digits.data() + from, digits.data() + from + size, value);
-    return value;
-  };
-  const std::chrono::year_month_day day{std::chrono::year(number(0, 4)),
-                                        std::chrono::month(static_cast<unsigned>(number(4, 2))),
-                                        std::chrono::day(static_cast<unsigned>(number(6, 2)))};
-  if (!day.ok()) return std::nullopt;
-  return std::chrono::sys_days(day) + std::chrono::hours(number(8, 2)) + std::chrono::minutes(number(10, 2)) +
-         std::chrono::seconds(number(12, 2));
-}
-
-std::map<std::string, std::string> query_of(std::string_view url) {
-  std::map<std::string, std::string> out;
-  const auto question = url.find('?');
-  if (question == std::string_view::npos) return out;
-  auto rest = url.substr(question + 1);
-  while (!rest.empty()) {
-    const auto pair = rest.substr(0, rest.find('&'));
-    rest.remove_prefix(std::min(rest.size(), pair.size() + 1));
-    const auto equals = std::min(pair.find('='), pair.size());
-    const auto value = percent_decode(pair.substr(std::min(equals + 1, pair.size())));
-    if (value) out[lower(pair.substr(0, equals))] = *value;
-  }
-  return out;
-}
-
-std::optional<WallTime> expiry_of(std::string_view url) {
-  const auto query = query_of(url);
-  const auto value = [&query](const std::string& name) {
-    const auto found = query.find(name);
-    return found == query.end() ? std::string() : found->second;
-  };
-  if (const auto until = moment(value("se"))) return until;
-  for (const std::string vendor : {"x-amz", "x-goog"}) {
-    const auto from = moment(value(vendor + "-date"));
-    const auto seconds = value(vendor + "-expires");
-    std::int64_t count = 0;
-    const auto read = std::from_chars(seconds.data(), seconds.data() + seconds.size(), count);
-    if (from && read.ec == std::errc() && count >= 0 && count < 365 * 86'400)
-      return *from + std::chrono::seconds(count);
-  }
-  return std::nullopt;
-}
 
 // ---- signing
 
@@ -111,11 +53,9 @@ std::optional<SignedFile> read_signed(const json::object& object, const FileToSi
   if (!provider || *provider == Provider::neptune_1x || out.url.empty()) return std::nullopt;
   if (string_member(object, "path") != asked.path) return std::nullopt;
   out.provider = *provider;
-  out.expires_at = expiry_of(out.url);
   if (const auto* parts = object_member(object, "multipart")) {
     out.multipart = read_multipart(*parts);
     if (!out.multipart) return std::nullopt;
-    if (!out.multipart->part_urls.empty()) out.expires_at = expiry_of(out.multipart->part_urls.front());
   }
   return out;
 }

@@ -13,7 +13,6 @@
 #include "changes/failure.h"
 #include "changes/names.h"
 #include "server/addressed.h"
-#include "support/clock.h"
 #include "support/error.h"
 
 namespace neptune {
@@ -65,7 +64,6 @@ struct SignedFile {
     std::vector<std::string> part_urls;  ///< part 1 first
   };
   std::optional<Multipart> multipart{};
-  std::optional<WallTime> expires_at{};  ///< as the URL says it; none: it does not
 };
 
 /// Where a file lies. Only regular files are read; nobody's symbolic link is followed at the last step, and none at all
@@ -115,7 +113,6 @@ struct UploadProgress {
   std::uint64_t part_size = 0;
   std::string url{};                     ///< azure: of the blob
   std::vector<std::string> part_urls{};  ///< aws
-  std::optional<WallTime> expires_at{};  ///< of the URLs; a gcp session lives for a week, whatever its URL says
   std::vector<FinishedPart> finished{};  ///< gcp: empty, the session knows; in no order
 };
 
@@ -185,7 +182,8 @@ struct AttributeUpload {
 /// How an upload ended.
 struct UploadOutcome {
   enum class Kind : std::uint8_t {
-    done,        ///< all of it is confirmed, and the progress cleared
+    done,        ///< all of it is confirmed. Of a file in an object store the progress is kept, and for the caller to
+                 ///< forget in one step with its own record of the end: until then another call finds it all there
     expired,     ///< the URLs are no longer good, or none were given: sign again. Progress is kept. A store that says
                  ///< so of URLs that were signed a moment ago refuses: give up after some of these in a row
     start_over,  ///< the session is gone and its progress cleared: sign again and send from the beginning

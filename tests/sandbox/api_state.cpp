@@ -389,7 +389,9 @@ void append_uploads(std::string& out, const ObjectStore& objects) {
                                            {"signed_files", objects.signed_files},
                                            {"received_bytes", objects.received_bytes},
                                            {"tokens_seen", objects.tokens_seen},
-                                           {"uncommitted_blocks", blocks}}));
+                                           {"uncommitted_blocks", blocks},
+                                           {"keep_less", objects.keep_less},
+                                           {"missing_etags", objects.missing_etags}}));
 }
 
 void append_recent(std::string& out, const IngestQueue& queue) {

@@ -10,8 +10,8 @@
 
 namespace neptune::engine {
 
-/// Progress of one file, in the ledger. `goes_on` is asked after each part: one that was sent while the gate closed is
-/// kept, and is the last; the upload then ends as `later` with the code "upload_halted".
+/// Progress of one file, in the ledger. `goes_on` is asked after each part: one that was sent while the gate closed, or
+/// another file's turn came, is kept, and is the last; the upload then ends as `later` with the code "upload_halted".
 class Engine::LedgerProgress final : public server::ProgressStore {
  public:
   LedgerProgress(Engine& engine, Ledger::UploadOf which, std::function<bool()> goes_on)

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/redirect_error.hpp>
@@ -17,27 +18,30 @@
 namespace neptune::engine {
 
 /// Places for files that are sent at once. While some wait, workspaces take turns: neither one with thousands of files
-/// nor one with large ones keeps the others from theirs. Within a workspace who comes first gets the next place.
+/// nor one with large ones keeps the others from theirs: who has a place asks now and then whether to give it back, for
+/// a workspace that has none. Within a workspace who comes first gets the next place.
 /// Concurrency: one executor, one thread. A place lives at most as long as the object it is of.
 class UploadSlots {
  public:
   class Slot {
    public:
-    explicit Slot(UploadSlots& slots) : slots_(&slots) {}
-    Slot(Slot&& other) noexcept : slots_(std::exchange(other.slots_, nullptr)) {}
+    Slot(UploadSlots& slots, std::string workspace) : slots_(&slots), workspace_(std::move(workspace)) {}
+    Slot(Slot&& other) noexcept
+        : slots_(std::exchange(other.slots_, nullptr)), workspace_(std::move(other.workspace_)) {}
     Slot& operator=(Slot&&) = delete;
     ~Slot() {
-      if (slots_) slots_->give_back();
+      if (slots_) slots_->give_back(workspace_);
     }
 
    private:
     UploadSlots* slots_;
+    std::string workspace_;
   };
 
   UploadSlots(boost::asio::any_io_executor executor, std::uint32_t places) : executor_(executor), places_(places) {}
 
   boost::asio::awaitable<Slot> take(std::string workspace) {
-    const auto waiter = std::make_shared<Waiter>(executor_);
+    const auto waiter = std::make_shared<Waiter>(executor_, workspace);
     const auto number = ++numbered_;
     line_.add(workspace, number);
     waiting_.emplace(number, waiter);
@@ -49,7 +53,15 @@ class UploadSlots {
       co_await waiter->called.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
     if (!waiter->has_place) throw boost::system::system_error(boost::asio::error::operation_aborted);
     waiter->has_place = false;
-    co_return Slot(*this);
+    co_return Slot(*this, std::move(workspace));
+  }
+
+  /// Whether the workspace, as the one with the most places, is to give one back to another that waits without any.
+  bool is_to_make_room(const std::string& workspace) const {
+    const auto mine = held_by(workspace);
+    const bool has_most = std::ranges::all_of(held_, [mine](const auto& each) { return each.second <= mine; });
+    return has_most &&
+           std::ranges::any_of(waiting_, [this](const auto& each) { return held_by(each.second->workspace) == 0; });
   }
 
   /// Those that are taken stay so.
@@ -61,8 +73,9 @@ class UploadSlots {
 
  private:
   struct Waiter {
-    explicit Waiter(const boost::asio::any_io_executor& executor)
-        : called(executor, boost::asio::steady_timer::time_point::max()) {}
+    Waiter(const boost::asio::any_io_executor& executor, std::string of)
+        : workspace(std::move(of)), called(executor, boost::asio::steady_timer::time_point::max()) {}
+    std::string workspace;
     boost::asio::steady_timer called;  // cancelled when it has a place
     bool has_place = false;
   };
@@ -72,12 +85,19 @@ class UploadSlots {
     std::shared_ptr<Waiter> waiter;
     ~Leaving() {
       slots.waiting_.erase(number);
-      if (waiter->has_place) slots.give_back();
+      if (waiter->has_place) slots.give_back(waiter->workspace);
     }
   };
 
-  void give_back() {
+  std::uint32_t held_by(const std::string& workspace) const {
+    const auto found = held_.find(workspace);
+    return found == held_.end() ? 0 : found->second;
+  }
+
+  void give_back(const std::string& workspace) {
     --taken_;
+    const auto held = held_.find(workspace);
+    if (--held->second == 0) held_.erase(held);
     hand_out();
   }
 
@@ -88,6 +108,7 @@ class UploadSlots {
       const auto waiter = waiting_.find(*next);
       if (waiter == waiting_.end()) continue;  // it left
       ++taken_;
+      ++held_[waiter->second->workspace];
       waiter->second->has_place = true;
       waiter->second->called.cancel();
       waiting_.erase(waiter);
@@ -96,6 +117,7 @@ class UploadSlots {
 
   boost::asio::any_io_executor executor_;
   std::uint32_t places_, taken_ = 0;
+  std::map<std::string, std::uint32_t> held_;  // places of each workspace that has any
   core::Scheduler line_;
   std::map<std::uint64_t, std::shared_ptr<Waiter>> waiting_;
   std::uint64_t numbered_ = 0;

@@ -59,7 +59,6 @@ TEST_F(LedgerTest, RemembersHowFarAFileIsUntilItIsConfirmedAndIsItsOwnersAlone) 
   progress.session = "upload";
   progress.part_size = 5;
   progress.part_urls = {"http://a", "http://b"};
-  progress.expires_at = now;
   ASSERT_TRUE(ledger_->save_upload(file, progress));
   ASSERT_TRUE(ledger_->add_part(file, {2, "tag"}));
   ASSERT_TRUE(ledger_->add_part(file, {2, "tag"}));
@@ -70,7 +69,6 @@ TEST_F(LedgerTest, RemembersHowFarAFileIsUntilItIsConfirmedAndIsItsOwnersAlone) 
   EXPECT_EQ((*kept)->file, progress.file);
   EXPECT_EQ((*kept)->session, "upload");
   EXPECT_EQ((*kept)->part_urls, progress.part_urls);
-  EXPECT_EQ((*kept)->expires_at, now);
   ASSERT_EQ((*kept)->finished.size(), 1u);
   EXPECT_EQ((*kept)->finished[0].tag, "tag");
   EXPECT_EQ(std::filesystem::status(dir_ / "memory.sqlite3").permissions(),

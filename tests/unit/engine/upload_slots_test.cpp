@@ -99,6 +99,30 @@ TEST_F(Slots, AreAsManyAsItIsToldFromThenOn) {
   EXPECT_EQ(got_.size(), 4u);
 }
 
+TEST_F(Slots, AreToBeGivenBackByTheWorkspaceWithTheMostToOneThatWaitsWithoutAny) {
+  slots_.set_places(3);
+  for (const char* workspace : {"a", "a", "b", "a", "b"}) ask(workspace);
+  EXPECT_EQ(got_, (Names{"a", "a", "b"}));
+  EXPECT_FALSE(slots_.is_to_make_room("a")) << "whoever waits has one";
+  ask("c");
+  EXPECT_TRUE(slots_.is_to_make_room("a"));
+  EXPECT_FALSE(slots_.is_to_make_room("b")) << "it has one only";
+  for (std::size_t i = 0; i < 3; ++i) give_back(senders_[i]);
+  EXPECT_EQ(got_.size(), 6u);
+  for (const char* workspace : {"a", "b", "c"}) EXPECT_FALSE(slots_.is_to_make_room(workspace)) << workspace;
+}
+
+TEST_F(Slots, GoRoundAmongWorkspacesThoughThereIsOnlyOne) {
+  auto& first = ask("a");
+  EXPECT_FALSE(slots_.is_to_make_room("a"));
+  ask("b");
+  EXPECT_TRUE(slots_.is_to_make_room("a"));
+  give_back(first);
+  ask("a");
+  EXPECT_EQ(got_, (Names{"a", "b"}));
+  EXPECT_TRUE(slots_.is_to_make_room("b"));
+}
+
 TEST_F(Slots, AreNotLostWithThoseWhoLeaveTheLine) {
   auto& first = ask("a");
   auto& leaves = ask("b");
