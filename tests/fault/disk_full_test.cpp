@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <tuple>
+
 #include <boost/json/serialize.hpp>
 
 #include "tests/integration/all_kinds.h"
@@ -67,8 +69,9 @@ TEST(DiskFull, ChangesThatWaitDrainWithTheirIntentsAndTheSocketSaysThatItTakesNo
   for (int i = 0; i < 5; ++i)
     large += fmt::format(R"({}{{"kind": "run.update", "project": "ml-team/lab", "run": "r", "assign": {{"q": "{}"}}}})",
                          i == 0 ? "" : ",", std::string(900'000, 'x'));
-  const auto [status, answer] = box.hand_in(large + "]");
-  EXPECT_EQ(status, 507u);
+  auto [status, answer] = box.hand_in(large + "]");
+  for (int i = 0; i < 10 && status == 202; ++i) std::tie(status, answer) = box.hand_in(large + "]");
+  ASSERT_EQ(status, 507u);
   EXPECT_EQ(answer.at("error").at("code").as_string(), "disk_full");
 
   ASSERT_EQ(box.sync({"release", "ml-team"}).status, 0);

@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 
+#include "changes/management.h"
 #include "tests/unit/changes/parsed.h"
 
 /// Which stream each kind goes into, and what it waits for.
@@ -110,7 +111,8 @@ TEST(Placing, KeysAndTheWishToDiscardAreTaken) {
   const auto change = accepted(body("run.trash", R"(,"runs":["a"],"idempotency_key":"k-1","discard_pending":true)"));
   EXPECT_EQ(change.idempotency_key, "k-1");
   EXPECT_TRUE(change.discard_pending);
-  EXPECT_EQ(change.payload, R"({"kind":"run.trash","project":"ml-team/lab","runs":["a"]})");
+  EXPECT_EQ(change.payload, R"({"kind":"run.trash","project":"ml-team/lab","runs":["a"],"discard_pending":true})");
+  EXPECT_TRUE(read_management(change.payload));
 }
 
 TEST(Placing, OnlyWhatRemovesRunsOrProjectsCanDiscard) {
