@@ -57,6 +57,7 @@ void assign_by_path(const ByPath& operations, std::vector<OperationError>& error
     const auto named = named_in(errors[i].message, operations);
     for (const auto* path : named)
       errors[i].may_be.insert(errors[i].may_be.end(), path->second.begin(), path->second.end());
+    std::ranges::sort(errors[i].may_be);
     // An attribute may well have the name of a word in the sentence on another one.
     if (named.size() == 1) errors_of[*named.begin()].push_back(i);
   }
