@@ -187,6 +187,20 @@ class History {
   void restart() {
     report_.restarts++;
     start_core();
+    for (const auto& [lane, before] : unanswered_) hand_in_again(lane, before);
+  }
+
+  /// A removal that was to throw writes away when the process was killed: its answer was lost, so it comes again.
+  void hand_in_again(std::size_t lane, Position before) {
+    soon(50ms + span(500ms), [this, lane, before] {
+      const auto next = lanes_[lane].next(lanes_[lane].confirmed);
+      if (next == lanes_[lane].items.end() || next->position >= before) {
+        unanswered_.erase(lane);
+        return;
+      }
+      if (streams_.contains(stream_of(lane)) && !discarding_.contains(lane)) throw_away(lane, before);
+      if (!discarding_.contains(lane)) hand_in_again(lane, before);
+    });
   }
 
   StreamId stream_of(std::size_t lane) const { return static_cast<StreamId>(life_ * 1000 + lane); }
@@ -278,8 +292,8 @@ class History {
 
   bool needs_create(std::size_t index) const {
     const auto& lane = lanes_[index];
-    const auto being_discarded = discarding_.find(index);
-    const auto from = being_discarded == discarding_.end() ? 0 : being_discarded->second;
+    const auto being_discarded = unanswered_.find(index);
+    const auto from = being_discarded == unanswered_.end() ? 0 : being_discarded->second;
     return !lane.created && std::ranges::none_of(lane.items, [&lane, from](const Item& item) {
       return item.is == Is::create && item.position >= from && !lane.discarded.contains(item.position);
     });
@@ -327,7 +341,7 @@ class History {
       if (core_->discard(id, lanes_[index].last(), 1, now_)) violate("a discard met a request");
       return core_->pause(id, false, now_);
     }
-    discarding_[index] = before;
+    discarding_[index] = unanswered_[index] = before;
     throw_away_some(index, before);
   }
 
@@ -339,6 +353,7 @@ class History {
       if (all <= 0) {
         core_->pause(stream_of(index), false, now_);
         discarding_.erase(index);
+        unanswered_.erase(index);
         return look_into(index);
       }
       const auto count = 1 + static_cast<std::int64_t>(pick(static_cast<std::uint64_t>(all)));
@@ -864,6 +879,7 @@ class History {
   std::map<StreamId, std::size_t> streams_;
   std::set<StreamId> out_;                      // handed in, and its fate not known yet
   std::map<StreamId, Request> requests_of_;     // the last of each
+  std::map<std::size_t, Position> unanswered_;  // removals that throw away, of which their client knows nothing yet
   std::map<std::size_t, Position> discarding_;  // of these lanes, what was accepted before
   const Lane* answered_call_ = nullptr;         // what follows is what its success means
   std::map<Scope, Mode> durable_modes_;
