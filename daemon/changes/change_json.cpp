@@ -101,9 +101,6 @@ void read_common(Fields& fields, Change& change) {
                                  name(change.kind)),
                      "discard_pending");
   }
-  // It goes with the change: what it throws away may be all there ever was of what it removes.
-  if (change.discard_pending && verdict.ok())
-    change.payload.insert(change.payload.size() - 1, ",\"discard_pending\":true");
   if (change.payload.size() > limits::change_bytes)
     verdict.refuse("change_too_large",
                    fmt::format("The change takes {} bytes, and {} are allowed; split it into several.",

@@ -63,6 +63,7 @@ struct RunsChange {
   ProjectName project{};
   RunsAct act = RunsAct::trash;
   std::vector<std::string> runs{};  ///< custom run ids, or short ids ("LAB-12")
+  bool discard_pending = false;     ///< Change::discard_pending: what waited may have been all there was of them
 };
 
 struct TrashEmpty {

@@ -230,6 +230,22 @@ bool Core::is_expected(const ContainerName& name, const ContainerName& but) cons
   return it != expected_.end() && it->project == name.project;
 }
 
+/// Is there such a stream of `name` (Change::after) with something that goes before the next change of `stream`?
+template <class Wanted>
+bool Core::any_before(const Stream& stream, const ContainerName& name, Wanted wanted) const {
+  const auto is = [&](StreamId id) {
+    const auto& earlier = streams_.at(id);
+    return goes_before(earlier, stream) && wanted(earlier);
+  };
+  if (name.kind == ContainerKind::management && name.id == everything_in_project) {
+    const auto all = projects_.find(name.project);
+    return all != projects_.end() && std::ranges::any_of(all->second, is);
+  }
+  const auto it = containers_.find(name);
+  return it != containers_.end() &&
+         std::ranges::any_of(it->second, [&is](const auto& entry) { return is(entry.second); });
+}
+
 Wait Core::dependencies(const Stream& stream) const {
   const auto& project = stream.spec.container.project;
   if (!creating_projects_.contains(stream.spec.id))
@@ -241,41 +257,24 @@ Wait Core::dependencies(const Stream& stream) const {
   if (const ContainerName run{project, stream.spec.container.id, ContainerKind::run};
       stream.spec.container.kind == ContainerKind::files && (expected_.contains(run) || create_pending(run)))
     return Wait::earlier_change;
-  for (const auto& name : stream.backlog.after) {
-    if (is_expected(name, stream.spec.container) || !waits_behind(stream, name).empty()) return Wait::earlier_change;
-  }
+  const auto any = [](const Stream&) { return true; };
+  for (const auto& name : stream.backlog.after)
+    if (is_expected(name, stream.spec.container) || any_before(stream, name, any)) return Wait::earlier_change;
   return Wait::turn;
-}
-
-/// The streams of `name` (Change::after) with something that goes before the next change of `stream`.
-std::vector<const Core::Stream*> Core::waits_behind(const Stream& stream, const ContainerName& name) const {
-  std::vector<const Stream*> earlier;
-  const auto add = [&](StreamId id) {
-    if (const auto& other = streams_.at(id); goes_before(other, stream)) earlier.push_back(&other);
-  };
-  if (name.kind == ContainerKind::management && name.id == everything_in_project) {
-    if (const auto all = projects_.find(name.project); all != projects_.end())
-      for (const auto id : all->second) add(id);
-  } else if (const auto it = containers_.find(name); it != containers_.end()) {
-    for (const auto& [order, id] : it->second) add(id);
-  }
-  return earlier;
 }
 
 /// A removal whose turn does not come while what it waits for is held lets the others pass.
 void Core::step_aside(Stream& stream, Instant now) {
   const auto& container = stream.spec.container;
   if (container.kind != ContainerKind::removals || !container.id.empty()) return;
-  const auto stuck = [this, now](const Stream* earlier) {
-    const auto wait = verdict(*earlier, now).wait;
-    return is_held(wait) || (wait == Wait::earlier_change && earlier->spec.container.id == removals_that_wait);
+  const auto stuck = [this, now](const Stream& earlier) {
+    const auto wait = verdict(earlier, now).wait;
+    return is_held(wait) || (wait == Wait::earlier_change && earlier.spec.container.id == removals_that_wait);
   };
-  for (const auto& name : stream.backlog.after) {
-    if (std::ranges::none_of(waits_behind(stream, name), stuck)) continue;
-    stream.backlog_known = false;
-    actions_.emplace_back(StepAside{stream.spec.id, stream.backlog.ticket});
-    return;
-  }
+  const auto waits_for_stuck = [&](const ContainerName& name) { return any_before(stream, name, stuck); };
+  if (std::ranges::none_of(stream.backlog.after, waits_for_stuck)) return;
+  stream.backlog_known = false;
+  actions_.emplace_back(StepAside{stream.spec.id, stream.backlog.ticket});
 }
 
 void Core::schedule(Instant now) {

@@ -231,7 +231,8 @@ class Core {
   bool left_to_its_client(const ContainerName& container) const;
   bool depends_on(const ContainerName& container, const ContainerName& ancestor) const;
   Wait dependencies(const Stream& stream) const;
-  std::vector<const Stream*> waits_behind(const Stream& stream, const ContainerName& name) const;
+  template <class Wanted>
+  bool any_before(const Stream& stream, const ContainerName& name, Wanted wanted) const;
   void step_aside(Stream& stream, Instant now);
   bool goes_before(const Stream& earlier, const Stream& stream) const;
   bool is_expected(const ContainerName& name, const ContainerName& but) const;

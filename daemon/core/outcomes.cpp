@@ -310,7 +310,6 @@ void Core::nothing_to_send(StreamId id, Instant now) {
     forks_.erase(id);
     back(*stream, now);
     ready_container(stream->spec.container);
-    ready_dependents(stream->spec.container);
   }
   schedule(now);
 }
@@ -419,7 +418,6 @@ void Core::advance(Stream& stream, Instant now) {
     for (const auto& [order, id] : containers_.at(stream.spec.container)) streams_.at(id).not_before.reset();
   ready_container(stream.spec.container);
   if (request.create) ready_forks_of(stream.spec.container);
-  ready_dependents(stream.spec.container);
 }
 
 void Core::orphaned(Stream& stream, const std::string& code, const std::string& reason, Instant now) {
@@ -443,7 +441,7 @@ void Core::back(Stream& stream, Instant now) {
   retally(stream);
   ready(stream);
   gates_.unconfirmed(stream.spec.id, now);
-  ready_dependents(stream.spec.container);  // whether they wait for what is held now
+  ready_dependents(stream.spec.container);  // for which it is done with, held, or barred now
 }
 
 /// Its write did not go out: another stream of the scope may confirm.
@@ -462,7 +460,6 @@ void Core::retry(Stream& stream, std::string trouble, BackoffLimits limits, Inst
 void Core::bar(Stream& stream, std::string trouble, Instant now) {
   retry(stream, std::move(trouble), options_.blocked, now);
   stream.barred = stream.attempts >= barred_after;
-  if (stream.barred) ready_dependents(stream.spec.container);
 }
 
 // Modes

@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
-#include <boost/json/parse.hpp>
-
 #include "changes/management.h"
 #include "engine/engine.h"
 #include "engine/impl/attribute_calls.h"
@@ -215,14 +213,6 @@ bool takes_runs_away(const Management& management) {
   return runs && (runs->act == RunsAct::trash || runs->act == RunsAct::remove);
 }
 
-/// Whether what had been waiting to be written to these runs was thrown away for it: perhaps all there was of them.
-bool discarded_what_waited(const std::string& payload) {
-  boost::system::error_code error;
-  const auto change = boost::json::parse(payload, error);
-  const auto* discards = error || !change.is_object() ? nullptr : change.get_object().if_contains("discard_pending");
-  return discards && *discards == true;
-}
-
 /// Whether an earlier try may have had an effect; before the call, it is written down that this one may.
 asio::awaitable<Result<bool>> note_try(Intents intents, sources::Position change) {
   auto begun = co_await outcome(intents.read(change));
@@ -265,8 +255,8 @@ asio::awaitable<CallOutcome> Engine::manage(FeedPtr feed, std::shared_ptr<server
     done.refused.push_back(in_doubt(change.position));
     co_return done;
   }
-  const bool runs = std::holds_alternative<RunsChange>(*management);
-  const bool may_be_gone = *again || (runs && discarded_what_waited(change.payload));
+  const auto* runs = std::get_if<RunsChange>(&*management);
+  const bool may_be_gone = *again || (runs && runs->discard_pending);
   const auto missing = runs ? missing_runs(*feed, change.position, may_be_gone) : server::Missing::refused;
   auto answer = co_await outcome(server->manage(std::move(*management), std::move(may_begin), missing));
   if (!answer && once && answer.error().in_doubt) {

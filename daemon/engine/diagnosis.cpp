@@ -6,6 +6,7 @@
 
 #include "engine/engine.h"
 #include "engine/impl/checks.h"
+#include "support/disk.h"
 
 namespace neptune::engine {
 

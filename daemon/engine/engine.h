@@ -173,6 +173,8 @@ class Engine final : public Control, public sources::SourceListener {
   void find_container(const FeedPtr& feed);
   awaitable<void> look_for_container(FeedPtr feed);
   awaitable<Result<std::optional<ContainerName>>> known_container(FeedPtr feed);
+  void leave(const sources::SourceKey& key, bool unwatched);
+  void tell_of_leaving(Feed& feed);
   void close_stream(const FeedPtr& feed);
   void set_aside(const FeedPtr& feed, Error problem);
   void start_over(const FeedPtr& feed, Error problem);

@@ -103,50 +103,49 @@ void Engine::source_written(const sources::SourceKey& key) {
 }
 
 void Engine::source_vanished(const sources::SourceKey& key) {
+  leave(key, false);
+}
+
+void Engine::source_unwatched(const sources::SourceKey& key) {
+  leave(key, true);
+}
+
+/// Its file is gone, or for us only: then what is in it stays there.
+void Engine::leave(const sources::SourceKey& key, bool unwatched) {
   const auto it = feeds_.find(key);
   if (it == feeds_.end()) return;
   const auto feed = it->second;
   if (feed->files) {
     auto files = key;
     files.files = true;
-    source_vanished(files);
+    leave(files, unwatched);
   }
   settling_in_.erase(key);
   tell_discovering();
   feed->gone = true;
+  feed->unwatched = unwatched;
   expect_more(*feed, false);
-  // What was confirmed meanwhile is not lost, though the source was not counted again.
-  feed->lost = feed->stream != 0 ? core_.stream(feed->stream, clock_.now()).tally.changes() : feed->backlog.count;
-  if (feed->lost > 0) {
-    spdlog::warn("log gone path={} unsent={}", key.path, feed->lost);
-    events_.add("source_gone",
-                fmt::format("{} was removed with {} changes that were not synced yet", key.path, feed->lost),
-                {.stream = feed->info.container ? std::optional(feed->info.container->label()) : std::nullopt,
-                 .count = feed->lost});
-  }
+  tell_of_leaving(*feed);
   close_stream(feed);
   tend(feed);
   pump();
 }
 
-void Engine::source_unwatched(const sources::SourceKey& key) {
-  const auto it = feeds_.find(key);
-  if (it == feeds_.end()) return;
-  const auto feed = it->second;
-  if (feed->files) {
-    auto files = key;
-    files.files = true;
-    source_unwatched(files);
+void Engine::tell_of_leaving(Feed& feed) {
+  const auto& path = feed.info.key.path;
+  EventAbout about{.stream = feed.info.container ? std::optional(feed.info.container->label()) : std::nullopt,
+                   .count = feed.backlog.count};
+  if (feed.unwatched) {
+    events_.add("source_gone", path + " is not watched any more; what is in it stays there", std::move(about));
+    return;
   }
-  settling_in_.erase(key);
-  tell_discovering();
-  feed->gone = feed->unwatched = true;
-  events_.add("source_gone", fmt::format("{} is not watched any more; what is in it stays there", key.path),
-              {.stream = feed->info.container ? std::optional(feed->info.container->label()) : std::nullopt,
-               .count = feed->backlog.count});
-  close_stream(feed);
-  tend(feed);
-  pump();
+  // What was confirmed meanwhile is not lost, though the source was not counted again.
+  feed.lost = feed.stream != 0 ? core_.stream(feed.stream, clock_.now()).tally.changes() : feed.backlog.count;
+  if (feed.lost == 0) return;
+  spdlog::warn("log gone path={} unsent={}", path, feed.lost);
+  about.count = feed.lost;
+  events_.add("source_gone", fmt::format("{} was removed with {} changes that were not synced yet", path, feed.lost),
+              std::move(about));
 }
 
 void Engine::first_scan_done() {

@@ -40,11 +40,7 @@ asio::awaitable<Result<std::vector<std::int64_t>>> Engine::accept(std::vector<Ch
   if (!queue_) co_return std::unexpected(queue_problem_);
   // The reserve was given back for what is to be recorded, not for what comes in.
   if (disk_full_) co_await store_answers();
-  if (disk_full_)
-    co_return fail("disk_full",
-                   fmt::format("the disk of {} is full. Nothing of this request was taken; free some space there.",
-                               state_dir_.path().string()),
-                   true);
+  if (disk_full_) co_return std::unexpected(sources::ChangeQueue::disk_full(state_dir_.path()));
   std::vector<FileUpload> copies;
   auto ids = co_await take(std::move(changes), by, copies);
   if (ids) {

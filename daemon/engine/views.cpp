@@ -8,6 +8,7 @@
 #include "engine/impl/checks.h"
 #include "engine/impl/kind_name.h"
 #include "engine/impl/why.h"
+#include "support/disk.h"
 #include "support/sizes.h"
 
 namespace neptune::engine {

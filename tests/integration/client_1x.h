@@ -40,6 +40,17 @@ class Client1x : public ::testing::Test {
 
   std::filesystem::path place(const std::string& mode) const { return box->dir() / "jobs" / ".neptune" / mode; }
 
+  /// A process for a job that lives.
+  Process living_job() const {
+    return Process({.binary = "/bin/sleep",
+                    .args = {"600"},
+                    .env = {},
+                    .unset_env = {},
+                    .output_dir = box->dir() / "output",
+                    .name = "job",
+                    .working_dir = {}});
+  }
+
   /// An offline run as the client makes it, before its first operation.
   std::filesystem::path offline_run(const std::string& id, int pid = dead_pid) {
     return begin_run(place("offline"), id, pid);

@@ -313,13 +313,7 @@ TEST_F(Client1xFiles, AFileThatWasRejectedIsSentWhenItIsTriedAgain) {
 }
 
 TEST_F(Client1xFiles, ARejectedFileIsFoundWhereADaemonThatWasKilledHadJustRenamedItsDirectory) {
-  Process job({.binary = "/bin/sleep",
-               .args = {"600"},
-               .env = {},
-               .unset_env = {},
-               .output_dir = box->dir() / "output",
-               .name = "job",
-               .working_dir = {}});
+  auto job = living_job();
   Log log;
   log.upload_tmp("tmp", "late-1.bin");
   log.assign("end", "Int", "1");

@@ -283,13 +283,7 @@ TEST_F(Client1x, LeftoversAreNotTouchedWhileTheirClientMayLive) {
 
 TEST_F(Client1x, ALogIsFollowedThroughRotationAndTheDeathOfItsProducerInTheMiddleOfAnObject) {
   make();
-  Process job({.binary = "/bin/sleep",
-               .args = {"600"},
-               .env = {},
-               .unset_env = {},
-               .output_dir = box->dir() / "output",
-               .name = "job",
-               .working_dir = {}});
+  auto job = living_job();
   const auto directory = offline_run("live-1", job.pid());
   write(directory / "data-1.log", "");
   // As the client's buffer is emptied: in pieces that know nothing of operations.
@@ -437,13 +431,7 @@ TEST_F(CallIsOut, TheAnswerIsPutOnRecordOnceItsDirectoryCanBeReadAgain) {
 
 TEST_F(Client1x, PointsThatRaiseNoLastStepAreSentOnceWhenTheirAnswerIsLost) {
   make();
-  Process job({.binary = "/bin/sleep",
-               .args = {"600"},
-               .env = {},
-               .unset_env = {},
-               .output_dir = box->dir() / "output",
-               .name = "job",
-               .working_dir = {}});
+  auto job = living_job();
   const auto directory = offline_run("level", job.pid());
   write(directory / "data-1.log", logged_float(1, 7) + logged_text(2, 7, "a"));
   write(directory / "last_put_version", "2");

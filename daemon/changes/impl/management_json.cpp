@@ -160,6 +160,7 @@ RunsChange read_runs(Fields& fields, RunsAct act) {
                                limits::runs_per_change),
                    fields.path("runs"), Refusal::Kind::too_large);
   for (const auto& run : out.runs) check_run_id(run, fields.path("runs"), verdict);
+  out.discard_pending = fields.flag("discard_pending").value_or(false);
   return out;
 }
 
@@ -223,6 +224,7 @@ struct Write {
   void operator()(const RunsChange& change) {
     out.text("project", change.project.full());
     out.texts("runs", change.runs);
+    if (change.discard_pending) out.flag("discard_pending", true);
   }
   void operator()(const TrashEmpty& change) { out.text("project", change.project.full()); }
   void operator()(const ModelCreate& change) {

@@ -1,7 +1,6 @@
 #include "engine/impl/checks.h"
 
 #include <fmt/format.h>
-#include <sys/statvfs.h>
 
 #include <algorithm>
 #include <fstream>
@@ -82,12 +81,6 @@ void check_state_dir(Checks& checks, const std::filesystem::path& dir) {
         fmt::format("chmod go-rw {}: changes that wait are in it.", dir.string()));
   else
     add(checks, "state", "ok", "only the daemon reads and writes " + dir.string());
-}
-
-std::optional<std::uint64_t> free_space(const std::filesystem::path& dir) {
-  struct statvfs disk{};
-  if (::statvfs(dir.c_str(), &disk) != 0) return std::nullopt;
-  return static_cast<std::uint64_t>(disk.f_bavail) * disk.f_frsize;
 }
 
 void check_room(Checks& checks, const std::filesystem::path& dir, const DiskRoom& room) {

@@ -24,8 +24,6 @@ struct DiskRoom {
   bool full = false;            ///< the engine met the end of it
 };
 void check_room(Checks& checks, const std::filesystem::path& dir, const DiskRoom& room);
-/// What the disk of `dir` has left; none where that cannot be told.
-std::optional<std::uint64_t> free_space(const std::filesystem::path& dir);
 
 /// So near its bound that hardly anything fits.
 constexpr bool is_full(std::uint64_t bytes, std::uint64_t max_bytes) {

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,6 +14,7 @@
 #include <vector>
 
 #include "server/impl/text.h"
+#include "support/disk.h"
 #include "support/reading.h"
 
 namespace neptune::server {
@@ -226,14 +226,13 @@ std::unexpected<Error> not_copied(const std::filesystem::path& to, int error) {
 }
 
 Result<void> has_room(const std::filesystem::path& to, std::uint64_t size, std::uint64_t keep_free) {
-  struct statvfs disk{};
-  if (::statvfs(to.parent_path().c_str(), &disk) != 0) return not_copied(to, errno);
-  const auto free = static_cast<std::uint64_t>(disk.f_bavail) * disk.f_frsize;
-  if (free >= size && free - size >= keep_free) return {};
+  const auto free = free_space(to.parent_path());
+  if (!free) return not_copied(to, errno);
+  if (*free >= size && *free - size >= keep_free) return {};
   return fail("low_disk",
               fmt::format("the file has {} bytes, and of the {} bytes free on the disk of {}, {} are to stay free; "
                           "upload it without a copy, or free some space there",
-                          size, free, to.parent_path().string(), keep_free),
+                          size, *free, to.parent_path().string(), keep_free),
               true);
 }
 

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
-#include <sys/statvfs.h>
 
 #include <algorithm>
 #include <boost/asio/redirect_error.hpp>
@@ -13,6 +12,7 @@
 #include <utility>
 
 #include "sources/change_queue/queued_source.h"
+#include "support/disk.h"
 #include "support/sizes.h"
 #include "support/task_group.h"
 
@@ -35,12 +35,6 @@ bool only_frees(const Handed& request) {
   return std::ranges::all_of(request.changes, &Change::frees);
 }
 constexpr std::uint64_t for_removals = 4u << 20;  // our own bound on them, past the others
-
-std::uint64_t free_bytes(const std::filesystem::path& file) {
-  struct statvfs disk{};
-  if (::statvfs(file.c_str(), &disk) != 0) return ~0ull;
-  return static_cast<std::uint64_t>(disk.f_bavail) * disk.f_frsize;
-}
 
 SourceKey key_of(std::uint64_t queue, const ContainerName& container) {
   SourceKey key;
@@ -96,7 +90,7 @@ struct Room {
 
 Room room_in(QueueStore& store, const ChangeQueueOptions& options) {
   if (options.min_free_disk == 0) return {store.bytes(), 0};
-  auto free = free_bytes(options.file);
+  auto free = free_space(options.file).value_or(~0ull);
   // Asked for only where it decides: what was settled made room inside the file.
   if (free < options.min_free_disk + options.max_bytes)
     if (const auto inside = store.reusable_bytes()) free += *inside;
@@ -115,11 +109,7 @@ Result<void> take_room(QueueStore& store, const ChangeQueueOptions& options, Roo
 }
 
 Error explained(const ChangeQueueOptions& options, const Error& error) {
-  if (error.code != "sqlite_full") return error;
-  return {"disk_full",
-          fmt::format("the disk of {} is full. Nothing of this request was taken; free some space there.",
-                      options.file.parent_path().string()),
-          true};
+  return error.code == "sqlite_full" ? ChangeQueue::disk_full(options.file.parent_path()) : error;
 }
 
 Commit commit(QueueStore& store, const ChangeQueueOptions& options, std::vector<Handed> requests, WallTime now) {
@@ -373,6 +363,13 @@ asio::awaitable<Result<Ids>> ChangeQueue::accept_what_follows(Change change, Sub
   Handed handed{{}, std::move(by), true};
   handed.changes.push_back(std::move(change));
   return impl_->accept(std::move(handed));
+}
+
+Error ChangeQueue::disk_full(const std::filesystem::path& dir) {
+  return {
+      "disk_full",
+      fmt::format("the disk of {} is full. Nothing of this request was taken; free some space there.", dir.string()),
+      true};
 }
 
 asio::awaitable<Result<void>> ChangeQueue::step_aside(ContainerName removals, Position position) {

@@ -51,6 +51,9 @@ class ChangeQueue {
   /// The same of a change that follows from one that was accepted: whatever the bounds say.
   boost::asio::awaitable<Result<std::vector<std::int64_t>>> accept_what_follows(Change change, Submitter by);
 
+  /// Why nothing is accepted while the disk of `dir` is full.
+  static Error disk_full(const std::filesystem::path& dir);
+
   /// Moves the first removal of this project to those that wait (QueueStore::step_aside), which are announced.
   boost::asio::awaitable<Result<void>> step_aside(ContainerName removals, Position position);
 

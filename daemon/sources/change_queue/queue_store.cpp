@@ -63,10 +63,11 @@ QueuedStream stream_at(const sqlite::Statement& row) {
            static_cast<ContainerKind>(row.number(3))},
           count_at(row, 5),
           count_at(row, 6),
-          row.number(7)};
+          row.number(7),
+          count_at(row, 8)};
 }
 
-constexpr const char* stream_columns = "id, workspace, project, kind, container, count, bytes, begun_ms";
+constexpr const char* stream_columns = "id, workspace, project, kind, container, count, bytes, begun_ms, creates";
 
 }  // namespace
 
@@ -358,22 +359,15 @@ Result<QueueStore::Rows> QueueStore::confirmed_rows(std::int64_t stream, Positio
 
 Result<Backlog> QueueStore::backlog(std::int64_t stream, Position after) {
   Backlog backlog;
-  std::uint64_t creates = 0;
-  NEPTUNE_TRY(impl_->each(
-      "SELECT count, bytes, creates FROM streams WHERE id = ?",
-      [&](const sqlite::Statement& row) {
-        backlog.count = count_at(row, 0);
-        backlog.bytes = count_at(row, 1);
-        creates = count_at(row, 2);
-        return false;
-      },
-      stream));
-  if (backlog.count == 0) return backlog;
+  const auto whole = this->stream(stream);
+  if (!whole) return std::unexpected(whole.error());
+  if (whole->count == 0) return backlog;
   const auto confirmed = confirmed_rows(stream, after);
   if (!confirmed) return std::unexpected(confirmed.error());
-  backlog.count -= std::min(backlog.count, confirmed->count);
-  backlog.bytes -= std::min(backlog.bytes, confirmed->bytes);
-  creates -= std::min(creates, confirmed->creates);
+  backlog.count = whole->count - std::min(whole->count, confirmed->count);
+  backlog.bytes = whole->bytes - std::min(whole->bytes, confirmed->bytes);
+  const auto& container = whole->container;
+  backlog.creates_project = container.kind == ContainerKind::management && whole->creates > confirmed->creates;
   NEPTUNE_TRY(impl_->each(
       "SELECT coalesce(max(seq), 0) FROM changes WHERE stream = ?",
       [&](const sqlite::Statement& row) {
@@ -395,10 +389,6 @@ Result<Backlog> QueueStore::backlog(std::int64_t stream, Position after) {
         return false;
       },
       stream, after));
-  const auto whose = this->stream(stream);
-  if (!whose) return std::unexpected(whose.error());
-  const auto& container = whose->container;
-  backlog.creates_project = creates > 0 && container.kind == ContainerKind::management;
   if (container.kind == ContainerKind::removals && container.id.empty())
     NEPTUNE_TRY(keep_behind_those_that_wait(container, backlog.after));
   return backlog;

@@ -65,6 +65,7 @@ struct QueuedStream {
   ContainerName container;
   std::uint64_t count = 0, bytes = 0;
   std::int64_t begun_ms = 0;  ///< when its first change was accepted
+  std::uint64_t creates = 0;  ///< of its changes, those that create
 };
 
 class QueueStore {

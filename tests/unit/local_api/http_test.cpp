@@ -1,8 +1,10 @@
 #include <gtest/gtest.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
+#include <optional>
+
 #include "tests/unit/local_api/served.h"
+#include "tests/unit/support/descriptors.h"
 
 // How the front door treats connections and requests, whatever they ask for.
 namespace neptune::local_api {
@@ -186,24 +188,18 @@ TEST(FrontDoor, HoldsOutThroughAHundredClientsAtATime) {
 }
 
 TEST(FrontDoor, PausesWhenDescriptorsRunOutAndGoesOnAfterwards) {
-#ifdef __SANITIZE_ADDRESS__
-  GTEST_SKIP() << "the sanitizers look at types through a pipe, and take a lack of descriptors for a broken object";
-#endif
+  if (test::needs_descriptors) GTEST_SKIP() << "the sanitizers need descriptors of their own";
   Served served;
   EXPECT_EQ(status_of(ask(served.path(), "GET", "/v1/status")), 200);
-  rlimit before{};
-  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
   const int next = ::dup(0);
   ::close(next);
-  rlimit tight = before;
-  tight.rlim_cur = static_cast<rlim_t>(next + 1);  // room for the client's end alone
-  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &tight), 0);
+  std::optional<test::DescriptorLimit> tight(static_cast<rlim_t>(next + 1));  // room for the client's end alone
   RawSocket socket(served.path());
   const bool connected = socket.connected();
   socket.send(get_status);
   // Rounds enough for the loop to have seen the connection, and for many accepts to fail, were they not paused.
   for (int i = 0; i < 50; ++i) served.on_loop([](test::FixedControl&) {});
-  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  tight.reset();
   ASSERT_TRUE(connected);
   EXPECT_EQ(status_of(socket.read_response()), 200);
 }

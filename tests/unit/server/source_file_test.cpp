@@ -1,13 +1,13 @@
 #include "server/impl/source_file.h"
 
 #include <gtest/gtest.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <fstream>
 
 #include "tests/integration/support/temp_dir.h"
+#include "tests/unit/support/descriptors.h"
 
 namespace neptune::server {
 namespace {
@@ -62,15 +62,11 @@ TEST_F(SourceFiles, ThatAreUnreadableUntilSomebodyMendsThemAreNotTriedAgain) {
 }
 
 TEST_F(SourceFiles, AreTriedAgainOnceThereAreDescriptors) {
-#ifdef __SANITIZE_ADDRESS__
-  GTEST_SKIP() << "UBSan looks through a pipe whether a pointer can be followed, and takes a failure for a fault";
-#endif
-  rlimit before{};
-  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
-  const rlimit none{0, before.rlim_max};
-  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
-  const auto identity = identify({path("in/deep/file")});
-  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  if (test::needs_descriptors) GTEST_SKIP() << "the sanitizers need descriptors of their own";
+  const auto identity = [this] {
+    const test::DescriptorLimit none(0);
+    return identify({path("in/deep/file")});
+  }();
   ASSERT_FALSE(identity.has_value());
   EXPECT_EQ(identity.error().code, "file_unreadable_now");
   EXPECT_TRUE(identity.error().retryable);

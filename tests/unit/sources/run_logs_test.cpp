@@ -232,10 +232,33 @@ TEST(RunLogs, DoesNotRemoveALogThatSomebodyHasOpen) {
   writer("insert 1 10");
 }
 
+/// The folder as if it were on a network file system.
+struct WatchedOverNetwork {
+  explicit WatchedOverNetwork(RunLogsFixture& with)
+      : fixture(with),
+        watch(with.loop.context.get_executor(), with.loop.pool, with.loop.clock, often(with.options), with.listener,
+              [](const fs::path&) { return FileSystem{true, "NFS", 0}; }) {
+    boost::asio::co_spawn(
+        fixture.loop.context, watch.run(),
+        boost::asio::bind_cancellation_slot(cancel.slot(), [this](std::exception_ptr) { ended = true; }));
+  }
+  void end() {
+    cancel.emit(boost::asio::cancellation_type::terminal);
+    ASSERT_TRUE(fixture.loop.until([this] { return ended; }));
+  }
+  static RunLogsOptions often(RunLogsOptions options) {
+    options.rescan = 50ms;
+    return options;
+  }
+
+  RunLogsFixture& fixture;
+  RunLogWatch watch;
+  boost::asio::cancellation_signal cancel;
+  bool ended = false;
+};
+
 TEST(RunLogs, OfANetworkFileSystemALogThatWasNotClosedIsTakenAfterADayWithoutAWriteOnly) {
   RunLogsFixture fixture;
-  const auto network = [](const fs::path&) { return FileSystem{true, "NFS", 0}; };
-  fixture.options.rescan = 50ms;
   {
     // As a job on another host leaves it: nobody here has it open.
     Writer writer;
@@ -249,39 +272,26 @@ TEST(RunLogs, OfANetworkFileSystemALogThatWasNotClosedIsTakenAfterADayWithoutAWr
       fs::last_write_time(file, fs::file_time_type::clock::now() - ago);
   };
   last_write(23h);
-  RunLogWatch watch(fixture.loop.context.get_executor(), fixture.loop.pool, fixture.loop.clock, fixture.options,
-                    fixture.listener, network);
-  boost::asio::cancellation_signal cancel;
-  bool ended = false;
-  boost::asio::co_spawn(fixture.loop.context, watch.run(),
-                        boost::asio::bind_cancellation_slot(cancel.slot(), [&](std::exception_ptr) { ended = true; }));
+  WatchedOverNetwork network(fixture);
   ASSERT_TRUE(fixture.reaches(fixture.log, SourceState::settling_in));
   fixture.loop.run_for(500ms);
   EXPECT_TRUE(fixture.listener.is(fixture.log, SourceState::settling_in));
   last_write(25h);
   EXPECT_TRUE(fixture.reaches(fixture.log, SourceState::closed));
-  cancel.emit(boost::asio::cancellation_type::terminal);
-  ASSERT_TRUE(fixture.loop.until([&] { return ended; }));
+  network.end();
   fixture.listener.logs.clear();
 }
 
 TEST(RunLogs, TakesOnlyClosedLogsFromANetworkFileSystem) {
   RunLogsFixture fixture;
-  const auto network = [](const fs::path&) { return FileSystem{true, "NFS", 0}; };
-  fixture.options.rescan = 50ms;
-  RunLogWatch watch(fixture.loop.context.get_executor(), fixture.loop.pool, fixture.loop.clock, fixture.options,
-                    fixture.listener, network);
-  boost::asio::cancellation_signal cancel;
-  bool ended = false;
-  boost::asio::co_spawn(fixture.loop.context, watch.run(),
-                        boost::asio::bind_cancellation_slot(cancel.slot(), [&](std::exception_ptr) { ended = true; }));
+  WatchedOverNetwork network(fixture);
   Writer writer;
   writer("begin " + fixture.log.string() + " create");
   ASSERT_TRUE(fixture.reaches(fixture.log, SourceState::settling_in));
   fixture.loop.run_for(500ms);
   EXPECT_TRUE(fixture.listener.is(fixture.log, SourceState::settling_in)) << "a producer may be on another host, too";
   EXPECT_TRUE(fixture.listener.at(fixture.log)->info.network);
-  EXPECT_NE(watch.folders()[0].problem.find("NFS"), std::string::npos);
+  EXPECT_NE(network.watch.folders()[0].problem.find("NFS"), std::string::npos);
   writer("close");
   ASSERT_TRUE(fixture.reaches(fixture.log, SourceState::closed));
   auto source = fixture.source(fixture.log);
@@ -289,8 +299,7 @@ TEST(RunLogs, TakesOnlyClosedLogsFromANetworkFileSystem) {
   EXPECT_FALSE(fs::exists(database_of(fixture.log).string() + "-shm")) << "no memory is shared over the network";
   EXPECT_EQ(fixture.loop.await(source->settle(1)), true);
   source.reset();
-  cancel.emit(boost::asio::cancellation_type::terminal);
-  ASSERT_TRUE(fixture.loop.until([&] { return ended; }));
+  network.end();
   EXPECT_EQ(content_of(fixture.log).size(), 1u);
   fixture.listener.logs.clear();
 }

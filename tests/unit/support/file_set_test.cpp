@@ -1,12 +1,12 @@
 #include "support/file_set.h"
 
 #include <gmock/gmock.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <fstream>
 
 #include "tests/integration/support/temp_dir.h"
+#include "tests/unit/support/descriptors.h"
 
 namespace neptune {
 namespace {
@@ -75,15 +75,11 @@ TEST_F(FileSets, WhatStaysUnreadableUntilSomebodyMendsItIsNoPassingTrouble) {
 }
 
 TEST_F(FileSets, ForWantOfDescriptorsTheyAreLookedForAgain) {
-#ifdef __SANITIZE_ADDRESS__
-  GTEST_SKIP() << "UBSan looks through a pipe whether a pointer can be followed, and takes a failure for a fault";
-#endif
-  rlimit before{};
-  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
-  const rlimit none{0, before.rlim_max};
-  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
-  const auto found = find_files({dir.string() + "/*"}, 1000);
-  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  if (test::needs_descriptors) GTEST_SKIP() << "the sanitizers need descriptors of their own";
+  const auto found = [this] {
+    const test::DescriptorLimit none(0);
+    return find_files({dir.string() + "/*"}, 1000);
+  }();
   ASSERT_FALSE(found.has_value());
   EXPECT_EQ(found.error().code, "file_unreadable_now");
   EXPECT_TRUE(found.error().retryable);
