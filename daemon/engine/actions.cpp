@@ -104,7 +104,7 @@ asio::awaitable<void> Engine::take_batch(FeedPtr feed, core::Send send) {
   const auto now = clock_.now();
   if (!batch) {
     core_.failed(send.stream, std::nullopt, source_failure(batch.error()), now);
-    if (!batch.error().retryable) set_aside(feed, batch.error());
+    if (!batch.error().retryable) not_readable(feed, batch.error());
   } else if (const auto* oversized = std::get_if<sources::Oversized>(&*batch)) {
     const auto message = fmt::format(
         "operation {} of {} is {} bytes; a request can carry {}. It cannot reach the server, and what follows it "
@@ -191,7 +191,7 @@ asio::awaitable<void> Engine::hand_in(FeedPtr feed, std::shared_ptr<sources::Sou
                   answer.error().message);
     core_.failed(stream, sent, answer.error(), clock_.now());
     // The server answered what it got of the body, if anything: that it cannot be read is what matters.
-    if (*problem && !(*problem)->retryable) set_aside(feed, std::move(**problem));
+    if (*problem && !(*problem)->retryable) not_readable(feed, std::move(**problem));
   }
   pump();
   tend(feed);

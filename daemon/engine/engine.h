@@ -177,6 +177,7 @@ class Engine final : public Control, public sources::SourceListener {
   void tell_of_leaving(Feed& feed);
   void close_stream(const FeedPtr& feed);
   void set_aside(const FeedPtr& feed, Error problem);
+  void not_readable(const FeedPtr& feed, Error problem);
   void start_over(const FeedPtr& feed, Error problem);
   void tell_discovering();
   void expect_more(const Feed& feed, bool on);

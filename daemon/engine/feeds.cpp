@@ -281,6 +281,11 @@ void Engine::set_aside(const FeedPtr& feed, Error problem) {
   tend(feed);
 }
 
+/// What was read may have been half of a write that was told meanwhile: then it is read again first.
+void Engine::not_readable(const FeedPtr& feed, Error problem) {
+  if (!feed->refresh_wanted) set_aside(feed, std::move(problem));
+}
+
 /// The stream starts again, a while later, from what is on record; nothing else of it is taken out of its source.
 void Engine::start_over(const FeedPtr& feed, Error problem) {
   feed->outcomes.clear();

@@ -100,7 +100,7 @@ asio::awaitable<void> Engine::refresh(FeedPtr feed) {
       alarms_.set({Alarm::Of::tend, feed->info.key}, clock_.now() + pause);
       rearm();
     } else {
-      set_aside(feed, backlog.error());
+      not_readable(feed, backlog.error());
       pump();
     }
     co_return;
