@@ -230,7 +230,11 @@ void RunLogWatch::compare_with_last_scan(Entry& entry, const LogFacts& facts) {
   if (!std::exchange(entry.scanned, false)) return;
   const bool written = entry.stamp && !same_content(*entry.stamp, facts.stamp);
   entry.stamp = facts.stamp;
-  if (written && entry.source) listener_.source_written(entry.info.key);
+  if (!written || !entry.source) return;
+  // What we took out ourselves is no news. On a network scans alone tell of writes: there each one is looked into.
+  const auto& left_as = entry.source->left_as();
+  if (!entry.file_system.network && left_as && same_content(*left_as, facts.stamp)) return;
+  listener_.source_written(entry.info.key);
 }
 
 asio::awaitable<void> RunLogWatch::decide(std::string path, LogFacts facts, const LockTable& locks) {

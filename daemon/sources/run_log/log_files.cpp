@@ -41,6 +41,17 @@ FileId id_of(const struct statx& data) {
   return {makedev(data.stx_dev_major, data.stx_dev_minor), data.stx_ino};
 }
 
+LogStamp stamp(const Stat& database, const Stat& wal) {
+  LogStamp out;
+  out.size = database.data.stx_size;
+  out.written_ns = ns(database.data.stx_mtime);
+  out.changed_ns = ns(database.data.stx_ctime);
+  if (!wal.there) return out;
+  out.wal_size = wal.data.stx_size;
+  if (out.wal_size > 0) out.wal_written_ns = ns(wal.data.stx_mtime);
+  return out;
+}
+
 bool writable(const fs::path& path) {
   return faccessat(AT_FDCWD, path.c_str(), W_OK, AT_EACCESS) == 0 || errno == ENOENT;
 }
@@ -120,6 +131,12 @@ std::optional<std::uint64_t> creation_ns(const fs::path& directory) {
   return value;
 }
 
+std::optional<LogStamp> stamp_of(const LogPaths& paths) {
+  const auto database = stat_of(paths.database);
+  if (!database.there) return std::nullopt;
+  return stamp(database, stat_of(paths.wal));
+}
+
 LogFacts look_at(const LogPaths& paths, OpenFiles& open_files) {
   LogFacts facts;
   facts.key.path = paths.directory.string();
@@ -134,9 +151,8 @@ LogFacts look_at(const LogPaths& paths, OpenFiles& open_files) {
   facts.key.device = id.device;
   facts.key.inode = id.inode;
   if (database.data.stx_mask & STATX_BTIME) facts.key.born_ms = ns(database.data.stx_btime) / 1'000'000;
-  facts.stamp.size = database.data.stx_size;
-  facts.stamp.written_ns = ns(database.data.stx_mtime);
-  facts.stamp.changed_ns = ns(database.data.stx_ctime);
+  const auto wal = stat_of(paths.wal);
+  facts.stamp = stamp(database, wal);
   const auto fallback = facts.key.born_ms > 0 ? ns(database.data.stx_btime) : facts.stamp.written_ns;
   facts.order = fmt::format("{:020}", creation_ns(paths.directory).value_or(static_cast<std::uint64_t>(fallback)));
   if (!S_ISREG(database.data.stx_mode)) {
@@ -146,12 +162,8 @@ LogFacts look_at(const LogPaths& paths, OpenFiles& open_files) {
     return facts;
   }
 
-  if (const auto wal = stat_of(paths.wal); wal.there) {
-    facts.has_wal = true;
-    facts.wal_bytes = wal.data.stx_size;
-    facts.stamp.wal_size = wal.data.stx_size;
-    if (facts.wal_bytes > 0) facts.stamp.wal_written_ns = ns(wal.data.stx_mtime);
-  }
+  facts.has_wal = wal.there;
+  facts.wal_bytes = facts.stamp.wal_size;
   if (const auto shm = stat_of(paths.shm); shm.there) {
     facts.has_shm = true;
     facts.shm = id_of(shm.data);

@@ -51,6 +51,9 @@ struct LogFacts {
   Duration quiet_for{};        ///< since the last write, by the wall clock
 };
 
+/// None when it is gone.
+std::optional<LogStamp> stamp_of(const LogPaths& paths);
+
 /// Blocks on the file system. Opens a descriptor only of files that this process does not have open in SQLite.
 LogFacts look_at(const LogPaths& paths, OpenFiles& open_files);
 

@@ -202,8 +202,11 @@ std::shared_ptr<Source> RunLog::files() {
 }
 
 asio::awaitable<void> RunLog::release() {
-  auto work = [database = database_] { database->close(); };
-  co_await pool_.run(std::move(work));
+  auto work = [database = database_, emptied = seen_empty_] {
+    database->close();
+    return emptied ? stamp_of(database->paths()) : std::nullopt;
+  };
+  left_as_ = co_await pool_.run(std::move(work));
 }
 
 }  // namespace neptune::sources

@@ -33,6 +33,8 @@ class RunLog final : public Source {
   const std::shared_ptr<LogDatabase>& shared_database() const { return database_; }
   /// No operation was left when it was last looked at.
   bool seen_empty() const { return seen_empty_; }
+  /// What its files were like when it was closed after that.
+  const std::optional<LogStamp>& left_as() const { return left_as_; }
   void forget_listener() { damaged_ = nullptr; }
 
  private:
@@ -56,6 +58,7 @@ class RunLog final : public Source {
   std::optional<Tally> tally_;
   std::shared_ptr<Source> files_;
   bool seen_empty_ = false;
+  std::optional<LogStamp> left_as_;
 };
 
 }  // namespace neptune::sources

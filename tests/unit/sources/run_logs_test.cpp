@@ -178,6 +178,14 @@ int follow_with_few_watches() {
   const auto log = fixture.folder / "4" / "deeper" / "a_b_c_1";
   make_log(log, {"insert 5 10"});
   if (!fixture.reaches(log, SourceState::closed)) return 3;
+  if (fixture.loop.await(fixture.source(log)->settle(6)) != true) return 4;
+  fixture.loop.run_for(300ms);
+  const auto before = fixture.listener.at(log)->written;
+  Writer writer;
+  writer("attach " + log.string());
+  writer("insert 1 10");
+  if (!fixture.loop.until([&] { return fixture.listener.at(log)->written > before; })) return 5;
+  writer("close");
   fixture.stop();
   return 0;
 }
@@ -190,6 +198,20 @@ TEST(RunLogs, GoesOnByLookingThroughFoldersWhenTheInotifyLimitIsReachedAndSaysSo
   ASSERT_TRUE(WIFEXITED(status));
   if (WEXITSTATUS(status) == 77) GTEST_SKIP() << "user namespaces are not allowed here";
   EXPECT_EQ(WEXITSTATUS(status), 0);
+}
+
+TEST(RunLogs, WhatWasTakenOutOfALogIsNotTakenForAWriteWhenItsFolderIsLookedThrough) {
+  RunLogsFixture fixture([](RunLogsOptions& options) { options.rescan = 50ms; });
+  make_log(fixture.log, {"insert 5 10"});
+  fixture.start();
+  ASSERT_TRUE(fixture.reaches(fixture.log, SourceState::closed));
+  fixture.loop.run_for(200ms);
+  const auto written_at = fs::last_write_time(database_of(fixture.log));
+  ASSERT_EQ(fixture.loop.await(fixture.source(fixture.log)->settle(6)), true);
+  ASSERT_NE(fs::last_write_time(database_of(fixture.log)), written_at);
+  const auto before = fixture.listener.at(fixture.log)->written;
+  fixture.loop.run_for(300ms);
+  EXPECT_EQ(fixture.listener.at(fixture.log)->written, before);
 }
 
 TEST(RunLogs, RemovesAClosedLogWhenEverythingIsConfirmed) {
