@@ -5,6 +5,7 @@ function(neptune_library name)
   add_library(neptune_${name} STATIC ${arg_SOURCES})
   target_include_directories(neptune_${name} PUBLIC ${CMAKE_SOURCE_DIR}/daemon ${CMAKE_SOURCE_DIR})
   target_link_libraries(neptune_${name} PUBLIC ${arg_USES} PRIVATE neptune_flags ${arg_PRIVATE})
+  set_target_properties(neptune_${name} PROPERTIES UNITY_BUILD ${NEPTUNE_UNITY} UNITY_BUILD_BATCH_SIZE 6)
 endfunction()
 
 # neptune_test(NAME SOURCES ... USES ... [OPTIMIZED]): one GoogleTest binary, one ctest entry a test. OPTIMIZED is for a

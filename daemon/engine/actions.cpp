@@ -309,21 +309,21 @@ void Engine::carry_out(core::ServerChanged changed) {
   auto& server = servers_.at(changed.server);
   server.state = changed.state;
   const auto url = server.slot.server ? server.slot.server->url() : std::string("the server");
-  using State = core::ServerChanged::State;
+  using Reached = core::ServerChanged::State;
   switch (changed.state) {
-    case State::up:
+    case Reached::up:
       spdlog::info("server up url={}", url);
       events_.add("server_reachable", url + " answers again");
       break;
-    case State::down:
+    case Reached::down:
       spdlog::warn("server down url={} error=\"{}\"", url, changed.message);
       events_.add("server_unreachable", changed.message);
       break;
-    case State::busy:
+    case Reached::busy:
       spdlog::warn("server busy url={} error=\"{}\"", url, changed.message);
       events_.add("server_busy", changed.message);
       break;
-    case State::token_rejected:
+    case Reached::token_rejected:
       spdlog::error("token rejected url={} error=\"{}\"", url, changed.message);
       events_.add("token_rejected", changed.message);
       break;

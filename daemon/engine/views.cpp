@@ -195,9 +195,9 @@ api::Status Engine::status() const {
   status.problems = problems();
   const auto& server = servers_.front();
   status.server.url = server.slot.server ? server.slot.server->url() : "";
-  using State = core::ServerChanged::State;
+  using Reached = core::ServerChanged::State;
   status.server.reachable =
-      server.slot.server && server.last_success && (server.state == State::up || server.state == State::busy);
+      server.slot.server && server.last_success && (server.state == Reached::up || server.state == Reached::busy);
   if (server.last_success) status.server.last_success_at = format_time(*server.last_success);
   if (!server.last_error.empty()) status.server.last_error = server.last_error;
 

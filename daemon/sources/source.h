@@ -165,6 +165,9 @@ struct SourceInfo {
   std::optional<WallTime> left_until;                 ///< left_to_client: taken over then, unless it is written before
 };
 
+/// Of one source: whether nothing is news to who knows the other.
+bool tell_the_same(const SourceInfo& a, const SourceInfo& b);
+
 /// What happens to the sources of the watched folders. All on the loop; `source` is null unless the source may be taken
 /// (state live or closed), and stays valid until a later call says otherwise.
 class SourceListener {

@@ -28,6 +28,9 @@ namespace neptune::sources {
 /// Concurrency: one executor, one thread; scans run on the worker pool, one after the other.
 class FolderWatch {
  public:
+  /// What is told within it a listener looks at together.
+  static constexpr std::chrono::milliseconds between_looks{20};
+
   class Listener {
    public:
     virtual ~Listener() = default;

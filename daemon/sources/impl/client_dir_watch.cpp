@@ -22,20 +22,13 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr auto between_looks = 20ms;  // what happens meanwhile is looked at together
-constexpr auto try_again = 1s;        // what was set aside, after it was touched
+constexpr auto touched_again = 1s;  // what was set aside, after it was touched
 
 std::vector<fs::path> client_folders(const ClientDirsOptions& options) {
   std::vector<fs::path> out;
   for (const auto& folder : options.folders)
     if (folder.kind != WatchFolder::Kind::run_logs) out.push_back(folder.path);
   return out;
-}
-
-bool same(const SourceInfo& a, const SourceInfo& b) {
-  const auto code = [](const SourceInfo& info) { return info.problem ? info.problem->code : std::string(); };
-  return a.key == b.key && a.state == b.state && a.container == b.container && a.order == b.order &&
-         code(a) == code(b) && a.read_only == b.read_only && a.server_id == b.server_id;
 }
 
 /// Whether somebody may still write to it, under its present name, whatever its pid says.
@@ -128,7 +121,7 @@ void ClientDirWatch::file_touched(const fs::path& directory, const std::string& 
       make_due(found->first);
       break;
     case SourceState::set_aside:
-      if (!entry.look_again) entry.look_again = clock_.now() + try_again;
+      if (!entry.look_again) entry.look_again = clock_.now() + touched_again;
       wake_.cancel();
       break;
     case SourceState::live:
@@ -170,7 +163,7 @@ asio::awaitable<void> ClientDirWatch::run_looks() {
       continue;
     }
     co_await look_at_due();
-    asio::steady_timer pause(executor_, between_looks);
+    asio::steady_timer pause(executor_, FolderWatch::between_looks);
     co_await pause.async_wait(asio::use_awaitable);
   }
 }
@@ -279,7 +272,7 @@ void ClientDirWatch::announce(Entry& entry, SourceInfo info) {
     entry.source = std::make_shared<ClientDirSource>(pool_, std::move(log), info.read_only);
     entry.taken_at = clock_.now();
   }
-  const bool changed = !entry.announced || fresh || !same(entry.info, info);
+  const bool changed = !entry.announced || fresh || !tell_the_same(entry.info, info);
   entry.info = std::move(info);
   entry.announced = true;
   if (!changed) return;

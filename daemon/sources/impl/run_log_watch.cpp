@@ -19,8 +19,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr auto between_looks = 20ms;  // what happens meanwhile is looked at together
-constexpr auto try_again = 500ms;     // a log that is still being made, or busy
+constexpr auto admitted_again = 500ms;  // a log that is still being made, or busy
 // Nobody can tell who has a log open on another host. A clean end leaves no -wal; else only time tells.
 constexpr auto network_quiet = 24h;  // our own bound: no job that lives is silent for so long
 
@@ -29,12 +28,6 @@ std::vector<fs::path> run_log_folders(const RunLogsOptions& options) {
   for (const auto& folder : options.folders)
     if (folder.kind != WatchFolder::Kind::client_1x) out.push_back(folder.path);
   return out;
-}
-
-bool same(const SourceInfo& a, const SourceInfo& b) {
-  const auto code = [](const SourceInfo& info) { return info.problem ? info.problem->code : std::string(); };
-  return a.key == b.key && a.state == b.state && a.container == b.container && a.order == b.order &&
-         code(a) == code(b) && a.read_only == b.read_only && a.network == b.network && a.holders == b.holders;
 }
 
 bool same_content(const LogStamp& a, const LogStamp& b) {
@@ -172,7 +165,7 @@ asio::awaitable<void> RunLogWatch::run_looks() {
       continue;
     }
     co_await look_at_due();
-    asio::steady_timer pause(executor_, between_looks);
+    asio::steady_timer pause(executor_, FolderWatch::between_looks);
     co_await pause.async_wait(asio::use_awaitable);
   }
 }
@@ -300,7 +293,7 @@ asio::awaitable<void> RunLogWatch::take_up(std::string path, LogFacts facts, Sou
   if (found == entries_.end()) co_return;
   found->second.refused.reset();
   if (std::holds_alternative<NotYet>(admission)) {
-    found->second.look_again = clock_.now() + try_again;
+    found->second.look_again = clock_.now() + admitted_again;
     info.state = SourceState::settling_in;
     co_await withdraw(path, std::move(info));
   } else if (auto* problem = std::get_if<Error>(&admission)) {
@@ -332,7 +325,7 @@ std::shared_ptr<RunLog> RunLogWatch::make_source(const Entry& entry, const Sourc
 }
 
 void RunLogWatch::announce(Entry& entry, SourceInfo info, std::shared_ptr<RunLog> source) {
-  const bool changed = !entry.announced || !same(entry.info, info) || entry.source != source;
+  const bool changed = !entry.announced || !tell_the_same(entry.info, info) || entry.source != source;
   entry.info = std::move(info);
   entry.announced = true;
   entry.source = std::move(source);
