@@ -388,17 +388,32 @@ class Explainer {
   void change(const api::ChangePlace& place) {
     const auto subject = fmt::format("Change {}", place.id);
     if (place.state == "done") {
+      found_.push_back({.subject = subject, .state = "It is done: the server has it."});
+      return;
+    }
+    if (place.state == "unknown") {
       found_.push_back({.subject = subject,
-                        .state = "It is done: the server has it. (Had it been refused, and not been discarded since, "
-                                 "`neptune-sync rejected` would list it.)"});
+                        .state = "What became of it is not known any more: the server has it, or it was refused and "
+                                 "thrown away long since.",
+                        .waiting_for = "unknown"});
+      return;
+    }
+    if (place.state == "discarded") {
+      const auto when = place.discarded_at ? " " + since(place.discarded_at, now()) + " ago" : "";
+      found_.push_back({.subject = subject,
+                        .state = "The server does not have it: it was rejected" + number_of(place.rejected) +
+                                 ", and thrown away" + when + " by " + clean(place.discarded_by.value_or("somebody")) +
+                                 ".",
+                        .why = sentence(place.why),
+                        .next = "Nothing of it is kept: what is still wanted has to be handed in again.",
+                        .waiting_for = "discarded"});
       return;
     }
     if (place.rejected) {
       const auto refused = std::ranges::find(question_.rejected, *place.rejected, &api::Rejected::id);
       found_.push_back({.subject = subject,
-                        .state = refused != question_.rejected.end() && refused->container_type == "files"
-                                     ? "Its file was not uploaded; the change is kept."
-                                     : "The server refused it for good; it is kept.",
+                        .state = refused != question_.rejected.end() ? rejection(*refused)
+                                                                     : "The server refused it for good; it is kept.",
                         .why = refused != question_.rejected.end() ? refusal(*refused) : clean(place.why),
                         .next = retry_or_discard(),
                         .waiting_for = "rejected"});
@@ -416,6 +431,18 @@ class Explainer {
       one.state +=
           fmt::format(" {} of the same stream {} before it.", changes(place.ahead), place.ahead == 1 ? "goes" : "go");
     found_.push_back(std::move(one));
+  }
+
+  static bool unsent(const api::Rejected& one) { return one.code == api::discarded_code; }
+
+  static std::string rejection(const api::Rejected& one) {
+    if (unsent(one)) return "It was thrown away before the server had it; it is kept.";
+    if (one.container_type == "files") return "Its file was not uploaded; the change is kept.";
+    return "The server refused it for good; it is kept.";
+  }
+
+  static std::string number_of(const std::optional<std::int64_t>& rejected) {
+    return rejected ? fmt::format(" (as rejected {})", *rejected) : "";
   }
 
   // A run, model, project or workspace, by its name.
@@ -557,11 +584,17 @@ class Explainer {
     for (std::size_t i = 0; i < list.size() && i < named_at_most; ++i) reasons.push_back(refusal(*list[i]));
     const auto files = std::ranges::count(list, "files", &api::Rejected::container_type);
     const bool only_files = std::cmp_equal(files, list.size());
+    const bool nothing_refused = std::ranges::all_of(list, [](const auto* one) { return unsent(*one); });
+    const auto they_are = list.size() == 1 ? "it is" : "they are";
+    auto state = fmt::format("The server refused {} of it for good; {} kept.", changes(list.size()), they_are);
+    if (nothing_refused)
+      state = fmt::format("{} of it {} thrown away before the server had {}; {} kept.", changes(list.size()),
+                          list.size() == 1 ? "was" : "were", list.size() == 1 ? "it" : "them", they_are);
+    else if (only_files)
+      state = fmt::format("{} could not be uploaded; what asks for {} is kept.",
+                          files == 1 ? "1 file" : count(list.size()) + " files", files == 1 ? "it" : "them");
     found_.push_back({.subject = only_files ? "Rejected files" : "Rejected changes",
-                      .state = only_files ? fmt::format("{} could not be uploaded; what asks for them is kept.",
-                                                        files == 1 ? "1 file" : count(list.size()) + " files")
-                                          : fmt::format("The server refused {} of it for good; they are kept.",
-                                                        changes(list.size())),
+                      .state = std::move(state),
                       .where = {},
                       .why = fmt::format("{}", fmt::join(reasons, " ")) +
                              (list.size() > named_at_most ? " `neptune-sync rejected` has the others." : ""),

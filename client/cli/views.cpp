@@ -118,7 +118,7 @@ void add_scope_row(Table& table, const api::ScopeStatus& scope, const std::strin
              {count(scope.held), scope.held > 0 ? Colour::yellow : Colour::plain},
              {count(scope.in_flight)},
              {count(scope.synced)},
-             {count(scope.rejected), scope.rejected > 0 ? Colour::red : Colour::plain},
+             {count(scope.rejected_kept), scope.rejected_kept > 0 ? Colour::red : Colour::plain},
              {bytes(scope.pending_bytes)},
              {since(scope.oldest_pending_at, now)}});
 }
@@ -190,9 +190,8 @@ std::string verdict(const api::Status& status, const Style& style, bool no_probl
   const std::string done = aside > 0 ? "Everything else is synced." : "Everything is synced.";
   std::string text = left > 0 ? "" : paint(style, no_problems ? Colour::green : Colour::plain, done) + " ";
   if (left > 0) text = fmt::format("{} ({}) not synced yet. ", changes(left), bytes(totals.pending_bytes));
-  if (totals.rejected > 0)
-    text +=
-        fmt::format("{} rejected since the beginning; `neptune-sync rejected` says why. ", changes(totals.rejected));
+  if (totals.rejected_kept > 0)
+    text += fmt::format("{} rejected and kept; `neptune-sync rejected` says why. ", changes(totals.rejected_kept));
   text.pop_back();
   return text;
 }
@@ -256,7 +255,7 @@ std::string view(const api::StreamList& list, const Style& style, Now now) {
                {count(stream.held), stream.held > 0 ? Colour::yellow : Colour::plain},
                {count(stream.in_flight)},
                {count(stream.synced)},
-               {count(stream.rejected), stream.rejected > 0 ? Colour::red : Colour::plain},
+               {count(stream.rejected_kept), stream.rejected_kept > 0 ? Colour::red : Colour::plain},
                {bytes(stream.pending_bytes)},
                {since(stream.oldest_pending_at, now)}},
               why);
@@ -337,7 +336,7 @@ std::string view(const api::WorkspaceList& list, const Style& style) {
       table.add({{full_name(workspace, project), Colour::bold},
                  {mode_name(project.mode), mode_colour(project.mode)},
                  {count(project.pending + project.held + project.in_flight)},
-                 {count(project.rejected), project.rejected > 0 ? Colour::red : Colour::plain}});
+                 {count(project.rejected_kept), project.rejected_kept > 0 ? Colour::red : Colour::plain}});
     }
   return any ? table.render(style) : "The daemon has seen no changes of any project yet.\n";
 }

@@ -23,6 +23,7 @@ void counts(V& v, T& x) {
   v("in_flight", x.in_flight);
   v("synced", x.synced);
   v("rejected", x.rejected);
+  v("rejected_kept", x.rejected_kept);
 }
 
 template <class V, class T>
@@ -226,6 +227,8 @@ void members(V& v, T& x) {
   v("done_through", x.done_through);
   v("rejected", x.rejected);
   v("why", x.why);
+  v("discarded_at", x.discarded_at);
+  v("discarded_by", x.discarded_by);
   v("project", x.project);
   v("container_type", x.container_type);
   v("container", x.container);

@@ -16,8 +16,9 @@ struct Counts {
   std::uint64_t pending = 0;
   std::uint64_t held = 0;
   std::uint64_t in_flight = 0;
-  std::uint64_t synced = 0;    ///< since the state directory was made
-  std::uint64_t rejected = 0;  ///< since the state directory was made
+  std::uint64_t synced = 0;         ///< since the state directory was made
+  std::uint64_t rejected = 0;       ///< since the state directory was made, but for what a retry stored after all
+  std::uint64_t rejected_kept = 0;  ///< of these, what is kept: neither discarded nor stored by a retry
 };
 
 struct Totals : Counts {
@@ -51,6 +52,9 @@ struct ServerStatus {
 
 /// What the sources of handed-in changes are called: by project in the status, each for itself in its stream.
 inline constexpr std::string_view queue_source = "change queue: ";
+
+/// The code of a change that a person threw away before the server had it: it is kept as rejected ones are.
+inline constexpr std::string_view discarded_code = "discarded";
 
 /// A folder that is watched, a source that was found in it, or all that waits in the change queue for one project.
 struct SourceStatus {
@@ -258,14 +262,17 @@ struct TidyReply {
 /// Where a change is that was handed in over the socket.
 struct ChangePlace {
   std::int64_t id = 0;
-  /// "waiting" | "held" | "sent" (not confirmed, or not on record yet) | "done" (on the server, or discarded) |
-  /// "rejected" (refused for good, and kept).
+  /// "waiting" | "held" | "sent" (not confirmed, or not on record yet) | "done" (on the server) | "rejected" (refused
+  /// for good, and kept) | "discarded" (rejected, and dropped by a person since) | "unknown" (done or discarded long
+  /// since: which is not on record any more).
   std::string state;
   std::int64_t done_through = 0;           ///< of one that is done: so are all handed in from it up to this one
-  std::optional<std::int64_t> rejected{};  ///< of one that is rejected: by which id `rejected` lists it
+  std::optional<std::int64_t> rejected{};  ///< of one that was rejected: by which id `rejected` lists it, or did
   std::string why{};                       ///< a sentence: what it waits for, or was rejected for
-  std::string project{};                   ///< of one that is done: empty, as is all below
-  std::string container_type{};            ///< as of a Stream
+  std::optional<std::string> discarded_at{};
+  std::optional<std::string> discarded_by{};  ///< "jackie (uid 1000)"
+  std::string project{};                      ///< of one that does not wait: empty, as is all below
+  std::string container_type{};               ///< as of a Stream
   std::string container{};
   std::string source{};  ///< its stream's id
   std::string kind{};    ///< "run.update"

@@ -54,7 +54,7 @@ void add(Progress& progress, const api::Stream& stream) {
   progress.held += stream.held;
   progress.in_flight += stream.in_flight;
   progress.synced += stream.synced;
-  progress.rejected += stream.rejected;
+  progress.rejected += stream.rejected_kept;
   if (stream.lost > 0) progress.lost.push_back(stream.why);
   // A log's files are counted with its own stream and with theirs.
   progress.uploads = std::max(progress.uploads, stream.uploads);
@@ -202,8 +202,8 @@ class Waiter {
       backoff_ = first_retry;
       json_ = place->json;
       next_ = place->value;
-      if (next_.state == "rejected") {
-        rejected_.push_back(next_);
+      if (next_.state == "rejected" || next_.state == "discarded" || next_.state == "unknown") {
+        not_there_.push_back(next_);
       } else if (next_.state != "done") {
         tell_of_changes();
         return std::nullopt;
@@ -212,7 +212,7 @@ class Waiter {
       left_.erase(left_.begin(), std::ranges::upper_bound(left_, through));
     }
     tell_of_changes();
-    if (!rejected_.empty()) return changes_rejected("");
+    if (!not_there_.empty()) return changes_rejected("");
     return result(Outcome::synced, name_of_changes() + (what_.changes.size() == 1 ? " is synced." : " are synced."));
   }
 
@@ -245,7 +245,7 @@ class Waiter {
                                        (held == rest ? " changes are held." : " changes wait.");
     if (!next_.why.empty()) text += " " + next_.why;
     if (!text.ends_with('.')) text += ".";
-    if (!rejected_.empty()) return changes_rejected(text);
+    if (!not_there_.empty()) return changes_rejected(text);
     if (held == rest) return result(Outcome::held, text);
     return result(Outcome::timed_out, "Time is up. " + text);
   }
@@ -256,13 +256,22 @@ class Waiter {
   }
 
   WaitResult changes_rejected(const std::string& rest) const {
-    auto text = count(rejected_.size(), "change", "changes") + " of " + std::to_string(what_.changes.size()) +
-                " the server refused for good; `neptune-sync rejected` lists what is kept.";
-    for (const auto& each : rejected_) {
-      if (&each - rejected_.data() == most_reasons) break;
-      text += " " + std::to_string(each.id) + ": " + each.why + (each.why.ends_with('.') ? "" : ".");
+    auto text = count(not_there_.size(), "change", "changes") + " of " + std::to_string(what_.changes.size()) +
+                " the server does not have: refused for good, or thrown away; `neptune-sync rejected` lists what is "
+                "kept.";
+    for (const auto& each : not_there_) {
+      if (&each - not_there_.data() == most_reasons) break;
+      text += " Change " + std::to_string(each.id) + ": " + fate_of(each);
     }
     return result(Outcome::rejected, text + (rest.empty() ? "" : " " + rest));
+  }
+
+  static std::string fate_of(const api::ChangePlace& place) {
+    if (place.state == "unknown") return "it is not known any more whether the server has it.";
+    auto text = place.why;
+    if (text.ends_with('.')) text.pop_back();
+    if (place.state == "discarded") text += "; thrown away by " + place.discarded_by.value_or("somebody");
+    return text + ".";
   }
 
   std::string name_of_changes() const {
@@ -312,7 +321,7 @@ class Waiter {
   std::string json_;
   std::vector<std::int64_t> left_ = what_.changes;  // of the changes, those not known to be done; in order
   api::ChangePlace next_;                           // the first of them, as it was last
-  std::vector<api::ChangePlace> rejected_;
+  std::vector<api::ChangePlace> not_there_;         // of those that are done with: rejected, or discarded since
 };
 
 }  // namespace

@@ -50,7 +50,7 @@ class Control {
                                                                               std::uint32_t limit) = 0;
   virtual boost::asio::awaitable<Result<std::string>> rejected_payload(std::int64_t id) = 0;
   virtual boost::asio::awaitable<Result<void>> retry_rejected(std::int64_t id) = 0;
-  virtual boost::asio::awaitable<Result<void>> discard_rejected(std::int64_t id) = 0;
+  virtual boost::asio::awaitable<Result<void>> discard_rejected(std::int64_t id, std::string by) = 0;
 
   /// Events with ids above `after` that are still kept, oldest first; waits until there is at least one.
   /// A first event of type "gap" says that some between were dropped.

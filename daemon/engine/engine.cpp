@@ -346,16 +346,19 @@ asio::awaitable<Result<void>> Engine::retry_rejected(std::int64_t id) {
   co_return Result<void>{};
 }
 
-asio::awaitable<Result<void>> Engine::discard_rejected(std::int64_t id) {
+asio::awaitable<Result<void>> Engine::discard_rejected(std::int64_t id, std::string by) {
   auto payload = co_await rejected_payload(id);
-  auto remove = [id](Ledger& ledger) { return ledger.discard(id); };
+  auto remove = [id, by, now = clock_.wall()](Ledger& ledger) { return ledger.discard(id, by, now); };
   auto removed = co_await with_ledger(std::move(remove));
-  if (!removed || !payload) co_return removed;
-  auto upload = read_upload(*payload);
-  if (!upload || upload->copied_as.empty()) co_return removed;  // a run log's file stays with its owner
+  if (!removed) co_return std::unexpected(std::move(removed.error()));
+  spdlog::info("discarded rejection={} change={} container=\"{}\" by={}", id, removed->position,
+               removed->container.label(), by);
+  no_longer_kept(removed->source, removed->container, false);
+  auto upload = payload ? read_upload(*payload) : std::unexpected(payload.error());
+  if (!upload || upload->copied_as.empty()) co_return Result<void>{};  // a run log's file stays with its owner
   auto copy = source_file(*upload, ::geteuid());
   co_await delete_own_file(std::move(copy), std::nullopt);
-  co_return removed;
+  co_return Result<void>{};
 }
 
 asio::awaitable<std::vector<api::Event>> Engine::events_after(std::uint64_t after) {

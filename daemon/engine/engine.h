@@ -132,7 +132,7 @@ class Engine final : public Control, public sources::SourceListener {
                                                                       std::uint32_t limit) override;
   boost::asio::awaitable<Result<std::string>> rejected_payload(std::int64_t id) override;
   boost::asio::awaitable<Result<void>> retry_rejected(std::int64_t id) override;
-  boost::asio::awaitable<Result<void>> discard_rejected(std::int64_t id) override;
+  boost::asio::awaitable<Result<void>> discard_rejected(std::int64_t id, std::string by) override;
   boost::asio::awaitable<std::vector<api::Event>> events_after(std::uint64_t after) override;
   std::uint64_t last_event_id() const override { return events_.last_id(); }
   boost::asio::awaitable<api::Diagnosis> diagnose() override;
@@ -216,7 +216,7 @@ class Engine final : public Control, public sources::SourceListener {
                                 std::string reason, WallTime now);
   static void note_recorded(Feed& feed, sources::Position upto);
   void note_rejected(Feed& feed, const std::string& code, sources::Position last, std::uint64_t count);
-  void no_longer_rejected(const std::string& source, const ContainerName& container);
+  void no_longer_kept(const std::string& source, const ContainerName& container, bool stored);
   awaitable<void> retry_forks_of(ContainerName parent);
   awaitable<Result<sources::QueuedChange>> change_to_keep(FeedPtr feed, core::Reject reject);
   awaitable<void> take_out(FeedPtr feed);
@@ -444,7 +444,7 @@ struct Engine::Feed {
   sources::Position confirmed = 0;  ///< as the core has it; the ledger follows
   sources::Position recorded = 0;   ///< as the ledger has it; the source's rows follow
   sources::Position taken_out = 0;
-  std::uint64_t synced = 0, rejected = 0;
+  std::uint64_t synced = 0, rejected = 0, kept = 0;  ///< as LedgerSource
   /// When it was first seen that a call from this change on has no answer, or that its runs are not found.
   std::shared_ptr<std::map<sources::Position, Instant>> unclear_since =
       std::make_shared<std::map<sources::Position, Instant>>();

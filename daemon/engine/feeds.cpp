@@ -251,6 +251,7 @@ void Engine::begin_stream(const FeedPtr& feed, const LedgerSource& known) {
   feed->taken_out = 0;
   feed->synced = known.synced;
   feed->rejected = known.rejected;
+  feed->kept = known.kept;
   feed->synced_at = known.synced_at;
   feed->stream = ++last_stream_;
   feed->refresh_wanted = true;

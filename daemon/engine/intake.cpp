@@ -143,22 +143,52 @@ asio::awaitable<Result<api::ChangePlace>> Engine::place_of(std::int64_t id) {
   co_return answer;
 }
 
+namespace {
+
+/// What is on record of changes that are not on the server, from one on.
+struct NotThere {
+  std::optional<Rejection> rejected;
+  std::optional<Discarded> discarded;
+  sources::Position forgotten = 0;
+};
+
+Result<NotThere> not_there(Ledger& ledger, std::uint64_t queue, sources::Position from) {
+  auto rejected = ledger.next_rejection(queue, from);
+  if (!rejected) return std::unexpected(std::move(rejected.error()));
+  auto discarded = ledger.next_discarded(queue, from);
+  if (!discarded) return std::unexpected(std::move(discarded.error()));
+  const auto forgotten = ledger.forgotten(queue);
+  if (!forgotten) return std::unexpected(forgotten.error());
+  return NotThere{std::move(*rejected), std::move(*discarded), *forgotten};
+}
+
+}  // namespace
+
 /// What became of one whose outcome is on record, as it is of all up to `through`.
 asio::awaitable<Result<api::ChangePlace>> Engine::recorded_change(std::int64_t id, std::int64_t through) {
-  auto look = [queue = queue_->identity(), id](Ledger& ledger) { return ledger.next_rejection(queue, id); };
-  const auto rejected = co_await with_ledger(std::move(look));
-  if (!rejected) co_return std::unexpected(rejected.error());
+  auto look = [queue = queue_->identity(), id](Ledger& ledger) { return not_there(ledger, queue, id); };
+  const auto found = co_await with_ledger(std::move(look));
+  if (!found) co_return std::unexpected(found.error());
+  const auto& [rejected, discarded, forgotten] = *found;
   api::ChangePlace answer;
-  answer.id = id;
-  answer.state = "done";
-  answer.done_through = through;
-  if (const auto& next = *rejected; next && next->position == id) {
+  answer.id = answer.done_through = id;
+  if (rejected && rejected->position == id) {
     answer.state = "rejected";
-    answer.rejected = next->id;
-    answer.why = next->reason;
-    answer.done_through = id;
-  } else if (next) {
-    answer.done_through = std::min(through, next->position - 1);
+    answer.rejected = rejected->id;
+    answer.why = rejected->reason;
+  } else if (discarded && discarded->position == id) {
+    answer.state = "discarded";
+    answer.rejected = discarded->rejection;
+    answer.why = discarded->reason;
+    answer.discarded_at = format_time(discarded->at);
+    answer.discarded_by = discarded->by;
+  } else if (id <= forgotten) {
+    answer.state = "unknown";
+  } else {
+    answer.state = "done";
+    answer.done_through = through;
+    if (rejected) answer.done_through = std::min(answer.done_through, rejected->position - 1);
+    if (discarded) answer.done_through = std::min(answer.done_through, discarded->position - 1);
   }
   co_return answer;
 }
@@ -279,7 +309,8 @@ asio::awaitable<Result<std::uint64_t>> Engine::discard_piece(FeedPtr feed, sourc
   const auto count = waiting->size();
   std::vector<RejectedChange> discarded;
   for (auto& change : *waiting)
-    discarded.push_back({rejection_of(*feed, change, "discarded", reason, clock_.wall()), std::move(change.payload)});
+    discarded.push_back({rejection_of(*feed, change, std::string(api::discarded_code), reason, clock_.wall()),
+                         std::move(change.payload)});
   auto keep = [id = feed->ledger_id, discarded = std::move(discarded)](Ledger& ledger) {
     return ledger.reject_all(id, discarded);
   };
@@ -289,7 +320,7 @@ asio::awaitable<Result<std::uint64_t>> Engine::discard_piece(FeedPtr feed, sourc
         "not_recorded",
         fmt::format("the writes to {} could not be recorded as rejected; try again", feed->info.container->label()),
         true);
-  note_rejected(*feed, "discarded", last, count);
+  note_rejected(*feed, std::string(api::discarded_code), last, count);
   feed->confirmed = last;
   core_.discard(stream, last, count, clock_.now());
   co_return count;

@@ -15,7 +15,7 @@ namespace neptune::engine {
 
 namespace {
 
-constexpr int schema_version = 7;
+constexpr int schema_version = 8;
 
 constexpr const char* intents_table = R"(
 CREATE TABLE intents (
@@ -31,6 +31,15 @@ CREATE TABLE uploads (
 CREATE TABLE parts (
   source INTEGER NOT NULL, rejection INTEGER NOT NULL, position INTEGER NOT NULL, number INTEGER NOT NULL,
   tag TEXT NOT NULL, PRIMARY KEY (source, rejection, position, number)) WITHOUT ROWID;
+)";
+
+constexpr const char* discarded_tables = R"(
+CREATE TABLE discarded (
+  id INTEGER PRIMARY KEY, queue INTEGER NOT NULL, position INTEGER NOT NULL, at_ms INTEGER NOT NULL,
+  by_whom TEXT NOT NULL, code TEXT NOT NULL, reason TEXT NOT NULL);
+CREATE INDEX discarded_of_queue ON discarded (queue, position);
+CREATE TABLE forgotten (queue INTEGER PRIMARY KEY, upto INTEGER NOT NULL);
+CREATE INDEX rejected_of_source ON rejected (source, kind, container);
 )";
 
 constexpr const char* schema = R"(
@@ -59,6 +68,14 @@ constexpr const char* rejected_of_queue =
 constexpr const char* rejection_columns =
     "id, at_ms, source, position, project, kind, container, change, code, reason, length(payload), uid, part, "
     "accepted_ms";
+
+constexpr const char* kept_of_source =
+    "(SELECT count(*) FROM rejected WHERE rejected.source = sources.path AND rejected.kind = sources.kind AND "
+    "rejected.container = sources.container)";
+
+std::uint64_t count_at(const sqlite::Statement& row, int column) {
+  return static_cast<std::uint64_t>(row.number(column));
+}
 
 /// SQLite's integers are signed; devices and inodes are not.
 std::int64_t as_signed(std::uint64_t value) {
@@ -144,6 +161,13 @@ Result<void> migrate_from_6(sqlite::Database& db) {
       "at_ms;");
 }
 
+/// Version 7 did not keep what was discarded: where something was, all that is confirmed may be that.
+constexpr const char* from_version_7 = R"(
+INSERT INTO forgotten (queue, upto) SELECT device, max(confirmed) FROM sources WHERE inode = 0 AND rejected > (
+  SELECT count(*) FROM rejected WHERE source = sources.path AND rejected.kind = sources.kind AND
+  rejected.container = sources.container) GROUP BY device;
+)";
+
 /// Brings the tables from `version` (0: none) to this one's.
 Result<void> migrate(sqlite::Database& db, std::int64_t version) {
   if (version == schema_version) return {};
@@ -159,8 +183,10 @@ Result<void> migrate(sqlite::Database& db, std::int64_t version) {
   if (version >= 1 && version <= 3) NEPTUNE_TRY(migrate_from_3(db));
   if (version >= 1 && version <= 4) NEPTUNE_TRY(migrate_from_4(db));
   if (version >= 1 && version <= 5) NEPTUNE_TRY(migrate_from_5(db));
-  if (version >= 1) NEPTUNE_TRY(migrate_from_6(db));
+  if (version >= 1 && version <= 6) NEPTUNE_TRY(migrate_from_6(db));
   if (version < 5) NEPTUNE_TRY(db.exec(rejected_of_queue));
+  NEPTUNE_TRY(db.exec(discarded_tables));
+  if (version >= 1) NEPTUNE_TRY(db.exec(from_version_7));
   NEPTUNE_TRY(db.exec(fmt::format("PRAGMA user_version = {}", schema_version)));
   return transaction->commit();
 }
@@ -257,6 +283,20 @@ class Ledger::Impl {
 
   Result<std::int64_t> reject(std::int64_t source, const Rejection& rejection, std::string_view payload);
 
+  /// The oldest of what was discarded, where there is more than is kept.
+  Result<void> forget_discarded() {
+    std::int64_t most = 0;
+    NEPTUNE_TRY(each(
+        "SELECT coalesce((SELECT id FROM discarded ORDER BY id DESC LIMIT 1 OFFSET ?), 0)",
+        [&most](const sqlite::Statement& row) { most = row.number(0); }, discarded_kept));
+    if (most == 0) return {};
+    NEPTUNE_TRY(
+        run("INSERT INTO forgotten (queue, upto) SELECT queue, max(position) FROM discarded WHERE id <= ? GROUP BY "
+            "queue ON CONFLICT (queue) DO UPDATE SET upto = max(upto, excluded.upto)",
+            most));
+    return run("DELETE FROM discarded WHERE id <= ?", most);
+  }
+
   Result<void> count(const ProjectName& project, std::int64_t synced, std::int64_t rejected) {
     return run(
         "INSERT INTO counters (project, synced, rejected) VALUES (?1, ?2, ?3) ON CONFLICT (project) DO UPDATE SET "
@@ -309,11 +349,12 @@ Result<LedgerSource> Ledger::source(const sources::SourceKey& key, const Contain
   const bool file = key.inode != 0;
   const auto project = scope_text(container.project);
   NEPTUNE_TRY(impl_->each(
-      "SELECT id, confirmed, synced, rejected, synced_at_ms FROM sources WHERE path = ? AND device = ? AND inode = ? "
-      "AND born_ms = ? AND project = ? AND kind = ? AND container = ? AND (finished_at_ms IS NULL OR NOT ?)",
+      fmt::format("SELECT id, confirmed, synced, rejected, {}, synced_at_ms FROM sources WHERE path = ? AND device = ? "
+                  "AND inode = ? AND born_ms = ? AND project = ? AND kind = ? AND container = ? AND (finished_at_ms IS "
+                  "NULL OR NOT ?)",
+                  kept_of_source),
       [&found](const sqlite::Statement& row) {
-        found = {row.number(0), row.number(1), static_cast<std::uint64_t>(row.number(2)),
-                 static_cast<std::uint64_t>(row.number(3)), time_at(row, 4)};
+        found = {row.number(0), row.number(1), count_at(row, 2), count_at(row, 3), count_at(row, 4), time_at(row, 5)};
       },
       key.path, as_signed(key.device), as_signed(key.inode), key.born_ms, project, container.kind, container.id, file));
   if (found.id != 0) {
@@ -440,18 +481,24 @@ Result<std::map<ProjectName, ProjectCounts>> Ledger::counts() {
       counts[{scope->workspace, scope->project}] = {static_cast<std::uint64_t>(row.number(1)),
                                                     static_cast<std::uint64_t>(row.number(2))};
   }));
+  NEPTUNE_TRY(
+      impl_->each("SELECT project, count(*) FROM rejected GROUP BY project", [&counts](const sqlite::Statement& row) {
+        if (const auto scope = Scope::parse(row.text(0)))
+          counts[{scope->workspace, scope->project}].kept = count_at(row, 1);
+      }));
   return counts;
 }
 
 Result<std::vector<FinishedSource>> Ledger::finished() {
   std::vector<FinishedSource> list;
   NEPTUNE_TRY(impl_->each(
-      "SELECT path, project, kind, container, synced, rejected, lost, synced_at_ms, finished_at_ms FROM sources WHERE "
-      "finished_at_ms IS NOT NULL ORDER BY finished_at_ms",
+      fmt::format(
+          "SELECT path, project, kind, container, synced, rejected, {}, lost, synced_at_ms, finished_at_ms FROM "
+          "sources WHERE finished_at_ms IS NOT NULL ORDER BY finished_at_ms",
+          kept_of_source),
       [&list](const sqlite::Statement& row) {
-        list.push_back({std::string(row.text(0)), container_at(row, 1), static_cast<std::uint64_t>(row.number(4)),
-                        static_cast<std::uint64_t>(row.number(5)), static_cast<std::uint64_t>(row.number(6)),
-                        time_at(row, 7), from_unix_ms(row.number(8))});
+        list.push_back({std::string(row.text(0)), container_at(row, 1), count_at(row, 4), count_at(row, 5),
+                        count_at(row, 6), count_at(row, 7), time_at(row, 8), from_unix_ms(row.number(9))});
       }));
   return list;
 }
@@ -505,13 +552,45 @@ Result<void> Ledger::each_payload(ContainerKind kind, const std::function<void(s
       "SELECT payload FROM rejected WHERE kind = ?", [&f](const sqlite::Statement& row) { f(row.blob(0)); }, kind);
 }
 
-Result<void> Ledger::discard(std::int64_t id) {
+Result<Rejection> Ledger::discard(std::int64_t id, const std::string& by, WallTime now) {
   auto transaction = impl_->begin(false);
   if (!transaction) return std::unexpected(transaction.error());
+  auto found = rejection(id);
+  if (!found) return found;
+  NEPTUNE_TRY(impl_->run(
+      "INSERT INTO discarded (id, queue, position, at_ms, by_whom, code, reason) SELECT id, queue, position, "
+      "?, ?, code, reason FROM rejected WHERE id = ? AND queue != 0",
+      to_unix_ms(now), by, id));
   NEPTUNE_TRY(impl_->run("DELETE FROM rejected WHERE id = ?", id));
-  if (impl_->db.changes() == 0) return no_such_rejection(id);
   NEPTUNE_TRY(impl_->forget_intents_of(id));
-  return transaction->commit();
+  NEPTUNE_TRY(impl_->forget_discarded());
+  NEPTUNE_TRY(transaction->commit());
+  return found;
+}
+
+Result<std::optional<Discarded>> Ledger::next_discarded(std::uint64_t queue, sources::Position from) {
+  std::optional<Discarded> found;
+  NEPTUNE_TRY(impl_->each(
+      "SELECT id, position, at_ms, by_whom, code, reason FROM discarded WHERE queue = ? AND position >= ? ORDER BY "
+      "position LIMIT 1",
+      [&found](const sqlite::Statement& row) {
+        found = {row.number(0),
+                 row.number(1),
+                 from_unix_ms(row.number(2)),
+                 std::string(row.text(3)),
+                 std::string(row.text(4)),
+                 std::string(row.text(5))};
+      },
+      as_signed(queue), from));
+  return found;
+}
+
+Result<sources::Position> Ledger::forgotten(std::uint64_t queue) {
+  sources::Position upto = 0;
+  NEPTUNE_TRY(impl_->each(
+      "SELECT upto FROM forgotten WHERE queue = ?", [&upto](const sqlite::Statement& row) { upto = row.number(0); },
+      as_signed(queue)));
+  return upto;
 }
 
 Result<bool> Ledger::keeps_rejected_of(const std::string& source) {

@@ -30,6 +30,8 @@
 ///   intents   source, or rejection · last → text: what a call that must not be repeated was about to do
 ///   uploads   source and position, or rejection → what the file was; done, or how far it is: provider, session, ...
 ///   parts     of such a file: number → tag
+///   discarded id (of the rejection) · queue, position · at_ms, by_whom · code, reason
+///   forgotten queue → upto: what was discarded of it up to there is not all on record
 ///   modes     scope → mode, reason, since_ms, held_by, held_since_ms
 ///
 /// Invariants:
@@ -42,10 +44,12 @@
 ///  - a file that was uploaded is marked as done (FULL, when something is deleted after it) before anything of it is
 ///  deleted; how far a file is goes with the record of what became of it, and costs only time when it is lost;
 ///  - the file is its owner's alone (0600): whoever knows a signed URL may write to it;
-///  - a row of `rejected` goes only when it was stored by a retry, or discarded by a person.
-/// Who deletes what: `discard` and `resolve` rejected rows; `finish` drops the oldest finished sources beyond
-/// `finished_kept`. A killed process loses nothing (WAL). A power cut may take the last confirmed positions back
-/// (synchronous=NORMAL): those operations are sent again, which is idempotent, and counted twice.
+///  - a row of `rejected` goes only when it was stored by a retry, or discarded by a person; of a change that a change
+///  queue numbered, the latter is on record in `discarded` from then on, or covered by `forgotten`.
+/// Who deletes what: `discard` and `resolve` rejected rows; `discard` the oldest of `discarded` beyond
+/// `discarded_kept`; `finish` the oldest finished sources beyond `finished_kept`. A killed process loses nothing (WAL).
+/// A power cut may take the last confirmed positions back (synchronous=NORMAL): those operations are sent again, which
+/// is idempotent, and counted twice.
 ///
 /// Concurrency: one thread at a time; the engine calls it on a worker thread of its own, in order.
 namespace neptune::engine {
@@ -54,20 +58,21 @@ struct LedgerSource {
   std::int64_t id = 0;
   sources::Position confirmed = 0;
   std::uint64_t synced = 0, rejected = 0;
+  std::uint64_t kept = 0;  ///< of those that were rejected, what is neither discarded nor stored by a retry
   std::optional<WallTime> synced_at;
 };
 
 struct FinishedSource {
   std::string path;
   ContainerName container;
-  std::uint64_t synced = 0, rejected = 0;
+  std::uint64_t synced = 0, rejected = 0, kept = 0;
   std::uint64_t lost = 0;  ///< changes that were not synced when it went
   std::optional<WallTime> synced_at;
   WallTime finished_at{};
 };
 
 struct ProjectCounts {
-  std::uint64_t synced = 0, rejected = 0;
+  std::uint64_t synced = 0, rejected = 0, kept = 0;
 };
 
 struct KeptMode {
@@ -98,12 +103,21 @@ struct RejectedChange {
   std::string payload;
 };
 
+/// A rejected change that a person dropped for good.
+struct Discarded {
+  std::int64_t rejection = 0;
+  sources::Position position = 0;
+  WallTime at;
+  std::string by, code, reason;
+};
+
 /// What is to be looked at of such a file, for `--check-queue`: its invariants, as rules.
 sqlite::Examined examined_ledger(const std::filesystem::path& file);
 
 class Ledger {
  public:
-  static constexpr int finished_kept = 10'000;  ///< our own bound on what `streams` remembers
+  static constexpr int finished_kept = 10'000;    ///< our own bound on what `streams` remembers
+  static constexpr int discarded_kept = 100'000;  ///< our own bound, some 20 MB
 
   /// Opens or makes it. Errors: "state_unusable" (damaged, or not to be written), "state_too_new", "disk_full" (SQLite
   /// needs a little room to open a file).
@@ -148,7 +162,12 @@ class Ledger {
   Result<std::string> payload(std::int64_t id);
   /// Hands the payload of each rejected change of containers of this kind to `f`.
   Result<void> each_payload(ContainerKind kind, const std::function<void(std::string_view)>& f);
-  Result<void> discard(std::int64_t id);
+  /// What it was.
+  Result<Rejection> discard(std::int64_t id, const std::string& by, WallTime now);
+  /// The first that was discarded at this position or after it, as `next_rejection`.
+  Result<std::optional<Discarded>> next_discarded(std::uint64_t queue, sources::Position from);
+  /// Up to here it is not known any more whether a change of this queue was discarded.
+  Result<sources::Position> forgotten(std::uint64_t queue);
   /// Whether changes of this source are kept as rejected.
   Result<bool> keeps_rejected_of(const std::string& source);
 

@@ -171,7 +171,7 @@ asio::awaitable<void> Engine::record(FeedPtr feed, core::Settle settle) {
     auto resolve = [project, stored](Ledger& ledger) { return ledger.resolve(project, stored); };
     const auto resolved = co_await with_ledger(std::move(resolve));
     if (resolved) {
-      for (const auto& source : *resolved) no_longer_rejected(source, *feed->info.container);
+      for (const auto& source : *resolved) no_longer_kept(source, *feed->info.container, true);
     } else {
       recorded = std::unexpected(resolved.error());
     }
@@ -204,19 +204,22 @@ asio::awaitable<void> Engine::record(FeedPtr feed, core::Settle settle) {
   if (settle.create && counts.rejected > 0) co_await retry_forks_of(*feed->info.container);
 }
 
-/// One rejected change of a source was tried again and is synced.
-void Engine::no_longer_rejected(const std::string& source, const ContainerName& container) {
-  const auto move = [](std::uint64_t& rejected, std::uint64_t& synced) {
-    if (rejected == 0) return;
-    rejected--;
-    synced++;
+/// One rejected change of a source was tried again and is synced, or was discarded.
+void Engine::no_longer_kept(const std::string& source, const ContainerName& container, bool stored) {
+  const auto less = [](std::uint64_t& count) { count -= std::min<std::uint64_t>(count, 1); };
+  const auto move = [stored, less](auto& of) {
+    less(of.kept);
+    if (!stored || of.rejected == 0) return;
+    of.rejected--;
+    of.synced++;
   };
+  less(counts_[container.project].kept);
   for (const auto& [key, feed] : feeds_)
-    if (key.path == source && feed->info.container == container) return move(feed->rejected, feed->synced);
+    if (key.path == source && feed->info.container == container) return move(*feed);
   const auto done = std::ranges::find_if(
       finished_.rbegin(), finished_.rend(),
       [&source, &container](const FinishedSource& each) { return each.path == source && each.container == container; });
-  if (done != finished_.rend()) move(done->rejected, done->synced);
+  if (done != finished_.rend()) move(*done);
 }
 
 /// A run is on the server: its forks that were refused for want of it are tried again.
@@ -263,8 +266,10 @@ Rejection Engine::rejection_of(const Feed& feed, const sources::QueuedChange& ch
 void Engine::note_rejected(Feed& feed, const std::string& code, sources::Position last, std::uint64_t count) {
   const auto& project = feed.info.container->project;
   counts_[project].rejected += count;
+  counts_[project].kept += count;
   metrics_.rejections[{project, code}] += count;
   feed.rejected += count;
+  feed.kept += count;
   note_recorded(feed, last);
 }
 
@@ -349,8 +354,8 @@ asio::awaitable<void> Engine::finish(FeedPtr feed) {
     auto done = [id = feed->ledger_id, lost = feed->lost, now](Ledger& ledger) { return ledger.finish(id, lost, now); };
     auto recorded = co_await with_ledger(std::move(done));
     if (!recorded) spdlog::warn("not recorded path={} error=\"{}\"", feed->info.key.path, recorded.error().message);
-    finished_.push_back(
-        {feed->info.key.path, *feed->info.container, feed->synced, feed->rejected, feed->lost, feed->synced_at, now});
+    finished_.push_back({feed->info.key.path, *feed->info.container, feed->synced, feed->rejected, feed->kept,
+                         feed->lost, feed->synced_at, now});
     if (finished_.size() > Ledger::finished_kept) finished_.pop_front();
     if (feed->lost == 0 && feed->info.kind != sources::Kind::change_queue)
       events_.add("source_gone", feed->info.key.path + " is gone; all of it that was known is synced",

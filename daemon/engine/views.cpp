@@ -3,6 +3,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <set>
+#include <string_view>
 
 #include "engine/engine.h"
 #include "engine/impl/checks.h"
@@ -112,6 +114,7 @@ void Engine::fill(api::ScopeStatus& status, const Scope& scope) const {
     if (!scope.is_workspace() && it->first.project != scope.project) break;
     status.synced += it->second.synced;
     status.rejected += it->second.rejected;
+    status.rejected_kept += it->second.kept;
   }
   status.operator_hold = view.operator_hold;
   const auto kept = modes_.find(scope);
@@ -269,6 +272,7 @@ api::Status Engine::status() const {
   for (const auto& [name, counts] : counts_) {
     status.totals.synced += counts.synced;
     status.totals.rejected += counts.rejected;
+    status.totals.rejected_kept += counts.kept;
   }
   if (oldest_of_all) status.totals.oldest_pending_at = format_time(*oldest_of_all);
   for (const auto& finished : finished_) {
@@ -429,6 +433,7 @@ api::Stream Engine::describe(const Feed& feed) const {
   stream.closed = feed.info.state == SourceState::closed;
   stream.synced = feed.synced;
   stream.rejected = feed.rejected;
+  stream.rejected_kept = feed.kept;
   stream.uploads = files_waiting(feed);
   const auto of_feed = [&feed](const ActiveUpload& upload) { return upload.feed == &feed; };
   if (feed.info.container->kind == ContainerKind::files || feed.info.kind == sources::Kind::client_dir)
@@ -482,8 +487,15 @@ std::vector<api::Stream> Engine::streams(const StreamFilter& filter) const {
   std::vector<api::Stream> list;
   for (const auto& [key, feed] : feeds_)
     if (feed->info.container && matches(*feed->info.container)) list.push_back(describe(*feed));
+  // A stream of the change queue goes on with its record when it comes again, as often as it ended.
+  std::set<std::string_view> of_queue;
+  for (const auto& [key, feed] : feeds_)
+    if (feed->info.kind == sources::Kind::change_queue) of_queue.insert(key.path);
+  const auto goes_on = [&of_queue](const FinishedSource& finished) {
+    return finished.path.starts_with(api::queue_source) && !of_queue.insert(finished.path).second;
+  };
   for (auto it = finished_.rbegin(); it != finished_.rend(); ++it) {
-    if (!matches(it->container)) continue;
+    if (!matches(it->container) || goes_on(*it)) continue;
     api::Stream stream;
     stream.id = stream.source = it->path;
     if (it->container.kind == ContainerKind::files && it->path.starts_with('/')) stream.id += " (files)";
@@ -494,6 +506,7 @@ std::vector<api::Stream> Engine::streams(const StreamFilter& filter) const {
     stream.closed = true;
     stream.synced = it->synced;
     stream.rejected = it->rejected;
+    stream.rejected_kept = it->kept;
     if (is_lost(*it)) {
       stream.state = "lost";
       stream.lost = it->lost;

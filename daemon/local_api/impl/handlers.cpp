@@ -165,7 +165,7 @@ asio::awaitable<Answer> retry_rejected(Context context, Call call) {
 asio::awaitable<Answer> discard_rejected(Context context, Call call) {
   const auto id = rejected_id(call);
   if (!id) co_return id.error();
-  const auto done = co_await context.control.discard_rejected(*id);
+  const auto done = co_await context.control.discard_rejected(*id, std::move(call.by));
   if (!done) co_return error_answer(done.error());
   co_return json(api::RejectedReply{*id, "Rejected change " + std::to_string(*id) + " was discarded."});
 }

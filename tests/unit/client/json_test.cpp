@@ -29,20 +29,21 @@ Status sample() {
 }
 
 TEST(ApiJson, WritesKeysInAFixedOrderAndNullForWhatIsAbsent) {
-  EXPECT_EQ(to_json(sample()),
-            R"({"version":"1.2.3","pid":42,"state":"running","started_at":"2026-01-02T03:04:05.678Z",)"
-            R"("server":{"url":"https://neptune.example","reachable":false,"last_success_at":null,)"
-            R"("last_error":"The server refused the connection."},)"
-            R"("totals":{"pending":3,"held":0,"in_flight":0,"synced":0,"rejected":0,"pending_bytes":0,"held_bytes":0,)"
-            R"("oldest_pending_at":"2026-01-02T03:04:05.678Z"},"problems":[],)"
-            R"("workspaces":[{"name":"ml-team","mode":"read_only","reason":"storage is used up","since":null,)"
-            R"("next_probe_at":null,"operator_hold":false,"pending":0,"held":0,"in_flight":0,"synced":0,"rejected":0,)"
-            R"("pending_bytes":0,"held_bytes":0,"oldest_pending_at":null,)"
-            R"("projects":[{"name":"ml-team/classification","mode":"normal","reason":null,"since":null,)"
-            R"("next_probe_at":null,"operator_hold":false,"pending":0,"held":0,"in_flight":0,"synced":0,"rejected":0,)"
-            R"("pending_bytes":0,"held_bytes":0,"oldest_pending_at":null}]}],)"
-            R"("sources":[{"path":"/runs/a","kind":"run-log","state":"live","detail":null,"project":null,"run":null,)"
-            R"("pending":0,"uploads":0,"read_only":false}],"uploads":[]})");
+  EXPECT_EQ(
+      to_json(sample()),
+      R"({"version":"1.2.3","pid":42,"state":"running","started_at":"2026-01-02T03:04:05.678Z",)"
+      R"("server":{"url":"https://neptune.example","reachable":false,"last_success_at":null,)"
+      R"("last_error":"The server refused the connection."},)"
+      R"("totals":{"pending":3,"held":0,"in_flight":0,"synced":0,"rejected":0,"rejected_kept":0,"pending_bytes":0,"held_bytes":0,)"
+      R"("oldest_pending_at":"2026-01-02T03:04:05.678Z"},"problems":[],)"
+      R"("workspaces":[{"name":"ml-team","mode":"read_only","reason":"storage is used up","since":null,)"
+      R"("next_probe_at":null,"operator_hold":false,"pending":0,"held":0,"in_flight":0,"synced":0,"rejected":0,"rejected_kept":0,)"
+      R"("pending_bytes":0,"held_bytes":0,"oldest_pending_at":null,)"
+      R"("projects":[{"name":"ml-team/classification","mode":"normal","reason":null,"since":null,)"
+      R"("next_probe_at":null,"operator_hold":false,"pending":0,"held":0,"in_flight":0,"synced":0,"rejected":0,"rejected_kept":0,)"
+      R"("pending_bytes":0,"held_bytes":0,"oldest_pending_at":null}]}],)"
+      R"("sources":[{"path":"/runs/a","kind":"run-log","state":"live","detail":null,"project":null,"run":null,)"
+      R"("pending":0,"uploads":0,"read_only":false}],"uploads":[]})");
 }
 
 TEST(ApiJson, ReadsBackWhatItWrote) {

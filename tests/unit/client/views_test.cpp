@@ -139,7 +139,8 @@ TEST(StatusView, NamesEveryCauseAndWhatToDo) {
   status.workspaces[0].operator_hold = true;
   status.workspaces[0].reason = "held by jackie";
   status.workspaces[0].projects.clear();
-  status.totals.rejected = 2;
+  status.totals.rejected = 3;
+  status.totals.rejected_kept = 2;
   status.sources[1].state = "set_aside";
   status.sources[1].path = "/runs/a";
   status.sources[1].detail = "the file is not a database";
@@ -157,7 +158,7 @@ TEST(StatusView, NamesEveryCauseAndWhatToDo) {
       "SCOPE    MODE  PENDING  HELD  SENT  SYNCED  REJECTED  SIZE  OLDEST\n"
       "ml-team  held        -     -     -  88,120         -     -       -\n"
       "\n"
-      "Everything else is synced. 2 changes rejected since the beginning; `neptune-sync rejected` says why.\n"
+      "Everything else is synced. 2 changes rejected and kept; `neptune-sync rejected` says why.\n"
       "1 folder is watched. Sources: 1 being written, 1 closed, 1 set aside.\n");
 }
 

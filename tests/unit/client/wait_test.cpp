@@ -123,7 +123,7 @@ TEST_F(Waiting, SaysThatFilesAreLeftWhereNothingElseIs) {
 
 TEST_F(Waiting, FailsWhenSomethingOfItWasRejected) {
   auto stream = stream_of("r1", 0, true);
-  stream.rejected = 2;
+  stream.rejected = stream.rejected_kept = 2;
   tell({stream, stream_of("r2", 0, true)});
   EXPECT_EQ(wait({.run = "r1"}).outcome, Outcome::rejected);
   EXPECT_EQ(wait({.run = "r2"}).outcome, Outcome::synced);

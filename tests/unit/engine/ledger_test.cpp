@@ -51,6 +51,58 @@ TEST_F(LedgerTest, RemembersAConfirmedPositionAndItsCountsOverARestart) {
   EXPECT_EQ(ledger_->counts()->at(project).synced, 15u);
 }
 
+TEST_F(LedgerTest, KnowsWhatIsKeptOfTheRejectedAndWhatWasDiscardedByWhom) {
+  const sources::SourceKey of_queue{"change queue: ml-team/classification/run r-1", 7, 0, 0};
+  const auto queued = ledger_->source(of_queue, run)->id;
+  Rejection rejection;
+  rejection.at = now;
+  rejection.source = of_queue.path;
+  rejection.container = run;
+  rejection.code = "FIELD_TYPE_CONFLICTING";
+  rejection.reason = "no";
+  std::vector<std::int64_t> ids;
+  for (const sources::Position position : {3, 5}) {
+    rejection.position = position;
+    ids.push_back(*ledger_->reject(queued, rejection, "bytes"));
+  }
+  EXPECT_EQ(ledger_->source(of_queue, run)->kept, 2u);
+  EXPECT_EQ(ledger_->discard(ids[1], "jackie", now)->position, 5);
+  EXPECT_FALSE(ledger_->discard(ids[1], "jackie", now)) << "it is gone";
+  reopen();
+  EXPECT_EQ(ledger_->source(of_queue, run)->kept, 1u);
+  EXPECT_EQ(ledger_->source(of_queue, run)->rejected, 2u);
+  EXPECT_EQ(ledger_->counts()->at(project).kept, 1u);
+  EXPECT_EQ(ledger_->counts()->at(project).rejected, 2u);
+  const auto discarded = *ledger_->next_discarded(7, 4);
+  ASSERT_TRUE(discarded);
+  EXPECT_EQ(discarded->position, 5);
+  EXPECT_EQ(discarded->rejection, ids[1]);
+  EXPECT_EQ(discarded->by, "jackie");
+  EXPECT_EQ(discarded->reason, "no");
+  EXPECT_EQ(discarded->at, now);
+  EXPECT_FALSE(*ledger_->next_discarded(8, 0)) << "of another queue";
+  EXPECT_EQ(*ledger_->forgotten(7), 0);
+  ASSERT_TRUE(ledger_->finish(queued, 0, now));
+  EXPECT_EQ(ledger_->finished()->at(0).kept, 1u);
+}
+
+TEST_F(LedgerTest, OfAQueueOfWhichVersionSevenDiscardedSomethingItSaysThatItIsNotKnown) {
+  ledger_.reset();
+  {
+    auto db = sqlite::Database::open(file(), {.access = sqlite::Access::read_write});
+    ASSERT_TRUE(db);
+    ASSERT_TRUE(db->exec(R"(DROP TABLE discarded; DROP TABLE forgotten; DROP INDEX rejected_of_source;
+      INSERT INTO sources (path, device, inode, born_ms, project, kind, container, confirmed, rejected) VALUES
+        ('change queue: a', 7, 0, 0, 'ml-team/lab', 0, 'a', 9, 1), ('change queue: b', 8, 0, 0, 'ml-team/lab', 0, 'b', 4, 1);
+      INSERT INTO rejected (at_ms, source, position, project, kind, container, change, code, reason, payload, queue)
+        VALUES (0, 'change queue: b', 4, 'ml-team/lab', 0, 'b', 12, 'c', 'r', x'00', 8);
+      PRAGMA user_version = 7)"));
+  }
+  reopen();
+  EXPECT_EQ(*ledger_->forgotten(7), 9);
+  EXPECT_EQ(*ledger_->forgotten(8), 0) << "what was rejected of it is kept";
+}
+
 TEST_F(LedgerTest, RemembersHowFarAFileIsUntilItIsConfirmedAndIsItsOwnersAlone) {
   const Ledger::UploadOf file{{source().id, 0}, 3};
   server::UploadProgress progress;
@@ -171,7 +223,7 @@ TEST_F(LedgerTest, ARetriedRejectionThatIsRefusedAgainStaysWithItsNewReason) {
 
 TEST_F(LedgerTest, AnUnknownRejectionIsAnErrorThatSaysWhereToLook) {
   EXPECT_EQ(ledger_->payload(42).error().code, "rejection_not_found");
-  EXPECT_EQ(ledger_->discard(42).error().code, "rejection_not_found");
+  EXPECT_EQ(ledger_->discard(42, "jackie", now).error().code, "rejection_not_found");
   EXPECT_EQ(ledger_->mark_for_retry(42).error().code, "rejection_not_found");
 }
 

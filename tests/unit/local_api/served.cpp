@@ -92,7 +92,7 @@ asio::awaitable<Result<void>> FixedControl::retry_rejected(std::int64_t id) {
   co_return Result<void>();
 }
 
-asio::awaitable<Result<void>> FixedControl::discard_rejected(std::int64_t id) {
+asio::awaitable<Result<void>> FixedControl::discard_rejected(std::int64_t id, std::string) {
   if (failure) co_return std::unexpected(*failure);
   calls.push_back("discard " + std::to_string(id));
   co_return Result<void>();

@@ -53,7 +53,7 @@ class FixedControl final : public engine::Control {
                                                                       std::uint32_t limit) override;
   boost::asio::awaitable<Result<std::string>> rejected_payload(std::int64_t id) override;
   boost::asio::awaitable<Result<void>> retry_rejected(std::int64_t id) override;
-  boost::asio::awaitable<Result<void>> discard_rejected(std::int64_t id) override;
+  boost::asio::awaitable<Result<void>> discard_rejected(std::int64_t id, std::string by) override;
   boost::asio::awaitable<std::vector<api::Event>> events_after(std::uint64_t after) override;
   std::uint64_t last_event_id() const override { return last_id_; }
   boost::asio::awaitable<Result<std::vector<std::int64_t>>> accept(std::vector<Change> changes, Submitter by) override;
