@@ -76,7 +76,7 @@ Result<std::optional<sqlite::Finding>> numbers_behind(const fs::path& queue, con
   const auto last = (*store)->last_number();
   if (!last) return std::unexpected(last.error());
   sources::Position confirmed = 0;
-  for (const auto& [container, one] : *record) confirmed = std::max(confirmed, one.confirmed);
+  for (const auto& [stream, one] : *record) confirmed = std::max(confirmed, one.confirmed);
   if (confirmed <= *last) return std::nullopt;
   if (repair) {
     NEPTUNE_TRY((*store)->go_on_after(confirmed));
@@ -173,7 +173,7 @@ Result<void> sync_name_of(const Output& output) {
 }
 
 struct Carried {
-  std::map<ContainerName, sources::Position> upto;  ///< what was written of each
+  std::map<std::string, sources::Position> upto;  ///< what was written of each stream (queue_path)
   std::uint64_t changes = 0, uploads = 0, doubtful = 0;
 };
 
@@ -184,7 +184,8 @@ Result<Carried> write_changes(sources::QueueStore& store, engine::Ledger& ledger
   NEPTUNE_TRY(writer.begin(store.identity(), move, format_time(std::chrono::system_clock::now())));
   const auto one = [&record, &carried, &writer, move](const sources::QueueStore::Whole& whole) -> Result<void> {
     const auto& container = whole.change.container;
-    const auto known = record->find(container);
+    const auto stream = sources::queue_path(container, whole.passed);
+    const auto known = record->find(stream);
     if (known != record->end() && whole.change.position <= known->second.confirmed) return {};
     if (container.kind == ContainerKind::files) {
       carried.uploads++;
@@ -194,7 +195,7 @@ Result<Carried> write_changes(sources::QueueStore& store, engine::Ledger& ledger
       carried.doubtful++;
       return {};
     }
-    carried.upto[container] = whole.change.position;
+    carried.upto[stream] = whole.change.position;
     carried.changes++;
     return writer.add(whole);
   };
@@ -207,7 +208,7 @@ Result<void> take_out(sources::QueueStore& store, const Carried& carried) {
   const auto streams = store.streams();
   if (!streams) return std::unexpected(streams.error());
   for (const auto& stream : *streams) {
-    const auto written = carried.upto.find(stream.container);
+    const auto written = carried.upto.find(sources::queue_path(stream.container, stream.passed));
     if (written == carried.upto.end()) continue;
     for (bool more = true; more;) {
       const auto settled = store.settle(stream.id, written->second);

@@ -56,6 +56,7 @@ void Core::backlog(StreamId id, Position after, Backlog backlog, Instant now) {
   ready_dependents(stream->spec.container);
   retally(*stream);
   ready_container(stream->spec.container);
+  let_create_pass(*stream);
   schedule(now);
 }
 
@@ -159,6 +160,8 @@ bool Core::is_head(const Stream& stream) const {
   for (const auto& [order, id] : containers_.at(stream.spec.container)) {
     if (id == stream.spec.id) return true;
     const auto& earlier = streams_.at(id);
+    const bool passes = stream.spec.passed || stream.backlog.create_next;
+    if (passes && earlier.barred && earlier.phase == Phase::idle) continue;
     if (!earlier.backlog_known || earlier.backlog.count > 0 || earlier.phase != Phase::idle) return false;
   }
   return true;
@@ -177,13 +180,14 @@ Core::Verdict Core::fork_verdict(const Stream& stream, Instant now) const {
   return {Wait::turn, {}};
 }
 
-/// Its create waits here, or may do so. A source that is paused is left to its own client, and the server's to judge.
+/// Its create waits here, be it behind something else, or may do so. A source that is paused is left to its own client,
+/// and the server's to judge.
 bool Core::create_pending(const ContainerName& container) const {
   const auto it = containers_.find(container);
   if (it == containers_.end()) return false;
   return std::ranges::any_of(it->second, [this](const auto& entry) {
     const auto& stream = streams_.at(entry.second);
-    return !stream.paused && (!stream.backlog_known || stream.backlog.create_next);
+    return !stream.paused && (!stream.backlog_known || stream.backlog.create_next || stream.backlog.create_behind);
   });
 }
 
@@ -214,7 +218,8 @@ bool Core::goes_before(const Stream& earlier, const Stream& stream) const {
   if (earlier.spec.id == stream.spec.id || earlier.closing) return false;
   // Left to its own client: not ours to wait for. What is of the queue is paused only while it is thrown away.
   if (earlier.paused && earlier.phase == Phase::idle && earlier.backlog.ticket == 0) return false;
-  const bool write_that_goes_nowhere = earlier.barred && !earlier.backlog.frees_next && earlier.phase == Phase::idle;
+  const bool write_that_goes_nowhere =
+      earlier.barred && !earlier.backlog.frees_next && !earlier.backlog.create_behind && earlier.phase == Phase::idle;
   if (stream.backlog.frees_next && write_that_goes_nowhere) return false;
   if (earlier.backlog_known && earlier.backlog.count == 0 && earlier.phase == Phase::idle) return false;
   const auto ticket = stream.backlog.ticket;
@@ -261,6 +266,12 @@ Wait Core::dependencies(const Stream& stream) const {
   for (const auto& name : stream.backlog.after)
     if (is_expected(name, stream.spec.container) || any_before(stream, name, any)) return Wait::earlier_change;
   return Wait::turn;
+}
+
+/// What goes nowhere, maybe for want of its container, does not keep back the create of that.
+void Core::let_create_pass(const Stream& stream) {
+  if (stream.barred && stream.backlog_known && stream.backlog.create_behind)
+    actions_.emplace_back(LetCreatePass{stream.spec.id});
 }
 
 /// A removal whose turn does not come while what it waits for is held lets the others pass.

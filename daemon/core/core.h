@@ -45,7 +45,7 @@ struct Options {
 ///  - a create is confirmed before its run's first update, a parent's create before its fork's when the parent is known
 ///  here, and a project's create before anything else of the project; a change goes after those it names
 ///  (Backlog::after), but a removal not after a write that is barred; a removal that has to wait for what is held keeps
-///  back no other (StepAside);
+///  back no other (StepAside), and a write that is barred no create of its container (LetCreatePass);
 ///  - no write starts into a scope known as read-only or held, but one confirming write at a time (Gates);
 ///  - a failure of one stream, project or workspace delays no other; a failure of the server delays all of its streams;
 ///  - what read-only mode sends back costs no attempt.
@@ -233,6 +233,7 @@ class Core {
   Wait dependencies(const Stream& stream) const;
   template <class Wanted>
   bool any_before(const Stream& stream, const ContainerName& name, Wanted wanted) const;
+  void let_create_pass(const Stream& stream);
   void step_aside(Stream& stream, Instant now);
   bool goes_before(const Stream& earlier, const Stream& stream) const;
   bool is_expected(const ContainerName& name, const ContainerName& but) const;

@@ -413,9 +413,13 @@ void Core::advance(Stream& stream, Instant now) {
     forks_.erase(stream.spec.id);
   }
   back(stream, now);
-  // What failed for want of the container needs to wait no longer.
-  if (request.create)
-    for (const auto& [order, id] : containers_.at(stream.spec.container)) streams_.at(id).not_before.reset();
+  // What failed for want of the container needs to wait no longer, and is not to be passed by a removal.
+  for (const auto& [order, id] : containers_.at(stream.spec.container)) {
+    auto& sibling = streams_.at(id);
+    if (!request.create && !sibling.barred) continue;
+    sibling.not_before.reset();
+    if (std::exchange(sibling.barred, false)) sibling.attempts = 0;
+  }
   ready_container(stream.spec.container);
   if (request.create) ready_forks_of(stream.spec.container);
 }
@@ -460,6 +464,8 @@ void Core::retry(Stream& stream, std::string trouble, BackoffLimits limits, Inst
 void Core::bar(Stream& stream, std::string trouble, Instant now) {
   retry(stream, std::move(trouble), options_.blocked, now);
   stream.barred = stream.attempts >= barred_after;
+  if (stream.barred) ready_container(stream.spec.container);  // a create may pass it
+  let_create_pass(stream);
 }
 
 // Modes

@@ -33,6 +33,7 @@ struct StreamSpec {
   ContainerName container;  ///< of the kind `files`: the stream is of the lane of files
   std::string order;        ///< among streams of one container, the lower goes first
   Position confirmed = 0;   ///< everything up to here is known to be on the server
+  bool passed = false;      ///< it is of what passed barred writes of its container (LetCreatePass)
 };
 
 /// What waits in a stream after its confirmed position.
@@ -43,6 +44,7 @@ struct Backlog {
   bool frees_next = false;                     ///< the first of them only removes: it passes a read-only gate
   std::optional<ContainerName> fork_parent{};  ///< when the first of them creates a fork
   bool creates_project = false;                ///< the create of its project is among them
+  bool create_behind = false;                  ///< a create of its container is among them, and not the first
   /// When the first of them was accepted, among all that were handed in directly (they are numbered in one row); 0 for
   /// what has no place there, a run log's.
   Position ticket = 0;
@@ -104,6 +106,12 @@ struct StepAside {
   Position position;
 };
 
+/// What stands first goes nowhere, and a create of its container waits behind it, as one who logs before he creates
+/// leaves it: put the create into a stream of its own (StreamSpec::passed), then tell what is left.
+struct LetCreatePass {
+  StreamId stream;
+};
+
 /// Refused for good: record the change with its bytes, durably, then treat it as settled.
 struct Reject {
   StreamId stream;
@@ -134,7 +142,8 @@ struct ServerChanged {
   std::string message;
 };
 
-using Action = std::variant<Send, Check, Settle, Reject, StepAside, AskStatus, ModeChanged, ServerChanged>;
+using Action =
+    std::variant<Send, Check, Settle, Reject, StepAside, LetCreatePass, AskStatus, ModeChanged, ServerChanged>;
 
 // What people are told.
 

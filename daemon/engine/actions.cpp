@@ -204,6 +204,13 @@ void Engine::carry_out(core::StepAside aside) {
   tend(feed);
 }
 
+void Engine::carry_out(core::LetCreatePass pass) {
+  const auto feed = feed_of(pass.stream);
+  if (!feed) return;
+  feed->create_passes = true;
+  tend(feed);
+}
+
 // Checks and status calls
 
 void Engine::carry_out(core::Check action) {

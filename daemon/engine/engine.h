@@ -209,6 +209,7 @@ class Engine final : public Control, public sources::SourceListener {
   awaitable<bool> tend_once(FeedPtr feed);
   awaitable<void> refresh(FeedPtr feed);
   awaitable<void> step_aside(FeedPtr feed, core::StepAside aside);
+  awaitable<void> let_create_pass(FeedPtr feed);
   static bool may_record(const Feed& feed);
   awaitable<void> record(FeedPtr feed, core::Settle settle);
   awaitable<void> record(FeedPtr feed, core::Reject reject);
@@ -232,6 +233,7 @@ class Engine final : public Control, public sources::SourceListener {
   void carry_out(core::Settle settle);
   void carry_out(core::Reject reject);
   void carry_out(core::StepAside aside);
+  void carry_out(core::LetCreatePass pass);
   void carry_out(core::AskStatus ask);
   void carry_out(core::ModeChanged changed);
   void carry_out(core::ServerChanged changed);
@@ -405,6 +407,7 @@ class Engine final : public Control, public sources::SourceListener {
 
   std::map<sources::SourceKey, FeedPtr> feeds_;
   std::map<core::StreamId, FeedPtr> streams_;
+  std::map<ContainerName, std::set<sources::SourceKey>> expecting_;  // of the queue: to be looked into (expect_more)
   std::multiset<sources::SourceKey> calls_out_;  // of these a call is on its way, also of a stream that was closed
   std::deque<FinishedSource> finished_;          // newest last
   std::map<ProjectName, ProjectCounts> counts_;
@@ -485,6 +488,7 @@ struct Engine::Feed {
   std::optional<core::Send> send;
   std::deque<std::variant<core::Settle, core::Reject>> outcomes;
   std::optional<core::StepAside> aside;
+  bool create_passes = false;
   std::optional<Instant> taken_up_at;  ///< the batch that is out
   bool refresh_wanted = false;
   std::size_t looks = 0;               ///< since it was last written to

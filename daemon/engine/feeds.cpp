@@ -157,8 +157,16 @@ void Engine::first_scan_done() {
 /// What was accepted takes its place in line at once, though it is read only a little later: a removal must not go
 /// before it.
 void Engine::expect_more(const Feed& feed, bool on) {
-  if (feed.info.kind == sources::Kind::change_queue && !feed.replayed)
-    core_.expect(*feed.info.container, on, clock_.now());
+  if (feed.info.kind != sources::Kind::change_queue || feed.replayed) return;
+  auto& streams = expecting_[*feed.info.container];
+  if (on) {
+    streams.insert(feed.info.key);
+  } else {
+    streams.erase(feed.info.key);
+  }
+  const bool any = !streams.empty();
+  if (!any) expecting_.erase(*feed.info.container);
+  core_.expect(*feed.info.container, any, clock_.now());
 }
 
 /// A fork's parent may be among what is not known yet.
@@ -258,6 +266,7 @@ void Engine::begin_stream(const FeedPtr& feed, const LedgerSource& known) {
   feed->take_out_wanted = known.confirmed > 0;
   streams_[feed->stream] = feed;
   core::StreamSpec spec{feed->stream, server_of(run.project.workspace), run, feed->info.order, feed->confirmed};
+  spec.passed = is_passed(*feed);
   core_.open(std::move(spec), clock_.now());
   tend(feed);
   pump();

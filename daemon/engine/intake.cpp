@@ -113,10 +113,10 @@ asio::awaitable<Result<api::ChangePlace>> Engine::place_of(std::int64_t id) {
   answer.id = id;
   answer.state = "waiting";
   const auto& container = place->container;
-  const auto at = std::ranges::find_if(feeds_, [&container](const auto& entry) {
-    const auto& feed = *entry.second;
-    return feed.info.kind == sources::Kind::change_queue && !feed.replayed && feed.info.container == container;
-  });
+  sources::SourceKey key;
+  key.device = queue_->identity();
+  key.path = sources::queue_path(container, place->passed);
+  const auto at = feeds_.find(key);
   if (at != feeds_.end()) {
     const auto& feed = *at->second;
     if (id <= feed.recorded) co_return co_await recorded_change(id, id);

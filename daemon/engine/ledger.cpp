@@ -391,15 +391,15 @@ Result<std::vector<Ledger::Elsewhere>> Ledger::elsewhere(const sources::SourceKe
   return found;
 }
 
-Result<std::map<ContainerName, Ledger::QueueRecord>> Ledger::queue_record(std::uint64_t queue) {
-  std::map<ContainerName, QueueRecord> record;
+Result<std::map<std::string, Ledger::QueueRecord>> Ledger::queue_record(std::uint64_t queue) {
+  std::map<std::string, QueueRecord> record;
   NEPTUNE_TRY(impl_->each(
-      "SELECT project, kind, container, confirmed, EXISTS (SELECT 1 FROM intents WHERE intents.source = sources.id AND "
+      "SELECT path, confirmed, EXISTS (SELECT 1 FROM intents WHERE intents.source = sources.id AND "
       "intents.last > confirmed) FROM sources WHERE device = ? AND inode = 0",
       [&record](const sqlite::Statement& row) {
-        auto& one = record[container_at(row, 0)];
-        one.confirmed = std::max(one.confirmed, row.number(3));
-        one.in_doubt = one.in_doubt || row.number(4) != 0;
+        auto& one = record[std::string(row.text(0))];
+        one.confirmed = std::max(one.confirmed, row.number(1));
+        one.in_doubt = one.in_doubt || row.number(2) != 0;
       },
       as_signed(queue)));
   return record;

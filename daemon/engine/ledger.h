@@ -135,12 +135,12 @@ class Ledger {
     ContainerName container;
   };
   Result<std::vector<Elsewhere>> elsewhere(const sources::SourceKey& key);
-  /// What is on record of the streams of the change queue with this identity.
+  /// What is on record of the streams of the change queue with this identity, by what they are called (queue_path).
   struct QueueRecord {
     sources::Position confirmed = 0;
     bool in_doubt = false;  ///< a call was begun that must not be repeated, and what came of it is not known
   };
-  Result<std::map<ContainerName, QueueRecord>> queue_record(std::uint64_t queue);
+  Result<std::map<std::string, QueueRecord>> queue_record(std::uint64_t queue);
   /// It was renamed.
   Result<void> move(std::int64_t source, const sources::SourceKey& key);
   Result<void> confirm(std::int64_t source, const ProjectName& project, sources::Position upto, std::uint64_t count,

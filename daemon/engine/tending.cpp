@@ -61,6 +61,8 @@ asio::awaitable<bool> Engine::tend_once(FeedPtr feed) {
     co_return false;
   } else if (feed->aside) {
     co_await step_aside(feed, *std::exchange(feed->aside, std::nullopt));
+  } else if (std::exchange(feed->create_passes, false)) {
+    co_await let_create_pass(feed);
   } else if (wants_rename(*feed)) {
     co_await rename_registered(feed);
   } else if (std::exchange(feed->refresh_wanted, false)) {
@@ -121,6 +123,7 @@ asio::awaitable<void> Engine::refresh(FeedPtr feed) {
   told.fork_parent = backlog->fork_parent;
   told.frees_next = backlog->frees_next;
   told.creates_project = backlog->creates_project;
+  told.create_behind = backlog->create_behind;
   told.ticket = backlog->ticket;
   told.after = backlog->after;
   core_.backlog(stream, after, std::move(told), clock_.now());
@@ -142,6 +145,16 @@ asio::awaitable<void> Engine::step_aside(FeedPtr feed, core::StepAside aside) {
     alarms_.set({Alarm::Of::tend, feed->info.key}, clock_.now() + options_.problem_retry);
     rearm();
   }
+}
+
+/// Unless the writes before it go after all. Should it fail, the core asks again when they are refused the next time.
+asio::awaitable<void> Engine::let_create_pass(FeedPtr feed) {
+  if (!queue_ || feed->stream == 0 || !core_.stream(feed->stream, clock_.now()).barred) co_return;
+  const auto passed = co_await outcome(queue_->let_create_pass(*feed->info.container, feed->confirmed));
+  feed->refresh_wanted = true;
+  if (!passed)
+    spdlog::warn("a create waits behind what goes nowhere container=\"{}\" error=\"{}\"", feed->info.container->label(),
+                 passed.error().message);
 }
 
 /// A producer's write is told when it enters `-wal`, and can be read only when its commit is through, an fsync later,

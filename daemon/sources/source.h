@@ -47,6 +47,7 @@ struct Backlog {
   // Of a change queue:
   bool frees_next = false;           ///< the first of them passes a read-only gate (Change::frees)
   bool creates_project = false;      ///< the create of the project is among them
+  bool create_behind = false;        ///< the container's create is among them, and not the first
   Position ticket = 0;               ///< the first one's position: they are numbered across all streams of the queue
   std::vector<ContainerName> after;  ///< whose earlier changes go before the first of them (Change::after)
 };

@@ -124,6 +124,71 @@ TEST(Changes, AreWaitedForByThemselvesWhileOthersOfTheirProjectWait) {
   EXPECT_EQ(box.get("/v1/status").at("totals").at("rejected").as_int64(), 1);
 }
 
+TEST(Changes, OfARunThatIsLoggedBeforeItIsCreatedMakeTheRunWithItsPoints) {
+  Box box(two_workspaces());
+  accepted(box, R"({"kind": "project.create", "project": "ml-team/lab", "key": "LAB"})");
+  box.wait_synced();
+  const std::string project = "ml-team/lab";
+  EXPECT_EQ(box.sync({"run", "log", "r-1", "loss=0.5", "--step", "1", "--project", project}).status, 0);
+  EXPECT_EQ(box.sync({"run", "log", "r-1", "loss=0.25", "--step", "2", "--project", project}).status, 0);
+  EXPECT_EQ(box.sync({"run", "create", "r-1", "--project", project, "--wait", "--timeout", "60s"}).status, 0);
+  box.wait_synced();
+  const auto run = box.sandbox().state().at("runs").at("ml-team/lab/r-1");
+  EXPECT_EQ(json::serialize(run.at("series").at("loss")), "[[1000000,5E-1],[2000000,2.5E-1]]");
+  for (const int id : {2, 3, 4})
+    EXPECT_EQ(box.get("/v1/changes/" + std::to_string(id)).at("state").as_string(), "done");
+}
+
+/// A run; then the server refuses a point of it for good, which is change 3.
+void reject_a_point(Box& box) {
+  accepted(box, R"([{"kind": "project.create", "project": "ml-team/lab"},
+                    {"kind": "run.create", "project": "ml-team/lab", "run": "r-1"}])");
+  box.wait_synced();
+  box.sandbox().control(R"({"project": "ml-team/lab", "reject": {"path": "loss", "code": "FIELD_TYPE_CONFLICTING"}})");
+  accepted(box, R"([{"kind": "run.update", "project": "ml-team/lab", "run": "r-1", "step": 1, "append": {"loss": 1}},
+                    {"kind": "run.update", "project": "ml-team/lab", "run": "r-1", "step": 1, "append": {"lr": 1}}])");
+  EXPECT_EQ(box.sync({"wait", "--now", "--timeout", "30s"}).status, 1);
+  EXPECT_NE(box.sync({"status"}).out.find("1 change rejected and kept"), std::string::npos);
+  EXPECT_EQ(box.get("/v1/changes/3").at("state").as_string(), "rejected");
+}
+
+TEST(Changes, ThatWereRejectedAndDiscardedAreNotWaitedForAndNotTakenForSynced) {
+  Box box(two_workspaces());
+  reject_a_point(box);
+  ASSERT_EQ(box.sync({"rejected", "discard", "--all"}).status, 0);
+  for (const bool again : {false, true}) {
+    if (again) {
+      box.stop_daemon();
+      box.start_daemon();
+    }
+    const auto waited = box.sync({"wait", "--now", "--timeout", "30s"});
+    EXPECT_EQ(waited.status, 0) << waited.out << waited.err;
+    EXPECT_EQ(box.sync({"wait", "--now", "--project", "ml-team/lab", "--timeout", "30s"}).status, 0);
+    const auto status = box.sync({"status"}).out;
+    EXPECT_EQ(status.find("rejected and kept"), std::string::npos) << status;
+    const auto totals = box.get("/v1/status").at("totals");
+    EXPECT_EQ(totals.at("rejected_kept").as_int64(), 0);
+    EXPECT_EQ(totals.at("rejected").as_int64(), 1) << "counts since the beginning";
+    const auto place = box.get("/v1/changes/3");
+    EXPECT_EQ(place.at("state").as_string(), "discarded") << json::serialize(place);
+    EXPECT_EQ(box.get("/v1/changes/1").at("done_through").as_int64(), 2);
+    const auto told = box.sync({"explain", "3"}).out;
+    EXPECT_EQ(told.find("server has it"), std::string::npos) << told;
+    EXPECT_NE(told.find("thrown away"), std::string::npos) << told;
+    EXPECT_NE(told.find("FIELD_TYPE_CONFLICTING"), std::string::npos) << told;
+  }
+}
+
+TEST(Changes, ThatWereRejectedAreNotWaitedForOnceARetryStoredThem) {
+  Box box(two_workspaces());
+  reject_a_point(box);
+  box.sandbox().control(R"({"reset": true})");
+  ASSERT_EQ(box.sync({"rejected", "retry", "--all"}).status, 0);
+  EXPECT_EQ(box.sync({"wait", "--now", "--timeout", "30s"}).status, 0);
+  EXPECT_EQ(box.get("/v1/changes/3").at("state").as_string(), "done");
+  EXPECT_NE(box.sync({"explain", "3"}).out.find("the server has it"), std::string::npos);
+}
+
 TEST(Changes, AModelVersionThatCouldNotBeMadeAtFirstIsMadeLater) {
   Box box(two_workspaces());
   accepted(box, R"([{"kind": "project.create", "project": "full/lab", "key": "LAB"},

@@ -36,21 +36,28 @@ bool only_frees(const Handed& request) {
 }
 constexpr std::uint64_t for_removals = 4u << 20;  // our own bound on them, past the others
 
-SourceKey key_of(std::uint64_t queue, const ContainerName& container) {
+/// Of a container, and whether it is that of the creates that passed the writes before them.
+struct StreamName {
+  ContainerName container;
+  bool passed = false;
+  auto operator<=>(const StreamName&) const = default;
+};
+
+SourceKey key_of(std::uint64_t queue, const StreamName& stream) {
   SourceKey key;
   key.device = queue;
-  // The kind is part of it: a run may well be called "management".
-  key.path = fmt::format("change queue: {}/{} {}", container.project.full(), name(container.kind), container.id);
+  key.path = queue_path(stream.container, stream.passed);
   return key;
 }
 
 SourceInfo info_of(std::uint64_t queue, const QueuedStream& stream) {
   SourceInfo info;
-  info.key = key_of(queue, stream.container);
+  info.key = key_of(queue, {stream.container, stream.passed});
   info.kind = Kind::change_queue;
   info.state = SourceState::closed;
   info.container = stream.container;
-  info.order = fmt::format("{:020}", stream.begun_ms * 1'000'000);  // as run logs count: nanoseconds
+  // As run logs count: nanoseconds. What passed stands behind what it may pass.
+  info.order = fmt::format("{:020}", stream.begun_ms * 1'000'000 + (stream.passed ? 1 : 0));
   return info;
 }
 
@@ -171,7 +178,7 @@ class ChangeQueue::Impl {
         tasks_(executor) {}
 
   ~Impl() {
-    for (auto& [container, source] : sources_) source->forget_listener();
+    for (auto& [name, source] : sources_) source->forget_listener();
   }
 
   void announce() {
@@ -197,18 +204,28 @@ class ChangeQueue::Impl {
   }
 
   asio::awaitable<Result<void>> step_aside(ContainerName removals, Position position) {
-    auto move = [stream = stream_of(removals), position](QueueStore& store) {
+    auto move = [stream = stream_of({removals}), position](QueueStore& store) {
       return store.step_aside(stream, position);
     };
     const auto moved = co_await on_thread(std::move(move));
     if (!moved) co_return std::unexpected(moved.error());
     if (*moved) touch(**moved);
-    let_go_later(removals);
+    let_go_later({removals});
     co_return Result<void>{};
   }
 
-  std::int64_t stream_of(const ContainerName& container) const {
-    const auto it = sources_.find(container);
+  asio::awaitable<Result<void>> let_create_pass(ContainerName container, Position after) {
+    auto move = [stream = stream_of({container}), after](QueueStore& store) {
+      return store.let_create_pass(stream, after);
+    };
+    const auto moved = co_await on_thread(std::move(move));
+    if (!moved) co_return std::unexpected(moved.error());
+    if (*moved) touch(**moved);
+    co_return Result<void>{};
+  }
+
+  std::int64_t stream_of(const StreamName& name) const {
+    const auto it = sources_.find(name);
     return it == sources_.end() ? 0 : it->second->stream();
   }
 
@@ -267,22 +284,23 @@ class ChangeQueue::Impl {
 
   /// A stream holds something (more): its source is announced, or told to have been written to.
   void touch(const QueuedStream& stream) {
-    auto& source = sources_[stream.container];
+    const StreamName name{stream.container, stream.passed};
+    auto& source = sources_[name];
     if (source) {
       source->begin_anew(stream.id);
-      listener_.source_written(key_of(identity_, stream.container));
+      listener_.source_written(key_of(identity_, name));
       return;
     }
-    auto emptied = [this, container = stream.container] { let_go_later(container); };
+    auto emptied = [this, name] { let_go_later(name); };
     source = std::make_shared<QueuedSource>(queue_, stream.id, std::move(emptied));
     listener_.source_changed(info_of(identity_, stream), source);
-    if (stream.count == 0) let_go_later(stream.container);
+    if (stream.count == 0) let_go_later(name);
   }
 
-  void let_go_later(const ContainerName& container) {
+  void let_go_later(const StreamName& name) {
     const auto at = clock_.now() + options_.keep_empty;
-    if (!empty_until_.insert_or_assign(container, at).second) return;
-    emptied_.emplace_back(at, container);
+    if (!empty_until_.insert_or_assign(name, at).second) return;
+    emptied_.emplace_back(at, name);
     if (!std::exchange(letting_go_, true)) tasks_.spawn("let go of empty streams", let_go());
   }
 
@@ -290,34 +308,34 @@ class ChangeQueue::Impl {
   asio::awaitable<void> let_go() {
     asio::steady_timer timer(executor_);
     while (!emptied_.empty()) {
-      const auto [at, container] = emptied_.front();
+      const auto [at, name] = emptied_.front();
       timer.expires_at(at);
       co_await timer.async_wait(asio::use_awaitable);
       emptied_.pop_front();
-      const auto until = empty_until_.at(container);
+      const auto until = empty_until_.at(name);
       if (until > at) {
-        emptied_.emplace_back(until, container);  // it was emptied again meanwhile
+        emptied_.emplace_back(until, name);  // it was emptied again meanwhile
         continue;
       }
-      empty_until_.erase(container);
-      co_await forget(container);
+      empty_until_.erase(name);
+      co_await forget(name);
     }
     letting_go_ = false;
   }
 
-  asio::awaitable<void> forget(ContainerName container) {
-    const auto stream = stream_of(container);
+  asio::awaitable<void> forget(StreamName name) {
+    const auto stream = stream_of(name);
     if (stream == 0) co_return;
     const auto queue = queue_;
     auto work = [store = queue->store.get(), stream] { return store->forget(stream); };
     auto gone = co_await queue->thread.run(std::move(work));
     if (!gone)
-      spdlog::warn("an empty stream stays container=\"{}\" error=\"{}\"", container.label(), gone.error().message);
-    if (!gone || !*gone || stream_of(container) != stream) co_return;
-    const auto it = sources_.find(container);
+      spdlog::warn("an empty stream stays container=\"{}\" error=\"{}\"", name.container.label(), gone.error().message);
+    if (!gone || !*gone || stream_of(name) != stream) co_return;
+    const auto it = sources_.find(name);
     it->second->forget_listener();
     sources_.erase(it);
-    listener_.source_vanished(key_of(identity_, container));
+    listener_.source_vanished(key_of(identity_, name));
   }
 
   asio::any_io_executor executor_;
@@ -327,10 +345,10 @@ class ChangeQueue::Impl {
   const std::uint64_t identity_;  // of the file
   std::shared_ptr<QueueThread> queue_;
   std::vector<QueuedStream> found_;
-  std::map<ContainerName, std::shared_ptr<QueuedSource>> sources_;
+  std::map<StreamName, std::shared_ptr<QueuedSource>> sources_;
   std::vector<std::shared_ptr<Request>> line_;
-  std::deque<std::pair<Instant, ContainerName>> emptied_;  // each once
-  std::map<ContainerName, Instant> empty_until_;           // when it may be forgotten, of those in `emptied_`
+  std::deque<std::pair<Instant, StreamName>> emptied_;  // each once
+  std::map<StreamName, Instant> empty_until_;           // when it may be forgotten, of those in `emptied_`
   std::uint64_t commits_ = 0;
   bool committing_ = false;
   bool letting_go_ = false;
@@ -374,6 +392,10 @@ Error ChangeQueue::disk_full(const std::filesystem::path& dir) {
 
 asio::awaitable<Result<void>> ChangeQueue::step_aside(ContainerName removals, Position position) {
   return impl_->step_aside(std::move(removals), position);
+}
+
+asio::awaitable<Result<void>> ChangeQueue::let_create_pass(ContainerName container, Position after) {
+  return impl_->let_create_pass(std::move(container), after);
 }
 
 asio::awaitable<Result<bool>> ChangeQueue::knows(std::uint32_t uid, std::string key) {

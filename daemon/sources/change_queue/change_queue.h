@@ -26,8 +26,8 @@ struct ChangeQueueOptions {
   std::chrono::milliseconds keep_empty{30000};  ///< how long an emptied stream stays known
 };
 
-/// The changes that were handed in over the socket, durable and in order; one Source a container (queue_store.h says
-/// what is on disk and what a power cut costs).
+/// The changes that were handed in over the socket, durable and in order; one Source a container, and one more for a
+/// create that passed the writes before it (queue_store.h says what is on disk and what a power cut costs).
 ///
 /// Operation: `accept` puts a request in line; one coroutine commits whatever is in line as one transaction (group
 /// commit), so that a hundred clients cost as many syncs of the disk as one. What was accepted is announced to the
@@ -56,6 +56,10 @@ class ChangeQueue {
 
   /// Moves the first removal of this project to those that wait (QueueStore::step_aside), which are announced.
   boost::asio::awaitable<Result<void>> step_aside(ContainerName removals, Position position);
+
+  /// Lets the create that waits behind this container's writes pass them (QueueStore::let_create_pass): it is announced
+  /// as a source of its own.
+  boost::asio::awaitable<Result<void>> let_create_pass(ContainerName container, Position after);
 
   /// Whether a change of this user's was accepted under this key: it is not queued again.
   boost::asio::awaitable<Result<bool>> knows(std::uint32_t uid, std::string key);

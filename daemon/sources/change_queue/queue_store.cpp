@@ -19,7 +19,7 @@ namespace neptune::sources {
 
 namespace {
 
-constexpr int schema_version = 2;
+constexpr int schema_version = 3;
 constexpr std::uint64_t piece_bytes = 64u << 10;
 constexpr std::int64_t rows_a_transaction = 1000;
 constexpr std::uint64_t waiting_looked_at = 10'000;  // our own bound: past it a removal waits for all of them
@@ -29,7 +29,8 @@ constexpr const char* schema = R"(
 CREATE TABLE streams (
   id INTEGER PRIMARY KEY AUTOINCREMENT, workspace TEXT NOT NULL, project TEXT NOT NULL, kind INTEGER NOT NULL,
   container TEXT NOT NULL, count INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0,
-  creates INTEGER NOT NULL DEFAULT 0, begun_ms INTEGER NOT NULL, UNIQUE (workspace, project, kind, container));
+  creates INTEGER NOT NULL DEFAULT 0, begun_ms INTEGER NOT NULL, passed INTEGER NOT NULL DEFAULT 0,
+  UNIQUE (workspace, project, kind, container, passed));
 CREATE TABLE changes (
   seq INTEGER PRIMARY KEY AUTOINCREMENT, stream INTEGER NOT NULL, kind INTEGER NOT NULL, uid INTEGER NOT NULL,
   at_ms INTEGER NOT NULL, size INTEGER NOT NULL, frees INTEGER NOT NULL, creates INTEGER NOT NULL, needs TEXT,
@@ -52,6 +53,19 @@ CREATE TABLE IF NOT EXISTS queue (identity INTEGER NOT NULL);
 INSERT INTO queue (identity) SELECT (random() & 0x7fffffffffffffff) | 1 WHERE NOT EXISTS (SELECT 1 FROM queue);
 )";
 
+/// No create passed the writes before it.
+constexpr const char* from_version_2 = R"(
+CREATE TABLE streams_now (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, workspace TEXT NOT NULL, project TEXT NOT NULL, kind INTEGER NOT NULL,
+  container TEXT NOT NULL, count INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0,
+  creates INTEGER NOT NULL DEFAULT 0, begun_ms INTEGER NOT NULL, passed INTEGER NOT NULL DEFAULT 0,
+  UNIQUE (workspace, project, kind, container, passed));
+INSERT INTO streams_now (id, workspace, project, kind, container, count, bytes, creates, begun_ms)
+  SELECT id, workspace, project, kind, container, count, bytes, creates, begun_ms FROM streams;
+DROP TABLE streams;
+ALTER TABLE streams_now RENAME TO streams;
+)";
+
 std::int64_t as_signed(std::uint64_t value) {
   return static_cast<std::int64_t>(value);
 }
@@ -64,12 +78,20 @@ QueuedStream stream_at(const sqlite::Statement& row) {
           count_at(row, 5),
           count_at(row, 6),
           row.number(7),
-          count_at(row, 8)};
+          count_at(row, 8),
+          row.number(9) != 0};
 }
 
-constexpr const char* stream_columns = "id, workspace, project, kind, container, count, bytes, begun_ms, creates";
+constexpr const char* stream_columns =
+    "id, workspace, project, kind, container, count, bytes, begun_ms, creates, passed";
 
 }  // namespace
+
+std::string queue_path(const ContainerName& container, bool passed) {
+  // The kind is part of it: a run may well be called "management".
+  return fmt::format("change queue: {}/{}{} {}", container.project.full(), passed ? "create of " : "",
+                     name(container.kind), container.id);
+}
 
 sqlite::Examined examined_queue(const std::filesystem::path& file) {
   static constexpr sqlite::Rule rules[] = {
@@ -164,8 +186,10 @@ Result<void> prepare_file(sqlite::Database& db, std::int64_t version) {
   auto transaction = sqlite::Transaction::begin(db, sqlite::Transaction::Kind::write);
   if (!transaction) return std::unexpected(std::move(transaction.error()));
   if (version == schema_version) return {};
-  NEPTUNE_TRY(
-      db.exec(fmt::format("{} PRAGMA user_version = {}", version == 0 ? schema : from_version_1, schema_version)));
+  if (version == 0) NEPTUNE_TRY(db.exec(schema));
+  if (version == 1) NEPTUNE_TRY(db.exec(from_version_1));
+  if (version == 1 || version == 2) NEPTUNE_TRY(db.exec(from_version_2));
+  NEPTUNE_TRY(db.exec(fmt::format("PRAGMA user_version = {}", schema_version)));
   return transaction->commit();
 }
 
@@ -304,18 +328,18 @@ Result<std::uint64_t> QueueStore::reusable_bytes() {
   return pages;
 }
 
-Result<std::int64_t> QueueStore::stream_of(const ContainerName& container, std::int64_t now_ms) {
-  NEPTUNE_TRY(
-      impl_->run("INSERT OR IGNORE INTO streams (workspace, project, kind, container, begun_ms) VALUES (?, ?, ?, ?, ?)",
-                 container.project.workspace, container.project.project, container.kind, container.id, now_ms));
+Result<std::int64_t> QueueStore::stream_of(const ContainerName& container, std::int64_t now_ms, bool passed) {
+  NEPTUNE_TRY(impl_->run(
+      "INSERT OR IGNORE INTO streams (workspace, project, kind, container, passed, begun_ms) VALUES (?, ?, ?, ?, ?, ?)",
+      container.project.workspace, container.project.project, container.kind, container.id, passed, now_ms));
   std::int64_t id = 0;
   NEPTUNE_TRY(impl_->each(
-      "SELECT id FROM streams WHERE workspace = ? AND project = ? AND kind = ? AND container = ?",
+      "SELECT id FROM streams WHERE workspace = ? AND project = ? AND kind = ? AND container = ? AND passed = ?",
       [&id](const sqlite::Statement& row) {
         id = row.number(0);
         return false;
       },
-      container.project.workspace, container.project.project, container.kind, container.id));
+      container.project.workspace, container.project.project, container.kind, container.id, passed));
   return id;
 }
 
@@ -367,7 +391,8 @@ Result<Backlog> QueueStore::backlog(std::int64_t stream, Position after) {
   backlog.count = whole->count - std::min(whole->count, confirmed->count);
   backlog.bytes = whole->bytes - std::min(whole->bytes, confirmed->bytes);
   const auto& container = whole->container;
-  backlog.creates_project = container.kind == ContainerKind::management && whole->creates > confirmed->creates;
+  const bool creates = whole->creates > confirmed->creates;
+  backlog.creates_project = container.kind == ContainerKind::management && creates;
   NEPTUNE_TRY(impl_->each(
       "SELECT coalesce(max(seq), 0) FROM changes WHERE stream = ?",
       [&](const sqlite::Statement& row) {
@@ -376,7 +401,7 @@ Result<Backlog> QueueStore::backlog(std::int64_t stream, Position after) {
       },
       stream));
   NEPTUNE_TRY(impl_->each(
-      "SELECT seq, kind, at_ms, frees, needs FROM changes WHERE stream = ? AND seq > ? ORDER BY seq LIMIT 1",
+      "SELECT seq, kind, at_ms, frees, needs, creates FROM changes WHERE stream = ? AND seq > ? ORDER BY seq LIMIT 1",
       [&](const sqlite::Statement& row) {
         const auto kind = static_cast<ChangeKind>(row.number(1));
         backlog.ticket = row.number(0);
@@ -386,6 +411,7 @@ Result<Backlog> QueueStore::backlog(std::int64_t stream, Position after) {
         auto needs = read_needs(row.text(4));
         backlog.fork_parent = std::move(needs.fork_parent);
         backlog.after = std::move(needs.after);
+        backlog.create_behind = creates && container.kind != ContainerKind::management && row.number(5) == 0;
         return false;
       },
       stream, after));
@@ -455,10 +481,44 @@ Result<std::optional<QueuedStream>> QueueStore::step_aside(std::int64_t stream, 
   if (!size) return std::optional<QueuedStream>();
   const auto to = stream_of(container, at_ms);
   if (!to) return std::unexpected(to.error());
-  NEPTUNE_TRY(impl_->run("UPDATE changes SET stream = ? WHERE seq = ?", *to, position));
-  NEPTUNE_TRY(impl_->run("UPDATE streams SET count = count - 1, bytes = bytes - ? WHERE id = ?", *size, stream));
-  NEPTUNE_TRY(impl_->run("UPDATE streams SET count = count + 1, bytes = bytes + ? WHERE id = ?", *size, *to));
-  auto now = this->stream(*to);
+  auto now = move(position, *size, false, stream, *to);
+  if (!now) return std::unexpected(std::move(now.error()));
+  NEPTUNE_TRY(transaction->commit());
+  return std::move(*now);
+}
+
+/// Within a transaction; the stream it is in then.
+Result<QueuedStream> QueueStore::move(Position change, std::uint64_t size, bool creates, std::int64_t from,
+                                      std::int64_t to) {
+  NEPTUNE_TRY(impl_->run("UPDATE changes SET stream = ? WHERE seq = ?", to, change));
+  NEPTUNE_TRY(impl_->run("UPDATE streams SET count = count - 1, bytes = bytes - ?, creates = creates - ? WHERE id = ?",
+                         size, creates, from));
+  NEPTUNE_TRY(impl_->run("UPDATE streams SET count = count + 1, bytes = bytes + ?, creates = creates + ? WHERE id = ?",
+                         size, creates, to));
+  return stream(to);
+}
+
+Result<std::optional<QueuedStream>> QueueStore::let_create_pass(std::int64_t stream, Position after) {
+  // Durable: it may be confirmed next, with a number higher than those of the writes that stay.
+  auto transaction = impl_->begin(true);
+  if (!transaction) return std::unexpected(std::move(transaction.error()));
+  const auto from = this->stream(stream);
+  if (!from) return std::unexpected(from.error());
+  Position position = 0;
+  std::uint64_t size = 0;
+  NEPTUNE_TRY(impl_->each(
+      "SELECT seq, size FROM changes WHERE stream = ?1 AND creates != 0 AND seq > (SELECT min(seq) FROM changes WHERE "
+      "stream = ?1 AND seq > ?2) ORDER BY seq LIMIT 1",
+      [&](const sqlite::Statement& row) {
+        position = row.number(0);
+        size = count_at(row, 1);
+        return false;
+      },
+      stream, after));
+  if (position == 0 || from->passed) return std::optional<QueuedStream>();
+  const auto to = stream_of(from->container, from->begun_ms, true);
+  if (!to) return std::unexpected(to.error());
+  auto now = move(position, size, true, stream, *to);
   if (!now) return std::unexpected(std::move(now.error()));
   NEPTUNE_TRY(transaction->commit());
   return std::move(*now);
@@ -530,8 +590,8 @@ Result<Position> QueueStore::first_of(std::string_view needs, Position after) {
   auto first = std::numeric_limits<Position>::max();
   for (const auto& container : read_needs(needs).after)
     NEPTUNE_TRY(impl_->each(
-        "SELECT seq FROM changes WHERE stream = (SELECT id FROM streams WHERE workspace = ? AND project = ? AND kind = "
-        "? AND container = ?) AND seq > ? ORDER BY seq LIMIT 1",
+        "SELECT seq FROM changes WHERE stream IN (SELECT id FROM streams WHERE workspace = ? AND project = ? AND kind "
+        "= ? AND container = ?) AND seq > ? ORDER BY seq LIMIT 1",
         [&first](const sqlite::Statement& row) {
           first = std::min(first, row.number(0));
           return false;
@@ -591,16 +651,17 @@ Result<std::vector<QueuedChange>> QueueStore::changes(std::int64_t stream, Posit
 
 Result<void> QueueStore::each_change(const std::function<Result<void>(const Whole&)>& f) {
   Result<void> outcome;
-  NEPTUNE_TRY(impl_->each(
-      "SELECT changes.seq, changes.kind, changes.uid, at_ms, changes.creates, payload, workspace, project, "
-      "streams.kind, container, frees, needs, coalesce(key, '') FROM changes JOIN streams ON streams.id = stream LEFT "
-      "JOIN keys ON keys.seq = changes.seq ORDER BY changes.seq",
-      [&outcome, &f](const sqlite::Statement& row) {
-        auto needs = read_needs(row.text(11));
-        outcome = f({change_at(row), row.number(10) != 0, std::move(needs.fork_parent), std::move(needs.after),
-                     std::string(row.text(12))});
-        return outcome.has_value();
-      }));
+  NEPTUNE_TRY(
+      impl_->each("SELECT changes.seq, changes.kind, changes.uid, at_ms, changes.creates, payload, workspace, project, "
+                  "streams.kind, container, frees, needs, coalesce(key, ''), passed FROM changes JOIN streams ON "
+                  "streams.id = stream LEFT "
+                  "JOIN keys ON keys.seq = changes.seq ORDER BY changes.seq",
+                  [&outcome, &f](const sqlite::Statement& row) {
+                    auto needs = read_needs(row.text(11));
+                    outcome = f({change_at(row), row.number(13) != 0, row.number(10) != 0, std::move(needs.fork_parent),
+                                 std::move(needs.after), std::string(row.text(12))});
+                    return outcome.has_value();
+                  }));
   return outcome;
 }
 
@@ -628,8 +689,8 @@ Result<QueueStore::Place> QueueStore::place(Position position) {
     return false;
   }));
   NEPTUNE_TRY(impl_->each(
-      "SELECT stream, changes.kind, uid, at_ms, workspace, project, streams.kind, container FROM changes JOIN streams "
-      "ON streams.id = stream WHERE seq = ?",
+      "SELECT stream, changes.kind, uid, at_ms, workspace, project, streams.kind, container, passed FROM changes JOIN "
+      "streams ON streams.id = stream WHERE seq = ?",
       [&](const sqlite::Statement& row) {
         place.queued = true;
         stream = row.number(0);
@@ -639,6 +700,7 @@ Result<QueueStore::Place> QueueStore::place(Position position) {
         place.container = {{std::string(row.text(4)), std::string(row.text(5))},
                            std::string(row.text(7)),
                            static_cast<ContainerKind>(row.number(6))};
+        place.passed = row.number(8) != 0;
         return false;
       },
       position));

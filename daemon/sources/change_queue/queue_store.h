@@ -21,8 +21,8 @@
 
 /// The change queue on disk: `changes.sqlite3` in the state directory, SQLite in WAL mode.
 ///
-///   streams   one a container that has changes, or had them a moment ago
-///             id · workspace, project, kind, container · count, bytes, creates · begun_ms
+///   streams   one a container that has changes, or had them a moment ago; two where its create passed earlier writes
+///             id · workspace, project, kind, container, passed · count, bytes, creates · begun_ms
 ///   changes   one a change that waits
 ///             seq · stream · kind, uid, at_ms, size, frees, creates · needs · payload
 ///   keys      idempotency keys, also of settled changes, numbered as they came
@@ -35,8 +35,8 @@
 ///    of every SourceKey: what was confirmed of the old file is not taken for what waits in the new one. Not
 ///    covered: an older copy of the file put back in its place, which gives out numbers again that are known as
 ///    confirmed;
-///  - a change stays in its stream, but for a removal that steps aside, which keeps its number; removals of the same
-///    thing stay in order over both streams;
+///  - a change stays in its stream, but for a removal that steps aside and a create that passes the writes before it,
+///    which keep their numbers; removals of the same thing stay in order over both streams;
 ///  - the changes of one request are accepted in one transaction, all or none, and `accept` returns after it is on disk
 ///    (synchronous=FULL);
 ///  - a stream's count, bytes and creates are of its rows in `changes`, changed in the same transaction: nothing is
@@ -66,7 +66,11 @@ struct QueuedStream {
   std::uint64_t count = 0, bytes = 0;
   std::int64_t begun_ms = 0;  ///< when its first change was accepted
   std::uint64_t creates = 0;  ///< of its changes, those that create
+  bool passed = false;        ///< it holds the creates that passed the writes before them (let_create_pass)
 };
+
+/// What a stream of the queue is called: SourceKey::path.
+std::string queue_path(const ContainerName& container, bool passed);
 
 class QueueStore {
  public:
@@ -119,6 +123,10 @@ class QueueStore {
   /// it is then. None: it is not in that stream any more.
   Result<std::optional<QueuedStream>> step_aside(std::int64_t stream, Position position);
 
+  /// Moves the first create of a stream that waits behind its first change into the container's other stream, which
+  /// is told as it is then. None: there is no such create.
+  Result<std::optional<QueuedStream>> let_create_pass(std::int64_t stream, Position after);
+
   struct Settled {
     QueuedStream left{};
     bool more = false;  ///< there may be more of them
@@ -133,6 +141,7 @@ class QueueStore {
     Position through = 0;  ///< of one that is not queued: none of those up to here, from it on, is
     bool queued = false;   ///< all below is of one that is
     ContainerName container{};
+    bool passed = false;  ///< QueuedStream::passed
     ChangeKind kind = ChangeKind::run_update;
     std::uint32_t uid = 0;
     WallTime at{};
@@ -143,6 +152,7 @@ class QueueStore {
   /// A change with all that is kept of it.
   struct Whole {
     QueuedChange change;
+    bool passed = false;  ///< QueuedStream::passed
     bool frees = false;
     std::optional<ContainerName> fork_parent;
     std::vector<ContainerName> after;
@@ -158,7 +168,8 @@ class QueueStore {
  private:
   class Impl;
   explicit QueueStore(std::unique_ptr<Impl> impl);
-  Result<std::int64_t> stream_of(const ContainerName& container, std::int64_t now_ms);
+  Result<std::int64_t> stream_of(const ContainerName& container, std::int64_t now_ms, bool passed = false);
+  Result<QueuedStream> move(Position change, std::uint64_t size, bool creates, std::int64_t from, std::int64_t to);
   struct Rows {
     Position upto = 0;
     std::uint64_t count = 0, bytes = 0, creates = 0;

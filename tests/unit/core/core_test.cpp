@@ -649,6 +649,81 @@ TEST_F(DirectChanges, ARemovalDoesNotWaitForWritesThatGoNowhere) {
   EXPECT_EQ(sends(), std::vector<StreamId>{2});
 }
 
+TEST_F(DirectChanges, ACreatePassesTheWritesOfItsRunThatGoNowhereAndTheyFollow) {
+  const auto refused = [this](std::uint64_t times) {
+    for (std::uint64_t attempt = 1; attempt <= times; ++attempt) {
+      ASSERT_EQ(sends(), std::vector<StreamId>{1});
+      core_.sent(1, {3, 1, 10, false}, "q", now_);
+      now_ += 20ms;
+      core_.time_passed(now_);
+      RequestStatus status;
+      status.counts = {{0, 1, IngestCode::run_not_found}};
+      core_.checked(take<Check>().at(0), {status}, now_);
+      if (attempt == times) return;
+      EXPECT_TRUE(take<LetCreatePass>().empty()) << "the run may have been made a moment ago";
+      now_ = *core_.stream(1, now_).until;
+      core_.time_passed(now_);
+    }
+  };
+  wait_in(1, run_, {.count = 2, .bytes = 20, .create_behind = true, .ticket = 3});
+  wait_in(4, removals_, {.count = 1, .bytes = 10, .frees_next = true, .ticket = 6, .after = {run_}});
+  refused(4);
+  ASSERT_EQ(take<LetCreatePass>().size(), 1u);
+  EXPECT_EQ(core_.stream(4, now_).wait, Wait::earlier_change) << "the create was handed in before the removal";
+  wait_in(1, run_, {.count = 2, .bytes = 20, .create_behind = true, .ticket = 3});
+  EXPECT_EQ(take<LetCreatePass>().size(), 1u) << "once more, should the first have failed";
+  core_.open({.id = 2, .server = 0, .container = run_, .order = "2", .confirmed = 0, .passed = true}, now_);
+  core_.backlog(2, 0, {.count = 1, .bytes = 10, .ticket = 5}, now_);
+  wait_in(1, run_, {.count = 1, .bytes = 10, .ticket = 3});
+  ASSERT_EQ(sends(), std::vector<StreamId>{2});
+  answer(2, 5, 1, true);
+  EXPECT_EQ(sends(), std::vector<StreamId>{1}) << "at once, and before the removal";
+  EXPECT_EQ(core_.stream(4, now_).wait, Wait::earlier_change);
+  answer(1, 3, 1, false);
+  EXPECT_EQ(sends(), std::vector<StreamId>{4});
+}
+
+TEST_F(DirectChanges, WhatPassedWaitsAfterARestartUntilTheWritesAreRefusedAgain) {
+  core_.open({.id = 2, .server = 0, .container = run_, .order = "2", .confirmed = 0, .passed = true}, now_);
+  core_.open({.id = 1, .server = 0, .container = run_, .order = "1"}, now_);
+  core_.backlog(2, 0, {.count = 1, .bytes = 10, .create_next = true, .ticket = 5, .after = {removals_}}, now_);
+  core_.backlog(1, 0, {.count = 1, .bytes = 10, .ticket = 3}, now_);
+  wait_in(4, removals_, {.count = 1, .bytes = 10, .frees_next = true, .ticket = 4, .after = {run_}});
+  for (int attempt = 1; attempt <= 3; ++attempt) {
+    ASSERT_EQ(sends(), std::vector<StreamId>{1});
+    core_.failed(1, Sent{3, 1, 10, false}, failure(Failure::Kind::forbidden), now_);
+    if (attempt == 3) break;
+    now_ = *core_.stream(1, now_).until;
+    core_.time_passed(now_);
+  }
+  EXPECT_EQ(sends(), std::vector<StreamId>{4}) << "the removal that was handed in between";
+  core_.stored(4, {4, 1, 10, false}, {}, now_);
+  wait_in(4, removals_, {});
+  EXPECT_EQ(sends(), std::vector<StreamId>{2});
+}
+
+TEST_F(DirectChanges, WhatPassedGoesAsSoonAsTheWritesAreRefusedOftenEnough) {
+  core_.open({.id = 2, .server = 0, .container = run_, .order = "2", .confirmed = 0, .passed = true}, now_);
+  core_.open({.id = 1, .server = 0, .container = run_, .order = "1"}, now_);
+  core_.backlog(1, 0, {.count = 1, .bytes = 10, .ticket = 3}, now_);
+  core_.backlog(2, 0, {.count = 1, .bytes = 10, .create_next = true, .ticket = 5}, now_);
+  for (int attempt = 1; attempt <= 3; ++attempt) {
+    ASSERT_EQ(sends(), std::vector<StreamId>{1});
+    core_.failed(1, Sent{3, 1, 10, false}, failure(Failure::Kind::forbidden), now_);
+    if (attempt == 3) break;
+    now_ = *core_.stream(1, now_).until;
+    core_.time_passed(now_);
+  }
+  EXPECT_EQ(sends(), std::vector<StreamId>{2});
+}
+
+TEST_F(DirectChanges, AForkWaitsForTheCreateOfItsParentThatWaitsBehindWrites) {
+  wait_in(1, run_, {.count = 2, .bytes = 20, .create_behind = true, .ticket = 3});
+  EXPECT_EQ(sends(), std::vector<StreamId>{1});
+  wait_in(2, other_, {.count = 1, .bytes = 10, .create_next = true, .fork_parent = run_, .ticket = 4});
+  EXPECT_EQ(core_.stream(2, now_).wait, Wait::parent);
+}
+
 TEST_F(DirectChanges, ARemovalStepsAsideWhenWhatItWaitsForComesBackToAHeldScope) {
   wait_in(1, run_, {.count = 2, .bytes = 20, .ticket = 3});
   wait_in(2, removals_, {.count = 1, .bytes = 10, .frees_next = true, .ticket = 5, .after = {run_}});

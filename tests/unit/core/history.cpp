@@ -91,6 +91,8 @@ class History {
       lanes_.push_back({.name = {project, "q0"}, .queued = true});
       lanes_.push_back({.name = {project, "q1"}, .queued = true});
       lanes_.push_back({.name = {project, std::string(removals_that_wait), ContainerKind::removals}, .queued = true});
+      lanes_.push_back({.name = {project, "q0"}, .queued = true, .passed = true});
+      lanes_.push_back({.name = {project, "q1"}, .queued = true, .passed = true});
       queues_.push_back(management);
       if (!chance(0.2)) continue;
       server_.missing_projects.insert(project);
@@ -165,6 +167,7 @@ class History {
     out_.clear();
     requests_of_.clear();
     discarding_.clear();
+    expecting_.clear();
     streams_.clear();
     for (const auto& [scope, mode] : durable_modes_)
       if (mode == Mode::read_only) {
@@ -207,16 +210,29 @@ class History {
 
   void open(std::size_t lane) {
     const auto id = stream_of(lane);
-    if (streams_.emplace(id, lane).second) core_->open({id, 0, lanes_[lane].name, "", lanes_[lane].confirmed}, now_);
+    StreamSpec spec{id, 0, lanes_[lane].name, lanes_[lane].passed ? "2" : "1", lanes_[lane].confirmed};
+    spec.passed = lanes_[lane].passed;
+    if (streams_.emplace(id, lane).second) core_->open(std::move(spec), now_);
   }
 
   /// A lane of the queue holds something new: that is known at once, what it is a little later.
   void announce(std::size_t lane) {
-    core_->expect(lanes_[lane].name, true, now_);
+    expect(lane, true);
     soon(span(30ms), [this, lane] {
       open(lane);
       look_into(lane);
     });
+  }
+
+  /// Of a container that has two lanes, each is to be looked into.
+  void expect(std::size_t index, bool on) {
+    auto& lanes = expecting_[lanes_[index].name];
+    if (on) {
+      lanes.insert(index);
+    } else {
+      lanes.erase(index);
+    }
+    core_->expect(lanes_[index].name, !lanes.empty(), now_);
   }
 
   void look_into(std::size_t index) {
@@ -232,13 +248,19 @@ class History {
         backlog.fork_parent = ContainerName{lane.name.project, lane.parent};
       backlog.creates_project = std::any_of(next, lane.items.end(), [](const Item& i) { return i.creates_project; });
       if (lane.queued) backlog.ticket = next->position;
+      backlog.create_behind = lane.queued && !backlog.create_next && create_in(lane, next) != lane.items.end();
       backlog.after = next->after;
       if (is_removals(lane) && waits_for_the_same(*next, lanes_[waiting(index)]))
         backlog.after.push_back(lanes_[waiting(index)].name);
     }
     core_->backlog(stream_of(index), lane.confirmed, std::move(backlog), now_);
-    if (lane.queued) core_->expect(lane.name, false, now_);
+    if (lane.queued) expect(index, false);
     if (lane.frees() && is_held(core_->stream(stream_of(index), now_).wait)) violate("a removal is held");
+  }
+
+  using Items = std::vector<Item>::const_iterator;
+  static Items create_in(const Lane& lane, Items from) {
+    return std::find_if(from, lane.items.end(), [](const Item& item) { return item.is == Is::create; });
   }
 
   static bool is_removals(const Lane& lane) { return lane.frees() && lane.name.id.empty(); }
@@ -275,8 +297,15 @@ class History {
         return announce(management + 2);
       case 2: {
         const auto lane = management + 3 + pick(2);
-        if (needs_create(lane)) add(lane, {.is = Is::create, .after = removals_of(removals)});
+        // Some log first, and create later.
+        const bool create = needs_create(lane), late = chance(0.3);
+        if (create && !late) add(lane, {.is = Is::create, .after = removals_of(removals)});
         for (std::uint64_t i = 0, n = pick(6); i < n; ++i) add(lane, {});
+        if (create && late)
+          at(span(10s), [this, lane, removals] {
+            if (needs_create(lane)) add(lane, {.is = Is::create, .after = removals_of(removals)});
+            announce(lane);
+          });
         return announce(lane);
       }
       default:
@@ -291,13 +320,20 @@ class History {
   }
 
   bool needs_create(std::size_t index) const {
+    return !server_.is_created(lanes_[index].name) && !has_create(index) && !has_create(passed_of(index));
+  }
+
+  bool has_create(std::size_t index) const {
     const auto& lane = lanes_[index];
     const auto being_discarded = unanswered_.find(index);
     const auto from = being_discarded == unanswered_.end() ? 0 : being_discarded->second;
-    return !lane.created && std::ranges::none_of(lane.items, [&lane, from](const Item& item) {
+    return std::ranges::any_of(lane.items, [&lane, from](const Item& item) {
       return item.is == Is::create && item.position >= from && !lane.discarded.contains(item.position);
     });
   }
+
+  /// The lane of the creates that passed the writes of a run's lane.
+  static std::size_t passed_of(std::size_t lane) { return lane + 3; }
 
   void remove_something(std::size_t removals) {
     const auto& project = lanes_[removals].name.project;
@@ -330,7 +366,16 @@ class History {
     }
     add(removals, removal);
     announce(removals);
-    for (const auto target : targets) throw_away(target, tickets_);
+    // Writes before the create that passed them: what of them cannot be thrown away now needs it.
+    std::ranges::stable_partition(targets, [this](std::size_t target) { return !lanes_[target].passed; });
+    for (const auto target : targets)
+      if (!lanes_[target].passed || !writes_stay(target)) throw_away(target, tickets_);
+  }
+
+  bool writes_stay(std::size_t passed) const {
+    const auto writes = passed - 3;
+    const auto& lane = lanes_[writes];
+    return !discarding_.contains(writes) && lane.confirmed != lane.last();
   }
 
   /// What waits and was accepted before is put on record, piece by piece, some time later; unless it is being sent.
@@ -726,6 +771,25 @@ class History {
     });
   }
 
+  /// Unless the writes before it went meanwhile.
+  void carry_out(const LetCreatePass& pass) {
+    soon(span(20ms), [this, pass] {
+      const auto index = streams_.at(pass.stream);
+      auto& lane = lanes_[index];
+      if (!lane.queued || !lane.ingested() || lane.passed) return violate("what is no write of the queue was passed");
+      const auto first = lane.next(lane.confirmed);
+      const auto create = create_in(lane, first);
+      if (out_.contains(pass.stream) || !core_->stream(pass.stream, now_).barred) return;
+      if (create == lane.items.end() || create == first) return;
+      report_.passed++;
+      auto& passed = lanes_[passed_of(index)];
+      passed.items.insert(std::ranges::upper_bound(passed.items, create->position, {}, &Item::position), *create);
+      lane.items.erase(create);
+      announce(passed_of(index));
+      look_into(index);
+    });
+  }
+
   void carry_out(const AskStatus& ask) {
     report_.probes++;
     probe_first_.erase(Scope::of(ask.workspace));
@@ -877,6 +941,7 @@ class History {
   std::unique_ptr<Core> core_;
   std::uint64_t life_ = 0;
   std::map<StreamId, std::size_t> streams_;
+  std::map<ContainerName, std::set<std::size_t>> expecting_;
   std::set<StreamId> out_;                      // handed in, and its fate not known yet
   std::map<StreamId, Request> requests_of_;     // the last of each
   std::map<std::size_t, Position> unanswered_;  // removals that throw away, of which their client knows nothing yet

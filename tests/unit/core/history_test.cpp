@@ -42,6 +42,7 @@ void play_many(std::uint64_t count, const HistoryOptions& options, HistoryReport
     sum.called_off += report.called_off;
     sum.jumps += report.jumps;
     sum.stepped_aside += report.stepped_aside;
+    sum.passed += report.passed;
   }
 }
 
@@ -92,6 +93,7 @@ TEST(History, LosesNothingAndRepeatsNothingOverFailuresRestartsAndModes) {
   EXPECT_GT(sum.called_off, 0u);
   EXPECT_GT(sum.jumps, 0u);
   EXPECT_GT(sum.stepped_aside, 0u);
+  EXPECT_GT(sum.passed, 0u);
 }
 
 }  // namespace

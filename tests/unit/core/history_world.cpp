@@ -51,16 +51,18 @@ std::vector<Position> HistoryServer::call(std::size_t index, Position first, Pos
 IngestCode HistoryServer::store(Lane& lane, const Item& item) {
   if (missing_projects.contains(lane.name.project)) return IngestCode::project_not_found;
   if (item.is == Is::create) {
-    if (lane.created) return keep(lane, item.position), IngestCode::run_duplicate;
-    if (!lane.parent.empty() && !std::ranges::any_of(lanes_, [&lane](const Lane& other) {
-          return other.name == ContainerName{lane.name.project, lane.parent} && other.created;
-        }))
+    if (is_created(lane.name)) return keep(lane, item.position), IngestCode::run_duplicate;
+    if (!lane.parent.empty() && !is_created({lane.name.project, lane.parent}))
       return IngestCode::run_fork_parent_not_found;
     lane.created = true;
-  } else if (!lane.created) {
+  } else if (!is_created(lane.name)) {
     return IngestCode::run_not_found;
   }
   return item.poison ? IngestCode::field_type_conflicting : keep(lane, item.position);
+}
+
+bool HistoryServer::is_created(const ContainerName& run) const {
+  return std::ranges::any_of(lanes_, [&run](const Lane& lane) { return lane.name == run && lane.created; });
 }
 
 /// In order, whatever a connection that was lost, or a process that was killed, left on its way.

@@ -29,6 +29,7 @@ struct Item {
 struct Lane {
   ContainerName name;
   bool queued = false;
+  bool passed = false;  ///< of the creates that passed the writes before them, of another lane
   std::string parent{};
   std::vector<Item> items{};
   // durable on this side
@@ -75,6 +76,7 @@ class HistoryServer {
 
   /// The scope that keeps a project from being written, and how that shows.
   std::pair<std::optional<Scope>, ServerMode> mode_of(const ProjectName& project) const;
+  bool is_created(const ContainerName& run) const;
   /// An ingest request is processed: its fate is then for the check to tell.
   void process(Request& request);
   /// A direct call is carried out; the positions that were refused.

@@ -367,6 +367,64 @@ TEST_F(Removals, GoBehindThoseOfTheSameThingThatSteppedAsideAndBehindNoOthers) {
   EXPECT_THAT(backlog(lane, 4).after, Contains(waiting_lane)) << "all of the project is to be deleted before";
 }
 
+class Creates : public ChangeQueueTest {
+ protected:
+  static Change create_of(const std::string& run) {
+    auto create = change_of(ChangeKind::run_create, run_named(run));
+    create.creates = true;
+    create.after = {{queue_project, {}, ContainerKind::removals}};
+    return create;
+  }
+  std::shared_ptr<Source> passed(const std::string& run) {
+    const auto found = listener.logs.find(queue_path(run_named(run), true));
+    return found == listener.logs.end() ? nullptr : found->second.source;
+  }
+  std::shared_ptr<Source> writes(const std::string& run) {
+    return listener.logs.at(queue_path(run_named(run), false)).source;
+  }
+  Backlog waits(const std::shared_ptr<Source>& source, Position after = 0) {
+    return loop.await(source->backlog(after)).value();
+  }
+};
+
+TEST_F(Creates, ThatWaitBehindWritesPassThemWithTheirNumbersAlsoOverARestart) {
+  open();
+  ASSERT_TRUE(accept({update_of("a"), update_of("a"), create_of("a"), update_of("a")}));
+  EXPECT_TRUE(waits(writes("a")).create_behind);
+  ASSERT_TRUE(loop.await(queue->let_create_pass(run_named("a"), 1)));
+  for (int life = 0; life < 2; ++life) {
+    ASSERT_TRUE(passed("a"));
+    const auto first = waits(passed("a"));
+    EXPECT_EQ(first.count, 1u);
+    EXPECT_EQ(first.next, OperationKind::create);
+    EXPECT_EQ(first.ticket, 3);
+    EXPECT_EQ(first.after.size(), 1u);
+    EXPECT_GT(listener.logs.at(queue_path(run_named("a"), true)).info.order,
+              listener.logs.at(queue_path(run_named("a"), false)).info.order);
+    const auto rest = waits(writes("a"));
+    EXPECT_EQ(rest.count, 3u);
+    EXPECT_FALSE(rest.create_behind);
+    EXPECT_TRUE(loop.await(queue->place(3)).value().passed);
+    EXPECT_FALSE(loop.await(queue->place(4)).value().passed);
+    const auto counts = sqlite::check(examined_queue(options.file));
+    EXPECT_TRUE(counts && counts->empty()) << "the streams' counts are those of their changes";
+    reopen();
+  }
+  ASSERT_TRUE(loop.await(passed("a")->settle(3)));
+  EXPECT_THAT(waiting(run_named("a")), ElementsAre(1, 2, 4)) << "the writes with lower numbers stay";
+}
+
+TEST_F(Creates, ThatStandFirstOrAreNotThereLetNothingBeMoved) {
+  open();
+  ASSERT_TRUE(accept({create_of("a"), update_of("a"), update_of("b")}));
+  EXPECT_FALSE(waits(writes("a")).create_behind);
+  EXPECT_FALSE(waits(writes("b")).create_behind);
+  for (const auto* run : {"a", "b"}) {
+    ASSERT_TRUE(loop.await(queue->let_create_pass(run_named(run), 0)));
+    EXPECT_FALSE(passed(run));
+  }
+}
+
 class ForgetfulQueue : public ChangeQueueTest {
  protected:
   ForgetfulQueue() { options.keep_empty = 20ms; }
