@@ -433,6 +433,31 @@ class Explainer {
     found_.push_back(std::move(one));
   }
 
+  /// Changes have numbers as they are handed in, and rejected ones another, as they are rejected.
+  void number() {
+    const auto same = [this](const api::Rejected& one) { return std::to_string(one.id) == question_.text; };
+    const auto rejected = std::ranges::find_if(question_.rejected, same);
+    if (rejected == question_.rejected.end()) return;
+    const auto& place = question_.change;
+    if (place && place->rejected == rejected->id && place->state == "rejected") return;
+    if (place) {
+      auto& next = found_.front().next;
+      next += fmt::format(
+          "{}This is of change {}, as it was handed in; rejected {} is another one: `neptune-sync "
+          "rejected show {}`.",
+          next.empty() ? "" : " ", place->id, rejected->id, rejected->id);
+      return;
+    }
+    found_.push_back(
+        {.subject = fmt::format(
+             "Rejected {}, of {}", rejected->id,
+             clean(rejected->container.empty() ? rejected->project : rejected->project + "/" + rejected->container)),
+         .state = rejection(*rejected) + " (No change was handed in with that number.)",
+         .why = refusal(*rejected),
+         .next = retry_or_discard({rejected->id}),
+         .waiting_for = "rejected"});
+  }
+
   static bool unsent(const api::Rejected& one) { return one.code == api::discarded_code; }
 
   static std::string rejection(const api::Rejected& one) {

@@ -1,5 +1,11 @@
 #include "changes/wire.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <set>
+#include <vector>
+
 #include "proto/ingest.pb.h"
 
 namespace neptune::wire {
@@ -76,6 +82,25 @@ Result<std::optional<Fork>> read_fork(const ProjectName& project, std::string_vi
     fork.parent.project = std::move(*parent);
   }
   return fork;
+}
+
+std::string attributes_of(std::string_view update) {
+  ingest::v1::UpdateRunSnapshot message;
+  if (!message.ParseFromArray(update.data(), static_cast<int>(update.size()))) return {};
+  std::set<std::string> names;
+  for (const auto& [name, value] : message.assign()) names.insert(name);
+  for (const auto& [name, value] : message.modify_sets()) names.insert(name);
+  for (const auto& [name, value] : message.append()) names.insert(name);
+  constexpr std::size_t named = 3;
+  std::vector<std::string> first(names.begin(), names.end());
+  if (first.size() > named) first.resize(named);
+  auto text = fmt::format("{}", fmt::join(first, ", "));
+  if (names.size() > named) text += fmt::format(" and {} more", names.size() - named);
+  if (text.empty() || message.append().empty() || !message.has_step()) return text;
+  auto step = fmt::format("{}.{:06}", message.step().whole(), message.step().micro());
+  step.erase(step.find_last_not_of('0') + 1);
+  if (step.ends_with('.')) step.pop_back();
+  return text + " at step " + step;
 }
 
 }  // namespace neptune::wire

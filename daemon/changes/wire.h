@@ -36,4 +36,8 @@ struct Fork {
 /// means the run's own project.
 Result<std::optional<Fork>> read_fork(const ProjectName& project, std::string_view create);
 
+/// What a stored update is about, for people: "loss at step 3", "acc, loss, lr and 2 more"; empty where it cannot be
+/// read.
+std::string attributes_of(std::string_view update);
+
 }  // namespace neptune::wire

@@ -215,6 +215,7 @@ class Engine final : public Control, public sources::SourceListener {
   awaitable<void> record(FeedPtr feed, core::Reject reject);
   static Rejection rejection_of(const Feed& feed, const sources::QueuedChange& change, std::string code,
                                 std::string reason, WallTime now);
+  static std::string with_attributes(std::string reason, const sources::QueuedChange& change);
   static void note_recorded(Feed& feed, sources::Position upto);
   void note_rejected(Feed& feed, const std::string& code, sources::Position last, std::uint64_t count);
   void no_longer_kept(const std::string& source, const ContainerName& container, bool stored);

@@ -275,6 +275,15 @@ Rejection Engine::rejection_of(const Feed& feed, const sources::QueuedChange& ch
   return rejection;
 }
 
+/// The server's check does not say what of an update it refused.
+std::string Engine::with_attributes(std::string reason, const sources::QueuedChange& change) {
+  if (change.kind != ChangeKind::run_update) return reason;
+  const auto attributes = wire::attributes_of(change.payload);
+  if (attributes.empty()) return reason;
+  if (reason.ends_with('.')) reason.pop_back();
+  return fmt::format("{} (of {})", reason, attributes);
+}
+
 /// Some changes up to a position, on record as rejected.
 void Engine::note_rejected(Feed& feed, const std::string& code, sources::Position last, std::uint64_t count) {
   const auto& project = feed.info.container->project;
@@ -295,7 +304,11 @@ void Engine::note_recorded(Feed& feed, sources::Position upto) {
 asio::awaitable<void> Engine::record(FeedPtr feed, core::Reject reject) {
   const auto now = clock_.wall();
   const ContainerName container = *feed->info.container;
+  std::int64_t as = 0;  // the number it is rejected by
   if (feed->replayed) {
+    const auto source = feed->source;
+    const auto change = co_await outcome(source->changes(reject.position, reject.position));
+    if (change) reject.reason = with_attributes(std::move(reject.reason), change->front());
     auto again = [id = feed->replayed->at(static_cast<std::size_t>(reject.position - 1)), reject, now](Ledger& ledger) {
       return ledger.reject_again(id, reject.code, reject.reason, reject.part, now);
     };
@@ -305,6 +318,7 @@ asio::awaitable<void> Engine::record(FeedPtr feed, core::Reject reject) {
       pump();
       co_return;
     }
+    as = feed->replayed->at(static_cast<std::size_t>(reject.position - 1));
     note_recorded(*feed, reject.position);
   } else {
     auto change = co_await change_to_keep(feed, reject);
@@ -314,7 +328,7 @@ asio::awaitable<void> Engine::record(FeedPtr feed, core::Reject reject) {
       pump();
       co_return;
     }
-    auto rejection = rejection_of(*feed, *change, reject.code, reject.reason, now);
+    auto rejection = rejection_of(*feed, *change, reject.code, with_attributes(reject.reason, *change), now);
     rejection.part = reject.part;
     auto keep = [id = feed->ledger_id, rejection = std::move(rejection),
                  bytes = std::move(change->payload)](Ledger& ledger) { return ledger.reject(id, rejection, bytes); };
@@ -324,13 +338,14 @@ asio::awaitable<void> Engine::record(FeedPtr feed, core::Reject reject) {
       pump();
       co_return;
     }
+    as = *recorded;
     note_rejected(*feed, reject.code, reject.position, 1);
   }
   spdlog::warn("rejected container=\"{}\" position={} code={} reason=\"{}\"", container.label(), reject.position,
                reject.code, reject.reason);
   events_.add("rejected",
-              fmt::format("change {} of {} was refused: {}. It is kept; see 'neptune-sync rejected'.", reject.position,
-                          container.label(), reject.reason),
+              fmt::format("a change of {} was refused: {}. It is kept: 'neptune-sync rejected show {}'.",
+                          container.label(), reject.reason, as),
               {.scope = Scope::of(container.project).text(), .stream = container.label(), .count = 1});
 }
 

@@ -36,6 +36,20 @@ TEST(Wire, FramedOperationsAfterAHeadAreAnUpdateBatch) {
   EXPECT_EQ(parsed.update_batch().snapshots(2).assign().at("note").string().size(), 300u);
 }
 
+TEST(Wire, AnUpdateIsToldByItsAttributesAndTheStepOfItsPoints) {
+  ingest::v1::UpdateRunSnapshot message;
+  message.mutable_step()->set_whole(3);
+  (*message.mutable_assign())["b"].set_bool_(true);
+  EXPECT_EQ(wire::attributes_of(message.SerializeAsString()), "b") << "what is assigned has no step";
+  (*message.mutable_append())["loss"].set_float64(1);
+  EXPECT_EQ(wire::attributes_of(message.SerializeAsString()), "b, loss at step 3");
+  message.mutable_step()->set_micro(500'000);
+  for (const auto* name : {"a", "c", "d"}) (*message.mutable_append())[name].set_float64(1);
+  EXPECT_EQ(wire::attributes_of(message.SerializeAsString()), "a, b, c and 2 more at step 3.5");
+  EXPECT_EQ(wire::attributes_of("no such thing"), "");
+  EXPECT_EQ(wire::attributes_of(""), "");
+}
+
 TEST(Wire, AFrameCostsItsTagAndItsLength) {
   EXPECT_EQ(wire::framed_size(0), 2u);
   EXPECT_EQ(wire::framed_size(127), 129u);

@@ -402,6 +402,120 @@ TEST(Explanation, OfAChangeSaysItsPlaceInTheQueue) {
   EXPECT_THAT(found[0].why, HasSubstr("7: No such role."));
 }
 
+TEST(Explanation, OfAChangeThatWasDiscardedOrForgottenNeverSaysThatTheServerHasIt) {
+  auto question = about("42");
+  question.change = api::ChangePlace{.id = 42,
+                                     .state = "discarded",
+                                     .rejected = 7,
+                                     .why = "the server refused it",
+                                     .discarded_at = "2026-01-02T11:57:00.000Z",
+                                     .discarded_by = "jackie"};
+  auto found = explain(question, box(), {});
+  ASSERT_THAT(found, SizeIs(1));
+  EXPECT_EQ(found[0].state,
+            "The server does not have it: it was rejected (as rejected 7), and thrown away 3 min ago by jackie.");
+  EXPECT_EQ(found[0].why, "The server refused it.");
+  EXPECT_EQ(found[0].waiting_for, "discarded");
+  question.change = api::ChangePlace{.id = 42, .state = "unknown"};
+  found = explain(question, box(), {});
+  EXPECT_THAT(found[0].state, HasSubstr("not known any more"));
+  EXPECT_EQ(found[0].waiting_for, "unknown");
+}
+
+TEST(Explanation, OfWhatWasThrownAwayUnsentDoesNotBlameTheServer) {
+  auto question = about("r1");
+  auto& one = question.rejected.emplace_back();
+  one.id = 7;
+  one.project = "ml-team/lab";
+  one.container = "r1";
+  one.code = api::discarded_code;
+  one.reason = "discarded by root";
+  const auto unsent = explain(question, box(), {});
+  const auto about_it = std::ranges::find(unsent, "Rejected changes", &Explanation::subject);
+  ASSERT_NE(about_it, unsent.end());
+  EXPECT_EQ(about_it->state, "1 change of it was thrown away before the server had it; it is kept.");
+  question.text = "42";
+  question.change = api::ChangePlace{.id = 42, .state = "rejected", .rejected = 7};
+  EXPECT_EQ(explain(question, box(), {})[0].state, "It was thrown away before the server had it; it is kept.");
+}
+
+TEST(Explanation, OfANumberSaysWhichOfTheTwoNumberingsItWasTakenFor) {
+  auto question = about("7");
+  auto& one = question.rejected.emplace_back();
+  one.id = 7;
+  one.project = "ml-team/lab";
+  one.container = "r1";
+  one.code = "SERIES_STEP_NON_INCREASING";
+  one.reason = "step 3 comes after step 4";
+  auto found = explain(question, box(), {});
+  ASSERT_THAT(found, SizeIs(1));
+  EXPECT_EQ(found[0].subject, "Rejected 7, of ml-team/lab/r1");
+  EXPECT_THAT(found[0].state, HasSubstr("No change was handed in with that number."));
+  EXPECT_THAT(found[0].next, HasSubstr("`neptune-sync rejected retry 7`"));
+  question.change = api::ChangePlace{.id = 7, .state = "done"};
+  found = explain(question, box(), {});
+  ASSERT_THAT(found, SizeIs(1));
+  EXPECT_EQ(found[0].subject, "Change 7");
+  EXPECT_THAT(found[0].next, AllOf(HasSubstr("of change 7, as it was handed in"), HasSubstr("rejected show 7")));
+  question.change = api::ChangePlace{.id = 7, .state = "rejected", .rejected = 7};
+  EXPECT_THAT(explain(question, box(), {})[0].next, Not(HasSubstr("another one")));
+}
+
+TEST(Explanation, NamesTheHoldAndTheReadOnlyModeWhereBothKeepARun) {
+  auto status = box();
+  status.workspaces[0].mode = "read_only";
+  status.workspaces[0].projects[0].mode = "held";
+  const auto found = explain(about("r1"), status, {waiting("project_held", "both")});
+  EXPECT_THAT(found[0].next,
+              AllOf(HasSubstr("All of that has to end"), HasSubstr("`neptune-sync release ml-team/lab` ends the hold"),
+                    HasSubstr("`neptune-sync probe ml-team`")));
+}
+
+TEST(Explanation, OfWhatTheServerRefusesNamesTheCommandThatThrowsItAway) {
+  auto status = box();
+  status.sources.pop_back();  // the log
+  auto stream = waiting("retry", "the server does not know the project ml-team/lab; tried again in 5 s");
+  EXPECT_THAT(explain(about("r1"), status, {stream})[0].next, Not(HasSubstr("discard"))) << "a run log is its owner's";
+  stream.source = "change queue: ml-team/lab/run r1";
+  EXPECT_THAT(explain(about("r1"), status, {stream})[0].next, HasSubstr("`neptune-sync discard ml-team/lab --run r1`"));
+  auto other = stream;
+  other.container = "r2";
+  const auto of_project = explain(about("ml-team/lab"), status, {stream, other});
+  EXPECT_THAT(of_project[0].next, HasSubstr("`neptune-sync discard ml-team/lab`"));
+  stream.container_type = "management";
+  stream.container.clear();
+  EXPECT_THAT(explain(about("ml-team/lab"), status, {stream})[0].next, HasSubstr("`neptune-sync discard ml-team/lab`"));
+}
+
+TEST(Explanation, OfARunOfWhichAllIsSyncedDoesNotSpeakOfTheQueue) {
+  auto status = box();
+  status.sources.pop_back();  // the log
+  auto stream = waiting("nothing", "");
+  stream.source = "change queue: ml-team/lab/run r1";
+  EXPECT_THAT(explain(about("r1"), status, {stream})[0].where, HasSubstr("change queue"));
+  stream.pending = 0;
+  stream.synced = 12;
+  const auto found = explain(about("r1"), status, {stream});
+  EXPECT_EQ(found[0].where, "");
+  EXPECT_THAT(found[0].state, HasSubstr("All that was found of it is on the server"));
+}
+
+TEST(Explanation, OfARunWhoseLogWasJustFoundSaysThatItIsSettlingIn) {
+  auto status = box();
+  auto& source = status.sources.emplace_back();
+  source.kind = "run-log";
+  source.path = "/runs/ml-team_lab_trial-7_1795452630867980288";
+  source.state = "settling_in";
+  source.detail = "found lately; it is being found out whether the client syncs it by itself";
+  const auto found = explain(about("trial-7"), status, {});
+  ASSERT_THAT(found, SizeIs(1));
+  EXPECT_EQ(found[0].waiting_for, "settling_in");
+  EXPECT_EQ(found[0].state, "Its log was found, and nothing of it is sent yet.");
+  EXPECT_THAT(found[0].where, HasSubstr(source.path));
+  EXPECT_EQ(found[0].subject, "Run trial-7");
+  for (const auto* other : {"trial", "lab", "7"}) EXPECT_THAT(explain(about(other), status, {}), IsEmpty()) << other;
+}
+
 TEST(Explanation, OfAPathNobodyWatchesSaysWhatIsWatched) {
   const auto found = explain(about("/home/jo/runs", "/home/jo/runs"), box(), {});
   ASSERT_THAT(found, SizeIs(1));
