@@ -167,6 +167,7 @@ class Explainer {
 
   std::vector<Explanation> run() {
     if (question_.change) change(*question_.change);
+    number();
     if (!question_.path.empty()) path();
     name();
     std::ranges::stable_sort(found_, {}, [](const Explanation& one) { return one.waiting_for == "nothing"; });
@@ -209,7 +210,8 @@ class Explainer {
   std::string where(const api::Stream& stream) const {
     if (stream.source.empty()) return {};
     if (is_files(stream)) return where_files(stream);
-    if (stream.source.starts_with(api::queue_source)) return "In the daemon's change queue, safe on disk.";
+    if (stream.source.starts_with(api::queue_source))
+      return left(stream) > 0 ? "In the daemon's change queue, safe on disk." : "";
     const auto* source = source_at(stream.source);
     if (source && source->kind == "client-1x")
       return "In the directory of a 1.x client, " + clean(stream.source) + (stream.closed ? "." : ", still in use.");
@@ -262,7 +264,51 @@ class Explainer {
       one.why += (one.why.empty() ? "" : " ") + progress_of(upload) + ".";
     one.waiting_for = stream.waiting_for;
     one.next = cure(stream.waiting_for, stream.project, stream.container, stream.why, is_files(stream));
+    if (const auto all = closures(stream.project); all.size() > 1 && waits_for_mode(stream.waiting_for))
+      one.next = what_opens(all);
+    if (stream.waiting_for == "retry" && stream.source.starts_with(api::queue_source))
+      one.next += fmt::format(" `neptune-sync discard {}{}` throws away what waits, and keeps it as rejected.",
+                              clean(stream.project), of_run(stream) ? " --run " + clean(stream.container) : "");
     return one;
+  }
+
+  static bool of_run(const api::Stream& stream) { return stream.container_type == "run" || is_files(stream); }
+
+  static bool waits_for_mode(std::string_view waiting_for) {
+    return waiting_for.ends_with("_mode") || waiting_for.ends_with("_held");
+  }
+
+  /// A scope that is held, or else read-only.
+  struct Closure {
+    std::string scope;
+    bool held = false;
+  };
+
+  /// All that keeps a project's writes, the holds first: they are whose words come first.
+  std::vector<Closure> closures(const std::string& project) const {
+    std::vector<Closure> held, read_only;
+    const auto look = [&held, &read_only](const api::ScopeStatus& scope, std::string name) {
+      if (scope.mode == "read_only") read_only.push_back({name, false});
+      if (scope.operator_hold || scope.mode == "held") held.push_back({std::move(name), true});
+    };
+    for (const auto& workspace : status_.workspaces) {
+      if (workspace.name != workspace_of(project)) continue;
+      look(workspace, workspace.name);
+      for (const auto& each : workspace.projects)
+        if (full_name(workspace, each) == project) look(each, project);
+    }
+    held.insert(held.end(), read_only.begin(), read_only.end());
+    return held;
+  }
+
+  static std::string what_opens(const std::vector<Closure>& closures) {
+    std::vector<std::string> ways;
+    for (const auto& [scope, held] : closures)
+      ways.push_back(held ? fmt::format("`neptune-sync release {}` ends the hold", clean(scope))
+                          : fmt::format("free space in {0}, or raise its limit (`neptune-sync probe {0}` asks the "
+                                        "server at once)",
+                                        clean(scope)));
+    return fmt::format("All of that has to end: {}. Then it goes by itself.", fmt::join(ways, "; "));
   }
 
   void add(const api::Stream& stream) {
@@ -297,7 +343,8 @@ class Explainer {
     if (!told_.insert(source.path).second) return;
     Explanation one{.subject = source.run ? "Run " + clean(*source.run) + " of " + clean(source.project.value_or("?"))
                                           : clean(source.path),
-                    .state = "Nothing of it is sent now.",
+                    .state = source.state == "settling_in" ? "Its log was found, and nothing of it is sent yet."
+                                                           : "Nothing of it is sent now.",
                     .where = "In " + clean(source.path) + ".",
                     .why = sentence(source.detail.value_or("")),
                     .next = {},
@@ -415,7 +462,7 @@ class Explainer {
                         .state = refused != question_.rejected.end() ? rejection(*refused)
                                                                      : "The server refused it for good; it is kept.",
                         .why = refused != question_.rejected.end() ? refusal(*refused) : clean(place.why),
-                        .next = retry_or_discard(),
+                        .next = retry_or_discard(place.rejected),
                         .waiting_for = "rejected"});
       return;
     }
@@ -470,6 +517,19 @@ class Explainer {
     return rejected ? fmt::format(" (as rejected {})", *rejected) : "";
   }
 
+  /// A log that was not looked into yet: the client makes its folder's name of the project and the run.
+  void just_found(const std::string& run) {
+    for (const auto& source : status_.sources) {
+      if (source.run || source.kind == "watch" || source.state != "settling_in") continue;
+      auto folder = source.path.substr(source.path.rfind('/') + 1);
+      folder.resize(folder.find_last_not_of("0123456789") + 1);  // when it was made
+      if (!folder.ends_with("_" + run + "_")) continue;
+      const auto before = found_.size();
+      add(source);
+      if (found_.size() > before) found_.back().subject = "Run " + clean(run);
+    }
+  }
+
   // A run, model, project or workspace, by its name.
   void name() {
     const auto& text = question_.text;
@@ -480,6 +540,7 @@ class Explainer {
     for (const auto* stream : named) add(*stream);
     for (const auto& source : status_.sources)
       if (source.run && (*source.run == text || source.project.value_or("") + "/" + *source.run == text)) add(source);
+    just_found(text);
     // Also of what has no stream any more.
     rejected_of([&text](const api::Rejected& one) {
       return !one.container.empty() && (one.container == text || one.project + "/" + one.container == text);
@@ -554,6 +615,7 @@ class Explainer {
       std::ranges::sort(group, [](const auto* a, const auto* b) { return left(*a) > left(*b); });
       auto one = explain(*group.front());
       if (group.size() > 1) {
+        replace_all(one.next, " --run " + clean(group.front()->container) + "`", "`");
         api::Counts sum;
         std::uint64_t size = 0;
         std::vector<std::string> names;
@@ -593,10 +655,13 @@ class Explainer {
   }
 
   static std::string refusal(const api::Rejected& one) {
-    return fmt::format("{}: {} ({})", one.id, sentence(one.reason), clean(one.code));
+    return fmt::format("Rejected {}: {} ({})", one.id, sentence(one.reason), clean(one.code));
   }
-  static std::string retry_or_discard() {
-    return "`neptune-sync rejected retry ID` sends it again when the cause is mended, `... discard ID` drops it.";
+  static std::string retry_or_discard(std::optional<std::int64_t> id = {}) {
+    return fmt::format(
+        "`neptune-sync rejected retry {0}` sends it again when the cause is mended, `... discard {0}` "
+        "drops it.",
+        id ? std::to_string(*id) : "ID");
   }
 
   template <class Meant>
@@ -623,7 +688,7 @@ class Explainer {
                       .where = {},
                       .why = fmt::format("{}", fmt::join(reasons, " ")) +
                              (list.size() > named_at_most ? " `neptune-sync rejected` has the others." : ""),
-                      .next = retry_or_discard(),
+                      .next = retry_or_discard(list.size() == 1 ? std::optional(list.front()->id) : std::nullopt),
                       .waiting_for = "rejected"});
   }
 

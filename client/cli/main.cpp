@@ -41,6 +41,7 @@ constexpr std::array examples{
     Example{"neptune-sync rejected retry --run trial-7", "Send all of that run again, oldest first."},
     Example{"neptune-sync rejected export --all > rejected.jsonl", "Keep the refused changes with their bytes."},
     Example{"neptune-sync hold ml-team/lab", "Send nothing of that project."},
+    Example{"neptune-sync discard ml-teem/lab", "Throw away what was handed in for a mistyped project."},
     Example{"neptune-sync release ml-team/lab --dry-run", "How much a release would let go."},
     Example{"neptune-sync probe vision", "Ask the server now whether the workspace takes writes again."},
     Example{"neptune-sync flush", "Try everything now, and look through the folders."},

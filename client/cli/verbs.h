@@ -43,7 +43,7 @@ void add_watch(Verb& top, Session& session);
 void add_streams(Verb& top, Session& session);
 void add_rejected(Verb& top, Session& session);
 void add_events(Verb& top, Session& session);
-void add_scope_verbs(Verb& top, Session& session);  // hold, release, probe
+void add_scope_verbs(Verb& top, Session& session);  // hold, release, discard, probe
 void add_tidy(Verb& top, Session& session);
 void add_queue(Verb& top, Session& session);  // queue check, export, import
 void add_flush(Verb& top, Session& session);

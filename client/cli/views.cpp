@@ -66,6 +66,22 @@ void add_scope_problem(Problems& problems, const api::ScopeStatus& scope, const 
   }
 }
 
+constexpr std::size_t stuck_shown = 5;
+
+/// "3 changes of run r1 of ml-team/lab cannot go: ...; `neptune-sync explain r1` tells more."
+void add_stuck(Problems& problems, const std::vector<api::Stuck>& stuck) {
+  for (std::size_t i = 0; i < stuck.size() && i < stuck_shown; ++i) {
+    const auto& one = stuck[i];
+    const bool run = one.streams == 1 && (one.container_type == "run" || one.container_type == "files");
+    problems.add(Colour::red,
+                 fmt::format("{} of {}{} cannot go: {} `neptune-sync explain {}` tells more.", changes(one.changes),
+                             run ? "run " + clean(one.container) + " of " : "", clean(one.project), sentence(one.why),
+                             clean(run ? one.container : one.project)));
+  }
+  if (stuck.size() > stuck_shown)
+    problems.add(Colour::red, "More changes cannot go: `neptune-sync streams` says which, and why.");
+}
+
 std::string full_name(const api::WorkspaceStatus& workspace, const api::ProjectStatus& project) {
   return project.name.starts_with(workspace.name + "/") ? project.name : workspace.name + "/" + project.name;
 }
@@ -92,6 +108,7 @@ Problems problems_of(const api::Status& status, const Style& style, Now now) {
       add_scope_problem(problems, project, full_name(workspace, project), now);
     }
   }
+  add_stuck(problems, status.stuck);
   for (const auto& source : status.sources) {
     const auto what = source.kind == "watch" ? "The watched folder " + clean(source.path) : clean(source.path);
     if (source.state == "set_aside")
@@ -123,6 +140,12 @@ void add_scope_row(Table& table, const api::ScopeStatus& scope, const std::strin
              {since(scope.oldest_pending_at, now)}});
 }
 
+/// All that ever was of it was rejected, and is dropped: a mistyped name, say.
+bool is_past(const api::ScopeStatus& scope) {
+  return scope.rejected > 0 && scope.pending + scope.held + scope.in_flight + scope.synced + scope.rejected_kept == 0 &&
+         scope.mode == "normal" && !scope.operator_hold;
+}
+
 std::string scopes_of(const api::Status& status, const Style& style, Now now) {
   Table table({{"SCOPE", false, true},
                {"MODE"},
@@ -134,8 +157,10 @@ std::string scopes_of(const api::Status& status, const Style& style, Now now) {
                {"SIZE", true, false, true},
                {"OLDEST", true, false, true}});
   for (const auto& workspace : status.workspaces) {
+    if (is_past(workspace)) continue;
     add_scope_row(table, workspace, workspace.mode, workspace.name, now);
     for (const auto& project : workspace.projects) {
+      if (is_past(project)) continue;
       // What holds the workspace holds its projects.
       const auto& mode = project.mode == "normal" ? workspace.mode : project.mode;
       add_scope_row(table, project, mode, "  " + full_name(workspace, project).substr(workspace.name.size() + 1), now);
@@ -221,7 +246,7 @@ std::string view(const api::Status& status, const Style& style, Now now) {
   auto out = header_of(status, style, now) + "\n";
   const auto problems = problems_of(status, style, now);
   if (!problems.none()) out += problems.text() + "\n";
-  if (!status.workspaces.empty()) out += scopes_of(status, style, now) + "\n";
+  if (!std::ranges::all_of(status.workspaces, is_past)) out += scopes_of(status, style, now) + "\n";
   if (!status.uploads.empty()) out += uploads_of(status, style) + "\n";
   out += wrap(verdict(status, style, problems.none()), style.width, "", "");
   out += wrap(sources_of(status), style.width, "", "");
@@ -263,13 +288,28 @@ std::string view(const api::StreamList& list, const Style& style, Now now) {
   return table.render(style);
 }
 
+namespace {
+
+/// By which number it was handed in; what came from a log has none.
+std::string change_number(const api::Rejected& rejected) {
+  return rejected.source.starts_with(api::queue_source) ? std::to_string(rejected.position) : "-";
+}
+
+}  // namespace
+
 std::string view(const api::RejectedList& list, const Style& style, Now now) {
   if (list.rejected.empty()) return "Nothing was rejected.\n";
-  Table table(
-      {{"ID", true}, {"AGE", true}, {"PROJECT", false, true}, {"RUN", false, true}, {"KIND"}, {"CODE", false, true}},
-      "REASON");
+  Table table({{"REJECTED", true},
+               {"CHANGE", true},
+               {"AGE", true},
+               {"PROJECT", false, true},
+               {"RUN", false, true},
+               {"KIND"},
+               {"CODE", false, true}},
+              "REASON");
   for (const auto& one : list.rejected)
     table.add({{std::to_string(one.id), Colour::bold},
+               {change_number(one)},
                {since(one.at, now)},
                {one.project},
                {one.container},
@@ -283,16 +323,18 @@ std::string view(const api::RejectedList& list, const Style& style, Now now) {
 }
 
 std::string view(const api::Rejected& rejected, const Style& style) {
-  const std::vector<std::pair<std::string, std::string>> lines{{"id", std::to_string(rejected.id)},
-                                                               {"rejected at", to_the_second(rejected.at)},
-                                                               {"project", rejected.project},
-                                                               {"run", rejected.container},
-                                                               {"change", rejected.kind},
-                                                               {"size", bytes(rejected.bytes)},
-                                                               {"source", rejected.source},
-                                                               {"position", std::to_string(rejected.position)},
-                                                               {"code", rejected.code},
-                                                               {"reason", rejected.reason}};
+  const bool from_queue = rejected.source.starts_with(api::queue_source);
+  const std::vector<std::pair<std::string, std::string>> lines{
+      {"rejected", std::to_string(rejected.id)},
+      {"rejected at", to_the_second(rejected.at)},
+      {"project", rejected.project},
+      {"run", rejected.container},
+      {"kind", rejected.kind},
+      {"size", bytes(rejected.bytes)},
+      {"source", rejected.source},
+      {from_queue ? "change" : "position", std::to_string(rejected.position)},
+      {"code", rejected.code},
+      {"reason", rejected.reason}};
   std::string out;
   for (const auto& [name, value] : lines) {
     const auto first = fmt::format("{:<13}", name);
@@ -366,9 +408,9 @@ std::string view(const api::SubmitReply& reply, const std::optional<std::string>
   const auto& ids = reply.ids;
   std::string numbers;
   if (ids.size() == 1)
-    numbers = fmt::format(" (id {})", ids.front());
+    numbers = fmt::format(" (change {})", ids.front());
   else if (!ids.empty() && ids.back() - ids.front() + 1 == static_cast<std::int64_t>(ids.size()))
-    numbers = fmt::format(" (ids {} to {})", ids.front(), ids.back());
+    numbers = fmt::format(" (changes {} to {})", ids.front(), ids.back());
   std::string where;
   if (run) where = " of " + clean(*run);
   if (!reply.scopes.empty()) where += (run ? " in " : " of ") + clean(reply.scopes.front());
@@ -383,18 +425,22 @@ std::string view(const api::SubmitReply& reply, const std::optional<std::string>
 }
 
 std::string view(const api::ReleasePlan& plan, const Style& style) {
-  std::string text =
-      fmt::format("A release of {} lets {} go ({}).", clean(plan.scope), changes(plan.changes), bytes(plan.bytes));
-  if (plan.seconds)
+  auto text = fmt::format(
+      "`neptune-sync release {}` would let {}", clean(plan.scope),
+      plan.changes == 0 ? "nothing go now." : fmt::format("{} ({}) go.", changes(plan.changes), bytes(plan.bytes)));
+  if (plan.seconds && plan.changes > 0)
     text += fmt::format(" At the present rate that takes {}.",
                         age(std::chrono::seconds(static_cast<std::int64_t>(*plan.seconds))));
-  if (plan.storage_available) {
+  if (plan.storage_available && plan.changes > 0) {
     const auto left = *plan.storage_available;
-    text += fmt::format(" The server has {} left{}.", left > 0 ? bytes(static_cast<std::uint64_t>(left)) : "nothing",
-                        plan.fits && !*plan.fits ? ": they do not fit" : "");
+    text += fmt::format(" The server has {} of storage left there: they {}.",
+                        left > 0 ? bytes(static_cast<std::uint64_t>(left)) : "nothing",
+                        plan.fits.value_or(true) ? "fit" : "do not fit");
   }
+  if (plan.staying > 0)
+    text += fmt::format(" {} ({}) would stay here.", changes(plan.staying), bytes(plan.staying_bytes));
   if (!plan.message.empty()) text += " " + sentence(plan.message);
-  return wrap(text, style.width, "", "");
+  return wrap(text + " Nothing was released now.", style.width, "", "");
 }
 
 std::string view(const api::Diagnosis& diagnosis, const Style& style) {

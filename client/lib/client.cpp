@@ -469,6 +469,13 @@ Result<Reply<api::ScopeReply>> Client::release(std::string_view scope) const {
   return ask<api::ScopeReply>("POST", scope_path(scope, "release"));
 }
 
+Result<Reply<api::DiscardReply>> Client::discard_waiting(std::string_view scope,
+                                                         const std::optional<std::string>& run) const {
+  auto target = scope_path(scope, "discard");
+  if (run) target += "?run=" + percent_encode(*run);
+  return with_patience(std::chrono::minutes(10)).ask<api::DiscardReply>("POST", target);
+}
+
 Result<Reply<api::ScopeReply>> Client::probe(std::string_view scope) const {
   return ask<api::ScopeReply>("POST", scope_path(scope, "probe"));
 }

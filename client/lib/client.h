@@ -95,6 +95,8 @@ class Client {
   Result<Reply<api::TidyReply>> tidy(const std::string& below, bool dry_run) const;
   Result<Reply<api::ScopeReply>> hold(std::string_view scope) const;
   Result<Reply<api::ScopeReply>> release(std::string_view scope) const;
+  /// Of a run alone, where one is named.
+  Result<Reply<api::DiscardReply>> discard_waiting(std::string_view scope, const std::optional<std::string>& run) const;
   Result<Reply<api::ScopeReply>> probe(std::string_view scope) const;
   Result<Reply<api::ReleasePlan>> plan_release(std::string_view scope) const;
 

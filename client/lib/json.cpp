@@ -105,6 +105,24 @@ void members(V& v, T& x) {
   v("seconds_left", x.seconds_left);
 }
 
+template <class V, Is<Stuck> T>
+void members(V& v, T& x) {
+  v("project", x.project);
+  v("container_type", x.container_type);
+  v("container", x.container);
+  v("streams", x.streams);
+  v("changes", x.changes);
+  v("why", x.why);
+}
+
+template <class V, Is<DiscardReply> T>
+void members(V& v, T& x) {
+  v("scope", x.scope);
+  v("discarded", x.discarded);
+  v("left", x.left);
+  v("message", x.message);
+}
+
 template <class V, Is<Status> T>
 void members(V& v, T& x) {
   v("version", x.version);
@@ -114,6 +132,7 @@ void members(V& v, T& x) {
   v("server", x.server);
   v("totals", x.totals);
   v("problems", x.problems);
+  v("stuck", x.stuck);
   v("workspaces", x.workspaces);
   v("sources", x.sources);
   v("uploads", x.uploads);
@@ -183,6 +202,8 @@ void members(V& v, T& x) {
   v("scope", x.scope);
   v("changes", x.changes);
   v("bytes", x.bytes);
+  v("staying", x.staying);
+  v("staying_bytes", x.staying_bytes);
   v("seconds", x.seconds);
   v("storage_available", x.storage_available);
   v("fits", x.fits);
@@ -525,6 +546,7 @@ NEPTUNE_API_TYPE(Event);
 NEPTUNE_API_TYPE(FlushReply);
 NEPTUNE_API_TYPE(ScopeReply);
 NEPTUNE_API_TYPE(ReleasePlan);
+NEPTUNE_API_TYPE(DiscardReply);
 NEPTUNE_API_TYPE(SubmitReply);
 NEPTUNE_API_TYPE(ChangePlace);
 NEPTUNE_API_TYPE(TidyReply);

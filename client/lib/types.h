@@ -82,6 +82,17 @@ struct Upload {
   std::optional<double> seconds_left;      ///< at that rate
 };
 
+/// Changes that go nowhere until somebody makes what they are for (a project, a run), or gives a right to it: those of
+/// one project that the server refuses for the same reason.
+struct Stuck {
+  std::string project;
+  std::string container_type;  ///< as of a Stream, of the first of them
+  std::string container;
+  std::uint64_t streams = 0;
+  std::uint64_t changes = 0;
+  std::string why;  ///< a sentence
+};
+
 struct Status {
   std::string version;
   std::int64_t pid = 0;
@@ -90,6 +101,7 @@ struct Status {
   ServerStatus server;
   Totals totals;
   std::vector<std::string> problems;  ///< sentences: what the daemon itself lacks, for instance room on its disk
+  std::vector<Stuck> stuck;           ///< the first 20, the most first
   std::vector<WorkspaceStatus> workspaces;
   std::vector<SourceStatus> sources;
   std::vector<Upload> uploads;  ///< the first 20
@@ -164,15 +176,25 @@ struct ScopeReply : ScopeStatus {
   std::string message;  ///< a sentence: what was done
 };
 
+/// The answer to discard.
+struct DiscardReply {
+  std::string scope;
+  std::uint64_t discarded = 0;  ///< changes, kept as rejected
+  std::uint64_t left = 0;       ///< that wait still
+  std::string message;          ///< a sentence, or a few: what was done, and why the rest stays
+};
+
 /// What a release would let go (`release?dry_run=1`).
 struct ReleasePlan {
   std::string scope;
   std::uint64_t changes = 0;
   std::uint64_t bytes = 0;
+  std::uint64_t staying = 0;  ///< changes that are held and would be still; `message` says what by
+  std::uint64_t staying_bytes = 0;
   std::optional<double> seconds;                  ///< at the present rate; null when nothing was sent lately
   std::optional<std::int64_t> storage_available;  ///< what the server reports; null when it does not
   std::optional<bool> fits;
-  std::string message;  ///< what the numbers do not say: that a release alone lets nothing go; else empty
+  std::string message;  ///< a sentence, or a few: what keeps the rest, or that nothing is to be released; else empty
 };
 
 /// `GET /v1/workspaces`.
@@ -228,9 +250,9 @@ struct SubmitReply {
 
 /// One thing that was looked at.
 struct Check {
-  std::string check;  ///< "state" | "disk" | "queue" | "files" | "inotify" | "processes" | "folder" | "log" | "name" |
-                      ///< "connection" | "encryption" | "server" | "clock" | "token"; with a workspace's own server in
-                      ///< brackets
+  std::string check;  ///< "state" | "disk" | "queue" | "files" | "inotify" | "processes" | "changes" | "folder" | "log"
+                      ///< | "name" | "connection" | "encryption" | "server" | "clock" | "token"; with a workspace's own
+                      ///< server in brackets
   std::string state;  ///< "ok" | "warn" | "fail"
   std::string message;  ///< what was found
   std::string remedy;   ///< a sentence, or a few; empty when all is well

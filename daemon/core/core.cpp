@@ -427,6 +427,11 @@ StreamView Core::stream(StreamId id, Instant now) const {
   return view;
 }
 
+bool Core::is_stuck(StreamId id) const {
+  const auto it = streams_.find(id);
+  return it != streams_.end() && !it->second.closing && it->second.stuck;
+}
+
 /// Also where something waits of which it is not known (yet) what it is.
 bool Core::writes_wait(const Scope& scope) const {
   const auto expected = expected_.lower_bound({ProjectName{scope.workspace, scope.project}, {}, ContainerKind::run});

@@ -140,6 +140,8 @@ class Core {
   std::vector<Action> take_actions() { return std::exchange(actions_, {}); }
 
   // Views, for people.
+  /// Its last answer was that what it is for is not there, or that there is no right to it.
+  bool is_stuck(StreamId stream) const;
   StreamView stream(StreamId stream, Instant now) const;
   ScopeView scope(const Scope& scope) const { return gates_.view(scope); }
   Tally tally(const Scope& scope) const;
@@ -166,7 +168,8 @@ class Core {
     std::uint64_t limit = 0;            // of the next request while refused changes are isolated; 0: no limit
     std::uint64_t suspects = 0;         // changes known to hold a refused one
     bool ambiguous = false;             // its last answer may speak of a limit: the status call is being asked
-    bool barred = false;                // what waits goes nowhere until somebody makes what it is for, or gives a right
+    bool stuck = false;                 // its last answer: what it is for is not there, or no right to it
+    bool barred = false;                // so often that it goes nowhere until somebody makes that, or gives the right
     std::uint32_t doubts = 0;  // such answers in a row that the status call did not explain (2), or could not (1)
     std::string trouble;
     Instant opened_at;

@@ -331,14 +331,13 @@ void Core::judge(Stream& stream, const RequestStatus& status, Instant now) {
     orphaned(stream, name(found.worst), sentence(found, status), now);
   } else if (found.worst == IngestCode::project_not_found) {
     workspace_answered(stream, now);
-    retry(stream,
-          fmt::format("the server does not know the project {}; create it, or see that the token may use it",
-                      container.project.full()),
-          options_.blocked, now);
+    bar(stream,
+        fmt::format("the server does not know the project {}; create it, or see that the token may use it",
+                    container.project.full()),
+        now);
   } else if (found.worst == IngestCode::project_invalid_name) {
     workspace_answered(stream, now);
-    retry(stream, fmt::format("the server refuses the project name {}", container.project.full()), options_.blocked,
-          now);
+    bar(stream, fmt::format("the server refuses the project name {}", container.project.full()), now);
   } else if (!stream.request.create && found.only_run_missing) {
     workspace_answered(stream, now);
     auto trouble =
@@ -402,7 +401,7 @@ void Core::advance(Stream& stream, Instant now) {
   const auto request = stream.request;
   move_on(stream, request);
   stream.attempts = stream.busy = 0;
-  stream.ambiguous = stream.barred = false;
+  stream.ambiguous = stream.stuck = stream.barred = false;
   stream.doubts = 0;
   stream.trouble.clear();
   stream.not_before.reset();
@@ -418,6 +417,7 @@ void Core::advance(Stream& stream, Instant now) {
     auto& sibling = streams_.at(id);
     if (!request.create && !sibling.barred) continue;
     sibling.not_before.reset();
+    sibling.stuck = false;
     if (std::exchange(sibling.barred, false)) sibling.attempts = 0;
   }
   ready_container(stream.spec.container);
@@ -456,13 +456,14 @@ void Core::not_made(StreamId id) {
 void Core::retry(Stream& stream, std::string trouble, BackoffLimits limits, Instant now) {
   stream.trouble = std::move(trouble);
   stream.not_before = now + backoff(limits, ++stream.attempts, random_);
-  stream.barred = false;
+  stream.stuck = stream.barred = false;
   back(stream, now);
 }
 
 /// As `retry`; the server knows nothing that the change is for, or the token has no right to it.
 void Core::bar(Stream& stream, std::string trouble, Instant now) {
   retry(stream, std::move(trouble), options_.blocked, now);
+  stream.stuck = true;
   stream.barred = stream.attempts >= barred_after;
   if (stream.barred) ready_container(stream.spec.container);  // a create may pass it
   let_create_pass(stream);

@@ -22,6 +22,14 @@ struct StreamFilter {
   std::optional<std::string> run;
 };
 
+/// What of that which waits and was handed in is thrown away.
+struct DiscardRequest {
+  Scope scope;
+  std::optional<std::string> run{};  ///< of this run alone
+  Submitter by{};
+  bool everybodys = false;  ///< else what `by` handed in, up to the first of another
+};
+
 /// Who asks for the removal of what is synced, and of what.
 struct TidyRequest {
   bool is_operator = false;  ///< may remove what others left, where the daemon can
@@ -78,6 +86,9 @@ class Control {
   /// What the server lists, asked now. Errors: the server's, "no_server"; retryable when it did not answer.
   virtual boost::asio::awaitable<Result<api::ServerProjectList>> server_projects(std::string workspace) = 0;
   virtual boost::asio::awaitable<Result<api::MemberList>> members(ProjectName project) = 0;
+
+  /// Throws it away: it is kept as rejected.
+  virtual boost::asio::awaitable<Result<api::DiscardReply>> discard_waiting(DiscardRequest request) = 0;
 
   virtual boost::asio::awaitable<Result<api::ScopeReply>> hold(Scope scope, std::string by) = 0;
   virtual boost::asio::awaitable<Result<api::ScopeReply>> release(Scope scope, std::string by) = 0;

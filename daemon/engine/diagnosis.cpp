@@ -41,6 +41,7 @@ asio::awaitable<api::Diagnosis> Engine::diagnose() {
   const auto watch = [](const api::SourceStatus& source) { return source.kind == "watch"; };
   if (std::ranges::none_of(now.sources, watch))
     checks.push_back({"folder", "warn", "no folder is watched", "Add a [[watch]] where your jobs log to."});
+  check_stuck(checks, now.stuck);
   for (const auto& source : now.sources) check_source(checks, source);
   for (std::size_t id = 0; id < servers_.size(); ++id) {
     const auto slot = servers_[id].slot;

@@ -1,5 +1,7 @@
 #include "engine/engine.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
@@ -244,7 +246,8 @@ asio::awaitable<Result<api::ScopeReply>> Engine::release(Scope scope, std::strin
                                      "), and only the server can end that. Free space or raise the quota; "
                                      "the daemon probes and resumes by itself, at once with 'neptune-sync probe " +
                                      scope.text() + "'.");
-    co_return fail("already_released", scope.text() + " is not held; there is nothing to release.");
+    co_return fail("already_released",
+                   scope.text() + " is not held; there is nothing to release." + still_closed(scope));
   }
   core_.hold(scope, false, clock_.now());
   pump();
@@ -258,10 +261,27 @@ asio::awaitable<Result<api::ScopeReply>> Engine::release(Scope scope, std::strin
   if (!done) co_return std::unexpected(done.error());
   spdlog::info("released scope={} by={}", scope.text(), by);
   events_.add("release", by + " released " + scope.text(), {.scope = scope.text()});
-  auto message = scope.text() + " is released.";
-  if (view.mode == core::Mode::read_only)
-    message += " It is still read-only on the server (" + view.reason + "); its writes go when that ends.";
-  co_return scope_reply(scope, std::move(message));
+  co_return scope_reply(scope, scope.text() + " is released." + still_closed(scope));
+}
+
+/// What else keeps writes of the scope, or of a part of it: sentences, each after a space.
+std::string Engine::still_closed(const Scope& scope) const {
+  auto found = closed(scope);
+  if (scope.is_workspace())
+    for (auto it = modes_.upper_bound(scope); it != modes_.end() && it->first.workspace == scope.workspace; ++it)
+      if (auto of_project = closed(it->first); !of_project.empty() && of_project.back().scope == it->first)
+        found.push_back(std::move(of_project.back()));
+  std::string text;
+  for (const auto& each : found) {
+    const auto name = each.scope.text();
+    if (each.held_by)
+      text += fmt::format(" {0} is still held by {1}: its writes wait until 'neptune-sync release {0}'.", name,
+                          *each.held_by);
+    if (each.read_only)
+      text +=
+          fmt::format(" {} is still read-only on the server ({}): its writes go when that ends.", name, each.reason);
+  }
+  return text;
 }
 
 asio::awaitable<Result<api::ReleasePlan>> Engine::plan_release(Scope scope) {
@@ -270,22 +290,27 @@ asio::awaitable<Result<api::ReleasePlan>> Engine::plan_release(Scope scope) {
     auto answer = co_await outcome(asked.slot.server->workspace_status(scope.workspace));
     if (answer) workspace_status_[scope.workspace] = std::move(*answer);
   }
-  const auto tally = core_.tally(scope);
   api::ReleasePlan plan;
   plan.scope = scope.text();
-  plan.changes = tally.held;
-  plan.bytes = tally.held_bytes;
+  std::set<std::string> kept_by;
+  for (const auto& [project, tally] : core_.projects()) {
+    const bool meant =
+        project.workspace == scope.workspace && (scope.is_workspace() || project.project == scope.project);
+    if (!meant || tally.held == 0) continue;
+    auto others = closed(Scope::of(project));
+    for (auto& other : others)
+      if (other.scope == scope) other.held_by.reset();
+    std::erase_if(others, [](const Closed& other) { return !other.held_by && !other.read_only; });
+    (others.empty() ? plan.changes : plan.staying) += tally.held;
+    (others.empty() ? plan.bytes : plan.staying_bytes) += tally.held_bytes;
+    if (!others.empty()) kept_by.insert(engine::why(others));
+  }
+  plan.message = fmt::format("{}", fmt::join(kept_by, ". "));
+  if (!core_.scope(scope).operator_hold) plan.message = scope.text() + " is not held." + still_closed(scope);
   if (const auto rate = rate_.per_second(clock_.now())) plan.seconds = static_cast<double>(plan.bytes) / *rate;
   const auto status = workspace_status_.find(scope.workspace);
   if (status != workspace_status_.end()) plan.storage_available = status->second.storage_available;
   if (plan.storage_available) plan.fits = static_cast<std::int64_t>(plan.bytes) <= *plan.storage_available;
-  for (const auto& above : {scope, Scope::of(scope.workspace)}) {
-    if (core_.scope(above).mode != core::Mode::read_only) continue;
-    plan.message = above.text() +
-                   " is read-only on the server, which a release does not end; its writes go when the server takes "
-                   "them again.";
-    break;
-  }
   co_return plan;
 }
 

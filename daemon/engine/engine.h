@@ -24,6 +24,7 @@
 #include "engine/event_log.h"
 #include "engine/impl/attribute_calls.h"
 #include "engine/impl/upload_slots.h"
+#include "engine/impl/why.h"
 #include "engine/impl/workspace_types.h"
 #include "engine/ledger.h"
 #include "engine/rate.h"
@@ -143,6 +144,7 @@ class Engine final : public Control, public sources::SourceListener {
   WorkspaceType workspace_type(std::string_view workspace) const override;
   boost::asio::awaitable<Result<api::ServerProjectList>> server_projects(std::string workspace) override;
   boost::asio::awaitable<Result<api::MemberList>> members(ProjectName project) override;
+  boost::asio::awaitable<Result<api::DiscardReply>> discard_waiting(DiscardRequest request) override;
   boost::asio::awaitable<Result<api::ScopeReply>> hold(Scope scope, std::string by) override;
   boost::asio::awaitable<Result<api::ScopeReply>> release(Scope scope, std::string by) override;
   Result<api::ScopeReply> probe(const Scope& scope) override;
@@ -337,9 +339,18 @@ class Engine final : public Control, public sources::SourceListener {
   std::vector<Target> stuck_targets(const Change& removal) const;
   Result<void> may_make_way(const Change& removal) const;
   awaitable<void> make_way(Change removal, sources::Position position, Submitter by);
-  awaitable<Result<void>> discard(FeedPtr feed, sources::Position before, std::string reason);
-  awaitable<Result<std::uint64_t>> discard_piece(FeedPtr feed, sources::Position before, std::string reason);
-  awaitable<Result<std::vector<sources::QueuedChange>>> first_waiting(FeedPtr feed, sources::Position before);
+  /// What of a stream of the queue is thrown away.
+  struct ToDiscard {
+    sources::Position before = 0;         ///< what was accepted before this
+    std::optional<std::uint32_t> of_uid;  ///< up to the first that is not this user's; none: whosever
+    std::string reason;
+  };
+  awaitable<Result<std::uint64_t>> discard(FeedPtr feed, ToDiscard what);
+  awaitable<Result<std::uint64_t>> discard_piece(FeedPtr feed, ToDiscard what);
+  awaitable<Result<std::vector<sources::QueuedChange>>> first_waiting(FeedPtr feed, ToDiscard what);
+  std::vector<FeedPtr> waiting_in(const DiscardRequest& request) const;
+  static bool is_passed(const Feed& feed);
+  bool writes_stay(const Feed& passed) const;
   awaitable<void> learn_type(std::string workspace);
   template <class F>
   auto with_ledger(F f) -> awaitable<std::invoke_result_t<F&, Ledger&>>;
@@ -359,8 +370,11 @@ class Engine final : public Control, public sources::SourceListener {
 
   // views.cpp
   std::vector<std::string> problems() const;
+  std::vector<Closed> closed(const Scope& scope) const;
+  std::vector<api::Stuck> stuck() const;
   void fill(api::ScopeStatus& status, const Scope& scope) const;
   api::ScopeReply scope_reply(const Scope& scope, std::string message) const;
+  std::string still_closed(const Scope& scope) const;
   api::Stream describe(const Feed& feed) const;
   bool is_lost(const FinishedSource& finished) const;
   api::SourceStatus describe_source(const Feed& feed) const;

@@ -228,23 +228,43 @@ Result<void> Engine::may_make_way(const Change& removal) const {
   return {};
 }
 
+/// Of a create that passed the writes before it.
+bool Engine::is_passed(const Feed& feed) {
+  return feed.info.kind == sources::Kind::change_queue &&
+         feed.info.key.path == sources::queue_path(*feed.info.container, true);
+}
+
+/// A create that passed writes is not thrown away before them: what of them cannot be now needs it.
+bool Engine::writes_stay(const Feed& passed) const {
+  if (!is_passed(passed)) return false;
+  auto key = passed.info.key;
+  key.path = sources::queue_path(*passed.info.container, false);
+  const auto writes = feeds_.find(key);
+  return writes != feeds_.end() && (writes->second->stream == 0 || !writes->second->last_looked ||
+                                    core_.stream(writes->second->stream, clock_.now()).tally.changes() > 0);
+}
+
 /// Throws away the writes to what a removal removes that were accepted before it and are held, or go nowhere. It waits
 /// for them until they are on record as rejected, and for what cannot be thrown away now.
 asio::awaitable<void> Engine::make_way(Change removal, sources::Position position, Submitter by) {
   const auto who = by.name.empty() ? fmt::format("uid {}", by.uid) : by.name;
-  for (const auto& [feed, held] : stuck_targets(removal)) {
-    if (feed->info.kind != sources::Kind::change_queue) continue;
-    const auto discarded =
-        co_await discard(feed, position, fmt::format("discarded by {} with {}", who, name(removal.kind)));
+  auto targets = stuck_targets(removal);
+  std::ranges::stable_partition(targets, [](const Target& target) { return !is_passed(*target.feed); });
+  for (const auto& [feed, held] : targets) {
+    if (feed->info.kind != sources::Kind::change_queue || writes_stay(*feed)) continue;
+    ToDiscard what{position, std::nullopt, fmt::format("discarded by {} with {}", who, name(removal.kind))};
+    const auto discarded = co_await discard(feed, std::move(what));
     if (!discarded)
       spdlog::warn("not discarded container=\"{}\" change={} error=\"{}\"", feed->info.container->label(), position,
                    discarded.error().message);
   }
 }
 
-/// The first changes that wait in a stream of the queue and were accepted before another, with their bytes.
-asio::awaitable<Result<std::vector<sources::QueuedChange>>> Engine::first_waiting(FeedPtr feed,
-                                                                                  sources::Position before) {
+/// The first changes that wait in a stream of the queue and are to be thrown away, with their bytes.
+asio::awaitable<Result<std::vector<sources::QueuedChange>>> Engine::first_waiting(FeedPtr feed, ToDiscard what) {
+  const auto stays = [&what](const sources::QueuedChange& change) {
+    return change.position >= what.before || (what.of_uid && change.uid != what.of_uid);
+  };
   std::vector<sources::QueuedChange> found;
   const auto source = feed->source;
   auto after = feed->confirmed;
@@ -257,18 +277,17 @@ asio::awaitable<Result<std::vector<sources::QueuedChange>>> Engine::first_waitin
     if (!next) break;
     auto changes = co_await outcome(source->changes(next->first, next->last));
     if (!changes) co_return std::unexpected(std::move(changes.error()));
-    const auto later = std::ranges::lower_bound(*changes, before, {}, &sources::QueuedChange::position);
-    std::move(changes->begin(), later, std::back_inserter(found));
-    if (later != changes->end()) break;
+    const auto end = std::ranges::find_if(*changes, stays);
+    std::move(changes->begin(), end, std::back_inserter(found));
+    if (end != changes->end()) break;
     bytes += next->payload_bytes;
     after = next->last;
   }
   co_return found;
 }
 
-/// Records what waits in a stream of the queue and was accepted before a change as rejected, then lets go of it, each
-/// piece as a whole.
-asio::awaitable<Result<void>> Engine::discard(FeedPtr feed, sources::Position before, std::string reason) {
+/// Records what waits in a stream of the queue as rejected, then lets go of it, each piece as a whole; how many.
+asio::awaitable<Result<std::uint64_t>> Engine::discard(FeedPtr feed, ToDiscard what) {
   const auto stream = feed->stream;
   const auto label = feed->info.container->label();
   if (std::exchange(feed->discarding, true))
@@ -280,7 +299,7 @@ asio::awaitable<Result<void>> Engine::discard(FeedPtr feed, sources::Position be
     if (core_.stream(stream, clock_.now()).wait != core::Wait::paused)
       piece = fail("held_writes", fmt::format("a write to {} is just being sent; try again", label), true);
     else
-      piece = co_await discard_piece(feed, before, reason);
+      piece = co_await discard_piece(feed, what);
     count += piece.value_or(0);
   } while (piece.value_or(0) > 0 && feed->stream == stream);
   feed->discarding = false;
@@ -289,27 +308,26 @@ asio::awaitable<Result<void>> Engine::discard(FeedPtr feed, sources::Position be
   tend(feed);
   pump();
   if (!piece) co_return std::unexpected(std::move(piece.error()));
-  if (count == 0) co_return Result<void>{};
-  spdlog::info("discarded changes={} container=\"{}\" reason=\"{}\"", count, label, reason);
+  if (count == 0) co_return 0;
+  spdlog::info("discarded changes={} container=\"{}\" reason=\"{}\"", count, label, what.reason);
   events_.add(
       "rejected",
-      fmt::format("{} changes of {} were {}. They are kept; see 'neptune-sync rejected'.", count, label, reason),
+      fmt::format("{} changes of {} were {}. They are kept; see 'neptune-sync rejected'.", count, label, what.reason),
       {.scope = Scope::of(feed->info.container->project).text(), .stream = label, .count = count});
-  co_return Result<void>{};
+  co_return count;
 }
 
 /// How many were discarded; 0: nothing waits any more.
-asio::awaitable<Result<std::uint64_t>> Engine::discard_piece(FeedPtr feed, sources::Position before,
-                                                             std::string reason) {
+asio::awaitable<Result<std::uint64_t>> Engine::discard_piece(FeedPtr feed, ToDiscard what) {
   const auto stream = feed->stream;
-  auto waiting = co_await first_waiting(feed, before);
+  auto waiting = co_await first_waiting(feed, what);
   if (!waiting) co_return std::unexpected(std::move(waiting.error()));
   if (waiting->empty()) co_return 0;
   const auto last = waiting->back().position;
   const auto count = waiting->size();
   std::vector<RejectedChange> discarded;
   for (auto& change : *waiting)
-    discarded.push_back({rejection_of(*feed, change, std::string(api::discarded_code), reason, clock_.wall()),
+    discarded.push_back({rejection_of(*feed, change, std::string(api::discarded_code), what.reason, clock_.wall()),
                          std::move(change.payload)});
   auto keep = [id = feed->ledger_id, discarded = std::move(discarded)](Ledger& ledger) {
     return ledger.reject_all(id, discarded);
@@ -324,6 +342,66 @@ asio::awaitable<Result<std::uint64_t>> Engine::discard_piece(FeedPtr feed, sourc
   feed->confirmed = last;
   core_.discard(stream, last, count, clock_.now());
   co_return count;
+}
+
+namespace {
+
+std::string changes_in_words(std::uint64_t count) {
+  return count == 1 ? "1 change" : fmt::format("{} changes", count);
+}
+
+}  // namespace
+
+/// The streams with something that waits and may be meant, run logs among them.
+std::vector<Engine::FeedPtr> Engine::waiting_in(const DiscardRequest& request) const {
+  std::vector<FeedPtr> list;
+  for (const auto& [id, feed] : streams_) {
+    const auto& [project, run, kind] = *feed->info.container;
+    const bool of_scope = project.workspace == request.scope.workspace &&
+                          (request.scope.is_workspace() || project.project == request.scope.project);
+    const bool of_runs = kind == ContainerKind::run || kind == ContainerKind::files;
+    const bool meant = of_scope && (!request.run || (of_runs && run == *request.run));
+    if (meant && !feed->replayed && core_.stream(id, clock_.now()).tally.changes() > 0) list.push_back(feed);
+  }
+  return list;
+}
+
+asio::awaitable<Result<api::DiscardReply>> Engine::discard_waiting(DiscardRequest request) {
+  const auto what =
+      request.run ? fmt::format("run {} of {}", *request.run, request.scope.text()) : request.scope.text();
+  const auto who = request.by.name.empty() ? fmt::format("uid {}", request.by.uid) : request.by.name;
+  api::DiscardReply reply;
+  reply.scope = request.scope.text();
+  std::string trouble;
+  auto feeds = waiting_in(request);
+  std::ranges::stable_partition(feeds, [](const FeedPtr& feed) { return !is_passed(*feed); });
+  for (const auto& feed : feeds) {
+    if (feed->info.kind != sources::Kind::change_queue || feed->stream == 0 || writes_stay(*feed)) continue;
+    // What comes meanwhile is not meant.
+    ToDiscard discarding{feed->backlog.last + 1, std::nullopt, "discarded by " + who};
+    if (!request.everybodys) discarding.of_uid = request.by.uid;
+    const auto discarded = co_await discard(feed, std::move(discarding));
+    if (discarded) reply.discarded += *discarded;
+    if (!discarded) trouble = discarded.error().message;
+  }
+  for (const auto& feed : waiting_in(request)) reply.left += core_.stream(feed->stream, clock_.now()).tally.changes();
+  if (reply.discarded > 0)
+    reply.message = fmt::format(
+        "{} of {} {} thrown away, and kept as rejected: 'neptune-sync rejected discard --project {}{}' drops that for "
+        "good, 'rejected retry' sends it after all.",
+        changes_in_words(reply.discarded), what, reply.discarded == 1 ? "was" : "were", reply.scope,
+        request.run ? " --run " + *request.run : "");
+  else
+    reply.message = fmt::format("Nothing of {} was thrown away.", what);
+  if (reply.left > 0)
+    reply.message +=
+        fmt::format(" {} still: {}.", changes_in_words(reply.left) + (reply.left == 1 ? " waits" : " wait"),
+                    !trouble.empty()     ? trouble
+                    : request.everybodys ? "in run logs, which are their owners' to remove, or handed in meanwhile"
+                                         : "in run logs, or handed in by others, or behind what others handed in");
+  else if (reply.discarded == 0)
+    reply.message += " Nothing of it waits.";
+  co_return reply;
 }
 
 }  // namespace neptune::engine

@@ -4,6 +4,7 @@
 
 #include <array>
 
+#include "changes/wire.h"
 #include "engine/engine.h"
 #include "engine/impl/outcome.h"
 #include "engine/impl/with_ledger.h"

@@ -67,6 +67,7 @@ constexpr const char* state_name(Wait wait) {
 }
 
 constexpr std::chrono::hours lost_shown{24};
+constexpr std::size_t stuck_shown = 20;
 
 std::string sentence_of_lost(const FinishedSource& finished) {
   const auto what = finished.lost == 1 ? std::string("a change") : fmt::format("{} changes", finished.lost);
@@ -93,11 +94,47 @@ std::string Engine::why(const Feed& feed, const core::StreamView& view) const {
   waiting.fork_parent = feed.backlog.fork_parent;
   waiting.trouble = view.trouble;
   waiting.when = in_seconds(view.until, clock_.now());
-  if (const auto scope = waits_for_mode_of(view.wait, waiting.container.project)) {
-    waiting.reason = core_.scope(*scope).reason;
-    if (const auto kept = modes_.find(*scope); kept != modes_.end()) waiting.held_by = kept->second.held_by;
-  }
+  if (core::is_held(view.wait)) waiting.closed = closed(Scope::of(waiting.container.project));
   return engine::why(waiting);
+}
+
+/// Of a project and its workspace, or of a workspace, those whose writes wait.
+std::vector<Closed> Engine::closed(const Scope& scope) const {
+  std::vector<Closed> found;
+  for (const auto& each : {Scope::of(scope.workspace), scope}) {
+    if (!found.empty() && found.back().scope == each) break;
+    const auto view = core_.scope(each);
+    Closed one{.scope = each, .read_only = view.mode == core::Mode::read_only, .reason = view.reason};
+    one.probe = in_seconds(view.next_probe, clock_.now());
+    const auto kept = modes_.find(each);
+    if (view.operator_hold) one.held_by = kept == modes_.end() ? "an operator" : kept->second.held_by;
+    if (one.read_only || one.held_by) found.push_back(std::move(one));
+  }
+  return found;
+}
+
+/// What waits for something that somebody has to make, or to give a right to: once a reason, the most first.
+std::vector<api::Stuck> Engine::stuck() const {
+  std::map<std::pair<ProjectName, std::string>, api::Stuck> by_reason;
+  for (const auto& [key, feed] : feeds_) {
+    if (feed->stream == 0 || !core_.is_stuck(feed->stream)) continue;
+    const auto view = core_.stream(feed->stream, clock_.now());
+    if (core::is_held(view.wait) || view.tally.changes() == 0) continue;
+    const auto& container = *feed->info.container;
+    auto& one = by_reason[{container.project, view.trouble}];
+    if (one.streams++ == 0) {
+      one.project = Scope::of(container.project).text();
+      one.container_type = name(container.kind);
+      one.container = container.id;
+      one.why = view.trouble;
+    }
+    one.changes += view.tally.changes();
+  }
+  std::vector<api::Stuck> list;
+  for (auto& [reason, one] : by_reason) list.push_back(std::move(one));
+  std::ranges::stable_sort(list, std::greater<>(), &api::Stuck::changes);
+  if (list.size() > stuck_shown) list.resize(stuck_shown);
+  return list;
 }
 
 void Engine::fill(api::ScopeStatus& status, const Scope& scope) const {
@@ -196,6 +233,7 @@ api::Status Engine::status() const {
   status.state = draining_ ? "draining" : "running";
   status.started_at = format_time(started_);
   status.problems = problems();
+  status.stuck = stuck();
   const auto& server = servers_.front();
   status.server.url = server.slot.server ? server.slot.server->url() : "";
   using Reached = core::ServerChanged::State;

@@ -51,6 +51,104 @@ TEST(Explain, TellsOfAHoldAReadOnlyProjectAndAChangesPlace) {
   EXPECT_EQ(box.sync({"explain", "999"}).status, 1);
 }
 
+/// So many changes of a project are told as going nowhere.
+bool are_stuck(Box& box, const std::string& project, std::int64_t changes) {
+  return box
+      .wait_status([&project, changes](const auto& status) {
+        for (const auto& one : status.at("stuck").as_array())
+          if (one.at("project").as_string() == project && one.at("changes").as_int64() == changes) return true;
+        return false;
+      })
+      .first;
+}
+
+TEST(Discard, ThrowsAwayWhatWaitsForAMistypedProjectAndTheRestGoesOn) {
+  Box box;
+  box.hand_in(R"([{"kind": "project.create", "project": "ml-team/lab"},
+                  {"kind": "run.create", "project": "ml-teem/lab", "run": "r-1"},
+                  {"kind": "run.update", "project": "ml-teem/lab", "run": "r-1", "assign": {"a": 1}},
+                  {"kind": "run.create", "project": "ml-teem/lab", "run": "r-2"}])");
+  ASSERT_TRUE(are_stuck(box, "ml-teem/lab", 3));
+  EXPECT_THAT(box.sync({"status"}).out, AllOf(HasSubstr("ml-teem/lab cannot go: the server does not know the project"),
+                                              HasSubstr("`neptune-sync explain ml-teem/lab`")));
+  EXPECT_THAT(box.sync({"doctor"}).out, AllOf(HasSubstr("ml-teem/lab cannot go"), HasSubstr("neptune-sync discard")));
+  EXPECT_THAT(box.sync({"explain", "r-1"}).out, HasSubstr("`neptune-sync discard ml-teem/lab --run r-1`"));
+
+  const auto one = box.sync({"discard", "ml-teem/lab", "--run", "r-1"});
+  EXPECT_EQ(one.status, 0) << one.err;
+  EXPECT_THAT(one.out, HasSubstr("2 changes of run r-1 of ml-teem/lab were thrown away"));
+  const auto rest = box.sync({"discard", "ml-teem/lab"});
+  EXPECT_EQ(rest.status, 0) << rest.err;
+  EXPECT_THAT(rest.out, AllOf(HasSubstr("1 change"), HasSubstr("rejected discard --project ml-teem/lab")));
+  EXPECT_THAT(box.sync({"discard", "ml-teem/lab"}).out, HasSubstr("Nothing of it waits"));
+  EXPECT_THAT(box.sync({"explain", "3"}).out,
+              AllOf(HasSubstr("thrown away before the server had it"), HasSubstr("Discarded by root")));
+  ASSERT_EQ(box.sync({"rejected", "discard", "--project", "ml-teem/lab"}).status, 0);
+  EXPECT_EQ(box.sync({"wait", "--timeout", "20s"}).status, 0);
+  EXPECT_THAT(box.sync({"status"}).out, Not(HasSubstr("cannot go")));
+  EXPECT_THAT(box.sync({"explain", "3"}).out, AllOf(HasSubstr("thrown away"), Not(HasSubstr("The server has it"))));
+}
+
+TEST(Discard, OfSomebodyElsesChangesIsForWhoMayRemove) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can act as another user";
+  Box box;
+  std::filesystem::permissions(box.dir(), std::filesystem::perms{0711});
+  std::filesystem::permissions(box.socket(), std::filesystem::perms{0666});
+  ASSERT_EQ(box.sync({"hold", "ml-team"}).status, 0);
+  const auto log = [](const char* run) {
+    return std::vector<std::string>{"run", "log", run, "a=1", "--project", "ml-team/lab"};
+  };
+  ASSERT_EQ(box.sync_as(65534, log("own")).status, 0);
+  ASSERT_EQ(box.sync(log("shared")).status, 0);
+  ASSERT_EQ(box.sync_as(65534, log("shared")).status, 0);
+  ASSERT_TRUE(box.wait_status([](const auto& s) { return s.at("totals").at("held").as_int64() == 3; }).first);
+  const auto own = box.sync_as(65534, {"discard", "ml-team"});
+  EXPECT_EQ(own.status, 0) << own.err;
+  EXPECT_THAT(own.out, AllOf(HasSubstr("1 change"), HasSubstr("2 changes wait still"), HasSubstr("by others")));
+  EXPECT_EQ(box.sync_as(65534, {"discard", "ml-team"}).status, 1) << "nothing is his any more, and something waits";
+  EXPECT_THAT(box.sync({"discard", "ml-team"}).out, HasSubstr("2 changes"));
+  EXPECT_EQ(box.get("/v1/status").at("totals").at("held").as_int64(), 0);
+}
+
+TEST(Explain, NamesTheHoldAndTheReadOnlyModeOfARun) {
+  Box box({.sandbox_args = {"--workspace", "full:team"}});
+  box.sandbox().control(R"({"workspace": "full", "mode": "read_only", "reason": "storage is full"})");
+  write_loss_log(box, "full/one", "r-1", 5);
+  ASSERT_TRUE(box.wait_status([](const auto& s) { return s.at("totals").at("held").as_int64() == 6; }).first);
+  ASSERT_EQ(box.sync({"hold", "full/one"}).status, 0);
+  EXPECT_THAT(
+      box.sync({"explain", "r-1"}).out,
+      AllOf(HasSubstr("full/one is held by root"), HasSubstr("full is read-only on the server: storage is full"),
+            HasSubstr("`neptune-sync release full/one` ends the hold"), HasSubstr("`neptune-sync probe full`")));
+  const auto plan = box.sync({"release", "--dry-run", "full/one"});
+  EXPECT_THAT(plan.out, AllOf(HasSubstr("would let nothing go"), HasSubstr("6 changes"), HasSubstr("would stay"),
+                              HasSubstr("full is read-only on the server")));
+  ASSERT_EQ(box.sync({"hold", "full"}).status, 0);
+  const auto released = box.sync({"release", "full/one"});
+  EXPECT_EQ(released.status, 0) << released.err;
+  EXPECT_THAT(released.out, AllOf(HasSubstr("full is still held by root"), HasSubstr("'neptune-sync release full'"),
+                                  HasSubstr("full is still read-only on the server")));
+  EXPECT_THAT(box.sync({"release", "full/one"}).err, HasSubstr("full is still held by root"));
+}
+
+TEST(Explain, SaysOfALogThatWasJustFoundThatItSettlesInAndOfASyncedRunThatNothingWaits) {
+  Box box;
+  write_loss_log(box, "ml-team/lab", "r-1", 5);
+  const auto found = box.wait_status([](const auto& s) {
+    for (const auto& source : s.at("sources").as_array())
+      if (source.at("kind").as_string() == "run-log") return true;
+    return false;
+  });
+  ASSERT_TRUE(found.first);
+  const auto told = box.sync({"explain", "r-1"});
+  EXPECT_EQ(told.status, 0) << told.err;
+  EXPECT_THAT(told.out, HasSubstr("Run r-1"));
+  box.wait_synced();
+  box.hand_in(R"({"kind": "run.update", "project": "ml-team/lab", "run": "r-1", "assign": {"a": 1}})");
+  ASSERT_EQ(box.sync({"wait", "--now", "--timeout", "20s"}).status, 0);
+  EXPECT_THAT(box.sync({"explain", "r-1"}).out, Not(HasSubstr("change queue")));
+}
+
 TEST(Explain, TellsOfAPathThatTheCallerMayNotLookAt) {
   if (::geteuid() != 0) GTEST_SKIP() << "only root can act as another user";
   Box box;

@@ -158,6 +158,21 @@ void check_processes(Checks& checks, bool locks, bool others) {
         "Its unit must not have ProcSubset=pid, ProtectProc=invisible or PrivateUsers=yes, nor /proc hidepid.");
 }
 
+void check_stuck(Checks& checks, const std::vector<api::Stuck>& stuck) {
+  for (const auto& one : stuck) {
+    const bool run = one.streams == 1 && (one.container_type == "run" || one.container_type == "files");
+    const auto what = run ? fmt::format("run {} of {}", one.container, one.project) : one.project;
+    const auto discard = run ? fmt::format("{} --run {}", one.project, one.container) : one.project;
+    add(checks, "changes", "warn",
+        fmt::format("{} of {} cannot go: {}", one.changes == 1 ? "1 change" : fmt::format("{} changes", one.changes),
+                    what, one.why),
+        fmt::format("Mend that on the server: it is tried again by itself, at once with `neptune-sync flush`. "
+                    "`neptune-sync explain {}` tells more; `neptune-sync discard {}` throws away what was handed in.",
+                    run ? one.container : one.project, discard));
+  }
+  if (stuck.empty()) add(checks, "changes", "ok", "no change waits for a project, a run or a right that is not there");
+}
+
 void check_source(Checks& checks, const api::SourceStatus& source) {
   if (source.kind == "watch")
     add(checks, "folder", source.detail ? "warn" : "ok", source.path + (source.detail ? ": " + *source.detail : ""),

@@ -44,6 +44,9 @@ void check_files(Checks& checks, std::uint64_t most_open);
 /// Who has a log open is told by other users' entries in /proc: whether the two that matter can be read.
 void check_processes(Checks& checks, bool locks, bool others);
 
+/// What goes nowhere until somebody mends it on the server.
+void check_stuck(Checks& checks, const std::vector<api::Stuck>& stuck);
+
 /// A watched folder, or a source that is set aside.
 void check_source(Checks& checks, const api::SourceStatus& source);
 

@@ -1,6 +1,7 @@
 #include "engine/impl/why.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 namespace neptune::engine {
 
@@ -8,14 +9,13 @@ using core::Wait;
 
 namespace {
 
-std::string read_only(const Scope& scope, const Waiting& waiting) {
-  return fmt::format("{} is read-only on the server: {}; the next probe is {}", scope.text(), waiting.reason,
-                     waiting.when);
+std::string read_only(const Closed& closed) {
+  return fmt::format("{} is read-only on the server: {}; the next probe is {}", closed.scope.text(), closed.reason,
+                     closed.probe);
 }
 
-std::string held(const Scope& scope, const Waiting& waiting) {
-  return fmt::format("{} is held by {}; 'neptune-sync release {}' ends that", scope.text(), waiting.held_by,
-                     scope.text());
+std::string held(const Closed& closed) {
+  return fmt::format("{0} is held by {1}; 'neptune-sync release {0}' ends that", closed.scope.text(), *closed.held_by);
 }
 
 std::string not_counted(const Waiting& waiting) {
@@ -26,10 +26,13 @@ std::string not_counted(const Waiting& waiting) {
 
 }  // namespace
 
-std::optional<Scope> waits_for_mode_of(Wait wait, const ProjectName& project) {
-  if (wait == Wait::workspace_mode || wait == Wait::workspace_held) return Scope::of(project.workspace);
-  if (wait == Wait::project_mode || wait == Wait::project_held) return Scope::of(project);
-  return std::nullopt;
+std::string why(const std::vector<Closed>& closed) {
+  std::vector<std::string> sentences;
+  for (const auto& each : closed)
+    if (each.held_by) sentences.push_back(held(each));
+  for (const auto& each : closed)
+    if (each.read_only) sentences.push_back(read_only(each));
+  return fmt::format("{}", fmt::join(sentences, ". "));
 }
 
 std::string why(const Waiting& waiting) {
@@ -66,10 +69,9 @@ std::string why(const Waiting& waiting) {
       return fmt::format("{}; tried again {}", waiting.trouble, waiting.when);
     case Wait::workspace_mode:
     case Wait::project_mode:
-      return read_only(*waits_for_mode_of(waiting.wait, project), waiting);
     case Wait::workspace_held:
     case Wait::project_held:
-      return held(*waits_for_mode_of(waiting.wait, project), waiting);
+      return why(waiting.closed);
     case Wait::ramp:
       return fmt::format("released; its turn comes {}", waiting.when);
   }

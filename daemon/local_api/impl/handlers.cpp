@@ -159,7 +159,7 @@ asio::awaitable<Answer> retry_rejected(Context context, Call call) {
   if (!id) co_return id.error();
   const auto done = co_await context.control.retry_rejected(*id);
   if (!done) co_return error_answer(done.error());
-  co_return json(api::RejectedReply{*id, "Rejected change " + std::to_string(*id) + " will be sent again."});
+  co_return json(api::RejectedReply{*id, "Rejected " + std::to_string(*id) + " will be sent again."});
 }
 
 asio::awaitable<Answer> discard_rejected(Context context, Call call) {
@@ -167,7 +167,7 @@ asio::awaitable<Answer> discard_rejected(Context context, Call call) {
   if (!id) co_return id.error();
   const auto done = co_await context.control.discard_rejected(*id, std::move(call.by));
   if (!done) co_return error_answer(done.error());
-  co_return json(api::RejectedReply{*id, "Rejected change " + std::to_string(*id) + " was discarded."});
+  co_return json(api::RejectedReply{*id, "Rejected " + std::to_string(*id) + " was discarded."});
 }
 
 asio::awaitable<Answer> get_change(Context context, Call call) {
@@ -203,6 +203,15 @@ asio::awaitable<Answer> hold(Context context, Call call) {
   auto scope = scope_of(call);
   if (!scope) co_return scope.error();
   co_return json(co_await context.control.hold(std::move(*scope), std::move(call.by)));
+}
+
+asio::awaitable<Answer> discard_waiting(Context context, Call call) {
+  auto scope = scope_of(call);
+  if (!scope) co_return scope.error();
+  engine::DiscardRequest request{.scope = std::move(*scope), .by = {call.uid, call.standing.name}};
+  request.everybodys = call.standing.may_manage(request.scope.workspace);
+  if (const auto run = call.query.find("run"); run != call.query.end()) request.run = run->second;
+  co_return json(co_await context.control.discard_waiting(std::move(request)));
 }
 
 asio::awaitable<Answer> release(Context context, Call call) {
@@ -253,6 +262,7 @@ std::span<const Route> routes() {
       {"POST", "/v1/scopes/{}/hold", Needs::operate, {}, hold},
       {"POST", "/v1/scopes/{}/release", Needs::operate, {"dry_run"}, release},
       {"POST", "/v1/scopes/{}/probe", Needs::nudge, {}, probe},
+      {"POST", "/v1/scopes/{}/discard", Needs::ask, {"run"}, discard_waiting},
       {"GET", "/metrics", Needs::read, {}, get_metrics},
   };
   return table;

@@ -46,7 +46,7 @@ api::Stream stream_of(std::uint64_t pending, std::uint64_t held) {
 TEST_F(HandingIn, SaysWhatWasTakenAndThatItIsSafe) {
   const auto ran = ask("run log r1 loss=0.3 acc=0.9 --step 12 --project ml-team/lab");
   EXPECT_EQ(ran.exit, 0) << ran.err;
-  EXPECT_EQ(ran.out, "Accepted 1 change of r1 in ml-team/lab (id 1); it is safe on disk.\n");
+  EXPECT_EQ(ran.out, "Accepted 1 change of r1 in ml-team/lab (change 1); it is safe on disk.\n");
   EXPECT_EQ(last().kind, ChangeKind::run_update);
   EXPECT_EQ(last().container.id, "r1");
   EXPECT_THAT(last().payload, testing::AllOf(HasSubstr("loss"), HasSubstr("acc")));
@@ -142,7 +142,7 @@ TEST_F(HandingIn, ChangesComeFromAFileOrStandardInput) {
   std::ofstream(file) << "{\"kind\": \"trash.empty\", \"project\": \"a/b\"}\n"
                       << "{\"kind\": \"trash.empty\", \"project\": \"a/c\"}\n";
   const auto from_file = ask("change -f " + file);
-  EXPECT_EQ(from_file.out, "Accepted 2 changes of a/b and 1 more (ids 1 to 2); they are safe on disk.\n");
+  EXPECT_EQ(from_file.out, "Accepted 2 changes of a/b and 1 more (changes 1 to 2); they are safe on disk.\n");
   EXPECT_EQ(ask("change -f -", file).exit, 0);
   EXPECT_EQ(accepted(), 4u);
   std::ofstream(file) << "[{\"kind\": \"trash.empty\", \"project\": \"a/b\"}]";

@@ -114,12 +114,13 @@ TEST_F(Command, VerbsReachTheDaemon) {
   EXPECT_EQ(ask("hold ml-team/x").out, "ml-team/x is held now.\n");
   EXPECT_EQ(ask("release ml-team/x").out, "ml-team/x is normal now.\n");
   EXPECT_EQ(ask("probe ml-team").exit, 0);
+  EXPECT_EQ(ask("discard ml-teem/lab --run r1").out, "12 changes were thrown away.\n");
   EXPECT_THAT(ask("release ml-team --dry-run").out, HasSubstr("12 changes"));
   EXPECT_EQ(ask("flush").exit, 0);
-  EXPECT_EQ(ask("rejected retry 7").out, "Rejected change 7 will be sent again.\n");
-  EXPECT_EQ(ask("rejected discard 7").out, "Rejected change 7 was discarded.\n");
+  EXPECT_EQ(ask("rejected retry 7").out, "Rejected 7 will be sent again.\n");
+  EXPECT_EQ(ask("rejected discard 7").out, "Rejected 7 was discarded.\n");
   const auto calls = served_.on_loop([](FixedControl& control) { return control.calls.size(); });
-  EXPECT_EQ(calls, 6u) << "the dry run is none of them";
+  EXPECT_EQ(calls, 7u) << "the dry run is none of them";
 }
 
 TEST_F(Command, RejectedListsAndShows) {
@@ -261,6 +262,8 @@ TEST_F(Command, WaitHasACodeForEachEnd) {
   EXPECT_EQ(when({stream_of(0, 0)}, "--run r2 --timeout 50ms").exit, 4);
   auto refused = stream_of(0, 0);
   refused.rejected = 1;
+  EXPECT_EQ(when({refused}, "--run r1").exit, 0) << "it was discarded";
+  refused.rejected_kept = 1;
   EXPECT_EQ(when({refused}, "--run r1").exit, 1);
   auto live = stream_of(0, 0);
   live.closed = false;

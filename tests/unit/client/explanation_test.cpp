@@ -287,7 +287,7 @@ TEST(Explanation, OfRejectedFilesDoesNotBlameTheServer) {
   const auto found = explain(question, box(), {});
   const auto files = std::ranges::find(found, "Rejected files", &Explanation::subject);
   ASSERT_NE(files, found.end());
-  EXPECT_EQ(files->state, "1 file could not be uploaded; what asks for them is kept.");
+  EXPECT_EQ(files->state, "1 file could not be uploaded; what asks for it is kept.");
   EXPECT_THAT(files->why, HasSubstr("7: The file /data/model.bin is not there any more"));
   auto by_path = about("/data/model.bin", "/data/model.bin");
   by_path.rejected = question.rejected;

@@ -35,7 +35,7 @@ TEST(ApiJson, WritesKeysInAFixedOrderAndNullForWhatIsAbsent) {
       R"("server":{"url":"https://neptune.example","reachable":false,"last_success_at":null,)"
       R"("last_error":"The server refused the connection."},)"
       R"("totals":{"pending":3,"held":0,"in_flight":0,"synced":0,"rejected":0,"rejected_kept":0,"pending_bytes":0,"held_bytes":0,)"
-      R"("oldest_pending_at":"2026-01-02T03:04:05.678Z"},"problems":[],)"
+      R"("oldest_pending_at":"2026-01-02T03:04:05.678Z"},"problems":[],"stuck":[],)"
       R"("workspaces":[{"name":"ml-team","mode":"read_only","reason":"storage is used up","since":null,)"
       R"("next_probe_at":null,"operator_hold":false,"pending":0,"held":0,"in_flight":0,"synced":0,"rejected":0,"rejected_kept":0,)"
       R"("pending_bytes":0,"held_bytes":0,"oldest_pending_at":null,)"

@@ -258,6 +258,35 @@ TEST(StreamsView, TellsOfEachRunWhatItWaitsFor) {
             "    2 files wait to be uploaded.\n");
 }
 
+TEST(StatusView, LeavesOutAScopeOfWhichAllWasRejectedAndDropped) {
+  api::Status status;
+  status.state = "running";
+  auto& workspace = status.workspaces.emplace_back();
+  workspace.name = "ml-teem";
+  workspace.rejected = workspace.rejected_kept = 1;
+  EXPECT_NE(view(status, {}, now).find("ml-teem"), std::string::npos);
+  workspace.rejected_kept = 0;
+  EXPECT_EQ(view(status, {}, now).find("ml-teem"), std::string::npos) << view(status, {}, now);
+  workspace.synced = 1;
+  EXPECT_NE(view(status, {}, now).find("ml-teem"), std::string::npos);
+}
+
+TEST(StatusView, TellsOfChangesThatCannotGoWhyAndWhereMoreIsTold) {
+  api::Status status;
+  status.state = "running";
+  status.stuck.push_back({"ml-teem/lab", "run", "r1", 2, 3, "the server does not know the project ml-teem/lab"});
+  status.stuck.push_back({"ml-team/lab", "run", "r2", 1, 1, "the server does not know the run r2"});
+  const auto text = view(status, {}, now);
+  EXPECT_NE(text.find("  ! 3 changes of ml-teem/lab cannot go: the server does not know the project ml-teem/lab. "
+                      "`neptune-sync explain ml-teem/lab` tells more.\n"),
+            std::string::npos)
+      << text;
+  EXPECT_NE(text.find("  ! 1 change of run r2 of ml-team/lab cannot go: the server does not know the run r2. "
+                      "`neptune-sync explain r2` tells more.\n"),
+            std::string::npos)
+      << text;
+}
+
 TEST(RejectedView, GivesTheReasonInFullAndTheWayToOlderOnes) {
   api::RejectedList list;
   auto& one = list.rejected.emplace_back();
@@ -269,13 +298,19 @@ TEST(RejectedView, GivesTheReasonInFullAndTheWayToOlderOnes) {
   one.code = "SERIES_STEP_NON_INCREASING";
   one.reason = "The step of metrics/loss is not above the last one.";
   list.next_before = 7;
+  one.position = 42;
+  one.source = "change queue: ml-team/x/run r1";
   EXPECT_EQ(
       view(list, {}, now),
-      "ID  AGE  PROJECT    RUN  KIND        CODE                        REASON\n"
-      " 7  1 h  ml-team/x  r1   run.update  SERIES_STEP_NON_INCREASING  The step of metrics/loss is not above the "
-      "last one.\n"
+      "REJECTED  CHANGE  AGE  PROJECT    RUN  KIND        CODE                        REASON\n"
+      "       7      42  1 h  ml-team/x  r1   run.update  SERIES_STEP_NON_INCREASING  The step of metrics/loss is not "
+      "above the last one.\n"
       "\n"
       "There are older ones: neptune-sync rejected --before 7\n");
+  EXPECT_NE(view(one, {}).find("rejected     7\n"), std::string::npos) << view(one, {});
+  EXPECT_NE(view(one, {}).find("change       42\n"), std::string::npos) << view(one, {});
+  one.source = "/runs/a";
+  EXPECT_NE(view(list, {}, now).find("       7       -  1 h"), std::string::npos) << view(list, {}, now);
 }
 
 TEST(FlushView, SaysWhatIsLeft) {
@@ -288,13 +323,14 @@ TEST(FlushView, SaysWhatIsLeft) {
 
 TEST(SubmitView, SaysWhatWasTakenAndToAReaderWhatToDoNext) {
   api::SubmitReply reply{{42}, 1, {"ml-team/lab"}};
-  EXPECT_EQ(view(reply, std::nullopt, false), "Accepted 1 change of ml-team/lab (id 42); it is safe on disk.\n");
-  EXPECT_EQ(view(reply, "r1", true),
-            "Accepted 1 change of r1 in ml-team/lab (id 42); it is safe on disk. `neptune-sync wait --run r1 --project "
-            "ml-team/lab --now` waits until the server has it.\n");
+  EXPECT_EQ(view(reply, std::nullopt, false), "Accepted 1 change of ml-team/lab (change 42); it is safe on disk.\n");
+  EXPECT_EQ(
+      view(reply, "r1", true),
+      "Accepted 1 change of r1 in ml-team/lab (change 42); it is safe on disk. `neptune-sync wait --run r1 --project "
+      "ml-team/lab --now` waits until the server has it.\n");
   reply = {{42, 43, 44}, 3, {"ml-team/lab", "other"}};
   EXPECT_EQ(view(reply, std::nullopt, true),
-            "Accepted 3 changes of ml-team/lab and 1 more (ids 42 to 44); they are safe on disk.\n");
+            "Accepted 3 changes of ml-team/lab and 1 more (changes 42 to 44); they are safe on disk.\n");
   reply.ids = {42, 7, 43};
   EXPECT_EQ(view(reply, std::nullopt, false), "Accepted 3 changes of ml-team/lab and 1 more; they are safe on disk.\n");
 }
@@ -324,23 +360,27 @@ TEST(ReleasePlanView, SaysHowMuchHowLongAndWhetherItFits) {
   plan.fits = false;
   EXPECT_EQ(
       view(plan, {}),
-      "A release of ml-team lets 1,204 changes go (3.2 MiB). At the present rate that takes 1 min. The server has "
-      "1.0 KiB left: they do not fit.\n");
+      "`neptune-sync release ml-team` would let 1,204 changes (3.2 MiB) go. At the present rate that takes 1 min. "
+      "The server has 1.0 KiB of storage left there: they do not fit. Nothing was released now.\n");
 }
 
-TEST(ReleasePlanView, CallsNoStorageNothingAndSaysEachThingOnce) {
+TEST(ReleasePlanView, SaysWhatWouldStayAndWhy) {
   api::ReleasePlan plan;
-  plan.scope = "ml-team";
-  plan.changes = 12;
-  plan.bytes = 2048;
-  plan.fits = false;
-  plan.message = "ml-team is read-only on the server.";
+  plan.scope = "ml-team/lab";
+  plan.staying = 12;
+  plan.staying_bytes = 2048;
+  plan.storage_available = 0;
+  plan.message = "ml-team is held by root";
+  EXPECT_EQ(
+      view(plan, {}),
+      "`neptune-sync release ml-team/lab` would let nothing go now. 12 changes (2.0 KiB) would stay here. ml-team is "
+      "held by root. Nothing was released now.\n");
+  plan.changes = 3;
+  plan.bytes = 1024;
   for (const std::int64_t left : {0, -5}) {
     plan.storage_available = left;
-    EXPECT_EQ(
-        view(plan, {}),
-        "A release of ml-team lets 12 changes go (2.0 KiB). The server has nothing left: they do not fit. ml-team "
-        "is read-only on the server.\n");
+    plan.fits = false;
+    EXPECT_NE(view(plan, {}).find("The server has nothing of storage left there: they do not fit."), std::string::npos);
   }
 }
 

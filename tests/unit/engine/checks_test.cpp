@@ -31,6 +31,23 @@ std::string verdict(const api::Check& check) {
   return check.state + " " + check.check;
 }
 
+TEST(Checks, OfChangesThatGoNowhereNameThemTheReasonAndTheCommands) {
+  const auto of = [](const std::vector<api::Stuck>& stuck) {
+    return line_of([&stuck](Checks& checks) { check_stuck(checks, stuck); });
+  };
+  EXPECT_EQ(verdict(of({})), "ok changes");
+  const auto project =
+      of({{"ml-teem/lab", "management", "", 2, 3, "the server does not know the project ml-teem/lab"}});
+  EXPECT_EQ(verdict(project), "warn changes");
+  EXPECT_EQ(project.message, "3 changes of ml-teem/lab cannot go: the server does not know the project ml-teem/lab");
+  EXPECT_THAT(project.remedy,
+              AllOf(HasSubstr("`neptune-sync explain ml-teem/lab`"), HasSubstr("`neptune-sync discard ml-teem/lab`")));
+  const auto run = of({{"ml-team/lab", "run", "r1", 1, 1, "the server does not know the run r1"}});
+  EXPECT_EQ(run.message, "1 change of run r1 of ml-team/lab cannot go: the server does not know the run r1");
+  EXPECT_THAT(run.remedy,
+              AllOf(HasSubstr("`neptune-sync explain r1`"), HasSubstr("`neptune-sync discard ml-team/lab --run r1`")));
+}
+
 TEST(Checks, OfTheDiskGoByWhatTheQueueKeepsFree) {
   constexpr std::uint64_t gib = 1ull << 30;
   const auto at = [](DiskRoom room) {

@@ -10,6 +10,16 @@ namespace {
 
 using core::Wait;
 
+Closed closed_as(Wait wait, const ProjectName& project) {
+  const bool workspace = wait == Wait::workspace_mode || wait == Wait::workspace_held;
+  Closed closed{.scope = workspace ? Scope::of(project.workspace) : Scope::of(project)};
+  closed.reason = "Storage limit exceeded";
+  closed.probe = "in 5 s";
+  closed.read_only = wait == Wait::workspace_mode || wait == Wait::project_mode;
+  if (!closed.read_only) closed.held_by = "jackie";
+  return closed;
+}
+
 /// A stream that waits, with everything that could be told of it.
 Waiting waiting_for(Wait wait) {
   const ProjectName project{"ml-team", "lab"};
@@ -18,8 +28,7 @@ Waiting waiting_for(Wait wait) {
           .fork_parent = ContainerName{project, "parent-1", ContainerKind::run},
           .trouble = "the server is busy",
           .when = "in 5 s",
-          .reason = "Storage limit exceeded",
-          .held_by = "jackie"};
+          .closed = {closed_as(wait, project)}};
 }
 
 /// As it is told. A new reason is missed here by the compiler.
@@ -75,6 +84,16 @@ TEST(Why, EveryReasonIsASentenceWithItsNames) {
   EXPECT_EQ(words.size(), 17u);
 }
 
+TEST(Why, NamesTheHoldAndTheReadOnlyModeWhereBothKeepIt) {
+  auto waiting = waiting_for(Wait::project_held);
+  waiting.closed.front().read_only = true;
+  waiting.closed.push_back(closed_as(Wait::workspace_mode, waiting.container.project));
+  EXPECT_EQ(why(waiting),
+            "ml-team/lab is held by jackie; 'neptune-sync release ml-team/lab' ends that. ml-team/lab is read-only on "
+            "the server: Storage limit exceeded; the next probe is in 5 s. ml-team is read-only on the server: Storage "
+            "limit exceeded; the next probe is in 5 s");
+}
+
 TEST(Why, SaysWhatIsKnownMoreClosely) {
   auto unread = waiting_for(Wait::counting);
   unread.unread = "it is locked";
@@ -94,13 +113,6 @@ TEST(Why, SaysWhatIsKnownMoreClosely) {
   auto fork = waiting_for(Wait::parent);
   fork.fork_parent.reset();
   EXPECT_EQ(why(fork), "a fork: the create of its parent run must be on the server first");
-}
-
-TEST(Why, TheModeThatCountsIsThatOfTheScopeThatIsShut) {
-  const ProjectName project{"ml-team", "lab"};
-  EXPECT_EQ(waits_for_mode_of(Wait::workspace_held, project), Scope::of(project.workspace));
-  EXPECT_EQ(waits_for_mode_of(Wait::project_mode, project), Scope::of(project));
-  EXPECT_FALSE(waits_for_mode_of(Wait::turn, project));
 }
 
 }  // namespace

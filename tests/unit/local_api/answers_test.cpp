@@ -246,6 +246,14 @@ TEST_F(Permissions, OnlyOperatorsMayChangeSomething) {
   EXPECT_TRUE(calls(served).empty());
 }
 
+TEST_F(Permissions, EverybodyMayThrowAwayHisOwnAndWhoMayManageEverybodys) {
+  Served served;
+  EXPECT_EQ(status_of(as_nobody(served, "POST /v1/scopes/ml-team%2Flab/discard?run=r1")), 200);
+  EXPECT_EQ(status_of(post(served, "/v1/scopes/ml-team/discard")), 200);
+  EXPECT_EQ(calls(served),
+            (std::vector<std::string>{"discard own of ml-team/lab r1 by nobody", "discard all of ml-team by root"}));
+}
+
 TEST_F(Permissions, MembersOfTheGroupAreOperators) {
   Options options;
   options.operator_group = "nogroup";  // nobody's own

@@ -177,6 +177,17 @@ Result<api::ScopeReply> FixedControl::probe(const Scope& scope) {
   return note("probe " + scope.text(), scope, "read_only");
 }
 
+asio::awaitable<Result<api::DiscardReply>> FixedControl::discard_waiting(engine::DiscardRequest request) {
+  if (failure) co_return std::unexpected(*failure);
+  calls.push_back("discard " + std::string(request.everybodys ? "all" : "own") + " of " + request.scope.text() +
+                  (request.run ? " " + *request.run : "") + " by " + request.by.name);
+  api::DiscardReply reply;
+  reply.scope = request.scope.text();
+  reply.discarded = 12;
+  reply.message = "12 changes were thrown away.";
+  co_return reply;
+}
+
 asio::awaitable<Result<api::ReleasePlan>> FixedControl::plan_release(Scope scope) {
   if (failure) co_return std::unexpected(*failure);
   api::ReleasePlan plan;

@@ -65,6 +65,7 @@ class FixedControl final : public engine::Control {
   api::FlushReply flush() override;
   api::TidyReply tidy_found;
   boost::asio::awaitable<api::TidyReply> tidy(engine::TidyRequest request) override;
+  boost::asio::awaitable<Result<api::DiscardReply>> discard_waiting(engine::DiscardRequest request) override;
   boost::asio::awaitable<Result<api::ScopeReply>> hold(Scope scope, std::string by) override;
   boost::asio::awaitable<Result<api::ScopeReply>> release(Scope scope, std::string by) override;
   Result<api::ScopeReply> probe(const Scope& scope) override;
