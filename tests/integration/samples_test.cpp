@@ -1,7 +1,14 @@
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <boost/json/serialize.hpp>
+#include <map>
+#include <vector>
+
+#include "proto/ingest.pb.h"
 #include "tests/integration/box.h"
 #include "tests/integration/support/samples.h"
+#include "tests/integration/support/sqlite.h"
 
 namespace neptune::testing {
 namespace {
@@ -22,6 +29,38 @@ TEST_P(Samples, LieThereWhenTheDaemonStartsAndGiveExactlyWhatTheOfficialClientGa
   box.wait_synced();
   EXPECT_EQ(differs_from_sample(box, GetParam()), "");
   EXPECT_EQ(box.stop_daemon(), 0);
+}
+
+/// Series → time of each point in nanoseconds, as the log's own bytes say.
+std::map<std::string, std::vector<std::int64_t>> times_in(const std::filesystem::path& log) {
+  std::map<std::string, std::vector<std::int64_t>> times;
+  const auto db = sqlite::open(log.string());
+  const auto rows =
+      sqlite::prepare(db, "SELECT operation FROM run_operations WHERE sequence_id > 1 ORDER BY sequence_id");
+  while (sqlite3_step(rows.get()) == SQLITE_ROW) {
+    ingest::v1::UpdateRunSnapshot update;
+    if (!update.ParseFromArray(sqlite3_column_blob(rows.get(), 0), sqlite3_column_bytes(rows.get(), 0)))
+      throw std::runtime_error("no update");
+    for (const auto& [path, value] : update.append())
+      times[path].push_back(update.timestamp().seconds() * 1'000'000'000 + update.timestamp().nanos());
+  }
+  return times;
+}
+
+TEST(SampleTimes, OfAllPointsAreThoseInTheLogsBytes) {
+  Box box({.start = false});
+  copy_run_log_sample("basic", box.runs());
+  const auto times = times_in(run_logs_in(box.runs()).front());
+  ASSERT_EQ(times.size(), 5u);
+  box.start_daemon();
+  box.wait_synced();
+  const auto state = box.sandbox().state("times=1&full=1");
+  const auto& series = state.at("runs").at("ml-team/classification/basic-1").at("series").as_object();
+  for (const auto& [path, expected] : times) {
+    std::vector<std::int64_t> held;
+    for (const auto& point : series.at(path).as_array()) held.push_back(point.at(2).to_number<std::int64_t>());
+    EXPECT_EQ(held, expected) << path;
+  }
 }
 
 TEST(LateParent, AForkThatWasRefusedForWantOfItsParentIsMadeWhenThatArrives) {

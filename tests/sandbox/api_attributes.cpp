@@ -70,7 +70,6 @@ const Series<T>& series_of(World& world, const Request& request) {
   return *series;
 }
 
-/// Times of points are not kept; they are told as 0.
 template <class T>
 Response read_points(World& world, const Request& request) {
   const auto& points = series_of<T>(world, request).points();
@@ -81,7 +80,9 @@ Response read_points(World& world, const Request& request) {
   for (const auto& point : points) {
     if (std::ssize(values) >= limit) break;
     if (static_cast<std::int64_t>(point.step) < after || --skip >= 0) continue;
-    json::object entry{{"step", static_cast<double>(point.step) / 1e6}, {"timestampMillis", 0}, {"value", point.value}};
+    json::object entry{{"step", static_cast<double>(point.step) / 1e6},
+                       {"timestampMillis", point.time_ns / 1'000'000},
+                       {"value", point.value}};
     if constexpr (std::is_same_v<T, double>) {
       entry["isPreview"] = false;
       entry["completionRatio"] = 1.0;

@@ -27,7 +27,7 @@ constexpr std::size_t listed_series = 1000;
 
 struct View {
   std::string project, run;  ///< "workspace/project", "workspace/project/run"; empty: all
-  bool summary = false, recent = false, full = false;
+  bool summary = false, recent = false, full = false, times = false;
 
   bool all_series() const { return full || !run.empty(); }
 };
@@ -152,6 +152,10 @@ void append_series(std::string& out, const Series<T>& series, const View& view) 
     append_integer(out, point.step);
     out.push_back(',');
     write(point.value);
+    if (view.times) {
+      out.push_back(',');
+      append_integer(out, point.time_ns);
+    }
     out.push_back(']');
   }
   out.push_back(']');
@@ -387,6 +391,7 @@ void append_uploads(std::string& out, const ObjectStore& objects) {
   out.append(",\"uploads\":")
       .append(json::serialize(json::object{{"signing_requests", objects.signing_requests},
                                            {"signed_files", objects.signed_files},
+                                           {"stored_files", objects.stored_files},
                                            {"received_bytes", objects.received_bytes},
                                            {"tokens_seen", objects.tokens_seen},
                                            {"uncommitted_blocks", blocks},
@@ -428,6 +433,7 @@ Response state(const World& world, const Request& request) {
   view.summary = request.query_value("summary") == "1";
   view.recent = request.query_value("recent") == "1";
   view.full = request.query_value("full") == "1";
+  view.times = request.query_value("times") == "1";
   std::string out = "{";
   append_runs_and_files(out, world.store, view);
   append_containers(out, world.store, view);

@@ -121,6 +121,7 @@ Response sign_all(World& world, const Request& request) {
 void put_file(World& world, const CompleteFile& file) {
   auto* project = world.store.project(file.project);
   if (project == nullptr) return;
+  ++world.objects.stored_files;
   project->files[file.path] = {file.bytes, file.sha256, file.content_type};
   world.store.add_bytes(file.project, file.bytes);
   if (file.container.empty()) return;

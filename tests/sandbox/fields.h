@@ -62,16 +62,17 @@ class Series {
   struct Point {
     std::uint64_t step;
     T value;
+    std::int64_t time_ns;  ///< as it was logged, since the epoch
   };
 
   const std::vector<Point>& points() const { return points_; }
 
-  IngestCode append(std::uint64_t step, T value, bool preview) {
-    return preview ? append_preview(step, std::move(value)) : commit(step, std::move(value));
+  IngestCode append(Point point, bool preview) {
+    return preview ? append_preview(std::move(point)) : commit(std::move(point));
   }
   /// After all others, whatever its step: 1.x operations are stored as often as they come.
-  void push(std::uint64_t step, T value) {
-    points_.push_back({step, std::move(value)});
+  void push(Point point) {
+    points_.push_back(std::move(point));
     committed_ = points_.size();
   }
   void clear() { *this = Series(); }
@@ -85,31 +86,31 @@ class Series {
     return std::lower_bound(from, to, step, [](const Point& point, std::uint64_t at) { return point.step < at; });
   }
 
-  IngestCode commit(std::uint64_t step, T value) {
-    if (committed_ > 0 && step <= points_[committed_ - 1].step) {
-      const auto found = find(points_.begin(), first_preview(), step);
-      const bool equal = found != first_preview() && found->step == step && same(found->value, value);
+  IngestCode commit(Point point) {
+    if (committed_ > 0 && point.step <= points_[committed_ - 1].step) {
+      const auto found = find(points_.begin(), first_preview(), point.step);
+      const bool equal = found != first_preview() && found->step == point.step && same(found->value, point.value);
       return equal ? IngestCode::series_point_duplicate : IngestCode::series_step_non_increasing;
     }
-    const auto keep_from = find(first_preview(), points_.end(), step + 1);
+    const auto keep_from = find(first_preview(), points_.end(), point.step + 1);
     for (auto at = first_preview(); at != keep_from; ++at) replaced_.insert(at->step);
     const auto place = points_.erase(first_preview(), keep_from);
-    points_.insert(place, Point{step, std::move(value)});
+    points_.insert(place, std::move(point));
     ++committed_;
     return IngestCode::ok;
   }
 
-  IngestCode append_preview(std::uint64_t step, T value) {
-    if (committed_ > 0 && step <= points_[committed_ - 1].step)
-      return replaced_.contains(step) ? IngestCode::series_point_duplicate
-                                      : IngestCode::series_preview_step_not_after_last_committed_step;
-    const auto found = find(first_preview(), points_.end(), step);
-    if (found == points_.end() || found->step != step) {
-      points_.insert(found, Point{step, std::move(value)});
+  IngestCode append_preview(Point point) {
+    if (committed_ > 0 && point.step <= points_[committed_ - 1].step)
+      return replaced_.contains(point.step) ? IngestCode::series_point_duplicate
+                                            : IngestCode::series_preview_step_not_after_last_committed_step;
+    const auto found = find(first_preview(), points_.end(), point.step);
+    if (found == points_.end() || found->step != point.step) {
+      points_.insert(found, std::move(point));
       return IngestCode::ok;
     }
-    if (same(found->value, value)) return IngestCode::series_point_duplicate;
-    found->value = std::move(value);
+    if (same(found->value, point.value)) return IngestCode::series_point_duplicate;
+    *found = std::move(point);
     return IngestCode::ok;
   }
 

@@ -69,7 +69,7 @@ class ObjectStore {
   void end_faults();
 
   // What it saw.
-  std::uint64_t signing_requests = 0, signed_files = 0, received_bytes = 0, tokens_seen = 0;
+  std::uint64_t signing_requests = 0, signed_files = 0, stored_files = 0, received_bytes = 0, tokens_seen = 0;
 
   std::map<std::string, PartsUpload> uploads;  ///< by upload id
   std::map<std::string, GcpSession> sessions;  ///< by id

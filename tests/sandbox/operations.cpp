@@ -111,17 +111,29 @@ std::optional<std::uint64_t> step_of(const Target& target, const Body& entry) {
   return static_cast<std::uint64_t>(std::llround(step * limits::step_micro));
 }
 
+std::int64_t time_of(const Target& target, const Body& entry) {
+  const auto* given = entry.if_contains("timestampMilliseconds");
+  return given == nullptr ? 0 : number<std::int64_t>(target, *given, bad_series_value) * 1'000'000;
+}
+
 template <class T>
-void store_points(const Target& target, std::vector<std::pair<std::optional<std::uint64_t>, T>> points) {
+struct Logged {
+  std::optional<std::uint64_t> step;
+  T value;
+  std::int64_t time_ns = 0;
+};
+
+template <class T>
+void store_points(const Target& target, std::vector<Logged<T>> points) {
   auto& series = target.as<Series<T>>();
   std::string refused;
-  for (auto& [given, value] : points) {
+  for (auto& [given, value, time_ns] : points) {
     const auto& stored = series.points();
     const auto step = given.value_or(stored.empty() ? 0 : stored.back().step + limits::step_micro);
     if (target.increasing_steps && !stored.empty() && step <= stored.back().step)
       refused = fmt::format("step {} does not come after the last one", static_cast<double>(step) / 1e6);
     else
-      series.push(step, std::move(value));
+      series.push({step, std::move(value), time_ns});
   }
   if (!refused.empty()) target.fail(bad_series_value, refused);
 }
@@ -129,11 +141,12 @@ void store_points(const Target& target, std::vector<std::pair<std::optional<std:
 template <class T>
 Apply log(T (*value_of)(const Target&, const json::value&)) {
   return [value_of](const Target& target, const Body& body) {
-    std::vector<std::pair<std::optional<std::uint64_t>, T>> points;
+    std::vector<Logged<T>> points;
     for (const auto& entry : list(target, body, "entries")) {
       if (!entry.is_object()) target.fail(bad_series_value, "an entry is not an object");
       const auto& object = entry.get_object();
-      points.emplace_back(step_of(target, object), value_of(target, member(target, object, "value")));
+      points.push_back(
+          {step_of(target, object), value_of(target, member(target, object, "value")), time_of(target, object)});
     }
     store_points(target, std::move(points));
   };

@@ -110,29 +110,38 @@ IngestCode assign(Fields& fields, const std::string& path, const Value& value) {
   }
 }
 
+/// What to do with the points of a snapshot: where they go, or the code all of them get.
+struct Place {
+  std::uint64_t step = 0;
+  std::int64_t time_ns = 0;
+  bool preview = false;
+  IngestCode code = IngestCode::ok;
+};
+
 template <class T>
-IngestCode append_to(Fields& fields, const std::string& path, std::uint64_t step, T value, bool preview) {
+IngestCode append_to(Fields& fields, const std::string& path, const Place& place, T value) {
   auto at = fields.find(path);
   if (at == fields.end()) at = fields.emplace(path, Series<T>()).first;
   auto* series = std::get_if<Series<T>>(&at->second);
-  return series == nullptr ? IngestCode::field_type_conflicting : series->append(step, std::move(value), preview);
+  if (series == nullptr) return IngestCode::field_type_conflicting;
+  return series->append({place.step, std::move(value), place.time_ns}, place.preview);
 }
 
-IngestCode append(Fields& fields, const std::string& path, std::uint64_t step, const Value& value, bool preview) {
+IngestCode append(Fields& fields, const std::string& path, const Place& place, const Value& value) {
   switch (value.value_case()) {
     case Value::kFloat64:
-      return append_to(fields, path, step, value.float64(), preview);
+      return append_to(fields, path, place, value.float64());
     case Value::kString:
-      return append_to(fields, path, step, value.string(), preview);
+      return append_to(fields, path, place, value.string());
     case Value::kFileRef:
-      return append_to(fields, path, step, file_of(value.file_ref()), preview);
+      return append_to(fields, path, place, file_of(value.file_ref()));
     case Value::kHistogram: {
       const auto& from = value.histogram();
       Histogram histogram;
       histogram.bin_edges.assign(from.bin_edges().begin(), from.bin_edges().end());
       histogram.counts.assign(from.counts().values().begin(), from.counts().values().end());
       histogram.densities.assign(from.densities().values().begin(), from.densities().values().end());
-      return append_to(fields, path, step, std::move(histogram), preview);
+      return append_to(fields, path, place, std::move(histogram));
     }
     default:
       return IngestCode::field_type_unsupported;
@@ -151,16 +160,10 @@ IngestCode modify_set(Fields& fields, const std::string& path, const ingest::v1:
   return IngestCode::ok;
 }
 
-/// What to do with the points of a snapshot: where they go, or the code all of them get.
-struct Place {
-  std::uint64_t step = 0;
-  bool preview = false;
-  IngestCode code = IngestCode::ok;
-};
-
 Place place_of(const Run& run, const UpdateRunSnapshot& snapshot) {
   Place place;
   place.preview = snapshot.preview().is_preview();
+  place.time_ns = snapshot.timestamp().seconds() * 1'000'000'000 + snapshot.timestamp().nanos();
   if (!snapshot.has_step()) {
     place.code = IngestCode::series_step_invalid;
     return place;
@@ -249,7 +252,7 @@ bool apply_snapshot(Run& run, const UpdateRunSnapshot& snapshot, const std::vect
   for (const auto& [path, value] : snapshot.append())
     take(
         path, [&] { return place.code != IngestCode::ok ? place.code : check_value(value); },
-        [&] { return append(run.fields, path, place.step, value, place.preview); });
+        [&] { return append(run.fields, path, place, value); });
   return stored;
 }
 
