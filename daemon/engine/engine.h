@@ -321,9 +321,14 @@ class Engine final : public Control, public sources::SourceListener {
   server::UploadSettings upload_settings();
 
   // upload_intake.cpp: files that are handed in
+  /// A file that was copied for a change of a request.
+  struct Copy {
+    std::size_t change = 0;
+    FileUpload upload;
+  };
   awaitable<Result<std::vector<std::int64_t>>> take(std::vector<Change> changes, Submitter by,
-                                                    std::vector<FileUpload>& copies);
-  awaitable<Result<void>> admit(Change& change, Submitter by, std::vector<FileUpload>& copies);
+                                                    std::vector<Copy>& copies);
+  awaitable<Result<std::optional<FileUpload>>> admit(Change& change, Submitter by);
   std::filesystem::path copies_dir() const;
   server::SourceFile source_file(const FileUpload& upload, std::uint32_t asked_by) const;
   awaitable<void> delete_own_file(server::SourceFile file, std::optional<server::FileIdentity> was);

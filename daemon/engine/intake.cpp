@@ -41,21 +41,19 @@ asio::awaitable<Result<std::vector<std::int64_t>>> Engine::accept(std::vector<Ch
   // The reserve was given back for what is to be recorded, not for what comes in.
   if (disk_full_) co_await store_answers();
   if (disk_full_) co_return std::unexpected(sources::ChangeQueue::disk_full(state_dir_.path()));
-  std::vector<FileUpload> copies;
+  std::vector<Copy> copies;
   auto ids = co_await take(std::move(changes), by, copies);
-  if (ids) {
-    spdlog::debug("accepted changes={} uid={}", ids->size(), by.uid);
-    co_return ids;
-  }
+  if (ids) spdlog::debug("accepted changes={} uid={}", ids->size(), by.uid);
   for (const auto& copy : copies) {
-    auto file = source_file(copy, by.uid);
+    auto file = source_file(copy.upload, by.uid);
     co_await delete_own_file(std::move(file), std::nullopt);
   }
   co_return ids;
 }
 
+/// `copies`: at the end, those that no change needs.
 asio::awaitable<Result<std::vector<std::int64_t>>> Engine::take(std::vector<Change> changes, Submitter by,
-                                                                std::vector<FileUpload>& copies) {
+                                                                std::vector<Copy>& copies) {
   std::vector<std::pair<std::size_t, Change>> discarding;
   for (std::size_t i = 0; i < changes.size(); ++i) {
     auto& change = changes[i];
@@ -63,9 +61,11 @@ asio::awaitable<Result<std::vector<std::int64_t>>> Engine::take(std::vector<Chan
     if (!is_ingested(change.kind) && workspace_types_.is_due(workspace, clock_.now()) &&
         learning_types_.size() < lookups_at_once && learning_types_.insert(workspace).second)
       tasks_.spawn("workspace type", learn_type(workspace));
-    if (change.kind == ChangeKind::run_upload)
-      if (auto admitted = co_await admit(change, by, copies); !admitted)
-        co_return std::unexpected(std::move(admitted.error()));
+    if (change.kind == ChangeKind::run_upload) {
+      auto copy = co_await admit(change, by);
+      if (!copy) co_return std::unexpected(std::move(copy.error()));
+      if (*copy) copies.push_back({i, std::move(**copy)});
+    }
     if (change.container.kind != ContainerKind::removals) continue;
     // One that comes again was let in when it came first: what was written since is not what it removes.
     const auto known = co_await outcome(queue_->knows(by.uid, change.idempotency_key));
@@ -74,11 +74,13 @@ asio::awaitable<Result<std::vector<std::int64_t>>> Engine::take(std::vector<Chan
       if (auto clear = may_make_way(change); !clear) co_return std::unexpected(std::move(clear.error()));
     if (change.discard_pending) discarding.emplace_back(i, change);
   }
-  auto ids = co_await queue_->accept(std::move(changes), by);
+  auto taken = co_await queue_->accept(std::move(changes), by);
+  if (!taken) co_return std::unexpected(std::move(taken.error()));
+  // One that was handed in twice at once, under one key, was copied twice.
+  std::erase_if(copies, [&known = taken->known](const Copy& copy) { return !known[copy.change]; });
   // Only what was accepted discards anything; one that comes again goes on with that where it was cut short.
-  if (ids)
-    for (auto& [i, removal] : discarding) co_await make_way(std::move(removal), (*ids)[i], by);
-  co_return ids;
+  for (auto& [i, removal] : discarding) co_await make_way(std::move(removal), taken->ids[i], by);
+  co_return std::move(taken->ids);
 }
 
 /// Of uploads before a restart it is not known any more.

@@ -57,12 +57,12 @@ server::SourceFile Engine::source_file(const FileUpload& upload, std::uint32_t a
 }
 
 /// Opens the file on behalf of whoever hands it in: what they may not read, the daemon does not read for them. What it
-/// is now is what is uploaded, or nothing. Puts a copy that it makes into `copies`.
-asio::awaitable<Result<void>> Engine::admit(Change& change, Submitter by, std::vector<FileUpload>& copies) {
+/// is now is what is uploaded, or nothing. The upload whose copy it made, if it made one.
+asio::awaitable<Result<std::optional<FileUpload>>> Engine::admit(Change& change, Submitter by) {
   // One that comes again because its answer was lost has its copy, and its file may be gone.
   const auto known = co_await outcome(queue_->knows(by.uid, change.idempotency_key));
   if (!known) co_return std::unexpected(known.error());
-  if (*known) co_return Result<void>();
+  if (*known) co_return std::nullopt;
   auto upload = read_upload(change.payload);
   if (!upload) co_return std::unexpected(std::move(upload.error()));
   const server::SourceFile source{upload->file, {}, by.uid};
@@ -80,10 +80,10 @@ asio::awaitable<Result<void>> Engine::admit(Change& change, Submitter by, std::v
     seen = co_await outcome(file_threads_.run(std::move(look)));
   }
   if (!seen) co_return std::unexpected(std::move(seen.error()));
-  if (upload->copy) copies.push_back(*upload);
   upload->seen = FileUpload::Seen{seen->device, seen->inode, seen->size, seen->mtime_ns};
   change.payload = upload_json(*upload);
-  co_return Result<void>();
+  if (!upload->copy) co_return std::nullopt;
+  co_return std::move(*upload);
 }
 
 namespace {

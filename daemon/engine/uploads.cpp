@@ -461,7 +461,7 @@ asio::awaitable<void> Engine::assign_file(UploadBatchPtr work, std::size_t index
     Submitter by{item.change.uid.value(), {}};
     auto assigned = co_await outcome(queue_->accept_what_follows(std::move(change), std::move(by)));
     if (!assigned) co_return item.put_off(assigned.error().code, assigned.error().message);
-    if (!work->feed->replayed) follow_up(item.change.position, assigned->front());
+    if (!work->feed->replayed) follow_up(item.change.position, assigned->ids.front());
   }
   item.state = State::done;
   work->feed->tries.erase(item.change.position);

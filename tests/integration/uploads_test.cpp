@@ -296,6 +296,24 @@ TEST(Uploads, ThatComeAgainUnderTheirKeyNeedNeitherTheirFileNorAnotherCopy) {
   EXPECT_EQ(copies_in(box), 0u);
 }
 
+TEST(Uploads, ThatComeTwiceAtOnceUnderOneKeyLeaveOneCopy) {
+  Box box(box_with(""));
+  create_run(box, "r-1");
+  box.wait_synced();
+  box.sandbox().control(R"({"workspace": "ml-team", "mode": "read_only", "reason": "full"})");
+  const auto file = random_file(box.dir() / "model.bin", 1'000);
+  const auto hash = sha256(file);
+  const auto change = upload_json("r-1", "model", file, R"(,"copy":true,"idempotency_key":"model-1")");
+  const auto [status, answer] = box.hand_in("[" + change + "," + change + "]");
+  EXPECT_EQ(status, 202u) << json::serialize(answer);
+  EXPECT_EQ(answer.at("ids").at(0), answer.at("ids").at(1));
+  EXPECT_EQ(copies_in(box), 1u);
+  box.sandbox().control(R"({"workspace": "ml-team", "mode": "normal"})");
+  box.wait_synced();
+  EXPECT_EQ(stored_sha(box.sandbox().state(), "r-1", "model"), hash) << "it is the one that was taken that stayed";
+  EXPECT_EQ(copies_in(box), 0u);
+}
+
 TEST(Uploads, ThatAreDiscardedTakeTheirCopyAlong) {
   Box box(box_with(""));
   create_run(box, "r-1");

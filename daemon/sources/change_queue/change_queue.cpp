@@ -22,7 +22,7 @@ namespace asio = boost::asio;
 
 namespace {
 
-using Ids = std::vector<std::int64_t>;
+using Taken = ChangeQueue::Taken;
 
 std::uint64_t payload_bytes(const Handed& request) {
   std::uint64_t bytes = 0;
@@ -63,7 +63,7 @@ SourceInfo info_of(std::uint64_t queue, const QueuedStream& stream) {
 
 /// One commit for all requests in line; each is refused or accepted by itself.
 struct Commit {
-  std::vector<Result<Ids>> outcomes;
+  std::vector<Result<Taken>> outcomes;
   std::vector<QueuedStream> touched;
   bool committed = false;
 };
@@ -132,14 +132,14 @@ Commit commit(QueueStore& store, const ChangeQueueOptions& options, std::vector<
     }
     places.push_back(commit.outcomes.size());
     taken.push_back(std::move(request));
-    commit.outcomes.emplace_back(Ids{});
+    commit.outcomes.emplace_back(Taken{});
   }
   if (taken.empty()) return commit;
   auto accepted = store.accept(taken, now);
   for (std::size_t i = 0; i < places.size(); ++i) {
     auto& outcome = commit.outcomes[places[i]];
     if (accepted) {
-      outcome = std::move(accepted->ids[i]);
+      outcome = Taken{std::move(accepted->ids[i]), std::move(accepted->known[i])};
     } else {
       outcome = std::unexpected(explained(options, accepted.error()));
     }
@@ -158,7 +158,7 @@ Commit commit_or_refuse(QueueStore& store, const ChangeQueueOptions& options, st
   } catch (const std::exception& e) {
     const auto error =
         fail("queue_failed", fmt::format("nothing of this request was taken: {}; try again", e.what()), true);
-    return {std::vector<Result<Ids>>(count, error), {}, false};
+    return {std::vector<Result<Taken>>(count, error), {}, false};
   }
 }
 
@@ -185,7 +185,7 @@ class ChangeQueue::Impl {
     for (const auto& stream : std::exchange(found_, {})) touch(stream);
   }
 
-  asio::awaitable<Result<Ids>> accept(Handed handed) {
+  asio::awaitable<Result<Taken>> accept(Handed handed) {
     if (stopping_) co_return stops();
     auto request = std::make_shared<Request>(executor_);
     request->handed = std::move(handed);
@@ -252,7 +252,7 @@ class ChangeQueue::Impl {
   struct Request {
     explicit Request(const asio::any_io_executor& executor) : done(executor, asio::steady_timer::time_point::max()) {}
     Handed handed;
-    std::optional<Result<Ids>> outcome;
+    std::optional<Result<Taken>> outcome;
     asio::steady_timer done;  // cancelled when the outcome is there
   };
 
@@ -373,11 +373,11 @@ void ChangeQueue::announce() {
   impl_->announce();
 }
 
-asio::awaitable<Result<Ids>> ChangeQueue::accept(std::vector<Change> changes, Submitter by) {
+asio::awaitable<Result<Taken>> ChangeQueue::accept(std::vector<Change> changes, Submitter by) {
   return impl_->accept({std::move(changes), std::move(by)});
 }
 
-asio::awaitable<Result<Ids>> ChangeQueue::accept_what_follows(Change change, Submitter by) {
+asio::awaitable<Result<Taken>> ChangeQueue::accept_what_follows(Change change, Submitter by) {
   Handed handed{{}, std::move(by), true};
   handed.changes.push_back(std::move(change));
   return impl_->accept(std::move(handed));

@@ -45,11 +45,16 @@ class ChangeQueue {
   /// Tells the listener what waits from before.
   void announce();
 
-  /// Queues all of a request or nothing; its ids once they are on disk. Errors: "queue_full", "low_disk", "disk_full",
-  /// and SQLite's own.
-  boost::asio::awaitable<Result<std::vector<std::int64_t>>> accept(std::vector<Change> changes, Submitter by);
+  /// Of a request's changes, one after the other.
+  struct Taken {
+    std::vector<std::int64_t> ids;
+    std::vector<bool> known;  ///< it was accepted before, under its key, and is not queued again
+  };
+  /// Queues all of a request or nothing; what became of it once that is on disk. Errors: "queue_full", "low_disk",
+  /// "disk_full", and SQLite's own.
+  boost::asio::awaitable<Result<Taken>> accept(std::vector<Change> changes, Submitter by);
   /// The same of a change that follows from one that was accepted: whatever the bounds say.
-  boost::asio::awaitable<Result<std::vector<std::int64_t>>> accept_what_follows(Change change, Submitter by);
+  boost::asio::awaitable<Result<Taken>> accept_what_follows(Change change, Submitter by);
 
   /// Why nothing is accepted while the disk of `dir` is full.
   static Error disk_full(const std::filesystem::path& dir);

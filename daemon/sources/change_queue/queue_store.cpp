@@ -256,9 +256,11 @@ Result<QueueStore::Accepted> QueueStore::accept(std::span<const Handed> requests
   std::uint64_t added = 0;
   for (const auto& request : requests) {
     auto& ids = accepted.ids.emplace_back();
+    auto& again = accepted.known.emplace_back();
     for (const auto& change : request.changes) {
       const auto known = id_of_key(request.by.uid, change.idempotency_key);
       if (!known) return std::unexpected(known.error());
+      again.push_back(known->has_value());
       auto id = known->value_or(0);
       if (id == 0) {
         auto& stream = streams[change.container];

@@ -87,6 +87,7 @@ class QueueStore {
 
   struct Accepted {
     std::vector<std::vector<std::int64_t>> ids;  ///< a request each, a change each
+    std::vector<std::vector<bool>> known;        ///< likewise: whether its key was known, so that it was not queued
     std::vector<QueuedStream> touched;           ///< streams that grew, as they are now
   };
   /// All requests in one transaction. An idempotency key that its user gave before keeps its first id, and its change

@@ -28,10 +28,10 @@ boost::asio::awaitable<void> client(sources::ChangeQueue& queue, int number) {
       change.payload = std::string(round % 3000, 'x');
     }
     Submitter by{1000, "jo"};
-    const auto ids = co_await queue.accept(std::move(changes), std::move(by));
-    if (!ids) std::exit(1);
+    const auto taken = co_await queue.accept(std::move(changes), std::move(by));
+    if (!taken) std::exit(1);
     std::string line;
-    for (const auto id : *ids) line += std::to_string(id) + " ";
+    for (const auto id : taken->ids) line += std::to_string(id) + " ";
     std::puts(line.c_str());
     std::fflush(stdout);
   }

@@ -25,9 +25,18 @@ Error ChangeQueueTest::refusal() {
   return {};
 }
 
+namespace {
+
+Result<Ids> ids_of(Result<ChangeQueue::Taken> taken) {
+  if (!taken) return std::unexpected(std::move(taken.error()));
+  return std::move(taken->ids);
+}
+
+}  // namespace
+
 Result<Ids> ChangeQueueTest::accept(std::vector<Change> changes, std::uint32_t uid) {
   Submitter by{uid, "jo"};
-  return loop.await(queue->accept(std::move(changes), std::move(by)));
+  return ids_of(loop.await(queue->accept(std::move(changes), std::move(by))));
 }
 
 std::vector<Result<Ids>> ChangeQueueTest::accept_at_once(std::vector<std::vector<Change>> requests) {
@@ -36,9 +45,9 @@ std::vector<Result<Ids>> ChangeQueueTest::accept_at_once(std::vector<std::vector
   for (std::size_t i = 0; i < requests.size(); ++i) {
     Submitter by{1000, "jo"};
     boost::asio::co_spawn(loop.context, queue->accept(std::move(requests[i]), std::move(by)),
-                          [&outcomes, &left, i](std::exception_ptr error, Result<Ids> outcome) {
+                          [&outcomes, &left, i](std::exception_ptr error, Result<ChangeQueue::Taken> outcome) {
                             EXPECT_FALSE(error);
-                            outcomes[i] = std::move(outcome);
+                            outcomes[i] = ids_of(std::move(outcome));
                             --left;
                           });
   }

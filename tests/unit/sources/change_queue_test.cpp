@@ -112,10 +112,11 @@ TEST_F(ChangeQueueOrder, RefusesWhatComesOnceItStopsAndKeepsNothingOfIt) {
 
 TEST_F(ChangeQueueOrder, AnswersEveryRequestThatIsInLineWhenItStops) {
   open();
-  std::vector<std::optional<Result<Ids>>> outcomes(50);
+  using Taken = Result<ChangeQueue::Taken>;
+  std::vector<std::optional<Taken>> outcomes(50);
   const auto hand_in = [&](std::size_t i) {
     boost::asio::co_spawn(loop.context, queue->accept(updates("a", 1), Submitter{}),
-                          [&outcomes, i](std::exception_ptr, Result<Ids> ids) { outcomes[i] = std::move(ids); });
+                          [&outcomes, i](std::exception_ptr, Taken taken) { outcomes[i] = std::move(taken); });
   };
   for (std::size_t i = 0; i < 25; ++i) hand_in(i);
   loop.context.restart();
