@@ -161,8 +161,10 @@ void Core::failed(StreamId id, std::optional<Sent> sent, Failure failure, Instan
       back(*stream, now);
       break;
     case Kind::server_error:
-      // Smaller requests find out which change the server stumbles over, and let the others pass.
-      if (stream->attempts >= 2 && stream->request.count > 1) stream->limit = (stream->request.count + 1) / 2;
+      // Smaller requests find out which change the server stumbles over, and let the others pass. Of files only their
+      // signing is such a request, which is the same for all of them.
+      if (stream->attempts >= 2 && stream->request.count > 1 && carries(stream->spec.container.kind) != Carries::files)
+        stream->limit = (stream->request.count + 1) / 2;
       [[fallthrough]];
     case Kind::source:
     case Kind::called_off:  // taken back above

@@ -907,6 +907,27 @@ TEST(Uploads, OfManyLargeFilesAreSignedWhenTheirTurnComesSoThatTheirUrlsNeedLitt
 #endif
 }
 
+TEST(Uploads, WhoseSigningFailsAreSignedTogetherOnceTheServerIsWellAgain) {
+  Box box(box_with(""));
+  create_run(box, "r-1");
+  box.wait_synced();
+  box.sandbox().control(R"({"fault": {"path": "/api/storagebridge/v1/signedUrl", "status": 500}})");
+  std::string changes = "[";
+  for (int i = 0; i < 40; ++i)
+    changes += (i > 0 ? "," : "") +
+               upload_json("r-1", fmt::format("f{}", i), random_file(box.dir() / fmt::format("f{}", i), 100));
+  hand_in(box, changes + "]");
+  const auto failed_often = [&box](const json::value&) {
+    box.sync({"flush"});
+    return box.sandbox().state("summary=1").at("faults_struck").to_number<int>() >= 4;
+  };
+  ASSERT_TRUE(box.wait_status(failed_often).first);
+  box.sandbox().control(R"({"reset": true})");
+  box.wait_synced();
+  EXPECT_EQ(seen_by_stores(box, "stored_files"), 40);
+  EXPECT_EQ(seen_by_stores(box, "signing_requests"), 1) << "such a failure is no file's fault";
+}
+
 TEST(Uploads, OfLargeFilesThatTheServerFailsToSignHoldUpNoOthersOfTheirBatch) {
   Box box(box_with("max_concurrent = 1\nmax_bandwidth = \"4MiB\"\n"));
   create_run(box, "r-1");

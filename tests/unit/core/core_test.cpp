@@ -162,6 +162,29 @@ TEST_F(CoreTest, ARequestThatAGatewayGivesUpOnIsMadeSmaller) {
   EXPECT_EQ(sends[0].max_operations, 5'000u);
 }
 
+TEST_F(CoreTest, ARequestThatTheServerFailsAtIsMadeSmallerButFilesAreTriedAgainTogether) {
+  for (const auto kind : {ContainerKind::run, ContainerKind::files}) {
+    const StreamId id = kind == ContainerKind::run ? 1 : 2;
+    core_.open({id, 0, {project, "big", kind}, {}, 0}, now_);
+    core_.backlog(id, 0, {.count = 100, .bytes = 100'000}, now_);
+    const auto most = take<Send>().front().max_operations;
+    std::uint64_t next = 0;
+    for (int times = 1; times <= 6; ++times) {
+      core_.failed(id, Sent{100, 100, 100'000, false}, failure(Failure::Kind::server_error), now_);
+      now_ += 1h;
+      core_.time_passed(now_);
+      for (const auto& send : take<Send>())
+        if (send.stream == id) next = send.max_operations;
+    }
+    if (kind == ContainerKind::run) {
+      EXPECT_LT(next, 100u);
+    } else {
+      EXPECT_EQ(next, most);
+    }
+    core_.close(id, now_);
+  }
+}
+
 TEST_F(CoreTest, ACheckIsNotPushedBackByWhatIsSentMeanwhile) {
   for (StreamId id = 1; id <= 4; ++id) open(id, std::to_string(id), 10);
   take<Send>();
