@@ -39,8 +39,8 @@ bool read_number(const Json& json, std::string_view name, T& out) {
 
 std::optional<FileUpload::Seen> seen_of(const Json& json) {
   FileUpload::Seen seen;
-  if (!read_number(json, "device", seen.device) || !read_number(json, "inode", seen.inode) ||
-      !read_number(json, "size", seen.size) || !read_number(json, "mtime_ns", seen.mtime_ns))
+  if (!read_number(json, "inode", seen.inode) || !read_number(json, "size", seen.size) ||
+      !read_number(json, "mtime_ns", seen.mtime_ns))
     return std::nullopt;
   return seen;
 }
@@ -94,7 +94,6 @@ std::string upload_json(const FileUpload& upload) {
   unless_empty("copied_as", upload.copied_as);
   if (upload.temporary) out.flag("temporary", true);
   if (upload.seen) {
-    out.member("device") += std::to_string(upload.seen->device);
     out.member("inode") += std::to_string(upload.seen->inode);
     out.member("size") += std::to_string(upload.seen->size);
     out.number("mtime_ns", upload.seen->mtime_ns);

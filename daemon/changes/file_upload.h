@@ -28,7 +28,7 @@ struct FileUpload {
 
   /// What the file was when its upload was asked for; none: that is not known, and it is taken as it is.
   struct Seen {
-    std::uint64_t device = 0, inode = 0, size = 0;
+    std::uint64_t inode = 0, size = 0;
     std::int64_t mtime_ns = 0;
   };
   std::optional<Seen> seen{};

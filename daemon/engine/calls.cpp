@@ -85,8 +85,7 @@ bool Engine::is_registered(const Feed& feed) const {
 asio::awaitable<void> Engine::make_call(FeedPtr feed, std::shared_ptr<sources::Source> source, core::StreamId stream,
                                         sources::Batch batch) {
   const auto server_id = server_of(feed->info.container->project.workspace);
-  const auto key = feed->info.key;
-  const auto out = calls_out_.insert(key);
+  const auto out = calls_out_.insert(feed->info.key);
   auto done = co_await call(feed, std::move(source), stream, batch);
   calls_out_.erase(out);
   one_less_being_sent();
@@ -107,8 +106,6 @@ asio::awaitable<void> Engine::make_call(FeedPtr feed, std::shared_ptr<sources::S
   }
   pump();
   tend(feed);
-  // One that came back to its place meanwhile waited for this answer.
-  if (const auto there = feeds_.find(key); there != feeds_.end() && there->second != feed) tend(there->second);
 }
 
 /// The answer to a call of a stream that was closed meanwhile, and so is nobody's in the core: what it says is put on

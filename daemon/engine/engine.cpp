@@ -206,11 +206,10 @@ void Engine::ring(const Alarm& alarm) {
 api::FlushReply Engine::flush() {
   if (run_logs_) run_logs_->rescan();
   if (client_dirs_) client_dirs_->rescan();
-  for (const auto& [key, feed] : feeds_)
-    if (feed->problem) {
-      feed->problem.reset();
-      open_stream(feed);
-    }
+  for (const auto& [key, feed] : feeds_) {
+    if (std::exchange(feed->problem, std::nullopt)) open_stream(feed);
+    if (std::exchange(feed->rename_not_before, std::nullopt)) tend(feed);
+  }
   core_.flush(clock_.now());
   pump();
   const auto totals = status().totals;

@@ -176,6 +176,7 @@ class Engine final : public Control, public sources::SourceListener {
   awaitable<void> look_for_container(FeedPtr feed);
   awaitable<Result<std::optional<ContainerName>>> known_container(FeedPtr feed);
   void leave(const sources::SourceKey& key, bool unwatched);
+  void wake_what_came_back(const sources::SourceKey& key);
   void tell_of_leaving(Feed& feed);
   void close_stream(const FeedPtr& feed);
   void set_aside(const FeedPtr& feed, Error problem);
@@ -429,6 +430,7 @@ class Engine final : public Control, public sources::SourceListener {
   std::map<core::StreamId, FeedPtr> streams_;
   std::map<ContainerName, std::set<sources::SourceKey>> expecting_;  // of the queue: to be looked into (expect_more)
   std::multiset<sources::SourceKey> calls_out_;  // of these a call is on its way, also of a stream that was closed
+  std::multiset<sources::SourceKey> leaving_;    // files that are gone, and not all that is known of them is on record
   std::deque<FinishedSource> finished_;          // newest last
   std::map<ProjectName, ProjectCounts> counts_;
   std::map<Scope, KeptMode> modes_;

@@ -17,6 +17,12 @@ std::string name_of(const sources::SourceInfo& info) {
                         : info.key.path;
 }
 
+/// The file itself, wherever it lies; what is no file is known by its name.
+sources::SourceKey file_of(sources::SourceKey key) {
+  if (key.inode != 0) key.path.clear();
+  return key;
+}
+
 }  // namespace
 
 // From the watcher
@@ -122,13 +128,27 @@ void Engine::leave(const sources::SourceKey& key, bool unwatched) {
   }
   settling_in_.erase(key);
   tell_discovering();
-  feed->gone = true;
+  if (!std::exchange(feed->gone, true)) leaving_.insert(file_of(key));
   feed->unwatched = unwatched;
   expect_more(*feed, false);
   tell_of_leaving(*feed);
   close_stream(feed);
   tend(feed);
   pump();
+}
+
+/// All that is known of a file that was gone is on record: if it is there again, it goes on from that.
+void Engine::wake_what_came_back(const sources::SourceKey& key) {
+  const auto gone = leaving_.find(file_of(key));
+  if (gone != leaving_.end()) leaving_.erase(gone);
+  const auto same = [&key](const sources::SourceKey& at) {
+    return at.inode == key.inode && at.device == key.device && at.born_ms == key.born_ms && at.files == key.files &&
+           (key.inode != 0 || at.path == key.path);
+  };
+  std::vector<FeedPtr> again;
+  for (const auto& [at, feed] : feeds_)
+    if (same(at) && feed->stream == 0 && !feed->gone) again.push_back(feed);
+  for (const auto& feed : again) tend(feed);
 }
 
 void Engine::tell_of_leaving(Feed& feed) {
@@ -222,8 +242,8 @@ void Engine::open_stream(const FeedPtr& feed) {
   if (feed->stream != 0 || feed->opening || feed->tended || !feed->outcomes.empty() || feed->gone || feed->problem ||
       !feed->source || !takeable(feed->info.state))
     return;
-  // Whether what is on its way arrives is to be known first: else it could be sent twice.
-  if (calls_out_.contains(feed->info.key)) return;
+  // Whether what is on its way arrives is to be known first, and on record: else it could be sent twice.
+  if (calls_out_.contains(feed->info.key) || leaving_.contains(file_of(feed->info.key))) return;
   if (!feed->info.container) return find_container(feed);
   if (feed->replayed) {
     feed->replayed->clear();
@@ -239,7 +259,10 @@ void Engine::open_stream(const FeedPtr& feed) {
 asio::awaitable<void> Engine::look_up(FeedPtr feed) {
   const auto key = feed->info.key;
   const ContainerName run = *feed->info.container;
-  auto find = [key, run](Ledger& ledger) { return ledger.source(key, run); };
+  const bool directory = feed->info.kind == sources::Kind::client_dir;
+  auto find = [key, run, directory](Ledger& ledger) {
+    return directory ? ledger.directory(key, run) : ledger.source(key, run);
+  };
   auto known = co_await with_ledger(std::move(find));
   feed->opening = false;
   settling_in_.erase(key);
@@ -254,6 +277,8 @@ asio::awaitable<void> Engine::look_up(FeedPtr feed) {
 
 void Engine::begin_stream(const FeedPtr& feed, const LedgerSource& known) {
   const auto& run = *feed->info.container;
+  const auto this_one = [&known](const FinishedSource& finished) { return finished.id == known.id; };
+  if (known.id != 0) std::erase_if(finished_, this_one);  // it goes on where it was
   feed->ledger_id = known.id;
   feed->confirmed = feed->recorded = known.confirmed;
   feed->taken_out = 0;

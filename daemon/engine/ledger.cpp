@@ -26,8 +26,8 @@ CREATE TABLE intents (
 constexpr const char* uploads_tables = R"(
 CREATE TABLE uploads (
   source INTEGER NOT NULL, rejection INTEGER NOT NULL, position INTEGER NOT NULL, done INTEGER NOT NULL DEFAULT 0,
-  provider TEXT, device INTEGER, inode INTEGER, size INTEGER, mtime_ns INTEGER, session TEXT, part_size INTEGER,
-  url TEXT, part_urls TEXT, expires_ms INTEGER, PRIMARY KEY (source, rejection, position)) WITHOUT ROWID;
+  provider TEXT, inode INTEGER, size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER, session TEXT, part_size INTEGER,
+  url TEXT, part_urls TEXT, PRIMARY KEY (source, rejection, position)) WITHOUT ROWID;
 CREATE TABLE parts (
   source INTEGER NOT NULL, rejection INTEGER NOT NULL, position INTEGER NOT NULL, number INTEGER NOT NULL,
   tag TEXT NOT NULL, PRIMARY KEY (source, rejection, position, number)) WITHOUT ROWID;
@@ -64,6 +64,8 @@ CREATE TABLE modes (
 
 constexpr const char* rejected_of_queue =
     "CREATE INDEX rejected_of_queue ON rejected (queue, position) WHERE queue != 0;";
+
+constexpr const char* sources_by_file = "CREATE INDEX sources_by_file ON sources (inode, born_ms) WHERE inode != 0;";
 
 constexpr const char* rejection_columns =
     "id, at_ms, source, position, project, kind, container, change, code, reason, length(payload), uid, part, "
@@ -168,6 +170,14 @@ INSERT INTO forgotten (queue, upto) SELECT device, max(confirmed) FROM sources W
   rejected.container = sources.container) GROUP BY device;
 )";
 
+/// It also had a column for when a signed URL ends, by which nothing went, and knew a file by its device in place of
+/// its ctime: a file that was under way is sent from the beginning.
+Result<void> migrate_uploads_from_7(sqlite::Database& db) {
+  return db.exec(
+      "ALTER TABLE uploads DROP COLUMN expires_ms; ALTER TABLE uploads DROP COLUMN device; ALTER TABLE uploads ADD "
+      "COLUMN ctime_ns INTEGER;");
+}
+
 /// Brings the tables from `version` (0: none) to this one's.
 Result<void> migrate(sqlite::Database& db, std::int64_t version) {
   if (version == schema_version) return {};
@@ -184,6 +194,8 @@ Result<void> migrate(sqlite::Database& db, std::int64_t version) {
   if (version >= 1 && version <= 4) NEPTUNE_TRY(migrate_from_4(db));
   if (version >= 1 && version <= 5) NEPTUNE_TRY(migrate_from_5(db));
   if (version >= 1 && version <= 6) NEPTUNE_TRY(migrate_from_6(db));
+  if (version >= 4) NEPTUNE_TRY(migrate_uploads_from_7(db));
+  NEPTUNE_TRY(db.exec(sources_by_file));
   if (version < 5) NEPTUNE_TRY(db.exec(rejected_of_queue));
   NEPTUNE_TRY(db.exec(discarded_tables));
   if (version >= 1) NEPTUNE_TRY(db.exec(from_version_7));
@@ -370,20 +382,36 @@ Result<LedgerSource> Ledger::source(const sources::SourceKey& key, const Contain
   return found;
 }
 
+Result<LedgerSource> Ledger::directory(const sources::SourceKey& key, const ContainerName& container) {
+  std::int64_t id = 0;
+  // Where a file system tells no time of birth, another directory may have got the inode: its path tells then.
+  NEPTUNE_TRY(impl_->each(
+      "SELECT id FROM sources WHERE inode != 0 AND inode = ?1 AND born_ms = ?2 AND project = ?3 AND kind = ?4 AND "
+      "container = ?5 AND "
+      "(path = ?6 OR (device = ?7 AND born_ms != 0)) ORDER BY path = ?6, id",
+      [&id](const sqlite::Statement& row) { id = row.number(0); }, as_signed(key.inode), key.born_ms,
+      scope_text(container.project), container.kind, container.id, key.path, as_signed(key.device)));
+  if (id == 0) return source(key, container);
+  NEPTUNE_TRY(move(id, key));
+  NEPTUNE_TRY(impl_->run("UPDATE sources SET finished_at_ms = NULL, lost = 0 WHERE id = ?", id));
+  return source(key, container);
+}
+
 Result<std::optional<ContainerName>> Ledger::container_of(const sources::SourceKey& key) {
   std::optional<ContainerName> found;
   NEPTUNE_TRY(impl_->each(
-      "SELECT project, kind, container FROM sources WHERE path = ? AND device = ? AND inode = ? AND born_ms = ? AND "
-      "finished_at_ms IS NULL ORDER BY id",
-      [&found](const sqlite::Statement& row) { found = container_at(row, 0); }, key.path, as_signed(key.device),
-      as_signed(key.inode), key.born_ms));
+      "SELECT project, kind, container FROM sources WHERE path = ? AND inode = ? AND born_ms = ? ORDER BY "
+      "finished_at_ms IS NULL, id",
+      [&found](const sqlite::Statement& row) { found = container_at(row, 0); }, key.path, as_signed(key.inode),
+      key.born_ms));
   return found;
 }
 
 Result<std::vector<Ledger::Elsewhere>> Ledger::elsewhere(const sources::SourceKey& key) {
   std::vector<Elsewhere> found;
   NEPTUNE_TRY(impl_->each(
-      "SELECT id, project, kind, container FROM sources WHERE device = ? AND inode = ? AND born_ms = ? AND path != ? "
+      "SELECT id, project, kind, container FROM sources WHERE inode != 0 AND device = ? AND inode = ? AND born_ms = ? "
+      "AND path != ? "
       "AND "
       "finished_at_ms IS NULL ORDER BY id DESC",
       [&found](const sqlite::Statement& row) { found.push_back({row.number(0), container_at(row, 1)}); },
@@ -463,15 +491,20 @@ Result<void> Ledger::reject_all(std::int64_t source, const std::vector<RejectedC
   return transaction->commit();
 }
 
-Result<void> Ledger::finish(std::int64_t source, std::uint64_t lost, WallTime now) {
+Result<void> Ledger::finish(std::int64_t source, std::uint64_t lost, WallTime now, bool may_come_back) {
+  constexpr auto all = std::numeric_limits<sources::Position>::max();
   NEPTUNE_TRY(impl_->run("UPDATE sources SET finished_at_ms = ?, lost = ? WHERE id = ?", to_unix_ms(now),
                          as_signed(lost), source));
-  NEPTUNE_TRY(impl_->forget_intents(source, std::numeric_limits<sources::Position>::max()));
-  return impl_->run(
-      "DELETE FROM sources WHERE finished_at_ms IS NOT NULL AND id NOT IN (SELECT id FROM sources WHERE finished_at_ms "
-      "IS NOT NULL "
-      "ORDER BY finished_at_ms DESC LIMIT ?)",
-      finished_kept);
+  if (!may_come_back) NEPTUNE_TRY(impl_->forget_intents(source, all));
+  std::vector<std::int64_t> oldest;
+  NEPTUNE_TRY(impl_->each(
+      "SELECT id FROM sources WHERE finished_at_ms IS NOT NULL ORDER BY finished_at_ms DESC LIMIT -1 OFFSET ?",
+      [&oldest](const sqlite::Statement& row) { oldest.push_back(row.number(0)); }, finished_kept));
+  for (const auto id : oldest) {
+    NEPTUNE_TRY(impl_->forget_intents(id, all));
+    NEPTUNE_TRY(impl_->run("DELETE FROM sources WHERE id = ?", id));
+  }
+  return {};
 }
 
 Result<std::map<ProjectName, ProjectCounts>> Ledger::counts() {
@@ -493,12 +526,13 @@ Result<std::vector<FinishedSource>> Ledger::finished() {
   std::vector<FinishedSource> list;
   NEPTUNE_TRY(impl_->each(
       fmt::format(
-          "SELECT path, project, kind, container, synced, rejected, {}, lost, synced_at_ms, finished_at_ms FROM "
+          "SELECT id, path, project, kind, container, synced, rejected, {}, lost, synced_at_ms, finished_at_ms FROM "
           "sources WHERE finished_at_ms IS NOT NULL ORDER BY finished_at_ms",
           kept_of_source),
       [&list](const sqlite::Statement& row) {
-        list.push_back({std::string(row.text(0)), container_at(row, 1), count_at(row, 4), count_at(row, 5),
-                        count_at(row, 6), count_at(row, 7), time_at(row, 8), from_unix_ms(row.number(9))});
+        list.push_back({row.number(0), std::string(row.text(1)), container_at(row, 2), count_at(row, 5),
+                        count_at(row, 6), count_at(row, 7), count_at(row, 8), time_at(row, 9),
+                        from_unix_ms(row.number(10))});
       }));
   return list;
 }
@@ -711,10 +745,10 @@ std::vector<std::string> lines_of(std::string_view text) {
   return lines;
 }
 
-/// Columns device, inode, size, mtime_ns, from `column` on.
+/// Columns inode, size, mtime_ns, ctime_ns, from `column` on.
 server::FileIdentity identity_at(const sqlite::Statement& row, int column) {
   const auto number = [&row](int at) { return static_cast<std::uint64_t>(row.number(at)); };
-  return {number(column), number(column + 1), number(column + 2), row.number(column + 3)};
+  return {number(column), number(column + 1), row.number(column + 2), row.number(column + 3)};
 }
 
 /// None where the provider is one that another version knew.
@@ -736,7 +770,7 @@ std::optional<server::UploadProgress> progress_at(const sqlite::Statement& row) 
 Result<std::optional<server::UploadProgress>> Ledger::upload(const UploadOf& which) {
   std::optional<server::UploadProgress> progress;
   NEPTUNE_TRY(impl_->each(
-      "SELECT provider, device, inode, size, mtime_ns, session, part_size, url, part_urls FROM uploads "
+      "SELECT provider, inode, size, mtime_ns, ctime_ns, session, part_size, url, part_urls FROM uploads "
       "WHERE "
       "source = ? AND rejection = ? AND position = ? AND provider IS NOT NULL",
       [&progress](const sqlite::Statement& row) { progress = progress_at(row); }, which.of.source, which.of.rejection,
@@ -756,10 +790,11 @@ Result<void> Ledger::save_upload(const UploadOf& which, const server::UploadProg
   if (!transaction) return std::unexpected(transaction.error());
   NEPTUNE_TRY(clear_upload(which));
   NEPTUNE_TRY(impl_->run(
-      "INSERT INTO uploads (source, rejection, position, provider, device, inode, size, mtime_ns, session, part_size, "
+      "INSERT INTO uploads (source, rejection, position, provider, inode, size, mtime_ns, ctime_ns, session, "
+      "part_size, "
       "url, part_urls) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-      which.of.source, which.of.rejection, which.position, name(progress.provider), as_signed(progress.file.device),
-      as_signed(progress.file.inode), as_signed(progress.file.size), progress.file.mtime_ns, progress.session,
+      which.of.source, which.of.rejection, which.position, name(progress.provider), as_signed(progress.file.inode),
+      as_signed(progress.file.size), progress.file.mtime_ns, progress.file.ctime_ns, progress.session,
       as_signed(progress.part_size), progress.url, joined(progress.part_urls)));
   for (const auto& part : progress.finished) NEPTUNE_TRY(add_part(which, part));
   return transaction->commit();
@@ -781,19 +816,19 @@ Result<void> Ledger::upload_done(const UploadOf& which, const server::FileIdenti
   auto transaction = impl_->begin(durable);
   if (!transaction) return std::unexpected(transaction.error());
   NEPTUNE_TRY(clear_upload(which));
-  NEPTUNE_TRY(
-      impl_->run("INSERT INTO uploads (source, rejection, position, done, device, inode, size, mtime_ns) VALUES (?, ?, "
-                 "?, 1, ?, ?, "
-                 "?, ?)",
-                 which.of.source, which.of.rejection, which.position, as_signed(file.device), as_signed(file.inode),
-                 as_signed(file.size), file.mtime_ns));
+  NEPTUNE_TRY(impl_->run(
+      "INSERT INTO uploads (source, rejection, position, done, inode, size, mtime_ns, ctime_ns) VALUES (?, ?, "
+      "?, 1, ?, ?, "
+      "?, ?)",
+      which.of.source, which.of.rejection, which.position, as_signed(file.inode), as_signed(file.size), file.mtime_ns,
+      file.ctime_ns));
   return transaction->commit();
 }
 
 Result<Ledger::KnownUploads> Ledger::uploads(const IntentOf& of, sources::Position first, sources::Position last) {
   KnownUploads known;
   NEPTUNE_TRY(impl_->each(
-      "SELECT position, done, device, inode, size, mtime_ns FROM uploads WHERE source = ? AND rejection = ? AND "
+      "SELECT position, done, inode, size, mtime_ns, ctime_ns FROM uploads WHERE source = ? AND rejection = ? AND "
       "position "
       "BETWEEN ? AND ?",
       [&known](const sqlite::Statement& row) {

@@ -28,7 +28,8 @@
 ///             part (which of its operations; empty: all) · queue (the identity of the change queue that numbered it) ·
 ///             accepted_ms
 ///   intents   source, or rejection · last → text: what a call that must not be repeated was about to do
-///   uploads   source and position, or rejection → what the file was; done, or how far it is: provider, session, ...
+///   uploads   source and position, or rejection → what the file was (inode, size, mtime, ctime); done, or how far it
+///             is: provider, session, ...
 ///   parts     of such a file: number → tag
 ///   discarded id (of the rejection) · queue, position · at_ms, by_whom · code, reason
 ///   forgotten queue → upto: what was discarded of it up to there is not all on record
@@ -63,6 +64,7 @@ struct LedgerSource {
 };
 
 struct FinishedSource {
+  std::int64_t id = 0;
   std::string path;
   ContainerName container;
   std::uint64_t synced = 0, rejected = 0, kept = 0;
@@ -124,10 +126,13 @@ class Ledger {
   static Result<std::unique_ptr<Ledger>> open(const std::filesystem::path& file);
   ~Ledger();
 
-  /// The row of a source; made when it was never seen. A finished file is another one when it comes again; a stream of
-  /// the change queue goes on with its row.
+  /// The row of a source; made when it was never seen. A finished file is another one when it comes again, which the
+  /// server takes as duplicates; a stream of the change queue goes on with its row.
   Result<LedgerSource> source(const sources::SourceKey& key, const ContainerName& container);
-  /// Whose a source is that was seen before, by its key alone.
+  /// Of a 1.x client's directory: what is in it must not be sent twice, so it goes on with its row when it was away,
+  /// and wherever it lies now. Its device does not tell it from itself: such numbers may change with a mount.
+  Result<LedgerSource> directory(const sources::SourceKey& key, const ContainerName& container);
+  /// Whose a directory is that was seen before, by its key alone.
   Result<std::optional<ContainerName>> container_of(const sources::SourceKey& key);
   /// Sources that were seen as this very file or directory, elsewhere.
   struct Elsewhere {
@@ -141,7 +146,7 @@ class Ledger {
     bool in_doubt = false;  ///< a call was begun that must not be repeated, and what came of it is not known
   };
   Result<std::map<std::string, QueueRecord>> queue_record(std::uint64_t queue);
-  /// It was renamed.
+  /// It was renamed, or moved.
   Result<void> move(std::int64_t source, const sources::SourceKey& key);
   Result<void> confirm(std::int64_t source, const ProjectName& project, sources::Position upto, std::uint64_t count,
                        WallTime now);
@@ -149,7 +154,8 @@ class Ledger {
   Result<std::int64_t> reject(std::int64_t source, const Rejection& rejection, std::string_view payload);
   /// Several of one source, in the order of their positions: all of them, or none.
   Result<void> reject_all(std::int64_t source, const std::vector<RejectedChange>& changes);
-  Result<void> finish(std::int64_t source, std::uint64_t lost, WallTime now);
+  /// It is gone. `may_come_back`: what was intended of its changes stays on record, as long as it does.
+  Result<void> finish(std::int64_t source, std::uint64_t lost, WallTime now, bool may_come_back = false);
 
   Result<std::map<ProjectName, ProjectCounts>> counts();
   Result<std::vector<FinishedSource>> finished();

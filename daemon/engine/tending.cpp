@@ -380,21 +380,26 @@ asio::awaitable<void> Engine::finish(FeedPtr feed) {
   const auto there = feeds_.find(feed->info.key);
   const bool came_back = there != feeds_.end() && there->second != feed;
   if (feed->ledger_id != 0 && !feed->replayed && !feed->unwatched && !came_back) {
-    auto done = [id = feed->ledger_id, lost = feed->lost, now](Ledger& ledger) { return ledger.finish(id, lost, now); };
+    const bool may_come_back = feed->info.kind == sources::Kind::client_dir;
+    auto done = [id = feed->ledger_id, lost = feed->lost, now, may_come_back](Ledger& ledger) {
+      return ledger.finish(id, lost, now, may_come_back);
+    };
     auto recorded = co_await with_ledger(std::move(done));
     if (!recorded) spdlog::warn("not recorded path={} error=\"{}\"", feed->info.key.path, recorded.error().message);
-    finished_.push_back({feed->info.key.path, *feed->info.container, feed->synced, feed->rejected, feed->kept,
-                         feed->lost, feed->synced_at, now});
+    finished_.push_back({feed->ledger_id, feed->info.key.path, *feed->info.container, feed->synced, feed->rejected,
+                         feed->kept, feed->lost, feed->synced_at, now});
     if (finished_.size() > Ledger::finished_kept) finished_.pop_front();
     if (feed->lost == 0 && feed->info.kind != sources::Kind::change_queue)
       events_.add("source_gone", feed->info.key.path + " is gone; all of it that was known is synced",
                   {.scope = Scope::of(feed->info.container->project).text(), .stream = feed->info.container->label()});
   }
   const auto it = feeds_.find(feed->info.key);
-  if (it == feeds_.end() || it->second != feed) co_return;
-  feeds_.erase(it);
-  for (const auto of : {Alarm::Of::release, Alarm::Of::tidy, Alarm::Of::retry, Alarm::Of::tend})
-    alarms_.cancel({of, feed->info.key});
+  if (it != feeds_.end() && it->second == feed) {
+    feeds_.erase(it);
+    for (const auto of : {Alarm::Of::release, Alarm::Of::tidy, Alarm::Of::retry, Alarm::Of::tend})
+      alarms_.cancel({of, feed->info.key});
+  }
+  wake_what_came_back(feed->info.key);
 }
 
 }  // namespace neptune::engine

@@ -80,7 +80,7 @@ asio::awaitable<Result<std::optional<FileUpload>>> Engine::admit(Change& change,
     seen = co_await outcome(file_threads_.run(std::move(look)));
   }
   if (!seen) co_return std::unexpected(std::move(seen.error()));
-  upload->seen = FileUpload::Seen{seen->device, seen->inode, seen->size, seen->mtime_ns};
+  upload->seen = FileUpload::Seen{seen->inode, seen->size, seen->mtime_ns};
   change.payload = upload_json(*upload);
   if (!upload->copy) co_return std::nullopt;
   co_return std::move(*upload);

@@ -391,7 +391,7 @@ asio::awaitable<server::UploadOutcome> Engine::send_once(UploadBatchPtr work, st
   upload.file = source_file(item.upload, item.change.uid.value());
   // A copy nobody else could change; it is another file when the state directory was moved.
   if (const auto& seen = item.upload.seen; seen && seen->inode != 0 && item.upload.copied_as.empty())
-    upload.expected = server::FileIdentity{seen->device, seen->inode, seen->size, seen->mtime_ns};
+    upload.expected = server::FileIdentity{seen->inode, seen->size, seen->mtime_ns};
   upload.project = item.upload.project;
   upload.path = item.upload.destination;
   upload.content_type = item.upload.mime_type;

@@ -176,13 +176,14 @@ asio::awaitable<End> take_up(Sending* sending, FileIdentity identity) {
   if (sending->store == nullptr) co_return std::nullopt;
   auto saved = co_await sending->store->load();
   if (!saved) co_return outcome_of(saved.error());
-  if (*saved && (*saved)->provider == Provider::neptune_1x && (*saved)->file == identity && (*saved)->part_size > 0)
+  if (*saved && (*saved)->provider == Provider::neptune_1x && (*saved)->file.is_untouched(identity) &&
+      (*saved)->part_size > 0)
     sending->progress = std::move(**saved);
   co_return std::nullopt;
 }
 
 FileIdentity identity_of(const std::string& content) {
-  return {0, std::hash<std::string>()(content), content.size(), 0};
+  return {std::hash<std::string>()(content), content.size()};
 }
 
 asio::awaitable<UploadOutcome> send_one(Sending* sending, const AttributeUpload* upload, std::string container_id) {
@@ -221,8 +222,8 @@ Result<SetPlan> plan_of(const std::vector<AttributeUpload::Member>& members) {
     // It went since the set was listed, and so is none of its files any more.
     if (!identity && identity.error().code == "file_missing") continue;
     if (!identity) return std::unexpected(std::move(identity.error()));
-    all += fmt::format("{}\n{} {} {} {}\n", member.name, identity->device, identity->inode, identity->size,
-                       identity->mtime_ns);
+    all += fmt::format("{}\n{} {} {} {}\n", member.name, identity->inode, identity->size, identity->mtime_ns,
+                       identity->ctime_ns);
     plan.identity.size += identity->size;
     if (identity->size > upload_limits::single_1x) {
       plan.requests.push_back({{member.file, member.name, *identity}});

@@ -100,7 +100,7 @@ asio::awaitable<End> take_up(Sending* sending, std::optional<Provider> signed_fo
   if (!saved) co_return outcome_of(saved.error());
   if (!*saved) co_return std::nullopt;
   const auto& progress = **saved;
-  const bool of_this = progress.file == sending->file->identity() && !progress.session.empty() &&
+  const bool of_this = progress.file.is_untouched(sending->file->identity()) && !progress.session.empty() &&
                        (!signed_for || *signed_for == progress.provider) &&
                        (progress.provider == Provider::gcp || progress.part_size > 0);
   if (!of_this) co_return co_await clear(sending);

@@ -76,11 +76,19 @@ struct SourceFile {
   std::optional<std::uint32_t> reader{};
 };
 
-/// By what a changed file is told from the same one.
+/// By what a changed file is told from the same one. Not by its device: the numbers of NFS, LVM and the like may be
+/// others after a mount or a reboot, and no file that waits must be taken for changed then.
 struct FileIdentity {
-  std::uint64_t device = 0, inode = 0, size = 0;
-  std::int64_t mtime_ns = 0;
-  bool operator==(const FileIdentity&) const = default;
+  std::uint64_t inode = 0, size = 0;
+  std::int64_t mtime_ns = 0;  ///< of its bytes; tools that copy set it back
+  /// Cannot be set back, but is another one after a chmod, a rename or a new link, too. So a file is not taken for
+  /// changed by it; but what was sent of it before goes with the rest only where this is the same (`is_untouched`).
+  std::int64_t ctime_ns = 0;
+
+  bool operator==(const FileIdentity& other) const {
+    return inode == other.inode && size == other.size && mtime_ns == other.mtime_ns;
+  }
+  bool is_untouched(const FileIdentity& since) const { return *this == since && ctime_ns == since.ctime_ns; }
 };
 
 /// Blocking; for the worker pool. Errors: "file_missing", "file_not_readable", "file_not_theirs" (its `reader`'s),

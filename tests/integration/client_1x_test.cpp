@@ -9,6 +9,7 @@
 #include <cmath>
 #include <map>
 #include <random>
+#include <set>
 #include <sstream>
 #include <thread>
 
@@ -24,7 +25,7 @@ namespace json = boost::json;
 
 constexpr const char* local_id = "38e2da7e-bc78-4efa-9a32-48b0971394dd";
 
-/// Empty when the run holds the series as expected.json tells it: [step or null, value, time].
+/// Empty when the run holds the series as expected.json tells it: [step or null, value, time in ms].
 std::string series_difference(const json::array& held, const json::array& expected) {
   if (held.size() != expected.size()) return fmt::format("{} points, not {}", held.size(), expected.size());
   for (std::size_t i = 0; i < expected.size(); ++i) {
@@ -36,7 +37,8 @@ std::string series_difference(const json::array& held, const json::array& expect
     const bool same_value = point.at(1).is_string()
                                 ? held[i].at(1) == point.at(1)
                                 : std::abs(held[i].at(1).to_number<double>() - point.at(1).to_number<double>()) < 1e-15;
-    if (!same_step || !same_value) return fmt::format("point {} is {}", i, json::serialize(held[i]));
+    const bool same_time = held[i].at(2).to_number<std::int64_t>() == point.at(2).to_number<std::int64_t>() * 1'000'000;
+    if (!same_step || !same_value || !same_time) return fmt::format("point {} is {}", i, json::serialize(held[i]));
   }
   return {};
 }
@@ -79,7 +81,8 @@ std::string leftover_difference(const json::value& held, const Leftover& left) {
     if (obj.at("type").as_string() == "LogFloats") {
       if (!goes) continue;
       const auto& point = obj.at("values").at(0);
-      points.push_back(json::array{point.at("step"), point.at("value"), 0});
+      const auto ms = static_cast<std::int64_t>(point.at("ts").to_number<double>() * 1000);  // as that client cuts it
+      points.push_back(json::array{point.at("step"), point.at("value"), ms});
     } else if (std::string_view(obj.at("type").as_string()).starts_with("Assign") && path != "sys/name") {
       const auto* value = held.at("attrs").as_object().if_contains(path);
       if ((value != nullptr) != goes) return path + (goes ? " is missing" : " was sent again");
@@ -101,8 +104,7 @@ TEST_F(Client1x, TheOfflineSampleGivesWhatTheOfficialClientGave) {
   fs::rename(apart, place("offline") / fmt::format("run__{}__{}__3mfihhle", local_id, dead_pid));
   ASSERT_TRUE(wait_synced(2524));
   const auto expected = read_json(sample / "expected.json");
-  const auto held = run(local_id);
-  ASSERT_FALSE(held.is_null());
+  const auto held = box->sandbox().state("times=1").at("runs").at(fmt::format("ml-team/lab/{}", local_id));
   std::size_t attributes = 0;
   for (const auto& [path, value] : expected.at("attrs").as_object()) {
     EXPECT_EQ(difference(held, std::string(path), value), "") << path;
@@ -143,6 +145,12 @@ TEST_F(Client1x, AnOfflineRunGetsTheNameOfARegisteredOneOnceItsProducerIsGone) {
                  })
                   .first);
   EXPECT_EQ(misses("0f1e2d3c", 300), "") << "nothing was sent again";
+  std::set<std::string> names;
+  for (const auto& entry : fs::recursive_directory_iterator(place("..") / ".neptune"))
+    names.insert(entry.path().filename());
+  EXPECT_EQ(names, (std::set<std::string>{"async", "data-1.log", "last_ack_version", "last_put_version",
+                                          "metadata.json", "offline", renamed.filename(), "upload_path"}))
+      << "nothing of our own";
 }
 
 TEST_F(Client1x, ASyncedClosedDirectoryIsRemovedAfterCleanupAfterAndKeptWhereThatIsNever) {
@@ -250,7 +258,7 @@ TEST_F(Client1x, LeftoversOfAllKindsAreTakenOverFromWhereTheirClientStopped) {
     fs::rename(apart, to);
   }
   ASSERT_TRUE(wait_synced(4 + left));
-  const auto after = box->sandbox().state();
+  const auto after = box->sandbox().state("times=1");
   const auto held = [&](const std::string& type) {
     return type == "run" ? after.at("runs").at("ml-team/lab/r")
                          : after.at("containers").at("ml-team/lab/" + names.at(type));
@@ -354,6 +362,7 @@ TEST_F(Client1x, FiftyKillsOfTheDaemonDuringADrainLeaveEveryPointOnceAndEveryFil
 }
 
 TEST_F(Client1x, AnswersThatAreLostLeaveEveryPointOnce) {
+  server_lines = "request_timeout = \"2s\"\n";
   make();
   box->sandbox().control(R"({"faults": [
     {"path": "/api/leaderboard/v1/attributes/operations", "drop": "before_answer", "probability": 0.4},
@@ -397,6 +406,13 @@ class CallIsOut : public Client1x {
     write(directory / "metadata.json", R"({"containerType": "run", "structureVersion": 4})");
     ASSERT_TRUE(says("flickers", "format version 4")) << detail("flickers");
   }
+  bool is_gone() {
+    return box
+        ->wait_status([this](const auto&) {
+          return box->sync({"--json", "events"}).out.find("was removed with") != std::string::npos;
+        })
+        .first;
+  }
   bool has_arrived() { return run("flickers").at("series").as_object().contains("text"); }
   void expect_all_of_it_once() {
     EXPECT_EQ(box->sync({"wait", "--run", "flickers", "--timeout", "30s"}).status, 1) << "something was rejected";
@@ -429,6 +445,40 @@ TEST_F(CallIsOut, TheAnswerIsPutOnRecordOnceItsDirectoryCanBeReadAgain) {
   expect_all_of_it_once();
 }
 
+TEST_F(CallIsOut, ADirectoryThatIsMovedAwayAndBackMeanwhileWaitsForTheAnswer) {
+  fs::rename(directory, box->dir() / "away");
+  ASSERT_TRUE(is_gone());
+  fs::rename(box->dir() / "away", directory);
+  EXPECT_FALSE(has_arrived()) << "the call is still out";
+  expect_all_of_it_once();
+}
+
+TEST_F(CallIsOut, ADirectoryThatIsAwayWhenTheAnswerComesGoesOnBehindIt) {
+  fs::rename(directory, box->dir() / "away");
+  ASSERT_TRUE(is_gone());
+  EXPECT_TRUE(box->wait_status([this](const auto&) { return has_arrived(); }).first);
+  fs::rename(box->dir() / "away", directory);
+  expect_all_of_it_once();
+}
+
+TEST_F(CallIsOut, ADirectoryThatIsMovedToAnotherPlaceGoesOnThere) {
+  const auto elsewhere = box->dir() / "jobs" / "other" / ".neptune" / "offline";
+  fs::create_directories(elsewhere);
+  fs::rename(directory, elsewhere / directory.filename());
+  EXPECT_TRUE(box->wait_status([this](const auto&) { return has_arrived(); }).first);
+  expect_all_of_it_once();
+}
+
+TEST_F(CallIsOut, TheAnswerCountsThoughTheDaemonIsKilledWhileTheDirectoryIsAway) {
+  fs::rename(directory, box->dir() / "away");
+  ASSERT_TRUE(is_gone());
+  EXPECT_TRUE(box->wait_status([this](const auto&) { return has_arrived(); }).first);
+  box->kill_daemon();
+  box->start_daemon();
+  fs::rename(box->dir() / "away", directory);
+  expect_all_of_it_once();
+}
+
 TEST_F(Client1x, PointsThatRaiseNoLastStepAreSentOnceWhenTheirAnswerIsLost) {
   make();
   auto job = living_job();
@@ -454,7 +504,8 @@ TEST_F(Client1x, ARenameThatCannotBeIsToldAndDoneOnceItCan) {
   EXPECT_TRUE(says("stuck", "it keeps its name for now")) << detail("stuck");
   EXPECT_EQ(source("stuck").at("state").as_string(), "synced");
   fs::remove(place("async"));
-  EXPECT_TRUE(box->wait_status([&](const auto&) { return fs::is_empty(place("offline")); }, 60s).first);
+  EXPECT_EQ(box->sync({"flush"}).status, 0) << "it is not waited for the next try";
+  EXPECT_TRUE(box->wait_status([&](const auto&) { return fs::is_empty(place("offline")); }).first);
   EXPECT_FALSE(source("abcdefgh").as_object().contains("detail") && source("abcdefgh").at("detail").is_string());
 }
 
@@ -574,6 +625,10 @@ TEST_F(Client1x, ADirectoryThatTheDaemonMayNotWriteIsSentOnceAndLeftAsItIs) {
   EXPECT_TRUE(synced());
   box->kill_daemon();
   box->start_daemon();
+  EXPECT_TRUE(synced());
+  fs::rename(there, box->dir() / "away");
+  EXPECT_TRUE(box->wait_status([this](const auto&) { return source("theirs").is_null(); }).first);
+  fs::rename(box->dir() / "away", there);
   EXPECT_TRUE(synced());
   EXPECT_EQ(misses("theirs", 20), "") << "nothing was sent again";
   EXPECT_EQ(contents_of(there), before);

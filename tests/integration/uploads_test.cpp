@@ -482,6 +482,47 @@ TEST(Uploads, OfAFileThatChangedSinceAreRejected) {
   EXPECT_EQ(to_text(box.get("/v1/rejected").at("rejected").at(0).at("code")), "file_changed");
 }
 
+TEST(Uploads, OfAFileThatWasRewrittenAtItsOldSizeOverARestartAreRejected) {
+  Box box(box_with(""));
+  create_run(box, "r-1");
+  box.wait_synced();
+  box.sandbox().control(R"({"workspace": "ml-team", "mode": "read_only", "reason": "full"})");
+  const auto file = random_file(box.dir() / "model.bin", 10'000);
+  hand_in(box, upload_json("r-1", "model", file));
+  box.kill_daemon();
+  std::ofstream(file) << std::string(10'000, 'x');
+  box.start_daemon();
+  box.sandbox().control(R"({"workspace": "ml-team", "mode": "normal"})");
+  const auto rejected = [](const json::value& status) {
+    return status.at("totals").at("rejected").to_number<int>() == 1;
+  };
+  EXPECT_TRUE(box.wait_status(rejected).first);
+  const auto rejection = box.get("/v1/rejected").at("rejected").at(0);
+  EXPECT_EQ(to_text(rejection.at("code")), "file_changed");
+  EXPECT_NE(to_text(rejection.at("reason")).find("upload it again"), std::string::npos);
+  EXPECT_TRUE(box.sandbox().state().at("files").as_object().empty());
+}
+
+TEST(Uploads, OfAFileWhoseTimeWasSetBackAfterItWasRewrittenNeverArriveMixed) {
+  Box box(box_with("max_bandwidth = \"4MiB\"\nchunk_size = \"1MiB\"\n"));
+  box.sandbox().control(R"({"workspace": "ml-team", "storage_provider": "gcp"})");
+  create_run(box, "r-1");
+  const auto file = random_file(box.dir() / "model.bin", 8 * mib);
+  const auto was = fs::last_write_time(file);
+  hand_in(box, upload_json("r-1", "model", file));
+  const auto under_way = [](const json::value& status) {
+    const auto& uploads = status.at("uploads").as_array();
+    return !uploads.empty() && uploads[0].at("bytes_done").to_number<std::uint64_t>() > 2 * mib;
+  };
+  ASSERT_TRUE(box.wait_status(under_way).first);
+  box.kill_daemon();
+  std::ofstream(file) << std::string(8 * mib, 'x');
+  fs::last_write_time(file, was);
+  box.start_daemon();
+  box.wait_synced();
+  EXPECT_EQ(stored_sha(box.sandbox().state(), "r-1", "model"), sha256(file)) << "all of it as it is now";
+}
+
 /// Of one attribute: a large file, then a small one; and a small one of another attribute.
 struct TwoOfOneAttribute {
   fs::path older, newer, other;

@@ -120,8 +120,8 @@ Result<Place> locate(const SourceFile& source) {
 }
 
 FileIdentity identity_of(const struct stat& about) {
-  return {about.st_dev, about.st_ino, static_cast<std::uint64_t>(about.st_size),
-          std::int64_t{about.st_mtim.tv_sec} * 1'000'000'000 + about.st_mtim.tv_nsec};
+  const auto ns = [](const timespec& at) { return std::int64_t{at.tv_sec} * 1'000'000'000 + at.tv_nsec; };
+  return {about.st_ino, static_cast<std::uint64_t>(about.st_size), ns(about.st_mtim), ns(about.st_ctim)};
 }
 
 }  // namespace

@@ -178,7 +178,10 @@ asio::awaitable<void> ClientDirWatch::look_at_due() {
     return facts;
   };
   auto facts = co_await pool_.run(std::move(work));
-  for (std::size_t i = 0; i < paths.size(); ++i) decide(paths[i], std::move(facts[i]));
+  // One that was moved is gone from its old place before it is found at the new one.
+  for (const bool there : {false, true})
+    for (std::size_t i = 0; i < paths.size(); ++i)
+      if (facts[i].there == there) decide(paths[i], std::move(facts[i]));
   watch_processes();
   if (scan_ended && !std::exchange(first_scan_done_, true)) listener_.first_scan_done();
 }

@@ -107,7 +107,7 @@ TEST_F(LedgerTest, RemembersHowFarAFileIsUntilItIsConfirmedAndIsItsOwnersAlone) 
   const Ledger::UploadOf file{{source().id, 0}, 3};
   server::UploadProgress progress;
   progress.provider = server::Provider::aws;
-  progress.file = {1, ~std::uint64_t{0}, 3, -4};
+  progress.file = {~std::uint64_t{0}, 2, 3, -4};
   progress.session = "upload";
   progress.part_size = 5;
   progress.part_urls = {"http://a", "http://b"};
@@ -118,7 +118,7 @@ TEST_F(LedgerTest, RemembersHowFarAFileIsUntilItIsConfirmedAndIsItsOwnersAlone) 
   const auto kept = ledger_->upload(file);
   ASSERT_TRUE(kept && *kept);
   EXPECT_EQ((*kept)->provider, server::Provider::aws);
-  EXPECT_EQ((*kept)->file, progress.file);
+  EXPECT_TRUE((*kept)->file.is_untouched(progress.file));
   EXPECT_EQ((*kept)->session, "upload");
   EXPECT_EQ((*kept)->part_urls, progress.part_urls);
   ASSERT_EQ((*kept)->finished.size(), 1u);
@@ -165,6 +165,63 @@ TEST_F(LedgerTest, AFinishedSourceIsToldOfAndItsFileMayComeAgainAfresh) {
   EXPECT_EQ(ledger_->finished()->front().finished_at, now);
   EXPECT_EQ(ledger_->finished()->front().synced, 10u);
   EXPECT_EQ(source().confirmed, 0);
+}
+
+TEST_F(LedgerTest, ADirectoryThatWasAwayGoesOnWhereItWasAndWithWhatWasIntended) {
+  const auto id = ledger_->directory(key, run)->id;
+  ASSERT_TRUE(ledger_->confirm(id, project, 10, 10, now));
+  ASSERT_TRUE(ledger_->intend({id, 0}, 11, 12, "next two"));
+  ASSERT_TRUE(ledger_->finish(id, 3, now, true));
+  reopen();
+  EXPECT_EQ(ledger_->container_of(key).value(), run);
+  const auto again = ledger_->directory(key, run);
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->id, id);
+  EXPECT_EQ(again->confirmed, 10);
+  EXPECT_EQ(again->synced, 10u);
+  EXPECT_EQ(*ledger_->intent({id, 0}, 11), "next two");
+  EXPECT_TRUE(ledger_->finished()->empty());
+}
+
+TEST_F(LedgerTest, ADirectoryIsTheSameOnAnotherDeviceOrAtAnotherPathButNotOnBoth) {
+  const auto id = ledger_->directory(key, run)->id;
+  auto mounted_anew = key;
+  mounted_anew.device = 99;
+  EXPECT_EQ(ledger_->directory(mounted_anew, run)->id, id);
+  auto moved = mounted_anew;
+  moved.path = "/runs/b";
+  EXPECT_EQ(ledger_->directory(moved, run)->id, id);
+  EXPECT_NE(ledger_->directory(key, run)->id, id) << "another file system has the same numbers";
+  EXPECT_NE(ledger_->directory(moved, {project, "r-2"})->id, id);
+}
+
+TEST_F(LedgerTest, WithoutATimeOfBirthADirectoryIsKnownByItsPathOnly) {
+  auto unborn = key;
+  unborn.born_ms = 0;
+  const auto id = ledger_->directory(unborn, run)->id;
+  EXPECT_EQ(ledger_->directory(unborn, run)->id, id);
+  unborn.path = "/runs/b";
+  EXPECT_NE(ledger_->directory(unborn, run)->id, id);
+}
+
+TEST_F(LedgerTest, WhatWasIntendedOfASourceGoesWithTheLastThatIsKnownOfIt) {
+  const auto intended = [this](std::int64_t id) { return ledger_->intent({id, 0}, 1).value().has_value(); };
+  const auto finish = [this](const std::string& path, WallTime at, bool may_come_back) {
+    const auto id = ledger_->directory({path, 1, 2, 3}, {project, path})->id;
+    EXPECT_TRUE(ledger_->intend({id, 0}, 1, 1, "call"));
+    EXPECT_TRUE(ledger_->finish(id, 0, at, may_come_back));
+    return id;
+  };
+  EXPECT_FALSE(intended(finish("/runs/for-good", now, false)));
+  const auto oldest = finish("/runs/oldest", now - std::chrono::hours(1), true);
+  EXPECT_TRUE(intended(oldest));
+  auto db = sqlite::Database::open(file(), {.access = sqlite::Access::read_write});
+  ASSERT_TRUE(
+      db->exec("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000) INSERT INTO "
+               "sources (path, device, inode, born_ms, project, kind, container, finished_at_ms) SELECT "
+               "'/many/' || i, 1, 2, 3, 'ml-team/lab', 0, 'many', 1700000000000 FROM n"));
+  finish("/runs/newest", now, true);
+  EXPECT_FALSE(intended(oldest));
 }
 
 TEST_F(LedgerTest, KeepsARejectedChangeWithItsBytesAndConfirmsItsPositionWithIt) {
@@ -340,6 +397,24 @@ PRAGMA user_version = 1)"));
   EXPECT_EQ(*ledger_->intent({1, 0}, 6), std::nullopt);
   EXPECT_EQ(rejection->part, "");
   EXPECT_EQ(rejection->accepted, from_unix_ms(1000));
+}
+
+TEST_F(LedgerTest, AFileWhoseUploadAnOlderVersionBeganIsSentFromItsBeginning) {
+  const Ledger::UploadOf file{{source().id, 0}, 3};
+  ASSERT_TRUE(ledger_->save_upload(file, {.file = {2, 3, 4, 5}, .session = "s", .part_size = 5}));
+  ledger_.reset();
+  {
+    auto db = sqlite::Database::open(this->file(), {.access = sqlite::Access::read_write});
+    ASSERT_TRUE(
+        db->exec("DROP INDEX sources_by_file; ALTER TABLE uploads DROP COLUMN ctime_ns; ALTER TABLE uploads ADD "
+                 "COLUMN device INTEGER; ALTER TABLE uploads ADD COLUMN expires_ms INTEGER; "
+                 "PRAGMA user_version = 7"));
+  }
+  reopen();
+  const auto begun = ledger_->upload(file);
+  ASSERT_TRUE(begun && *begun);
+  EXPECT_EQ((*begun)->session, "s");
+  EXPECT_FALSE((*begun)->file.is_untouched({2, 3, 4, 5}));
 }
 
 TEST_F(LedgerTest, FindsWhatWasRejectedOfOneChangeQueueByItsNumber) {

@@ -162,6 +162,31 @@ TEST_F(SourceFiles, AreTheSameUntilTheyChange) {
   EXPECT_EQ(open->check().error().code, "file_missing");
 }
 
+TEST_F(SourceFiles, AreTheSameWithAnotherModeButNotUntouchedSince) {
+  const SourceFile source{path("in/deep/file")};
+  const auto was = identify(source).value();
+  EXPECT_TRUE(was.is_untouched(identify(source).value()));
+  // Times of the kernel's clock tick, which may be the same for two changes in a row.
+  const auto changed = [&](const auto& change) {
+    FileIdentity now = was;
+    for (int times = 0; times < 10'000 && now.ctime_ns == was.ctime_ns; ++times) {
+      change();
+      now = identify(source).value();
+    }
+    return now;
+  };
+  const auto with_mode = changed([&] { ::chmod(source.path.c_str(), 0640); });
+  EXPECT_EQ(with_mode, was);
+  EXPECT_FALSE(was.is_untouched(with_mode));
+  const auto time = fs::last_write_time(source.path);
+  const auto set_back = changed([&] {
+    std::ofstream(source.path) << "CONTENT";
+    fs::last_write_time(source.path, time);
+  });
+  EXPECT_EQ(set_back, was);
+  EXPECT_FALSE(was.is_untouched(set_back));
+}
+
 TEST_F(SourceFiles, AreShownInUtf8WhateverTheirNameIs) {
   EXPECT_EQ(shown_path({"/tmp/\xC3\xA4"}), "/tmp/\xC3\xA4");
   EXPECT_EQ(shown_path({"/tmp/\xFF\n"}), "/tmp/?");
