@@ -195,6 +195,7 @@ void members(V& v, T& x) {
   v("stream", x.stream);
   v("message", x.message);
   v("count", x.count);
+  v("upload", x.upload);
 }
 
 template <class V, Is<ReleasePlan> T>

@@ -166,6 +166,7 @@ struct Event {
   std::optional<std::string> stream{};  ///< run id
   std::string message{};                ///< a sentence
   std::optional<std::uint64_t> count{};
+  std::optional<Upload> upload{};  ///< of upload_started, upload_progress and upload_done: the file, and how far it is
 };
 
 /// What `POST /v1/flush` answers: what is left at this moment.

@@ -175,10 +175,8 @@ asio::awaitable<CallOutcome> Engine::upload_for_client(FeedPtr feed, core::Strea
   spdlog::debug("file container=\"{}\" position={} sent={} kind={} code={}", feed->info.container->label(),
                 change.position, how.sent, static_cast<int>(how.kind), how.code);
   if (how.kind == Kind::done)
-    events_.add("upload_done", fmt::format("{} of {} is on the server", wanted.path, feed->info.container->label()),
-                {.scope = Scope::of(feed->info.container->project).text(),
-                 .stream = feed->info.container->label(),
-                 .count = to_send->bytes});
+    tell_uploaded(fmt::format("{} of {} is on the server", wanted.path, feed->info.container->label()),
+                  listed.upload());
   conclude(done, std::move(how));
   co_return done;
 }

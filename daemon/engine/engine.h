@@ -78,6 +78,8 @@ struct EngineOptions {
   std::chrono::milliseconds doubt_patience{60000};  ///< AttributeCall::patience
 };
 
+struct UploadItem;
+
 /// Drives the core: takes batches from the sources, hands them to the servers, and feeds back what happened.
 ///
 /// Operation: each source is a Feed, tended by at most one coroutine at a time (`tend`), which makes all calls on the
@@ -300,6 +302,7 @@ class Engine final : public Control, public sources::SourceListener {
   };
   class LedgerProgress;
   class Uploading;
+  static ActiveUpload upload_in(const Feed& feed, const UploadItem& item);
   awaitable<void> send_files(FeedPtr feed, std::shared_ptr<sources::Source> source, core::Send send,
                              sources::Batch batch);
   awaitable<bool> prepare_files(UploadBatchPtr work);
@@ -311,6 +314,8 @@ class Engine final : public Control, public sources::SourceListener {
   awaitable<void> send_in_turns(UploadBatchPtr work, std::size_t index);
   awaitable<void> send_file(UploadBatchPtr work, std::size_t index);
   void tell_progress(ActiveUpload& active);
+  void tell_upload(const char* type, std::string message, const ActiveUpload& upload, std::uint64_t bytes);
+  void tell_uploaded(std::string message, ActiveUpload upload);
   awaitable<server::UploadOutcome> send_once(UploadBatchPtr work, std::size_t index);
   awaitable<void> finish_file(UploadBatchPtr work, std::size_t index);
   awaitable<void> assign_file(UploadBatchPtr work, std::size_t index);
@@ -389,6 +394,7 @@ class Engine final : public Control, public sources::SourceListener {
   void add_queued(api::SourceStatus& source, const Feed& feed) const;
   std::uint64_t files_waiting(const Feed& feed) const;
   static bool every_upload(const ActiveUpload&) { return true; }
+  static api::Upload describe_upload(const ActiveUpload& active, Instant now);
   std::vector<api::Upload> uploads(const std::function<bool(const ActiveUpload&)>& wanted) const;
   bool counted(const Feed& feed) const;
   std::string why(const Feed& feed, const core::StreamView& view) const;

@@ -21,6 +21,7 @@ void EventLog::add(std::string type, std::string message, EventAbout about) {
   event.scope = std::move(about.scope);
   event.stream = std::move(about.stream);
   event.count = about.count;
+  event.upload = std::move(about.upload);
   events_.push_back(std::move(event));
   if (events_.size() > kept) events_.pop_front();
   news_.cancel();

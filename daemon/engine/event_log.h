@@ -18,13 +18,14 @@ namespace neptune::engine {
 struct EventAbout {
   std::optional<std::string> scope = {}, stream = {};
   std::optional<std::uint64_t> count = {};
+  std::optional<api::Upload> upload = {};
 };
 
 /// What happened lately, for everybody who listens. Keeps the newest `kept` events; ids grow by one and start anew with
 /// the daemon. One executor, one thread.
 class EventLog {
  public:
-  static constexpr std::size_t kept = 10'000;  ///< our own bound: some 2 MB
+  static constexpr std::size_t kept = 10'000;  ///< our own bound: some 4 MB
   static constexpr std::size_t answered_at_once =
       500;  ///< events of one answer, so that a slow reader gets small pieces
 

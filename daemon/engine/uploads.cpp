@@ -368,20 +368,36 @@ void Engine::tell_progress(ActiveUpload& active) {
                           mebibytes(total));
   if (const auto rate = active.rate.per_second(now); rate && *rate >= 1)
     text += fmt::format(", {:.1f} MiB/s, {:.0f} s left", mebibytes(*rate), (total - done) / *rate);
-  events_.add(
-      "upload_progress", std::move(text),
-      {.scope = Scope::of(active.container.project).text(), .stream = active.container.label(), .count = active.done});
+  tell_upload("upload_progress", std::move(text), active, active.done);
+}
+
+void Engine::tell_upload(const char* type, std::string message, const ActiveUpload& upload, std::uint64_t bytes) {
+  events_.add(type, std::move(message),
+              {.scope = Scope::of(upload.container.project).text(),
+               .stream = upload.container.label(),
+               .count = bytes,
+               .upload = describe_upload(upload, clock_.now())});
+}
+
+void Engine::tell_uploaded(std::string message, ActiveUpload upload) {
+  upload.done = upload.total;
+  tell_upload("upload_done", std::move(message), upload, upload.total);
+}
+
+/// One of a batch, for people.
+Engine::ActiveUpload Engine::upload_in(const Feed& feed, const UploadItem& item) {
+  return {.container = *feed.info.container,
+          .feed = &feed,
+          .position = item.change.position,
+          .attribute = item.upload.attribute,
+          .file = file_name(item.upload),
+          .total = item.size};
 }
 
 asio::awaitable<server::UploadOutcome> Engine::send_once(UploadBatchPtr work, std::size_t index) {
   auto& item = work->items[index];
   const auto& feed = *work->feed;
-  const Uploading listed(*this, {.container = *feed.info.container,
-                                 .feed = &feed,
-                                 .position = item.change.position,
-                                 .attribute = item.upload.attribute,
-                                 .file = file_name(item.upload),
-                                 .total = item.size});
+  const Uploading listed(*this, upload_in(feed, item));
   // Each time it has a place it gets further, however many wait.
   auto goes_on = [this, work, &listed, workspace = item.upload.project.workspace] {
     return !is_halted(*work) && !(listed.moved() && upload_slots_.is_to_make_room(workspace));
@@ -399,9 +415,8 @@ asio::awaitable<server::UploadOutcome> Engine::send_once(UploadBatchPtr work, st
   upload.progress = &progress;
   upload.on_progress = listed.progress();
   if (!item.begun)
-    events_.add(
-        "upload_started", fmt::format("{} of {} is being uploaded", file_name(item.upload), item.upload.run),
-        {.scope = Scope::of(item.upload.project).text(), .stream = feed.info.container->label(), .count = item.size});
+    tell_upload("upload_started", fmt::format("{} of {} is being uploaded", file_name(item.upload), item.upload.run),
+                listed.upload(), item.size);
   item.begun = true;
   auto how = co_await upload_outcome(work->server->upload(std::move(upload), upload_settings()));
   auto& tries = work->feed->tries[item.change.position];
@@ -470,10 +485,8 @@ asio::awaitable<void> Engine::assign_file(UploadBatchPtr work, std::size_t index
   auto& uploaded = metrics_.uploaded[item.upload.project];
   uploaded.files++;
   uploaded.bytes += item.size;
-  events_.add("upload_done", fmt::format("{} of {} is on the server", file_name(item.upload), item.upload.run),
-              {.scope = Scope::of(item.upload.project).text(),
-               .stream = work->feed->info.container->label(),
-               .count = item.size});
+  tell_uploaded(fmt::format("{} of {} is on the server", file_name(item.upload), item.upload.run),
+                upload_in(*work->feed, item));
 }
 
 // What became of them

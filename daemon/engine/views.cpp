@@ -361,23 +361,28 @@ constexpr std::size_t uploads_shown = 20;  // in the status: as many are sent at
 
 }  // namespace
 
+api::Upload Engine::describe_upload(const ActiveUpload& active, Instant now) {
+  api::Upload upload;
+  upload.project = active.container.project.full();
+  upload.run = active.container.id;
+  if (!active.attribute.empty()) upload.attribute = active.attribute;
+  upload.file = active.file;
+  upload.bytes_done = active.done;
+  upload.bytes_total = active.total;
+  upload.bytes_per_second = active.rate.per_second(now);
+  if (upload.bytes_per_second && *upload.bytes_per_second > 0)
+    upload.seconds_left =
+        static_cast<double>(active.total - std::min(active.done, active.total)) / *upload.bytes_per_second;
+  return upload;
+}
+
 std::vector<api::Upload> Engine::uploads(const std::function<bool(const ActiveUpload&)>& wanted) const {
   std::vector<api::Upload> list;
   const auto now = clock_.now();
   for (const auto& [id, active] : active_uploads_) {
     if (!wanted(active)) continue;
     if (list.size() == uploads_shown) break;
-    auto& upload = list.emplace_back();
-    upload.project = active.container.project.full();
-    upload.run = active.container.id;
-    if (!active.attribute.empty()) upload.attribute = active.attribute;
-    upload.file = active.file;
-    upload.bytes_done = active.done;
-    upload.bytes_total = active.total;
-    upload.bytes_per_second = active.rate.per_second(now);
-    if (upload.bytes_per_second && *upload.bytes_per_second > 0)
-      upload.seconds_left =
-          static_cast<double>(active.total - std::min(active.done, active.total)) / *upload.bytes_per_second;
+    list.push_back(describe_upload(active, now));
   }
   return list;
 }

@@ -17,6 +17,7 @@
 #include <memory>
 #include <random>
 #include <set>
+#include <sstream>
 #include <thread>
 
 #include "tests/integration/box.h"
@@ -709,12 +710,29 @@ TEST(Uploads, AreSentAsManyAtOnceAndAsFastAsAReloadedConfigurationSays) {
     return box.sync({"--json", "events"}).out.find("upload_progress") != std::string::npos;
   };
   EXPECT_TRUE(box.wait_status(told).first);
+  const auto told_of = [&box](std::string_view type) {
+    std::istringstream lines(box.sync({"--json", "events"}).out);
+    for (std::string line; std::getline(lines, line);)
+      if (auto event = parse_json(line); event.at("type").as_string() == type) return event;
+    return json::value();
+  };
+  const auto begun = told_of("upload_started").at("upload"), meanwhile = told_of("upload_progress").at("upload");
+  EXPECT_EQ(begun.at("bytes_done").to_number<std::uint64_t>(), 0u);
+  EXPECT_EQ(begun.at("bytes_total").to_number<std::uint64_t>(), 3 * mib);
+  const auto done = meanwhile.at("bytes_done").to_number<double>(),
+             rate = meanwhile.at("bytes_per_second").to_number<double>();
+  EXPECT_GT(done, 0);
+  EXPECT_LT(rate, 2 * 256 * 1024);
+  EXPECT_NEAR(meanwhile.at("seconds_left").to_number<double>(), (3.0 * mib - done) / rate, 0.01);
+  EXPECT_EQ(meanwhile.at("file"), begun.at("file"));
   replace_in(box.dir() / "config.toml", "max_concurrent = 1", "max_concurrent = 3");
   box.daemon().signal(SIGHUP);
   EXPECT_TRUE(box.wait_status(at_once(3)).first);
   replace_in(box.dir() / "config.toml", "256KiB", "64MiB");
   box.daemon().signal(SIGHUP);
   box.wait_synced(20s);
+  const auto end = told_of("upload_done").at("upload");
+  EXPECT_EQ(end.at("bytes_done"), end.at("bytes_total"));
 }
 
 /// Without the pauses in between.

@@ -93,9 +93,10 @@ class Engine::Uploading {
   Uploading& operator=(const Uploading&) = delete;
   ~Uploading() { engine_.active_uploads_.erase(id_); }
 
-  std::uint64_t done() const { return engine_.active_uploads_.at(id_).done; }
+  const ActiveUpload& upload() const { return engine_.active_uploads_.at(id_); }
+  std::uint64_t done() const { return upload().done; }
   /// More of it is there than was when it was taken up.
-  bool moved() const { return done() > engine_.active_uploads_.at(id_).found.value_or(0); }
+  bool moved() const { return done() > upload().found.value_or(0); }
 
   /// To be told how far it is, as long as this lives.
   std::function<void(std::uint64_t)> progress() const {
