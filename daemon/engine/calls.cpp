@@ -8,6 +8,7 @@
 #include "engine/impl/attribute_calls.h"
 #include "engine/impl/failures.h"
 #include "engine/impl/outcome.h"
+#include "engine/impl/search_lag.h"
 #include "engine/impl/with_ledger.h"
 #include "sources/client_dir/directory_name.h"
 
@@ -196,7 +197,6 @@ namespace {
 
 /// An intent whose call surely had no effect.
 constexpr std::string_view not_made = "not made";
-constexpr auto search_lag = 10s;  // our own bound on how far the server's search for runs lags behind
 
 core::Refusal in_doubt(sources::Position position) {
   return {

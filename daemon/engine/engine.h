@@ -308,6 +308,8 @@ class Engine final : public Control, public sources::SourceListener {
   awaitable<bool> prepare_files(UploadBatchPtr work);
   awaitable<bool> read_files(UploadBatchPtr work);
   awaitable<void> look_at_files(UploadBatchPtr work);
+  awaitable<bool> look_for_run(UploadBatchPtr work);
+  bool is_surely_there(const ContainerName& run) const;
   awaitable<bool> sign_files(UploadBatchPtr work, std::vector<std::size_t> which);
   awaitable<void> send_all(UploadBatchPtr work);
   awaitable<void> send_next(UploadBatchPtr work);
@@ -507,9 +509,10 @@ struct Engine::Feed {
     std::uint64_t done = 0, others = 0;
   };
   std::map<sources::Position, Tries> tries;
-  std::set<sources::Position> files_told;  ///< as uploaded, of those whose batch is not through
-  bool discarding = false;                 ///< what waits is being recorded as rejected
-  std::uint64_t files_sent = 0;            ///< since it was opened
+  std::optional<Instant> run_missing_since;  ///< of files: when the server was first found to have no such run
+  std::set<sources::Position> files_told;    ///< as uploaded, of those whose batch is not through
+  bool discarding = false;                   ///< what waits is being recorded as rejected
+  std::uint64_t files_sent = 0;              ///< since it was opened
 
   // Work for the tending coroutine.
   bool tended = false;

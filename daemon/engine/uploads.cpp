@@ -13,6 +13,7 @@
 #include "engine/impl/failures.h"
 #include "engine/impl/ledger_progress.h"
 #include "engine/impl/outcome.h"
+#include "engine/impl/search_lag.h"
 #include "engine/impl/upload_batch.h"
 #include "engine/impl/upload_outcome.h"
 #include "engine/impl/with_ledger.h"
@@ -22,6 +23,7 @@ namespace neptune::engine {
 namespace asio = boost::asio;
 using Kind = server::UploadOutcome::Kind;
 using State = UploadItem::State;
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -140,6 +142,8 @@ asio::awaitable<bool> Engine::prepare_files(UploadBatchPtr work) {
   const bool read = co_await read_files(work);
   if (!read) co_return false;
   co_await look_at_files(work);
+  const bool wanted = co_await look_for_run(work);
+  if (!wanted) co_return false;
   std::vector<std::size_t> unsigned_files;
   for (std::size_t i = 0; i < work->items.size(); ++i) {
     const auto& item = work->items[i];
@@ -226,6 +230,47 @@ asio::awaitable<void> Engine::look_at_files(UploadBatchPtr work) {
       item.size = identity->size;
     }
   }
+}
+
+/// Something of it was taken a moment ago, or waits: then it is there, or its create is among that.
+bool Engine::is_surely_there(const ContainerName& run) const {
+  return std::ranges::any_of(feeds_, [this, &run](const auto& entry) {
+    const auto& feed = *entry.second;
+    if (feed.replayed || feed.info.container != run || feed.stream == 0) return false;
+    const bool lately = feed.synced_at && clock_.wall() - *feed.synced_at < search_lag;
+    return lately || feed.confirmed != feed.recorded || core_.stream(feed.stream, clock_.now()).tally.changes() > 0;
+  });
+}
+
+/// A store takes files of any name: without this, those of a run that was deleted would go there for nobody. False when
+/// the batch ends here: its run seems to be gone, which the next one finds again, or does not.
+asio::awaitable<bool> Engine::look_for_run(UploadBatchPtr work) {
+  const auto to_be_sent = [](const UploadItem& item) { return item.state == State::waiting && !item.on_server; };
+  auto run = *work->feed->info.container;
+  run.kind = ContainerKind::run;
+  auto& missing_since = work->feed->run_missing_since;
+  if (std::ranges::none_of(work->items, to_be_sent)) co_return true;
+  Answer<bool> there = true;
+  if (!is_surely_there(run)) there = co_await outcome(work->server->has_run(run));
+  // Where it cannot be asked for, signing tells what there is to tell.
+  if (!there || *there) {
+    missing_since.reset();
+    co_return true;
+  }
+  const auto now = clock_.now();
+  auto why = fmt::format(
+      "the server has no run {} in {} (any more), so this file was not uploaded; try it again once the run is there, "
+      "or discard it",
+      run.id, run.project.full());
+  if (now - missing_since.value_or(now) >= search_lag) {
+    for (auto& item : work->items)
+      if (to_be_sent(item)) item.refuse("run_not_found", why);
+    co_return true;
+  }
+  if (!missing_since) missing_since = now;
+  work->failure = source_failure("run_not_found", std::move(why));
+  work->failure->retry_after = 1s;
+  co_return false;
 }
 
 /// False when the server did not sign; the batch then ends with its answer, unless that is about one file of several.

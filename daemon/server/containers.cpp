@@ -188,6 +188,13 @@ asio::awaitable<Answer<ContainerName>> container_with_id(std::shared_ptr<Api> ap
   co_return container;
 }
 
+asio::awaitable<Answer<bool>> has_run(std::shared_ptr<Api> api, ContainerName run) {
+  const auto found = co_await look_up_run(std::move(api), std::move(run));
+  if (found) co_return true;
+  if (found.error().code == "run_not_found") co_return false;
+  co_return std::unexpected(found.error());
+}
+
 asio::awaitable<Answer<std::string>> id_of(std::shared_ptr<Api> api, ContainerName container) {
   auto found = co_await find_container(std::move(api), std::move(container));
   if (!found) co_return std::unexpected(std::move(found.error()));

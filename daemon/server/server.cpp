@@ -94,6 +94,10 @@ asio::awaitable<Answer<ContainerName>> Server::container(ContainerKind kind, std
   return server::container_with_id(impl_->api, kind, std::move(id));
 }
 
+asio::awaitable<Answer<bool>> Server::has_run(ContainerName run) {
+  return server::has_run(impl_->api, std::move(run));
+}
+
 asio::awaitable<Answer<std::string>> Server::id_of(ContainerName container) {
   return server::id_of(impl_->api, std::move(container));
 }

@@ -186,6 +186,10 @@ class Server {
   /// What the container with the server's own id is called. No such container of that kind: "container_not_found".
   boost::asio::awaitable<Answer<ContainerName>> container(ContainerKind kind, std::string id);
 
+  /// Whether there is a run of this id, also in the trash; asked anew each time. The search for it lags behind what is
+  /// written by a moment.
+  boost::asio::awaitable<Answer<bool>> has_run(ContainerName run);
+
   /// The server's own id of a container. "run_not_found" and its like.
   boost::asio::awaitable<Answer<std::string>> id_of(ContainerName container);
 

@@ -43,6 +43,8 @@ std::string identifier_of(const ProjectName& project, std::string_view short_id)
 /// "LAB-12": what the server calls a run of its own.
 bool looks_like_a_short_id(std::string_view run);
 
+boost::asio::awaitable<Answer<bool>> has_run(std::shared_ptr<Api> api, ContainerName run);
+
 boost::asio::awaitable<Answer<std::string>> id_of(std::shared_ptr<Api> api, ContainerName container);
 
 struct FoundRun {
