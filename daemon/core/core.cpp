@@ -11,27 +11,14 @@ Core::Stream* Core::find(StreamId id) {
   return it == streams_.end() ? nullptr : &it->second;
 }
 
-std::vector<Core::Stream*> Core::streams_of(const Scope& scope) {
-  std::vector<Stream*> streams;
-  auto it = projects_.lower_bound(ProjectName{scope.workspace, scope.project});
-  for (; it != projects_.end() && it->first.workspace == scope.workspace; ++it) {
-    if (!scope.is_workspace() && it->first.project != scope.project) break;
-    for (const auto id : it->second) streams.push_back(&streams_.at(id));
-  }
-  return streams;
-}
-
 // Streams
 
 void Core::open(StreamSpec spec, Instant now) {
-  const auto id = spec.id;
-  const auto& name = spec.container;
-  containers_[name].emplace(spec.order, id);
-  projects_[name.project].insert(id);
-  workspace_servers_[name.project.workspace] = spec.server;
-  auto& stream = streams_[id];
+  auto& stream = streams_[spec.id];
   stream.spec = std::move(spec);
   stream.opened_at = now;
+  containers_.insert(&stream);
+  workspace_servers_[stream.spec.container.project.workspace] = stream.spec.server;
 }
 
 void Core::backlog(StreamId id, Position after, Backlog backlog, Instant now) {
@@ -87,12 +74,7 @@ void Core::close(StreamId id, Instant now) {
   total_ -= stream->counted;
   tallies_[container.project] -= stream->counted;
   stream->counted = {};
-  auto& siblings = containers_[container];
-  siblings.erase({stream->spec.order, id});
-  if (siblings.empty()) containers_.erase(container);
-  auto& project = projects_[container.project];
-  project.erase(id);
-  if (project.empty()) projects_.erase(container.project);
+  containers_.erase(stream);
   forks_.erase(id);
   keep_dependent(id, stream->backlog.after, false);
   const bool was_creating = creating_projects_.erase(id) > 0;
@@ -157,12 +139,11 @@ Core::Verdict Core::verdict(const Stream& stream, Instant now) const {
 }
 
 bool Core::is_head(const Stream& stream) const {
-  for (const auto& [order, id] : containers_.at(stream.spec.container)) {
-    if (id == stream.spec.id) return true;
-    const auto& earlier = streams_.at(id);
-    const bool passes = stream.spec.passed || stream.backlog.create_next;
-    if (passes && earlier.barred && earlier.phase == Phase::idle) continue;
-    if (!earlier.backlog_known || earlier.backlog.count > 0 || earlier.phase != Phase::idle) return false;
+  const bool passes = stream.spec.passed || stream.backlog.create_next;
+  for (const auto* earlier : streams_of(stream.spec.container)) {
+    if (earlier == &stream) return true;
+    if (passes && earlier->barred && earlier->phase == Phase::idle) continue;
+    if (!earlier->backlog_known || earlier->backlog.count > 0 || earlier->phase != Phase::idle) return false;
   }
   return true;
 }
@@ -183,19 +164,15 @@ Core::Verdict Core::fork_verdict(const Stream& stream, Instant now) const {
 /// Its create waits here, be it behind something else, or may do so. A source that is paused is left to its own client,
 /// and the server's to judge.
 bool Core::create_pending(const ContainerName& container) const {
-  const auto it = containers_.find(container);
-  if (it == containers_.end()) return false;
-  return std::ranges::any_of(it->second, [this](const auto& entry) {
-    const auto& stream = streams_.at(entry.second);
-    return !stream.paused && (!stream.backlog_known || stream.backlog.create_next || stream.backlog.create_behind);
+  return std::ranges::any_of(streams_of(container), [](const Stream* stream) {
+    const auto& backlog = stream->backlog;
+    return !stream->paused && (!stream->backlog_known || backlog.create_next || backlog.create_behind);
   });
 }
 
 /// Its source is here, and its own client may still create it on the server.
 bool Core::left_to_its_client(const ContainerName& container) const {
-  const auto it = containers_.find(container);
-  return it != containers_.end() &&
-         std::ranges::any_of(it->second, [this](const auto& entry) { return streams_.at(entry.second).paused; });
+  return std::ranges::any_of(streams_of(container), &Stream::paused);
 }
 
 /// True when the creates that wait here lead from `container` up to `ancestor`: a circle no order can satisfy.
@@ -203,12 +180,11 @@ bool Core::depends_on(const ContainerName& container, const ContainerName& ances
   auto name = container;
   for (int generations = 0; generations < 1000; ++generations) {
     if (name == ancestor) return true;
-    const auto it = containers_.find(name);
-    if (it == containers_.end()) return false;
-    const auto fork = std::ranges::find_if(
-        it->second, [this](const auto& entry) { return streams_.at(entry.second).backlog.fork_parent.has_value(); });
-    if (fork == it->second.end()) return false;
-    name = *streams_.at(fork->second).backlog.fork_parent;
+    const auto streams = streams_of(name);
+    const auto is_fork = [](const Stream* stream) { return stream->backlog.fork_parent.has_value(); };
+    const auto fork = std::ranges::find_if(streams, is_fork);
+    if (fork == streams.end()) return false;
+    name = *(*fork)->backlog.fork_parent;
   }
   return true;
 }
@@ -238,17 +214,10 @@ bool Core::is_expected(const ContainerName& name, const ContainerName& but) cons
 /// Is there such a stream of `name` (Change::after) with something that goes before the next change of `stream`?
 template <class Wanted>
 bool Core::any_before(const Stream& stream, const ContainerName& name, Wanted wanted) const {
-  const auto is = [&](StreamId id) {
-    const auto& earlier = streams_.at(id);
-    return goes_before(earlier, stream) && wanted(earlier);
-  };
-  if (name.kind == ContainerKind::management && name.id == everything_in_project) {
-    const auto all = projects_.find(name.project);
-    return all != projects_.end() && std::ranges::any_of(all->second, is);
-  }
-  const auto it = containers_.find(name);
-  return it != containers_.end() &&
-         std::ranges::any_of(it->second, [&is](const auto& entry) { return is(entry.second); });
+  const auto is = [&](const Stream* earlier) { return goes_before(*earlier, stream) && wanted(*earlier); };
+  if (name.kind == ContainerKind::management && name.id == everything_in_project)
+    return std::ranges::any_of(streams_of(name.project), is);
+  return std::ranges::any_of(streams_of(name), is);
 }
 
 Wait Core::dependencies(const Stream& stream) const {
@@ -344,9 +313,7 @@ void Core::ready_scope(const Scope& scope) {
 }
 
 void Core::ready_container(const ContainerName& container) {
-  const auto it = containers_.find(container);
-  if (it == containers_.end()) return;
-  for (const auto& [order, id] : it->second) ready(streams_.at(id));
+  for (const auto* stream : streams_of(container)) ready(*stream);
 }
 
 /// And its files.
@@ -438,18 +405,12 @@ bool Core::writes_wait(const Scope& scope) const {
   if (expected != expected_.end() && expected->project.workspace == scope.workspace &&
       (scope.is_workspace() || expected->project.project == scope.project))
     return true;
-  for (auto it = projects_.lower_bound(ProjectName{scope.workspace, scope.project});
-       it != projects_.end() && it->first.workspace == scope.workspace; ++it) {
-    if (!scope.is_workspace() && it->first.project != scope.project) break;
-    const auto gate = gates_.verdict(it->first, false);
-    if (gate == Gates::Verdict::workspace_held || gate == Gates::Verdict::project_held) continue;
-    for (const auto id : it->second) {
-      const auto& stream = streams_.at(id);
-      if (stream.paused) continue;
-      if (!stream.backlog_known || (stream.backlog.count > 0 && !stream.backlog.frees_next)) return true;
-    }
-  }
-  return false;
+  return std::ranges::any_of(streams_of(scope), [this](const Stream* stream) {
+    if (stream->paused || (stream->backlog_known && (stream->backlog.count == 0 || stream->backlog.frees_next)))
+      return false;
+    const auto gate = gates_.verdict(stream->spec.container.project, false);
+    return gate != Gates::Verdict::workspace_held && gate != Gates::Verdict::project_held;
+  });
 }
 
 // Time and the operator

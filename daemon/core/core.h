@@ -1,10 +1,13 @@
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <ranges>
 #include <set>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -177,6 +180,28 @@ class Core {
     Tally counted;                        // its share of the tallies
   };
 
+  /// Those of a workspace lie together, in it those of a project, and in it those of a container, in their order.
+  struct ByContainer {
+    using is_transparent = void;
+    bool operator()(const Stream* a, const Stream* b) const {
+      return std::tie(a->spec.container, a->spec.order, a->spec.id) <
+             std::tie(b->spec.container, b->spec.order, b->spec.id);
+    }
+    bool operator()(const Stream* a, const ContainerName& b) const { return a->spec.container < b; }
+    bool operator()(const ContainerName& a, const Stream* b) const { return a < b->spec.container; }
+    bool operator()(const Stream* a, const ProjectName& b) const { return a->spec.container.project < b; }
+    bool operator()(const ProjectName& a, const Stream* b) const { return a < b->spec.container.project; }
+    bool operator()(const Stream* a, const Scope& b) const { return compare(a, b) < 0; }
+    bool operator()(const Scope& a, const Stream* b) const { return compare(b, a) > 0; }
+
+   private:
+    static std::strong_ordering compare(const Stream* stream, const Scope& scope) {
+      const auto& [workspace, project] = stream->spec.container.project;
+      if (const auto order = workspace <=> scope.workspace; order != 0 || scope.is_workspace()) return order;
+      return project <=> scope.project;
+    }
+  };
+
   struct Server {
     ServerChanged::State state = ServerChanged::State::up;
     std::uint32_t failures = 0;
@@ -245,7 +270,11 @@ class Core {
   void retally(Stream& stream);
   Stream* find(StreamId stream);
   void drop(Stream& stream);
-  std::vector<Stream*> streams_of(const Scope& scope);
+  template <class Name>  ///< ContainerName, ProjectName, Scope
+  auto streams_of(const Name& name) const {
+    const auto [first, last] = containers_.equal_range(name);
+    return std::ranges::subrange(first, last);
+  }
   bool writes_wait(const Scope& scope) const;
 
   // Outcomes (outcomes.cpp)
@@ -288,8 +317,7 @@ class Core {
   std::map<StreamId, Stream> streams_;
   std::map<ServerId, Server> servers_;
   std::map<CheckKey, Checks> checks_;
-  std::map<ContainerName, std::set<std::pair<std::string, StreamId>>> containers_;
-  std::map<ProjectName, std::set<StreamId>> projects_;
+  std::set<Stream*, ByContainer> containers_;
   std::set<ContainerName> expected_;  // of which something was handed in that is not told yet
   std::map<std::string, ServerId> workspace_servers_;
   std::set<StreamId> forks_;                                // streams whose next change creates a fork

@@ -415,12 +415,11 @@ void Core::advance(Stream& stream, Instant now) {
   }
   back(stream, now);
   // What failed for want of the container needs to wait no longer, and is not to be passed by a removal.
-  for (const auto& [order, id] : containers_.at(stream.spec.container)) {
-    auto& sibling = streams_.at(id);
-    if (!request.create && !sibling.barred) continue;
-    sibling.not_before.reset();
-    sibling.stuck = false;
-    if (std::exchange(sibling.barred, false)) sibling.attempts = 0;
+  for (auto* sibling : streams_of(stream.spec.container)) {
+    if (!request.create && !sibling->barred) continue;
+    sibling->not_before.reset();
+    sibling->stuck = false;
+    if (std::exchange(sibling->barred, false)) sibling->attempts = 0;
   }
   ready_container(stream.spec.container);
   if (request.create) ready_forks_of(stream.spec.container);

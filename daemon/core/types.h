@@ -11,6 +11,7 @@
 #include "changes/failure.h"
 #include "changes/names.h"
 #include "support/clock.h"
+#include "support/rare.h"
 
 /// What the core is told and what it decides. Positions number a stream's changes upwards; the core adds no meaning to
 /// them.
@@ -40,11 +41,11 @@ struct StreamSpec {
 struct Backlog {
   std::uint64_t count = 0;
   std::uint64_t bytes = 0;
-  bool create_next = false;                    ///< the first of them creates the container
-  bool frees_next = false;                     ///< the first of them only removes: it passes a read-only gate
-  std::optional<ContainerName> fork_parent{};  ///< when the first of them creates a fork
-  bool creates_project = false;                ///< the create of its project is among them
-  bool create_behind = false;                  ///< a create of its container is among them, and not the first
+  bool create_next = false;           ///< the first of them creates the container
+  bool frees_next = false;            ///< the first of them only removes: it passes a read-only gate
+  Rare<ContainerName> fork_parent{};  ///< when the first of them creates a fork
+  bool creates_project = false;       ///< the create of its project is among them
+  bool create_behind = false;         ///< a create of its container is among them, and not the first
   /// When the first of them was accepted, among all that were handed in directly (they are numbered in one row); 0 for
   /// what has no place there, a run log's.
   Position ticket = 0;

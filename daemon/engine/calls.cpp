@@ -79,7 +79,7 @@ asio::awaitable<Result<void>> Engine::intend(Ledger::IntentOf of, sources::Posit
 
 /// Whether the server knows the container. An offline run is created under its local id; to do that again finds it.
 bool Engine::is_registered(const Feed& feed) const {
-  return feed.info.kind != sources::Kind::client_dir || !feed.info.server_id.empty() || !feed.server_id.empty();
+  return feed.info.kind != sources::Kind::client_dir || !feed.info.server_id.empty() || !feed.client->server_id.empty();
 }
 
 /// The call of a batch, and what it means for its changes. It may carry fewer of them than the batch holds.
@@ -142,8 +142,9 @@ asio::awaitable<CallOutcome> Engine::call(FeedPtr feed, std::shared_ptr<sources:
       none.answer = std::unexpected(std::move(failure));
       co_return none;
     }
-    feed->server_id = std::move(made->id);
+    feed->client->server_id = std::move(made->id);
   }
+  if (!feed->unclear_since) feed->unclear_since = std::make_shared<std::map<sources::Position, Instant>>();
   auto intents = intents_of(*feed, batch.last);
   auto changes = co_await outcome(source->changes(batch.first, batch.last));
   if (!changes) {

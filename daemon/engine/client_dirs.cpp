@@ -79,7 +79,7 @@ asio::awaitable<void> Engine::look_for_container(FeedPtr feed) {
   }
   feed->opening = false;
   if (feed->gone || feed->info.key != key) co_return;
-  feed->unknown = container ? std::string() : unknown;
+  feed->client->unknown = container ? std::string() : unknown;
   if (container) {
     feed->info.container = container;
     open_stream(feed);
@@ -97,7 +97,7 @@ bool Engine::wants_rename(const Feed& feed) const {
   if (!client_dirs_ || feed.info.kind != sources::Kind::client_dir || feed.replayed || feed.gone || !feed.source ||
       !feed.info.server_id.empty() || feed.info.read_only || feed.info.state != sources::SourceState::closed)
     return false;
-  if (feed.rename_not_before && *feed.rename_not_before > clock_.now()) return false;
+  if (feed.client->rename_not_before && *feed.client->rename_not_before > clock_.now()) return false;
   const bool on_record = feed.stream != 0 && !feed.send && feed.outcomes.empty() && feed.recorded > 0 &&
                          feed.recorded == feed.confirmed && feed.taken_out == feed.recorded;
   if (!on_record) return false;
@@ -109,9 +109,9 @@ bool Engine::wants_rename(const Feed& feed) const {
 
 /// With nothing on its way, so that whichever tool goes on with the directory knows what is done.
 asio::awaitable<void> Engine::rename_registered(FeedPtr feed) {
-  feed->rename_not_before = clock_.now() + in_use_again;
+  feed->client->rename_not_before = clock_.now() + in_use_again;
   const auto key = feed->info.key;
-  alarms_.set({Alarm::Of::tend, key}, *feed->rename_not_before);
+  alarms_.set({Alarm::Of::tend, key}, *feed->client->rename_not_before);
   rearm();
   if (!is_registered(*feed)) {
     const ContainerName run = *feed->info.container;
@@ -120,20 +120,20 @@ asio::awaitable<void> Engine::rename_registered(FeedPtr feed) {
     auto open = [this, project = run.project] { return core_.is_open(project); };
     auto made = co_await outcome(server->create_run(run, "", std::move(open)));
     if (!made) co_return;
-    feed->server_id = std::move(made->id);
+    feed->client->server_id = std::move(made->id);
   }
   auto pending = [of = Ledger::IntentOf{feed->ledger_id, 0}, first = feed->recorded + 1](Ledger& ledger) {
     return ledger.intent(of, first);
   };
   const auto doubt = co_await with_ledger(std::move(pending));
   if (!doubt || *doubt) co_return;  // what was sent last is in doubt: that is to be known first
-  auto renamed = co_await client_dirs_->rename(key, feed->server_id);
+  auto renamed = co_await client_dirs_->rename(key, feed->client->server_id);
   if (!renamed) {
     cannot_rename(*feed, std::move(renamed.error()));
     co_return;
   }
-  feed->not_renamed.clear();
-  feed->not_renamed_times = 0;
+  feed->client->not_renamed.clear();
+  feed->client->not_renamed_times = 0;
   if (*renamed) {
     const auto now = **renamed;
     auto move = [id = feed->ledger_id, now](Ledger& ledger) { return ledger.move(id, now); };
@@ -147,16 +147,16 @@ asio::awaitable<void> Engine::rename_registered(FeedPtr feed) {
 
 /// Told once, and in the status for as long as it lasts.
 void Engine::cannot_rename(Feed& feed, Error error) {
-  if (feed.not_renamed != error.message) {
+  if (feed.client->not_renamed != error.message) {
     spdlog::warn("not renamed path={} error=\"{}\"", feed.info.key.path, error.message);
     events_.add("not_renamed", error.message,
                 {.scope = Scope::of(feed.info.container->project).text(), .stream = feed.info.container->label()});
   }
-  feed.not_renamed = std::move(error.message);
+  feed.client->not_renamed = std::move(error.message);
   const auto pause =
-      std::min<Duration>(in_use_again * (1u << std::min(feed.not_renamed_times++, 6u)), rename_again_max);
-  feed.rename_not_before = clock_.now() + pause;
-  alarms_.set({Alarm::Of::tend, feed.info.key}, *feed.rename_not_before);
+      std::min<Duration>(in_use_again * (1u << std::min(feed.client->not_renamed_times++, 6u)), rename_again_max);
+  feed.client->rename_not_before = clock_.now() + pause;
+  alarms_.set({Alarm::Of::tend, feed.info.key}, *feed.client->rename_not_before);
   rearm();
 }
 
@@ -166,7 +166,7 @@ void Engine::move_feed(const FeedPtr& feed, sources::SourceKey key) {
   const auto before = feeds_.find(feed->info.key);
   if (before != feeds_.end() && before->second == feed) feeds_.erase(before);
   feed->info.key = key;
-  feed->info.server_id = feed->server_id;
+  feed->info.server_id = feed->client->server_id;
   feed->tidying = false;
   feed->released = false;
   feed->refresh_wanted = true;

@@ -208,7 +208,7 @@ api::FlushReply Engine::flush() {
   if (client_dirs_) client_dirs_->rescan();
   for (const auto& [key, feed] : feeds_) {
     if (std::exchange(feed->problem, std::nullopt)) open_stream(feed);
-    if (std::exchange(feed->rename_not_before, std::nullopt)) tend(feed);
+    if (feed->client && std::exchange(feed->client->rename_not_before, std::nullopt)) tend(feed);
   }
   core_.flush(clock_.now());
   pump();

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <list>
 #include <map>
 #include <memory>
 #include <optional>
@@ -172,6 +173,8 @@ class Engine final : public Control, public sources::SourceListener {
   void follow_files(const FeedPtr& log);
   void tell_files_of(const Feed& log);
   void open_stream(const FeedPtr& feed);
+  static bool is_in_line(const Feed& feed);
+  awaitable<void> open_in_turn();
   awaitable<void> look_up(FeedPtr feed);
   void begin_stream(const FeedPtr& feed, const LedgerSource& known);
   void find_container(const FeedPtr& feed);
@@ -446,6 +449,8 @@ class Engine final : public Control, public sources::SourceListener {
   WorkspaceTypes workspace_types_;
   std::set<std::string> learning_types_;  // being asked for
   core::StreamId last_stream_ = 0;
+  std::deque<FeedPtr> to_open_;  // of the change queue
+  std::size_t opening_ = 0;      // how many coroutines open them
   std::size_t being_sent_ = 0;
   WallTime started_;
   bool draining_ = false;
@@ -479,45 +484,52 @@ struct Engine::Feed {
   sources::Position taken_out = 0;
   std::uint64_t synced = 0, rejected = 0, kept = 0;  ///< as LedgerSource
   /// When it was first seen that a call from this change on has no answer, or that its runs are not found.
-  std::shared_ptr<std::map<sources::Position, Instant>> unclear_since =
-      std::make_shared<std::map<sources::Position, Instant>>();
+  std::shared_ptr<std::map<sources::Position, Instant>> unclear_since{};  ///< none before its first call
   std::optional<WallTime> synced_at;
   sources::Backlog backlog;
-  std::optional<Error> problem;              ///< found by reading it; `info.problem` is what the watcher found
-  std::string unread;                        ///< why what waits in it could not be counted the last time
-  unsigned unread_times = 0;                 ///< in a row
-  bool opening = false;                      ///< being looked up in the ledger
-  std::string server_id;                     ///< of a client's directory: the run it was registered as
-  std::string unknown;                       ///< of a client's directory: why its container is not known yet
-  bool told_lost = false;                    ///< that its client lost operations was told
-  std::optional<Instant> rename_not_before;  ///< it was still in use, or could not be renamed
-  std::string not_renamed;                   ///< why it could not be, the last time
-  unsigned not_renamed_times = 0;            ///< in a row
-  bool gone = false;                         ///< its file is gone
-  bool unwatched = false;                    ///< gone for us only: what is on record of it stays
-  std::uint64_t lost = 0;                    ///< changes that were not synced when it went
-  bool finished = false;                     ///< its end is on record
-  bool released = false;                     ///< let go of since it came to rest
-  bool tidying = false;                      ///< an alarm to remove it is set
-  bool told_synced = false;                  ///< that it is at rest was told
+  Rare<Error> problem;        ///< found by reading it; `info.problem` is what the watcher found
+  std::string unread;         ///< why what waits in it could not be counted the last time
+  unsigned unread_times = 0;  ///< in a row
+  bool opening = false;       ///< being looked up in the ledger
+  bool gone = false;          ///< its file is gone
+  bool unwatched = false;     ///< gone for us only: what is on record of it stays
+  std::uint64_t lost = 0;     ///< changes that were not synced when it went
+  bool finished = false;      ///< its end is on record
+  bool released = false;      ///< let go of since it came to rest
+  bool tidying = false;       ///< an alarm to remove it is set
+  bool told_synced = false;   ///< that it is at rest was told
 
   FeedPtr files;            ///< of a run log: the files it asks for, once there are any
   std::weak_ptr<Feed> log;  ///< of such files: their run log
+  /// Of a directory of the 1.x client.
+  struct OfClient {
+    std::string server_id;                     ///< the run it was registered as
+    std::string unknown;                       ///< why its container is not known yet
+    bool told_lost = false;                    ///< that its client lost operations was told
+    std::optional<Instant> rename_not_before;  ///< it was still in use, or could not be renamed
+    std::string not_renamed;                   ///< why it could not be, the last time
+    unsigned not_renamed_times = 0;            ///< in a row
+  };
+  std::unique_ptr<OfClient> client;
   /// Of a file that did not get through: what came in its way since it got further the last time, and how far that was.
   struct Tries {
     std::uint32_t count = 0, signings = 0, beginnings = 0;
     std::uint64_t done = 0, others = 0;
   };
-  std::map<sources::Position, Tries> tries;
-  std::optional<Instant> run_missing_since;  ///< of files: when the server was first found to have no such run
-  std::set<sources::Position> files_told;    ///< as uploaded, of those whose batch is not through
-  bool discarding = false;                   ///< what waits is being recorded as rejected
-  std::uint64_t files_sent = 0;              ///< since it was opened
+  /// Of a stream of files, from its first batch on.
+  struct OfFiles {
+    std::map<sources::Position, Tries> tries;
+    std::set<sources::Position> told;  ///< as uploaded, of those whose batch is not through
+    std::uint64_t sent = 0;            ///< since it was opened
+    std::optional<Instant> run_missing_since;  ///< when the server was first found to have no such run
+  };
+  std::unique_ptr<OfFiles> uploading;
+  bool discarding = false;  ///< what waits is being recorded as rejected
 
   // Work for the tending coroutine.
   bool tended = false;
   std::optional<core::Send> send;
-  std::deque<std::variant<core::Settle, core::Reject>> outcomes;
+  std::list<std::variant<core::Settle, core::Reject>> outcomes;
   std::optional<core::StepAside> aside;
   bool create_passes = false;
   std::optional<Instant> taken_up_at;  ///< the batch that is out

@@ -12,6 +12,8 @@ using sources::SourceState;
 
 namespace {
 
+constexpr std::size_t opened_at_once = 16;  // our own bound
+
 std::string name_of(const sources::SourceInfo& info) {
   return info.container ? fmt::format("{} of {}", info.container->label(), Scope::of(info.container->project).text())
                         : info.key.path;
@@ -33,6 +35,7 @@ void Engine::source_changed(const sources::SourceInfo& info, std::shared_ptr<sou
   const bool known = entry != nullptr && !entry->gone;
   if (!known) entry = std::make_shared<Feed>();
   const auto feed = entry;
+  if (info.kind == sources::Kind::client_dir && !feed->client) feed->client = std::make_unique<Feed::OfClient>();
   const bool state_changed = !known || feed->info.state != info.state;
   // Of a client's directory only the server knows whose it is: that was found out here.
   auto container = known && !info.container ? std::move(feed->info.container) : info.container;
@@ -53,7 +56,7 @@ void Engine::source_changed(const sources::SourceInfo& info, std::shared_ptr<sou
       feed->refresh_wanted = true;
       feed->take_out_wanted = true;  // what could not be taken out while it was somebody else's
     }
-    tend(feed);
+    if (!is_in_line(*feed)) tend(feed);
   } else if (info.state == SourceState::set_aside) {
     close_stream(feed);
   } else if (feed->stream != 0) {
@@ -105,7 +108,7 @@ void Engine::source_written(const sources::SourceKey& key) {
     feed->looks = looks_after_a_write - 1;
   }
   if (feed->stream == 0) open_stream(feed);
-  tend(feed);
+  if (!is_in_line(*feed)) tend(feed);
 }
 
 void Engine::source_vanished(const sources::SourceKey& key) {
@@ -253,7 +256,34 @@ void Engine::open_stream(const FeedPtr& feed) {
   feed->opening = true;
   if (feed->info.kind == sources::Kind::run_log && !feed->info.key.files) settling_in_.insert(feed->info.key);
   tell_discovering();
-  tasks_.spawn("look up", look_up(feed));
+  if (!is_in_line(*feed)) return tasks_.spawn("look up", look_up(feed));
+  to_open_.push_back(feed);
+  if (opening_ == opened_at_once) return;
+  opening_++;
+  tasks_.spawn("open streams", open_in_turn());
+}
+
+/// A queue may hold any number of streams, all of which are found at once when the daemon starts. A few of them are
+/// opened at a time, so that little memory is needed for it.
+bool Engine::is_in_line(const Feed& feed) {
+  return feed.opening && feed.info.kind == sources::Kind::change_queue;
+}
+
+asio::awaitable<void> Engine::open_in_turn() {
+  struct Done {
+    std::size_t& opening;
+    ~Done() { opening--; }
+  };
+  const Done done{opening_};
+  while (!to_open_.empty() && !draining_) {
+    const auto feed = std::move(to_open_.front());
+    to_open_.pop_front();
+    const bool ours = !std::exchange(feed->tended, true);
+    co_await look_up(feed);
+    if (!ours) continue;
+    for (bool more = true; more && feed->refresh_wanted;) more = co_await tend_once(feed);
+    tasks_.spawn("tend", tending(feed));
+  }
 }
 
 asio::awaitable<void> Engine::look_up(FeedPtr feed) {
@@ -361,7 +391,7 @@ void Engine::look_for_rest(FeedPtr feed) {
     return;
   }
   if (feed->info.kind == sources::Kind::client_dir && feed->info.state == SourceState::closed &&
-      feed->backlog.unwritten > 0 && !std::exchange(feed->told_lost, true)) {
+      feed->backlog.unwritten > 0 && !std::exchange(feed->client->told_lost, true)) {
     spdlog::warn("lost by the client path={} operations={}", feed->info.key.path, feed->backlog.unwritten);
     events_.add("lost_by_client",
                 fmt::format("lost by the client: {} operations of {} never reached its files", feed->backlog.unwritten,

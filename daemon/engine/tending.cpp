@@ -114,9 +114,6 @@ asio::awaitable<void> Engine::refresh(FeedPtr feed) {
   }
   feed->unread.clear();
   feed->unread_times = 0;
-  feed->backlog = *backlog;
-  if (backlog->uploads > 0) follow_files(feed);
-  feed->last_looked = clock_.now();
   core::Backlog told;
   told.count = backlog->count;
   told.bytes = backlog->bytes;
@@ -126,7 +123,10 @@ asio::awaitable<void> Engine::refresh(FeedPtr feed) {
   told.creates_project = backlog->creates_project;
   told.create_behind = backlog->create_behind;
   told.ticket = backlog->ticket;
-  told.after = backlog->after;
+  told.after = std::move(backlog->after);
+  feed->backlog = std::move(*backlog);
+  if (feed->backlog.uploads > 0) follow_files(feed);
+  feed->last_looked = clock_.now();
   core_.backlog(stream, after, std::move(told), clock_.now());
   if (!feed->refresh_wanted) expect_more(*feed, false);
   look_again(feed);

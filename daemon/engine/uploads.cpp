@@ -119,9 +119,11 @@ asio::awaitable<void> Engine::send_files(FeedPtr feed, std::shared_ptr<sources::
   work->send = send;
   work->batch = batch;
   work->server_id = server_of(work->feed->info.container->project.workspace);
+  auto& uploading = work->feed->uploading;
+  if (!uploading) uploading = std::make_unique<Feed::OfFiles>();
   const auto before = [first = batch.first](const auto& position) { return position < first; };
-  std::erase_if(work->feed->files_told, before);
-  std::erase_if(work->feed->tries, [&before](const auto& each) { return before(each.first); });
+  std::erase_if(uploading->told, before);
+  std::erase_if(uploading->tries, [&before](const auto& each) { return before(each.first); });
   const core::Sent all{batch.last, batch.count, batch.payload_bytes, false};
   core_.begun(send.stream, all, clock_.now());
   const bool ready = co_await prepare_files(work);
@@ -248,7 +250,7 @@ asio::awaitable<bool> Engine::look_for_run(UploadBatchPtr work) {
   const auto to_be_sent = [](const UploadItem& item) { return item.state == State::waiting && !item.on_server; };
   auto run = *work->feed->info.container;
   run.kind = ContainerKind::run;
-  auto& missing_since = work->feed->run_missing_since;
+  auto& missing_since = work->feed->uploading->run_missing_since;
   if (std::ranges::none_of(work->items, to_be_sent)) co_return true;
   Answer<bool> there = true;
   if (!is_surely_there(run)) there = co_await outcome(work->server->has_run(run));
@@ -351,7 +353,7 @@ asio::awaitable<void> Engine::send_file(UploadBatchPtr work, std::size_t index) 
   while (item.state == State::waiting && !is_halted(*work)) {
     const bool was_signed = item.signed_file.has_value();
     auto how = co_await send_once(work, index);
-    auto& tries = work->feed->tries[item.change.position];
+    auto& tries = work->feed->uploading->tries[item.change.position];
     spdlog::debug("file container=\"{}\" position={} sent={} kind={} code={}", work->feed->info.container->label(),
                   item.change.position, how.sent, static_cast<int>(how.kind), how.code);
     switch (how.kind) {
@@ -464,19 +466,19 @@ asio::awaitable<server::UploadOutcome> Engine::send_once(UploadBatchPtr work, st
                 listed.upload(), item.size);
   item.begun = true;
   auto how = co_await upload_outcome(work->server->upload(std::move(upload), upload_settings()));
-  auto& tries = work->feed->tries[item.change.position];
+  auto& tries = work->feed->uploading->tries[item.change.position];
   item.moved = listed.moved();
-  if (const auto done = listed.done(); done > tries.done) tries = {.done = done, .others = work->feed->files_sent};
+  if (const auto done = listed.done(); done > tries.done) tries = {.done = done, .others = work->feed->uploading->sent};
   co_return how;
 }
 
 /// It is tried again, unless that went on for too long without an end.
 void Engine::put_off_file(UploadBatch& work, std::size_t index, const server::UploadOutcome& how) {
   auto& item = work.items[index];
-  auto& tries = work.feed->tries[item.change.position];
-  if (tries.count++ == 0) tries.others = work.feed->files_sent;
+  auto& tries = work.feed->uploading->tries[item.change.position];
+  if (tries.count++ == 0) tries.others = work.feed->uploading->sent;
   // The network, or a store that fails, is not the file's fault, unless others get there.
-  const bool others_pass = work.feed->files_sent > tries.others;
+  const bool others_pass = work.feed->uploading->sent > tries.others;
   const bool enough =
       how.kind == Kind::stalled ? tries.count >= most_stalls : tries.count >= most_failures && others_pass;
   if (enough) {
@@ -498,7 +500,7 @@ asio::awaitable<void> Engine::finish_file(UploadBatchPtr work, std::size_t index
     auto marked = co_await with_ledger(std::move(mark));
     if (!marked) co_return item.put_off(marked.error().code, marked.error().message);
     item.on_server = true;
-    work->feed->files_sent++;
+    work->feed->uploading->sent++;
   }
   if (item.upload.goes_with_its_upload()) {
     auto file = source_file(item.upload, item.change.uid.value());
@@ -524,9 +526,9 @@ asio::awaitable<void> Engine::assign_file(UploadBatchPtr work, std::size_t index
     if (!work->feed->replayed) follow_up(item.change.position, assigned->ids.front());
   }
   item.state = State::done;
-  work->feed->tries.erase(item.change.position);
+  work->feed->uploading->tries.erase(item.change.position);
   // With a batch that failed in part it comes here again, and is the same file still.
-  if (!work->feed->files_told.insert(item.change.position).second) co_return;
+  if (!work->feed->uploading->told.insert(item.change.position).second) co_return;
   auto& uploaded = metrics_.uploaded[item.upload.project];
   uploaded.files++;
   uploaded.bytes += item.size;

@@ -91,7 +91,7 @@ std::string Engine::why(const Feed& feed, const core::StreamView& view) const {
   Waiting waiting{.wait = view.wait, .container = view.spec->container, .kind = feed.info.kind};
   waiting.left_to_client = feed.info.state == SourceState::left_to_client;
   waiting.unread = feed.unread;
-  waiting.fork_parent = feed.backlog.fork_parent;
+  if (feed.backlog.fork_parent) waiting.fork_parent = *feed.backlog.fork_parent;
   waiting.trouble = view.trouble;
   waiting.when = in_seconds(view.until, clock_.now());
   if (core::is_held(view.wait)) waiting.closed = closed(Scope::of(waiting.container.project));
@@ -446,7 +446,8 @@ api::SourceStatus Engine::describe_source(const Feed& feed) const {
                                                             fmt::join(feed.info.holders, ", "));
   } else if (feed.info.state != SourceState::settling_in && !feed.info.container) {
     source.state = "settling_in";
-    source.detail = "the server is being asked whose it is" + (feed.unknown.empty() ? "" : ": " + feed.unknown);
+    source.detail = "the server is being asked whose it is";
+    if (feed.client && !feed.client->unknown.empty()) *source.detail += ": " + feed.client->unknown;
   } else if (feed.info.state != SourceState::settling_in && (!counted(feed) || (feed.files && !counted(*feed.files)))) {
     // Nobody may take it for synced before it was looked through.
     source.state = "settling_in";
@@ -459,8 +460,8 @@ api::SourceStatus Engine::describe_source(const Feed& feed) const {
   } else if (feed.info.state == SourceState::closed && at_rest(feed) && (!feed.files || at_rest(*feed.files))) {
     source.state = "synced";
   }
-  if (!source.detail && !feed.not_renamed.empty())
-    source.detail = fmt::format("it keeps its name for now: {}", feed.not_renamed);
+  if (!source.detail && feed.client && !feed.client->not_renamed.empty())
+    source.detail = fmt::format("it keeps its name for now: {}", feed.client->not_renamed);
   if (!source.detail && feed.info.state == SourceState::closed && feed.backlog.unwritten > 0)
     source.detail = fmt::format("lost by the client: {}", feed.backlog.unwritten);
   return source;

@@ -13,6 +13,7 @@
 #include "changes/names.h"
 #include "support/clock.h"
 #include "support/error.h"
+#include "support/rare.h"
 
 /// Where changes wait on disk, behind one interface.
 ///
@@ -36,14 +37,14 @@ constexpr OperationKind operation_kind(ChangeKind kind) {
 
 /// What waits after a position.
 struct Backlog {
-  std::uint64_t count = 0;                   ///< operations
-  std::uint64_t bytes = 0;                   ///< their stored sizes
-  std::uint64_t uploads = 0;                 ///< files that wait to be uploaded
-  Position last = 0;                         ///< the newest operation's position; 0 when none
-  std::optional<WallTime> oldest_at;         ///< when the first of them was logged
-  std::optional<OperationKind> next;         ///< what the first of them is
-  std::optional<ContainerName> fork_parent;  ///< when the first of them creates a fork
-  std::uint64_t unwritten = 0;  ///< of a client directory: what the client counted, and is not in its files (yet)
+  std::uint64_t count = 0;            ///< operations
+  std::uint64_t bytes = 0;            ///< their stored sizes
+  std::uint64_t uploads = 0;          ///< files that wait to be uploaded
+  Position last = 0;                  ///< the newest operation's position; 0 when none
+  std::optional<WallTime> oldest_at;  ///< when the first of them was logged
+  std::optional<OperationKind> next;  ///< what the first of them is
+  Rare<ContainerName> fork_parent;    ///< when the first of them creates a fork
+  std::uint64_t unwritten = 0;        ///< of a client directory: what the client counted, and is not in its files (yet)
   // Of a change queue:
   bool frees_next = false;           ///< the first of them passes a read-only gate (Change::frees)
   bool creates_project = false;      ///< the create of the project is among them
@@ -156,7 +157,7 @@ struct SourceInfo {
   SourceState state = SourceState::settling_in;
   std::optional<ContainerName> container;  ///< once known
   std::string order;                       ///< among sources of one run, the lower goes first (time of creation)
-  std::optional<Error> problem;            ///< state set_aside
+  Rare<Error> problem;                     ///< state set_aside
   bool read_only = false;                  ///< another user's: followed, never written
   bool network = false;                    ///< on a network file system: taken only when closed, by rescan
   std::vector<std::int32_t> holders;       ///< pids that have it open, or of a client directory: that may write it

@@ -284,14 +284,15 @@ class ChangeQueue::Impl {
 
   /// A stream holds something (more): its source is announced, or told to have been written to.
   void touch(const QueuedStream& stream) {
-    const StreamName name{stream.container, stream.passed};
-    auto& source = sources_[name];
+    const auto it = sources_.try_emplace({stream.container, stream.passed}).first;
+    const auto& name = it->first;
+    auto& source = it->second;
     if (source) {
       source->begin_anew(stream.id);
       listener_.source_written(key_of(identity_, name));
       return;
     }
-    auto emptied = [this, name] { let_go_later(name); };
+    auto emptied = [this, name = &name] { let_go_later(*name); };  // told no more once it is erased
     source = std::make_shared<QueuedSource>(queue_, stream.id, std::move(emptied));
     listener_.source_changed(info_of(identity_, stream), source);
     if (stream.count == 0) let_go_later(name);

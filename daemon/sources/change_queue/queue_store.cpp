@@ -380,7 +380,9 @@ Result<QueueStore::Rows> QueueStore::confirmed_rows(std::int64_t stream, Positio
       },
       stream, known.upto, after));
   known.upto = after;
-  return known;
+  const auto rows = known;
+  if (rows.count == 0) confirmed_.erase(stream);
+  return rows;
 }
 
 Result<Backlog> QueueStore::backlog(std::int64_t stream, Position after) {
