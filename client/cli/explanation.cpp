@@ -138,6 +138,7 @@ std::string subject_of(const std::string& type, const std::string& name, const s
   if (type == "model") return "Model " + clean(name) + of;
   if (type == "model_version") return "Model version " + clean(name) + of;
   if (type == "project") return "The metadata" + of;
+  if (type == "removals" && name == "removal of the project") return "The removal" + of;
   if (type == "removals") return (name.empty() ? "Removals" : "Removals that wait") + of;
   return (name.empty() ? "Management" : "Management (" + clean(name) + ")") + of;
 }

@@ -65,11 +65,16 @@ inline constexpr std::string_view everything_in_project = "*";
 /// Id of the stream of removals that were to wait for what is held, and let the others pass.
 inline constexpr std::string_view removals_that_wait = "removals that wait";
 
+/// Id of the stream of removals of the whole project: its delete, and its archiving.
+inline constexpr std::string_view removals_of_all = "removal of the project";
+
 /// Id of the management stream of what restores runs.
 inline constexpr std::string_view restores_of_project = "restores";
 
-/// Id of the management stream of what may end a project's own read-only mode, and so passes its gate.
+/// Ids of the management streams of what may end a project's own read-only mode, and so passes its gate: its limits,
+/// and taking it out of the archive.
 inline constexpr std::string_view limits_of_project = "limits";
+inline constexpr std::string_view unarchiving_of_project = "unarchiving";
 
 /// Who handed a change in: told by the kernel, kept with it.
 struct Submitter {
@@ -84,9 +89,9 @@ struct Submitter {
 /// which go beside its other changes. What only removes (delete,
 /// trash, archive, empty the trash, remove a member) goes into the project's `removals`, which read-only mode lets
 /// pass; one that has to wait there for what is held steps aside, into `removals_that_wait`, so that it keeps
-/// back no other; the rest of the management into `management`. Each member's role, what restores runs, and the
-/// project's limits (which may end its read-only mode, and so pass its gate) are streams of their own, so that they
-/// wait for nothing else.
+/// back no other; the rest of the management into `management`. What removes the project itself, each member's role,
+/// what restores runs, and what may end the project's read-only mode (its limits, taking it out of the archive) are
+/// streams of their own, so that they wait for nothing else.
 struct Change {
   ChangeKind kind = ChangeKind::run_update;
   ContainerName container{};  ///< whose stream it belongs to
@@ -95,7 +100,8 @@ struct Change {
   std::optional<ContainerName> fork_parent{};  ///< of a run.create
   /// Whose changes that were accepted earlier go first: a removal of runs or of a member waits for the writes to
   /// them, a project's delete or archiving for all of the project (`management` with the id
-  /// `everything_in_project`); management and the create of a run for `removals`, a version's update for its model.
+  /// `everything_in_project`); management and the create of a run for all removals, other removals and taking the
+  /// project out of the archive for `removals_of_all`, a version's update for its model.
   std::vector<ContainerName> after{};
   std::string payload{};  ///< run.create, run.update: the stored operation's wire bytes; else the change's compact JSON
   std::string idempotency_key{};  ///< empty: none

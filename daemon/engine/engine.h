@@ -519,8 +519,8 @@ struct Engine::Feed {
   /// Of a stream of files, from its first batch on.
   struct OfFiles {
     std::map<sources::Position, Tries> tries;
-    std::set<sources::Position> told;  ///< as uploaded, of those whose batch is not through
-    std::uint64_t sent = 0;            ///< since it was opened
+    std::set<sources::Position> told;          ///< as uploaded, of those whose batch is not through
+    std::uint64_t sent = 0;                    ///< since it was opened
     std::optional<Instant> run_missing_since;  ///< when the server was first found to have no such run
   };
   std::unique_ptr<OfFiles> uploading;

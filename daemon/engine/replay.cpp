@@ -49,8 +49,8 @@ class RejectedChanges final : public sources::Source {
       if (backlog.count++ > 0) continue;
       backlog.next = sources::operation_kind(rejection->change);
       const auto& of = rejection->container;
-      backlog.frees_next =
-          of.kind == ContainerKind::removals || (of.kind == ContainerKind::management && of.id == limits_of_project);
+      const bool relieves = of.id == limits_of_project || of.id == unarchiving_of_project;
+      backlog.frees_next = of.kind == ContainerKind::removals || (of.kind == ContainerKind::management && relieves);
       backlog.oldest_at = rejection->at;
     }
     co_return backlog;

@@ -189,6 +189,29 @@ TEST(Changes, ThatWereRejectedAreNotWaitedForOnceARetryStoredThem) {
   EXPECT_NE(box.sync({"explain", "3"}).out.find("the server has it"), std::string::npos);
 }
 
+TEST(Changes, OfManyRunsThatWaitCostLittleMemoryEach) {
+  constexpr std::uint64_t runs = 4000, at_most_each = 4096;
+  Box box(two_workspaces());
+  EXPECT_EQ(box.sync({"hold", "ml-team"}).status, 0);
+  box.stop_daemon();
+  box.start_daemon();
+  box.get("/v1/status");
+  [[maybe_unused]] const auto empty = box.peak_memory();
+  std::string body;
+  for (std::uint64_t run = 0; run < runs; ++run)
+    body += fmt::format(R"({{"kind": "run.update", "project": "ml-team/lab", "run": "r-{}", "append": {{"loss": 1}}}})"
+                        "\n",
+                        run);
+  accepted(box, body);
+  box.stop_daemon();
+  // All of them are found at once, and looked up.
+  box.start_daemon();
+  EXPECT_TRUE(box.wait_status([](const auto& s) { return s.at("totals").at("held").as_int64() == runs; }).first);
+#ifndef __SANITIZE_ADDRESS__  // whose memory is not ours
+  EXPECT_LT(box.peak_memory(), empty + runs * at_most_each);
+#endif
+}
+
 TEST(Changes, AModelVersionThatCouldNotBeMadeAtFirstIsMadeLater) {
   Box box(two_workspaces());
   accepted(box, R"([{"kind": "project.create", "project": "full/lab", "key": "LAB"},
@@ -254,6 +277,53 @@ TEST(Changes, ADeleteWhoseTargetTurnsOutToBeHeldKeepsBackNoOther) {
   box.wait_synced();
   EXPECT_TRUE(gone("full/lab/busy")) << json::serialize(box.sandbox().state().at("runs"));
   EXPECT_EQ(box.get("/v1/status").at("totals").at("rejected").as_int64(), 0);
+}
+
+/// A project is to be archived and taken out again, and a write from before both is held. Changes 3 to 6.
+class ArchivedAndTakenOut : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    accepted(box, R"([{"kind": "project.create", "project": "full/lab", "key": "LAB"},
+                      {"kind": "run.create", "project": "full/lab", "run": "busy"}])");
+    box.wait_synced();
+    // Nothing is known of the mode when they are handed in.
+    box.sandbox().control(R"({"faults": [{"path": "/api/", "status": 503, "times": 1000000}]})");
+    accepted(box, R"([{"kind": "run.update", "project": "full/lab", "run": "busy", "step": 900, "append": {"loss": 1}},
+                      {"kind": "project.update", "project": "full/lab", "archived": true},
+                      {"kind": "project.update", "project": "full/lab", "archived": false},
+                      {"kind": "project.set_storage_limit", "project": "full/lab", "bytes": 1000000}])");
+    box.sandbox().control(R"({"reset": true})");
+    box.sandbox().control(R"({"workspace": "full", "mode": "read_only"})");
+    const auto limit_went = [this](const auto& s) {
+      return s.at("totals").at("held").as_int64() == 1 && box.get("/v1/changes/6").at("state").as_string() == "done";
+    };
+    ASSERT_TRUE(box.wait_status(limit_went).first) << json::serialize(box.get("/v1/streams"));
+    for (const char* waiting : {"/v1/changes/4", "/v1/changes/5"})
+      EXPECT_EQ(box.get(waiting).at("why").as_string(), "earlier changes to the same thing go first");
+  }
+  bool archived() { return box.sandbox().state().at("projects").at("full/lab").at("archived").as_bool(); }
+  std::int64_t rejected() { return box.get("/v1/status").at("totals").at("rejected").as_int64(); }
+
+  Box box{two_workspaces()};
+};
+
+TEST_F(ArchivedAndTakenOut, ItEndsOutsideAlsoWhereTheArchivingWaitedForAHeldWrite) {
+  EXPECT_FALSE(archived());
+  box.sandbox().control(R"({"workspace": "full", "mode": "normal"})");
+  EXPECT_EQ(box.sync({"probe", "full"}).status, 0);
+  box.wait_synced();
+  EXPECT_FALSE(archived());
+  const auto runs = box.sandbox().state().at("runs");
+  EXPECT_EQ(runs.at("full/lab/busy").at("series").at("loss").as_array().size(), 1u);
+  EXPECT_EQ(rejected(), 0);
+}
+
+TEST_F(ArchivedAndTakenOut, ToThrowAwayTheHeldWriteLetsAllOfThemGo) {
+  accepted(box, R"({"kind": "project.update", "project": "full/lab", "archived": true, "discard_pending": true})");
+  EXPECT_TRUE(box.wait_status([](const auto& s) { return s.at("totals").at("synced").as_int64() == 6; }).first)
+      << json::serialize(box.get("/v1/streams"));
+  EXPECT_TRUE(archived());
+  EXPECT_EQ(rejected(), 1) << "the write is kept";
 }
 
 TEST(Changes, OfAReadOnlyProjectThatOnlyRemoveOrMayEndItsModePassWhileCreatesAndWritesWait) {

@@ -16,6 +16,14 @@ ContainerName waiting_removals_of(const ProjectName& project) {
   return {project, std::string(removals_that_wait), ContainerKind::removals};
 }
 
+ContainerName removals_of_all_of(const ProjectName& project) {
+  return {project, std::string(removals_of_all), ContainerKind::removals};
+}
+
+std::vector<ContainerName> all_removals_of(const ProjectName& project) {
+  return {removals_of(project), waiting_removals_of(project), removals_of_all_of(project)};
+}
+
 /// A stream of their own: what removes runs for good waits for them, and for no other management.
 ContainerName restores_of(const ProjectName& project) {
   return {project, std::string(restores_of_project), ContainerKind::management};
@@ -28,19 +36,24 @@ ContainerName everything_in(const ProjectName& project) {
 /// Management comes after the project's removals: whoever was removed can be added again, a run restored, a deleted
 /// project made anew. A removal waits long only for what is held, as this is then, too.
 Change managing(const ProjectName& project) {
-  return {.container = management_of(project), .after = {removals_of(project), waiting_removals_of(project)}};
+  return {.container = management_of(project), .after = all_removals_of(project)};
 }
 
 /// What may end the project's own read-only mode passes its gate, and waits behind no write: so not for a removal that
 /// waits for one either.
-Change relieving(const ProjectName& project) {
+Change relieving(const ProjectName& project, std::string_view id) {
   Change out{.container = management_of(project), .frees = true, .after = {removals_of(project)}};
-  out.container.id = limits_of_project;
+  out.container.id = id;
   return out;
 }
 
 Change removing(const ProjectName& project, std::vector<ContainerName> after) {
+  after.push_back(removals_of_all_of(project));
   return {.container = removals_of(project), .frees = true, .after = std::move(after)};
+}
+
+Change removing_all_of(const ProjectName& project) {
+  return {.container = removals_of_all_of(project), .frees = true, .after = {everything_in(project)}};
 }
 
 /// The names a model may have been created by: as given, and the key within a short id.
@@ -57,17 +70,20 @@ struct Place {
     return out;
   }
   Change operator()(const ProjectUpdate& change) const {
-    if (change.archived == true) return removing(change.project, {everything_in(change.project)});
-    if (change.archived == false) return relieving(change.project);
+    if (change.archived == true) return removing_all_of(change.project);
+    if (change.archived == false) {
+      // The other way round the project would stay archived.
+      auto out = relieving(change.project, unarchiving_of_project);
+      out.after.push_back(removals_of_all_of(change.project));
+      return out;
+    }
     auto out = managing(change.project);
     // What was handed in for the old name is sent to it.
     if (change.name) out.after.push_back(everything_in(change.project));
     return out;
   }
-  Change operator()(const ProjectDelete& change) const {
-    return removing(change.project, {everything_in(change.project)});
-  }
-  Change operator()(const StorageLimit& change) const { return relieving(change.project); }
+  Change operator()(const ProjectDelete& change) const { return removing_all_of(change.project); }
+  Change operator()(const StorageLimit& change) const { return relieving(change.project, limits_of_project); }
   Change operator()(const Membership& change) const {
     const ContainerName member{change.project, (change.service_account ? "service account " : "member ") + change.who,
                                ContainerKind::management};
@@ -88,7 +104,10 @@ struct Place {
       for (const auto kind : {ContainerKind::run, ContainerKind::files}) runs.push_back({change.project, run, kind});
     return removing(change.project, std::move(runs));
   }
-  Change operator()(const TrashEmpty& change) const { return removing(change.project, {restores_of(change.project)}); }
+  /// It may be what makes room for the writes that a removal waits for, so it goes after none.
+  Change operator()(const TrashEmpty& change) const {
+    return {.container = removals_of(change.project), .frees = true, .after = {restores_of(change.project)}};
+  }
   Change operator()(const ModelCreate& change) const {
     return {.container = {change.project, change.key, ContainerKind::model}, .creates = true};
   }
@@ -124,10 +143,7 @@ Change place(ChangeKind kind, const RunOperation& operation) {
   Change out{.kind = kind, .container = operation.run, .fork_parent = operation.fork_parent};
   out.creates = kind == ChangeKind::run_create;
   // A run that is deleted and created anew: were the create sent first, the removal would take the new run.
-  if (out.creates) {
-    out.after.push_back(removals_of(operation.run.project));
-    out.after.push_back(waiting_removals_of(operation.run.project));
-  }
+  if (out.creates) out.after = all_removals_of(operation.run.project);
   return out;
 }
 

@@ -427,6 +427,7 @@ Result<Backlog> QueueStore::backlog(std::int64_t stream, Position after) {
 /// A removal goes after those that stepped aside and are of the same thing, so it names them, too.
 Result<void> QueueStore::keep_behind_those_that_wait(const ContainerName& removals, std::vector<ContainerName>& after) {
   const auto is_target = [](const ContainerName& name) {
+    if (name.kind == ContainerKind::removals) return false;  // those of the whole project, which all of them go after
     return name.kind != ContainerKind::management || name.id != restores_of_project;
   };
   const auto is_everything = [](const ContainerName& name) {

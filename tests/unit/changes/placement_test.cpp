@@ -14,6 +14,8 @@ std::string body(std::string_view kind, std::string_view more = "") {
   return R"({"kind":")" + std::string(kind) + R"(","project":"ml-team/lab")" + std::string(more) + "}";
 }
 
+const ContainerName removal_of_all{lab, std::string(removals_of_all), ContainerKind::removals};
+const ContainerName unarchiving{lab, "unarchiving", ContainerKind::management};
 const ContainerName limits{lab, "limits", ContainerKind::management};
 const ContainerName restores{lab, "restores", ContainerKind::management};
 const ContainerName everything{lab, "*", ContainerKind::management};
@@ -26,20 +28,30 @@ struct Placed {
 };
 
 const std::vector<Placed> kPlaced{
-    {"project.create", "", management, false, true, {removals, waiting}},
-    {"project.update", R"(,"visibility":"pub")", management, false, false, {removals, waiting}},
-    {"project.update", R"(,"name":"other")", management, false, false, {removals, waiting, everything}},
-    {"project.update", R"(,"archived":false)", limits, true, false, {removals}},
-    {"project.update", R"(,"archived":true)", removals, true, false, {everything}},
-    {"project.delete", "", removals, true, false, {everything}},
+    {"project.create", "", management, false, true, {removals, waiting, removal_of_all}},
+    {"project.update", R"(,"visibility":"pub")", management, false, false, {removals, waiting, removal_of_all}},
+    {"project.update", R"(,"name":"other")", management, false, false, {removals, waiting, removal_of_all, everything}},
+    {"project.update", R"(,"archived":false)", unarchiving, true, false, {removals, removal_of_all}},
+    {"project.update", R"(,"archived":true)", removal_of_all, true, false, {everything}},
+    {"project.delete", "", removal_of_all, true, false, {everything}},
     {"project.set_storage_limit", R"(,"bytes":5)", limits, true, false, {removals}},
-    {"member.add", R"(,"user":"jo","role":"viewer")", jo, false, false, {removals, waiting}},
-    {"member.update", R"(,"user":"jo","role":"viewer")", jo, false, false, {removals, waiting}},
-    {"member.remove", R"(,"user":"jo")", removals, true, false, {jo}},
-    {"service_account.add", R"(,"account":"bot","role":"viewer")", bot, false, false, {removals, waiting}},
-    {"service_account.update", R"(,"account":"bot","role":"viewer")", bot, false, false, {removals, waiting}},
-    {"service_account.remove", R"(,"account":"bot")", removals, true, false, {bot}},
-    {"run.create", R"(,"run":"r-1")", run("r-1"), false, true, {removals, waiting}},
+    {"member.add", R"(,"user":"jo","role":"viewer")", jo, false, false, {removals, waiting, removal_of_all}},
+    {"member.update", R"(,"user":"jo","role":"viewer")", jo, false, false, {removals, waiting, removal_of_all}},
+    {"member.remove", R"(,"user":"jo")", removals, true, false, {jo, removal_of_all}},
+    {"service_account.add",
+     R"(,"account":"bot","role":"viewer")",
+     bot,
+     false,
+     false,
+     {removals, waiting, removal_of_all}},
+    {"service_account.update",
+     R"(,"account":"bot","role":"viewer")",
+     bot,
+     false,
+     false,
+     {removals, waiting, removal_of_all}},
+    {"service_account.remove", R"(,"account":"bot")", removals, true, false, {bot, removal_of_all}},
+    {"run.create", R"(,"run":"r-1")", run("r-1"), false, true, {removals, waiting, removal_of_all}},
     {"run.update", R"(,"run":"r-1","assign":{"a":1})", run("r-1"), false, false, {}},
     {"run.upload", R"(,"run":"r-1","attribute":"a","file":"/a")", files("r-1"), false, false, {}},
     {"run.trash",
@@ -47,11 +59,11 @@ const std::vector<Placed> kPlaced{
      removals,
      true,
      false,
-     {restores, run("r-1"), files("r-1"), run("r-2"), files("r-2")}},
-    {"run.delete", R"(,"runs":["r-1"])", removals, true, false, {restores, run("r-1"), files("r-1")}},
-    {"run.archive", R"(,"runs":"r-1")", removals, true, false, {restores, run("r-1"), files("r-1")}},
-    {"run.restore", R"(,"runs":["r-1"])", restores, false, false, {removals, waiting}},
-    {"run.unarchive", R"(,"runs":["r-1"])", restores, false, false, {removals, waiting}},
+     {restores, run("r-1"), files("r-1"), run("r-2"), files("r-2"), removal_of_all}},
+    {"run.delete", R"(,"runs":["r-1"])", removals, true, false, {restores, run("r-1"), files("r-1"), removal_of_all}},
+    {"run.archive", R"(,"runs":"r-1")", removals, true, false, {restores, run("r-1"), files("r-1"), removal_of_all}},
+    {"run.restore", R"(,"runs":["r-1"])", restores, false, false, {removals, waiting, removal_of_all}},
+    {"run.unarchive", R"(,"runs":["r-1"])", restores, false, false, {removals, waiting, removal_of_all}},
     {"trash.empty", "", removals, true, false, {restores}},
     {"model.create", R"(,"key":"FOREST")", model("FOREST"), false, true, {}},
     {"model.update", R"(,"model":"FOREST","assign":{"a":1})", model("FOREST"), false, false, {}},
@@ -119,7 +131,7 @@ TEST(Placing, OnlyWhatRemovesRunsOrProjectsCanDiscard) {
   for (const auto& each : kPlaced) {
     const auto changes = parse(body(each.kind, each.more + R"(,"discard_pending":true)"));
     const bool membership = each.kind.starts_with("member.") || each.kind.starts_with("service_account.");
-    const bool may = each.container == removals && !membership;
+    const bool may = each.container.kind == ContainerKind::removals && !membership;
     EXPECT_EQ(changes.has_value(), may) << each.kind;
     if (!changes) {
       EXPECT_EQ(changes.error().code, "nothing_to_discard") << each.kind;

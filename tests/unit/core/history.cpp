@@ -93,6 +93,7 @@ class History {
       lanes_.push_back({.name = {project, std::string(removals_that_wait), ContainerKind::removals}, .queued = true});
       lanes_.push_back({.name = {project, "q0"}, .queued = true, .passed = true});
       lanes_.push_back({.name = {project, "q1"}, .queued = true, .passed = true});
+      lanes_.push_back({.name = {project, std::string(removals_of_all), ContainerKind::removals}, .queued = true});
       queues_.push_back(management);
       if (!chance(0.2)) continue;
       server_.missing_projects.insert(project);
@@ -267,6 +268,7 @@ class History {
 
   static bool removes_the_same(const Item& removal, const Item& other) {
     return std::ranges::any_of(other.after, [&removal](const ContainerName& name) {
+      if (name.kind == ContainerKind::removals) return false;  // all of them go after the project's own
       return name.id == everything_in_project || std::ranges::find(removal.after, name) != removal.after.end();
     });
   }
@@ -315,8 +317,10 @@ class History {
 
   /// Those that step aside stand in a lane of their own.
   static std::size_t waiting(std::size_t removals) { return removals + 4; }
+  /// So do those of the whole project.
+  static std::size_t of_all(std::size_t removals) { return removals + 7; }
   std::vector<ContainerName> removals_of(std::size_t removals) const {
-    return {lanes_[removals].name, lanes_[waiting(removals)].name};
+    return {lanes_[removals].name, lanes_[waiting(removals)].name, lanes_[of_all(removals)].name};
   }
 
   bool needs_create(std::size_t index) const {
@@ -340,10 +344,10 @@ class History {
     std::vector<ContainerName> runs;
     for (const auto& lane : lanes_)
       if (lane.name.project == project && lane.ingested()) runs.push_back(lane.name);
-    auto target = runs[pick(runs.size())];
-    if (chance(0.2)) target = {project, std::string(everything_in_project), ContainerKind::management};
-    Item removal{.is = Is::call, .after = {target}};
-    make_way(removals, removal, chance(0.5));
+    Item removal{.is = Is::call, .after = {runs[pick(runs.size())], lanes_[of_all(removals)].name}};
+    const bool all = chance(0.2);
+    if (all) removal.after = {{project, std::string(everything_in_project), ContainerKind::management}};
+    make_way(all ? of_all(removals) : removals, removal, chance(0.5));
   }
 
   static bool goes_after(const Item& removal, const Lane& lane) {

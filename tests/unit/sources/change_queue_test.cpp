@@ -320,6 +320,7 @@ class Removals : public ChangeQueueTest {
     removal.frees = true;
     removal.after = {{queue_project, std::string(restores_of_project), ContainerKind::management}};
     for (const auto& run : runs) removal.after.push_back(run_named(run));
+    removal.after.push_back({queue_project, std::string(removals_of_all), ContainerKind::removals});
     return removal;
   }
   void step_aside(Position position) { ASSERT_TRUE(loop.await(queue->step_aside(lane, position))); }
