@@ -4,6 +4,7 @@
 
 #include <boost/json/serialize.hpp>
 #include <fstream>
+#include <sstream>
 
 #include "tests/integration/box.h"
 #include "tests/integration/loss_log.h"
@@ -25,9 +26,9 @@ void accepted(Box& box, const std::string& changes) {
 }
 
 /// A start that must fail: how it ended, and what it said.
-Ran start_fails(const Box& box) {
+Ran start_fails(const Box& box, const std::string& config = "config.toml") {
   Process daemon({.binary = binary("neptune-syncd"),
-                  .args = {"--config", box.dir() / "config.toml"},
+                  .args = {"--config", box.dir() / config},
                   .env = {},
                   .unset_env = {"NEPTUNE_API_TOKEN", "NOTIFY_SOCKET"},
                   .output_dir = box.dir() / "output",
@@ -73,6 +74,21 @@ TEST(StateTrouble, ADamagedChangeQueueIsSaidRunLogsGoOnAndAMendedOneGoesOnWhereI
   box.start_daemon();
   box.wait_synced();
   EXPECT_TRUE(box.sandbox().state().at("runs").as_object().contains("ml-team/lab/r-1"));
+}
+
+TEST(StateTrouble, ASecondDaemonOfAStateDirectoryStopsWithASentenceAndTheFirstGoesOn) {
+  Box box({.config = small_queue});
+  std::stringstream config;
+  config << std::ifstream(box.dir() / "config.toml").rdbuf();
+  auto text = config.str();
+  text.replace(text.find("api.sock"), 8, "other.sock");
+  std::ofstream(box.dir() / "other.toml") << text;
+  const auto ran = start_fails(box, "other.toml");
+  EXPECT_EQ(ran.status, 1);
+  EXPECT_NE(ran.err.find("another neptune-syncd uses the state directory"), std::string::npos) << ran.err;
+  EXPECT_FALSE(fs::exists(box.dir() / "other.sock"));
+  accepted(box, R"({"kind": "run.create", "project": "ml-team/lab", "run": "r-1"})");
+  box.wait_synced();
 }
 
 TEST(StateTrouble, AReadOnlyFileSystemEndsTheStartWithASentenceAndNothingAcceptedIsLost) {

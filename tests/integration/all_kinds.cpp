@@ -39,6 +39,11 @@ std::size_t size_at(const json::value& state, std::initializer_list<std::string_
   return list && list->is_array() ? list->get_array().size() : 0;
 }
 
+std::string written_at(const json::value& state, std::initializer_list<std::string_view> path) {
+  const auto* value = look(state, path);
+  return value ? json::serialize(*value) : "";
+}
+
 /// Where a run stands among the containers: trashed, archived; null: it does not exist.
 const json::value* run_at(const json::value& state, const std::string& run) {
   for (const auto& [name, about] : state.at("containers").as_object())
@@ -72,6 +77,11 @@ std::string AllKinds::misses(const json::value& state) const {
   if (!run_is(state, project_ + "/r3", "trashed", false)) return wrong("r3 was not restored");
   if (!run_is(state, project_ + "/r6", "archived", false)) return wrong("r6 was not unarchived");
   if (values_at(state, {"runs", project_ + "/r1", "series", "loss"}) != "1 2 3 4") return wrong("the run's points");
+  if (written_at(state, {"runs", project_ + "/r1", "attrs", "params/depth"}) != "3") return wrong("the run's number");
+  if (!text_at(state, {"runs", project_ + "/r1", "attrs", "params/of"}, "oak")) return wrong("the run's text");
+  if (written_at(state, {"runs", project_ + "/r1", "sets", "sys/tags"}) != R"(["tall"])")
+    return wrong("the run's tags");
+  if (!text_at(state, {"runs", project_ + "/r7", "experiment"}, "second")) return wrong("the fork's experiment");
   if (values_at(state, {"containers", model(), "series", "auc"}) != "1 2 3") return wrong("the model's points");
   if (values_at(state, {"containers", metadata(), "series", "score"}) != "1 2 3") return wrong("the project's points");
   for (const auto& container : {model(), metadata()})
@@ -159,6 +169,12 @@ void AllKinds::runs() {
         [i, r = project_ + "/r1"](const json::value& state) {
           return size_at(state, {"runs", r, "series", "loss"}) >= i;
         });
+  add("run.update", project_,
+      R"("run": "r1", "timestamp": "2026-01-02T03:04:05Z", "assign": {"params": {"depth": 3, "of": "oak"}}, )"
+      R"("tags": {"sys/tags": {"add": ["young", "tall"]}})");
+  add("run.update", project_, R"("run": "r1", "tags": {"sys/tags": {"remove": ["young"]}})");
+  add("run.create", project_, R"("run": "r7", "experiment": "second", "fork": {"run": "r1", "step": 2})",
+      [r = project_ + "/r7"](const json::value& state) { return text_at(state, {"runs", r, "parent"}, "r1"); });
   const auto is = [](const std::string& run, const char* what) {
     return [run, what](const json::value& state) { return run_is(state, run, what); };
   };
@@ -222,8 +238,7 @@ std::string AllKinds::misses_of_attributes(const json::value& state, const std::
   if (look(state, {"containers", container, "attrs", "gone"})) return wrong("an attribute was not deleted");
   if (!text_at(state, {"containers", container, "attrs", "name"}, "a")) return wrong("the text");
   if (size_at(state, {"containers", container, "series", "emptied"}) != 0) return wrong("a series was not emptied");
-  const auto* tags = look(state, {"containers", container, "sets", "tags"});
-  if (!tags || json::serialize(*tags) != R"(["b"])") return wrong("the tags");
+  if (written_at(state, {"containers", container, "sets", "tags"}) != R"(["b"])") return wrong("the tags");
   return {};
 }
 
