@@ -124,8 +124,8 @@ void add_attribute_api(World& world) {
              [&world, type](const Request& request) { return read_one(world, request, type); });
   };
   add_write(world, "POST", base + "/operations",
-            {"executeOperations", "experimentId " + who + " @operations!", "[OperationError]"}, bound(execute),
-            operations_body_bytes);
+            {"executeOperations", "experimentId " + who + " @operations! ^User-Agent", "[OperationError]"},
+            bound(execute), operations_body_bytes);
   add_read(world, "GET", base, {"getExperimentAttributes", "experimentId!", "AttributesDTO"}, bound(read_all));
   add_read(world, "GET", base + "/attributes", {"getAttributes", who, "AttributesDTO"}, bound(read_all));
   add_read(world, "POST", base + "/attributes",
@@ -140,7 +140,7 @@ void add_attribute_api(World& world) {
   property("stringSeries", "getStringSeriesAttribute", "StringSeriesAttributeDTO", "stringSeries");
   const std::string page = "attribute! experimentId #limit ";
   add_read(world, "GET", base + "/series/float",
-           {"getFloatSeriesValues", page + "skipToStep includePreview lineage", "FloatSeriesValuesDTO"},
+           {"getFloatSeriesValues", page + "%skipToStep ?includePreview lineage", "FloatSeriesValuesDTO"},
            bound(read_points<double>));
   add_read(world, "GET", base + "/series/string",
            {"getStringSeriesValues", page + "#offset #maxSingleValueLength", "StringSeriesValuesDTO"},

@@ -114,7 +114,9 @@ Container& container_named(World& world, const std::string& identifier) {
 
 void add_container_api(World& world) {
   const std::string base = "/api/leaderboard/v1/experiments";
-  add_write(world, "POST", base, {"createExperiment", "@experimentCreationParams!", "Experiment"},
+  add_write(world, "POST", base,
+            {"createExperiment",
+             "@experimentCreationParams! ^User-Agent ^X-Neptune-CliVersion ^?X-Neptune-LegacyClient", "Experiment"},
             [&world](const Request& request) { return create(world, request); });
   add_read(world, "GET", base, {"getExperiment", "experimentId!", "Experiment"},
            [&world](const Request& request) { return get(world, request); });

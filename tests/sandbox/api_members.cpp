@@ -96,7 +96,8 @@ void add_member_api(World& world) {
   add_write(world, "POST", base, {"addProjectMember", which + " @member!", "ProjectMemberDTO"}, bound(add));
   add_write(world, "PATCH", one, {"updateProjectMember", which + " @member!", "ProjectMemberDTO"}, bound(update));
   add_write(world, "DELETE", one, {"deleteProjectMember", which, ""}, bound(remove));
-  add_read(world, "GET", base, {"listProjectsMembers", "[]projectIdentifier!", "[ProjectMembersDTO]"}, bound(list));
+  add_read(world, "GET", base,
+           {"listProjectsMembers", "[]projectIdentifier! ?includeInvitations", "[ProjectMembersDTO]"}, bound(list));
   add_read(world, "GET", base + "Of", {"listProjectMembers", which, "[ProjectMemberDTO]"},
            [&world](const Request& request) { return answer(members_json(project_of(world, request))); });
 }

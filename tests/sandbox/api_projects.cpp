@@ -161,17 +161,18 @@ void add_project_api(World& world) {
   const auto bound = [&world](Response (*handle)(World&, const Request&)) {
     return [&world, handle](const Request& request) { return handle(world, request); };
   };
-  const std::string which = "projectIdentifier!", listed = "organizationIdentifier searchTerm #offset #limit";
+  const std::string which = "projectIdentifier!", listed = " searchTerm #offset #limit []sortBy []sortDirection ";
   add_write(world, "POST", base, {"createProject", "@projectToCreate!", "ProjectWithRoleDTO"}, bound(create));
   add_write(world, "PUT", base, {"updateProject", which + " @projectToUpdate!", "ProjectWithRoleDTO"}, bound(update));
   add_write(world, "DELETE", base, {"deleteProject", which, ""}, bound(remove));
   add_write(world, "PUT", base + "/storage-limit",
             {"setStorageLimit", which + " @storageLimit!", "ProjectStorageLimitTraitDTO"}, bound(set_limit));
   add_write(world, "DELETE", base + "/storage-limit", {"deleteStorageLimit", which, ""}, bound(remove_limit));
-  add_read(world, "GET", base, {"listProjects", listed + " userRelation sortBy sortDirection", "ProjectListDTO"},
+  add_read(world, "GET", base, {"listProjects", "organizationIdentifier" + listed + "userRelation", "ProjectListDTO"},
            bound(list));
   add_read(world, "GET", base + "/listForOrganization",
-           {"listOrganizationProjects", listed + " archived", "ProjectListDTO"}, bound(list));
+           {"listOrganizationProjects", "organizationIdentifier!" + listed + "?archived", "ProjectListDTO"},
+           bound(list));
   add_read(world, "GET", base + "/get", {"getProject", which, "ProjectDTO"}, [&world](const Request& request) {
     const auto& project = project_of(world, request);
     return answer(identity(project, *world.store.workspace(project.name.workspace)));

@@ -106,9 +106,9 @@ void add_service_account_api(World& world) {
            bound(list_of_project));
   add_write(
       world, "POST", all,
-      {"createServiceAccount", "organizationIdentifier! addToAllProjects! @newServiceAccount!", "ServiceAccountDTO"},
+      {"createServiceAccount", "organizationIdentifier! ?addToAllProjects! @newServiceAccount!", "ServiceAccountDTO"},
       bound(create));
-  add_read(world, "GET", all, {"listServiceAccounts", "organizationIdentifier! deactivated", "[ServiceAccountDTO]"},
+  add_read(world, "GET", all, {"listServiceAccounts", "organizationIdentifier! ?deactivated", "[ServiceAccountDTO]"},
            bound(list_of_workspace));
 }
 

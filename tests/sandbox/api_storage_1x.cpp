@@ -206,15 +206,14 @@ void add_attribute_upload_api(World& world) {
     add(world, base + "/start",
         {operation + "MultipartUploadStart", who + what + ext + "#totalLength!", "UploadMetadataDTO"}, false,
         [&world, set](const Request& request) { return start(world, request, set); });
-    add(world, base + "/part",
-        {operation + "MultipartUploadPart", who + what + "uploadId! #uploadPartIdx! ^X-Range", errors}, true,
-        [&world](const Request& request) { return part(world, request); });
+    add(world, base + "/part", {operation + "MultipartUploadPart", who + what + "uploadId! #uploadPartIdx!", errors},
+        true, [&world](const Request& request) { return part(world, request); });
     add(world, base + "/finish", {operation + "MultipartUploadFinish", who + what + "uploadId!", errors}, false,
         [&world, set](const Request& request) { return finish(world, request, set); });
   };
   add_family("/storage/file/upload", "fileAtom", false);
   add_family("/storage/fileset/upload", "fileSetFile", true);
-  add(world, "/uploadFileSetTar", {"uploadFileSetAttributeTar", "attribute! experimentId reset", ""}, true,
+  add(world, "/uploadFileSetTar", {"uploadFileSetAttributeTar", "attribute! experimentId ?reset", ""}, true,
       [&world](const Request& request) { return archive(world, request); });
 }
 

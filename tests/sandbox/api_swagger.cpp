@@ -24,17 +24,22 @@ json::object parameter(std::string_view word) {
   if (word.starts_with('@'))
     return {{"name", word.substr(1)}, {"in", "body"}, {"required", required}, {"schema", json::object()}};
   json::object out{{"in", "query"}, {"required", required}, {"type", "string"}};
-  if (word.starts_with("[]")) {
-    word.remove_prefix(2);
+  const auto is = [&word](std::string_view mark) {
+    if (!word.starts_with(mark)) return false;
+    word.remove_prefix(mark.size());
+    return true;
+  };
+  if (is("^")) out["in"] = "header";
+  if (is("[]")) {
     out["type"] = "array";
     out["items"] = {{"type", "string"}};
     out["collectionFormat"] = "multi";
-  } else if (word.starts_with('#')) {
-    word.remove_prefix(1);
+  } else if (is("#")) {
     out["type"] = "integer";
-  } else if (word.starts_with('^')) {
-    word.remove_prefix(1);
-    out["in"] = "header";
+  } else if (is("%")) {
+    out["type"] = "number";
+  } else if (is("?")) {
+    out["type"] = "boolean";
   }
   out["name"] = word;
   return out;

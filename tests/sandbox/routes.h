@@ -19,8 +19,9 @@ struct Refusal {
 [[noreturn]] void refuse(unsigned status, std::string_view error_type, const std::string& message);
 
 /// How /api/*/swagger.json describes a call. `parameters`: names with a space between them, each with '!' when it is
-/// required; "@name" is the body, "[]name" comes many times, "#name" is an integer, "^name" a header; those in the path
-/// go without saying. `answer`: a definition, "[Definition]" for an array of them, or nothing.
+/// required; "@name" is the body, "[]name" comes many times, "#name" is an integer, "%name" any number, "?name" a
+/// boolean, "^name" a header ("^?name" of that type); those in the path go without saying. `answer`: a definition,
+/// "[Definition]" for an array of them, or nothing.
 struct Description {
   std::string operation, parameters, answer;
 };
