@@ -1,7 +1,14 @@
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <filesystem>
+#include <fstream>
+
 #include "client/lib/json.h"
+#include "tests/integration/support/temp_dir.h"
 #include "tests/unit/local_api/served.h"
 
 // What each route answers, and to whom.
@@ -176,7 +183,7 @@ TEST(Answers, MetricsAreTextForPrometheus) {
   EXPECT_NE(body_of(response).find("neptune_sync_build_info{version=\"1.2.3\"} 1\n"), std::string::npos);
 }
 
-class Permissions : public testing::Test {
+class Permissions : public ::testing::Test {
  protected:
   void SetUp() override {
     if (::geteuid() != 0) GTEST_SKIP() << "needs root to connect as somebody else";
@@ -265,6 +272,38 @@ TEST_F(Permissions, MembersOfTheGroupAreOperators) {
   by_list.send("POST /v1/scopes/a/hold HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
   const auto response = by_list.read_to_end();
   EXPECT_EQ(status_of(response), 403) << "nobody is not listed in the group, and did not come with it";
+}
+
+/// Somebody who came with another group asks for what operators may, where `/etc/group` lists him in the group of
+/// operators, and where it does not: how many answers were wrong. In a mount namespace of its own; 77: there is none.
+int asks_as_member_by_list() {
+  testing::TempDir temp;
+  const auto groups = temp / "group";
+  std::filesystem::copy_file("/etc/group", groups);
+  std::ofstream(groups, std::ios::app) << "neptune-sync:x:64990:root,nobody\nneptune-others:x:64991:root\n";
+  if (unshare(CLONE_NEWNS) != 0 || mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+      mount(groups.c_str(), "/etc/group", nullptr, MS_BIND, nullptr) != 0)
+    return 77;
+  int wrong = 0;
+  for (const auto& [group, expected] : {std::pair("neptune-sync", 200), std::pair("neptune-others", 403)}) {
+    Options options;
+    options.operator_group = group;
+    Served served(options);
+    auto socket = RawSocket::as(65534, 1, served.path());
+    socket.send("POST /v1/scopes/a/hold HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    if (status_of(socket.read_to_end()) != expected) wrong++;
+  }
+  return wrong;
+}
+
+TEST_F(Permissions, WhoIsListedInTheGroupIsAnOperatorWhateverGroupsHeCameWith) {
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(asks_as_member_by_list());
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFEXITED(status));
+  if (WEXITSTATUS(status) == 77) GTEST_SKIP() << "needs root to have an /etc/group of its own";
+  EXPECT_EQ(WEXITSTATUS(status), 0) << "answers were wrong";
 }
 
 TEST_F(Permissions, SomebodyWhoIsNoOperatorCannotMakeTheDaemonCallTheServerAllTheTime) {

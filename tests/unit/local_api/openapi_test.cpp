@@ -3,6 +3,8 @@
 
 #include <boost/json.hpp>
 #include <fstream>
+#include <map>
+#include <optional>
 #include <set>
 #include <sstream>
 
@@ -118,29 +120,82 @@ TEST(OpenApi, NamesEachKindOfChangeInASchemaOfItsOwn) {
   EXPECT_EQ(described, known);
 }
 
-/// The fields a change of the kind may have, by the parser's own word on one that it may not have.
-Names fields_of(const std::string& kind, const Names& described) {
-  auto body = json::object{{"kind", kind}, {"no such thing", 1}};
-  if (described.contains("project")) body["project"] = "ml-team/lab";
+/// The names that the parser says it knows where it found one that it does not: its own word on what may stand there.
+Names known_beside_an_unknown(const json::object& body) {
   const auto parsed = parse_changes(json::serialize(body), ChangesFormat::json, {});
   const std::string words = parsed ? std::string() : parsed.error().message;
   const std::string before = "here. Known are ";
   const auto at = words.find(before);
-  if (at == std::string::npos) return {kind + ": " + words};
-  Names fields;
+  if (at == std::string::npos) return {words};
+  Names names;
   std::istringstream list(words.substr(at + before.size()));
-  for (std::string field; list >> field;) fields.insert(field.substr(0, field.find_first_of(",.")));
-  return fields;
+  for (std::string name; list >> name;) names.insert(name.substr(0, name.find_first_of(",.")));
+  return names;
+}
+
+const json::object unknown{{"no such thing", 1}};
+
+/// A change of the kind with what it cannot do without.
+json::object least_of(const json::object& kind) {
+  const auto& fields = kind.at("properties").as_object();
+  json::object body{{"kind", fields.at("kind").as_object().at("const")}};
+  for (const auto& name : kind.at("required").as_array()) {
+    const auto field = text(name);
+    if (field != "kind") body[field] = field == "project" ? "ml-team/lab" : field == "model_version" ? "M-1" : "M";
+  }
+  if (fields.contains("append")) body["append"] = {{"points", 1}};
+  if (fields.contains("step")) body["step"] = 1;
+  return body;
+}
+
+/// The kinds' schemas, by their word.
+std::map<std::string, json::object> kinds_of_changes() {
+  std::map<std::string, json::object> kinds;
+  for (const auto& one : schema("Change").at("oneOf").as_array()) {
+    const auto& kind = schema(text(one.as_object().at("$ref")).substr(21));
+    kinds[text(kind.at("properties").as_object().at("kind").as_object().at("const"))] = kind;
+  }
+  return kinds;
 }
 
 TEST(OpenApi, HasEachFieldOfAChangeAndNoOther) {
-  for (const auto& one : schema("Change").at("oneOf").as_array()) {
-    const auto& kind = schema(text(one.as_object().at("$ref")).substr(21));
+  for (const auto& [word, kind] : kinds_of_changes()) {
     auto described = properties(kind);
+    json::object body{{"kind", word}, {"no such thing", 1}};
+    if (described.contains("project")) body["project"] = "ml-team/lab";
     for (const auto* of_every_change : {"kind", "idempotency_key", "discard_pending"}) described.erase(of_every_change);
-    const auto word = text(kind.at("properties").as_object().at("kind").as_object().at("const"));
-    EXPECT_EQ(described, fields_of(word, described)) << word;
+    EXPECT_EQ(described, known_beside_an_unknown(body)) << word;
   }
+}
+
+/// The objects with members of their own that a field may hold: itself, one of several forms, or at each of its paths.
+struct Held {
+  Names members;
+  bool at_paths = false;
+};
+std::optional<Held> held_in(const json::object& field) {
+  if (field.contains("properties")) return Held{properties(field)};
+  if (const auto* forms = field.if_contains("oneOf"))
+    for (const auto& form : forms->as_array())
+      if (auto held = held_in(form.as_object())) return held;
+  const auto* each = field.if_contains("additionalProperties");
+  if (each && each->is_object() && each->as_object().contains("properties"))
+    return Held{properties(each->as_object()), true};
+  return std::nullopt;
+}
+
+TEST(OpenApi, HasEachMemberOfWhatAFieldOfAChangeHoldsAndNoOther) {
+  Names looked_at;
+  for (const auto& [word, kind] : kinds_of_changes())
+    for (const auto& [field, about] : kind.at("properties").as_object()) {
+      const auto held = held_in(about.as_object());
+      if (!held) continue;
+      looked_at.emplace(field);
+      auto body = least_of(kind);
+      body[field] = held->at_paths ? json::object{{"a/path", unknown}} : unknown;
+      EXPECT_EQ(held->members, known_beside_an_unknown(body)) << word << ' ' << field;
+    }
+  EXPECT_EQ(looked_at, (Names{"configure", "fork", "preview", "tags"}));
 }
 
 TEST(OpenApi, AnswersHaveTheMembersTheyHave) {
