@@ -479,23 +479,20 @@ TEST(UploadsOfADeletedRun, AreRejectedWithAReasonWhenTheServerHasItNoMoreAndArri
 
 TEST(UploadsOfADeletedRun, OfARunLogAreRejectedWhenTheServerHasItNoMore) {
   Box box(box_with(""));
-  // Its operations are on the server and out of the log, and the run is gone: files are all that is left.
-  RunLogWriter log({.directory = box.dir() / "made",
-                    .project = "ml-team/lab",
-                    .run = "job",
-                    .experiment = {},
-                    .fork = {},
-                    .with_create = false});
-  create_run(box, "other");  // so that the project is there
+  RunLogWriter log({.directory = box.runs(), .project = "ml-team/lab", .run = "job", .experiment = {}, .fork = {}});
+  log.append(1'000'000, {{"loss", 1.0}});
+  const auto synced = [](const json::value& status) { return status.at("totals").at("synced").to_number<int>() == 2; };
+  ASSERT_TRUE(box.wait_status(synced).first);
+  box.sandbox().control(R"({"delete_run": "ml-team/lab/job"})");
+  age_memory(box);
   log.add_upload(random_file(box.dir() / "model.bin", 1'000), "files/model.bin", "application/octet-stream", false);
-  log.close(false);
-  fs::rename(log.path().parent_path(), box.runs() / log.path().parent_path().filename());
+  log.close(true);
   const auto rejected = [](const json::value& status) {
     return status.at("totals").at("rejected").to_number<int>() == 1;
   };
-  EXPECT_TRUE(box.wait_status(rejected).first);
+  EXPECT_TRUE(box.wait_status(rejected, 40s).first);
   EXPECT_EQ(to_text(box.get("/v1/rejected").at("rejected").at(0).at("code")), "run_not_found");
-  EXPECT_EQ(seen_by_stores(box, "signing_requests"), 0);
+  EXPECT_EQ(seen_by_stores(box, "received_bytes"), 0);
 }
 
 TEST(Uploads, FindTheirCopyWhereTheStateDirectoryWasMovedTo) {
