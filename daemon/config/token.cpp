@@ -10,6 +10,7 @@
 
 #include "config/config.h"
 #include "config/impl/defaults.h"
+#include "support/descriptor.h"
 
 namespace neptune::config {
 namespace {
@@ -21,20 +22,6 @@ constexpr std::string_view kWhiteSpace = " \t\r\n\v\f";
 std::string system_message(int reason) {
   return std::generic_category().message(reason);
 }
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 /// The text without the white space around it. The message of an error holds nothing of the text.
 Result<Token> make_token(std::string_view text, const std::string& origin) {

@@ -14,6 +14,7 @@
 #include "engine/engine.h"
 #include "engine/impl/outcome.h"
 #include "engine/impl/with_ledger.h"
+#include "support/descriptor.h"
 
 namespace neptune::engine {
 
@@ -28,10 +29,8 @@ std::string new_token() {
 
 /// What was made in it is there after a power cut, too.
 void keep_names_of(const std::filesystem::path& folder) {
-  const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return;
-  ::fsync(fd);
-  ::close(fd);
+  const Descriptor opened(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (opened) ::fsync(opened.get());
 }
 
 Result<server::FileIdentity> copy_to(const server::SourceFile& from, const std::filesystem::path& folder,

@@ -22,29 +22,21 @@ Result<StateDir> StateDir::open(const std::filesystem::path& path) {
                                                   "user the daemon runs as, or set state_dir.",
                                                   path.string(), made.message()));
   const auto file = path / "lock";
-  const int lock = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (lock < 0)
+  Descriptor lock(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!lock)
     return fail(
         "state_dir_unusable",
         fmt::format("the state directory {} cannot be written: {}. It must belong to the user the daemon runs as.",
                     path.string(), std::strerror(errno)));
-  if (::flock(lock, LOCK_EX | LOCK_NB) != 0) {
-    ::close(lock);
+  if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0)
     return fail(
         "state_dir_in_use",
         fmt::format(
             "another neptune-syncd uses the state directory {}. Stop it, or give this one a state_dir of its own.",
             path.string()));
-  }
-  StateDir dir(path, lock);
+  StateDir dir(path, std::move(lock));
   dir.restore_reserve();
   return dir;
-}
-
-StateDir::StateDir(StateDir&& other) noexcept : path_(std::move(other.path_)), lock_(std::exchange(other.lock_, -1)) {}
-
-StateDir::~StateDir() {
-  if (lock_ >= 0) ::close(lock_);
 }
 
 bool StateDir::release_reserve() {
@@ -57,10 +49,9 @@ bool StateDir::restore_reserve() {
   struct stat present{};
   if (::stat(file.c_str(), &present) == 0 && static_cast<std::uint64_t>(present.st_blocks) * 512 >= reserve_bytes)
     return true;
-  const int fd = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (fd < 0) return false;
-  const bool whole = ::posix_fallocate(fd, 0, static_cast<off_t>(reserve_bytes)) == 0;
-  ::close(fd);
+  const Descriptor reserve(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!reserve) return false;
+  const bool whole = ::posix_fallocate(reserve.get(), 0, static_cast<off_t>(reserve_bytes)) == 0;
   if (!whole) release_reserve();
   return whole;
 }

@@ -2,7 +2,9 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <utility>
 
+#include "support/descriptor.h"
 #include "support/error.h"
 
 namespace neptune {
@@ -18,9 +20,6 @@ class StateDir {
 
   /// Makes the directory (mode 0700) when it is missing.
   static Result<StateDir> open(const std::filesystem::path& path);
-  StateDir(StateDir&& other) noexcept;
-  StateDir& operator=(StateDir&&) = delete;
-  ~StateDir();
 
   const std::filesystem::path& path() const { return path_; }
 
@@ -30,9 +29,9 @@ class StateDir {
   bool restore_reserve();
 
  private:
-  StateDir(std::filesystem::path path, int lock) : path_(std::move(path)), lock_(lock) {}
+  StateDir(std::filesystem::path path, Descriptor lock) : path_(std::move(path)), lock_(std::move(lock)) {}
   std::filesystem::path path_;
-  int lock_;
+  Descriptor lock_;
 };
 
 }  // namespace neptune

@@ -21,24 +21,6 @@ namespace neptune::server {
 
 namespace {
 
-class Descriptor {
- public:
-  explicit Descriptor(int fd = -1) : fd_(fd) {}
-  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Descriptor& operator=(Descriptor&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const { return fd_; }
-  int release() { return std::exchange(fd_, -1); }
-
- private:
-  int fd_;
-};
-
 std::unexpected<Error> invalid_path(const SourceFile& source) {
   return fail("file_path_invalid",
               fmt::format("'{}' is no path of a file to upload: it must be {}", shown_path(source),
@@ -150,19 +132,15 @@ Result<std::shared_ptr<OpenFile>> OpenFile::open(const SourceFile& source) {
         fmt::format("the file {} belongs to another user and is not readable by everybody, so it is not read on "
                     "behalf of uid {}; copy it to a file of their own",
                     shown_path(source), *source.reader));
-  return std::make_shared<OpenFile>(fd.release(), source, identity_of(about));
+  return std::make_shared<OpenFile>(std::move(fd), source, identity_of(about));
 }
 
-OpenFile::OpenFile(int fd, SourceFile source, FileIdentity identity)
-    : fd_(fd), source_(std::move(source)), identity_(identity) {}
-
-OpenFile::~OpenFile() {
-  ::close(fd_);
-}
+OpenFile::OpenFile(Descriptor fd, SourceFile source, FileIdentity identity)
+    : fd_(std::move(fd)), source_(std::move(source)), identity_(identity) {}
 
 Result<void> OpenFile::read(std::uint64_t offset, char* into, std::size_t size) const {
   while (size > 0) {
-    const auto got = ::pread(fd_, into, size, static_cast<off_t>(offset));
+    const auto got = ::pread(fd_.get(), into, size, static_cast<off_t>(offset));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return not_opened(source_, errno);
     if (got == 0) return changed(source_);
@@ -176,7 +154,7 @@ Result<void> OpenFile::read(std::uint64_t offset, char* into, std::size_t size) 
 
 Result<void> OpenFile::check() const {
   struct stat about{};
-  if (::fstat(fd_, &about) != 0) return not_opened(source_, errno);
+  if (::fstat(fd_.get(), &about) != 0) return not_opened(source_, errno);
   if (identity_of(about) != identity_) return changed(source_);
   auto place = locate(source_);
   if (!place) return std::unexpected(std::move(place.error()));

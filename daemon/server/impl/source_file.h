@@ -6,6 +6,7 @@
 #include <string>
 
 #include "server/uploads.h"
+#include "support/descriptor.h"
 
 namespace neptune::server {
 
@@ -17,10 +18,7 @@ namespace neptune::server {
 class OpenFile {
  public:
   static Result<std::shared_ptr<OpenFile>> open(const SourceFile& source);
-  OpenFile(int fd, SourceFile source, FileIdentity identity);
-  OpenFile(const OpenFile&) = delete;
-  OpenFile& operator=(const OpenFile&) = delete;
-  ~OpenFile();
+  OpenFile(Descriptor fd, SourceFile source, FileIdentity identity);
 
   const FileIdentity& identity() const { return identity_; }
   std::uint64_t size() const { return identity_.size; }
@@ -31,7 +29,7 @@ class OpenFile {
   Result<void> check() const;
 
  private:
-  int fd_;
+  Descriptor fd_;
   SourceFile source_;
   FileIdentity identity_;
 };

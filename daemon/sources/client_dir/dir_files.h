@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "sources/source.h"
+#include "support/descriptor.h"
 #include "support/error.h"
 
 /// The files of one 1.x client's directory:
@@ -20,21 +21,6 @@
 /// Every name comes from outside: files are opened below the directory's descriptor, are not followed when they are
 /// links, and must be regular.
 namespace neptune::sources {
-
-/// A descriptor of a directory or a file, closed with it.
-class Descriptor {
- public:
-  Descriptor() = default;
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(Descriptor&& other) noexcept : fd_(other.fd_) { other.fd_ = -1; }
-  Descriptor& operator=(Descriptor&& other) noexcept;
-  ~Descriptor();
-  int get() const { return fd_; }
-  explicit operator bool() const { return fd_ >= 0; }
-
- private:
-  int fd_ = -1;
-};
 
 /// errno is that of the open. `flags` besides O_CLOEXEC, O_NOFOLLOW and O_NONBLOCK.
 Descriptor open_directory(const std::filesystem::path& directory);

@@ -12,22 +12,16 @@
 namespace neptune::sources {
 
 Result<Inotify> Inotify::open() {
-  const int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-  if (fd < 0 && errno == EMFILE)
+  Descriptor fd(inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
+  if (!fd && errno == EMFILE)
     return fail("inotify_limit",
                 "no more inotify instances can be opened; raise the sysctl fs.inotify.max_user_instances");
-  if (fd < 0) return fail("inotify_failed", fmt::format("inotify cannot be used ({})", strerror(errno)));
-  return Inotify(fd);
-}
-
-Inotify::Inotify(Inotify&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-
-Inotify::~Inotify() {
-  if (fd_ >= 0) ::close(fd_);
+  if (!fd) return fail("inotify_failed", fmt::format("inotify cannot be used ({})", strerror(errno)));
+  return Inotify(std::move(fd));
 }
 
 Result<int> Inotify::watch(const std::filesystem::path& directory, std::uint32_t mask) {
-  const int watch = inotify_add_watch(fd_, directory.c_str(), mask | IN_ONLYDIR);
+  const int watch = inotify_add_watch(descriptor(), directory.c_str(), mask | IN_ONLYDIR);
   if (watch >= 0) return watch;
   if (errno == ENOSPC)
     return fail("inotify_limit", "no more directories can be watched; raise the sysctl fs.inotify.max_user_watches");
@@ -35,13 +29,13 @@ Result<int> Inotify::watch(const std::filesystem::path& directory, std::uint32_t
 }
 
 void Inotify::unwatch(int watch) {
-  inotify_rm_watch(fd_, watch);
+  inotify_rm_watch(descriptor(), watch);
 }
 
 std::vector<Inotify::Event> Inotify::read() {
   std::vector<Event> events;
   alignas(inotify_event) std::array<char, 64 * 1024> buffer;
-  const auto got = ::read(fd_, buffer.data(), buffer.size());
+  const auto got = ::read(descriptor(), buffer.data(), buffer.size());
   for (const char* at = buffer.data(); got > 0 && at < buffer.data() + got;) {
     const auto* event = reinterpret_cast<const inotify_event*>(at);
     events.push_back({event->wd, event->mask, event->len > 0 ? std::string(event->name) : std::string()});

@@ -3,8 +3,10 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "support/descriptor.h"
 #include "support/error.h"
 
 namespace neptune::sources {
@@ -19,9 +21,6 @@ class Inotify {
   };
 
   static Result<Inotify> open();
-  Inotify(Inotify&& other) noexcept;
-  Inotify& operator=(Inotify&&) = delete;
-  ~Inotify();
 
   /// Watches a directory; the same directory twice is one watch. "inotify_limit" when the user's limit is reached.
   Result<int> watch(const std::filesystem::path& directory, std::uint32_t mask);
@@ -30,11 +29,11 @@ class Inotify {
   /// What is there now, without waiting.
   std::vector<Event> read();
 
-  int descriptor() const { return fd_; }
+  int descriptor() const { return fd_.get(); }
 
  private:
-  explicit Inotify(int fd) : fd_(fd) {}
-  int fd_;
+  explicit Inotify(Descriptor fd) : fd_(std::move(fd)) {}
+  Descriptor fd_;
 };
 
 }  // namespace neptune::sources

@@ -14,6 +14,8 @@
 #include <cstring>
 #include <string_view>
 
+#include "support/descriptor.h"
+
 namespace neptune::sources {
 
 namespace fs = std::filesystem;
@@ -56,23 +58,13 @@ bool writable(const fs::path& path) {
   return faccessat(AT_FDCWD, path.c_str(), W_OK, AT_EACCESS) == 0 || errno == ENOENT;
 }
 
-class Descriptor {
- public:
-  explicit Descriptor(const fs::path& path) : fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW)) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
+Descriptor open_to_read(const fs::path& path) {
+  return Descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+}
 
 LogHeader read_header(const fs::path& path, std::optional<Error>& problem) {
-  const Descriptor file(path);
-  if (file.get() < 0) {
+  const auto file = open_to_read(path);
+  if (!file) {
     if (errno != ENOENT)
       problem =
           Error{"run_log_unreadable", fmt::format("the run log {} cannot be read ({}); let the daemon's user read "
@@ -92,8 +84,8 @@ LogHeader read_header(const fs::path& path, std::optional<Error>& problem) {
 
 // Locks of processes in another pid namespace are not in our /proc/locks, but they can be asked for.
 bool locked_by_somebody(const fs::path& shm) {
-  const Descriptor file(shm);
-  if (file.get() < 0) return false;
+  const auto file = open_to_read(shm);
+  if (!file) return false;
   struct flock lock{};
   lock.l_type = F_WRLCK;
   lock.l_whence = SEEK_SET;
