@@ -2,12 +2,21 @@
 #include <cstdio>
 #include <exception>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "app/app.h"
 #include "app/upkeep.h"
+#include "client/man/help.h"
 #include "client/man/page.h"
+#include "client/man/usage.h"
 
 namespace {
+
+std::vector<neptune::man::Entry> examples() {
+  return {{"neptune-syncd --check-config", "Is the configuration fine, and which one is it?"},
+          {"neptune-syncd --config ~/.config/neptune-syncd/config.toml", "Run here, until Ctrl-C."}};
+}
 
 std::string man_page(const CLI::App& cli) {
   const neptune::man::Page page{
@@ -19,6 +28,8 @@ std::string man_page(const CLI::App& cli) {
                 {{"SIGTERM, SIGINT", "Take nothing more in, let what is in flight finish, and end."},
                  {"SIGHUP",
                   "Read the configuration and the tokens anew. A configuration that is wrong changes nothing."}}},
+           {.title = "EXIT STATUS", .entries = {{"0", "done"}, {"1", "failed"}, {"2", "usage"}}},
+           {.title = "EXAMPLES", .entries = examples()},
            {.title = "ENVIRONMENT",
             .entries =
                 {{"NEPTUNE_API_TOKEN", "The API token, where the configuration names no file with it."},
@@ -41,27 +52,36 @@ int report(const neptune::Error& error) {
     return 1;
   }
   std::fprintf(stderr, "neptune-syncd: %s\n", error.message.c_str());
-  return 1;
+  return error.code == "usage" ? neptune::man::wrong_usage : 1;
+}
+
+std::string footer(bool) {
+  return "As a service: `systemctl start neptune-syncd`. `neptune-sync status` asks it how\n"
+         "things are.\n"
+         "Exit codes: 0 done, 1 failed, 2 usage.\n";
 }
 
 }  // namespace
 
 int main(int argc, char** argv) try {
   CLI::App cli("Keeps experiment metadata safe on disk and syncs it to a Neptune server.", "neptune-syncd");
+  neptune::man::use_help(cli, examples, footer);
   std::string config;
   bool check = false, unsent = false;
-  cli.add_option("--config", config,
-                 "Configuration file (default: /etc/neptune-syncd/config.toml, or ~/.config/neptune-syncd/config.toml "
-                 "when not root)")
+  cli.add_option(
+         "--config", config,
+         "Configuration file; by default /etc/neptune-syncd/config.toml, or ~/.config/neptune-syncd/config.toml when "
+         "not root")
       ->type_name("FILE");
   cli.add_flag("--check-config", check, "Read and check the configuration, say what was found, and end");
-  cli.add_flag("--check-unsent", unsent,
-               "Tell whether a daemon that does not run keeps changes that are not on the server, and end; 1: it does");
+  cli.add_flag(
+      "--check-unsent", unsent,
+      "Tell whether a daemon that does not run keeps changes that are not on the server, and end (with 1: it does)");
   bool queue = false, repair = false, move = false;
   std::string export_to, import_from;
   auto* check_queue = cli.add_flag("--check-queue", queue,
-                                   "Go through the change queue and the memory of a daemon that does not run, and end; "
-                                   "1: something is wrong");
+                                   "Go through the change queue and the memory of a daemon that does not run, and end "
+                                   "(with 1: something is wrong)");
   cli.add_flag("--repair", repair, "With --check-queue: repair what can be, after copying the files")
       ->needs(check_queue);
   auto* export_option =
@@ -77,7 +97,11 @@ int main(int argc, char** argv) try {
     throw CLI::Success();
   };
   cli.add_flag_callback("--man-page", print_man_page)->group("");
-  CLI11_PARSE(cli, argc, argv);
+  try {
+    cli.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return neptune::man::end_of_usage(cli, error);
+  }
 
   neptune::app::Flags flags;
   if (!config.empty()) flags.config = config;

@@ -5,14 +5,15 @@
 namespace neptune::cli {
 
 void Attributes::add_to(Verb& verb) {
-  verb.several("NAME=VALUE", values, "Assigned; with --step, points of series");
-  verb.optional("--step", step, "The points' step");
-  verb.several("--assign", assign, "NAME=VALUE: assigned, --step or not");
-  verb.several("--append", append, "NAME=VALUE: a point of a series; the server counts the steps");
-  verb.several("--insert", insert, "NAME=WORD: put into a set of strings, such as sys/tags");
-  verb.several("--remove", remove, "NAME=WORD: taken out of a set of strings");
-  verb.several("--delete", erase, "NAME: deleted");
-  verb.several("--clear", clear, "NAME=KIND: emptied; float_series, string_series, image_series or string_set");
+  verb.several("NAME=VALUE", values, "Values that are set; with --step, points of series");
+  verb.optional("--step NUMBER", step, "The points' step");
+  verb.several("--assign NAME=VALUE", assign, "A value that is set, --step or not");
+  verb.several("--append NAME=VALUE", append, "A point of a series; the server counts the steps");
+  verb.several("--insert NAME=WORD", insert, "Put a word into a set of strings, such as sys/tags");
+  verb.several("--remove NAME=WORD", remove, "Take a word out of a set of strings");
+  verb.several("--delete NAME", erase, "Delete a value, a series or a set");
+  verb.several("--clear NAME=KIND", clear,
+               "Empty it, and keep it; it is a float_series, string_series, image_series or string_set");
 }
 
 void Attributes::put_into(ChangeText& change) const {

@@ -43,9 +43,9 @@ Result<std::string> read_all(const std::string& name) {
 void add_change(Verb& top, Session& session) {
   auto verb = top.add("change", "Hand in changes as JSON: one object, an array, or one object a line");
   const auto arguments = std::make_shared<Arguments>();
-  verb.required("-f,--file", arguments->file, "Where they are; - is standard input");
-  verb.from_environment("--project", arguments->project, "NEPTUNE_PROJECT",
-                        "workspace/project: of the changes that name none");
+  verb.required("-f,--file FILE", arguments->file, "The file they are in; - is standard input");
+  verb.from_environment("--project PROJECT", arguments->project, "NEPTUNE_PROJECT",
+                        "The project of changes that name none, as workspace/project");
   arguments->how.add_wait_to(verb);
   verb.action([&session, arguments] {
     const auto body = read_all(arguments->file);

@@ -32,7 +32,7 @@ void print_events(Session& session, const Arguments& arguments) {
 void add_events(Verb& top, Session& session) {
   auto verb = top.add("events", "What happened lately");
   const auto arguments = std::make_shared<Arguments>();
-  verb.optional("--since", arguments->since, "Only those after the event with this number, the first column");
+  verb.optional("--since NUMBER", arguments->since, "Only those after the event with this number, the first column");
   verb.flag("-f,--follow", arguments->follow, "Go on with what happens from now on");
   verb.action([&session, arguments] { print_events(session, *arguments); });
 }

@@ -38,16 +38,17 @@ void submit(Session& session, const HandIn& how, const std::string& body, const 
 
 void HandIn::add_wait_to(Verb& verb) {
   verb.flag("--wait", wait, "Wait until the server has it");
-  verb.optional("--timeout", timeout, "Give up waiting after this time: 30s, 5m, 1h (default: never)");
+  verb.optional("--timeout TIME", timeout, "With --wait: give up after this time: 30s, 5m, 1h (default: never)");
 }
 
 void HandIn::add_to(Verb& verb) {
-  verb.optional("--idempotency-key", idempotency_key, "The same key is taken once, however often it is handed in");
+  verb.optional("--idempotency-key KEY", idempotency_key,
+                "A word of your choice: with the same one, it is taken once however often it is handed in");
   add_wait_to(verb);
 }
 
 void add_project(Verb& verb, std::string& project) {
-  verb.from_environment("--project", project, "NEPTUNE_PROJECT", "workspace/project");
+  verb.from_environment("--project PROJECT", project, "NEPTUNE_PROJECT", "The project, as workspace/project");
 }
 
 const std::string& named_project(const std::string& project) {

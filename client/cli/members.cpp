@@ -14,15 +14,15 @@ struct Arguments {
 
 /// Members and service accounts differ in their words alone.
 struct Words {
-  std::string verb, kind, field, placeholder, people;
+  std::string verb, kind, field, placeholder, people, whose;
 };
 
 void add_one(Verb& parent, Session& session, const Words& words, const std::string& name,
              const std::string& description) {
   auto verb = parent.add(name, description);
   const auto arguments = std::make_shared<Arguments>();
-  verb.required(words.placeholder, arguments->who, "Whose role it is");
-  if (name != "remove") verb.required("--role", arguments->role, "viewer, contributor or owner");
+  verb.required(words.placeholder, arguments->who, words.whose);
+  if (name != "remove") verb.required("--role ROLE", arguments->role, "viewer, contributor or owner");
   add_project(verb, arguments->project);
   arguments->how.add_to(verb);
   const auto kind = words.kind + "." + name;
@@ -57,8 +57,11 @@ void add_group(Verb& project, Session& session, const Words& words, bool service
 }  // namespace
 
 void add_members(Verb& project, Session& session) {
-  add_group(project, session, {"members", "member", "user", "USER", "its members"}, false);
-  add_group(project, session, {"accounts", "service_account", "account", "ACCOUNT", "service accounts"}, true);
+  add_group(project, session, {"members", "member", "user", "USER", "its members", "The user's name"}, false);
+  add_group(
+      project, session,
+      {"accounts", "service_account", "account", "ACCOUNT", "service accounts", "The name of the service account"},
+      true);
 }
 
 }  // namespace neptune::cli

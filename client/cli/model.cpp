@@ -34,8 +34,8 @@ void finish(Verb& verb, Session& session, const std::shared_ptr<Arguments>& argu
 void add_create(Verb& parent, Session& session) {
   auto verb = parent.add("create", "Create a model");
   const auto arguments = std::make_shared<Arguments>();
-  verb.required("KEY", arguments->model, "Its key: letters A to Z and digits");
-  verb.optional("--name", arguments->name, "A name for people");
+  verb.required("KEY", arguments->model, "Its key, of your choice: letters A to Z and digits");
+  verb.optional("--name NAME", arguments->name, "A name for people");
   finish(verb, session, arguments, [arguments] {
     ChangeText change("model.create");
     return change.text("key", arguments->model).text("name", arguments->name);
@@ -53,7 +53,7 @@ void add_version(Verb& parent, Session& session) {
 void add_update(Verb& parent, Session& session) {
   auto verb = parent.add("update", "Change the metadata of a model, or of a version as in FOREST-3");
   const auto arguments = std::make_shared<Arguments>();
-  verb.required("MODEL", arguments->model, "A model, or a version of one");
+  verb.required("MODEL", arguments->model, "A model, or a version of one as in FOREST-3");
   arguments->attributes.add_to(verb);
   finish(verb, session, arguments, [arguments] {
     const bool version = is_version(arguments->model);

@@ -20,7 +20,7 @@ using Shared = std::shared_ptr<Arguments>;
 
 Shared project_arguments(Verb& verb) {
   auto arguments = std::make_shared<Arguments>();
-  verb.required("PROJECT", arguments->project, "workspace/project");
+  verb.required("PROJECT", arguments->project, "The project, as workspace/project");
   return arguments;
 }
 
@@ -32,15 +32,16 @@ void finish(Verb& verb, Session& session, const Shared& arguments, std::function
 }
 
 void add_discard(Verb& verb, Arguments& arguments) {
-  verb.flag("--discard-pending", arguments.discard_pending, "Don't wait for held writes to it: reject them");
+  verb.flag("--discard-pending", arguments.discard_pending,
+            "Don't wait for held writes to it: record those as rejected");
 }
 
 void add_create(Verb& parent, Session& session) {
   auto verb = parent.add("create", "Create a project");
   const auto arguments = project_arguments(verb);
-  verb.optional("--visibility", arguments->visibility, "private, workspace or public");
-  verb.optional("--description", arguments->description, "A text");
-  verb.optional("--key", arguments->key, "What its runs' short ids begin with, as in LAB-1");
+  verb.optional("--visibility WORD", arguments->visibility, "Who may see it: private, workspace or public");
+  verb.optional("--description TEXT", arguments->description, "What it is for");
+  verb.optional("--key KEY", arguments->key, "What its runs' short ids begin with, as in LAB-1");
   finish(verb, session, arguments, [arguments] {
     ChangeText change("project.create");
     change.text("visibility", arguments->visibility).text("description", arguments->description);
@@ -51,9 +52,9 @@ void add_create(Verb& parent, Session& session) {
 void add_update(Verb& parent, Session& session) {
   auto verb = parent.add("update", "Change a project's visibility, description or name");
   const auto arguments = project_arguments(verb);
-  verb.optional("--visibility", arguments->visibility, "private, workspace or public");
-  verb.optional("--description", arguments->description, "A text");
-  verb.optional("--name", arguments->name, "Its new name, without the workspace");
+  verb.optional("--visibility WORD", arguments->visibility, "Who may see it: private, workspace or public");
+  verb.optional("--description TEXT", arguments->description, "What it is for");
+  verb.optional("--name NAME", arguments->name, "Its new name, without the workspace");
   finish(verb, session, arguments, [arguments] {
     ChangeText change("project.update");
     change.text("visibility", arguments->visibility).text("description", arguments->description);
@@ -87,7 +88,7 @@ void add_delete(Verb& parent, Session& session) {
 void add_storage_limit(Verb& parent, Session& session) {
   auto verb = parent.add("storage-limit", "Limit a project's storage, or lift its limit");
   const auto arguments = project_arguments(verb);
-  verb.optional("--bytes", arguments->bytes, "The limit; without it, there is none any more");
+  verb.optional("--bytes NUMBER", arguments->bytes, "The limit; without it the limit is lifted");
   finish(verb, session, arguments, [arguments] {
     const auto bytes = arguments->bytes ? number_json(*arguments->bytes) : std::string("null");
     if (!bytes) wrong_usage("--bytes", "'" + *arguments->bytes + "' is no number of bytes; write it in digits.");

@@ -18,7 +18,8 @@ struct Arguments {
 using Shared = std::shared_ptr<Arguments>;
 
 void add_config(Verb& verb, const Shared& arguments) {
-  verb.optional("--config", arguments->config, "The daemon's configuration (default: as the daemon finds it)");
+  verb.optional("--config FILE", arguments->config,
+                "The daemon's configuration, which names state_dir; as the daemon finds it by default");
 }
 
 void run(Session& session, const Arguments& arguments, std::vector<std::string> words) {
@@ -29,7 +30,7 @@ void run(Session& session, const Arguments& arguments, std::vector<std::string> 
 }  // namespace
 
 void add_queue(Verb& top, Session& session) {
-  auto queue = top.add("queue", "The change queue on disk");
+  auto queue = top.add("queue", "Check and repair the change queue on disk (see also export and import)");
   auto check = queue.add("check", "Go through the queue of a daemon that does not run, and say what is wrong");
   const auto of_check = std::make_shared<Arguments>();
   check.flag("--repair", of_check->repair, "Repair what can be repaired, after copying the files");
@@ -52,9 +53,10 @@ void add_queue(Verb& top, Session& session) {
     run(session, *of_export, std::move(words));
   });
 
-  auto read = top.add("import", "Queue the changes of an exported file; the daemon must not run");
+  auto read =
+      top.add("import", "Queue the changes that another machine's `export` wrote to a file; the daemon must not run");
   const auto of_import = std::make_shared<Arguments>();
-  read.required("FILE", of_import->file, "The file; importing it twice does no harm");
+  read.required("FILE", of_import->file, "The file. It is checked as a whole first; importing it twice does no harm");
   add_config(read, of_import);
   read.action([&session, of_import] { run(session, *of_import, {"--import", of_import->file}); });
 }

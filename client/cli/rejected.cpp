@@ -9,6 +9,7 @@
 #include "client/cli/verbs.h"
 #include "client/cli/views.h"
 #include "client/lib/json.h"
+#include "support/base64.h"
 
 namespace neptune::cli {
 
@@ -118,15 +119,15 @@ void write_out(Session& session, const Chosen& chosen) {
   for (const auto& one : *found) {
     const auto payload = client.rejected_payload(one.id);
     if (!payload) return session.fail_with(payload.error());
-    session.print(api::to_json(api::ExportedRejection{one, base64(*payload)}) + "\n");
+    session.print(api::to_json(api::ExportedRejection{one, encode_base64(*payload)}) + "\n");
   }
 }
 
 void add_choice(Verb& verb, const std::shared_ptr<Chosen>& chosen) {
   verb.positive("ID", chosen->id, "The change's number, as `neptune-sync rejected` lists it");
-  verb.flag("--all", chosen->all, "All there are");
-  verb.optional("--run", chosen->run, "All of a run id");
-  verb.optional("--project", chosen->project, "All of a workspace/project, or of a workspace");
+  verb.flag("--all", chosen->all, "All of them");
+  verb.optional("--run RUN", chosen->run, "All of the run with this id");
+  verb.optional("--project SCOPE", chosen->project, "All of a workspace/project, or of a workspace");
 }
 
 Verb add_one(Verb& verb, const char* name, const char* description, const Shared& arguments) {
@@ -140,24 +141,24 @@ Verb add_one(Verb& verb, const char* name, const char* description, const Shared
 void add_rejected(Verb& top, Session& session) {
   auto verb = top.add("rejected", "The changes the server refused for good");
   const auto arguments = std::make_shared<Arguments>();
-  verb.positive("--before", arguments->before, "Those older than this number");
-  verb.number("--limit", arguments->limit, 1, 1000, "How many at most");
+  verb.positive("--before NUMBER", arguments->before, "Only those with a smaller number, the older ones");
+  verb.number("--limit NUMBER", arguments->limit, 1, 1000, "How many at most");
 
   auto show_verb = add_one(verb, "show", "All that is known of one", arguments);
-  show_verb.flag("--payload", arguments->payload, "Write its bytes to standard output");
+  show_verb.flag("--payload", arguments->payload, "Write its bytes, as they are, to standard output");
   show_verb.action([&session, arguments] {
     if (arguments->payload) return write_payload(session, arguments->id);
     const auto text = [&session](const api::Rejected& one) { return view(one, session.style); };
     show(session, session.client().rejected_one(arguments->id), text);
   });
   const auto chosen = std::make_shared<Chosen>();
-  auto retry = verb.add("retry", "Send one again, or several");
+  auto retry = verb.add("retry", "Send one again, or several: by ID, --all, or --run and --project");
   add_choice(retry, chosen);
   retry.action([&session, chosen] {
     const auto again = [](const client::Client& client, std::int64_t id) { return client.retry(id); };
     each(session, *chosen, again, "will be sent again");
   });
-  auto discard = verb.add("discard", "Drop one for good, or several");
+  auto discard = verb.add("discard", "Drop one for good, or several: by ID, --all, or --run and --project");
   add_choice(discard, chosen);
   discard.action([&session, chosen] {
     const auto drop = [](const client::Client& client, std::int64_t id) { return client.discard(id); };

@@ -30,10 +30,11 @@ void add_create(Verb& parent, Session& session) {
   auto verb = parent.add("create", "Create a run");
   const auto arguments = std::make_shared<Create>();
   verb.required("RUN", arguments->run, "The run's id, of your choice");
-  verb.optional("--experiment", arguments->experiment, "The experiment it belongs to");
-  verb.optional("--fork-run", arguments->fork_run, "The run it is forked from");
-  verb.optional("--fork-step", arguments->fork_step, "At which step");
-  verb.optional("--created-at", arguments->created_at, "RFC 3339; now by default");
+  verb.optional("--experiment NAME", arguments->experiment, "The experiment it belongs to");
+  verb.optional("--fork-run RUN", arguments->fork_run, "The run it is forked from");
+  verb.optional("--fork-step NUMBER", arguments->fork_step, "At which step of that run");
+  verb.optional("--created-at TIME", arguments->created_at,
+                "When it began, as in 2026-01-31T12:00:00Z; now by default");
   add_project(verb, arguments->project);
   arguments->how.add_to(verb);
   verb.action([&session, arguments] {
@@ -52,10 +53,10 @@ void add_upload(Verb& parent, Session& session) {
   auto verb = parent.add("upload", "Upload a file, and assign it to an attribute once it is there");
   const auto arguments = std::make_shared<Upload>();
   verb.required("RUN", arguments->run, "The run's id");
-  verb.required("ATTRIBUTE", arguments->attribute, "The attribute, as in models/best");
+  verb.required("ATTRIBUTE", arguments->attribute, "The attribute it becomes, as in models/best");
   verb.required("FILE", arguments->file, "The file; it must stay as it is until it is uploaded, or be copied");
   verb.flag("--copy", arguments->copy, "Copy it into the daemon's state directory first");
-  verb.optional("--mime-type", arguments->mime_type, "Its type; by its name by default");
+  verb.optional("--mime-type TYPE", arguments->mime_type, "Its type, as in image/png; told from its name by default");
   add_project(verb, arguments->project);
   arguments->how.add_to(verb);
   verb.action([&session, arguments] {
@@ -83,9 +84,10 @@ struct Many {
 void add_many(Verb& parent, Session& session, const std::string& name, const std::string& description, bool removes) {
   auto verb = parent.add(name, description);
   const auto arguments = std::make_shared<Many>();
-  verb.at_least_one("RUN", arguments->runs, "Run ids");
+  verb.at_least_one("RUN", arguments->runs, "The ids of one run or more");
   if (removes)
-    verb.flag("--discard-pending", arguments->discard_pending, "Don't wait for held writes to them: reject them");
+    verb.flag("--discard-pending", arguments->discard_pending,
+              "Don't wait for held writes to them: record those as rejected");
   add_project(verb, arguments->project);
   arguments->how.add_to(verb);
   verb.action([&session, arguments, kind = "run." + name] {

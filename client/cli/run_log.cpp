@@ -37,10 +37,11 @@ void add_log(Verb& parent, Session& session) {
   const auto arguments = std::make_shared<Log>();
   verb.required("RUN", arguments->run, "The run's id");
   verb.several("NAME=VALUE", arguments->values, "With --step, points of series; else values that are set");
-  verb.optional("--step", arguments->step, "The points' step");
-  verb.several("--assign", arguments->assign, "NAME=VALUE: set, --step or not");
-  verb.optional("--timestamp", arguments->timestamp, "RFC 3339; now by default");
-  verb.optional("--preview", arguments->preview, "The points are not final: how much of them is done, from 0 to 1");
+  verb.optional("--step NUMBER", arguments->step, "The points' step");
+  verb.several("--assign NAME=VALUE", arguments->assign, "A value that is set, --step or not");
+  verb.optional("--timestamp TIME", arguments->timestamp, "When it was, as in 2026-01-31T12:00:00Z; now by default");
+  verb.optional("--preview NUMBER", arguments->preview,
+                "The points are not final: how much of what they tell of is done, from 0 to 1");
   add_project(verb, arguments->project);
   arguments->how.add_to(verb);
   verb.action([&session, arguments] {
@@ -60,8 +61,8 @@ void add_tag(Verb& parent, Session& session, const std::string& name, const std:
   auto verb = parent.add(name, description);
   const auto arguments = std::make_shared<Tag>();
   verb.required("RUN", arguments->run, "The run's id");
-  verb.at_least_one("TAG", arguments->tags, "Tags");
-  verb.optional("--path", arguments->path, "The set of strings they are in; sys/tags by default");
+  verb.at_least_one("TAG", arguments->tags, "One tag or more");
+  verb.optional("--path NAME", arguments->path, "The set of strings they are in; sys/tags by default");
   add_project(verb, arguments->project);
   arguments->how.add_to(verb);
   verb.action([&session, arguments, does] {

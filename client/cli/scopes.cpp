@@ -20,7 +20,7 @@ std::string message_of(const api::ScopeReply& reply) {
 
 Verb add_verb(Verb& top, const char* name, const char* description, const std::shared_ptr<Arguments>& arguments) {
   auto verb = top.add(name, description);
-  verb.required("SCOPE", arguments->scope, "A workspace, or workspace/project");
+  verb.required("SCOPE", arguments->scope, "A workspace, or a project as workspace/project");
   return verb;
 }
 

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "client/lib/time.h"
+#include "support/sizes.h"
 
 namespace neptune::cli {
 
@@ -134,17 +135,7 @@ std::string count(std::uint64_t value) {
 }
 
 std::string bytes(std::uint64_t value) {
-  if (value == 0) return "-";
-  if (value < 1024) return fmt::format("{} B", value);
-  static constexpr std::array units{"KiB", "MiB", "GiB", "TiB"};
-  double scaled = static_cast<double>(value) / 1024;
-  std::size_t unit = 0;
-  // 1023.95 would be rounded to 1024.0.
-  while (scaled >= 1023.95 && unit + 1 < units.size()) {
-    scaled /= 1024;
-    ++unit;
-  }
-  return fmt::format("{:.1f} {}", scaled, units[unit]);
+  return value == 0 ? "-" : size_text(value);
 }
 
 std::string age(SystemClock::duration duration) {
@@ -197,25 +188,6 @@ std::string clean(std::string_view text) {
   return out;
 }
 
-std::string base64(std::string_view bytes) {
-  static constexpr char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  out.reserve((bytes.size() + 2) / 3 * 4);
-  for (std::size_t i = 0; i < bytes.size(); i += 3) {
-    const auto byte = [&](std::size_t at) { return at < bytes.size() ? static_cast<unsigned char>(bytes[at]) : 0u; };
-    const auto three = byte(i) << 16 | byte(i + 1) << 8 | byte(i + 2);
-    out += digits[three >> 18];
-    out += digits[three >> 12 & 63u];
-    out += i + 1 < bytes.size() ? digits[three >> 6 & 63u] : '=';
-    out += i + 2 < bytes.size() ? digits[three & 63u] : '=';
-  }
-  return out;
-}
-
-std::size_t columns(std::string_view text) {
-  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) { return !continues(c); }));
-}
-
 std::string cut(std::string_view text, std::size_t width) {
   if (columns(text) <= width) return std::string(text);
   if (width == 0) return {};
@@ -245,30 +217,6 @@ std::string cut_painted(std::string_view text, std::size_t width) {
     i = end;
   }
   return out;
-}
-
-std::string wrap(std::string_view text, std::size_t width, std::string_view first, std::string_view indent) {
-  std::string out(first);
-  std::size_t used = columns(first);
-  bool line_is_empty = true;
-  while (!text.empty()) {
-    const auto space = text.find(' ');
-    const auto word = text.substr(0, space);
-    const auto length = columns(word);
-    if (!line_is_empty && width > 0 && used + 1 + length > width) {
-      out += '\n';
-      out += indent;
-      used = columns(indent);
-      line_is_empty = true;
-    }
-    if (!line_is_empty) out += ' ';
-    used += length + (line_is_empty ? 0 : 1);
-    out += word;
-    line_is_empty = false;
-    if (space == std::string_view::npos) break;
-    text.remove_prefix(space + 1);
-  }
-  return out + "\n";
 }
 
 std::optional<std::chrono::milliseconds> parse_duration(std::string_view text) {

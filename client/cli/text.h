@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "client/lib/types.h"
+#include "client/man/wrap.h"
 
 /// Numbers, times and sentences the way people read them.
 namespace neptune::cli {
@@ -53,18 +54,14 @@ std::string changes(std::uint64_t value);
 /// Text of others, made fit for a terminal: control characters become '?', line ends spaces.
 std::string clean(std::string_view text);
 
-/// With padding.
-std::string base64(std::string_view bytes);
+using man::columns;
+using man::wrap;
 
-/// Columns that UTF-8 text takes (a character each), and its beginning in at most so many, "…" at a cut.
-std::size_t columns(std::string_view text);
+/// The beginning of UTF-8 text in at most so many columns, "…" at a cut.
 std::string cut(std::string_view text, std::size_t width);
 
 /// The same of text with colours in it, which take no columns; a cut ends them.
 std::string cut_painted(std::string_view text, std::size_t width);
-
-/// Fills lines up to the width; every line begins with `indent`, the first with `first`.
-std::string wrap(std::string_view text, std::size_t width, std::string_view first, std::string_view indent);
 
 /// "ml-team has been held by jackie for 3 min": `reason` as the daemon tells it, "held by jackie", or none;
 /// `as_long`: " for 3 min", or nothing.

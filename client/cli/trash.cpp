@@ -15,11 +15,12 @@ struct Arguments {
 }  // namespace
 
 void add_trash(Verb& top, Session& session) {
-  auto trash = top.add("trash", "The trash of a project");
-  auto verb = trash.add("empty", "Delete for good what is in it");
+  auto trash = top.add("trash", "Empty the trash of a project");
+  auto verb = trash.add("empty", "Delete for good what is in a project's trash");
   const auto arguments = std::make_shared<Arguments>();
-  verb.required("PROJECT", arguments->project, "workspace/project");
-  verb.flag("--discard-pending", arguments->discard_pending, "Don't wait for held writes to it: reject them");
+  verb.required("PROJECT", arguments->project, "The project, as workspace/project");
+  verb.flag("--discard-pending", arguments->discard_pending,
+            "Don't wait for held writes to it: record those as rejected");
   arguments->how.add_to(verb);
   verb.action([&session, arguments] {
     ChangeText change("trash.empty");

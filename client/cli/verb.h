@@ -14,8 +14,9 @@ class App;
 namespace neptune::cli {
 
 /// One verb of the command line, for those who add verbs: what they say of its arguments. Only verb.cpp knows the
-/// parser behind it, which is slow to compile. Names are the parser's: "PROJECT" is positional, "--role" is an option.
-/// What arguments are written to must live as long as the parser: keep it in the state a verb's action holds.
+/// parser behind it, which is slow to compile. "PROJECT" is positional, "--role ROLE" is an option, whose value is
+/// called ROLE in its help (TEXT where nothing is said). What arguments are written to must live as long as the parser:
+/// keep it in the state a verb's action holds.
 class Verb {
  public:
   explicit Verb(CLI::App& app) : app_(&app) {}
@@ -23,6 +24,7 @@ class Verb {
   /// A verb below this one. A verb that has some does nothing by itself: one of them is to be given.
   Verb add(const std::string& name, const std::string& description);
 
+  /// An empty value is a wrong usage, but of an optional TEXT.
   void required(const std::string& name, std::string& to, const std::string& description);
   void optional(const std::string& name, std::optional<std::string>& to, const std::string& description);
   void optional(const std::string& name, std::optional<std::uint64_t>& to, const std::string& description);

@@ -85,11 +85,11 @@ void wait_for(Session& session, const client::WaitFor& what) {
 void add_wait(Verb& top, Session& session) {
   auto verb = top.add("wait", "Wait until all is synced: of a run, of a project, or of everything");
   const auto what = std::make_shared<client::WaitFor>();
-  verb.optional("--run", what->run, "A run id; one that was not seen yet is waited for");
-  verb.optional("--project", what->project, "A workspace/project, or a workspace");
+  verb.optional("--run RUN", what->run, "Only for this run, by its id; one that was not seen yet is waited for");
+  verb.optional("--project SCOPE", what->project, "Only for this workspace/project, or workspace");
   verb.flag("--now", what->now, "Don't wait for runs to be closed: nothing left at this instant is enough");
   const auto timeout = std::make_shared<std::optional<std::string>>();
-  verb.optional("--timeout", *timeout, "Give up after this time: 30s, 5m, 1h (default: never)");
+  verb.optional("--timeout TIME", *timeout, "Give up after this time: 30s, 5m, 1h (default: never)");
   verb.action([&session, what, timeout] {
     if (*timeout) what->timeout = parse_duration(**timeout);
     if (*timeout && !what->timeout) wrong_usage("--timeout", "'" + **timeout + "' is not a time; write 30s, 5m or 1h");

@@ -1,19 +1,10 @@
 #include "client/man/command_tree.h"
 
 #include <CLI/App.hpp>
-#include <regex>
 
 namespace neptune::man {
 
 namespace {
-
-/// The parser's "INT in [1 - 1000]" and "POSITIVE".
-std::string limits_of(const std::string& check) {
-  std::smatch range;
-  if (std::regex_match(check, range, std::regex("\\w+ in \\[(\\S+) - (\\S+)\\]")))
-    return "from " + range[1].str() + " to " + range[2].str();
-  return check == "POSITIVE" ? "more than 0" : check;
-}
 
 Argument argument_of(const CLI::Option& option) {
   Argument argument;
@@ -26,7 +17,7 @@ Argument argument_of(const CLI::Option& option) {
     const auto type = option.get_type_name();
     const auto colon = type.find(':');
     argument.value = type.substr(0, colon);
-    if (colon != std::string::npos) argument.limits = limits_of(type.substr(colon + 1));
+    if (colon != std::string::npos) argument.limits = type.substr(colon + 1);
     argument.preset = option.get_default_str();
   }
   argument.environment = option.get_envname();
@@ -37,6 +28,17 @@ Argument argument_of(const CLI::Option& option) {
 
 }  // namespace
 
+std::string described(const Argument& argument) {
+  std::string notes;
+  const auto note = [&notes](const std::string& text) { notes += (notes.empty() ? "" : "; ") + text; };
+  if (!argument.limits.empty()) note(argument.limits);
+  if (!argument.preset.empty()) note("default: " + argument.preset);
+  if (!argument.environment.empty()) note("else $" + argument.environment);
+  if (argument.required && !argument.positional) note("required");
+  if (argument.several && !argument.positional) note("may be given several times");
+  return notes.empty() ? argument.description : argument.description + " (" + notes + ")";
+}
+
 Command command_tree(const CLI::App& app) {
   Command command;
   command.name = app.get_name();
@@ -44,6 +46,7 @@ Command command_tree(const CLI::App& app) {
   const auto shown = [](const auto* each) { return !each->get_group().empty(); };
   for (const auto* option : app.get_options(shown)) command.arguments.push_back(argument_of(*option));
   for (const auto* verb : app.get_subcommands(shown)) command.commands.push_back(command_tree(*verb));
+  command.alone = app.get_require_subcommand_min() == 0;
   return command;
 }
 

@@ -29,7 +29,11 @@ struct Command {
   std::string description;
   std::vector<Argument> arguments;  ///< as `--help` lists them; hidden ones are left out
   std::vector<Command> commands;    ///< the verbs below it
+  bool alone = false;               ///< it does something without one of them, too
 };
+
+/// The description with all else there is to know: "How many at most (from 1 to 1000; default: 100)".
+std::string described(const Argument& argument);
 
 /// The tree as the parser itself has it, so that nothing made of it can say other than `--help`.
 Command command_tree(const CLI::App& app);

@@ -19,24 +19,13 @@ std::string term_of(const Argument& argument) {
   return argument.value.empty() ? term : term + " " + italic(argument.value);
 }
 
-std::string text_of(const Argument& argument) {
-  std::string notes;
-  const auto note = [&notes](const std::string& text) { notes += (notes.empty() ? "" : "; ") + text; };
-  if (!argument.limits.empty()) note(argument.limits);
-  if (!argument.preset.empty()) note("default: " + argument.preset);
-  if (!argument.environment.empty()) note("else $" + argument.environment);
-  if (argument.required && !argument.positional) note("required");
-  if (argument.several && !argument.positional) note("may be given several times");
-  return notes.empty() ? argument.description : argument.description + " (" + notes + ")";
-}
-
 bool is_help(const Argument& argument) {
   return argument.names.back() == "--help";
 }
 
 void write_arguments(Roff& roff, const Command& command, bool help_too) {
   for (const auto& argument : command.arguments)
-    if (help_too || !is_help(argument)) roff.entry({term_of(argument)}, text_of(argument));
+    if (help_too || !is_help(argument)) roff.entry({term_of(argument)}, described(argument));
 }
 
 void write_verbs(Roff& roff, const Command& parent, const std::string& above) {

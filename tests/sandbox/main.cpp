@@ -5,6 +5,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <iostream>
 
+#include "client/man/usage.h"
 #include "tests/sandbox/sandbox.h"
 
 namespace {
@@ -37,7 +38,7 @@ int serve(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app{"A development Neptune server with workspaces, quotas and read-only mode"};
+  CLI::App app("A development Neptune server with workspaces, quotas and read-only mode", "neptune-sandbox");
   Options options;
   std::vector<std::string> workspaces;
   app.add_option("--host", options.host, "address to listen on")->capture_default_str();
@@ -49,7 +50,11 @@ int main(int argc, char** argv) {
   auto* certificate = app.add_option("--tls-cert", options.tls_certificate, "PEM file: serve TLS");
   auto* key = app.add_option("--tls-key", options.tls_key, "PEM file")->needs(certificate);
   certificate->needs(key);
-  CLI11_PARSE(app, argc, argv);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return neptune::man::end_of_usage(app, error);
+  }
   for (const auto& text : workspaces) {
     auto workspace = WorkspaceOption::parse(text);
     if (!workspace) {

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <array>
-#include <numeric>
-#include <vector>
+
+#include "support/spelling.h"
 
 namespace neptune::config::impl {
 namespace {
@@ -51,22 +51,6 @@ std::string_view last_part(std::string_view name) {
   return dot == std::string_view::npos ? name : name.substr(dot + 1);
 }
 
-/// How many letters must be put in, taken out or replaced to get from one to the other.
-std::size_t distance(std::string_view from, std::string_view to) {
-  std::vector<std::size_t> row(to.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 0; i < from.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i + 1;
-    for (std::size_t j = 0; j < to.size(); ++j) {
-      const auto replaced = diagonal + (from[i] == to[j] ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({replaced, row[j] + 1, diagonal + 1});
-    }
-  }
-  return row.back();
-}
-
 }  // namespace
 
 std::span<const std::string_view> known_keys() {
@@ -85,7 +69,7 @@ std::string_view closest(std::string_view full_name) {
   for (const auto key : kKeys) {
     // A beginning that fits ("api_token" for "api_token_file") is nearer than its length says.
     const bool begins = last_part(full_name).size() >= 4 && key.starts_with(full_name);
-    const auto d = last_part(key) == last_part(full_name) || begins ? 1 : distance(full_name, key);
+    const auto d = last_part(key) == last_part(full_name) || begins ? 1 : edits_between(full_name, key);
     if (d < best_distance) {
       best = key;
       best_distance = d;

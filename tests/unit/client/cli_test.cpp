@@ -98,6 +98,37 @@ TEST_F(Command, WrongUsageIsTwo) {
     EXPECT_EQ(ask(wrong).exit, 2) << wrong;
 }
 
+TEST_F(Command, AWrongUsageIsToldInASentenceWithWhatWasMeant) {
+  const std::vector<std::pair<std::string, std::string>> told{
+      {"staus",
+       "'staus' is no command of `neptune-sync`. Did you mean `neptune-sync status`?\nSee `neptune-sync --help`.\n"},
+      {"run creat trial-7",
+       "'creat' is no command of `neptune-sync run`. Did you mean `neptune-sync run create`?\n"
+       "See `neptune-sync run --help`.\n"},
+      {"rejected retri 5", "Did you mean `neptune-sync rejected retry`?\n"},
+      {"upload", "Did you mean `neptune-sync run upload`?\n"},
+      {"queue import", "Did you mean `neptune-sync import`?\n"},
+      {"xyzzy", "'xyzzy' is no command of `neptune-sync`.\nSee"},
+      {"run log r a=1 --stp=3", "'--stp' is no option of `neptune-sync run log`. Did you mean --step?\n"},
+      {"status --jsn", "Did you mean --json?\n"},
+      {"status extra", "'extra' is one argument too many for `neptune-sync status`.\n"},
+      {"", "Say what to do, as in `neptune-sync status`.\nSee `neptune-sync --help`.\n"},
+      {"queue", "Say what to do: `neptune-sync queue` is followed by check.\n"},
+      {"hold", "SCOPE is required.\nSee `neptune-sync hold --help`.\n"},
+      {"wait --timeout", "--timeout needs a value.\n"},
+      {"rejected show x", "ID: 'x' is no whole number above 0.\n"},
+      {"rejected --limit 0", "--limit: '0' is no whole number from 1 to 1000.\n"},
+      {"events --since -1", "--since: '-1' is no whole number.\n"},
+      {"hold ''", "SCOPE: It is empty.\n"},
+      {"wait --project ''", "--project: It is empty.\n"}};
+  for (const auto& [arguments, text] : told) {
+    const auto ran = ask(arguments);
+    EXPECT_EQ(ran.exit, 2) << arguments;
+    EXPECT_THAT(ran.err, testing::AllOf(testing::StartsWith("neptune-sync: "), HasSubstr(text))) << arguments;
+    EXPECT_THAT(ran.out, IsEmpty()) << arguments;
+  }
+}
+
 TEST_F(Command, HelpAndVersionNeedNoDaemon) {
   const auto version = run("--version");
   EXPECT_EQ(version.exit, 0);

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdio>
 #include <fstream>
+#include <functional>
 #include <regex>
 #include <set>
 #include <sstream>
@@ -79,9 +80,9 @@ void compare(const std::string& page, const std::string& path, std::vector<std::
     if (own.find("       " + written) == std::string::npos) missing.push_back(path + " " + names);
     ++compared;
   }
-  for (const auto& name : listed(help, "Positionals"))
+  for (const auto& name : listed(help, "Arguments"))
     if (own.find("       " + name) == std::string::npos) missing.push_back(path + " " + name);
-  for (const auto& verb : listed(help, "Subcommands"))
+  for (const auto& verb : listed(help, "Commands"))
     compare(page, path.empty() ? verb : path + " " + verb, missing, compared);
 }
 
@@ -102,8 +103,40 @@ TEST(ManualPages, HaveAnExampleOfEveryVerb) {
   const auto page = text_of(NEPTUNE_PAGES "/neptune-sync.1");
   const auto begin = page.find("EXAMPLES");
   ASSERT_NE(begin, std::string::npos);
-  for (const auto& verb : listed(output_of(NEPTUNE_SYNC " --help"), "Subcommands"))
+  for (const auto& verb : listed(output_of(NEPTUNE_SYNC " --help"), "Commands"))
     EXPECT_NE(page.find("neptune\\-sync " + verb, begin), std::string::npos) << verb;
+}
+
+/// Goes through the help of a command and of those below it.
+void each_help(const std::string& path, const std::function<void(const std::string&, const std::string&)>& look) {
+  const auto help = output_of(NEPTUNE_SYNC + (path.empty() ? "" : " " + path) + " --help");
+  look(path, help);
+  for (const auto& command : listed(help, "Commands")) each_help(path.empty() ? command : path + " " + command, look);
+}
+
+TEST(Help, OfEachCommandHasAnExampleOfItAndFitsATerminal) {
+  int commands = 0;
+  const auto look = [&commands](const std::string& path, const std::string& help) {
+    ++commands;
+    EXPECT_THAT(help, HasSubstr("\nExamples:\n  # ")) << path;
+    EXPECT_THAT(help, HasSubstr("\n  neptune-sync " + path)) << path;
+    std::istringstream lines(help);
+    for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 80u) << path << ": " << line;
+  };
+  each_help("", look);
+  EXPECT_GT(commands, 50);
+  std::istringstream lines(output_of(NEPTUNE_SYNCD " --help"));
+  for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 80u) << line;
+}
+
+TEST(Help, SaysOfAnArgumentWhatItTakesAndWhatItsDefaultIs) {
+  const auto help = output_of(NEPTUNE_SYNC " rejected --help");
+  EXPECT_THAT(help, HasSubstr("\nUsage: neptune-sync rejected [OPTIONS] [COMMAND]\n"));
+  EXPECT_THAT(help, HasSubstr("\n  --limit NUMBER          How many at most (from 1 to 1000; default: 100)\n"));
+  EXPECT_THAT(output_of(NEPTUNE_SYNC " run log --help"),
+              ::testing::AllOf(HasSubstr("\nUsage: neptune-sync run log [OPTIONS] RUN [NAME=VALUE...]\n"),
+                               HasSubstr("\n  NAME=VALUE              With --step,"),
+                               HasSubstr("(else\n                          $NEPTUNE_PROJECT)\n")));
 }
 
 /// Each command line of the EXAMPLES, as a shell reads it.
@@ -114,6 +147,7 @@ std::vector<std::string> examples_of(const std::string& page) {
     const auto begin = line.find("neptune\\-sync ");
     if (begin == std::string::npos || line.starts_with(".BR")) continue;
     line = line.substr(begin, line.find("\\fR", begin) - begin);
+    line = std::regex_replace(line, std::regex("\\\\\\(aq"), "'");
     for (std::size_t at = 0; (at = line.find('\\', at)) != std::string::npos; ++at) line.erase(at, 1);
     found.push_back(line);
   }

@@ -76,14 +76,6 @@ TEST(Text, CutPaintedCountsNoColours) {
   EXPECT_EQ(cut_painted("naïve", 3), "na…");
 }
 
-TEST(Text, Base64IsPadded) {
-  EXPECT_EQ(base64(""), "");
-  EXPECT_EQ(base64("f"), "Zg==");
-  EXPECT_EQ(base64("fo"), "Zm8=");
-  EXPECT_EQ(base64("foo"), "Zm9v");
-  EXPECT_EQ(base64("\xff\xfe\xfd"), "//79");
-}
-
 TEST(ProgressBar, OfFilesTellsBytesRateAndTimeLeft) {
   api::Upload first;
   first.file = "/data/a\n.bin";

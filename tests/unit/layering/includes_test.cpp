@@ -26,7 +26,7 @@ Graph documented_graph() {
   Graph graph;
   if (begin == std::string::npos) return graph;
   const auto section = page.substr(begin, page.find("\n## ", begin + 1) - begin);
-  const std::regex row("\\| `([a-z_./]+)` \\|([^|]*)\\|"), name("`([a-z_./]+)`");
+  const std::regex row("\\| `([a-z0-9_./]+)` \\|([^|]*)\\|"), name("`([a-z0-9_./]+)`");
   for (std::sregex_iterator it(section.begin(), section.end(), row), end; it != end; ++it) {
     auto& uses = graph[(*it)[1]];
     const std::string cell = (*it)[2];

@@ -1,0 +1,12 @@
+#pragma once
+
+#include <string>
+
+namespace neptune {
+
+/// How people tell this process something, as it was started: by the system's systemd, by a user's, or by hand.
+/// Commands in backquotes, fit to stand in a sentence.
+std::string reload_command();   ///< reads its configuration anew
+std::string restart_command();  ///< ends it and starts it again
+
+}  // namespace neptune
