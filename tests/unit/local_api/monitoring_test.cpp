@@ -79,6 +79,17 @@ TEST(Monitoring, EachAlertIsThereWhenItIsToBe) {
   std::filesystem::remove(file);
 }
 
+TEST(Monitoring, EachAlertIsTried) {
+  std::ostringstream tried;
+  tried << std::ifstream(ALERTS_TEST).rdbuf();
+  const auto alerts = text_of("alerts.yml");
+  const std::regex alert("- alert: (\\w+)");
+  int found = 0;
+  for (std::sregex_iterator it(alerts.begin(), alerts.end(), alert), end; it != end; ++it, ++found)
+    EXPECT_NE(tried.str().find((*it)[1]), std::string::npos) << (*it)[1];
+  EXPECT_GT(found, 10);
+}
+
 /// What node_exporter would pick up.
 std::string picked_up(const std::filesystem::path& folder, const std::string& socket) {
   const auto file = folder / "neptune-sync.prom";
