@@ -5,6 +5,7 @@
 
 #include <fstream>
 #include <iterator>
+#include <sstream>
 
 #include "support/sqlite.h"
 #include "tests/integration/support/small_disk.h"
@@ -238,27 +239,22 @@ TEST_F(ChangeQueueFile, OfTheFirstVersionIsTakenOver) {
   ASSERT_TRUE(accept({update_of("a")}));
 }
 
+std::string first_version() {
+  std::ostringstream text;
+  text << std::ifstream(NEPTUNE_DATA "/change-queue/first_version.sql").rdbuf();
+  return text.str();
+}
+
 TEST_F(ChangeQueueFile, AsTheFirstVersionMadeItIsTakenOverWithAllThatWaitsInIt) {
-  // Its tables to the letter, with a run's create and an update that wait, a key, and an intent.
-  exec(R"(PRAGMA journal_mode = WAL;
-    CREATE TABLE streams (
-      id INTEGER PRIMARY KEY AUTOINCREMENT, workspace TEXT NOT NULL, project TEXT NOT NULL, kind INTEGER NOT NULL,
-      container TEXT NOT NULL, count INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0,
-      creates INTEGER NOT NULL DEFAULT 0, begun_ms INTEGER NOT NULL, UNIQUE (workspace, project, kind, container));
-    CREATE TABLE changes (
-      seq INTEGER PRIMARY KEY AUTOINCREMENT, stream INTEGER NOT NULL, kind INTEGER NOT NULL, uid INTEGER NOT NULL,
-      at_ms INTEGER NOT NULL, size INTEGER NOT NULL, frees INTEGER NOT NULL, creates INTEGER NOT NULL, needs TEXT,
-      payload BLOB NOT NULL);
-    CREATE INDEX changes_of_stream ON changes (stream, seq, kind, size, creates);
-    CREATE TABLE keys (
-      id INTEGER PRIMARY KEY, uid INTEGER NOT NULL, key TEXT NOT NULL, seq INTEGER NOT NULL, UNIQUE (uid, key));
-    CREATE TABLE intents (seq INTEGER PRIMARY KEY, text TEXT NOT NULL);
+  exec("PRAGMA journal_mode = WAL");
+  exec(first_version());
+  // A run's create and an update that wait, a key, and an intent.
+  exec(R"(
     INSERT INTO streams VALUES (3, 'ml-team', 'classification', 0, 'a', 2, 8, 1, 1767323045678);
     INSERT INTO changes VALUES (41, 3, 11, 1000, 1767323045678, 4, 0, 1, NULL, x'2a026b31');
     INSERT INTO changes VALUES (42, 3, 12, 1000, 1767323045679, 4, 0, 0, NULL, x'6b657074');
     INSERT INTO keys VALUES (7, 1000, 'once', 42);
-    INSERT INTO intents VALUES (42, 'to be dropped');
-    PRAGMA user_version = 1)");
+    INSERT INTO intents VALUES (42, 'to be dropped'))");
   const auto examined = sqlite::check(examined_queue(options.file));
   ASSERT_TRUE(examined) << examined.error().message;
   EXPECT_TRUE(examined->empty()) << "an older version is no fault";
