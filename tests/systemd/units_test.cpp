@@ -45,23 +45,69 @@ bool has_systemd() {
   return std::filesystem::exists("/usr/bin/systemd-analyze");
 }
 
-/// The units with the programs of this build, since those of the package are not installed.
-std::string verify(const std::filesystem::path& from, const std::string& more) {
-  const TempDir dir;
-  std::string files;
-  for (const auto* name : {"neptune-syncd.service", "neptune-syncd.socket"}) {
-    const auto text = std::regex_replace(text_of(from / name), std::regex("/usr/bin/neptune-syncd"),
-                                         binary("neptune-syncd").string());
-    std::ofstream(dir / name) << text;
-    files += " " + (dir / name).string();
+/// Units with the programs of this build, since those of the package are not installed.
+class ShownUnits {
+ public:
+  explicit ShownUnits(const std::filesystem::path& from) {
+    for (const auto* name : {"neptune-syncd.service", "neptune-syncd.socket"}) add(name, text_of(from / name));
   }
-  return run("XDG_RUNTIME_DIR=" + dir.path().string() + " systemd-analyze verify --man=no " + more + files).text;
+
+  void add(const std::string& name, const std::string& text) {
+    write(name, text);
+    files_ += " " + (dir_ / name).string();
+  }
+  /// What `systemctl edit neptune-syncd` makes of it.
+  void add_drop_in(const std::string& text) {
+    write("neptune-syncd.service.d/" + std::to_string(++drop_ins_) + ".conf", text);
+  }
+
+  /// What systemd has to say against them.
+  std::string verify(const std::string& more) const {
+    return run("XDG_RUNTIME_DIR=" + dir_.path().string() + " systemd-analyze verify --man=no " + more + files_).text;
+  }
+
+ private:
+  void write(const std::string& name, std::string text) {
+    text = std::regex_replace(text, std::regex("/usr/bin/neptune-syncd"), binary("neptune-syncd").string());
+    text = std::regex_replace(text, std::regex("/usr/local/bin/"), NEPTUNE_DOCS "/monitoring/");
+    std::filesystem::create_directories((dir_ / name).parent_path());
+    std::ofstream(dir_ / name) << text;
+  }
+
+  TempDir dir_;
+  std::string files_;
+  int drop_ins_ = 0;
+};
+
+std::string verify(const std::filesystem::path& from, const std::string& more) {
+  return ShownUnits(from).verify(more);
 }
 
 TEST(Units, AreWhatSystemdUnderstands) {
   if (!has_systemd()) GTEST_SKIP() << "systemd is not installed here";
   EXPECT_EQ(verify(units, ""), "");
   EXPECT_EQ(verify(units / "user", "--user"), "");
+}
+
+TEST(Units, ThatTheDocumentationShowsAreWhatSystemdUnderstandsToo) {
+  if (!has_systemd()) GTEST_SKIP() << "systemd is not installed here";
+  ShownUnits shown(units);
+  int blocks = 0;
+  const std::regex block("\n```ini\n(# /etc/systemd/system/(\\S+)\n)?([^`]*)```");
+  for (const auto& page : std::filesystem::recursive_directory_iterator(NEPTUNE_DOCS)) {
+    if (page.path().extension() != ".md") continue;
+    const auto text = text_of(page.path());
+    for (std::sregex_iterator it(text.begin(), text.end(), block), end; it != end; ++it, ++blocks) {
+      if ((*it)[2].matched)
+        shown.add((*it)[2], (*it)[3]);
+      else
+        shown.add_drop_in((*it)[3]);
+    }
+  }
+  EXPECT_GE(blocks, 3);
+  EXPECT_EQ(shown.verify(""), "");
+  shown.add_drop_in("[Service]\nLoadCredentials=a:/b\n");
+  EXPECT_NE(shown.verify("").find("LoadCredentials"), std::string::npos) << "drop-ins are looked at";
 }
 
 TEST(Units, TheSystemsServiceIsExposedToAtMostTwo) {
