@@ -67,8 +67,9 @@ bool is_own(std::int64_t pid) {
 }
 
 /// What the daemon's own program says of the configuration. Of the token a running daemon tells itself: its environment
-/// may have it.
-void check_configuration(std::vector<api::Check>& checks, const std::string& file, bool of_the_token_too) {
+/// may have it. `remedy`: what follows a mend.
+void check_configuration(std::vector<api::Check>& checks, const std::string& file, bool of_the_token_too,
+                         const std::string& remedy) {
   const auto config = file.empty() ? std::string() : " --config " + quoted(file);
   const auto said = run(quoted(daemon_program()) + config + " --check-config");
   constexpr int not_found = 127;
@@ -91,7 +92,7 @@ void check_configuration(std::vector<api::Check>& checks, const std::string& fil
                       fails   ? "fail"
                       : warns ? "warn"
                               : "ok",
-                      std::string(line), fails || warns ? "Mend that, then `systemctl reload neptune-syncd`." : ""});
+                      std::string(line), fails || warns ? remedy : ""});
   }
 }
 
@@ -100,8 +101,8 @@ void check_socket(std::vector<api::Check>& checks, const std::string& path, cons
   if (failure) {
     checks.push_back(
         {"daemon", "fail", failure->message,
-         "Until it runs, nothing is sent; what is on disk waits. Its log says why it ended: `journalctl -u "
-         "neptune-syncd`."});
+         "Until it runs, nothing is sent; what is on disk waits. Its log says why it ended; the service's is "
+         "`journalctl -u neptune-syncd`."});
   } else {
     checks.push_back({"daemon", "ok", "neptune-syncd answers on " + path, {}});
   }
@@ -119,10 +120,12 @@ void examine(Session& session, const std::optional<std::string>& config) {
   const auto client = session.client();
   const auto status = client.status();
   check_socket(all.checks, client.socket(), status ? nullptr : &status.error());
+  const auto remedy =
+      status ? "Mend that, then " + status->value.reload_with + "." : std::string("Mend that, then start it.");
   if (config || !status)
-    check_configuration(all.checks, config.value_or(""), true);
+    check_configuration(all.checks, config.value_or(""), true, remedy);
   else if (is_own(status->value.pid))
-    check_configuration(all.checks, configuration_of(status->value.pid), false);
+    check_configuration(all.checks, configuration_of(status->value.pid), false, remedy);
   if (status) {
     auto diagnosis = client.doctor();
     if (!diagnosis) return session.fail_with(diagnosis.error());
@@ -140,7 +143,7 @@ void examine(Session& session, const std::optional<std::string>& config) {
 void add_doctor(Verb& top, Session& session) {
   auto verb = top.add("doctor", "Look for what keeps things from being synced, and say how to mend it");
   const auto config = std::make_shared<std::optional<std::string>>();
-  verb.optional("--config", *config, "The daemon's configuration file, where it is not the usual one");
+  verb.optional("--config FILE", *config, "The daemon's configuration file, where it is not the usual one");
   verb.action([&session, config] { examine(session, *config); });
 }
 

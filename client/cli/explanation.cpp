@@ -185,7 +185,7 @@ class Explainer {
     if (status_.state == "draining")
       first.push_back({.subject = "The daemon",
                        .state = "It is stopping: nothing new is sent until it runs again.",
-                       .next = "`systemctl start neptune-syncd`, unless it comes back by itself.",
+                       .next = "Start it again, unless it comes back by itself.",
                        .waiting_for = "draining"});
     for (const auto& problem : status_.problems)
       first.push_back({.subject = "The daemon", .state = sentence(problem), .waiting_for = "problem"});
@@ -427,9 +427,8 @@ class Explainer {
          .state = "The daemon does not look there.",
          .where = {},
          .why = folders.empty() ? "It watches no folder." : fmt::format("It watches {}.", fmt::join(folders, ", ")),
-         .next = "Name the folder in a [[watch]] of the daemon's configuration and `systemctl reload neptune-syncd`, "
-                 "or have the job log into a watched one (NEPTUNE_LOG_DIRECTORY)." +
-                 files_of_logs(),
+         .next = "Name the folder in a [[watch]] of the daemon's configuration and " + clean(status_.reload_with) +
+                 ", or have the job log into a watched one (NEPTUNE_LOG_DIRECTORY)." + files_of_logs(),
          .waiting_for = "not_watched"});
   }
 

@@ -91,7 +91,11 @@ Problems problems_of(const api::Status& status, const Style& style, Now now) {
   if (status.state == "draining")
     problems.add(Colour::yellow, "The daemon is stopping; what is not synced yet stays on disk.");
   for (const auto& problem : status.problems) problems.add(Colour::red, sentence(problem));
-  if (!status.server.reachable && (status.server.last_error || status.server.last_success_at)) {
+  if (status.server.token_remedy) {
+    const auto why = status.server.last_error ? ": " + *status.server.last_error : std::string();
+    problems.add(Colour::red, sentence("The API token is refused" + why) + " " + clean(*status.server.token_remedy) +
+                                  " Changes wait on disk meanwhile.");
+  } else if (!status.server.reachable && (status.server.last_error || status.server.last_success_at)) {
     std::string text =
         sentence("The server cannot be reached" + (status.server.last_error ? ": " + *status.server.last_error : ""));
     if (status.server.last_success_at)
@@ -110,9 +114,12 @@ Problems problems_of(const api::Status& status, const Style& style, Now now) {
   }
   add_stuck(problems, status.stuck);
   for (const auto& source : status.sources) {
-    const auto what = source.kind == "watch" ? "The watched folder " + clean(source.path) : clean(source.path);
-    if (source.state == "set_aside")
-      problems.add(Colour::red, sentence(what + " is set aside: " + source.detail.value_or("it cannot be read")));
+    if (source.state == "set_aside" && source.kind == "watch")
+      problems.add(Colour::yellow,
+                   sentence("The watched folder " + source.detail.value_or(source.path + " cannot be read")));
+    else if (source.state == "set_aside")
+      problems.add(Colour::red,
+                   sentence(source.path + " is set aside: " + source.detail.value_or("it cannot be read")));
     else if (source.state == "gone")
       problems.add(Colour::red, sentence(clean(source.detail.value_or(source.path + " is gone"))));
   }
@@ -200,7 +207,8 @@ std::string sources_of(const api::Status& status) {
                                   : fmt::format("{} {} watched.", folders, folders == 1 ? "folder is" : "folders are");
   if (limited > 0) {
     text.pop_back();
-    text += fmt::format(", {} of them with a limit (`neptune-sync doctor` tells it).", limited);
+    text += folders == 1 ? ", with a limit" : fmt::format(", {} of them with a limit", limited);
+    text += " (`neptune-sync doctor` tells it).";
   }
   if (states.empty()) return text;
   std::string list;

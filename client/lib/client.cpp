@@ -78,6 +78,19 @@ bool lacks_token() {
          !std::filesystem::exists(system_token, ignored);
 }
 
+/// Where systemd has a unit of it, by that; `path` tells whose.
+std::string how_to_start(const std::string& path) {
+  std::error_code ignored;
+  const auto is_there = [&ignored](const char* file) { return std::filesystem::exists(file, ignored); };
+  if (is_there("/run/systemd/system")) {
+    if (path == system_socket && is_there("/lib/systemd/system/neptune-syncd.service"))
+      return "Start it (`systemctl start neptune-syncd`)";
+    if (path != system_socket && is_there("/usr/lib/systemd/user/neptune-syncd.service"))
+      return "Start it (`systemctl --user start neptune-syncd`)";
+  }
+  return "Start it (`neptune-syncd`)";
+}
+
 Error dial_error(const std::string& path, int error) {
   switch (error) {
     case ENOENT:
@@ -86,13 +99,11 @@ Error dial_error(const std::string& path, int error) {
                 "neptune-syncd is installed and has no API token yet, so that it was not started. Put the token into " +
                     std::string(system_token) + " (`sudo install -m 600 /dev/stdin " + std::string(system_token) +
                     "`), then `sudo systemctl start neptune-syncd.socket neptune-syncd.service`."};
-      return {"daemon_not_running",
-              "There is no neptune-syncd at " + path +
-                  ". Start it (`systemctl start neptune-syncd`), or name its socket with --socket or "
-                  "NEPTUNE_SYNC_SOCKET."};
+      return {"daemon_not_running", "There is no neptune-syncd at " + path + ". " + how_to_start(path) +
+                                        ", or name its socket with --socket or NEPTUNE_SYNC_SOCKET."};
     case ECONNREFUSED:
-      return {"daemon_not_running", "neptune-syncd is not running: nobody answers on " + path +
-                                        ". Start it (`systemctl start neptune-syncd`)."};
+      return {"daemon_not_running",
+              "neptune-syncd is not running: nobody answers on " + path + ". " + how_to_start(path) + "."};
     case EACCES:
     case EPERM:
       return {"daemon_not_permitted",

@@ -78,6 +78,7 @@ void members(V& v, T& x) {
   v("reachable", x.reachable);
   v("last_success_at", x.last_success_at);
   v("last_error", x.last_error);
+  v("token_remedy", x.token_remedy);
 }
 
 template <class V, Is<SourceStatus> T>
@@ -129,6 +130,7 @@ void members(V& v, T& x) {
   v("pid", x.pid);
   v("state", x.state);
   v("started_at", x.started_at);
+  v("reload_with", x.reload_with);
   v("server", x.server);
   v("totals", x.totals);
   v("problems", x.problems);

@@ -47,7 +47,8 @@ struct ServerStatus {
   std::string url;
   bool reachable = false;
   std::optional<std::string> last_success_at;
-  std::optional<std::string> last_error;  ///< a sentence; null when the last call went well
+  std::optional<std::string> last_error;      ///< a sentence; null when the last call went well
+  std::optional<std::string> token_remedy{};  ///< how a new token gets to the daemon, while the server refuses this one
 };
 
 /// What the sources of handed-in changes are called: by project in the status, each for itself in its stream.
@@ -98,6 +99,8 @@ struct Status {
   std::int64_t pid = 0;
   std::string state;  ///< "running" | "draining"
   std::string started_at;
+  /// What has it read its configuration anew, as it was started: a command in backquotes.
+  std::string reload_with = "`systemctl reload neptune-syncd`";
   ServerStatus server;
   Totals totals;
   std::vector<std::string> problems;  ///< sentences: what the daemon itself lacks, for instance room on its disk

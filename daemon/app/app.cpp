@@ -27,6 +27,7 @@
 #include "sources/client_dirs.h"
 #include "sources/run_logs.h"
 #include "support/state_dir.h"
+#include "support/try.h"
 
 namespace neptune::app {
 
@@ -364,11 +365,31 @@ std::string version() {
   return NEPTUNE_VERSION;
 }
 
+namespace {
+
+/// One that is not there may still come, or be another's to read: a warning. One that is there and is none is an error.
+Result<void> check_token(const config::Config& config, const std::string& workspace, std::string& report) {
+  const auto token = config::read_token(config, workspace);
+  if (!token && (token.error().code == "token_missing" || token.error().code == "token_file_unreadable")) {
+    report += "warning: " + token.error().message + "\n";
+    return {};
+  }
+  if (!token) return std::unexpected(token.error());
+  const auto server = server::server_named_by(token->text);
+  if (!server) return fail(server.error().code, fmt::format("{}: {}", token->origin, server.error().message));
+  report += fmt::format("The API token{} is read from {}; it is for {}.\n",
+                        workspace.empty() ? "" : " of workspace " + workspace, token->origin, *server);
+  return {};
+}
+
+}  // namespace
+
 Result<std::string> check_config(const Flags& flags) {
   auto config = config::load(flags.config);
   if (!config) return std::unexpected(config.error());
-  std::string report =
-      fmt::format("{} is fine.\n", config->file.empty() ? "The built-in configuration" : config->file.string());
+  const auto about = flags.config ? config::AboutDefaultPath() : config::about_default_path();
+  std::string report = about.absent.empty() ? fmt::format("{} is fine.\n", config->file.string()) : about.absent + "\n";
+  if (!about.overlooked.empty()) report += "warning: " + about.overlooked + "\n";
   for (const auto& warning : config->warnings) report += "warning: " + warning + "\n";
   report +=
       fmt::format("State is kept in {}, the socket is {}.\n", config->state_dir.string(), config->socket.string());
@@ -376,14 +397,9 @@ Result<std::string> check_config(const Flags& flags) {
     report += fmt::format("Watched: {} (kind {}).\n", watch.path.string(), watch.kind);
   if (config->watches.empty())
     report += "warning: there is no [[watch]]: only what is handed in over the socket is synced\n";
-  const auto tell_token = [&report](const std::string& whose, const Result<config::Token>& token) {
-    report += token ? fmt::format("The API token{} is read from {}.\n", whose, token->origin)
-                    : "warning: " + token.error().message + "\n";
-  };
-  tell_token("", config::read_token(*config));
+  NEPTUNE_TRY(check_token(*config, {}, report));
   for (const auto& workspace : config->workspaces)
-    if (!workspace.api_token_file.empty())
-      tell_token(" of workspace " + workspace.name, config::read_token(*config, workspace.name));
+    if (!workspace.api_token_file.empty()) NEPTUNE_TRY(check_token(*config, workspace.name, report));
   return report;
 }
 
@@ -434,6 +450,9 @@ Result<void> run(const Flags& flags) {
   auto config = config::load(flags.config);
   if (!config) return std::unexpected(config.error());
   set_up_logging(config->log_level);
+  spdlog::info("config file={}", config->file.empty() ? "none" : config->file.string());
+  if (const auto about = config::about_default_path(); !flags.config && !about.overlooked.empty())
+    spdlog::warn("config warning=\"{}\"", about.overlooked);
   for (const auto& warning : config->warnings) spdlog::warn("config warning=\"{}\"", warning);
   std::signal(SIGPIPE, SIG_IGN);
   raise_descriptor_limit();

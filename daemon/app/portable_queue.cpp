@@ -15,6 +15,7 @@
 #include "sources/change_queue/needs.h"
 #include "support/base64.h"
 #include "support/clock.h"
+#include "support/sizes.h"
 #include "support/try.h"
 
 namespace neptune::app {
@@ -179,7 +180,7 @@ Result<void> PortableReader::check() {
     const auto last = json::parse(before).as_object();
     changes_ = last.at("changes").to_number<std::uint64_t>();
     if (changes_ != lines - 2)
-      return damaged(fmt::format("it should hold {} changes, and holds {}", changes_, lines - 2));
+      return damaged(fmt::format("it should hold {}, and holds {}", number_of(changes_, "change"), lines - 2));
     if (text_of(last, "sha256") != checksum.text()) return damaged("its checksum is another one");
   } catch (const std::exception& error) {
     return damaged(fmt::format("line {}: {}", lines + 1, error.what()));

@@ -5,16 +5,14 @@
 #include <algorithm>
 #include <vector>
 
+#include "support/sizes.h"
+
 namespace neptune::app {
 
 namespace {
 
-std::string changes(std::uint64_t count) {
-  return count == 1 ? "1 change" : fmt::format("{} changes", count);
-}
-
 std::string waiting_on_disk(std::uint64_t count) {
-  return changes(count) + (count == 1 ? " waits" : " wait") + " on disk";
+  return number_of(count, "change") + (count == 1 ? " waits" : " wait") + " on disk";
 }
 
 /// Workspaces and projects in a mode; a project whose workspace is in it, too, is not named besides.
@@ -48,6 +46,7 @@ std::string set_aside(const api::Status& status) {
   const auto first = std::ranges::find_if(status.sources, aside);
   if (first == status.sources.end()) return {};
   const auto count = std::ranges::count_if(status.sources, aside);
+  if (count == 1 && first->kind == "watch") return first->detail.value_or(first->path + " cannot be read");
   return fmt::format("{}{} set aside: {}", first->path,
                      count > 1 ? fmt::format(" and {} more are", count - 1) : std::string(" is"),
                      first->detail.value_or("it cannot be read"));
@@ -59,11 +58,14 @@ std::string status_line(const api::Status& status) {
   if (const auto scopes = scopes_in(status, "read_only"); !scopes.empty()) return about(scopes, "read-only");
   if (!status.problems.empty()) return status.problems.front();
   const auto waiting = status.totals.pending + status.totals.in_flight;
+  if (status.server.token_remedy)
+    return fmt::format("The server does not accept the API token. {} {}", *status.server.token_remedy,
+                       waiting_on_disk(waiting));
   if (!status.server.reachable && status.server.last_error)
     return fmt::format("The server is not reached: {} {}", *status.server.last_error, waiting_on_disk(waiting));
   if (auto aside = set_aside(status); !aside.empty()) return aside;
   if (const auto scopes = scopes_in(status, "held"); !scopes.empty()) return about(scopes, "held by an operator");
-  if (waiting > 0) return changes(waiting) + " to be synced";
+  if (waiting > 0) return number_of(waiting, "change") + " to be synced";
   return "All is synced";
 }
 

@@ -18,6 +18,7 @@
 #include "engine/ledger.h"
 #include "sources/change_queue/queue_store.h"
 #include "support/clock.h"
+#include "support/sizes.h"
 #include "support/sqlite_check.h"
 #include "support/state_dir.h"
 #include "support/try.h"
@@ -47,7 +48,8 @@ Result<StateDir> claim(const fs::path& directory) {
   auto claimed = StateDir::open(directory);
   if (!claimed && claimed.error().code == "state_dir_in_use")
     return fail("state_dir_in_use", fmt::format("a neptune-syncd runs on {}: stop it first (`systemctl stop "
-                                                "neptune-syncd.socket neptune-syncd`), and start it again after this",
+                                                "neptune-syncd.socket neptune-syncd`; Ctrl-C or `kill` for one that "
+                                                "was started by hand), and start it again after this",
                                                 directory.string()));
   return claimed;
 }
@@ -220,16 +222,16 @@ Result<void> take_out(sources::QueueStore& store, const Carried& carried) {
 }
 
 std::string sentence_of(const Carried& carried, const std::string& file, bool move) {
-  auto out =
-      fmt::format("{} changes were written to {}; they {}.\n", carried.changes, file == "-" ? "standard output" : file,
-                  move ? "are not queued here any more" : "stay queued here");
+  auto out = fmt::format("{} {} written to {}, and {}.\n", number_of(carried.changes, "change"),
+                         carried.changes == 1 ? "was" : "were", file == "-" ? "standard output" : file,
+                         move ? "left this machine's queue" : "stay in this machine's queue as well");
   if (carried.uploads > 0)
-    out += fmt::format("{} files that wait to be uploaded stay: they are on this machine.\n", carried.uploads);
+    out += fmt::format("Not in it: {} to be uploaded, on this machine. Copy them, and hand them in there.\n",
+                       number_of(carried.uploads, "file"));
   if (carried.doubtful > 0)
     out += fmt::format(
-        "{} changes stay: what was sent before them may be on the server. Start the daemon to finish "
-        "them.\n",
-        carried.doubtful);
+        "Not in it: {}, as what was sent before may be on the server. Start the daemon here to finish that.\n",
+        number_of(carried.doubtful, "change"));
   return out;
 }
 
@@ -339,8 +341,9 @@ Result<std::string> import_queue(const Flags& flags, const fs::path& file) {
   const auto after = (*store)->last_number();
   if (!after) return std::unexpected(after.error());
   const auto taken = static_cast<std::uint64_t>(*after - *before);
-  return fmt::format("{} changes of {} are queued; {} were known already.\n", taken, file.string(),
-                     reader->changes() - std::min(taken, reader->changes()));
+  const auto known = reader->changes() - std::min(taken, reader->changes());
+  return fmt::format("{} of {} {} queued; {} {} known already.\n", number_of(taken, "change"), file.string(),
+                     taken == 1 ? "is" : "are", known, known == 1 ? "was" : "were");
 }
 
 }  // namespace neptune::app

@@ -362,6 +362,25 @@ std::filesystem::path default_path() {
   return impl::default_file(::geteuid() == 0);
 }
 
+AboutDefaultPath about_default_path() {
+  const bool root = ::geteuid() == 0;
+  const auto ours = default_path(), other = impl::default_file(!root);
+  const auto is_there = [](const std::filesystem::path& file) {
+    std::error_code error;
+    return !file.empty() && std::filesystem::exists(file, error);
+  };
+  AboutDefaultPath about;
+  if (!is_there(ours))
+    about.absent =
+        fmt::format("There is no {}; what is built in holds.", ours.empty() ? "home directory" : ours.native());
+  // The system's file is there wherever the package is: a user who has one of their own means that.
+  if (is_there(other) && (root || !is_there(ours)))
+    about.overlooked = fmt::format(
+        "{} is not looked at: {}. Name it with --config if it is meant.", other.native(),
+        root ? "root's configuration is " + ours.native() : "it is the system's; yours would be " + ours.native());
+  return about;
+}
+
 Result<Config> load(std::optional<std::filesystem::path> file) {
   Config config;
   const auto path = file ? std::filesystem::absolute(*file) : default_path();

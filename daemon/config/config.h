@@ -79,6 +79,13 @@ struct Config {
 /// `/etc/neptune-syncd/config.toml` for root, else `$XDG_CONFIG_HOME/neptune-syncd/config.toml`.
 std::filesystem::path default_path();
 
+/// Sentences; empty where there is nothing to say.
+struct AboutDefaultPath {
+  std::string absent;      ///< it is not there
+  std::string overlooked;  ///< another one is there, and is not looked at: root's, or not root's
+};
+AboutDefaultPath about_default_path();
+
 /// Reads and checks the file. An absent default file is an empty one; an absent named file is an error.
 Result<Config> load(std::optional<std::filesystem::path> file);
 

@@ -11,6 +11,7 @@
 #include "config/config.h"
 #include "config/impl/defaults.h"
 #include "support/descriptor.h"
+#include "support/service.h"
 
 namespace neptune::config {
 namespace {
@@ -115,18 +116,17 @@ Result<Token> read_token(const Config& config, const std::string& workspace) {
 }
 
 std::string token_remedy(const Config& config, const std::string& workspace) {
-  const std::string credential =
-      "Put a valid API token into the file that the unit's LoadCredential= names, then `systemctl restart "
-      "neptune-syncd`: systemd reads it at a start only.";
+  const auto credential = fmt::format(
+      "Put a valid API token into the file that the unit's LoadCredential= names, then {}: systemd reads it "
+      "at a start only.",
+      restart_command());
   if (const auto file = token_file(config, workspace); !file.empty())
-    return is_credential(file)
-               ? credential
-               : fmt::format("Put a valid API token into {}, then `systemctl reload neptune-syncd` (SIGHUP).", file);
+    return is_credential(file) ? credential
+                               : fmt::format("Put a valid API token into {}, then {}.", file, reload_command());
   if (impl::environment("NEPTUNE_API_TOKEN").find_first_not_of(kWhiteSpace) != std::string::npos)
     return "Set NEPTUNE_API_TOKEN to a valid API token where the daemon is started, and start it anew.";
   if (!impl::environment("CREDENTIALS_DIRECTORY").empty()) return credential;
-  return "Put an API token into a file, name it in [server] api_token_file, then `systemctl reload neptune-syncd` "
-         "(SIGHUP).";
+  return fmt::format("Put an API token into a file, name it in [server] api_token_file, then {}.", reload_command());
 }
 
 }  // namespace neptune::config

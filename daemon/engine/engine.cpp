@@ -11,6 +11,7 @@
 
 #include "engine/impl/outcome.h"
 #include "engine/impl/with_ledger.h"
+#include "support/spelling.h"
 
 namespace neptune::engine {
 
@@ -218,6 +219,19 @@ api::FlushReply Engine::flush() {
   return reply;
 }
 
+std::vector<std::string> Engine::known_scopes() const {
+  std::set<std::string> names;
+  const auto add = [&names](const ProjectName& project) {
+    names.insert(project.workspace);
+    names.insert(Scope::of(project).text());
+  };
+  for (const auto& [project, counts] : counts_) add(project);
+  for (const auto& [key, feed] : feeds_)
+    if (feed->info.container) add(feed->info.container->project);
+  for (const auto& [workspace, server] : workspace_servers_) names.insert(workspace);
+  return {names.begin(), names.end()};
+}
+
 asio::awaitable<Result<api::ScopeReply>> Engine::hold(Scope scope, std::string by) {
   core_.hold(scope, true, clock_.now());
   pump();
@@ -233,8 +247,13 @@ asio::awaitable<Result<api::ScopeReply>> Engine::hold(Scope scope, std::string b
   events_.add("hold",
               by + " holds " + scope.text() + "; its writes wait until 'neptune-sync release " + scope.text() + "'",
               {.scope = scope.text()});
-  co_return scope_reply(scope, "The writes of " + scope.text() + " wait from now on; 'neptune-sync release " +
-                                   scope.text() + "' lets them go.");
+  auto message =
+      "The writes of " + scope.text() + " wait from now on; `neptune-sync release " + scope.text() + "` lets them go.";
+  if (const auto known = known_scopes(); !std::ranges::binary_search(known, scope.text())) {
+    message += " But nothing of it is known here yet: check the name, unless it is held beforehand.";
+    if (const auto near = closest(scope.text(), known); !near.empty()) message += " Did you mean " + near + "?";
+  }
+  co_return scope_reply(scope, std::move(message));
 }
 
 asio::awaitable<Result<api::ScopeReply>> Engine::release(Scope scope, std::string by) {

@@ -389,6 +389,8 @@ class Engine final : public Control, public sources::SourceListener {
   std::vector<Closed> closed(const Scope& scope) const;
   std::vector<api::Stuck> stuck() const;
   void fill(api::ScopeStatus& status, const Scope& scope) const;
+  /// Workspaces and projects of which anything was found or handed in, or that have a token; sorted.
+  std::vector<std::string> known_scopes() const;
   api::ScopeReply scope_reply(const Scope& scope, std::string message) const;
   std::string still_closed(const Scope& scope) const;
   api::Stream describe(const Feed& feed) const;

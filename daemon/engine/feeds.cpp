@@ -4,6 +4,7 @@
 
 #include "engine/engine.h"
 #include "engine/impl/with_ledger.h"
+#include "support/sizes.h"
 
 namespace neptune::engine {
 
@@ -167,7 +168,9 @@ void Engine::tell_of_leaving(Feed& feed) {
   if (feed.lost == 0) return;
   spdlog::warn("log gone path={} unsent={}", path, feed.lost);
   about.count = feed.lost;
-  events_.add("source_gone", fmt::format("{} was removed with {} changes that were not synced yet", path, feed.lost),
+  events_.add("source_gone",
+              fmt::format("{} was removed with {} that {} not synced yet", path, number_of(feed.lost, "change"),
+                          feed.lost == 1 ? "was" : "were"),
               std::move(about));
 }
 
@@ -394,8 +397,8 @@ void Engine::look_for_rest(FeedPtr feed) {
       feed->backlog.unwritten > 0 && !std::exchange(feed->client->told_lost, true)) {
     spdlog::warn("lost by the client path={} operations={}", feed->info.key.path, feed->backlog.unwritten);
     events_.add("lost_by_client",
-                fmt::format("lost by the client: {} operations of {} never reached its files", feed->backlog.unwritten,
-                            name_of(feed->info)),
+                fmt::format("lost by the client: {} of {} never reached its files",
+                            number_of(feed->backlog.unwritten, "operation"), name_of(feed->info)),
                 {.scope = Scope::of(feed->info.container->project).text(),
                  .stream = feed->info.container->label(),
                  .count = feed->backlog.unwritten});

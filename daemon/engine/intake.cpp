@@ -7,6 +7,7 @@
 #include "engine/engine.h"
 #include "engine/impl/outcome.h"
 #include "engine/impl/with_ledger.h"
+#include "support/sizes.h"
 
 namespace neptune::engine {
 
@@ -312,10 +313,10 @@ asio::awaitable<Result<std::uint64_t>> Engine::discard(FeedPtr feed, ToDiscard w
   if (!piece) co_return std::unexpected(std::move(piece.error()));
   if (count == 0) co_return 0;
   spdlog::info("discarded changes={} container=\"{}\" reason=\"{}\"", count, label, what.reason);
-  events_.add(
-      "rejected",
-      fmt::format("{} changes of {} were {}. They are kept; see 'neptune-sync rejected'.", count, label, what.reason),
-      {.scope = Scope::of(feed->info.container->project).text(), .stream = label, .count = count});
+  events_.add("rejected",
+              fmt::format("{} of {} {} {}; `neptune-sync rejected` lists {}.", number_of(count, "change"), label,
+                          count == 1 ? "was" : "were", what.reason, count == 1 ? "it" : "them"),
+              {.scope = Scope::of(feed->info.container->project).text(), .stream = label, .count = count});
   co_return count;
 }
 

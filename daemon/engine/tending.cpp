@@ -8,6 +8,7 @@
 #include "engine/engine.h"
 #include "engine/impl/outcome.h"
 #include "engine/impl/with_ledger.h"
+#include "support/sizes.h"
 
 namespace neptune::engine {
 
@@ -213,7 +214,9 @@ asio::awaitable<void> Engine::record(FeedPtr feed, core::Settle settle) {
                 static_cast<double>(std::max<std::uint64_t>(1, feed->backlog.count)) *
                 static_cast<double>(settle.count),
             clock_.now());
-  events_.add("synced", fmt::format("{} changes of {} are on the server", settle.count, feed->info.container->label()),
+  events_.add("synced",
+              fmt::format("{} of {} {} on the server", number_of(settle.count, "change"), feed->info.container->label(),
+                          settle.count == 1 ? "is" : "are"),
               {.scope = Scope::of(project).text(), .stream = feed->info.container->label(), .count = settle.count});
   if (settle.create && counts.rejected > 0) co_await retry_forks_of(*feed->info.container);
 }

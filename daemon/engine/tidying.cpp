@@ -10,6 +10,7 @@
 #include "engine/engine.h"
 #include "engine/impl/kind_name.h"
 #include "engine/impl/with_ledger.h"
+#include "support/sizes.h"
 
 namespace neptune::engine {
 
@@ -121,8 +122,8 @@ std::string Engine::why_it_stays(const Feed& feed) const {
   if (feed.problem) return feed.problem->message;
   const auto waiting = feed.backlog.count + (feed.files ? feed.files->backlog.count : 0);
   if (waiting > 0)
-    return fmt::format("{} changes of it are not on the server yet; `neptune-sync explain {}` says why", waiting,
-                       feed.info.key.path);
+    return fmt::format("{} of it {} not on the server yet; `neptune-sync explain {}` says why",
+                       number_of(waiting, "change"), waiting == 1 ? "is" : "are", feed.info.key.path);
   // What was confirmed was sent to a run that is there; its directory keeps its name where the daemon may only read it.
   const bool registered = feed.info.kind != sources::Kind::client_dir || !feed.info.server_id.empty() ||
                           (feed.info.read_only && feed.recorded > 0);

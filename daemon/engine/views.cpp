@@ -11,6 +11,7 @@
 #include "engine/impl/kind_name.h"
 #include "engine/impl/why.h"
 #include "support/disk.h"
+#include "support/service.h"
 #include "support/sizes.h"
 
 namespace neptune::engine {
@@ -241,6 +242,8 @@ api::Status Engine::status() const {
       server.slot.server && server.last_success && (server.state == Reached::up || server.state == Reached::busy);
   if (server.last_success) status.server.last_success_at = format_time(*server.last_success);
   if (!server.last_error.empty()) status.server.last_error = server.last_error;
+  if (server.state == Reached::token_rejected) status.server.token_remedy = server.slot.token_remedy;
+  status.reload_with = reload_command();
 
   std::map<std::string, api::WorkspaceStatus> workspaces;
   std::map<ProjectName, std::optional<WallTime>> oldest;

@@ -18,6 +18,12 @@ namespace neptune::server {
 
 namespace asio = boost::asio;
 
+Result<std::string> server_named_by(std::string_view api_token) {
+  const auto token = ApiToken::parse(api_token);
+  if (!token) return std::unexpected(token.error());
+  return token->base.display();
+}
+
 Result<std::unique_ptr<Server>> Server::make(asio::any_io_executor executor, const Clock& clock, Options options) {
   auto token = ApiToken::parse(options.api_token);
   if (!token) return std::unexpected(token.error());

@@ -134,6 +134,10 @@ enum class Missing : std::uint8_t {
   fine,     ///< as `refused`, but those that were to be trashed or deleted are done
 };
 
+/// The address of the server that an API token names. Errors say what is wrong with the token, and repeat nothing of
+/// it.
+Result<std::string> server_named_by(std::string_view api_token);
+
 class Server {
  public:
   /// Fails when the token, the CA file or the proxy cannot be understood.

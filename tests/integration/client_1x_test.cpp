@@ -560,7 +560,7 @@ TEST_F(Client1x, BadDirectoriesAreSetAsideWithASentenceAndUntouchedAndTheOthersF
   sentences["bad-bare"] = "no metadata.json";
   const auto ack = finished_run("bad-ack", 1, 5);
   write(ack / "last_ack_version", "6");
-  sentences["bad-ack"] = "6 operations are done";
+  sentences["bad-ack"] = "operation 6 is done";
   const auto foreign = finished_run("bad-version", 1, 5);
   write(foreign / "metadata.json", R"({"containerType": "run", "structureVersion": 4})");
   sentences["bad-version"] = "format version 4";

@@ -6,7 +6,9 @@
 #include <boost/json/serialize.hpp>
 #include <cstdlib>
 #include <fstream>
+#include <sstream>
 
+#include "support/base64.h"
 #include "tests/integration/box.h"
 #include "tests/integration/loss_log.h"
 #include "tests/integration/support/http_client.h"
@@ -18,6 +20,12 @@ using ::testing::AllOf;
 using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::Not;
+
+std::string text_of(const std::filesystem::path& path) {
+  std::ostringstream text;
+  text << std::ifstream(path).rdbuf();
+  return text.str();
+}
 
 std::string metrics_of(Box& box) {
   return http_unix(box.socket(), {.method = "GET", .target = "/metrics", .headers = {}, .body = {}}).body;
@@ -219,13 +227,53 @@ TEST(Status, TellsOfAFolderThatCannotBeReadOrIsNotThere) {
     return in_state(s, secret, "set_aside") && in_state(s, missing, "set_aside") && in_state(s, box.runs(), "watching");
   });
   EXPECT_TRUE(told) << boost::json::serialize(status);
-  EXPECT_THAT(box.sync({"status"}).out, AllOf(HasSubstr("is set aside"), HasSubstr("Everything else is synced"),
-                                              HasSubstr("1 folder is watched")));
+  EXPECT_THAT(box.sync({"status"}).out,
+              AllOf(HasSubstr("  ! The watched folder " + missing.string() + " is not there yet;"),
+                    HasSubstr("Everything else is synced"), HasSubstr("1 folder is watched")));
   EXPECT_THAT(metrics_of(box), HasSubstr("neptune_sync_sources{kind=\"watch\",state=\"set_aside\"} 2\n"));
 
   std::filesystem::permissions(secret, std::filesystem::perms::owner_all);
   ASSERT_EQ(box.sync({"flush"}).status, 0);
   EXPECT_TRUE(box.wait_status([&](const auto& s) { return in_state(s, secret, "watching"); }).first);
+}
+
+TEST(Status, TellsATokenThatIsRefusedFromAServerThatIsAway) {
+  Box box({.sandbox_args = {"--workspace", "ml-team:team"}, .start = false});
+  const auto good = text_of(box.sandbox().token_file());
+  std::ofstream(box.sandbox().token_file())
+      << encode_base64(R"({"api_address":")" + box.sandbox().url() + R"(","api_key":"stolen"})");
+  box.start_daemon();
+  ASSERT_EQ(box.sync({"run", "create", "r-1", "--project", "ml-team/lab"}).status, 0);
+  const auto refused = [](const auto& s) { return s.at("server").at("token_remedy").is_string(); };
+  ASSERT_TRUE(box.wait_status(refused).first);
+  const auto pid = std::to_string(box.daemon().pid());
+  const auto reload = "then `kill -HUP " + pid + "`";
+  for (const auto& words :
+       {std::vector<std::string>{"status"}, {"doctor"}, {"wait", "--timeout", "1s"}, {"explain", "r-1"}}) {
+    const auto ran = box.sync(words);
+    EXPECT_THAT(ran.out + ran.err,
+                AllOf(HasSubstr("API token"), Not(HasSubstr("cannot be reached")), Not(HasSubstr("systemctl"))))
+        << words.front();
+  }
+  EXPECT_THAT(box.sync({"status"}).out, AllOf(HasSubstr("The API token is refused"), HasSubstr(reload)));
+  EXPECT_THAT(box.sync({"doctor"}).out, AllOf(HasSubstr("fail  token"), HasSubstr(reload)));
+
+  std::ofstream(box.sandbox().token_file()) << good;
+  box.daemon().signal(SIGHUP);
+  box.wait_synced();
+  EXPECT_THAT(box.sync({"status"}).out, Not(HasSubstr("token")));
+}
+
+TEST(Hold, OfWhatNobodyKnowsIsKeptAndSaidWithTheNameThatMayBeMeant) {
+  Box box({.sandbox_args = {"--workspace", "ml-team:team"}});
+  ASSERT_EQ(box.sync({"run", "create", "r-1", "--project", "ml-team/lab"}).status, 0);
+  box.wait_synced();
+  EXPECT_THAT(box.sync({"hold", "ml-team/lab"}).out, Not(HasSubstr("known")));
+  EXPECT_THAT(box.sync({"hold", "ml-team"}).out, Not(HasSubstr("known")));
+  const auto mistyped = box.sync({"hold", "ml-taem"});
+  EXPECT_EQ(mistyped.status, 0) << "it may be meant beforehand";
+  EXPECT_THAT(mistyped.out, AllOf(HasSubstr("nothing of it is known here yet"), HasSubstr("Did you mean ml-team?")));
+  EXPECT_EQ(box.sync({"release", "ml-taem"}).status, 0);
 }
 
 TEST(Metrics, CountWhatWasConfirmedSentRefusedUploadedAndAsked) {

@@ -75,10 +75,48 @@ TEST(CheckConfig, TellsWhatTheDaemonWouldGoByAndWhatItWouldMiss) {
   EXPECT_NE(found.out.find("Watched: " + box.runs().string() + " (kind run-logs).\n"), std::string::npos) << found.out;
   EXPECT_NE(found.out.find("The API token is read from " + box.sandbox().token_file().string()), std::string::npos);
   EXPECT_NE(found.out.find("warning: "), std::string::npos) << "a workspace's token is missing: " << found.out;
+  EXPECT_NE(found.out.find("; it is for " + box.sandbox().url()), std::string::npos) << found.out;
   edit_config(box, "kind = \"run-logs\"", "kind = \"runs\"");
   const auto wrong = check(box, "--check-config");
   EXPECT_EQ(wrong.status, 1);
   EXPECT_NE(wrong.err.find("kind"), std::string::npos) << wrong.err;
+}
+
+TEST(CheckConfig, DoesNotTakeJunkForAToken) {
+  Box box({.server = {}, .config = {}, .start = false});
+  const auto token = box.sandbox().token_file();
+  for (const auto& [text, what] : {std::pair{"not a token", "something besides one API token"},
+                                   {"bm90IEpTT04=", "does not hold a JSON object"},
+                                   {"junk!", "is not base64"},
+                                   {"", "is empty"}}) {
+    std::ofstream(token) << text;
+    const auto refused = check(box, "--check-config");
+    EXPECT_EQ(refused.status, 1) << text << ": " << refused.out;
+    EXPECT_NE(refused.err.find(what), std::string::npos) << refused.err;
+    EXPECT_NE(refused.err.find(token.string()), std::string::npos) << refused.err;
+  }
+  std::filesystem::permissions(token, std::filesystem::perms::group_read, std::filesystem::perm_options::add);
+  const auto open = check(box, "--check-config");
+  EXPECT_EQ(open.status, 1);
+  EXPECT_NE(open.err.find("chmod 600"), std::string::npos) << open.err;
+}
+
+TEST(Usage, OfEachProgramThatIsWrongEndsWithTwoAndNamesWhatWasMeant) {
+  Box box({.server = {}, .config = {}, .start = false});
+  const auto daemon = check(box, "--chek-config");
+  EXPECT_EQ(daemon.status, 2);
+  EXPECT_EQ(daemon.err,
+            "neptune-syncd: '--chek-config' is no option of `neptune-syncd`. Did you mean --check-config?\n"
+            "See `neptune-syncd --help`.\n");
+  Process sandbox({.binary = binary("neptune-sandbox"),
+                   .args = {"--prot", "0"},
+                   .env = {},
+                   .unset_env = {},
+                   .output_dir = box.dir() / "output",
+                   .name = "sandbox",
+                   .working_dir = {}});
+  EXPECT_EQ(sandbox.wait(20s).value_or(-1), 2);
+  EXPECT_NE(sandbox.err().find("Did you mean --port?"), std::string::npos) << sandbox.err();
 }
 
 }  // namespace

@@ -46,7 +46,7 @@ TEST(ServiceManager, ShowsAFolderThatIsNotThere) {
   Box box({.server = {}, .config = "[[watch]]\npath = \"@DIR@/not-there\"\n", .start = false});
   Service service(box);
   EXPECT_TRUE(
-      service.tells("STATUS=" + (box.dir() / "not-there").string() + " is set aside: ", "as soon as it is made"))
+      service.tells("STATUS=" + (box.dir() / "not-there").string() + " is not there yet;", "as soon as it is made"))
       << service.manager().lines().back();
 }
 

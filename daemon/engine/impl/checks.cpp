@@ -6,6 +6,7 @@
 #include <fstream>
 #include <string>
 
+#include "support/service.h"
 #include "support/sizes.h"
 
 namespace neptune::engine {
@@ -92,7 +93,7 @@ void check_room(Checks& checks, const std::filesystem::path& dir, const DiskRoom
     add(checks, "disk", "fail",
         fmt::format("{}, less than the {} of [queue] min_free_disk: what is handed in is refused", text,
                     size_text(room.kept_free)),
-        "Free some space there, or lower min_free_disk and `systemctl reload neptune-syncd`.");
+        "Free some space there, or lower min_free_disk and " + reload_command() + ".");
   else if (room.free < little_room)
     add(checks, "disk", "warn", text, "Free some space there, or move state_dir: changes wait in it.");
   else
@@ -101,8 +102,8 @@ void check_room(Checks& checks, const std::filesystem::path& dir, const DiskRoom
 
 void check_queue(Checks& checks, std::uint64_t bytes, std::uint64_t max_bytes) {
   const auto text = fmt::format("{} of at most {} wait in the change queue", size_text(bytes), size_text(max_bytes));
-  const std::string remedy =
-      "See what waits with `neptune-sync streams`, or raise [queue] max_bytes and `systemctl reload neptune-syncd`.";
+  const auto remedy =
+      "See what waits with `neptune-sync streams`, or raise [queue] max_bytes and " + reload_command() + ".";
   if (is_full(bytes, max_bytes))
     add(checks, "queue", "fail", text + ": what is handed in is refused", remedy);
   else if (is_near({bytes, max_bytes}))
@@ -145,7 +146,8 @@ void check_files(Checks& checks, std::uint64_t most_open) {
   constexpr std::uint64_t few = 1024;
   const auto text = fmt::format("the daemon may have {} files open", most_open);
   if (most_open < few)
-    add(checks, "files", "warn", text, "Set LimitNOFILE=65536 in its unit.");
+    add(checks, "files", "warn", text,
+        "Set LimitNOFILE=65536 in its unit, or raise `ulimit -n` where it is started by hand.");
   else
     add(checks, "files", "ok", text);
 }
@@ -174,8 +176,11 @@ void check_stuck(Checks& checks, const std::vector<api::Stuck>& stuck) {
 }
 
 void check_source(Checks& checks, const api::SourceStatus& source) {
-  if (source.kind == "watch")
-    add(checks, "folder", source.detail ? "warn" : "ok", source.path + (source.detail ? ": " + *source.detail : ""),
+  if (source.kind == "watch" && source.state == "set_aside")
+    add(checks, "folder", "warn", source.detail.value_or(source.path + " cannot be read"),
+        "Make it where jobs are to log, readable for the daemon's user, or name another path in its [[watch]].");
+  else if (source.kind == "watch")
+    add(checks, "folder", source.detail ? "warn" : "ok", source.detail.value_or(source.path),
         source.detail ? "Mend that, unless it is meant so." : "");
   else if (source.state == "set_aside")
     add(checks, "log", "fail", source.path + ": " + source.detail.value_or("it cannot be read"),

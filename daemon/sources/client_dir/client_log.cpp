@@ -211,7 +211,7 @@ Result<ClientLog::State> ClientLog::look(Position after, std::uint64_t bound) {
   if (!put) return std::unexpected(put.error());
   if (*acked > *put)
     return fail("client_dir_damaged",
-                fmt::format("{} says that {} operations are done (last_ack_version) but only {} were logged "
+                fmt::format("{} says that operation {} is done (last_ack_version), and the last that was logged is {} "
                             "(last_put_version); nothing of it is touched: mend the files, or move the directory away",
                             path_.string(), *acked, *put));
   const auto files = data_files(directory_, path_);

@@ -207,7 +207,7 @@ void FolderWatch::describe(std::size_t folder, const Scan& scan) {
   state.followed = !scan.missing && scan.error == 0;
   const auto* problem = scan.watch_problem ? &*scan.watch_problem : inotify_problem_ ? &*inotify_problem_ : nullptr;
   if (scan.missing)
-    state.problem = fmt::format("{} is not there yet; it is followed as soon as it is made", path);
+    state.problem = fmt::format("{} is not there yet; it will be watched as soon as it is made", path);
   else if (scan.error != 0)
     state.problem = fmt::format("{} cannot be read ({}); let the daemon's user read it", path, strerror(scan.error));
   else if (state.network)
@@ -219,13 +219,13 @@ void FolderWatch::describe(std::size_t folder, const Scan& scan) {
     state.problem =
         fmt::format("{} is followed by looking through it every {} seconds only: {}", path, seconds, problem->message);
   else if (scan.unreadable > 0)
-    state.problem = fmt::format("{} directories below {} cannot be read by the daemon's user and are left out",
-                                scan.unreadable, path);
+    state.problem =
+        fmt::format("below {}, {} left out, which the daemon's user cannot read", path,
+                    scan.unreadable == 1 ? "1 directory is" : fmt::format("{} directories are", scan.unreadable));
   else if (scan.too_deep > 0)
     state.problem = fmt::format(
-        "{} directories lie more than {} levels below {} and are not looked into; what is logged there needs a "
-        "[[watch]] nearer to it",
-        scan.too_deep, rules_.depth, path);
+        "more than {1} levels below {2}, {0} not looked into; what is logged there needs a [[watch]] nearer to it",
+        scan.too_deep == 1 ? "1 directory is" : fmt::format("{} directories are", scan.too_deep), rules_.depth, path);
   else
     state.problem.clear();
 }

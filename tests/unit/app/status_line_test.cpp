@@ -53,9 +53,19 @@ TEST(StatusLine, NamesAFolderOrALogThatIsSetAsideWhereAllElseIsSynced) {
   folder.path = "/runs";
   folder.state = "set_aside";
   folder.detail = "/runs cannot be read";
-  EXPECT_EQ(status_line(status), "/runs is set aside: /runs cannot be read");
+  EXPECT_EQ(status_line(status), "/runs cannot be read");
   status.sources.push_back(folder);
   EXPECT_EQ(status_line(status), "/runs and 1 more are set aside: /runs cannot be read");
+}
+
+TEST(StatusLine, DoesNotTakeATokenThatIsRefusedForAServerThatIsAway) {
+  auto status = well();
+  status.server.reachable = false;
+  status.server.last_error = "the server does not accept the API token; replace it";
+  status.server.token_remedy = "Put another into /etc/token.";
+  status.totals.pending = 3;
+  EXPECT_EQ(status_line(status),
+            "The server does not accept the API token. Put another into /etc/token. 3 changes wait on disk");
 }
 
 TEST(StatusLine, SaysWhatIsWrongBeforeWhatIsHeldOnPurpose) {

@@ -114,9 +114,9 @@ TEST(StatusView, DoesNotCallAFolderWatchedThatCannotBeRead) {
   status.sources[0].state = "set_aside";
   status.sources[0].detail = "/runs cannot be read (Permission denied); let the daemon's user read it";
   const auto text = view(status, {}, now);
-  EXPECT_NE(text.find("  ! The watched folder /runs is set aside: /runs cannot be read (Permission denied); let the "
-                      "daemon's user read it.\n"),
-            std::string::npos)
+  EXPECT_NE(
+      text.find("  ! The watched folder /runs cannot be read (Permission denied); let the daemon's user read it.\n"),
+      std::string::npos)
       << text;
   EXPECT_NE(text.find("Everything else is synced.\n"), std::string::npos) << text;
   EXPECT_NE(text.find("No folder is watched."), std::string::npos) << text;
@@ -125,7 +125,7 @@ TEST(StatusView, DoesNotCallAFolderWatchedThatCannotBeRead) {
 TEST(StatusView, SaysOfAFolderThatIsFollowedWithALimitThatDoctorKnowsMore) {
   auto status = healthy();
   status.sources[0].detail = "on a network file system";
-  EXPECT_NE(view(status, {}, now).find("1 folder is watched, 1 of them with a limit (`neptune-sync doctor` tells it)."),
+  EXPECT_NE(view(status, {}, now).find("1 folder is watched, with a limit (`neptune-sync doctor` tells it)."),
             std::string::npos)
       << view(status, {}, now);
 }
@@ -164,10 +164,15 @@ TEST(StatusView, NamesEveryCauseAndWhatToDo) {
 
 TEST(StatusView, SaysThatATokenWasRefused) {
   auto status = healthy();
-  status.server.last_error = "The server refused the API token; put a new one into /etc/neptune-syncd/api-token.";
-  EXPECT_NE(
-      view(status, {}, now).find("  ! The server's last answer was an error: The server refused the API token; put"),
-      std::string::npos);
+  status.server.reachable = false;
+  status.server.last_error = "the server does not accept the API token; replace it";
+  status.server.token_remedy = "Put a valid API token into /etc/token, then `kill -HUP 7`.";
+  const auto text = view(status, {}, now);
+  EXPECT_NE(text.find("  ! The API token is refused: the server does not accept the API token; replace it. Put a valid "
+                      "API token into /etc/token, then `kill -HUP 7`. Changes wait on disk meanwhile.\n"),
+            std::string::npos)
+      << text;
+  EXPECT_EQ(text.find("cannot be reached"), std::string::npos) << text;
 }
 
 TEST(StatusView, SaysThatThereIsNothingToWatch) {

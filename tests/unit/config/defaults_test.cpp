@@ -58,5 +58,21 @@ TEST_F(DefaultPlaces, AreUsedWhenThereIsNoFile) {
   EXPECT_TRUE(config->watches.empty());
 }
 
+TEST_F(DefaultPlaces, SayWhichFileIsNotLookedAt) {
+  const auto system = impl::default_file(true);
+  if (std::filesystem::exists(system)) GTEST_SKIP() << "this machine has a configuration";
+  set("XDG_CONFIG_HOME", directory_.native());
+  const auto own = impl::default_file(false);
+  EXPECT_EQ(about_default_path().absent, "There is no " + default_path().native() + "; what is built in holds.");
+  EXPECT_EQ(about_default_path().overlooked, "");
+  std::filesystem::create_directory(own.parent_path());
+  std::ofstream(own) << "";
+  const bool root = geteuid() == 0;
+  EXPECT_EQ(about_default_path().absent.empty(), !root);
+  EXPECT_EQ(about_default_path().overlooked, root ? own.native() + " is not looked at: root's configuration is " +
+                                                        system.native() + ". Name it with --config if it is meant."
+                                                  : "");
+}
+
 }  // namespace
 }  // namespace neptune::config

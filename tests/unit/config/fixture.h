@@ -19,8 +19,9 @@ class ConfigTest : public ::testing::Test {
   ConfigTest() {
     std::string name = (std::filesystem::temp_directory_path() / "neptune-config-XXXXXX").native();
     directory_ = mkdtemp(name.data());
-    for (const auto* variable : {"STATE_DIRECTORY", "RUNTIME_DIRECTORY", "CREDENTIALS_DIRECTORY", "NEPTUNE_API_TOKEN",
-                                 "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR", "HOME"})
+    for (const auto* variable :
+         {"STATE_DIRECTORY", "RUNTIME_DIRECTORY", "CREDENTIALS_DIRECTORY", "NEPTUNE_API_TOKEN", "XDG_CONFIG_HOME",
+          "XDG_STATE_HOME", "XDG_RUNTIME_DIR", "HOME", "NOTIFY_SOCKET", "SYSTEMD_EXEC_PID", "MANAGERPID"})
       set(variable, std::nullopt);
     set("HOME", "/home/jackie");
   }

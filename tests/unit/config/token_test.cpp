@@ -99,9 +99,11 @@ TEST_F(Tokens, ANamedFileThatIsMissingIsAnErrorWhateverTheEnvironmentHolds) {
 
 TEST_F(Tokens, ReachTheDaemonByAReloadOnlyWhereItReadsThemItself) {
   Config config;
-  EXPECT_THAT(token_remedy(config), AllOf(HasSubstr("api_token_file"), HasSubstr("reload")));
+  EXPECT_THAT(token_remedy(config), AllOf(HasSubstr("api_token_file"), HasSubstr("then `kill -HUP ")));
   config.server.api_token_file = token_file("api-token", "secret").native();
-  EXPECT_THAT(token_remedy(config), AllOf(HasSubstr(config.server.api_token_file), HasSubstr("reload")));
+  EXPECT_THAT(token_remedy(config), AllOf(HasSubstr(config.server.api_token_file), HasSubstr("then `kill -HUP ")));
+  set("NOTIFY_SOCKET", "/run/systemd/notify");
+  EXPECT_THAT(token_remedy(config), HasSubstr("then `systemctl reload neptune-syncd`."));
   // The package's unit hands it on, and does so at a start only.
   set("CREDENTIALS_DIRECTORY", directory_.native());
   const auto restart = AllOf(HasSubstr("LoadCredential="), HasSubstr("restart"), Not(HasSubstr("reload")));

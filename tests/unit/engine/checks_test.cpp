@@ -135,9 +135,14 @@ TEST(Checks, OfAFolderAndOfALogSayWhatIsWrongWithThem) {
     return line_of([&source](Checks& checks) { check_source(checks, source); });
   };
   EXPECT_EQ(verdict(of(folder)), "ok folder");
-  folder.detail = "it cannot be read";
+  folder.detail = "/runs is on a network file system";
   EXPECT_EQ(verdict(of(folder)), "warn folder");
-  EXPECT_EQ(of(folder).message, "/runs: it cannot be read");
+  EXPECT_EQ(of(folder).message, "/runs is on a network file system");
+  folder.state = "set_aside";
+  folder.detail = "/runs is not there yet";
+  EXPECT_EQ(verdict(of(folder)), "warn folder");
+  EXPECT_EQ(of(folder).message, "/runs is not there yet");
+  EXPECT_THAT(of(folder).remedy, HasSubstr("Make it"));
   api::SourceStatus log;
   log.kind = "run-log";
   log.path = "/runs/a";

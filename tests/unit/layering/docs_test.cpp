@@ -114,6 +114,31 @@ TEST(Documentation, TheReadmeShowsAJobInOfflineModeAndAScriptThatIsRun) {
                                HasSubstr("neptune-sync wait --run")));
 }
 
+/// As GitHub makes it of a heading.
+std::string anchor_of(const std::string& heading) {
+  std::string anchor;
+  for (const char c : heading) {
+    const auto lower = static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+    if (c == ' ')
+      anchor += '-';
+    else if (c == '-' || c == '_' || (c >= '0' && c <= '9') || (lower >= 'a' && lower <= 'z'))
+      anchor += lower;
+  }
+  return anchor;
+}
+
+TEST(Documentation, TheOperationsPageBeginsWithALinkToEachOfItsSections) {
+  const auto page = read_source("docs/operations.md").text;
+  const std::regex heading("\n## ([^\n]+)"), link("\\[([^\\]]+)\\]\\(#([^)]+)\\)");
+  std::map<std::string, std::string> sections, listed;
+  for (std::sregex_iterator it(page.begin(), page.end(), heading), end; it != end; ++it)
+    sections[(*it)[1]] = anchor_of((*it)[1]);
+  const auto top = page.substr(0, page.find("\n## "));
+  for (std::sregex_iterator it(top.begin(), top.end(), link), end; it != end; ++it) listed[(*it)[1]] = (*it)[2];
+  EXPECT_GT(sections.size(), 15u);
+  EXPECT_EQ(listed, sections);
+}
+
 TEST(Documentation, ALinkThatLeadsNowhereIsFound) {
   EXPECT_EQ(broken_links({"docs/a.md", "[x](protocol.md#ingestion) [y](https://example.org/z) [z](nowhere.md)"}),
             std::vector<std::string>{"docs/a.md: nowhere.md"});

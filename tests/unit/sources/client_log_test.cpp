@@ -279,7 +279,7 @@ TEST(ClientLog, RefusesAnAcknowledgedVersionBeyondWhatWasLogged) {
   box.write("last_put_version", "3");
   box.write("last_ack_version", "4");
   box.write("data-1.log", ClientBox::operations(1, 3));
-  EXPECT_THAT(problem(box), HasSubstr("says that 4 operations are done"));
+  EXPECT_THAT(problem(box), HasSubstr("says that operation 4 is done"));
   box.write("last_ack_version", "many");
   EXPECT_THAT(problem(box), HasSubstr("holds no version of an operation"));
 }
