@@ -101,8 +101,10 @@ std::string what_remains(const WaitFor& what, const Progress& progress) {
     text = count(progress.open, "run is still being written", "runs are still being written") +
            "; what there is so far is synced (--now takes that for done)";
   text = "Of " + name + ": " + text + ".";
-  for (const auto& reason : progress.why) text += " " + reason;
-  return text;
+  std::string why;
+  for (const auto& reason : progress.why)
+    why += (why.empty() ? " Why: " : "; ") + reason.substr(0, reason.size() - (reason.ends_with('.') ? 1 : 0));
+  return why.empty() ? text : text + why + ".";
 }
 
 class Waiter {

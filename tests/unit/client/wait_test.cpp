@@ -121,6 +121,15 @@ TEST_F(Waiting, SaysThatFilesAreLeftWhereNothingElseIs) {
   EXPECT_EQ(recorded.message, "Time is up. Of Run r1: what the server confirmed is being recorded.");
 }
 
+TEST_F(Waiting, SaysWhyWhatIsLeftWaitsAsOneSentence) {
+  auto first = stream_of("r1", 1, true), second = first;
+  first.why = "the server refuses the API token";
+  second.why = "ml-team is held by root.";
+  tell({first, second});
+  EXPECT_EQ(wait({.run = "r1", .timeout = 50ms}).message,
+            "Time is up. Of Run r1: 2 changes wait. Why: the server refuses the API token; ml-team is held by root.");
+}
+
 TEST_F(Waiting, FailsWhenSomethingOfItWasRejected) {
   auto stream = stream_of("r1", 0, true);
   stream.rejected = stream.rejected_kept = 2;
