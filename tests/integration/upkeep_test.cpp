@@ -171,7 +171,7 @@ TEST_F(Upkeep, WhatIsExportedStaysQueuedAndImportingItTwiceIsHarmless) {
   const auto written = upkeep(box, {"export", file});
   ASSERT_EQ(written.status, 0) << written.out << written.err;
   EXPECT_THAT(written.out, HasSubstr("21 changes were written to"));
-  EXPECT_THAT(written.out, HasSubstr("stay queued here"));
+  EXPECT_THAT(written.out, HasSubstr("stay in this machine's queue as well"));
   EXPECT_THAT(written.out, HasSubstr("copy what is closed in " + box.runs().string()));
   EXPECT_THAT(written.out, Not(HasSubstr("rejected change")));
   const auto again = upkeep(box, {"export", file});
@@ -208,7 +208,7 @@ TEST_F(Upkeep, WhatIsMovedIsQueuedThereAndNoMoreHere) {
   EXPECT_NE(upkeep(box, {"export", "--move", "-"}).status, 0);
   const auto written = upkeep(box, {"export", "--move", file});
   ASSERT_EQ(written.status, 0) << written.err;
-  EXPECT_THAT(written.out, HasSubstr("are not queued here any more"));
+  EXPECT_THAT(written.out, HasSubstr("left this machine's queue"));
   EXPECT_EQ(sqlite::integer(open("changes.sqlite3"), "SELECT count(*) FROM changes"), 0);
   ASSERT_EQ(upkeep(box, {"import", file}).status, 0);
   EXPECT_THAT(upkeep(box, {"import", file}).out, HasSubstr("0 changes of"));
