@@ -102,7 +102,7 @@ bool backlog(std::size_t changes, std::size_t runs) {
       changes, runs, start, known, full.bytes, full.status.median, full.status.p99, empty.status.median,
       empty.status.p99, full.resident, empty.resident);
   // A stream costs a little, its changes nothing.
-  const auto of_streams = static_cast<double>(runs) * 10 / 1024;
+  const auto of_streams = static_cast<double>(runs) * 3 / 1024;
   return all && start < 100 && full.status.p99 < 2 && full.resident < empty.resident + 4 + of_streams;
 }
 
