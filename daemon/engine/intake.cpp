@@ -7,6 +7,7 @@
 #include "engine/engine.h"
 #include "engine/impl/outcome.h"
 #include "engine/impl/with_ledger.h"
+#include "support/pause.h"
 #include "support/sizes.h"
 
 namespace neptune::engine {
@@ -18,6 +19,8 @@ namespace {
 // Our own bounds on what is thrown away in one transaction: it is in memory meanwhile.
 constexpr std::uint64_t discards_at_once = 10'000;
 constexpr std::uint64_t discard_bytes_at_once = 16u << 20;
+constexpr int tries_to_discard = 20;
+constexpr std::chrono::milliseconds between_tries{100};
 constexpr std::size_t lookups_at_once = 4;        // our own bound; later changes ask for what was passed over
 constexpr std::size_t follow_ups_kept = 100'000;  // our own bound
 
@@ -383,7 +386,12 @@ asio::awaitable<Result<api::DiscardReply>> Engine::discard_waiting(DiscardReques
     // What comes meanwhile is not meant.
     ToDiscard discarding{feed->backlog.last + 1, std::nullopt, "discarded by " + who};
     if (!request.everybodys) discarding.of_uid = request.by.uid;
-    const auto discarded = co_await discard(feed, std::move(discarding));
+    auto discarded = co_await discard(feed, discarding);
+    // What is being sent comes back within moments, or is on its way.
+    for (int tries = 0; tries < tries_to_discard && !discarded && discarded.error().retryable; ++tries) {
+      co_await pause(between_tries);
+      discarded = co_await discard(feed, discarding);
+    }
     if (discarded) reply.discarded += *discarded;
     if (!discarded) trouble = discarded.error().message;
   }

@@ -104,11 +104,8 @@ TEST(Samples, TheExplanationOfTheOperationsPageIsWhatIsPrinted) {
   stream.source = stream.id = status.sources[1].path;
   stream.state = "held";
   stream.waiting_for = "workspace_mode";
-  stream.why = engine::why(
-      engine::Waiting{.wait = core::Wait::workspace_mode,
-                      .container = {{"vision", "segmentation"}, "trial-7", ContainerKind::run},
-                      .closed = {{.scope = {"vision", ""}, .read_only = true, .reason = "Storage limit exceeded",
-                                  .probe = "in 8 min"}}});
+  stream.why = engine::why(std::vector<engine::Closed>{
+      {.scope = Scope::of("vision"), .read_only = true, .reason = "Storage limit exceeded", .probe = "in 8 min"}});
   stream.held = 91872;
   stream.pending_bytes = waiting_bytes;
   stream.oldest_pending_at = "2026-01-02T09:45:00.000Z";
