@@ -395,6 +395,7 @@ class Engine final : public Control, public sources::SourceListener {
   std::string still_closed(const Scope& scope) const;
   api::Stream describe(const Feed& feed) const;
   bool is_lost(const FinishedSource& finished) const;
+  static FinishedSource end_of(const Feed& feed, WallTime now);
   api::SourceStatus describe_source(const Feed& feed) const;
   static bool is_one_of_many(const Feed& feed);
   static api::SourceStatus queue_of(const ProjectName& project);

@@ -376,6 +376,11 @@ asio::awaitable<void> Engine::take_out(FeedPtr feed) {
   }
 }
 
+FinishedSource Engine::end_of(const Feed& feed, WallTime now) {
+  return {feed.ledger_id, feed.info.key.path, *feed.info.container, feed.synced, feed.rejected, feed.kept, feed.lost,
+          feed.synced_at, now};
+}
+
 /// The source is gone and all that was known of it is on record.
 asio::awaitable<void> Engine::finish(FeedPtr feed) {
   if (std::exchange(feed->finished, true)) co_return;
@@ -389,8 +394,7 @@ asio::awaitable<void> Engine::finish(FeedPtr feed) {
     };
     auto recorded = co_await with_ledger(std::move(done));
     if (!recorded) spdlog::warn("not recorded path={} error=\"{}\"", feed->info.key.path, recorded.error().message);
-    finished_.push_back({feed->ledger_id, feed->info.key.path, *feed->info.container, feed->synced, feed->rejected,
-                         feed->kept, feed->lost, feed->synced_at, now});
+    finished_.push_back(end_of(*feed, now));
     if (finished_.size() > Ledger::finished_kept) finished_.pop_front();
     if (feed->lost == 0 && feed->info.kind != sources::Kind::change_queue)
       events_.add("source_gone", feed->info.key.path + " is gone; all of it that was known is synced",

@@ -487,6 +487,13 @@ api::Stream Engine::describe(const Feed& feed) const {
     stream.active_uploads = uploads(of_feed);
   if (feed.synced_at) stream.last_synced_at = format_time(*feed.synced_at);
   if (feed.backlog.oldest_at && feed.backlog.count > 0) stream.oldest_pending_at = format_time(*feed.backlog.oldest_at);
+  // Also while its end is being recorded, nobody may take it for synced.
+  if (feed.gone && is_lost(end_of(feed, clock_.wall()))) {
+    stream.state = "lost";
+    stream.lost = feed.lost;
+    stream.why = sentence_of_lost(end_of(feed, clock_.wall()));
+    return stream;
+  }
   if (feed.stream == 0) {
     stream.state = feed.problem || feed.info.problem ? "blocked" : "waiting";
     const auto& problem = feed.problem ? feed.problem : feed.info.problem;
@@ -518,7 +525,9 @@ api::Stream Engine::describe(const Feed& feed) const {
 /// Changes were removed with it, and the run has not come back, as it does when its log is moved.
 bool Engine::is_lost(const FinishedSource& finished) const {
   if (finished.lost == 0) return false;
-  const auto again = [&finished](const auto& entry) { return entry.second->info.container == finished.container; };
+  const auto again = [&finished](const auto& entry) {
+    return !entry.second->gone && entry.second->info.container == finished.container;
+  };
   const auto later = [&finished](const FinishedSource& other) {
     return other.container == finished.container && other.finished_at > finished.finished_at;
   };
