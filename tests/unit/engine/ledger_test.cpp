@@ -38,6 +38,22 @@ class LedgerTest : public ::testing::Test {
     return *ledger_->reject(source().id, rejection, payload);
   }
 
+  /// As version 7 left it, and what `also` puts in; then it is opened again.
+  void was_of_version_7(const std::string& also = "") {
+    ledger_.reset();
+    {
+      auto db = sqlite::Database::open(file(), {.access = sqlite::Access::read_write});
+      ASSERT_TRUE(db);
+      ASSERT_TRUE(db->exec(R"(
+        DROP TABLE discarded; DROP TABLE forgotten; DROP INDEX rejected_of_source; DROP INDEX sources_by_file;
+        ALTER TABLE uploads DROP COLUMN ctime_ns; ALTER TABLE uploads ADD COLUMN device INTEGER;
+        ALTER TABLE uploads ADD COLUMN expires_ms INTEGER;
+        PRAGMA user_version = 7;)" +
+                           also));
+    }
+    reopen();
+  }
+
   testing::TempDir dir_;
   std::unique_ptr<Ledger> ledger_;
 };
@@ -87,18 +103,11 @@ TEST_F(LedgerTest, KnowsWhatIsKeptOfTheRejectedAndWhatWasDiscardedByWhom) {
 }
 
 TEST_F(LedgerTest, OfAQueueOfWhichVersionSevenDiscardedSomethingItSaysThatItIsNotKnown) {
-  ledger_.reset();
-  {
-    auto db = sqlite::Database::open(file(), {.access = sqlite::Access::read_write});
-    ASSERT_TRUE(db);
-    ASSERT_TRUE(db->exec(R"(DROP TABLE discarded; DROP TABLE forgotten; DROP INDEX rejected_of_source;
+  was_of_version_7(R"(
       INSERT INTO sources (path, device, inode, born_ms, project, kind, container, confirmed, rejected) VALUES
         ('change queue: a', 7, 0, 0, 'ml-team/lab', 0, 'a', 9, 1), ('change queue: b', 8, 0, 0, 'ml-team/lab', 0, 'b', 4, 1);
       INSERT INTO rejected (at_ms, source, position, project, kind, container, change, code, reason, payload, queue)
-        VALUES (0, 'change queue: b', 4, 'ml-team/lab', 0, 'b', 12, 'c', 'r', x'00', 8);
-      PRAGMA user_version = 7)"));
-  }
-  reopen();
+        VALUES (0, 'change queue: b', 4, 'ml-team/lab', 0, 'b', 12, 'c', 'r', x'00', 8);)");
   EXPECT_EQ(*ledger_->forgotten(7), 9);
   EXPECT_EQ(*ledger_->forgotten(8), 0) << "what was rejected of it is kept";
 }
@@ -402,15 +411,7 @@ PRAGMA user_version = 1)"));
 TEST_F(LedgerTest, AFileWhoseUploadAnOlderVersionBeganIsSentFromItsBeginning) {
   const Ledger::UploadOf file{{source().id, 0}, 3};
   ASSERT_TRUE(ledger_->save_upload(file, {.file = {2, 3, 4, 5}, .session = "s", .part_size = 5}));
-  ledger_.reset();
-  {
-    auto db = sqlite::Database::open(this->file(), {.access = sqlite::Access::read_write});
-    ASSERT_TRUE(
-        db->exec("DROP INDEX sources_by_file; ALTER TABLE uploads DROP COLUMN ctime_ns; ALTER TABLE uploads ADD "
-                 "COLUMN device INTEGER; ALTER TABLE uploads ADD COLUMN expires_ms INTEGER; "
-                 "PRAGMA user_version = 7"));
-  }
-  reopen();
+  was_of_version_7();
   const auto begun = ledger_->upload(file);
   ASSERT_TRUE(begun && *begun);
   EXPECT_EQ((*begun)->session, "s");
