@@ -244,7 +244,7 @@ asio::awaitable<void> RunLogWatch::decide(std::string path, LogFacts facts, cons
     entries_.erase(found);  // gone before it was announced
     co_return;
   }
-  if (another_path_to(path, facts.key)) co_return;
+  if (!entry.announced && another_path_to(path, facts.key)) co_return;
   compare_with_last_scan(entry, facts);
 
   const auto holders = holders_of(facts, entry.file_system, locks);
@@ -268,7 +268,9 @@ asio::awaitable<void> RunLogWatch::decide(std::string path, LogFacts facts, cons
   } else if (entry.source && info.read_only == entry.info.read_only) {
     announce(entry, std::move(info), entry.source);
     auto database = entry.source->shared_database();
-    auto work = [database, live = entry.info.state == SourceState::live] { database->set_live(live); };
+    const bool live = entry.info.state == SourceState::live;
+    if (database->is_live() == live) co_return;
+    auto work = [database, live] { database->set_live(live); };
     co_await pool_.run(std::move(work));
   } else {
     co_await take_up(path, std::move(facts), std::move(info));
