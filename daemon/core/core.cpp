@@ -54,6 +54,7 @@ void Core::expect(const ContainerName& container, bool on, Instant now) {
     ready_dependents(container);
     ready_forks_of(container);
     if (container.kind == ContainerKind::management) ready_scope(Scope::of(container.project));
+    for (const auto* stream : streams_of(container)) let_create_pass(*stream);
     schedule(now);
   }
 }
@@ -237,22 +238,35 @@ Wait Core::dependencies(const Stream& stream) const {
   return Wait::turn;
 }
 
-/// What goes nowhere, maybe for want of its container, does not keep back the create of that.
+/// What goes nowhere, maybe for want of its container, does not keep back the create of that. One at a time: a later
+/// create makes the container anew, after it was removed, and what stands before that is for the one that is removed.
 void Core::let_create_pass(const Stream& stream) {
-  if (stream.barred && stream.backlog_known && stream.backlog.create_behind)
-    actions_.emplace_back(LetCreatePass{stream.spec.id});
+  if (!stream.barred || !stream.backlog_known || !stream.backlog.create_behind) return;
+  const auto passes = [](const Stream* other) {
+    return other->spec.passed && (!other->backlog_known || other->backlog.count > 0 || other->phase != Phase::idle);
+  };
+  if (expected_.contains(stream.spec.container) || std::ranges::any_of(streams_of(stream.spec.container), passes))
+    return;
+  actions_.emplace_back(LetCreatePass{stream.spec.id});
+}
+
+/// For something that is held, or for a removal that waits for that.
+bool Core::waits_for_held(const Stream& stream, Instant now) const {
+  const auto stuck = [this, now](const Stream& earlier) {
+    const auto wait = verdict(earlier, now).wait;
+    if (is_held(wait) || wait != Wait::earlier_change) return is_held(wait);
+    const auto& id = earlier.spec.container.id;
+    return id == removals_that_wait || (id == removals_of_all && waits_for_held(earlier, now));
+  };
+  return std::ranges::any_of(stream.backlog.after,
+                             [&](const ContainerName& name) { return any_before(stream, name, stuck); });
 }
 
 /// A removal whose turn does not come while what it waits for is held lets the others pass.
 void Core::step_aside(Stream& stream, Instant now) {
   const auto& container = stream.spec.container;
   if (container.kind != ContainerKind::removals || !container.id.empty()) return;
-  const auto stuck = [this, now](const Stream& earlier) {
-    const auto wait = verdict(earlier, now).wait;
-    return is_held(wait) || (wait == Wait::earlier_change && earlier.spec.container.id == removals_that_wait);
-  };
-  const auto waits_for_stuck = [&](const ContainerName& name) { return any_before(stream, name, stuck); };
-  if (std::ranges::none_of(stream.backlog.after, waits_for_stuck)) return;
+  if (!waits_for_held(stream, now)) return;
   stream.backlog_known = false;
   actions_.emplace_back(StepAside{stream.spec.id, stream.backlog.ticket});
 }

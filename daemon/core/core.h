@@ -262,6 +262,7 @@ class Core {
   template <class Wanted>
   bool any_before(const Stream& stream, const ContainerName& name, Wanted wanted) const;
   void let_create_pass(const Stream& stream);
+  bool waits_for_held(const Stream& stream, Instant now) const;
   void step_aside(Stream& stream, Instant now);
   bool goes_before(const Stream& earlier, const Stream& stream) const;
   bool is_expected(const ContainerName& name, const ContainerName& but) const;

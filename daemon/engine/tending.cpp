@@ -149,14 +149,18 @@ asio::awaitable<void> Engine::step_aside(FeedPtr feed, core::StepAside aside) {
   }
 }
 
-/// Unless the writes before it go after all. Should it fail, the core asks again when they are refused the next time.
+/// Unless the writes before it go after all. Should it fail, it is tried again when the stream is looked into anew.
 asio::awaitable<void> Engine::let_create_pass(FeedPtr feed) {
   if (!queue_ || feed->stream == 0 || !core_.stream(feed->stream, clock_.now()).barred) co_return;
   const auto passed = co_await outcome(queue_->let_create_pass(*feed->info.container, feed->confirmed));
-  feed->refresh_wanted = true;
-  if (!passed)
+  if (passed) {
+    feed->refresh_wanted = true;
+  } else {
     spdlog::warn("a create waits behind what goes nowhere container=\"{}\" error=\"{}\"", feed->info.container->label(),
                  passed.error().message);
+    alarms_.set({Alarm::Of::tend, feed->info.key}, clock_.now() + options_.problem_retry);
+    rearm();
+  }
 }
 
 /// A producer's write is told when it enters `-wal`, and can be read only when its commit is through, an fsync later,

@@ -332,6 +332,46 @@ TEST_F(ArchivedAndTakenOut, TheArchivingGoesOnceTheHeldWriteIsThrownAway) {
   EXPECT_TRUE(archived()) << "which was asked for last";
 }
 
+TEST(Changes, ThatMakeRoomPassADeleteThatWaitsForAnArchivingThatWaitsForAHeldWrite) {
+  Box box(two_workspaces());
+  accepted(box, R"([{"kind": "project.create", "project": "full/lab", "key": "LAB"},
+                    {"kind": "run.create", "project": "full/lab", "run": "busy"},
+                    {"kind": "run.create", "project": "full/lab", "run": "old"},
+                    {"kind": "run.trash", "project": "full/lab", "runs": ["old"]}])");
+  box.wait_synced();
+  // Nothing is known of the mode when they are handed in.
+  box.sandbox().control(R"({"faults": [{"path": "/api/", "status": 503, "times": 1000000}]})");
+  accepted(box, R"([{"kind": "run.update", "project": "full/lab", "run": "busy", "step": 900, "append": {"loss": 1}},
+                    {"kind": "project.update", "project": "full/lab", "archived": true},
+                    {"kind": "run.delete", "project": "full/lab", "runs": ["old"]},
+                    {"kind": "trash.empty", "project": "full/lab"},
+                    {"kind": "project.set_storage_limit", "project": "full/lab", "bytes": 1000000}])");
+  box.sandbox().control(R"({"reset": true})");
+  box.sandbox().control(R"({"workspace": "full", "mode": "read_only"})");
+  const auto made_room = [&box](const auto& s) {
+    return s.at("totals").at("held").as_int64() == 1 && box.get("/v1/changes/8").at("state").as_string() == "done" &&
+           box.get("/v1/changes/9").at("state").as_string() == "done";
+  };
+  EXPECT_TRUE(box.wait_status(made_room).first) << json::serialize(box.get("/v1/streams"));
+  EXPECT_FALSE(box.sandbox().state().at("projects").at("full/lab").at("archived").as_bool());
+}
+
+TEST(Changes, OfARunThatIsMadeTwiceGoToTheOneTheyWereHandedInForAlsoWhenItIsLoggedBeforeItIsCreated) {
+  Box box(two_workspaces());
+  accepted(box, R"({"kind": "project.create", "project": "ml-team/lab", "key": "LAB"})");
+  box.wait_synced();
+  accepted(box, R"([{"kind": "run.update", "project": "ml-team/lab", "run": "y", "assign": {"first": 1}},
+                    {"kind": "run.create", "project": "ml-team/lab", "run": "y"},
+                    {"kind": "run.trash", "project": "ml-team/lab", "runs": ["y"]},
+                    {"kind": "run.delete", "project": "ml-team/lab", "runs": ["y"]},
+                    {"kind": "run.create", "project": "ml-team/lab", "run": "y"},
+                    {"kind": "run.update", "project": "ml-team/lab", "run": "y", "assign": {"last": 1}}])");
+  box.wait_synced();
+  const auto run = box.sandbox().state().at("runs").at("ml-team/lab/y");
+  EXPECT_TRUE(look(run, {"attrs", "last"})) << json::serialize(run);
+  EXPECT_FALSE(look(run, {"attrs", "first"})) << json::serialize(run);
+}
+
 TEST(Changes, OfAReadOnlyProjectThatOnlyRemoveOrMayEndItsModePassWhileCreatesAndWritesWait) {
   Box box(two_workspaces());
   accepted(box, R"([{"kind": "project.create", "project": "full/lab", "key": "LAB"},

@@ -658,6 +658,22 @@ TEST_F(DirectChanges, ARemovalStepsAsideWhenTheWritesItWaitsForTurnOutToBeHeld) 
   EXPECT_EQ(second[0].position, 7);
 }
 
+TEST_F(DirectChanges, ARemovalStepsAsideAlsoWhenItWaitsForOneOfTheProjectThatWaitsForWhatIsHeld) {
+  const ContainerName of_all{project, std::string(removals_of_all), ContainerKind::removals};
+  const ContainerName everything{project, std::string(everything_in_project), ContainerKind::management};
+  wait_in(1, run_, {.count = 1, .bytes = 10, .ticket = 3});
+  wait_in(3, of_all, {.count = 1, .bytes = 10, .frees_next = true, .ticket = 4, .after = {everything}});
+  wait_in(2, removals_, {.count = 2, .bytes = 20, .frees_next = true, .ticket = 5, .after = {other_, of_all}});
+  ASSERT_EQ(sends(), std::vector<StreamId>{1});
+  EXPECT_TRUE(take<StepAside>().empty()) << "the write goes, so both do";
+  core_.failed(1, Sent{3, 1, 10, false}, failure(Failure::Kind::read_only), now_);
+  const auto aside = take<StepAside>();
+  ASSERT_EQ(aside.size(), 1u);
+  EXPECT_EQ(aside[0].stream, 2u);
+  wait_in(2, removals_, {.count = 1, .bytes = 10, .frees_next = true, .ticket = 6});
+  EXPECT_EQ(sends(), std::vector<StreamId>{2}) << "what makes room passes";
+}
+
 TEST_F(DirectChanges, ARemovalDoesNotWaitForWritesThatGoNowhere) {
   wait_in(1, run_, {.count = 2, .bytes = 20, .ticket = 3});
   wait_in(2, removals_, {.count = 1, .bytes = 10, .frees_next = true, .ticket = 5, .after = {run_}});
@@ -695,8 +711,13 @@ TEST_F(DirectChanges, ACreatePassesTheWritesOfItsRunThatGoNowhereAndTheyFollow) 
   EXPECT_EQ(core_.stream(4, now_).wait, Wait::earlier_change) << "the create was handed in before the removal";
   wait_in(1, run_, {.count = 2, .bytes = 20, .create_behind = true, .ticket = 3});
   EXPECT_EQ(take<LetCreatePass>().size(), 1u) << "once more, should the first have failed";
+  core_.expect(run_, true, now_);
+  wait_in(1, run_, {.count = 2, .bytes = 20, .create_behind = true, .ticket = 3});
+  EXPECT_TRUE(take<LetCreatePass>().empty()) << "a later create is for the time after the one that passes";
   core_.open({.id = 2, .server = 0, .container = run_, .order = "2", .confirmed = 0, .passed = true}, now_);
   core_.backlog(2, 0, {.count = 1, .bytes = 10, .ticket = 5}, now_);
+  core_.expect(run_, false, now_);
+  EXPECT_TRUE(take<LetCreatePass>().empty());
   wait_in(1, run_, {.count = 1, .bytes = 10, .ticket = 3});
   ASSERT_EQ(sends(), std::vector<StreamId>{2});
   answer(2, 5, 1, true);
