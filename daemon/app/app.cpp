@@ -38,6 +38,7 @@ namespace {
 
 constexpr auto drain_bound = 10s;     // for what is being handed in when the daemon is told to stop
 constexpr auto status_interval = 2s;  // people look at it; it costs a walk over the sources
+constexpr auto status_refresh = 1min;
 
 /// Many logs are watched and some are open at once: use what the service manager allows.
 void raise_descriptor_limit() {
@@ -333,18 +334,30 @@ class Daemon {
     }
   }
 
+  /// Where nothing happens nothing is told, but now and then, for what no event tells.
   asio::awaitable<void> tell_status() {
     if (!service_manager_.listens()) co_return;
-    asio::steady_timer timer(loop_);
+    engine_.on_change([this] {
+      if (!std::exchange(changed_, true)) change_.cancel();
+    });
+    asio::steady_timer pace(loop_);
+    boost::system::error_code woken;
     for (;;) {
-      timer.expires_after(status_interval);
-      co_await timer.async_wait(asio::use_awaitable);
+      pace.expires_after(status_interval);
+      co_await pace.async_wait(asio::use_awaitable);
+      if (!changed_) {
+        change_.expires_after(status_refresh);
+        co_await change_.async_wait(asio::redirect_error(asio::use_awaitable, woken));
+      }
+      changed_ = false;
       service_manager_.status(status_line(engine_.status()));
     }
   }
 
   ServiceManager service_manager_;
   asio::io_context loop_{1};
+  asio::steady_timer change_{loop_};  // of what `status` says
+  bool changed_ = true;
   SystemClock clock_;
   config::Config config_;
   StateDir state_dir_;

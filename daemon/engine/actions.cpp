@@ -33,6 +33,7 @@ void Engine::pump() {
   for (auto actions = core_.take_actions(); !actions.empty(); actions = core_.take_actions())
     for (auto& action : actions) std::visit([this](auto& a) { carry_out(std::move(a)); }, action);
   rearm();
+  if (changed_) changed_();
 }
 
 Engine::FeedPtr Engine::feed_of(core::StreamId stream) const {

@@ -105,6 +105,8 @@ class Engine final : public Control, public sources::SourceListener {
   void follow(sources::ClientDirs& client_dirs) { client_dirs_ = &client_dirs; }
   /// Where local changes are kept; likewise.
   void follow(sources::ChangeQueue& queue) { queue_ = &queue; }
+  /// `changed` is called whenever what `status` says may have changed; often.
+  void on_change(std::function<void()> changed) { changed_ = std::move(changed); }
   /// They cannot be kept: they are refused, and people are told why.
   void without_queue(Error problem) { queue_problem_ = std::move(problem); }
   /// Before anything is handed in: copies of files that no change needs.
@@ -440,6 +442,7 @@ class Engine final : public Control, public sources::SourceListener {
   Error queue_problem_{"not_available", "this daemon has no change queue"};        // while it has none
   std::map<std::string, std::optional<std::chrono::milliseconds>> cleanup_after_;  // watch path → when
 
+  std::function<void()> changed_;
   std::map<sources::SourceKey, FeedPtr> feeds_;
   std::map<core::StreamId, FeedPtr> streams_;
   std::map<ContainerName, std::set<sources::SourceKey>> expecting_;  // of the queue: to be looked into (expect_more)

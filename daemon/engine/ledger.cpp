@@ -8,6 +8,7 @@
 
 #include "changes/ingest_code.h"
 #include "changes/wire.h"
+#include "support/disk.h"
 #include "support/sqlite.h"
 #include "support/try.h"
 
@@ -339,9 +340,7 @@ Result<std::unique_ptr<Ledger>> Ledger::open(const std::filesystem::path& file) 
   auto db = sqlite::Database::open(file, {.access = sqlite::Access::create, .busy_timeout = std::chrono::seconds(5)});
   if (!db) return explain(db.error());
   // SQLite gives what lies beside it the same mode.
-  std::error_code mode;
-  std::filesystem::permissions(file, std::filesystem::perms::owner_read | std::filesystem::perms::owner_write, mode);
-  if (mode)
+  if (const auto mode = keep_private(file))
     return fail("state_unusable",
                 fmt::format("the daemon's memory {} cannot be kept from others: {}", file.string(), mode.message()));
   if (auto set = db->exec("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL"); !set) return explain(set.error());

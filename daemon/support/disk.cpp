@@ -10,4 +10,13 @@ std::optional<std::uint64_t> free_space(const std::filesystem::path& path) {
   return static_cast<std::uint64_t>(disk.f_bavail) * disk.f_frsize;
 }
 
+std::error_code keep_private(const std::filesystem::path& file) {
+  using std::filesystem::perms;
+  std::error_code error;
+  const auto mode = std::filesystem::status(file, error).permissions();
+  if (!error && (mode & (perms::group_all | perms::others_all)) != perms::none)
+    std::filesystem::permissions(file, mode & perms::owner_all, error);
+  return error;
+}
+
 }  // namespace neptune

@@ -32,7 +32,7 @@ std::unexpected<Error> not_opened(const SourceFile& source, int error) {
   switch (error) {
     case ENOENT:
     case ENOTDIR:
-      return fail("file_missing", fmt::format("the file {} is not there any more; put it back and try again", path));
+      return fail("file_missing", fmt::format("the file {} is not there (any more); put it there and try again", path));
     case EACCES:
     case EPERM:
       return fail("file_not_readable",
