@@ -186,7 +186,7 @@ Result<Carried> write_changes(sources::QueueStore& store, engine::Ledger& ledger
   NEPTUNE_TRY(writer.begin(store.identity(), move, format_time(std::chrono::system_clock::now())));
   const auto one = [&record, &carried, &writer, move](const sources::QueueStore::Whole& whole) -> Result<void> {
     const auto& container = whole.change.container;
-    const auto stream = sources::queue_path(container, whole.passed);
+    const auto stream = sources::queue_path(container, whole.lane);
     const auto known = record->find(stream);
     if (known != record->end() && whole.change.position <= known->second.confirmed) return {};
     if (container.kind == ContainerKind::files) {
@@ -197,7 +197,8 @@ Result<Carried> write_changes(sources::QueueStore& store, engine::Ledger& ledger
       carried.doubtful++;
       return {};
     }
-    carried.upto[stream] = whole.change.position;
+    auto& upto = carried.upto[stream];
+    upto = std::max(upto, whole.change.position);
     carried.changes++;
     return writer.add(whole);
   };
@@ -210,7 +211,7 @@ Result<void> take_out(sources::QueueStore& store, const Carried& carried) {
   const auto streams = store.streams();
   if (!streams) return std::unexpected(streams.error());
   for (const auto& stream : *streams) {
-    const auto written = carried.upto.find(sources::queue_path(stream.container, stream.passed));
+    const auto written = carried.upto.find(sources::queue_path(stream.container, stream.lane));
     if (written == carried.upto.end()) continue;
     for (bool more = true; more;) {
       const auto settled = store.settle(stream.id, written->second);

@@ -41,6 +41,11 @@ void Core::backlog(StreamId id, Position after, Backlog backlog, Instant now) {
   if (was_creating && !stream->backlog.creates_project) ready_scope(Scope::of(stream->spec.container.project));
   if (!stream->backlog.create_next) ready_forks_of(stream->spec.container);
   ready_dependents(stream->spec.container);
+  // Files may wait for a create of their run that turns out to be behind a removal of theirs.
+  for (const auto& name : stream->backlog.after)
+    if (name.kind == ContainerKind::files) ready_container(name);
+  if (const auto& [in, run, kind] = stream->spec.container; kind == ContainerKind::run)
+    ready_container({in, run, ContainerKind::files});
   retally(*stream);
   ready_container(stream->spec.container);
   let_create_pass(*stream);
@@ -140,13 +145,25 @@ Core::Verdict Core::verdict(const Stream& stream, Instant now) const {
 }
 
 bool Core::is_head(const Stream& stream) const {
-  const bool passes = stream.spec.passed || stream.backlog.create_next;
-  for (const auto* earlier : streams_of(stream.spec.container)) {
-    if (earlier == &stream) return true;
-    if (passes && earlier->barred && earlier->phase == Phase::idle) continue;
-    if (!earlier->backlog_known || earlier->backlog.count > 0 || earlier->phase != Phase::idle) return false;
+  bool is_earlier = true;
+  for (const auto* other : streams_of(stream.spec.container)) {
+    if (other == &stream) {
+      is_earlier = false;
+    } else if (other->phase != Phase::idle) {
+      return false;  // one request of a container at a time
+    } else if (is_earlier && (!other->backlog_known || other->backlog.count > 0) && !may_pass(stream, *other)) {
+      return false;
+    }
   }
   return true;
+}
+
+/// What goes nowhere, maybe for want of its container, lets the create of that pass; and what stands before a create in
+/// the queue, which learns so that it goes nowhere, too.
+bool Core::may_pass(const Stream& stream, const Stream& earlier) {
+  if (!earlier.barred) return false;
+  const bool both_direct = stream.backlog.ticket != 0 && earlier.backlog.ticket != 0;
+  return stream.spec.passed || stream.backlog.create_next || (stream.backlog.create_behind && both_direct);
 }
 
 Core::Verdict Core::fork_verdict(const Stream& stream, Instant now) const {
@@ -165,10 +182,12 @@ Core::Verdict Core::fork_verdict(const Stream& stream, Instant now) const {
 /// Its create waits here, be it behind something else, or may do so. A source that is paused is left to its own client,
 /// and the server's to judge.
 bool Core::create_pending(const ContainerName& container) const {
-  return std::ranges::any_of(streams_of(container), [](const Stream* stream) {
-    const auto& backlog = stream->backlog;
-    return !stream->paused && (!stream->backlog_known || backlog.create_next || backlog.create_behind);
-  });
+  return std::ranges::any_of(streams_of(container), [](const Stream* stream) { return may_create(*stream); });
+}
+
+bool Core::may_create(const Stream& stream) {
+  const auto& backlog = stream.backlog;
+  return !stream.paused && (!stream.backlog_known || backlog.create_next || backlog.create_behind);
 }
 
 /// Its source is here, and its own client may still create it on the server.
@@ -221,6 +240,22 @@ bool Core::any_before(const Stream& stream, const ContainerName& name, Wanted wa
   return std::ranges::any_of(streams_of(name), is);
 }
 
+/// Do these files wait for a create of their run? Not for one behind a removal that waits for them: they are of the run
+/// that is to be removed.
+bool Core::awaits_create(const Stream& files, const ContainerName& run) const {
+  const auto& container = files.spec.container;
+  const auto names_them = [&container](const ContainerName& name) {
+    return name == container || (name.kind == ContainerKind::management && name.id == everything_in_project);
+  };
+  const auto removes_them = [&](const Stream& earlier) {
+    return std::ranges::any_of(earlier.backlog.after, names_them) && goes_before(files, earlier);
+  };
+  return std::ranges::any_of(streams_of(run), [&](const Stream* of_run) {
+    const auto is_behind_that = [&](const ContainerName& name) { return any_before(*of_run, name, removes_them); };
+    return may_create(*of_run) && std::ranges::none_of(of_run->backlog.after, is_behind_that);
+  });
+}
+
 Wait Core::dependencies(const Stream& stream) const {
   const auto& project = stream.spec.container.project;
   if (!creating_projects_.contains(stream.spec.id))
@@ -230,7 +265,7 @@ Wait Core::dependencies(const Stream& stream) const {
   if (is_expected({project, {}, ContainerKind::management}, stream.spec.container)) return Wait::project;
   // The run's create may be the project's, too. Nothing else of the run is waited for.
   if (const ContainerName run{project, stream.spec.container.id, ContainerKind::run};
-      stream.spec.container.kind == ContainerKind::files && (expected_.contains(run) || create_pending(run)))
+      stream.spec.container.kind == ContainerKind::files && (expected_.contains(run) || awaits_create(stream, run)))
     return Wait::earlier_change;
   const auto any = [](const Stream&) { return true; };
   for (const auto& name : stream.backlog.after)

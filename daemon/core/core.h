@@ -255,7 +255,10 @@ class Core {
   Verdict verdict(const Stream& stream, Instant now) const;
   Verdict fork_verdict(const Stream& stream, Instant now) const;
   bool is_head(const Stream& stream) const;
+  static bool may_pass(const Stream& stream, const Stream& earlier);
   bool create_pending(const ContainerName& container) const;
+  static bool may_create(const Stream& stream);
+  bool awaits_create(const Stream& files, const ContainerName& run) const;
   bool left_to_its_client(const ContainerName& container) const;
   bool depends_on(const ContainerName& container, const ContainerName& ancestor) const;
   Wait dependencies(const Stream& stream) const;

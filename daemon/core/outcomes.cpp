@@ -444,7 +444,7 @@ void Core::back(Stream& stream, Instant now) {
   forget_check(stream);
   stream.phase = Phase::idle;
   retally(stream);
-  ready(stream);
+  ready_container(stream.spec.container);  // others of it may be first now
   gates_.unconfirmed(stream.spec.id, now);
   ready_dependents(stream.spec.container);  // for which it is done with, held, or barred now
 }

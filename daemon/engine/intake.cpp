@@ -121,7 +121,7 @@ asio::awaitable<Result<api::ChangePlace>> Engine::place_of(std::int64_t id) {
   const auto& container = place->container;
   sources::SourceKey key;
   key.device = queue_->identity();
-  key.path = sources::queue_path(container, place->passed);
+  key.path = sources::queue_path(container, place->lane);
   const auto at = feeds_.find(key);
   if (at != feeds_.end()) {
     const auto& feed = *at->second;
@@ -237,14 +237,14 @@ Result<void> Engine::may_make_way(const Change& removal) const {
 /// Of a create that passed the writes before it.
 bool Engine::is_passed(const Feed& feed) {
   return feed.info.kind == sources::Kind::change_queue &&
-         feed.info.key.path == sources::queue_path(*feed.info.container, true);
+         feed.info.key.path == sources::queue_path(*feed.info.container, sources::Lane::passed);
 }
 
 /// A create that passed writes is not thrown away before them: what of them cannot be now needs it.
 bool Engine::writes_stay(const Feed& passed) const {
   if (!is_passed(passed)) return false;
   auto key = passed.info.key;
-  key.path = sources::queue_path(*passed.info.container, false);
+  key.path = sources::queue_path(*passed.info.container, sources::Lane::writes);
   const auto writes = feeds_.find(key);
   return writes != feeds_.end() && (writes->second->stream == 0 || !writes->second->last_looked ||
                                     core_.stream(writes->second->stream, clock_.now()).tally.changes() > 0);
@@ -269,7 +269,7 @@ asio::awaitable<void> Engine::make_way(Change removal, sources::Position positio
 /// The first changes that wait in a stream of the queue and are to be thrown away, with their bytes.
 asio::awaitable<Result<std::vector<sources::QueuedChange>>> Engine::first_waiting(FeedPtr feed, ToDiscard what) {
   const auto stays = [&what](const sources::QueuedChange& change) {
-    return change.position >= what.before || (what.of_uid && change.uid != what.of_uid);
+    return change.place >= what.before || (what.of_uid && change.uid != what.of_uid);
   };
   std::vector<sources::QueuedChange> found;
   const auto source = feed->source;

@@ -521,9 +521,12 @@ asio::awaitable<void> Engine::assign_file(UploadBatchPtr work, std::size_t index
     if (!queue_) co_return item.put_off(queue_problem_.code, queue_problem_.message);
     auto change = file_reference(item.upload, item.size, to_unix_ms(item.change.at));
     Submitter by{item.change.uid.value(), {}};
-    auto assigned = co_await outcome(queue_->accept_what_follows(std::move(change), std::move(by)));
+    // One that is tried again stands at the end: its place was given up.
+    const bool again = work->feed->replayed != nullptr;
+    const auto place = again ? 0 : item.change.position;
+    auto assigned = co_await outcome(queue_->accept_what_follows(std::move(change), std::move(by), place));
     if (!assigned) co_return item.put_off(assigned.error().code, assigned.error().message);
-    if (!work->feed->replayed) follow_up(item.change.position, assigned->ids.front());
+    if (!again) follow_up(item.change.position, assigned->ids.front());
   }
   item.state = State::done;
   work->feed->uploading->tries.erase(item.change.position);

@@ -49,7 +49,8 @@ struct Backlog {
   bool frees_next = false;           ///< the first of them passes a read-only gate (Change::frees)
   bool creates_project = false;      ///< the create of the project is among them
   bool create_behind = false;        ///< the container's create is among them, and not the first
-  Position ticket = 0;               ///< the first one's position: they are numbered across all streams of the queue
+  Position ticket = 0;               ///< the first one's place in the row of all streams of the queue: its position, or
+                                     ///< that of what it follows from
   std::vector<ContainerName> after;  ///< whose earlier changes go before the first of them (Change::after)
 };
 
@@ -82,6 +83,7 @@ class NoBytes final : public ByteStream {
 /// One change with its bytes.
 struct QueuedChange {
   Position position = 0;
+  Position place = 0;  ///< of a change queue: where it stands in the row, as Backlog::ticket
   ContainerName container;
   ChangeKind kind = ChangeKind::run_update;
   bool creates = false;

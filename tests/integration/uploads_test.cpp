@@ -380,6 +380,10 @@ std::string whys(Box& box) {
   return out;
 }
 
+int number_of_rejected(Box& box) {
+  return box.get("/v1/status").at("totals").at("rejected").to_number<int>();
+}
+
 std::string removal_of_run(const std::string& more = "") {
   const auto change = [&more](const char* kind) {
     return fmt::format(R"({{"kind":"{}","project":"ml-team/lab","runs":["r-1"]{}}})", kind, more);
@@ -449,16 +453,55 @@ TEST(UploadsOfADeletedRun, GoBeforeTheDeletionThatWasHandedInAfterThem) {
   const auto deleted = [](const json::value& state) { return state.at("runs").as_object().empty(); };
   ASSERT_TRUE(box.sandbox().wait_for(deleted, 30s, "").first);
   EXPECT_EQ(seen_by_stores(box, "stored_files"), 1);
-  // What assigns the file went before, or finds no run: then it says so, and goes with the next removal.
-  const auto settled = [&box](const json::value& status) {
-    const auto& totals = status.at("totals");
-    if (totals.at("pending").to_number<int>() + totals.at("in_flight").to_number<int>() == 0) return true;
-    if (whys(box).find("the server does not know the run r-1; it was not created there, or was deleted") !=
-        std::string::npos)
-      hand_in(box, removal_of_run(R"(,"discard_pending":true)"));
-    return false;
-  };
-  EXPECT_TRUE(box.wait_status(settled).first) << whys(box);
+  box.wait_synced();
+  EXPECT_EQ(number_of_rejected(box), 0);
+}
+
+TEST(UploadsOfADeletedRun, AreNotOfTheRunThatIsMadeAnewUnderItsName) {
+  Box box(box_with("max_bandwidth = \"1MiB\"\n"));
+  create_run(box, "r-1");
+  box.wait_synced();
+  hand_in(box, upload_json("r-1", "model", random_file(box.dir() / "model.bin", mib)));
+  hand_in(box, removal_of_run());
+  create_run(box, "r-1");
+  hand_in(box, upload_json("r-1", "notes", random_file(box.dir() / "notes.bin", 1'000)));
+  box.wait_synced();
+  EXPECT_EQ(number_of_rejected(box), 0);
+  const auto state = box.sandbox().state();
+  EXPECT_EQ(seen_by_stores(box, "stored_files"), 2);
+  EXPECT_FALSE(field_of(state, "r-1", "model").is_object());
+  EXPECT_TRUE(field_of(state, "r-1", "notes").is_object());
+}
+
+TEST(UploadsOfADeletedRun, GoBeforeItsDeletionAlsoWhenTheDaemonIsKilledBeforeTheyAreAssigned) {
+  Box box(box_with("max_bandwidth = \"1MiB\"\n"));
+  create_run(box, "r-1");
+  box.wait_synced();
+  hand_in(box, upload_json("r-1", "model", random_file(box.dir() / "model.bin", mib)));
+  hand_in(box, removal_of_run());
+  box.sandbox().control(R"({"fault": {"path": "/api/client/v1/ingest", "status": 503, "times": 1000000}})");
+  const auto is_refused = [&box](const json::value&) { return whys(box).find("503") != std::string::npos; };
+  ASSERT_TRUE(box.wait_status(is_refused).first) << whys(box);
+  EXPECT_EQ(seen_by_stores(box, "stored_files"), 1);
+  EXPECT_FALSE(box.sandbox().state().at("runs").as_object().empty());
+  box.kill_daemon();
+  box.start_daemon();
+  box.sandbox().control(R"({"reset": true})");
+  box.wait_synced();
+  EXPECT_EQ(number_of_rejected(box), 0);
+  EXPECT_TRUE(box.sandbox().state().at("runs").as_object().empty());
+}
+
+TEST(UploadsOfADeletedRun, ThatAreUnderWayAndNotHeldGoBeforeItAlsoWhereWhatIsHeldIsToBeDiscarded) {
+  Box box(box_with("max_bandwidth = \"1MiB\"\n"));
+  create_run(box, "r-1");
+  box.wait_synced();
+  hand_in(box, upload_json("r-1", "model", random_file(box.dir() / "model.bin", mib)));
+  hand_in(box, removal_of_run(R"(,"discard_pending":true)"));
+  box.wait_synced();
+  EXPECT_EQ(number_of_rejected(box), 0);
+  EXPECT_EQ(seen_by_stores(box, "stored_files"), 1);
+  EXPECT_TRUE(box.sandbox().state().at("runs").as_object().empty());
 }
 
 TEST(UploadsOfADeletedRun, AreRejectedWithAReasonWhenTheServerHasItNoMoreAndArriveOnceItIsThereAgain) {

@@ -36,28 +36,28 @@ bool only_frees(const Handed& request) {
 }
 constexpr std::uint64_t for_removals = 4u << 20;  // our own bound on them, past the others
 
-/// Of a container, and whether it is that of the creates that passed the writes before them.
 struct StreamName {
   ContainerName container;
-  bool passed = false;
+  Lane lane = Lane::writes;
   auto operator<=>(const StreamName&) const = default;
 };
 
 SourceKey key_of(std::uint64_t queue, const StreamName& stream) {
   SourceKey key;
   key.device = queue;
-  key.path = queue_path(stream.container, stream.passed);
+  key.path = queue_path(stream.container, stream.lane);
   return key;
 }
 
 SourceInfo info_of(std::uint64_t queue, const QueuedStream& stream) {
   SourceInfo info;
-  info.key = key_of(queue, {stream.container, stream.passed});
+  info.key = key_of(queue, {stream.container, stream.lane});
   info.kind = Kind::change_queue;
   info.state = SourceState::closed;
   info.container = stream.container;
-  // As run logs count: nanoseconds. What passed stands behind what it may pass.
-  info.order = fmt::format("{:020}", stream.begun_ms * 1'000'000 + (stream.passed ? 1 : 0));
+  // As run logs count: nanoseconds. What passed stands behind what it may pass, and assignments before all.
+  const auto order = stream.lane == Lane::assignments ? 0 : stream.begun_ms * 1'000'000;
+  info.order = fmt::format("{:020}", order + (stream.lane == Lane::passed ? 1 : 0));
   return info;
 }
 
@@ -284,7 +284,7 @@ class ChangeQueue::Impl {
 
   /// A stream holds something (more): its source is announced, or told to have been written to.
   void touch(const QueuedStream& stream) {
-    const auto it = sources_.try_emplace({stream.container, stream.passed}).first;
+    const auto it = sources_.try_emplace({stream.container, stream.lane}).first;
     const auto& name = it->first;
     auto& source = it->second;
     if (source) {
@@ -378,8 +378,8 @@ asio::awaitable<Result<Taken>> ChangeQueue::accept(std::vector<Change> changes, 
   return impl_->accept({std::move(changes), std::move(by)});
 }
 
-asio::awaitable<Result<Taken>> ChangeQueue::accept_what_follows(Change change, Submitter by) {
-  Handed handed{{}, std::move(by), true};
+asio::awaitable<Result<Taken>> ChangeQueue::accept_what_follows(Change change, Submitter by, Position place) {
+  Handed handed{{}, std::move(by), true, place};
   handed.changes.push_back(std::move(change));
   return impl_->accept(std::move(handed));
 }

@@ -53,8 +53,9 @@ class ChangeQueue {
   /// Queues all of a request or nothing; what became of it once that is on disk. Errors: "queue_full", "low_disk",
   /// "disk_full", and SQLite's own.
   boost::asio::awaitable<Result<Taken>> accept(std::vector<Change> changes, Submitter by);
-  /// The same of a change that follows from one that was accepted: whatever the bounds say.
-  boost::asio::awaitable<Result<Taken>> accept_what_follows(Change change, Submitter by);
+  /// The same of a change that follows from one that was accepted: whatever the bounds say, and at that one's place in
+  /// the row; 0: at its end.
+  boost::asio::awaitable<Result<Taken>> accept_what_follows(Change change, Submitter by, Position place);
 
   /// Why nothing is accepted while the disk of `dir` is full.
   static Error disk_full(const std::filesystem::path& dir);

@@ -12,6 +12,7 @@
 #include "changes/limits.h"
 #include "changes/wire.h"
 #include "sources/change_queue/needs.h"
+#include "support/disk.h"
 #include "support/sqlite.h"
 #include "support/try.h"
 
@@ -29,13 +30,14 @@ constexpr const char* schema = R"(
 CREATE TABLE streams (
   id INTEGER PRIMARY KEY AUTOINCREMENT, workspace TEXT NOT NULL, project TEXT NOT NULL, kind INTEGER NOT NULL,
   container TEXT NOT NULL, count INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0,
-  creates INTEGER NOT NULL DEFAULT 0, begun_ms INTEGER NOT NULL, passed INTEGER NOT NULL DEFAULT 0,
-  UNIQUE (workspace, project, kind, container, passed));
+  creates INTEGER NOT NULL DEFAULT 0, begun_ms INTEGER NOT NULL, lane INTEGER NOT NULL DEFAULT 0,
+  UNIQUE (workspace, project, kind, container, lane));
 CREATE TABLE changes (
   seq INTEGER PRIMARY KEY AUTOINCREMENT, stream INTEGER NOT NULL, kind INTEGER NOT NULL, uid INTEGER NOT NULL,
   at_ms INTEGER NOT NULL, size INTEGER NOT NULL, frees INTEGER NOT NULL, creates INTEGER NOT NULL, needs TEXT,
-  payload BLOB NOT NULL);
+  place INTEGER, payload BLOB NOT NULL);
 CREATE INDEX changes_of_stream ON changes (stream, seq, kind, size, creates);
+CREATE INDEX changes_of_place ON changes (stream, place, seq) WHERE place IS NOT NULL;
 CREATE TABLE keys (
   id INTEGER PRIMARY KEY, uid INTEGER NOT NULL, key TEXT NOT NULL, seq INTEGER NOT NULL, UNIQUE (uid, key));
 CREATE TABLE queue (identity INTEGER NOT NULL);
@@ -53,17 +55,19 @@ CREATE TABLE IF NOT EXISTS queue (identity INTEGER NOT NULL);
 INSERT INTO queue (identity) SELECT (random() & 0x7fffffffffffffff) | 1 WHERE NOT EXISTS (SELECT 1 FROM queue);
 )";
 
-/// No create passed the writes before it.
+/// No create passed the writes before it, and what assigns a file stood at the end of the row.
 constexpr const char* from_version_2 = R"(
 CREATE TABLE streams_now (
   id INTEGER PRIMARY KEY AUTOINCREMENT, workspace TEXT NOT NULL, project TEXT NOT NULL, kind INTEGER NOT NULL,
   container TEXT NOT NULL, count INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0,
-  creates INTEGER NOT NULL DEFAULT 0, begun_ms INTEGER NOT NULL, passed INTEGER NOT NULL DEFAULT 0,
-  UNIQUE (workspace, project, kind, container, passed));
+  creates INTEGER NOT NULL DEFAULT 0, begun_ms INTEGER NOT NULL, lane INTEGER NOT NULL DEFAULT 0,
+  UNIQUE (workspace, project, kind, container, lane));
 INSERT INTO streams_now (id, workspace, project, kind, container, count, bytes, creates, begun_ms)
   SELECT id, workspace, project, kind, container, count, bytes, creates, begun_ms FROM streams;
 DROP TABLE streams;
 ALTER TABLE streams_now RENAME TO streams;
+ALTER TABLE changes ADD COLUMN place INTEGER;
+CREATE INDEX changes_of_place ON changes (stream, place, seq) WHERE place IS NOT NULL;
 )";
 
 std::int64_t as_signed(std::uint64_t value) {
@@ -79,17 +83,17 @@ QueuedStream stream_at(const sqlite::Statement& row) {
           count_at(row, 6),
           row.number(7),
           count_at(row, 8),
-          row.number(9) != 0};
+          static_cast<Lane>(row.number(9))};
 }
 
-constexpr const char* stream_columns =
-    "id, workspace, project, kind, container, count, bytes, begun_ms, creates, passed";
+constexpr const char* stream_columns = "id, workspace, project, kind, container, count, bytes, begun_ms, creates, lane";
 
 }  // namespace
 
-std::string queue_path(const ContainerName& container, bool passed) {
+std::string queue_path(const ContainerName& container, Lane lane) {
+  static constexpr std::string_view of_lane[] = {"", "create of ", "files assigned to "};
   // The kind is part of it: a run may well be called "management".
-  return fmt::format("change queue: {}/{}{} {}", container.project.full(), passed ? "create of " : "",
+  return fmt::format("change queue: {}/{}{} {}", container.project.full(), of_lane[static_cast<std::size_t>(lane)],
                      name(container.kind), container.id);
 }
 
@@ -219,6 +223,10 @@ Result<std::unique_ptr<QueueStore>> QueueStore::open(const std::filesystem::path
                 fmt::format("{} was written by a newer neptune-syncd (schema {}); install that version. What waits in "
                             "it is kept.",
                             file.string(), *version));
+  // What jobs log is nobody else's to read; SQLite gives what lies beside the file the same mode.
+  if (const auto mode = keep_private(file))
+    return fail("queue_unusable",
+                fmt::format("the change queue {} cannot be kept from others: {}", file.string(), mode.message()));
   if (*version == 0) {
     const auto tables = db->number("SELECT count(*) FROM sqlite_schema");
     if (!tables) return explain(tables.error());
@@ -252,9 +260,10 @@ Result<QueueStore::Accepted> QueueStore::accept(std::span<const Handed> requests
   if (!transaction) return std::unexpected(std::move(transaction.error()));
   const auto now_ms = to_unix_ms(now);
   Accepted accepted;
-  std::map<ContainerName, std::int64_t> streams;
+  std::map<std::pair<ContainerName, Lane>, std::int64_t> streams;
   std::uint64_t added = 0;
   for (const auto& request : requests) {
+    const auto lane = request.place == 0 ? Lane::writes : Lane::assignments;
     auto& ids = accepted.ids.emplace_back();
     auto& again = accepted.known.emplace_back();
     for (const auto& change : request.changes) {
@@ -263,13 +272,13 @@ Result<QueueStore::Accepted> QueueStore::accept(std::span<const Handed> requests
       again.push_back(known->has_value());
       auto id = known->value_or(0);
       if (id == 0) {
-        auto& stream = streams[change.container];
+        auto& stream = streams[{change.container, lane}];
         if (stream == 0) {
-          auto found = stream_of(change.container, now_ms);
+          auto found = stream_of(change.container, now_ms, lane);
           if (!found) return std::unexpected(std::move(found.error()));
           stream = *found;
         }
-        auto made = insert(change, request.by, stream, now_ms);
+        auto made = insert(change, request, stream, now_ms);
         if (!made) return std::unexpected(std::move(made.error()));
         id = *made;
         added += change.payload.size();
@@ -277,7 +286,7 @@ Result<QueueStore::Accepted> QueueStore::accept(std::span<const Handed> requests
       ids.push_back(id);
     }
   }
-  for (const auto& [container, id] : streams) {
+  for (const auto& [name, id] : streams) {
     auto grown = stream(id);
     if (!grown) return std::unexpected(std::move(grown.error()));
     accepted.touched.push_back(std::move(*grown));
@@ -330,35 +339,35 @@ Result<std::uint64_t> QueueStore::reusable_bytes() {
   return pages;
 }
 
-Result<std::int64_t> QueueStore::stream_of(const ContainerName& container, std::int64_t now_ms, bool passed) {
+Result<std::int64_t> QueueStore::stream_of(const ContainerName& container, std::int64_t now_ms, Lane lane) {
   NEPTUNE_TRY(impl_->run(
-      "INSERT OR IGNORE INTO streams (workspace, project, kind, container, passed, begun_ms) VALUES (?, ?, ?, ?, ?, ?)",
-      container.project.workspace, container.project.project, container.kind, container.id, passed, now_ms));
+      "INSERT OR IGNORE INTO streams (workspace, project, kind, container, lane, begun_ms) VALUES (?, ?, ?, ?, ?, ?)",
+      container.project.workspace, container.project.project, container.kind, container.id, lane, now_ms));
   std::int64_t id = 0;
   NEPTUNE_TRY(impl_->each(
-      "SELECT id FROM streams WHERE workspace = ? AND project = ? AND kind = ? AND container = ? AND passed = ?",
+      "SELECT id FROM streams WHERE workspace = ? AND project = ? AND kind = ? AND container = ? AND lane = ?",
       [&id](const sqlite::Statement& row) {
         id = row.number(0);
         return false;
       },
-      container.project.workspace, container.project.project, container.kind, container.id, passed));
+      container.project.workspace, container.project.project, container.kind, container.id, lane));
   return id;
 }
 
-Result<std::int64_t> QueueStore::insert(const Change& change, const Submitter& by, std::int64_t stream,
+Result<std::int64_t> QueueStore::insert(const Change& change, const Handed& request, std::int64_t stream,
                                         std::int64_t now_ms) {
   const auto needs = write_needs(change.fork_parent, change.after);
   NEPTUNE_TRY(
-      impl_->run("INSERT INTO changes (stream, kind, uid, at_ms, size, frees, creates, needs, payload) VALUES (?, ?, "
-                 "?, ?, ?, ?, ?, "
-                 "nullif(?, ''), ?)",
-                 stream, change.kind, by.uid, now_ms, change.payload.size(), change.frees, change.creates, needs,
-                 sqlite::Bytes{change.payload}));
+      impl_->run("INSERT INTO changes (stream, kind, uid, at_ms, size, frees, creates, needs, place, payload) "
+                 "VALUES (?, ?, ?, ?, ?, ?, ?, nullif(?, ''), nullif(?, 0), ?)",
+                 stream, change.kind, request.by.uid, now_ms, change.payload.size(), change.frees, change.creates,
+                 needs, request.place, sqlite::Bytes{change.payload}));
   const auto id = impl_->db.last_insert_rowid();
   NEPTUNE_TRY(impl_->run("UPDATE streams SET count = count + 1, bytes = bytes + ?, creates = creates + ? WHERE id = ?",
                          change.payload.size(), change.creates, stream));
   if (!change.idempotency_key.empty()) {
-    NEPTUNE_TRY(impl_->run("INSERT INTO keys (uid, key, seq) VALUES (?, ?, ?)", by.uid, change.idempotency_key, id));
+    NEPTUNE_TRY(
+        impl_->run("INSERT INTO keys (uid, key, seq) VALUES (?, ?, ?)", request.by.uid, change.idempotency_key, id));
     NEPTUNE_TRY(impl_->run("DELETE FROM keys WHERE id <= ?", impl_->db.last_insert_rowid() - keys_kept));
   }
   return id;
@@ -419,6 +428,15 @@ Result<Backlog> QueueStore::backlog(std::int64_t stream, Position after) {
         return false;
       },
       stream, after));
+  // Of all of them: what waits for a later one by its place waits for those before it, too.
+  if (whole->lane == Lane::assignments)
+    NEPTUNE_TRY(impl_->each(
+        "SELECT coalesce(min(place), 0) FROM changes WHERE stream = ? AND seq > ? AND place IS NOT NULL",
+        [&](const sqlite::Statement& row) {
+          backlog.ticket = row.number(0);
+          return false;
+        },
+        stream, after));
   if (container.kind == ContainerKind::removals && container.id.empty())
     NEPTUNE_TRY(keep_behind_those_that_wait(container, backlog.after));
   return backlog;
@@ -520,8 +538,8 @@ Result<std::optional<QueuedStream>> QueueStore::let_create_pass(std::int64_t str
         return false;
       },
       stream, after));
-  if (position == 0 || from->passed) return std::optional<QueuedStream>();
-  const auto to = stream_of(from->container, from->begun_ms, true);
+  if (position == 0 || from->lane != Lane::writes) return std::optional<QueuedStream>();
+  const auto to = stream_of(from->container, from->begun_ms, Lane::passed);
   if (!to) return std::unexpected(to.error());
   auto now = move(position, size, true, stream, *to);
   if (!now) return std::unexpected(std::move(now.error()));
@@ -623,6 +641,11 @@ Result<std::string> QueueStore::read_piece(std::int64_t stream, const Batch& bat
 
 namespace {
 
+constexpr const char* change_columns =
+    "changes.seq, changes.kind, changes.uid, at_ms, changes.creates, payload, workspace, project, streams.kind, "
+    "container, "
+    "coalesce(place, changes.seq)";
+
 QueuedChange change_at(const sqlite::Statement& row) {
   QueuedChange change;
   change.position = row.number(0);
@@ -634,6 +657,7 @@ QueuedChange change_at(const sqlite::Statement& row) {
   change.container = {{std::string(row.text(6)), std::string(row.text(7))},
                       std::string(row.text(9)),
                       static_cast<ContainerKind>(row.number(8))};
+  change.place = row.number(10);
   return change;
 }
 
@@ -641,9 +665,12 @@ QueuedChange change_at(const sqlite::Statement& row) {
 
 Result<std::vector<QueuedChange>> QueueStore::changes(std::int64_t stream, Position first, Position last) {
   std::vector<QueuedChange> list;
+  static const auto sql = fmt::format(
+      "SELECT {} FROM changes JOIN streams ON streams.id = stream WHERE stream = ? AND seq BETWEEN ? AND ? ORDER BY "
+      "seq",
+      change_columns);
   NEPTUNE_TRY(impl_->each(
-      "SELECT seq, changes.kind, uid, at_ms, changes.creates, payload, workspace, project, streams.kind, container "
-      "FROM changes JOIN streams ON streams.id = stream WHERE stream = ? AND seq BETWEEN ? AND ? ORDER BY seq",
+      sql.c_str(),
       [&list](const sqlite::Statement& row) {
         list.push_back(change_at(row));
         return true;
@@ -655,18 +682,21 @@ Result<std::vector<QueuedChange>> QueueStore::changes(std::int64_t stream, Posit
 }
 
 Result<void> QueueStore::each_change(const std::function<Result<void>(const Whole&)>& f) {
+  // Merged of two that are in order by themselves, so that no payloads are sorted but those of the few with a place.
+  static const auto half = [](std::string_view which) {
+    return fmt::format(
+        "SELECT {}, frees, needs, coalesce(key, ''), lane FROM changes JOIN streams ON streams.id = stream LEFT JOIN "
+        "keys ON keys.seq = changes.seq WHERE place IS {}",
+        change_columns, which);
+  };
+  static const auto sql = half("NULL") + " UNION ALL " + half("NOT NULL") + " ORDER BY 11, 1";
   Result<void> outcome;
-  NEPTUNE_TRY(
-      impl_->each("SELECT changes.seq, changes.kind, changes.uid, at_ms, changes.creates, payload, workspace, project, "
-                  "streams.kind, container, frees, needs, coalesce(key, ''), passed FROM changes JOIN streams ON "
-                  "streams.id = stream LEFT "
-                  "JOIN keys ON keys.seq = changes.seq ORDER BY changes.seq",
-                  [&outcome, &f](const sqlite::Statement& row) {
-                    auto needs = read_needs(row.text(11));
-                    outcome = f({change_at(row), row.number(13) != 0, row.number(10) != 0, std::move(needs.fork_parent),
-                                 std::move(needs.after), std::string(row.text(12))});
-                    return outcome.has_value();
-                  }));
+  NEPTUNE_TRY(impl_->each(sql.c_str(), [&outcome, &f](const sqlite::Statement& row) {
+    auto needs = read_needs(row.text(12));
+    outcome = f({change_at(row), static_cast<Lane>(row.number(14)), row.number(11) != 0, std::move(needs.fork_parent),
+                 std::move(needs.after), std::string(row.text(13))});
+    return outcome.has_value();
+  }));
   return outcome;
 }
 
@@ -694,7 +724,7 @@ Result<QueueStore::Place> QueueStore::place(Position position) {
     return false;
   }));
   NEPTUNE_TRY(impl_->each(
-      "SELECT stream, changes.kind, uid, at_ms, workspace, project, streams.kind, container, passed FROM changes JOIN "
+      "SELECT stream, changes.kind, uid, at_ms, workspace, project, streams.kind, container, lane FROM changes JOIN "
       "streams ON streams.id = stream WHERE seq = ?",
       [&](const sqlite::Statement& row) {
         place.queued = true;
@@ -705,7 +735,7 @@ Result<QueueStore::Place> QueueStore::place(Position position) {
         place.container = {{std::string(row.text(4)), std::string(row.text(5))},
                            std::string(row.text(7)),
                            static_cast<ContainerKind>(row.number(6))};
-        place.passed = row.number(8) != 0;
+        place.lane = static_cast<Lane>(row.number(8));
         return false;
       },
       position));

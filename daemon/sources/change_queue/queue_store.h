@@ -21,10 +21,10 @@
 
 /// The change queue on disk: `changes.sqlite3` in the state directory, SQLite in WAL mode.
 ///
-///   streams   one a container that has changes, or had them a moment ago; two where its create passed earlier writes
-///             id · workspace, project, kind, container, passed · count, bytes, creates · begun_ms
+///   streams   one a container and lane that has changes, or had them a moment ago
+///             id · workspace, project, kind, container, lane · count, bytes, creates · begun_ms
 ///   changes   one a change that waits
-///             seq · stream · kind, uid, at_ms, size, frees, creates · needs · payload
+///             seq · stream · kind, uid, at_ms, size, frees, creates · needs · place · payload
 ///   keys      idempotency keys, also of settled changes, numbered as they came
 ///             id · uid, key → seq
 ///
@@ -37,6 +37,8 @@
 ///    confirmed;
 ///  - a change stays in its stream, but for a removal that steps aside and a create that passes the writes before it,
 ///    which keep their numbers; removals of the same thing stay in order over both streams;
+///  - what follows from an accepted change (the assignment of a file that was uploaded) stands at that one's place in
+///    the row, which others wait for it by; its own seq, which is higher, is its position as of any other;
 ///  - the changes of one request are accepted in one transaction, all or none, and `accept` returns after it is on disk
 ///    (synchronous=FULL);
 ///  - a stream's count, bytes and creates are of its rows in `changes`, changed in the same transaction: nothing is
@@ -57,6 +59,15 @@ struct Handed {
   std::vector<Change> changes;
   Submitter by;
   bool settles = false;  ///< it follows from what was accepted before, and is held up by no bound
+  Position place = 0;    ///< of what it follows from: it stands there in the row; 0: at the end
+};
+
+/// Which of its container's streams. Kept on disk by number.
+enum class Lane : std::uint8_t {
+  writes,
+  passed,       ///< creates that passed the writes before them (let_create_pass)
+  assignments,  ///< what stands at another's place (Handed::place): before the writes, as those may wait for a removal
+                ///< that waits for it
 };
 
 /// A stream of the queue as `open` and `accept` tell of it.
@@ -66,11 +77,11 @@ struct QueuedStream {
   std::uint64_t count = 0, bytes = 0;
   std::int64_t begun_ms = 0;  ///< when its first change was accepted
   std::uint64_t creates = 0;  ///< of its changes, those that create
-  bool passed = false;        ///< it holds the creates that passed the writes before them (let_create_pass)
+  Lane lane = Lane::writes;
 };
 
 /// What a stream of the queue is called: SourceKey::path.
-std::string queue_path(const ContainerName& container, bool passed);
+std::string queue_path(const ContainerName& container, Lane lane);
 
 class QueueStore {
  public:
@@ -142,7 +153,7 @@ class QueueStore {
     Position through = 0;  ///< of one that is not queued: none of those up to here, from it on, is
     bool queued = false;   ///< all below is of one that is
     ContainerName container{};
-    bool passed = false;  ///< QueuedStream::passed
+    Lane lane = Lane::writes;
     ChangeKind kind = ChangeKind::run_update;
     std::uint32_t uid = 0;
     WallTime at{};
@@ -153,13 +164,13 @@ class QueueStore {
   /// A change with all that is kept of it.
   struct Whole {
     QueuedChange change;
-    bool passed = false;  ///< QueuedStream::passed
+    Lane lane = Lane::writes;
     bool frees = false;
     std::optional<ContainerName> fork_parent;
     std::vector<ContainerName> after;
     std::string idempotency_key;
   };
-  /// Hands out everything that is queued, in the order in which it was accepted, until `f` fails.
+  /// Hands out everything that is queued, in the order of the row, until `f` fails.
   Result<void> each_change(const std::function<Result<void>(const Whole&)>& f);
   /// The number that was given out last.
   Result<Position> last_number();
@@ -169,7 +180,7 @@ class QueueStore {
  private:
   class Impl;
   explicit QueueStore(std::unique_ptr<Impl> impl);
-  Result<std::int64_t> stream_of(const ContainerName& container, std::int64_t now_ms, bool passed = false);
+  Result<std::int64_t> stream_of(const ContainerName& container, std::int64_t now_ms, Lane lane = Lane::writes);
   Result<QueuedStream> move(Position change, std::uint64_t size, bool creates, std::int64_t from, std::int64_t to);
   struct Rows {
     Position upto = 0;
@@ -182,7 +193,7 @@ class QueueStore {
   Result<Position> first_of(std::string_view needs, Position after);
   Result<void> keep_behind_those_that_wait(const ContainerName& removals, std::vector<ContainerName>& after);
   Result<QueuedStream> stream(std::int64_t id);
-  Result<std::int64_t> insert(const Change& change, const Submitter& by, std::int64_t stream, std::int64_t now_ms);
+  Result<std::int64_t> insert(const Change& change, const Handed& request, std::int64_t stream, std::int64_t now_ms);
   std::unique_ptr<Impl> impl_;
   std::atomic<std::uint64_t> bytes_ = 0;
   std::map<std::int64_t, Rows> confirmed_;  // by stream

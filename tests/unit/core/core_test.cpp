@@ -717,14 +717,78 @@ TEST_F(DirectChanges, ACreatePassesTheWritesOfItsRunThatGoNowhereAndTheyFollow) 
   core_.open({.id = 2, .server = 0, .container = run_, .order = "2", .confirmed = 0, .passed = true}, now_);
   core_.backlog(2, 0, {.count = 1, .bytes = 10, .ticket = 5}, now_);
   core_.expect(run_, false, now_);
-  EXPECT_TRUE(take<LetCreatePass>().empty());
+  wait_in(1, run_, {.count = 2, .bytes = 20, .create_behind = true, .ticket = 3});
+  const auto actions = core_.take_actions();
+  ASSERT_EQ(actions.size(), 1u) << "the later create stays";
+  ASSERT_EQ(std::get<Send>(actions[0]).stream, 2u);
   wait_in(1, run_, {.count = 1, .bytes = 10, .ticket = 3});
-  ASSERT_EQ(sends(), std::vector<StreamId>{2});
   answer(2, 5, 1, true);
   EXPECT_EQ(sends(), std::vector<StreamId>{1}) << "at once, and before the removal";
   EXPECT_EQ(core_.stream(4, now_).wait, Wait::earlier_change);
   answer(1, 3, 1, false);
   EXPECT_EQ(sends(), std::vector<StreamId>{4});
+}
+
+TEST_F(DirectChanges, ARemovalGoesAfterAnAssignmentAtAnEarlierPlaceAndTheCreateBehindItAfterBoth) {
+  // A file's place is 1, and it was assigned after the removal and the new create were handed in.
+  core_.open({.id = 1, .server = 0, .container = run_, .order = "1"}, now_);
+  core_.open({.id = 2, .server = 0, .container = run_, .order = "0"}, now_);
+  core_.expect(run_, true, now_);
+  core_.backlog(1, 0, {.count = 1, .bytes = 10, .create_next = true, .ticket = 3, .after = {removals_}}, now_);
+  wait_in(4, removals_, {.count = 1, .bytes = 10, .frees_next = true, .ticket = 2, .after = {run_}});
+  EXPECT_TRUE(sends().empty());
+  core_.backlog(2, 0, {.count = 1, .bytes = 10, .ticket = 1}, now_);
+  core_.expect(run_, false, now_);
+  ASSERT_EQ(sends(), std::vector<StreamId>{2});
+  EXPECT_EQ(core_.stream(4, now_).wait, Wait::earlier_change);
+  answer(2, 4, 1, false);
+  ASSERT_EQ(sends(), std::vector<StreamId>{4});
+  core_.stored(4, {2, 1, 10, false}, {}, now_);
+  wait_in(4, removals_, {});
+  EXPECT_EQ(sends(), std::vector<StreamId>{1});
+}
+
+TEST_F(DirectChanges, AnAssignmentWaitsForTheWriteOfItsRunThatIsOnItsWayAlsoWhenThatFails) {
+  core_.open({.id = 1, .server = 0, .container = run_, .order = "1"}, now_);
+  core_.backlog(1, 0, {.count = 1, .bytes = 10, .ticket = 3}, now_);
+  ASSERT_EQ(sends(), std::vector<StreamId>{1});
+  core_.open({.id = 2, .server = 0, .container = run_, .order = "0"}, now_);
+  core_.backlog(2, 0, {.count = 1, .bytes = 10, .ticket = 1}, now_);
+  EXPECT_TRUE(sends().empty());
+  core_.failed(1, Sent{3, 1, 10, false}, failure(Failure::Kind::forbidden), now_);
+  EXPECT_EQ(sends(), std::vector<StreamId>{2});
+}
+
+TEST_F(DirectChanges, ACreateBehindAWriteAlsoPassesAnAssignmentThatGoesNowhere) {
+  core_.open({.id = 2, .server = 0, .container = run_, .order = "0"}, now_);
+  core_.open({.id = 1, .server = 0, .container = run_, .order = "1"}, now_);
+  core_.backlog(2, 0, {.count = 1, .bytes = 10, .ticket = 1}, now_);
+  core_.backlog(1, 0, {.count = 2, .bytes = 20, .create_behind = true, .ticket = 3}, now_);
+  std::set<StreamId> passing;
+  for (int step = 0; step < 40 && passing.empty(); ++step) {
+    for (const auto& action : core_.take_actions()) {
+      if (const auto* send = std::get_if<Send>(&action))
+        core_.failed(send->stream, Sent{4, 1, 10, false}, failure(Failure::Kind::forbidden), now_);
+      else if (const auto* pass = std::get_if<LetCreatePass>(&action))
+        passing.insert(pass->stream);
+    }
+    now_ += 1min;
+    core_.time_passed(now_);
+  }
+  EXPECT_EQ(passing, std::set<StreamId>{1});
+}
+
+TEST_F(DirectChanges, FilesDoNotWaitForACreateBehindTheRemovalThatWaitsForThem) {
+  const ContainerName files{project, "r", ContainerKind::files};
+  wait_in(4, removals_, {.count = 2, .bytes = 20, .frees_next = true, .ticket = 2, .after = {other_}});
+  wait_in(1, run_, {.count = 1, .bytes = 10, .create_next = true, .ticket = 4, .after = {removals_}});
+  ASSERT_EQ(sends(), std::vector<StreamId>{4}) << "of another run";
+  wait_in(3, files, {.count = 1, .bytes = 10, .ticket = 1});
+  EXPECT_TRUE(sends().empty()) << "the create may be this one's";
+  core_.stored(4, {2, 1, 10, false}, {}, now_);
+  wait_in(4, removals_, {.count = 1, .bytes = 10, .frees_next = true, .ticket = 3, .after = {run_, files}});
+  EXPECT_EQ(sends(), std::vector<StreamId>{3});
+  EXPECT_EQ(core_.stream(4, now_).wait, Wait::earlier_change);
 }
 
 TEST_F(DirectChanges, WhatPassedWaitsAfterARestartUntilTheWritesAreRefusedAgain) {

@@ -164,6 +164,14 @@ TEST_F(ChangeQueueFullDisk, TakesAgainWhatSettlingFreedInsideTheFile) {
   EXPECT_TRUE(taken) << taken.error().message;
 }
 
+TEST_F(ChangeQueueFile, IsItsOwnersAlone) {
+  using std::filesystem::perms;
+  const auto opened = QueueStore::open(options.file);
+  ASSERT_TRUE(opened);
+  for (const auto& beside : {options.file.string(), options.file.string() + "-wal"})
+    EXPECT_EQ(std::filesystem::status(beside).permissions(), perms::owner_read | perms::owner_write) << beside;
+}
+
 TEST_F(ChangeQueueFile, ThatIsNoDatabaseIsRefusedAndLeftAsItIs) {
   const std::string bytes = "this was never a database, but somebody's notes " + std::string(5000, 'x');
   write(bytes);
@@ -233,6 +241,7 @@ TEST_F(ChangeQueueFile, OfTheFirstVersionIsTakenOver) {
   open();
   ASSERT_TRUE(accept({update_of("a", "kept")}));
   close();
+  exec("DROP INDEX changes_of_place; ALTER TABLE changes DROP COLUMN place");
   exec("CREATE TABLE intents (seq INTEGER PRIMARY KEY, text TEXT NOT NULL); PRAGMA user_version = 1");
   open();
   EXPECT_EQ(loop.await(source(run_named("a"))->changes(1, 1)).value().front().payload, "kept");

@@ -378,11 +378,11 @@ class Creates : public ChangeQueueTest {
     return create;
   }
   std::shared_ptr<Source> passed(const std::string& run) {
-    const auto found = listener.logs.find(queue_path(run_named(run), true));
+    const auto found = listener.logs.find(queue_path(run_named(run), Lane::passed));
     return found == listener.logs.end() ? nullptr : found->second.source;
   }
   std::shared_ptr<Source> writes(const std::string& run) {
-    return listener.logs.at(queue_path(run_named(run), false)).source;
+    return listener.logs.at(queue_path(run_named(run), Lane::writes)).source;
   }
   Backlog waits(const std::shared_ptr<Source>& source, Position after = 0) {
     return loop.await(source->backlog(after)).value();
@@ -401,13 +401,13 @@ TEST_F(Creates, ThatWaitBehindWritesPassThemWithTheirNumbersAlsoOverARestart) {
     EXPECT_EQ(first.next, OperationKind::create);
     EXPECT_EQ(first.ticket, 3);
     EXPECT_EQ(first.after.size(), 1u);
-    EXPECT_GT(listener.logs.at(queue_path(run_named("a"), true)).info.order,
-              listener.logs.at(queue_path(run_named("a"), false)).info.order);
+    EXPECT_GT(listener.logs.at(queue_path(run_named("a"), Lane::passed)).info.order,
+              listener.logs.at(queue_path(run_named("a"), Lane::writes)).info.order);
     const auto rest = waits(writes("a"));
     EXPECT_EQ(rest.count, 3u);
     EXPECT_FALSE(rest.create_behind);
-    EXPECT_TRUE(loop.await(queue->place(3)).value().passed);
-    EXPECT_FALSE(loop.await(queue->place(4)).value().passed);
+    EXPECT_EQ(loop.await(queue->place(3)).value().lane, Lane::passed);
+    EXPECT_EQ(loop.await(queue->place(4)).value().lane, Lane::writes);
     const auto counts = sqlite::check(examined_queue(options.file));
     EXPECT_TRUE(counts && counts->empty()) << "the streams' counts are those of their changes";
     reopen();
@@ -425,6 +425,63 @@ TEST_F(Creates, ThatStandFirstOrAreNotThereLetNothingBeMoved) {
     ASSERT_TRUE(loop.await(queue->let_create_pass(run_named(run), 0)));
     EXPECT_FALSE(passed(run));
   }
+}
+
+class Assignments : public ChangeQueueTest {
+ protected:
+  std::shared_ptr<Source> assignments(const std::string& run) {
+    const auto found = listener.logs.find(queue_path(run_named(run), Lane::assignments));
+    return found == listener.logs.end() ? nullptr : found->second.source;
+  }
+  void assign(Position place, const std::string& run = "a") {
+    ASSERT_TRUE(loop.await(queue->accept_what_follows(update_of(run), {1000, {}}, place)));
+  }
+  static Change removal_of(const std::string& run) {
+    auto removal = change_of(ChangeKind::run_delete, lane);
+    removal.frees = true;
+    removal.after = {run_named(run)};
+    return removal;
+  }
+  Position ticket(Position after = 0) { return loop.await(assignments("a")->backlog(after)).value().ticket; }
+
+  static inline const ContainerName lane{queue_project, {}, ContainerKind::removals};
+};
+
+TEST_F(Assignments, StandAtThePlaceOfTheirUploadBeforeTheWritesAlsoOverARestart) {
+  open();
+  ASSERT_TRUE(accept({update_of("b"), update_of("b"), removal_of("a"), update_of("a")}));
+  assign(2);
+  assign(1);
+  for (int life = 0; life < 2; ++life) {
+    ASSERT_TRUE(assignments("a"));
+    EXPECT_EQ(ticket(), 1) << "what waits for the second waits for the first";
+    EXPECT_EQ(ticket(5), 1);
+    EXPECT_EQ(loop.await(assignments("a")->changes(5, 6)).value().front().place, 2);
+    EXPECT_LT(listener.logs.at(queue_path(run_named("a"), Lane::assignments)).info.order,
+              listener.logs.at(queue_path(run_named("a"), Lane::writes)).info.order);
+    EXPECT_EQ(loop.await(queue->place(5)).value().lane, Lane::assignments);
+    EXPECT_EQ(loop.await(queue->place(4)).value().lane, Lane::writes);
+    const auto counts = sqlite::check(examined_queue(options.file));
+    EXPECT_TRUE(counts && counts->empty());
+    reopen();
+  }
+  ASSERT_TRUE(loop.await(assignments("a")->settle(6)));
+  EXPECT_EQ(loop.await(assignments("a")->backlog(6)).value().count, 0u);
+}
+
+TEST_F(Assignments, AreHandedOutBeforeTheRemovalThatWaitsForThem) {
+  open();
+  ASSERT_TRUE(accept({update_of("b"), removal_of("a"), update_of("a")}));
+  assign(1);
+  close();
+  auto store = QueueStore::open(options.file);
+  ASSERT_TRUE(store);
+  std::vector<Position> order;
+  ASSERT_TRUE((*store)->each_change([&order](const QueueStore::Whole& whole) {
+    order.push_back(whole.change.position);
+    return Result<void>{};
+  }));
+  EXPECT_THAT(order, ElementsAre(1, 4, 2, 3));
 }
 
 class ForgetfulQueue : public ChangeQueueTest {
