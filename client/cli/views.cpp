@@ -219,8 +219,17 @@ std::string sources_of(const api::Status& status) {
 std::string verdict(const api::Status& status, const Style& style, bool no_problems) {
   const auto& totals = status.totals;
   const auto left = totals.pending + totals.held + totals.in_flight;
-  const auto aside = std::ranges::count(status.sources, "set_aside", &api::SourceStatus::state);
-  const std::string done = aside > 0 ? "Everything else is synced." : "Everything is synced.";
+  const bool aside = std::ranges::count(status.sources, "set_aside", &api::SourceStatus::state) > 0;
+  const auto is_new = [](const api::SourceStatus& source) {
+    return source.state == "settling_in" && source.kind != "watch";
+  };
+  const auto found = std::ranges::count_if(status.sources, is_new);
+  std::string done = aside || !status.problems.empty() ? "Everything else is synced." : "Everything is synced.";
+  if (found > 0) {
+    no_problems = false;
+    done = fmt::format("All that was counted is synced; {} just found and {} not counted yet.",
+                       found == 1 ? "a log was" : fmt::format("{} logs were", found), found == 1 ? "is" : "are");
+  }
   std::string text = left > 0 ? "" : paint(style, no_problems ? Colour::green : Colour::plain, done) + " ";
   if (left > 0) text = fmt::format("{} ({}) not synced yet. ", changes(left), bytes(totals.pending_bytes));
   if (totals.rejected_kept > 0)

@@ -405,10 +405,14 @@ void Engine::look_for_rest(FeedPtr feed) {
   }
   if (!feed->released) alarms_.set({Alarm::Of::release, feed->info.key}, clock_.now() + options_.idle_release);
   if (!feed->tidying && feed->info.state == SourceState::closed) tidy_later(feed);
-  if (!std::exchange(feed->told_synced, true) && feed->info.container)
+  // What was thrown away or refused, all of it, is not on the server.
+  const bool on_server = feed->synced > 0 || feed->rejected == 0;
+  if (!std::exchange(feed->told_synced, true) && feed->info.container && on_server)
     events_.add(
         "run_synced",
-        fmt::format("{} is synced{}", name_of(feed->info), feed->info.state == SourceState::closed ? "" : " up to now"),
+        fmt::format(
+            "{} is synced{}{}", name_of(feed->info), feed->info.state == SourceState::closed ? "" : " up to now",
+            feed->rejected > 0 ? fmt::format(", but for {} rejected", number_of(feed->rejected, "change")) : ""),
         {.scope = Scope::of(feed->info.container->project).text(),
          .stream = feed->info.container->label(),
          .count = feed->synced});

@@ -223,13 +223,14 @@ Result<void> Engine::may_make_way(const Change& removal) const {
     if (removal.discard_pending && queued) continue;
     return fail(
         "held_writes",
-        fmt::format("{} writes to {} are held; {} would go before them. {}", held, feed->info.container->label(),
-                    name(removal.kind),
-                    queued ? "Send it again with \"discard_pending\": true to throw them away (they are kept as "
-                             "rejected), or wait until they are synced."
-                           : fmt::format("They are in the run log {}: wait until they are synced, or remove "
-                                         "the log.",
-                                         feed->info.key.path)));
+        fmt::format(
+            "{} to {} {} held; {} would go before {}. {}", number_of(held, "write"), feed->info.container->label(),
+            held == 1 ? "is" : "are", name(removal.kind), held == 1 ? "it" : "them",
+            queued ? "Send it again with \"discard_pending\": true (`--discard-pending` of neptune-sync) to throw "
+                     "them away (they are kept as rejected), or wait until they are synced."
+                   : fmt::format("They are in the run log {}: wait until they are synced, or remove "
+                                 "the log.",
+                                 feed->info.key.path)));
   }
   return {};
 }

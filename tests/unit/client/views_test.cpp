@@ -57,6 +57,19 @@ TEST(StatusView, IsCalmWhenAllIsWell) {
             "1 folder is watched. Sources: 1 being written, 2 closed.\n");
 }
 
+TEST(StatusView, DoesNotCallEverythingSyncedWhileALogIsNotCountedYetOrSomethingWasLost) {
+  auto status = healthy();
+  status.sources.back().state = "settling_in";
+  const auto found = view(status, {}, now);
+  EXPECT_NE(found.find("All that was counted is synced; a log was just found and is not counted yet."),
+            std::string::npos)
+      << found;
+  status = healthy();
+  status.problems = {"/runs/a was removed with 301 changes of job-1 that were not synced"};
+  const auto lost = view(status, {}, now);
+  EXPECT_NE(lost.find("\nEverything else is synced.\n"), std::string::npos) << lost;
+}
+
 api::Upload upload_of(const std::string& file) {
   return {.project = "ml-team/lab",
           .run = "r1",
