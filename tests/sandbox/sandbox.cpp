@@ -46,8 +46,11 @@ Result<tcp::acceptor> listen(const asio::any_io_executor& executor, const Option
   if (check()) {
     const tcp::endpoint endpoint = *found.begin();
     acceptor.open(endpoint.protocol(), error);
-    if (check()) acceptor.set_option(tcp::acceptor::reuse_address(true), error);
+    // A port that the kernel picks is picked before that: else two programs could be given the same one.
+    const tcp::acceptor::reuse_address reuse(true);
+    if (check() && options.port != 0) acceptor.set_option(reuse, error);
     if (check()) acceptor.bind(endpoint, error);
+    if (check()) acceptor.set_option(reuse, error);
     if (check()) acceptor.listen(asio::socket_base::max_listen_connections, error);
   }
   if (error)
