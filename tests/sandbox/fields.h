@@ -52,6 +52,12 @@ bool same(const T& left, const T& right) {
   return left == right;
 }
 
+/// The time of a point, `count` times `unit_ns` after the epoch: more than 285 years from it are held as 285.
+inline std::int64_t time_ns_of(std::int64_t count, std::int64_t unit_ns) {
+  const std::int64_t most = 9'000'000'000'000'000'000 / unit_ns;
+  return std::clamp(count, -most, most) * unit_ns;
+}
+
 /// One series: committed points, then previews, each in order of their steps (millionths).
 ///
 /// A committed point replaces the previews up to its step. A preview may be replaced by another of its step. The steps

@@ -113,7 +113,7 @@ std::optional<std::uint64_t> step_of(const Target& target, const Body& entry) {
 
 std::int64_t time_of(const Target& target, const Body& entry) {
   const auto* given = entry.if_contains("timestampMilliseconds");
-  return given == nullptr ? 0 : number<std::int64_t>(target, *given, bad_series_value) * 1'000'000;
+  return given == nullptr ? 0 : time_ns_of(number<std::int64_t>(target, *given, bad_series_value), 1'000'000);
 }
 
 template <class T>

@@ -163,7 +163,7 @@ IngestCode modify_set(Fields& fields, const std::string& path, const ingest::v1:
 Place place_of(const Run& run, const UpdateRunSnapshot& snapshot) {
   Place place;
   place.preview = snapshot.preview().is_preview();
-  place.time_ns = snapshot.timestamp().seconds() * 1'000'000'000 + snapshot.timestamp().nanos();
+  place.time_ns = time_ns_of(snapshot.timestamp().seconds(), 1'000'000'000) + snapshot.timestamp().nanos();
   if (!snapshot.has_step()) {
     place.code = IngestCode::series_step_invalid;
     return place;

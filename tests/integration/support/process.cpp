@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <fstream>
 #include <sstream>
 #include <system_error>
@@ -149,6 +150,8 @@ Process& Process::operator=(Process&& other) noexcept {
 }
 
 Process::~Process() {
+  if (pid_ > 0 && !status_ && !running() && *status_ != 0)
+    std::fprintf(stderr, "%s ended by itself, with %d:\n%s\n", err_path_.stem().c_str(), *status_, err().c_str());
   kill();
   close_pidfd();
 }

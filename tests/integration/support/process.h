@@ -16,7 +16,8 @@ namespace neptune::testing {
 std::filesystem::path binary(std::string_view name);
 
 /// A real process; its stdout and stderr go to files. Killed and reaped on destruction, and by the kernel when the
-/// thread that started it dies. Errors of the operating system are thrown.
+/// thread that started it dies. One that failed by itself, unasked for, is told on stderr then. Errors of the operating
+/// system are thrown.
 class Process {
  public:
   struct Options {

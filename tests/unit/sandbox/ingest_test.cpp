@@ -1,4 +1,5 @@
 #include <cmath>
+#include <cstdint>
 #include <limits>
 
 #include "tests/unit/sandbox/served.h"
@@ -128,6 +129,18 @@ TEST_F(Ingest, HoldsStepsToTheirLimits) {
   snapshot.mutable_step()->set_whole(1);
   snapshot.mutable_step()->set_micro(1'000'000);
   EXPECT_EQ(send(snapshot), only(IngestCode::series_step_invalid));
+}
+
+TEST_F(Ingest, HoldsTheTimeOfAPointInTwoHundredAndEightyFiveYearsAroundTheEpoch) {
+  auto snapshot = points(1, {{"m", 1}});
+  for (const std::int64_t seconds : {INT64_MIN, INT64_MAX}) {
+    snapshot.mutable_timestamp()->set_seconds(seconds);
+    EXPECT_EQ(send(snapshot), only(IngestCode::ok));
+    snapshot.mutable_step()->set_whole(2);
+  }
+  const auto series = served_.run("run", "times=1").at("series").at("m");
+  EXPECT_EQ(series.at(0).at(2).as_int64(), -9'000'000'000'000'000'000);
+  EXPECT_EQ(series.at(1).at(2).as_int64(), 9'000'000'000'000'000'000);
 }
 
 TEST_F(Ingest, HoldsHistogramsToTheirRules) {
