@@ -42,7 +42,7 @@ void add_scope_verbs(Verb& top, Session& session) {
   });
   auto discard = add_verb(top, "discard", "Throw away what waits for a scope and was handed in; it is kept as rejected",
                           arguments);
-  discard.optional("--run", arguments->run, "Of this run alone");
+  discard.optional("--run RUN", arguments->run, "Of this run alone, by its id");
   discard.action([&session, arguments] {
     const auto reply = session.client().discard_waiting(arguments->scope, arguments->run);
     show(session, reply, [](const api::DiscardReply& done) { return clean(done.message) + "\n"; });
