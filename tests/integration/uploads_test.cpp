@@ -89,6 +89,10 @@ std::string stored_sha(const json::value& state, const std::string& run, const s
   return file ? to_text(file->at("sha256")) : "no such file";
 }
 
+void turn_read_only(Box& box) {
+  box.sandbox().control(R"({"workspace": "ml-team", "mode": "read_only", "reason": "full"})");
+}
+
 void create_run(Box& box, const std::string& run) {
   EXPECT_EQ(box.hand_in(fmt::format(R"({{"kind":"run.create","project":"ml-team/lab","run":"{}"}})", run)).first, 202u);
 }
@@ -194,9 +198,14 @@ TEST(UploadsOfRunLogs, ATemporaryFileStaysWhileItsUploadFailsAndGoesOnlyOnceTheS
   box.start_daemon();
   EXPECT_TRUE(box.wait_status(struck(15)).first);
   EXPECT_EQ(sha256(file), hash);
+  // What was on its way is in vain, too.
+  box.stop_daemon();
+  auto in_vain = seen_by_stores(box, "received_bytes");
+  for (auto before = in_vain - 1; before != in_vain; std::this_thread::sleep_for(50ms))
+    before = std::exchange(in_vain, seen_by_stores(box, "received_bytes"));
   // All of its parts are there now, and the server does not say that they are the file.
-  const auto in_vain = seen_by_stores(box, "received_bytes");
   box.sandbox().control(R"({"reset": true, "fault": {"path": "/api/storagebridge/v1/s3", "status": 503}})");
+  box.start_daemon();
   EXPECT_TRUE(box.wait_status(struck(20)).first);
   EXPECT_EQ(seen_by_stores(box, "received_bytes") - in_vain, static_cast<std::int64_t>(3 * mib));
   EXPECT_EQ(sha256(file), hash);
@@ -251,7 +260,7 @@ TEST(Uploads, AreAssignedAndTakeTheirCopyAlongThoughTheDiskHasNoRoomForMore) {
   Box box(options);
   create_run(box, "r-1");
   box.wait_synced();
-  box.sandbox().control(R"({"workspace": "ml-team", "mode": "read_only", "reason": "full"})");
+  turn_read_only(box);
   const auto file = random_file(box.dir() / "model.bin", 4 * mib);
   hand_in(box, upload_json("r-1", "model", file, R"(,"copy":true)"));
   const auto held = [](const json::value& status) { return status.at("totals").at("held").to_number<int>() == 1; };
@@ -282,7 +291,7 @@ TEST(Uploads, ThatComeAgainUnderTheirKeyNeedNeitherTheirFileNorAnotherCopy) {
   Box box(box_with(""));
   create_run(box, "r-1");
   box.wait_synced();
-  box.sandbox().control(R"({"workspace": "ml-team", "mode": "read_only", "reason": "full"})");
+  turn_read_only(box);
   const auto file = random_file(box.dir() / "model.bin", 1'000);
   const auto hash = sha256(file);
   const auto change = upload_json("r-1", "model", file, R"(,"copy":true,"idempotency_key":"model-1")");
@@ -302,7 +311,7 @@ TEST(Uploads, ThatComeTwiceAtOnceUnderOneKeyLeaveOneCopy) {
   Box box(box_with(""));
   create_run(box, "r-1");
   box.wait_synced();
-  box.sandbox().control(R"({"workspace": "ml-team", "mode": "read_only", "reason": "full"})");
+  turn_read_only(box);
   const auto file = random_file(box.dir() / "model.bin", 1'000);
   const auto hash = sha256(file);
   const auto change = upload_json("r-1", "model", file, R"(,"copy":true,"idempotency_key":"model-1")");
@@ -398,7 +407,7 @@ struct HeldUpload {
   explicit HeldUpload(const std::string& more = "") {
     create_run(box, "r-1");
     box.wait_synced();
-    box.sandbox().control(R"({"workspace": "ml-team", "mode": "read_only", "reason": "full"})");
+    turn_read_only(box);
     file = random_file(box.dir() / "model.bin", 10'000);
     hand_in(box, upload_json("r-1", "model", file, more));
     const auto held = [](const json::value& status) { return status.at("totals").at("held").to_number<int>() == 1; };
@@ -542,7 +551,7 @@ TEST(Uploads, FindTheirCopyWhereTheStateDirectoryWasMovedTo) {
   Box box(box_with(""));
   create_run(box, "r-1");
   box.wait_synced();
-  box.sandbox().control(R"({"workspace": "ml-team", "mode": "read_only", "reason": "full"})");
+  turn_read_only(box);
   const auto file = random_file(box.dir() / "model.bin", 20'000);
   hand_in(box, upload_json("r-1", "model", file, R"(,"copy":true)"));
   EXPECT_EQ(box.stop_daemon(), 0);
@@ -649,7 +658,7 @@ TEST(Uploads, OfAFileThatChangedSinceAreRejected) {
   Box box(box_with(""));
   create_run(box, "r-1");
   box.wait_synced();
-  box.sandbox().control(R"({"workspace": "ml-team", "mode": "read_only", "reason": "full"})");
+  turn_read_only(box);
   const auto file = random_file(box.dir() / "model.bin", 10'000);
   hand_in(box, upload_json("r-1", "model", file));
   random_file(file, 10'001);
@@ -665,7 +674,7 @@ TEST(Uploads, OfAFileThatWasRewrittenAtItsOldSizeOverARestartAreRejected) {
   Box box(box_with(""));
   create_run(box, "r-1");
   box.wait_synced();
-  box.sandbox().control(R"({"workspace": "ml-team", "mode": "read_only", "reason": "full"})");
+  turn_read_only(box);
   const auto file = random_file(box.dir() / "model.bin", 10'000);
   hand_in(box, upload_json("r-1", "model", file));
   box.kill_daemon();
@@ -755,7 +764,7 @@ TEST(Uploads, OfOneAttributeDoNotWaitForOneThatIsRefused) {
   Box box(box_with(""));
   create_run(box, "r-1");
   box.wait_synced();
-  box.sandbox().control(R"({"workspace": "ml-team", "mode": "read_only", "reason": "full"})");
+  turn_read_only(box);
   const TwoOfOneAttribute files(box);
   hand_in(box, files.changes);
   fs::remove(files.older);
@@ -1267,7 +1276,7 @@ TEST_P(EachProvider, HoldsAFileWhileTheWorkspaceIsReadOnlyForLongAndGoesOnByItse
     return !uploads.empty() && uploads[0].at("bytes_done").to_number<std::uint64_t>() > 2 * mib;
   };
   ASSERT_TRUE(box.wait_status(under_way).first);
-  box.sandbox().control(R"({"workspace": "ml-team", "mode": "read_only", "reason": "full"})");
+  turn_read_only(box);
   hand_in(box, R"({"kind":"run.update","project":"ml-team/lab","run":"r-1","assign":{"a":1}})");
   const auto held = [](const json::value& status) {
     return status.at("totals").at("held").to_number<int>() == 2 && status.at("uploads").as_array().empty();

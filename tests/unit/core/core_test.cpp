@@ -590,6 +590,15 @@ class DirectChanges : public CoreTest {
     for (const auto& send : take<Send>()) ids.push_back(send.stream);
     return ids;
   }
+  void refuse_until_barred(StreamId id, const Sent& sent) {
+    for (int attempt = 1; attempt <= 3; ++attempt) {
+      ASSERT_EQ(sends(), std::vector<StreamId>{id});
+      core_.failed(id, sent, failure(Failure::Kind::forbidden), now_);
+      if (attempt == 3) break;
+      now_ = *core_.stream(id, now_).until;
+      core_.time_passed(now_);
+    }
+  }
 
   const ContainerName management_{project, {}, ContainerKind::management};
   const ContainerName removals_{project, {}, ContainerKind::removals};
@@ -797,13 +806,7 @@ TEST_F(DirectChanges, WhatPassedWaitsAfterARestartUntilTheWritesAreRefusedAgain)
   core_.backlog(2, 0, {.count = 1, .bytes = 10, .create_next = true, .ticket = 5, .after = {removals_}}, now_);
   core_.backlog(1, 0, {.count = 1, .bytes = 10, .ticket = 3}, now_);
   wait_in(4, removals_, {.count = 1, .bytes = 10, .frees_next = true, .ticket = 4, .after = {run_}});
-  for (int attempt = 1; attempt <= 3; ++attempt) {
-    ASSERT_EQ(sends(), std::vector<StreamId>{1});
-    core_.failed(1, Sent{3, 1, 10, false}, failure(Failure::Kind::forbidden), now_);
-    if (attempt == 3) break;
-    now_ = *core_.stream(1, now_).until;
-    core_.time_passed(now_);
-  }
+  refuse_until_barred(1, Sent{3, 1, 10, false});
   EXPECT_EQ(sends(), std::vector<StreamId>{4}) << "the removal that was handed in between";
   core_.stored(4, {4, 1, 10, false}, {}, now_);
   wait_in(4, removals_, {});
@@ -815,13 +818,7 @@ TEST_F(DirectChanges, WhatPassedGoesAsSoonAsTheWritesAreRefusedOftenEnough) {
   core_.open({.id = 1, .server = 0, .container = run_, .order = "1"}, now_);
   core_.backlog(1, 0, {.count = 1, .bytes = 10, .ticket = 3}, now_);
   core_.backlog(2, 0, {.count = 1, .bytes = 10, .create_next = true, .ticket = 5}, now_);
-  for (int attempt = 1; attempt <= 3; ++attempt) {
-    ASSERT_EQ(sends(), std::vector<StreamId>{1});
-    core_.failed(1, Sent{3, 1, 10, false}, failure(Failure::Kind::forbidden), now_);
-    if (attempt == 3) break;
-    now_ = *core_.stream(1, now_).until;
-    core_.time_passed(now_);
-  }
+  refuse_until_barred(1, Sent{3, 1, 10, false});
   EXPECT_EQ(sends(), std::vector<StreamId>{2});
 }
 
