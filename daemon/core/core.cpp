@@ -443,17 +443,17 @@ StreamView Core::stream(StreamId id, Instant now) const {
   return view;
 }
 
-bool Core::is_stuck(StreamId id) const {
-  const auto it = streams_.find(id);
-  return it != streams_.end() && !it->second.closing && it->second.stuck;
+std::vector<StreamId> Core::stuck() const {
+  std::vector<StreamId> list;
+  for (const auto& [id, stream] : streams_)
+    if (stream.stuck && !stream.closing) list.push_back(id);
+  return list;
 }
 
 /// Also where something waits of which it is not known (yet) what it is.
 bool Core::writes_wait(const Scope& scope) const {
   const auto expected = expected_.lower_bound({ProjectName{scope.workspace, scope.project}, {}, ContainerKind::run});
-  if (expected != expected_.end() && expected->project.workspace == scope.workspace &&
-      (scope.is_workspace() || expected->project.project == scope.project))
-    return true;
+  if (expected != expected_.end() && scope.covers(expected->project)) return true;
   return std::ranges::any_of(streams_of(scope), [this](const Stream* stream) {
     if (stream->paused || (stream->backlog_known && (stream->backlog.count == 0 || stream->backlog.frees_next)))
       return false;

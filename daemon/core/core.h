@@ -143,8 +143,8 @@ class Core {
   std::vector<Action> take_actions() { return std::exchange(actions_, {}); }
 
   // Views, for people.
-  /// Its last answer was that what it is for is not there, or that there is no right to it.
-  bool is_stuck(StreamId stream) const;
+  /// Those whose last answer was that what they are for is not there, or that there is no right to it.
+  std::vector<StreamId> stuck() const;
   StreamView stream(StreamId stream, Instant now) const;
   ScopeView scope(const Scope& scope) const { return gates_.view(scope); }
   Tally tally(const Scope& scope) const;

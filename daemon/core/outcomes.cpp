@@ -311,7 +311,6 @@ void Core::nothing_to_send(StreamId id, Instant now) {
     stream->backlog = {};
     forks_.erase(id);
     back(*stream, now);
-    ready_container(stream->spec.container);
   }
   schedule(now);
 }
@@ -421,7 +420,6 @@ void Core::advance(Stream& stream, Instant now) {
     sibling->stuck = false;
     if (std::exchange(sibling->barred, false)) sibling->attempts = 0;
   }
-  ready_container(stream.spec.container);
   if (request.create) ready_forks_of(stream.spec.container);
 }
 
@@ -444,7 +442,7 @@ void Core::back(Stream& stream, Instant now) {
   forget_check(stream);
   stream.phase = Phase::idle;
   retally(stream);
-  ready_container(stream.spec.container);  // others of it may be first now
+  ready_container(stream.spec.container);  // others of it may be first now, or pass
   gates_.unconfirmed(stream.spec.id, now);
   ready_dependents(stream.spec.container);  // for which it is done with, held, or barred now
 }
@@ -466,7 +464,6 @@ void Core::bar(Stream& stream, std::string trouble, Instant now) {
   retry(stream, std::move(trouble), options_.blocked, now);
   stream.stuck = true;
   stream.barred = stream.attempts >= barred_after;
-  if (stream.barred) ready_container(stream.spec.container);  // a create may pass it
   let_create_pass(stream);
 }
 

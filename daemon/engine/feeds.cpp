@@ -145,13 +145,16 @@ void Engine::leave(const sources::SourceKey& key, bool unwatched) {
 void Engine::wake_what_came_back(const sources::SourceKey& key) {
   const auto gone = leaving_.find(file_of(key));
   if (gone != leaving_.end()) leaving_.erase(gone);
-  const auto same = [&key](const sources::SourceKey& at) {
-    return at.inode == key.inode && at.device == key.device && at.born_ms == key.born_ms && at.files == key.files &&
-           (key.inode != 0 || at.path == key.path);
-  };
   std::vector<FeedPtr> again;
-  for (const auto& [at, feed] : feeds_)
-    if (same(at) && feed->stream == 0 && !feed->gone) again.push_back(feed);
+  const auto wake = [&again](const FeedPtr& feed) {
+    if (feed->stream == 0 && !feed->gone) again.push_back(feed);
+  };
+  if (key.inode == 0) {  // known by its name; a queue may have many of them
+    if (const auto there = feeds_.find(key); there != feeds_.end()) wake(there->second);
+  } else {
+    for (const auto& [at, feed] : feeds_)
+      if (at.inode == key.inode && file_of(at) == file_of(key)) wake(feed);
+  }
   for (const auto& feed : again) tend(feed);
 }
 
