@@ -72,7 +72,7 @@ constexpr std::size_t stuck_shown = 5;
 void add_stuck(Problems& problems, const std::vector<api::Stuck>& stuck) {
   for (std::size_t i = 0; i < stuck.size() && i < stuck_shown; ++i) {
     const auto& one = stuck[i];
-    const bool run = one.streams == 1 && (one.container_type == "run" || one.container_type == "files");
+    const bool run = one.is_of_one_run();
     problems.add(Colour::red,
                  fmt::format("{} of {}{} cannot go: {} `neptune-sync explain {}` tells more.", changes(one.changes),
                              run ? "run " + clean(one.container) + " of " : "", clean(one.project), sentence(one.why),

@@ -92,6 +92,8 @@ struct Stuck {
   std::uint64_t streams = 0;
   std::uint64_t changes = 0;
   std::string why;  ///< a sentence
+
+  bool is_of_one_run() const { return streams == 1 && (container_type == "run" || container_type == "files"); }
 };
 
 struct Status {

@@ -38,6 +38,10 @@ struct Scope {
   std::string text() const { return project.empty() ? workspace : workspace + "/" + project; }
 
   bool is_workspace() const { return project.empty(); }
+  /// It is that project, or one of the workspace's.
+  bool covers(const ProjectName& name) const {
+    return name.workspace == workspace && (is_workspace() || name.project == project);
+  }
   auto operator<=>(const Scope&) const = default;
 };
 

@@ -312,9 +312,7 @@ asio::awaitable<Result<api::ReleasePlan>> Engine::plan_release(Scope scope) {
   plan.scope = scope.text();
   std::set<std::string> kept_by;
   for (const auto& [project, tally] : core_.projects()) {
-    const bool meant =
-        project.workspace == scope.workspace && (scope.is_workspace() || project.project == scope.project);
-    if (!meant || tally.held == 0) continue;
+    if (!scope.covers(project) || tally.held == 0) continue;
     auto others = closed(Scope::of(project));
     for (auto& other : others)
       if (other.scope == scope) other.held_by.reset();

@@ -105,10 +105,10 @@ class Engine final : public Control, public sources::SourceListener {
   void follow(sources::ClientDirs& client_dirs) { client_dirs_ = &client_dirs; }
   /// Where local changes are kept; likewise.
   void follow(sources::ChangeQueue& queue) { queue_ = &queue; }
-  /// `changed` is called whenever what `status` says may have changed; often.
-  void on_change(std::function<void()> changed) { changed_ = std::move(changed); }
   /// They cannot be kept: they are refused, and people are told why.
   void without_queue(Error problem) { queue_problem_ = std::move(problem); }
+  /// `changed` is called whenever what `status` says may have changed; often.
+  void on_change(std::function<void()> changed) { changed_ = std::move(changed); }
   /// Before anything is handed in: copies of files that no change needs.
   boost::asio::awaitable<void> remove_unneeded_copies();
   /// Starts the alarm clock.

@@ -24,6 +24,10 @@ constexpr std::chrono::milliseconds between_tries{100};
 constexpr std::size_t lookups_at_once = 4;        // our own bound; later changes ask for what was passed over
 constexpr std::size_t follow_ups_kept = 100'000;  // our own bound
 
+std::string name_of(const Submitter& by) {
+  return by.name.empty() ? fmt::format("uid {}", by.uid) : by.name;
+}
+
 }  // namespace
 
 WorkspaceType Engine::workspace_type(std::string_view workspace) const {
@@ -254,7 +258,7 @@ bool Engine::writes_stay(const Feed& passed) const {
 /// Throws away the writes to what a removal removes that were accepted before it and are held, or go nowhere. It waits
 /// for them until they are on record as rejected, and for what cannot be thrown away now.
 asio::awaitable<void> Engine::make_way(Change removal, sources::Position position, Submitter by) {
-  const auto who = by.name.empty() ? fmt::format("uid {}", by.uid) : by.name;
+  const auto who = name_of(by);
   auto targets = stuck_targets(removal);
   std::ranges::stable_partition(targets, [](const Target& target) { return !is_passed(*target.feed); });
   for (const auto& [feed, held] : targets) {
@@ -351,23 +355,13 @@ asio::awaitable<Result<std::uint64_t>> Engine::discard_piece(FeedPtr feed, ToDis
   co_return count;
 }
 
-namespace {
-
-std::string changes_in_words(std::uint64_t count) {
-  return count == 1 ? "1 change" : fmt::format("{} changes", count);
-}
-
-}  // namespace
-
 /// The streams with something that waits and may be meant, run logs among them.
 std::vector<Engine::FeedPtr> Engine::waiting_in(const DiscardRequest& request) const {
   std::vector<FeedPtr> list;
   for (const auto& [id, feed] : streams_) {
     const auto& [project, run, kind] = *feed->info.container;
-    const bool of_scope = project.workspace == request.scope.workspace &&
-                          (request.scope.is_workspace() || project.project == request.scope.project);
     const bool of_runs = kind == ContainerKind::run || kind == ContainerKind::files;
-    const bool meant = of_scope && (!request.run || (of_runs && run == *request.run));
+    const bool meant = request.scope.covers(project) && (!request.run || (of_runs && run == *request.run));
     if (meant && !feed->replayed && core_.stream(id, clock_.now()).tally.changes() > 0) list.push_back(feed);
   }
   return list;
@@ -376,7 +370,7 @@ std::vector<Engine::FeedPtr> Engine::waiting_in(const DiscardRequest& request) c
 asio::awaitable<Result<api::DiscardReply>> Engine::discard_waiting(DiscardRequest request) {
   const auto what =
       request.run ? fmt::format("run {} of {}", *request.run, request.scope.text()) : request.scope.text();
-  const auto who = request.by.name.empty() ? fmt::format("uid {}", request.by.uid) : request.by.name;
+  const auto who = name_of(request.by);
   api::DiscardReply reply;
   reply.scope = request.scope.text();
   std::string trouble;
@@ -401,13 +395,13 @@ asio::awaitable<Result<api::DiscardReply>> Engine::discard_waiting(DiscardReques
     reply.message = fmt::format(
         "{} of {} {} thrown away, and kept as rejected: 'neptune-sync rejected discard --project {}{}' drops that for "
         "good, 'rejected retry' sends it after all.",
-        changes_in_words(reply.discarded), what, reply.discarded == 1 ? "was" : "were", reply.scope,
+        number_of(reply.discarded, "change"), what, reply.discarded == 1 ? "was" : "were", reply.scope,
         request.run ? " --run " + *request.run : "");
   else
     reply.message = fmt::format("Nothing of {} was thrown away.", what);
   if (reply.left > 0)
     reply.message +=
-        fmt::format(" {} still: {}.", changes_in_words(reply.left) + (reply.left == 1 ? " waits" : " wait"),
+        fmt::format(" {} still: {}.", number_of(reply.left, "change") + (reply.left == 1 ? " waits" : " wait"),
                     !trouble.empty()     ? trouble
                     : request.everybodys ? "in run logs, which are their owners' to remove, or handed in meanwhile"
                                          : "in run logs, or handed in by others, or behind what others handed in");

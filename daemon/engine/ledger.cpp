@@ -165,11 +165,13 @@ Result<void> migrate_from_6(sqlite::Database& db) {
 }
 
 /// Version 7 did not keep what was discarded: where something was, all that is confirmed may be that.
-constexpr const char* from_version_7 = R"(
-INSERT INTO forgotten (queue, upto) SELECT device, max(confirmed) FROM sources WHERE inode = 0 AND rejected > (
-  SELECT count(*) FROM rejected WHERE source = sources.path AND rejected.kind = sources.kind AND
-  rejected.container = sources.container) GROUP BY device;
-)";
+Result<void> migrate_discarded_from_7(sqlite::Database& db) {
+  return db.exec(
+      fmt::format("INSERT INTO forgotten (queue, upto) SELECT device, max(confirmed) FROM sources WHERE inode = 0 AND "
+                  "rejected > {} "
+                  "GROUP BY device;",
+                  kept_of_source));
+}
 
 /// It also had a column for when a signed URL ends, by which nothing went, and knew a file by its device in place of
 /// its ctime: a file that was under way is sent from the beginning.
@@ -199,7 +201,7 @@ Result<void> migrate(sqlite::Database& db, std::int64_t version) {
   NEPTUNE_TRY(db.exec(sources_by_file));
   if (version < 5) NEPTUNE_TRY(db.exec(rejected_of_queue));
   NEPTUNE_TRY(db.exec(discarded_tables));
-  if (version >= 1) NEPTUNE_TRY(db.exec(from_version_7));
+  if (version >= 1) NEPTUNE_TRY(migrate_discarded_from_7(db));
   NEPTUNE_TRY(db.exec(fmt::format("PRAGMA user_version = {}", schema_version)));
   return transaction->commit();
 }

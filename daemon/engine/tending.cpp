@@ -317,8 +317,9 @@ asio::awaitable<void> Engine::record(FeedPtr feed, core::Reject reject) {
     const auto source = feed->source;
     const auto change = co_await outcome(source->changes(reject.position, reject.position));
     if (change) reject.reason = with_attributes(std::move(reject.reason), change->front());
-    auto again = [id = feed->replayed->at(static_cast<std::size_t>(reject.position - 1)), reject, now](Ledger& ledger) {
-      return ledger.reject_again(id, reject.code, reject.reason, reject.part, now);
+    as = feed->replayed->at(static_cast<std::size_t>(reject.position - 1));
+    auto again = [as, reject, now](Ledger& ledger) {
+      return ledger.reject_again(as, reject.code, reject.reason, reject.part, now);
     };
     auto recorded = co_await with_ledger(std::move(again));
     if (!recorded) {
@@ -326,7 +327,6 @@ asio::awaitable<void> Engine::record(FeedPtr feed, core::Reject reject) {
       pump();
       co_return;
     }
-    as = feed->replayed->at(static_cast<std::size_t>(reject.position - 1));
     note_recorded(*feed, reject.position);
   } else {
     auto change = co_await change_to_keep(feed, reject);

@@ -117,11 +117,10 @@ std::vector<Closed> Engine::closed(const Scope& scope) const {
 /// What waits for something that somebody has to make, or to give a right to: once a reason, the most first.
 std::vector<api::Stuck> Engine::stuck() const {
   std::map<std::pair<ProjectName, std::string>, api::Stuck> by_reason;
-  for (const auto& [key, feed] : feeds_) {
-    if (feed->stream == 0 || !core_.is_stuck(feed->stream)) continue;
-    const auto view = core_.stream(feed->stream, clock_.now());
+  for (const auto id : core_.stuck()) {
+    const auto view = core_.stream(id, clock_.now());
     if (core::is_held(view.wait) || view.tally.changes() == 0) continue;
-    const auto& container = *feed->info.container;
+    const auto& container = view.spec->container;
     auto& one = by_reason[{container.project, view.trouble}];
     if (one.streams++ == 0) {
       one.project = Scope::of(container.project).text();
@@ -488,10 +487,10 @@ api::Stream Engine::describe(const Feed& feed) const {
   if (feed.synced_at) stream.last_synced_at = format_time(*feed.synced_at);
   if (feed.backlog.oldest_at && feed.backlog.count > 0) stream.oldest_pending_at = format_time(*feed.backlog.oldest_at);
   // Also while its end is being recorded, nobody may take it for synced.
-  if (feed.gone && is_lost(end_of(feed, clock_.wall()))) {
+  if (const auto end = end_of(feed, clock_.wall()); feed.gone && is_lost(end)) {
     stream.state = "lost";
     stream.lost = feed.lost;
-    stream.why = sentence_of_lost(end_of(feed, clock_.wall()));
+    stream.why = sentence_of_lost(end);
     return stream;
   }
   if (feed.stream == 0) {

@@ -162,12 +162,11 @@ void check_processes(Checks& checks, bool locks, bool others) {
 
 void check_stuck(Checks& checks, const std::vector<api::Stuck>& stuck) {
   for (const auto& one : stuck) {
-    const bool run = one.streams == 1 && (one.container_type == "run" || one.container_type == "files");
+    const bool run = one.is_of_one_run();
     const auto what = run ? fmt::format("run {} of {}", one.container, one.project) : one.project;
     const auto discard = run ? fmt::format("{} --run {}", one.project, one.container) : one.project;
     add(checks, "changes", "warn",
-        fmt::format("{} of {} cannot go: {}", one.changes == 1 ? "1 change" : fmt::format("{} changes", one.changes),
-                    what, one.why),
+        fmt::format("{} of {} cannot go: {}", number_of(one.changes, "change"), what, one.why),
         fmt::format("Mend that on the server: it is tried again by itself, at once with `neptune-sync flush`. "
                     "`neptune-sync explain {}` tells more; `neptune-sync discard {}` throws away what was handed in.",
                     run ? one.container : one.project, discard));

@@ -26,18 +26,23 @@ constexpr std::int64_t rows_a_transaction = 1000;
 constexpr std::uint64_t waiting_looked_at = 10'000;  // our own bound: past it a removal waits for all of them
 constexpr std::int64_t wal_bytes_kept = 64 << 20;
 
-constexpr const char* schema = R"(
+constexpr const char* streams_table = R"(
 CREATE TABLE streams (
   id INTEGER PRIMARY KEY AUTOINCREMENT, workspace TEXT NOT NULL, project TEXT NOT NULL, kind INTEGER NOT NULL,
   container TEXT NOT NULL, count INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0,
   creates INTEGER NOT NULL DEFAULT 0, begun_ms INTEGER NOT NULL, lane INTEGER NOT NULL DEFAULT 0,
   UNIQUE (workspace, project, kind, container, lane));
+)";
+
+constexpr const char* changes_of_place =
+    "CREATE INDEX changes_of_place ON changes (stream, place, seq) WHERE place IS NOT NULL;";
+
+constexpr const char* schema = R"(
 CREATE TABLE changes (
   seq INTEGER PRIMARY KEY AUTOINCREMENT, stream INTEGER NOT NULL, kind INTEGER NOT NULL, uid INTEGER NOT NULL,
   at_ms INTEGER NOT NULL, size INTEGER NOT NULL, frees INTEGER NOT NULL, creates INTEGER NOT NULL, needs TEXT,
   place INTEGER, payload BLOB NOT NULL);
 CREATE INDEX changes_of_stream ON changes (stream, seq, kind, size, creates);
-CREATE INDEX changes_of_place ON changes (stream, place, seq) WHERE place IS NOT NULL;
 CREATE TABLE keys (
   id INTEGER PRIMARY KEY, uid INTEGER NOT NULL, key TEXT NOT NULL, seq INTEGER NOT NULL, UNIQUE (uid, key));
 CREATE TABLE queue (identity INTEGER NOT NULL);
@@ -57,17 +62,10 @@ INSERT INTO queue (identity) SELECT (random() & 0x7fffffffffffffff) | 1 WHERE NO
 
 /// No create passed the writes before it, and what assigns a file stood at the end of the row.
 constexpr const char* from_version_2 = R"(
-CREATE TABLE streams_now (
-  id INTEGER PRIMARY KEY AUTOINCREMENT, workspace TEXT NOT NULL, project TEXT NOT NULL, kind INTEGER NOT NULL,
-  container TEXT NOT NULL, count INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0,
-  creates INTEGER NOT NULL DEFAULT 0, begun_ms INTEGER NOT NULL, lane INTEGER NOT NULL DEFAULT 0,
-  UNIQUE (workspace, project, kind, container, lane));
-INSERT INTO streams_now (id, workspace, project, kind, container, count, bytes, creates, begun_ms)
-  SELECT id, workspace, project, kind, container, count, bytes, creates, begun_ms FROM streams;
-DROP TABLE streams;
-ALTER TABLE streams_now RENAME TO streams;
+INSERT INTO streams (id, workspace, project, kind, container, count, bytes, creates, begun_ms)
+  SELECT id, workspace, project, kind, container, count, bytes, creates, begun_ms FROM streams_before;
+DROP TABLE streams_before;
 ALTER TABLE changes ADD COLUMN place INTEGER;
-CREATE INDEX changes_of_place ON changes (stream, place, seq) WHERE place IS NOT NULL;
 )";
 
 std::int64_t as_signed(std::uint64_t value) {
@@ -190,9 +188,11 @@ Result<void> prepare_file(sqlite::Database& db, std::int64_t version) {
   auto transaction = sqlite::Transaction::begin(db, sqlite::Transaction::Kind::write);
   if (!transaction) return std::unexpected(std::move(transaction.error()));
   if (version == schema_version) return {};
-  if (version == 0) NEPTUNE_TRY(db.exec(schema));
   if (version == 1) NEPTUNE_TRY(db.exec(from_version_1));
-  if (version == 1 || version == 2) NEPTUNE_TRY(db.exec(from_version_2));
+  if (version > 0) NEPTUNE_TRY(db.exec("ALTER TABLE streams RENAME TO streams_before"));
+  NEPTUNE_TRY(db.exec(streams_table));
+  NEPTUNE_TRY(db.exec(version == 0 ? schema : from_version_2));
+  NEPTUNE_TRY(db.exec(changes_of_place));
   NEPTUNE_TRY(db.exec(fmt::format("PRAGMA user_version = {}", schema_version)));
   return transaction->commit();
 }
@@ -643,8 +643,7 @@ namespace {
 
 constexpr const char* change_columns =
     "changes.seq, changes.kind, changes.uid, at_ms, changes.creates, payload, workspace, project, streams.kind, "
-    "container, "
-    "coalesce(place, changes.seq)";
+    "container, coalesce(place, changes.seq)";
 
 QueuedChange change_at(const sqlite::Statement& row) {
   QueuedChange change;

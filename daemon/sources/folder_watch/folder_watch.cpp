@@ -201,6 +201,9 @@ void FolderWatch::take_scan(std::size_t folder, const Scan& scan) {
 }
 
 void FolderWatch::describe(std::size_t folder, const Scan& scan) {
+  const auto directories = [](std::size_t n) {
+    return n == 1 ? "1 directory is" : fmt::format("{} directories are", n);
+  };
   auto& state = states_[folder];
   const auto path = state.folder.string();
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(interval_).count();
@@ -220,12 +223,11 @@ void FolderWatch::describe(std::size_t folder, const Scan& scan) {
         fmt::format("{} is followed by looking through it every {} seconds only: {}", path, seconds, problem->message);
   else if (scan.unreadable > 0)
     state.problem =
-        fmt::format("below {}, {} left out, which the daemon's user cannot read", path,
-                    scan.unreadable == 1 ? "1 directory is" : fmt::format("{} directories are", scan.unreadable));
+        fmt::format("below {}, {} left out, which the daemon's user cannot read", path, directories(scan.unreadable));
   else if (scan.too_deep > 0)
     state.problem = fmt::format(
         "more than {1} levels below {2}, {0} not looked into; what is logged there needs a [[watch]] nearer to it",
-        scan.too_deep == 1 ? "1 directory is" : fmt::format("{} directories are", scan.too_deep), rules_.depth, path);
+        directories(scan.too_deep), rules_.depth, path);
   else
     state.problem.clear();
 }
