@@ -158,12 +158,16 @@ bool Core::is_head(const Stream& stream) const {
   return true;
 }
 
-/// What goes nowhere, maybe for want of its container, lets the create of that pass; and what stands before a create in
-/// the queue, which learns so that it goes nowhere, too.
-bool Core::may_pass(const Stream& stream, const Stream& earlier) {
+/// What goes nowhere, maybe for want of its container, lets the create of that pass; and, while such a create waits in
+/// the queue, what else is of the queue: it learns so that it goes nowhere, too, and is passed itself.
+bool Core::may_pass(const Stream& stream, const Stream& earlier) const {
   if (!earlier.barred) return false;
+  if (stream.spec.passed || stream.backlog.create_next) return true;
+  const auto holds_create = [](const Stream* other) {
+    return other->backlog.ticket != 0 && (other->backlog.create_next || other->backlog.create_behind);
+  };
   const bool both_direct = stream.backlog.ticket != 0 && earlier.backlog.ticket != 0;
-  return stream.spec.passed || stream.backlog.create_next || (stream.backlog.create_behind && both_direct);
+  return both_direct && std::ranges::any_of(streams_of(stream.spec.container), holds_create);
 }
 
 Core::Verdict Core::fork_verdict(const Stream& stream, Instant now) const {

@@ -255,7 +255,7 @@ class Core {
   Verdict verdict(const Stream& stream, Instant now) const;
   Verdict fork_verdict(const Stream& stream, Instant now) const;
   bool is_head(const Stream& stream) const;
-  static bool may_pass(const Stream& stream, const Stream& earlier);
+  bool may_pass(const Stream& stream, const Stream& earlier) const;
   bool create_pending(const ContainerName& container) const;
   static bool may_create(const Stream& stream);
   bool awaits_create(const Stream& files, const ContainerName& run) const;

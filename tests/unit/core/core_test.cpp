@@ -787,6 +787,26 @@ TEST_F(DirectChanges, ACreateBehindAWriteAlsoPassesAnAssignmentThatGoesNowhere) 
   EXPECT_EQ(passing, std::set<StreamId>{1});
 }
 
+TEST_F(DirectChanges, ACreateThatPassedAlsoPassesTheWriteBehindAnAssignmentThatGoesNowhere) {
+  // As a restart finds them: nothing is known as going nowhere any more.
+  core_.open({.id = 2, .server = 0, .container = run_, .order = "0"}, now_);
+  core_.open({.id = 1, .server = 0, .container = run_, .order = "1"}, now_);
+  core_.open({.id = 3, .server = 0, .container = run_, .order = "2", .confirmed = 0, .passed = true}, now_);
+  core_.backlog(2, 0, {.count = 1, .bytes = 10, .ticket = 1}, now_);
+  core_.backlog(1, 0, {.count = 1, .bytes = 10, .ticket = 3}, now_);
+  core_.backlog(3, 0, {.count = 1, .bytes = 10, .create_next = true, .ticket = 5}, now_);
+  bool created = false;
+  for (int step = 0; step < 40 && !created; ++step) {
+    for (const auto id : sends()) {
+      created = id == 3;
+      if (!created) core_.failed(id, Sent{4, 1, 10, false}, failure(Failure::Kind::forbidden), now_);
+    }
+    now_ += 1min;
+    core_.time_passed(now_);
+  }
+  EXPECT_TRUE(created);
+}
+
 TEST_F(DirectChanges, FilesDoNotWaitForACreateBehindTheRemovalThatWaitsForThem) {
   const ContainerName files{project, "r", ContainerKind::files};
   wait_in(4, removals_, {.count = 2, .bytes = 20, .frees_next = true, .ticket = 2, .after = {other_}});

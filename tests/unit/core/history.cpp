@@ -94,6 +94,10 @@ class History {
       lanes_.push_back({.name = {project, "q0"}, .queued = true, .passed = true});
       lanes_.push_back({.name = {project, "q1"}, .queued = true, .passed = true});
       lanes_.push_back({.name = {project, std::string(removals_of_all), ContainerKind::removals}, .queued = true});
+      for (const char* run : {"q0", "q1"})
+        lanes_.push_back({.name = {project, run, ContainerKind::files}, .queued = true});
+      lanes_.push_back({.name = {project, "q0"}, .queued = true, .assigns = true});
+      lanes_.push_back({.name = {project, "q1"}, .queued = true, .assigns = true});
       queues_.push_back(management);
       if (!chance(0.2)) continue;
       server_.missing_projects.insert(project);
@@ -198,7 +202,7 @@ class History {
   void hand_in_again(std::size_t lane, Position before) {
     soon(50ms + span(500ms), [this, lane, before] {
       const auto next = lanes_[lane].next(lanes_[lane].confirmed);
-      if (next == lanes_[lane].items.end() || next->position >= before) {
+      if (next == lanes_[lane].items.end() || next->place() >= before) {
         unanswered_.erase(lane);
         return;
       }
@@ -211,8 +215,9 @@ class History {
 
   void open(std::size_t lane) {
     const auto id = stream_of(lane);
-    StreamSpec spec{id, 0, lanes_[lane].name, lanes_[lane].passed ? "2" : "1", lanes_[lane].confirmed};
-    spec.passed = lanes_[lane].passed;
+    const auto& of = lanes_[lane];
+    StreamSpec spec{id, 0, of.name, of.assigns ? "0" : of.passed ? "2" : "1", of.confirmed};
+    spec.passed = of.passed;
     if (streams_.emplace(id, lane).second) core_->open(std::move(spec), now_);
   }
 
@@ -248,7 +253,7 @@ class History {
       if (backlog.create_next && !lane.parent.empty())
         backlog.fork_parent = ContainerName{lane.name.project, lane.parent};
       backlog.creates_project = std::any_of(next, lane.items.end(), [](const Item& i) { return i.creates_project; });
-      if (lane.queued) backlog.ticket = next->position;
+      if (lane.queued) backlog.ticket = std::ranges::min_element(next, lane.items.end(), {}, &Item::place)->place();
       backlog.create_behind = lane.queued && !backlog.create_next && create_in(lane, next) != lane.items.end();
       backlog.after = next->after;
       if (is_removals(lane) && waits_for_the_same(*next, lanes_[waiting(index)]))
@@ -290,29 +295,37 @@ class History {
   void hand_in() {
     const auto management = queues_[pick(queues_.size())];
     const auto removals = management + 1;
-    switch (pick(4)) {
+    switch (pick(5)) {
       case 0:
         add(management, {.is = Is::call, .after = removals_of(removals)});
         return announce(management);
       case 1:
         for (std::uint64_t i = 0, n = 1 + pick(6); i < n; ++i) add(management + 2, {.is = Is::call});
         return announce(management + 2);
-      case 2: {
-        const auto lane = management + 3 + pick(2);
-        // Some log first, and create later.
-        const bool create = needs_create(lane), late = chance(0.3);
-        if (create && !late) add(lane, {.is = Is::create, .after = removals_of(removals)});
-        for (std::uint64_t i = 0, n = pick(6); i < n; ++i) add(lane, {});
-        if (create && late)
-          at(span(10s), [this, lane, removals] {
-            if (needs_create(lane)) add(lane, {.is = Is::create, .after = removals_of(removals)});
-            announce(lane);
-          });
-        return announce(lane);
+      case 2:
+        return write_to(management + 3 + pick(2), pick(6), removals);
+      case 3: {
+        const auto run = management + 3 + pick(2);
+        write_to(run, pick(2), removals);
+        for (std::uint64_t i = 0, n = 1 + pick(3); i < n; ++i) add(files_of(run), {.is = Is::call});
+        return announce(files_of(run));
       }
       default:
         return remove_something(removals);
     }
+  }
+
+  /// Some log first, and create later.
+  void write_to(std::size_t run, std::uint64_t updates, std::size_t removals) {
+    const bool create = needs_create(run), late = chance(0.3);
+    if (create && !late) add(run, {.is = Is::create, .after = removals_of(removals)});
+    for (std::uint64_t i = 0; i < updates; ++i) add(run, {});
+    if (create && late)
+      at(span(10s), [this, run, removals] {
+        if (needs_create(run)) add(run, {.is = Is::create, .after = removals_of(removals)});
+        announce(run);
+      });
+    announce(run);
   }
 
   /// Those that step aside stand in a lane of their own.
@@ -338,13 +351,18 @@ class History {
 
   /// The lane of the creates that passed the writes of a run's lane.
   static std::size_t passed_of(std::size_t lane) { return lane + 3; }
+  /// The lanes of its files, and of what assigns these.
+  static std::size_t files_of(std::size_t lane) { return lane + 6; }
+  static std::size_t assignments_of(std::size_t files) { return files + 2; }
 
   void remove_something(std::size_t removals) {
     const auto& project = lanes_[removals].name.project;
     std::vector<ContainerName> runs;
     for (const auto& lane : lanes_)
       if (lane.name.project == project && lane.ingested()) runs.push_back(lane.name);
-    Item removal{.is = Is::call, .after = {runs[pick(runs.size())], lanes_[of_all(removals)].name}};
+    const auto& run = runs[pick(runs.size())];
+    Item removal{.is = Is::call,
+                 .after = {run, {project, run.id, ContainerKind::files}, lanes_[of_all(removals)].name}};
     const bool all = chance(0.2);
     if (all) removal.after = {{project, std::string(everything_in_project), ContainerKind::management}};
     make_way(all ? of_all(removals) : removals, removal, chance(0.5));
@@ -398,7 +416,8 @@ class History {
     soon(span(5ms), [this, index, before] {
       auto& lane = lanes_[index];
       const auto from = lane.next(lane.confirmed);
-      const auto all = lane.next(before - 1) - std::min(from, lane.next(before - 1));
+      const auto stays = [before](const Item& item) { return item.place() >= before; };
+      const auto all = std::find_if(from, lane.items.cend(), stays) - from;
       if (all <= 0) {
         core_->pause(stream_of(index), false, now_);
         discarding_.erase(index);
@@ -494,12 +513,21 @@ class History {
     for (std::size_t i = 0; i < lanes_.size(); ++i) {
       const auto& other = lanes_[i];
       if (i == index || !goes_after(item, other) || (item.frees && is_barred(i))) continue;
-      const auto next = other.next(other.confirmed);
-      if (next != other.items.end() && (!other.queued || next->position < item.position))
+      const auto next = other.queued ? other.first_before(item.position) : other.next(other.confirmed);
+      if (next != other.items.end())
         return violate(fmt::format("change {} of {} went before change {} of {}", item.position,
                                    lanes_[index].name.label(), next->position, other.name.label()));
     }
     if (item.frees) check_removals(index, item);
+    if (item.frees && removes_uploads(item)) report_.removals_after_uploads++;
+  }
+
+  /// Of a run of which files were handed in before it.
+  bool removes_uploads(const Item& removal) const {
+    return std::ranges::any_of(lanes_, [&removal](const Lane& lane) {
+      return lane.assigns && goes_after(removal, lane) && !lane.items.empty() &&
+             lane.items.front().place() < removal.position;
+    });
   }
 
   bool is_barred(std::size_t lane) const {
@@ -654,6 +682,7 @@ class History {
     std::vector<Refusal> refusals;
     for (const auto position : server_.call(some.lane, some.first, some.last))
       refusals.push_back({position, "refused", "no"});
+    if (lane.queued) assign(some, refusals);
     requests_of_[id] = some;
     if (some.last == request.last) {
       out_.erase(id);
@@ -663,6 +692,22 @@ class History {
     core_->stored_so_far(id, sent_of(some), std::move(refusals), now_);
     request.first = some.last + 1;
     soon(span(500ms), [this, id, request] { send_some_files(id, request); });
+  }
+
+  /// Before a file that is there is told, its assignment is handed in, at its place; once, however often it is sent.
+  void assign(const Request& request, const std::vector<Refusal>& refused) {
+    const auto to = assignments_of(request.lane);
+    const auto& files = lanes_[request.lane];
+    for (auto it = files.next(request.first - 1); it != files.items.end() && it->position <= request.last; ++it)
+      if (std::ranges::find(refused, it->position, &Refusal::position) == refused.end() &&
+          is_unassigned(to, it->position)) {
+        report_.assigned++;
+        add(to, {.follows = it->position});
+      }
+    announce(to);
+  }
+  bool is_unassigned(std::size_t assignments, Position upload) const {
+    return std::ranges::find(lanes_[assignments].items, upload, &Item::follows) == lanes_[assignments].items.end();
   }
 
   void end_files(StreamId id, const Request& request, const std::optional<Failure>& failure) {
@@ -908,6 +953,8 @@ class History {
         if (item.poison != lane.rejected.contains(item.position))
           return violate(lane.name.label() + ": not exactly the refused changes were rejected");
         if (!item.poison && !lane.is_stored(item.position)) return violate(lane.name.label() + ": a change is missing");
+        if (!item.poison && lane.files() && lane.queued && is_unassigned(assignments_of(i), item.position))
+          return violate(lane.name.label() + ": a file is not assigned");
       }
     }
     for (const auto& [id, index] : streams_)

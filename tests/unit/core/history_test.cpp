@@ -43,6 +43,8 @@ void play_many(std::uint64_t count, const HistoryOptions& options, HistoryReport
     sum.jumps += report.jumps;
     sum.stepped_aside += report.stepped_aside;
     sum.passed += report.passed;
+    sum.assigned += report.assigned;
+    sum.removals_after_uploads += report.removals_after_uploads;
   }
 }
 
@@ -94,6 +96,8 @@ TEST(History, LosesNothingAndRepeatsNothingOverFailuresRestartsAndModes) {
   EXPECT_GT(sum.jumps, 0u);
   EXPECT_GT(sum.stepped_aside, 0u);
   EXPECT_GT(sum.passed, 0u);
+  EXPECT_GT(sum.assigned, 0u);
+  EXPECT_GT(sum.removals_after_uploads, 0u);
 }
 
 }  // namespace

@@ -10,6 +10,10 @@ std::vector<Item>::const_iterator Lane::next(Position after) const {
   return std::ranges::upper_bound(items, after, {}, &Item::position);
 }
 
+std::vector<Item>::const_iterator Lane::first_before(Position place) const {
+  return std::find_if(next(confirmed), items.end(), [place](const Item& item) { return item.place() < place; });
+}
+
 bool Lane::is_stored(Position position) const {
   return std::ranges::binary_search(stored, position);
 }

@@ -22,6 +22,9 @@ struct Item {
   bool poison = false;  ///< the server refuses it for good
   bool creates_project = false;
   std::vector<ContainerName> after{};
+  Position follows = 0;  ///< of what assigns a file: its upload, at whose place it stands; 0: it stands at its own
+
+  Position place() const { return follows != 0 ? follows : position; }
 };
 
 /// The ordered changes of one container: a run log, there from the beginning, or a lane of the change queue, whose
@@ -29,7 +32,8 @@ struct Item {
 struct Lane {
   ContainerName name;
   bool queued = false;
-  bool passed = false;  ///< of the creates that passed the writes before them, of another lane
+  bool passed = false;   ///< of the creates that passed the writes before them, of another lane
+  bool assigns = false;  ///< of what assigns the files of its run that were handed in
   std::string parent{};
   std::vector<Item> items{};
   // durable on this side
@@ -45,6 +49,8 @@ struct Lane {
   Position last() const { return items.empty() ? 0 : items.back().position; }
   /// The items after a position.
   std::vector<Item>::const_iterator next(Position after) const;
+  /// The first that waits and stands before a place in the row of all lanes; none: the end.
+  std::vector<Item>::const_iterator first_before(Position place) const;
   bool is_stored(Position position) const;
 };
 
