@@ -4,6 +4,14 @@
 
 namespace neptune::core {
 
+namespace {
+
+bool is_everything(const ContainerName& name) {
+  return name.kind == ContainerKind::management && name.id == everything_in_project;
+}
+
+}  // namespace
+
 Core::Core(Options options, std::uint64_t seed) : options_(options), random_(seed), gates_(options.gate, random_) {}
 
 Core::Stream* Core::find(StreamId id) {
@@ -42,8 +50,12 @@ void Core::backlog(StreamId id, Position after, Backlog backlog, Instant now) {
   if (!stream->backlog.create_next) ready_forks_of(stream->spec.container);
   ready_dependents(stream->spec.container);
   // Files may wait for a create of their run that turns out to be behind a removal of theirs.
-  for (const auto& name : stream->backlog.after)
+  for (const auto& name : stream->backlog.after) {
     if (name.kind == ContainerKind::files) ready_container(name);
+    if (is_everything(name))
+      for (const auto* other : streams_of(name.project))
+        if (carries(other->spec.container.kind) == Carries::files) ready(*other);
+  }
   if (const auto& [in, run, kind] = stream->spec.container; kind == ContainerKind::run)
     ready_container({in, run, ContainerKind::files});
   retally(*stream);
@@ -228,8 +240,7 @@ bool Core::goes_before(const Stream& earlier, const Stream& stream) const {
 
 /// Is there something of `name` (Change::after) that is not told yet, in other containers than `but`?
 bool Core::is_expected(const ContainerName& name, const ContainerName& but) const {
-  if (name.kind != ContainerKind::management || name.id != everything_in_project)
-    return name != but && expected_.contains(name);
+  if (!is_everything(name)) return name != but && expected_.contains(name);
   auto it = expected_.lower_bound({name.project, {}, ContainerKind::run});
   if (it != expected_.end() && *it == but) ++it;
   return it != expected_.end() && it->project == name.project;
@@ -239,8 +250,7 @@ bool Core::is_expected(const ContainerName& name, const ContainerName& but) cons
 template <class Wanted>
 bool Core::any_before(const Stream& stream, const ContainerName& name, Wanted wanted) const {
   const auto is = [&](const Stream* earlier) { return goes_before(*earlier, stream) && wanted(*earlier); };
-  if (name.kind == ContainerKind::management && name.id == everything_in_project)
-    return std::ranges::any_of(streams_of(name.project), is);
+  if (is_everything(name)) return std::ranges::any_of(streams_of(name.project), is);
   return std::ranges::any_of(streams_of(name), is);
 }
 
@@ -248,9 +258,7 @@ bool Core::any_before(const Stream& stream, const ContainerName& name, Wanted wa
 /// that is to be removed.
 bool Core::awaits_create(const Stream& files, const ContainerName& run) const {
   const auto& container = files.spec.container;
-  const auto names_them = [&container](const ContainerName& name) {
-    return name == container || (name.kind == ContainerKind::management && name.id == everything_in_project);
-  };
+  const auto names_them = [&container](const ContainerName& name) { return name == container || is_everything(name); };
   const auto removes_them = [&](const Stream& earlier) {
     return std::ranges::any_of(earlier.backlog.after, names_them) && goes_before(files, earlier);
   };

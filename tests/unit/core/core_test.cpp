@@ -820,6 +820,20 @@ TEST_F(DirectChanges, FilesDoNotWaitForACreateBehindTheRemovalThatWaitsForThem) 
   EXPECT_EQ(core_.stream(4, now_).wait, Wait::earlier_change);
 }
 
+TEST_F(DirectChanges, FilesDoNotWaitForACreateBehindTheRemovalOfTheWholeProjectEither) {
+  const ContainerName files{project, "r", ContainerKind::files};
+  const ContainerName of_all{project, std::string(removals_of_all), ContainerKind::removals};
+  const ContainerName everything{project, std::string(everything_in_project), ContainerKind::management};
+  wait_in(1, run_, {.count = 1, .bytes = 10, .create_next = true, .ticket = 4, .after = {removals_, of_all}});
+  ASSERT_EQ(sends(), std::vector<StreamId>{1});
+  wait_in(3, files, {.count = 1, .bytes = 10, .ticket = 1});
+  core_.expect(of_all, true, now_);
+  core_.failed(1, Sent{4, 1, 10, true}, failure(Failure::Kind::source), now_);
+  EXPECT_TRUE(sends().empty()) << "the create may be this one's";
+  wait_in(4, of_all, {.count = 1, .bytes = 10, .frees_next = true, .ticket = 3, .after = {everything}});
+  EXPECT_EQ(sends(), std::vector<StreamId>{3});
+}
+
 TEST_F(DirectChanges, WhatPassedWaitsAfterARestartUntilTheWritesAreRefusedAgain) {
   core_.open({.id = 2, .server = 0, .container = run_, .order = "2", .confirmed = 0, .passed = true}, now_);
   core_.open({.id = 1, .server = 0, .container = run_, .order = "1"}, now_);

@@ -157,7 +157,19 @@ class History {
       held_.erase(scope);
       core_->hold(scope, false, now_);
     }
+    for (const auto management : queues_)
+      for (const auto run : {management + 3, management + 4}) create_for_files(run, management + 1);
     act();
+  }
+
+  /// A create may have been thrown away while a file of its run was on its way: whoever is told that there is no such
+  /// run makes it.
+  void create_for_files(std::size_t run, std::size_t removals) {
+    const auto waits = [this](std::size_t lane) { return lanes_[lane].confirmed != lanes_[lane].last(); };
+    const auto files = files_of(run);
+    if (!needs_create(run) || !(waits(files) || waits(assignments_of(files)))) return;
+    add(run, {.is = Is::create, .after = removals_of(removals)});
+    announce(run);
   }
 
   // The process
