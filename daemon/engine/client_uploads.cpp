@@ -185,7 +185,7 @@ asio::awaitable<server::UploadOutcome> Engine::send_for_client(FeedPtr feed, cor
                                                                sources::Position position,
                                                                std::shared_ptr<server::Server> server,
                                                                server::AttributeUpload upload) {
-  LedgerProgress progress(*this, upload_of(*feed, position), [this, feed, stream, until = clock_.now() + turn] {
+  LedgerProgress progress(*this, upload_of(*feed, position), true, [this, feed, stream, until = clock_.now() + turn] {
     // A part that was taken says as much as a write that was: the scope can be written.
     core_.taken(stream, clock_.now());
     pump();

@@ -33,7 +33,7 @@ Engine::Engine(asio::any_io_executor executor, const Clock& clock, EngineOptions
       workspace_servers_(std::move(workspace_servers)),
       started_(clock.wall()),
       disk_full_(!state_dir.restore_reserve()),
-      upload_slots_(executor, options_.uploads.max_concurrent),
+      upload_slots_(executor, options_.uploads.max_concurrent, options_.uploads.pace),
       bandwidth_(std::make_shared<Bandwidth>(options_.uploads.max_bandwidth)) {
   for (auto& slot : servers) {
     auto& state = servers_.emplace_back();
@@ -389,8 +389,20 @@ asio::awaitable<Result<void>> Engine::retry_rejected(std::int64_t id) {
 
 asio::awaitable<Result<void>> Engine::discard_rejected(std::int64_t id, std::string by) {
   auto payload = co_await rejected_payload(id);
+  const auto again = uploading_again(id);
+  const auto stream = again ? again->stream : 0;
+  if (again) {
+    core_.pause(stream, true, clock_.now());
+    co_await call_off(again);
+  }
   auto remove = [id, by, now = clock_.wall()](Ledger& ledger) { return ledger.discard(id, by, now); };
   auto removed = co_await with_ledger(std::move(remove));
+  if (again && again->stream == stream) {
+    core_.pause(stream, false, clock_.now());
+    again->refresh_wanted = true;
+    tend(again);
+    pump();
+  }
   if (!removed) co_return std::unexpected(std::move(removed.error()));
   spdlog::info("discarded rejection={} change={} container=\"{}\" by={}", id, removed->position,
                removed->container.label(), by);

@@ -62,6 +62,7 @@ struct UploadOptions {
   std::uint64_t max_bandwidth = 0;       ///< bytes a second of all of them together; 0: no limit
   std::uint64_t chunk_size = 16u << 20;  ///< server::UploadSettings
   std::uint64_t keep_free = 1ull << 30;  ///< of the state directory's disk, when a file is copied there
+  std::chrono::milliseconds pace{10};    ///< UploadSlots
 };
 
 struct EngineOptions {
@@ -310,6 +311,11 @@ class Engine final : public Control, public sources::SourceListener {
   static ActiveUpload upload_in(const Feed& feed, const UploadItem& item);
   awaitable<void> send_files(FeedPtr feed, std::shared_ptr<sources::Source> source, core::Send send,
                              sources::Batch batch);
+  awaitable<void> send_unless_called_off(UploadBatchPtr work);
+  awaitable<void> send_batch(UploadBatchPtr work);
+  static awaitable<void> await_calling_off(UploadBatchPtr work);
+  static awaitable<void> undisturbed(awaitable<void> what);
+  awaitable<void> call_off(FeedPtr feed);
   awaitable<bool> prepare_files(UploadBatchPtr work);
   awaitable<bool> read_files(UploadBatchPtr work);
   awaitable<void> look_at_files(UploadBatchPtr work);
@@ -325,6 +331,8 @@ class Engine final : public Control, public sources::SourceListener {
   void tell_uploaded(std::string message, ActiveUpload upload);
   awaitable<server::UploadOutcome> send_once(UploadBatchPtr work, std::size_t index);
   awaitable<void> finish_file(UploadBatchPtr work, std::size_t index);
+  awaitable<void> settle_files(UploadBatchPtr work);
+  awaitable<void> record_files(UploadBatchPtr work);
   awaitable<void> assign_file(UploadBatchPtr work, std::size_t index);
   void put_off_file(UploadBatch& work, std::size_t index, const server::UploadOutcome& how);
   void tell_files(UploadBatch& work, bool ended);
@@ -385,6 +393,7 @@ class Engine final : public Control, public sources::SourceListener {
 
   // replay.cpp: rejected changes that are tried again
   void open_replay(const ContainerName& container);
+  FeedPtr uploading_again(std::int64_t rejection) const;
 
   // views.cpp
   std::vector<std::string> problems() const;
@@ -524,6 +533,7 @@ struct Engine::Feed {
   };
   /// Of a stream of files, from its first batch on.
   struct OfFiles {
+    std::weak_ptr<UploadBatch> under_way;
     std::map<sources::Position, Tries> tries;
     std::set<sources::Position> told;          ///< as uploaded, of those whose batch is not through
     std::uint64_t sent = 0;                    ///< since it was opened

@@ -214,7 +214,10 @@ std::vector<Engine::Target> Engine::stuck_targets(const Change& removal) const {
     });
     if (!meant || feed->replayed) continue;
     const auto view = core_.stream(id, clock_.now());
-    if (view.tally.held > 0 || view.barred) targets.push_back({feed, view.tally.held});
+    auto held = view.tally.held;
+    // A file that is being sent when its scope closes is held as soon as its chunk is there.
+    if (container.kind == ContainerKind::files && !core_.is_open(container.project)) held += view.tally.in_flight;
+    if (held > 0 || view.barred) targets.push_back({feed, held});
   }
   return targets;
 }
@@ -304,6 +307,11 @@ asio::awaitable<Result<std::uint64_t>> Engine::discard(FeedPtr feed, ToDiscard w
   if (std::exchange(feed->discarding, true))
     co_return fail("held_writes", fmt::format("the writes to {} are just being thrown away; try again", label), true);
   core_.pause(stream, true, clock_.now());
+  if (feed->info.container->kind == ContainerKind::files) {
+    // Not for what stays anyway, such as others' files.
+    const auto wanted = co_await first_waiting(feed, what);
+    if (wanted && !wanted->empty()) co_await call_off(feed);
+  }
   std::uint64_t count = 0;
   Result<std::uint64_t> piece = 0;
   do {

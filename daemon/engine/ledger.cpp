@@ -813,16 +813,17 @@ Result<void> Ledger::clear_upload(const UploadOf& which) {
                     which.of.rejection, which.position);
 }
 
-Result<void> Ledger::upload_done(const UploadOf& which, const server::FileIdentity& file, bool durable) {
+Result<void> Ledger::uploads_done(const std::vector<DoneUpload>& all, bool durable) {
   auto transaction = impl_->begin(durable);
   if (!transaction) return std::unexpected(transaction.error());
-  NEPTUNE_TRY(clear_upload(which));
-  NEPTUNE_TRY(impl_->run(
-      "INSERT INTO uploads (source, rejection, position, done, inode, size, mtime_ns, ctime_ns) VALUES (?, ?, "
-      "?, 1, ?, ?, "
-      "?, ?)",
-      which.of.source, which.of.rejection, which.position, as_signed(file.inode), as_signed(file.size), file.mtime_ns,
-      file.ctime_ns));
+  for (const auto& [which, file] : all) {
+    NEPTUNE_TRY(clear_upload(which));
+    NEPTUNE_TRY(impl_->run(
+        "INSERT INTO uploads (source, rejection, position, done, inode, size, mtime_ns, ctime_ns) VALUES (?, ?, ?, 1, "
+        "?, ?, ?, ?)",
+        which.of.source, which.of.rejection, which.position, as_signed(file.inode), as_signed(file.size), file.mtime_ns,
+        file.ctime_ns));
+  }
   return transaction->commit();
 }
 

@@ -209,8 +209,12 @@ class Ledger {
   Result<void> save_upload(const UploadOf& which, const server::UploadProgress& progress);
   Result<void> add_part(const UploadOf& which, const server::FinishedPart& part);
   Result<void> clear_upload(const UploadOf& which);
-  /// It is on the server, and what it was. `durable`: also after a power cut, as something is deleted next.
-  Result<void> upload_done(const UploadOf& which, const server::FileIdentity& file, bool durable);
+  struct DoneUpload {
+    UploadOf which;
+    server::FileIdentity file;  ///< what it was
+  };
+  /// They are on the server. `durable`: also after a power cut, as something is deleted next.
+  Result<void> uploads_done(const std::vector<DoneUpload>& all, bool durable);
   /// What is known of a source's files from `first` to `last`, or of a rejected one.
   struct KnownUploads {
     std::map<sources::Position, server::FileIdentity> done;

@@ -3,6 +3,7 @@
 
 #include "changes/wire.h"
 #include "engine/engine.h"
+#include "engine/impl/upload_batch.h"
 #include "engine/impl/with_ledger.h"
 
 namespace neptune::engine {
@@ -144,6 +145,15 @@ void Engine::open_replay(const ContainerName& container) {
   feed->refresh_wanted = true;
   tend(feed);
   pump();
+}
+
+/// The stream that is just sending the file of a rejected upload.
+Engine::FeedPtr Engine::uploading_again(std::int64_t rejection) const {
+  for (const auto& [id, feed] : streams_) {
+    const auto work = feed->replayed && feed->uploading ? feed->uploading->under_way.lock() : nullptr;
+    if (work && feed->replayed->at(static_cast<std::size_t>(work->batch.last - 1)) == rejection) return feed;
+  }
+  return nullptr;
 }
 
 }  // namespace neptune::engine

@@ -6,6 +6,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/experimental/parallel_group.hpp>
+#include <boost/asio/redirect_error.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
@@ -17,6 +18,7 @@
 #include "engine/impl/upload_batch.h"
 #include "engine/impl/upload_outcome.h"
 #include "engine/impl/with_ledger.h"
+#include "support/pause.h"
 
 namespace neptune::engine {
 
@@ -32,12 +34,16 @@ constexpr std::uint32_t most_signings = 3;    // of URLs that are refused at onc
 constexpr std::uint32_t most_beginnings = 5;  // of sessions that are gone each time
 constexpr std::uint32_t most_stalls = 8;      // of a store that answers, and does not take it
 constexpr std::uint32_t most_failures = 30;   // of the store, or on the way there, while other files get through
-// What is told to the core at once while the rest of a batch is on its way.
-constexpr std::size_t told_together = 16;
-constexpr std::uint64_t told_bytes = 8u << 20;
+// Of files that ended while the rest of their batch is on its way, some are put on record and told together. A kill may
+// cost what is not on record yet.
+constexpr std::chrono::milliseconds settled_every{250};
+constexpr std::uint64_t settled_bytes = 8u << 20;
 constexpr std::chrono::seconds progress_told_every{5};
 // A larger file is signed when its turn comes: of each there may be thousands of URLs, all of them in memory.
 constexpr std::uint64_t signed_ahead_bytes = 64u << 20;
+// Reading a file that is on a slow disk is waited for.
+constexpr int looks_while_called_off = 100;
+constexpr std::chrono::milliseconds between_looks{20};
 
 bool speaks_of_the_file(const Failure& failure) {
   return failure.kind == Failure::Kind::rejected || failure.kind == Failure::Kind::too_large;
@@ -107,13 +113,13 @@ server::UploadSettings Engine::upload_settings() {
 
 /// Nothing more of it is to be begun.
 bool Engine::is_halted(const UploadBatch& work) const {
-  return draining_ || work.failure || work.feed->stream != work.send.stream || !work.feed->source ||
+  return draining_ || work.failure || work.called_off || work.feed->stream != work.send.stream || !work.feed->source ||
          !core_.is_open(work.feed->info.container->project);
 }
 
 asio::awaitable<void> Engine::send_files(FeedPtr feed, std::shared_ptr<sources::Source> source, core::Send send,
                                          sources::Batch batch) {
-  auto work = std::make_shared<UploadBatch>();
+  auto work = std::make_shared<UploadBatch>(executor_);
   work->feed = std::move(feed);
   work->source = std::move(source);
   work->send = send;
@@ -126,10 +132,53 @@ asio::awaitable<void> Engine::send_files(FeedPtr feed, std::shared_ptr<sources::
   std::erase_if(uploading->tries, [&before](const auto& each) { return before(each.first); });
   const core::Sent all{batch.last, batch.count, batch.payload_bytes, false};
   core_.begun(send.stream, all, clock_.now());
-  const bool ready = co_await prepare_files(work);
-  if (ready) co_await send_all(work);
+  work->settled_at = clock_.now();
+  uploading->under_way = work;
+  co_await send_unless_called_off(work);
+  co_await record_files(work);
   one_less_being_sent();
   end_files(*work);
+}
+
+asio::awaitable<void> Engine::send_batch(UploadBatchPtr work) {
+  const bool ready = co_await prepare_files(work);
+  if (ready) co_await send_all(work);
+}
+
+/// However slow the way is: a body that is called off is cut short.
+asio::awaitable<void> Engine::send_unless_called_off(UploadBatchPtr work) {
+  const auto executor = co_await asio::this_coro::executor;
+  auto sending = asio::co_spawn(executor, send_batch(work), asio::deferred);
+  auto calling_off = asio::co_spawn(executor, await_calling_off(work), asio::deferred);
+  auto first = asio::experimental::make_parallel_group(std::move(sending), std::move(calling_off));
+  const auto [order, threw, ignored] =
+      co_await first.async_wait(asio::experimental::wait_for_one(), asio::use_awaitable);
+  if (threw && !work->called_off) std::rethrow_exception(threw);
+}
+
+asio::awaitable<void> Engine::await_calling_off(UploadBatchPtr work) {
+  boost::system::error_code ignored;
+  if (!work->called_off) co_await work->calling_off.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+}
+
+/// To its end, also when the batch is called off, or the daemon stops: what is there is to be assigned, and told.
+asio::awaitable<void> Engine::undisturbed(awaitable<void> what) {
+  co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+  co_await std::move(what);
+  co_await asio::this_coro::reset_cancellation_state(asio::enable_terminal_cancellation());
+}
+
+/// Nothing more of the feed's files is sent; its stream, which is to be paused before, is then at rest within moments.
+asio::awaitable<void> Engine::call_off(FeedPtr feed) {
+  const auto stream = feed->stream;
+  for (int looks = 0; looks < looks_while_called_off && feed->stream == stream; ++looks) {
+    if (core_.stream(stream, clock_.now()).wait != core::Wait::sending) co_return;
+    if (const auto work = feed->uploading ? feed->uploading->under_way.lock() : nullptr) {
+      work->called_off = true;
+      work->calling_off.cancel();
+    }
+    co_await pause(between_looks);
+  }
 }
 
 // Before anything is sent
@@ -177,7 +226,7 @@ asio::awaitable<bool> Engine::read_files(UploadBatchPtr work) {
     auto& item = work->items.emplace_back();
     const auto position = upload_of(*work->feed, change.position).position;
     if (const auto done = known->done.find(position); done != known->done.end()) {
-      item.on_server = true;
+      item.on_server = item.on_record = true;
       item.sent = done->second;
     }
     item.begun = known->begun.contains(position);
@@ -328,14 +377,19 @@ asio::awaitable<void> Engine::send_next(UploadBatchPtr work) {
     auto& item = work->items[index];
     if (item.state != State::waiting) continue;
     if (item.on_server) {
-      co_await finish_file(work, index);
+      co_await undisturbed(finish_file(work, index));
     } else {
       co_await send_in_turns(work, index);
       if (item.state == State::waiting) co_return;  // halted
     }
-    for (auto next = next_behind(work->items); next; next = next_behind(work->items)) co_await assign_file(work, *next);
-    tell_files(*work, false);
+    for (auto next = next_behind(work->items); next; next = next_behind(work->items))
+      co_await undisturbed(assign_file(work, *next));
+    if (item.is_final()) work->to_settle += item.size;
+    const bool is_due = clock_.now() - work->settled_at >= settled_every || work->to_settle >= settled_bytes;
+    if (is_due) co_await settle_files(work);
   }
+  // What the others are sending may take long.
+  co_await settle_files(work);
 }
 
 /// Until its end is known; at the end of a piece its place may go to another workspace, and it waits for the next.
@@ -360,7 +414,7 @@ asio::awaitable<void> Engine::send_file(UploadBatchPtr work, std::size_t index) 
       case Kind::done:
         item.sent = how.file.value();
         item.size = item.sent.size;
-        co_await finish_file(work, index);
+        co_await undisturbed(finish_file(work, index));
         co_return;
       case Kind::refused:
       case Kind::source:
@@ -449,7 +503,7 @@ asio::awaitable<server::UploadOutcome> Engine::send_once(UploadBatchPtr work, st
   auto goes_on = [this, work, &listed, workspace = item.upload.project.workspace] {
     return !is_halted(*work) && !(listed.moved() && upload_slots_.is_to_make_room(workspace));
   };
-  LedgerProgress progress(*this, upload_of(feed, item.change.position), std::move(goes_on));
+  LedgerProgress progress(*this, upload_of(feed, item.change.position), item.begun, std::move(goes_on));
   server::Upload upload;
   upload.file = source_file(item.upload, item.change.uid.value());
   // A copy nobody else could change; it is another file when the state directory was moved.
@@ -492,13 +546,17 @@ void Engine::put_off_file(UploadBatch& work, std::size_t index, const server::Up
 /// All of it is on the server. What follows from that is done in an order in which it can be done again.
 asio::awaitable<void> Engine::finish_file(UploadBatchPtr work, std::size_t index) {
   auto& item = work->items[index];
-  const auto which = upload_of(*work->feed, item.change.position);
   if (!item.on_server) {
-    auto mark = [which, sent = item.sent, durable = item.upload.goes_with_its_upload()](Ledger& ledger) {
-      return ledger.upload_done(which, sent, durable);
-    };
-    auto marked = co_await with_ledger(std::move(mark));
-    if (!marked) co_return item.put_off(marked.error().code, marked.error().message);
+    // What is deleted, or assigned and then its owner's to delete, must not be asked for again.
+    if (item.upload.goes_with_its_upload() || !item.upload.attribute.empty()) {
+      const Ledger::DoneUpload done{upload_of(*work->feed, item.change.position), item.sent};
+      auto mark = [done, durable = item.upload.goes_with_its_upload()](Ledger& ledger) {
+        return ledger.uploads_done({done}, durable);
+      };
+      auto marked = co_await with_ledger(std::move(mark));
+      if (!marked) co_return item.put_off(marked.error().code, marked.error().message);
+      item.on_record = true;
+    }
     item.on_server = true;
     work->feed->uploading->sent++;
   }
@@ -541,7 +599,34 @@ asio::awaitable<void> Engine::assign_file(UploadBatchPtr work, std::size_t index
 
 // What became of them
 
-/// The files from the first on whose end is known. While others are on their way, some are told together.
+/// Some together: each alone would cost as much as a small file itself.
+asio::awaitable<void> Engine::settle_files(UploadBatchPtr work) {
+  work->settled_at = clock_.now();
+  work->to_settle = 0;
+  tell_files(*work, false);
+  co_await record_files(work);
+}
+
+/// Those that are there and cannot be told yet, as an earlier one is on its way. Where that fails, it is tried again
+/// with the next; it only saves time after a kill.
+asio::awaitable<void> Engine::record_files(UploadBatchPtr work) {
+  std::vector<std::size_t> which;
+  std::vector<Ledger::DoneUpload> done;
+  auto next = work->told;
+  while (next < work->items.size() && work->items[next].is_final()) ++next;
+  for (; next < work->items.size(); ++next) {
+    const auto& item = work->items[next];
+    if (!item.on_server || item.on_record) continue;
+    which.push_back(next);
+    done.push_back({upload_of(*work->feed, item.change.position), item.sent});
+  }
+  if (which.empty()) co_return;
+  auto mark = [done = std::move(done)](Ledger& ledger) { return ledger.uploads_done(done, false); };
+  const auto marked = co_await with_ledger(std::move(mark));
+  for (const auto index : which) work->items[index].on_record = marked.has_value();
+}
+
+/// The files from the first on whose end is known.
 void Engine::tell_files(UploadBatch& work, bool ended) {
   core::Sent sent;
   std::vector<core::Refusal> refused;
@@ -554,7 +639,7 @@ void Engine::tell_files(UploadBatch& work, bool ended) {
     if (item.state == State::refused) refused.push_back({item.change.position, item.code, item.message});
   }
   const bool all = next == work.items.size();
-  if (!ended && (all || (sent.count < told_together && sent.bytes < told_bytes))) return;
+  if (!ended && all) return;
   if (sent.count == 0) return;
   work.told = next;
   if (all) {

@@ -218,6 +218,32 @@ TEST(UploadsOfRunLogs, ATemporaryFileStaysWhileItsUploadFailsAndGoesOnlyOnceTheS
   EXPECT_FALSE(fs::exists(file));
 }
 
+TEST(UploadsOfRunLogs, BehindOneThatTakesLongAreNotSentAgainAfterAKill) {
+  Box box(box_with("max_bandwidth = \"2MiB\"\nchunk_size = \"512KiB\"\n"));
+  box.sandbox().control(
+      fmt::format(R"({{"workspace": "ml-team", "multipart_part_size": {}, "multipart_threshold": {}}})", mib / 2, mib));
+  RunLogWriter log({.directory = box.runs(), .project = "ml-team/lab", .run = "r-1", .experiment = "", .fork = {}});
+  const auto large = random_file(box.dir() / "large.bin", 8 * mib);
+  log.add_upload(large, "r-1/large/none/large.bin", "application/octet-stream", false);
+  constexpr int small = 20;
+  for (int i = 0; i < small; ++i)
+    log.add_upload(random_file(box.dir() / fmt::format("f{}.bin", i), 1'000), fmt::format("r-1/f{}/none/f.bin", i),
+                   "application/octet-stream", false);
+  log.close(false);
+  const auto on_record = [&box](const json::value&) {
+    const auto memory = sqlite::open(box.dir() / "state" / "memory.sqlite3");
+    return sqlite::integer(memory, "SELECT count(*) FROM uploads WHERE done") == small;
+  };
+  ASSERT_TRUE(box.wait_status(on_record).first);
+  EXPECT_EQ(seen_by_stores(box, "stored_files"), small) << "the large one is on its way";
+  box.kill_daemon();
+  box.start_daemon();
+  box.wait_synced();
+  EXPECT_EQ(seen_by_stores(box, "stored_files"), small + 1);
+  const auto files = box.sandbox().state().at("files").as_object();
+  EXPECT_EQ(to_text(files.at("ml-team/lab/r-1/large/none/large.bin").at("sha256")), sha256(large));
+}
+
 TEST(Uploads, AreAssignedToTheirAttributeOnceTheyAreThere) {
   Box box(box_with(""));
   create_run(box, "r-1");
@@ -545,6 +571,114 @@ TEST(UploadsOfADeletedRun, OfARunLogAreRejectedWhenTheServerHasItNoMore) {
   EXPECT_TRUE(box.wait_status(rejected, 40s).first);
   EXPECT_EQ(to_text(box.get("/v1/rejected").at("rejected").at(0).at("code")), "run_not_found");
   EXPECT_EQ(seen_by_stores(box, "received_bytes"), 0);
+}
+
+/// A copied file on its way over a slow link, as a pending or as a rejected change that is tried again.
+struct SlowUpload {
+  Box box{box_with("")};
+  fs::path file;
+
+  SlowUpload() {
+    // In pieces that the sockets on the way do not swallow whole.
+    box.sandbox().control(fmt::format(
+        R"({{"workspace": "ml-team", "multipart_part_size": {}, "multipart_threshold": {}}})", mib / 2, mib));
+    create_run(box, "r-1");
+    box.wait_synced();
+    file = random_file(box.dir() / "model.bin", 16 * mib);
+  }
+  void slow_down() {
+    box.sandbox().control(R"([{"reset": true}, {"fault": {"path": "/storage/", "read_bytes_per_second": 200000}}])");
+  }
+  void hand_in_copy() { hand_in(box, upload_json("r-1", "model", file, R"(,"copy":true)")); }
+  bool is_under_way() {
+    return box
+        .wait_status([](const json::value& status) {
+          const auto& uploads = status.at("uploads").as_array();
+          return !uploads.empty() && uploads[0].at("bytes_done").to_number<std::uint64_t>() > 0;
+        })
+        .first;
+  }
+  /// Within less time than a single part takes; then there is nothing of it but what the rejection keeps.
+  void expect_cut_short() {
+    const auto nothing_waits = [](const json::value& status) {
+      const auto& totals = status.at("totals");
+      return status.at("uploads").as_array().empty() && totals.at("pending").to_number<int>() +
+                                                                totals.at("held").to_number<int>() +
+                                                                totals.at("in_flight").to_number<int>() ==
+                                                            0;
+    };
+    EXPECT_TRUE(box.wait_status(nothing_waits, 2s).first);
+    const auto memory = sqlite::open(box.dir() / "state" / "memory.sqlite3");
+    EXPECT_EQ(sqlite::integer(memory, "SELECT (SELECT count(*) FROM uploads) + (SELECT count(*) FROM parts)"), 0);
+  }
+  /// What the sockets held arrives; how much of the file did in the end.
+  std::int64_t received_in_the_end() {
+    box.sandbox().control(R"({"reset": true})");
+    auto received = seen_by_stores(box, "received_bytes");
+    for (auto before = received - 1; before != received; std::this_thread::sleep_for(300ms))
+      before = std::exchange(received, seen_by_stores(box, "received_bytes"));
+    return received;
+  }
+};
+
+TEST(UploadsThatAreDiscarded, AreCutShortWhereTheyAreUnderWayAndArriveWhenTheyAreTriedAgainAfterAll) {
+  SlowUpload upload;
+  auto& box = upload.box;
+  upload.slow_down();
+  upload.hand_in_copy();
+  ASSERT_TRUE(upload.is_under_way());
+  const auto ran = box.sync({"discard", "ml-team/lab", "--run", "r-1"});
+  EXPECT_EQ(ran.status, 0) << ran.out << ran.err;
+  EXPECT_NE(ran.out.find("1 change of run r-1"), std::string::npos) << ran.out;
+  upload.expect_cut_short();
+  EXPECT_EQ(to_text(box.get("/v1/rejected").at("rejected").at(0).at("code")), "discarded");
+  EXPECT_LT(upload.received_in_the_end(), static_cast<std::int64_t>(8 * mib));
+  EXPECT_TRUE(box.sandbox().state().at("files").as_object().empty());
+  EXPECT_EQ(copies_in(box), 1u) << "it may be tried again";
+  EXPECT_EQ(box.sync({"rejected", "retry", "1"}).status, 0);
+  const auto assigned = [](const json::value& state) { return field_of(state, "r-1", "model").is_object(); };
+  const auto [there, state] = box.sandbox().wait_for(assigned, 30s, "");
+  EXPECT_TRUE(there);
+  EXPECT_EQ(stored_sha(state, "r-1", "model"), sha256(upload.file));
+  EXPECT_EQ(copies_in(box), 0u);
+}
+
+TEST(UploadsThatAreDiscarded, WithARemovalOfTheirRunAreCutShortWhenTheirWorkspaceIsHeldMeanwhile) {
+  SlowUpload upload;
+  auto& box = upload.box;
+  upload.slow_down();
+  upload.hand_in_copy();
+  ASSERT_TRUE(upload.is_under_way());
+  ASSERT_EQ(box.sync({"hold", "ml-team"}).status, 0);
+  EXPECT_EQ(box.hand_in(removal_of_run()).first, 409u) << "it is held once its part is there";
+  const auto [status, answer] =
+      box.hand_in(R"({"kind":"run.trash","project":"ml-team/lab","runs":["r-1"],"discard_pending":true})");
+  EXPECT_EQ(status, 202u) << json::serialize(answer);
+  EXPECT_EQ(number_of_rejected(box), 1);
+  const auto rejection = box.get("/v1/rejected").at("rejected").at(0);
+  EXPECT_EQ(to_text(rejection.at("code")), "discarded");
+  EXPECT_NE(to_text(rejection.at("reason")).find("with run.trash"), std::string::npos);
+  EXPECT_TRUE(box.get("/v1/status").at("uploads").as_array().empty());
+  EXPECT_LT(upload.received_in_the_end(), static_cast<std::int64_t>(8 * mib));
+}
+
+TEST(UploadsThatAreDiscarded, WhileTheyAreTriedAgainAreCutShortAndTakeTheirCopyAlong) {
+  SlowUpload upload;
+  auto& box = upload.box;
+  box.sandbox().control(R"({"fault": {"path": "/storage/", "status": 405}})");
+  upload.hand_in_copy();
+  const auto rejected = [](const json::value& status) {
+    return status.at("totals").at("rejected").to_number<int>() == 1;
+  };
+  ASSERT_TRUE(box.wait_status(rejected).first);
+  upload.slow_down();
+  ASSERT_EQ(box.sync({"rejected", "retry", "1"}).status, 0);
+  ASSERT_TRUE(upload.is_under_way());
+  EXPECT_EQ(box.sync({"rejected", "discard", "1"}).status, 0);
+  upload.expect_cut_short();
+  EXPECT_EQ(copies_in(box), 0u);
+  EXPECT_LT(upload.received_in_the_end(), static_cast<std::int64_t>(8 * mib));
+  EXPECT_TRUE(box.sandbox().state().at("files").as_object().empty());
 }
 
 TEST(Uploads, FindTheirCopyWhereTheStateDirectoryWasMovedTo) {

@@ -14,10 +14,12 @@ namespace neptune::engine {
 /// another file's turn came, is kept, and is the last; the upload then ends as `later` with the code "upload_halted".
 class Engine::LedgerProgress final : public server::ProgressStore {
  public:
-  LedgerProgress(Engine& engine, Ledger::UploadOf which, std::function<bool()> goes_on)
-      : engine_(engine), which_(which), goes_on_(std::move(goes_on)) {}
+  /// `begun`: something of it may be kept.
+  LedgerProgress(Engine& engine, Ledger::UploadOf which, bool begun, std::function<bool()> goes_on)
+      : engine_(engine), which_(which), begun_(begun), goes_on_(std::move(goes_on)) {}
 
   boost::asio::awaitable<Result<std::optional<server::UploadProgress>>> load() override {
+    if (!begun_) co_return std::nullopt;
     auto read = [which = which_](Ledger& ledger) { return ledger.upload(which); };
     co_return co_await engine_.with_ledger(std::move(read));
   }
@@ -43,6 +45,7 @@ class Engine::LedgerProgress final : public server::ProgressStore {
  private:
   Engine& engine_;
   Ledger::UploadOf which_;
+  bool begun_;
   std::function<bool()> goes_on_;
 };
 

@@ -31,7 +31,8 @@ struct UploadItem {
   State state = State::waiting;
   std::string code, message;
   std::optional<std::chrono::milliseconds> retry_after;  ///< of `later`, where the store named a time
-  bool on_server = false;  ///< all of it was sent in an earlier life; what follows from that may be left to do
+  bool on_server = false;  ///< all of it was sent, maybe in an earlier life; what follows from that may be left to do
+  bool on_record = false;  ///< that it is on the server is in the ledger
   bool begun = false;      ///< there is saved progress
   bool moved = false;      ///< something of it got there when it was sent the last time
   bool behind = false;     ///< it is on the server, and assigned once the earlier ones of its attribute are dealt with
@@ -70,6 +71,9 @@ inline std::optional<std::size_t> next_behind(std::span<const UploadItem> items)
 
 /// What one Send of a stream of files carries; shared by those who send them.
 struct Engine::UploadBatch {
+  explicit UploadBatch(const boost::asio::any_io_executor& executor)
+      : calling_off(executor, boost::asio::steady_timer::time_point::max()) {}
+
   FeedPtr feed;
   std::shared_ptr<sources::Source> source;
   core::Send send;
@@ -77,9 +81,13 @@ struct Engine::UploadBatch {
   core::ServerId server_id = 0;
   std::shared_ptr<server::Server> server;
   std::vector<UploadItem> items;
-  std::size_t next = 0;            ///< to be taken by a sender
-  std::size_t told = 0;            ///< items the core knows the end of
-  std::optional<Failure> failure;  ///< a call to the server failed: nothing more of it is begun
+  std::size_t next = 0;                   ///< to be taken by a sender
+  std::size_t told = 0;                   ///< items the core knows the end of
+  Instant settled_at{};                   ///< when the last of them were put on record and told
+  std::uint64_t to_settle = 0;            ///< bytes of those that ended since
+  std::optional<Failure> failure;         ///< a call to the server failed: nothing more of it is begun
+  bool called_off = false;                ///< what is on its way is wanted no more, whatever of it is there
+  boost::asio::steady_timer calling_off;  ///< cancelled then
 };
 
 /// Puts an upload on the list of those under way, and takes it off whatever its end.

@@ -7,6 +7,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/system/system_error.hpp>
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -20,6 +21,9 @@ namespace neptune::engine {
 /// Places for files that are sent at once. While some wait, workspaces take turns: neither one with thousands of files
 /// nor one with large ones keeps the others from theirs: who has a place asks now and then whether to give it back, for
 /// a workspace that has none. Within a workspace who comes first gets the next place.
+/// Within `pace` no more files begin than there are places: thousands of small ones would else keep the machine busy
+/// with nothing but them, and metadata would wait for its turn on the processor. No store that is not on this very
+/// machine is as quick.
 /// Concurrency: one executor, one thread. A place lives at most as long as the object it is of.
 class UploadSlots {
  public:
@@ -38,7 +42,8 @@ class UploadSlots {
     std::string workspace_;
   };
 
-  UploadSlots(boost::asio::any_io_executor executor, std::uint32_t places) : executor_(executor), places_(places) {}
+  UploadSlots(boost::asio::any_io_executor executor, std::uint32_t places, std::chrono::milliseconds pace)
+      : executor_(executor), places_(places), pace_(pace), next_turn_(executor) {}
 
   boost::asio::awaitable<Slot> take(std::string workspace) {
     const auto waiter = std::make_shared<Waiter>(executor_, workspace);
@@ -102,12 +107,13 @@ class UploadSlots {
   }
 
   void hand_out() {
-    while (taken_ < places_) {
+    while (taken_ < places_ && !waiting_.empty() && may_begin()) {
       const auto next = line_.next();
       if (!next) return;
       const auto waiter = waiting_.find(*next);
       if (waiter == waiting_.end()) continue;  // it left
       ++taken_;
+      ++begun_;
       ++held_[waiter->second->workspace];
       waiter->second->has_place = true;
       waiter->second->called.cancel();
@@ -115,8 +121,28 @@ class UploadSlots {
     }
   }
 
+  /// Where not, it is asked again in time.
+  bool may_begin() {
+    const auto now = std::chrono::steady_clock::now();
+    if (now >= next_turn_.expiry()) {
+      next_turn_.expires_at(now + pace_);
+      begun_ = 0;
+      waits_for_turn_ = false;
+    }
+    if (begun_ < places_) return true;
+    if (!std::exchange(waits_for_turn_, true))
+      next_turn_.async_wait([this](const boost::system::error_code& error) {
+        if (!error) hand_out();
+      });
+    return false;
+  }
+
   boost::asio::any_io_executor executor_;
   std::uint32_t places_, taken_ = 0;
+  std::chrono::milliseconds pace_;
+  boost::asio::steady_timer next_turn_;  // at its end, others may begin
+  std::uint32_t begun_ = 0;              // of this turn
+  bool waits_for_turn_ = false;
   std::map<std::string, std::uint32_t> held_;  // places of each workspace that has any
   core::Scheduler line_;
   std::map<std::uint64_t, std::shared_ptr<Waiter>> waiting_;

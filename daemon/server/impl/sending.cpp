@@ -41,15 +41,14 @@ asio::awaitable<Result<std::string_view>> next_piece(std::shared_ptr<Pieces> pie
   if (sending.stopping) co_return fail("upload_stopped", "another part of the file could not be sent", true);
   const auto& file = sending.file;
   auto* const pool = sending.settings.files;
-  if (pieces->offset == pieces->end) {
-    auto check = [&file] { return file->check(); };
-    auto checked = co_await pool->run(check);
-    if (!checked) co_return std::unexpected(std::move(checked.error()));
-    co_return std::string_view{};
-  }
+  if (pieces->offset == pieces->end) co_return std::string_view{};
   const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(piece_bytes, pieces->end - pieces->offset));
   if (sending.settings.bandwidth) co_await sending.settings.bandwidth->take(size);
-  auto read = [&file, &pieces, size] { return file->read(pieces->offset, pieces->buffer.data(), size); };
+  // The last one leaves only when the file is still what it was: one that was changed meanwhile never arrives whole.
+  auto read = [&file, &pieces, size]() -> Result<void> {
+    auto done = file->read(pieces->offset, pieces->buffer.data(), size);
+    return done && pieces->offset + size == pieces->end ? file->check() : done;
+  };
   auto was_read = co_await pool->run(read);
   if (!was_read) co_return std::unexpected(std::move(was_read.error()));
   pieces->offset += size;

@@ -136,7 +136,7 @@ TEST_F(LedgerTest, RemembersHowFarAFileIsUntilItIsConfirmedAndIsItsOwnersAlone) 
             std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
   EXPECT_EQ(ledger_->uploads(file.of, 1, 9)->begun, std::set<sources::Position>{3});
   const server::FileIdentity sent{1, 2, 3, 4};
-  ASSERT_TRUE(ledger_->upload_done(file, sent, true));
+  ASSERT_TRUE(ledger_->uploads_done({{file, sent}}, true));
   EXPECT_EQ(ledger_->uploads(file.of, 1, 9)->done, (std::map<sources::Position, server::FileIdentity>{{3, sent}}));
   EXPECT_FALSE(*ledger_->upload(file));
   ASSERT_TRUE(ledger_->confirm(source().id, project, 3, 1, now));

@@ -14,9 +14,12 @@ namespace neptune::engine {
 namespace {
 
 namespace asio = boost::asio;
+using namespace std::chrono_literals;
 
 class Slots : public ::testing::Test {
  protected:
+  explicit Slots(std::chrono::milliseconds pace = 0ms) : slots_(loop_.get_executor(), 1, pace) {}
+
   /// One who asks for a place, and keeps it until it is told to give it back.
   struct Sender {
     std::string workspace;
@@ -64,7 +67,7 @@ class Slots : public ::testing::Test {
   }
 
   asio::io_context loop_;
-  UploadSlots slots_{loop_.get_executor(), 1};
+  UploadSlots slots_;
   std::deque<Sender> senders_;
   std::vector<std::string> got_;
 };
@@ -131,6 +134,44 @@ TEST_F(Slots, AreNotLostWithThoseWhoLeaveTheLine) {
   settle();
   give_back(first);
   EXPECT_EQ(got_, (Names{"a", "c"}));
+}
+
+class PacedSlots : public Slots {
+ protected:
+  static constexpr auto pace = 100ms;
+  PacedSlots() : Slots(pace) {}
+
+  /// How long after `since` so many had got a place.
+  std::chrono::steady_clock::duration until_got(std::size_t count, std::chrono::steady_clock::time_point since) {
+    loop_.restart();
+    while (got_.size() < count && loop_.run_one() > 0) {
+    }
+    return std::chrono::steady_clock::now() - since;
+  }
+};
+
+TEST_F(PacedSlots, AreHandedOutNoMoreOftenThanThereArePlacesWithinTheirPaceHoweverSoonTheyComeBack) {
+  slots_.set_places(2);
+  const auto since = std::chrono::steady_clock::now();
+  for (int i = 0; i < 6; ++i) ask("a");
+  for (const std::size_t turn : {0u, 1u, 2u}) {
+    EXPECT_GE(until_got(2 * turn + 1, since), turn * pace);
+    settle();
+    EXPECT_EQ(got_.size(), 2 * turn + 2) << "together";
+    give_back(senders_[2 * turn]);
+    give_back(senders_[2 * turn + 1]);
+    EXPECT_EQ(got_.size(), 2 * turn + 2) << "not before the next turn";
+  }
+}
+
+TEST_F(PacedSlots, AreHandedOutAtOnceWhenTheOnesBeforeTookLong) {
+  auto& first = ask("a");
+  ask("a");
+  loop_.restart();
+  loop_.run_for(150ms);
+  EXPECT_EQ(got_.size(), 1u) << "there is one place";
+  give_back(first);
+  EXPECT_EQ(got_.size(), 2u);
 }
 
 }  // namespace
