@@ -372,7 +372,11 @@ class Engine final : public Control, public sources::SourceListener {
     std::string reason;
   };
   awaitable<Result<std::uint64_t>> discard(FeedPtr feed, ToDiscard what);
-  awaitable<Result<std::uint64_t>> discard_piece(FeedPtr feed, ToDiscard what);
+  struct PieceDiscarded {
+    std::uint64_t count = 0;    ///< of them, those that are on record as rejected
+    bool came_further = false;  ///< else nothing waits any more
+  };
+  awaitable<Result<PieceDiscarded>> discard_piece(FeedPtr feed, ToDiscard what);
   awaitable<Result<std::vector<sources::QueuedChange>>> first_waiting(FeedPtr feed, ToDiscard what);
   std::vector<FeedPtr> waiting_in(const DiscardRequest& request) const;
   static bool is_passed(const Feed& feed);

@@ -313,14 +313,14 @@ asio::awaitable<Result<std::uint64_t>> Engine::discard(FeedPtr feed, ToDiscard w
     if (wanted && !wanted->empty()) co_await call_off(feed);
   }
   std::uint64_t count = 0;
-  Result<std::uint64_t> piece = 0;
+  Result<PieceDiscarded> piece;
   do {
     if (core_.stream(stream, clock_.now()).wait != core::Wait::paused)
       piece = fail("held_writes", fmt::format("a write to {} is just being sent; try again", label), true);
     else
       piece = co_await discard_piece(feed, what);
-    count += piece.value_or(0);
-  } while (piece.value_or(0) > 0 && feed->stream == stream);
+    if (piece) count += piece->count;
+  } while (piece && piece->came_further && feed->stream == stream);
   feed->discarding = false;
   if (feed->stream == stream) core_.pause(stream, false, clock_.now());
   feed->refresh_wanted = true;
@@ -336,12 +336,25 @@ asio::awaitable<Result<std::uint64_t>> Engine::discard(FeedPtr feed, ToDiscard w
   co_return count;
 }
 
-/// How many were discarded; 0: nothing waits any more.
-asio::awaitable<Result<std::uint64_t>> Engine::discard_piece(FeedPtr feed, ToDiscard what) {
+asio::awaitable<Result<Engine::PieceDiscarded>> Engine::discard_piece(FeedPtr feed, ToDiscard what) {
   const auto stream = feed->stream;
   auto waiting = co_await first_waiting(feed, what);
   if (!waiting) co_return std::unexpected(std::move(waiting.error()));
-  if (waiting->empty()) co_return 0;
+  if (waiting->empty()) co_return PieceDiscarded{};
+  // A file that is there and assigned, behind one that is not, is done.
+  const auto is_done = [&feed](const sources::QueuedChange& change) {
+    return feed->uploading && feed->uploading->told.contains(change.position);
+  };
+  const auto done = std::ranges::find_if(*waiting, is_done);
+  if (done == waiting->begin()) {
+    const auto end = std::ranges::find_if_not(*waiting, is_done);
+    const auto settled = static_cast<std::uint64_t>(end - done);
+    const auto last = std::prev(end)->position;
+    carry_out(core::Settle{stream, last, settled, false});
+    core_.discard(stream, last, settled, clock_.now());
+    co_return PieceDiscarded{0, true};
+  }
+  waiting->erase(done, waiting->end());
   const auto last = waiting->back().position;
   const auto count = waiting->size();
   std::vector<RejectedChange> discarded;
@@ -360,7 +373,7 @@ asio::awaitable<Result<std::uint64_t>> Engine::discard_piece(FeedPtr feed, ToDis
   note_rejected(*feed, std::string(api::discarded_code), last, count);
   feed->confirmed = last;
   core_.discard(stream, last, count, clock_.now());
-  co_return count;
+  co_return PieceDiscarded{count, true};
 }
 
 /// The streams with something that waits and may be meant, run logs among them.

@@ -442,9 +442,10 @@ struct HeldUpload {
   std::pair<unsigned, json::value> remove_run(const std::string& more = "") {
     return box.hand_in(removal_of_run(more));
   }
-  /// Nothing waits any more, and no store got anything; the one rejection.
+  /// Nothing waits any more, and no store got anything; the one rejection. Without the pauses in between.
   json::value rejection() {
-    const auto ended = [](const json::value& status) {
+    const auto ended = [this](const json::value& status) {
+      EXPECT_EQ(box.sync({"flush"}).status, 0);
       const auto& totals = status.at("totals");
       return totals.at("rejected").to_number<int>() == 1 && totals.at("pending").to_number<int>() +
                                                                     totals.at("held").to_number<int>() +
@@ -555,6 +556,30 @@ TEST(UploadsOfADeletedRun, AreRejectedWithAReasonWhenTheServerHasItNoMoreAndArri
   EXPECT_EQ(stored_sha(state, "r-1", "model"), sha256(upload.file));
 }
 
+TEST(UploadsOfADeletedRun, WithinMomentsOfItsLastWriteSayThatItIsGoneWhenTheyAreToBeAssignedAndAreOnceItIsThereAgain) {
+  Box box(box_with(""));
+  create_run(box, "r-1");
+  box.wait_synced();
+  box.sandbox().control(R"({"delete_run": "ml-team/lab/r-1"})");
+  const auto file = random_file(box.dir() / "model.bin", 1'000);
+  const auto id = box.hand_in(upload_json("r-1", "model", file)).second.at("ids").at(0).as_int64();
+  const auto told = [&box, id](const json::value&) {
+    EXPECT_EQ(box.sync({"flush"}).status, 0);
+    return box.sync({"explain", std::to_string(id)}).out.find("the server does not know the run r-1") !=
+           std::string::npos;
+  };
+  EXPECT_TRUE(box.wait_status(told).first) << box.sync({"explain", std::to_string(id)}).out << whys(box);
+  EXPECT_NE(whys(box).find("the server does not know the run r-1"), std::string::npos);
+  EXPECT_EQ(box.sync({"wait", "--now", "--timeout", "1s"}).status, 4) << "it is not taken for synced";
+  create_run(box, "r-1");
+  const auto assigned = [&box](const json::value&) {
+    EXPECT_EQ(box.sync({"flush"}).status, 0);
+    return field_of(box.sandbox().state(), "r-1", "model").is_object();
+  };
+  EXPECT_TRUE(box.wait_status(assigned).first);
+  EXPECT_EQ(stored_sha(box.sandbox().state(), "r-1", "model"), sha256(file));
+}
+
 TEST(UploadsOfADeletedRun, OfARunLogAreRejectedWhenTheServerHasItNoMore) {
   Box box(box_with(""));
   RunLogWriter log({.directory = box.runs(), .project = "ml-team/lab", .run = "job", .experiment = {}, .fork = {}});
@@ -641,6 +666,26 @@ TEST(UploadsThatAreDiscarded, AreCutShortWhereTheyAreUnderWayAndArriveWhenTheyAr
   EXPECT_TRUE(there);
   EXPECT_EQ(stored_sha(state, "r-1", "model"), sha256(upload.file));
   EXPECT_EQ(copies_in(box), 0u);
+}
+
+TEST(UploadsThatAreDiscarded, AreThoseOfTheirBatchThatAreNotThereYet) {
+  SlowUpload upload;
+  auto& box = upload.box;
+  upload.slow_down();
+  const auto small = random_file(box.dir() / "small.bin", 1'000), last = random_file(box.dir() / "last.bin", 2 * mib);
+  hand_in(box, "[" + upload_json("r-1", "model", upload.file) + "," + upload_json("r-1", "small", small) + "," +
+                   upload_json("r-1", "last", last) + "]");
+  const auto assigned = [](const json::value& state) { return field_of(state, "r-1", "small").is_object(); };
+  ASSERT_TRUE(box.sandbox().wait_for(assigned, 30s, "").first);
+  ASSERT_TRUE(upload.is_under_way());
+  EXPECT_EQ(box.sync({"discard", "ml-team/lab"}).status, 0);
+  upload.expect_cut_short();
+  const auto list = box.get("/v1/rejected").at("rejected");
+  std::set<std::int64_t> rejected;
+  for (const auto& each : list.as_array()) rejected.insert(each.at("position").as_int64());
+  EXPECT_EQ(rejected, (std::set<std::int64_t>{2, 4})) << "the large ones, before and behind it";
+  EXPECT_EQ(box.get("/v1/status").at("totals").at("synced").to_number<int>(), 1 + 2)
+      << "the small one, and its assignment";
 }
 
 TEST(UploadsThatAreDiscarded, WithARemovalOfTheirRunAreCutShortWhenTheirWorkspaceIsHeldMeanwhile) {
