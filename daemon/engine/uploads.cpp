@@ -550,10 +550,7 @@ asio::awaitable<void> Engine::finish_file(UploadBatchPtr work, std::size_t index
     // What is deleted, or assigned and then its owner's to delete, must not be asked for again.
     if (item.upload.goes_with_its_upload() || !item.upload.attribute.empty()) {
       const Ledger::DoneUpload done{upload_of(*work->feed, item.change.position), item.sent};
-      auto mark = [done, durable = item.upload.goes_with_its_upload()](Ledger& ledger) {
-        return ledger.uploads_done({done}, durable);
-      };
-      auto marked = co_await with_ledger(std::move(mark));
+      const auto marked = co_await record_done(done, item.upload.goes_with_its_upload());
       if (!marked) co_return item.put_off(marked.error().code, marked.error().message);
       item.on_record = true;
     }
@@ -569,6 +566,27 @@ asio::awaitable<void> Engine::finish_file(UploadBatchPtr work, std::size_t index
   item.behind = waits_for_earlier(work->items, index);
   // After the file, which may be what fills the disk.
   if (!item.behind) co_await assign_file(work, index);
+}
+
+/// Those that come while others are being written are written together next, by the first of them.
+asio::awaitable<Result<void>> Engine::record_done(Ledger::DoneUpload done, bool durable) {
+  const bool is_first = !gathering_;
+  if (is_first) gathering_ = std::make_shared<DoneTogether>(executor_);
+  const auto mine = gathering_;
+  mine->files.push_back(done);
+  mine->durable |= durable;
+  boost::system::error_code ignored;
+  for (auto before = recording_; is_first && before; before = recording_)
+    co_await before->written.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+  if (is_first) {
+    recording_ = std::exchange(gathering_, nullptr);
+    auto mark = [mine](Ledger& ledger) { return ledger.uploads_done(mine->files, mine->durable); };
+    mine->outcome = co_await with_ledger(std::move(mark));
+    recording_.reset();
+    mine->written.cancel();
+  }
+  while (!mine->outcome) co_await mine->written.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+  co_return *mine->outcome;
 }
 
 /// It is dealt with, once no earlier one of its attribute is left.
