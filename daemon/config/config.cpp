@@ -192,8 +192,9 @@ void each_table(Reader& reader, const toml::table& root, std::string_view name, 
   const auto* node = root.get(name);
   if (!node) return;
   const auto wrong = [&] {
-    const auto brackets = repeated ? fmt::format("[[{}]]", name) : fmt::format("[{}]", name);
-    reader.refuse(node->source(), name, fmt::format("must be a table; write {}", brackets));
+    reader.refuse(node->source(), name,
+                  repeated ? fmt::format("is a table for each; write [[{}]] above it, in two brackets", name)
+                           : fmt::format("is one table; write [{}] above it, in one pair of brackets", name));
   };
   if (const auto* table = node->as_table(); table && !repeated) {
     Section section(reader, *table, std::string(name));

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 
+#include "changes/limits.h"
 #include "core/core.h"
 
 namespace neptune::core {
@@ -338,7 +339,12 @@ void Core::judge(Stream& stream, const RequestStatus& status, Instant now) {
         now);
   } else if (found.worst == IngestCode::project_invalid_name) {
     workspace_answered(stream, now);
-    bar(stream, fmt::format("the server refuses the project name {}", container.project.full()), now);
+    bar(stream,
+        fmt::format(
+            "the server refuses the project name {}: it must have {} to {} characters, none of them / \\ # ? % : "
+            "or an emoji",
+            container.project.full(), limits::project_name_min, limits::project_name_max),
+        now);
   } else if (!stream.request.create && found.only_run_missing) {
     workspace_answered(stream, now);
     auto trouble =

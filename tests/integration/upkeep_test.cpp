@@ -268,14 +268,15 @@ TEST_F(Upkeep, AFileThatIsNotWholeIsNotImported) {
     if (i != 4) without_a_line += lines[i] + "\n";
   auto newer = whole;
   newer.replace(newer.find("export\":1"), 9, "export\":2");
-  for (const auto& [text, why] :
-       std::vector<std::pair<std::string, std::string>>{{altered, "checksum"},
-                                                        {without_a_line, "should hold 21 changes, and holds 20"},
-                                                        {whole.substr(0, whole.size() / 2), "not a whole export"},
-                                                        {whole.substr(0, whole.size() - 1), "has no end"},
-                                                        {newer, "newer neptune-syncd"},
-                                                        {"", "not a whole export"},
-                                                        {"hello\n", "not a whole export"}}) {
+  for (const auto& [text, why] : std::vector<std::pair<std::string, std::string>>{
+           {altered, "checksum"},
+           {without_a_line, "should hold 21 changes, and holds 20"},
+           {whole.substr(0, whole.size() / 2), "not a whole export"},
+           {whole.substr(0, whole.size() - 1), "has no end"},
+           {newer, "newer neptune-syncd"},
+           {"", "not a whole export"},
+           {"hello\n", "it does not begin as one does. Nothing"},
+           {lines[0] + "\n" + lines[1] + "\n", "is not as an export ends"}}) {
     std::ofstream(box.dir() / "bad.jsonl", std::ios::trunc) << text;
     const auto refused = upkeep(box, {"import", box.dir() / "bad.jsonl"});
     EXPECT_EQ(refused.status, 1);

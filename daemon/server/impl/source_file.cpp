@@ -27,6 +27,17 @@ std::unexpected<Error> invalid_path(const SourceFile& source) {
                           source.beneath.empty() ? "absolute" : "a name within its folder, without '..'"));
 }
 
+std::unexpected<Error> not_regular(const SourceFile& source, std::string_view what) {
+  return fail("file_not_regular", fmt::format("{} is {}; only regular files are uploaded", shown_path(source), what));
+}
+
+std::string_view kind_of(mode_t mode) {
+  if (S_ISDIR(mode)) return "a folder";
+  if (S_ISLNK(mode)) return "a link";
+  if (S_ISFIFO(mode)) return "a pipe";
+  return S_ISSOCK(mode) ? "a socket" : "a device";
+}
+
 std::unexpected<Error> not_opened(const SourceFile& source, int error) {
   const auto path = shown_path(source);
   switch (error) {
@@ -39,7 +50,7 @@ std::unexpected<Error> not_opened(const SourceFile& source, int error) {
                   fmt::format("the file {} may not be read by the daemon; give its user read access", path));
     case ELOOP:
     case ENXIO:
-      return fail("file_not_regular", fmt::format("{} is a link or a device; only regular files are uploaded", path));
+      return not_regular(source, "a link or a device");
     case ENAMETOOLONG:
     case EINVAL:
       return invalid_path(source);
@@ -125,7 +136,7 @@ Result<std::shared_ptr<OpenFile>> OpenFile::open(const SourceFile& source) {
   if (fd.get() < 0) return not_opened(source, errno);
   struct stat about{};
   if (::fstat(fd.get(), &about) != 0) return not_opened(source, errno);
-  if (!S_ISREG(about.st_mode)) return not_opened(source, ELOOP);
+  if (!S_ISREG(about.st_mode)) return not_regular(source, kind_of(about.st_mode));
   if (!may_be_read_for(source.reader, fd.get(), about))
     return fail(
         "file_not_theirs",

@@ -40,6 +40,10 @@ TEST_F(SourceFiles, AreRegularFilesOnly) {
   EXPECT_EQ(error_of({path("pipe")}), "file_not_regular");
   fs::create_symlink(path("outside"), path("link"));
   EXPECT_EQ(error_of({path("link")}), "file_not_regular");
+  const auto told = [](const SourceFile& file) { return identify(file).error().message; };
+  EXPECT_EQ(told({path("in")}), path("in") + " is a folder; only regular files are uploaded");
+  EXPECT_EQ(told({"/dev/null"}), "/dev/null is a device; only regular files are uploaded");
+  EXPECT_EQ(told({path("pipe")}), path("pipe") + " is a pipe; only regular files are uploaded");
 }
 
 TEST_F(SourceFiles, HaveAPathThatMeansOneFile) {
