@@ -8,8 +8,10 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "client/cli/daemon_program.h"
@@ -68,16 +70,14 @@ bool is_own(std::int64_t pid) {
 
 /// What the daemon's own program says of the configuration. Of the token a running daemon tells itself: its environment
 /// may have it. `remedy`: what follows a mend.
-void check_configuration(std::vector<api::Check>& checks, const std::string& file, bool of_the_token_too,
-                         const std::string& remedy) {
+std::vector<api::Check> check_configuration(const std::string& file, bool of_the_token_too, const std::string& remedy) {
   const auto config = file.empty() ? std::string() : " --config " + quoted(file);
   const auto said = run(quoted(daemon_program()) + config + " --check-config");
   constexpr int not_found = 127;
-  if (WIFEXITED(said.status) && WEXITSTATUS(said.status) == not_found) {
-    checks.push_back({"config", "warn", "the program neptune-syncd is not found, so its configuration is not checked",
-                      "Install it, or put it on the PATH."});
-    return;
-  }
+  if (WIFEXITED(said.status) && WEXITSTATUS(said.status) == not_found)
+    return {{"config", "warn", "the program neptune-syncd is not found, so its configuration is not checked",
+             "Install it, or put it on the PATH."}};
+  std::vector<api::Check> checks;
   std::string_view rest = said.text;
   while (!rest.empty()) {
     const auto end = rest.find('\n');
@@ -94,9 +94,11 @@ void check_configuration(std::vector<api::Check>& checks, const std::string& fil
                               : "ok",
                       std::string(line), fails || warns ? remedy : ""});
   }
+  return checks;
 }
 
-void check_socket(std::vector<api::Check>& checks, const std::string& path, const Error* failure) {
+std::vector<api::Check> check_socket(const std::string& path, const Error* failure) {
+  std::vector<api::Check> checks;
   struct stat info{};
   if (failure) {
     checks.push_back(
@@ -106,36 +108,79 @@ void check_socket(std::vector<api::Check>& checks, const std::string& path, cons
   } else {
     checks.push_back({"daemon", "ok", "neptune-syncd answers on " + path, {}});
   }
-  if (::stat(path.c_str(), &info) != 0) return;
+  if (::stat(path.c_str(), &info) != 0) return checks;
   if (::access(path.c_str(), R_OK | W_OK) != 0)
     checks.push_back({"socket", "fail", fmt::format("you may not use {}", path),
                       "Join the group neptune-sync (`usermod -aG neptune-sync $USER`), or use your own daemon's."});
   else
     checks.push_back(
         {"socket", "ok", fmt::format("{} is yours to use (mode {:04o})", path, info.st_mode & 07777u), {}});
+  return checks;
+}
+
+/// What was found, shown as it is found: a step may take a while.
+class Findings {
+ public:
+  explicit Findings(const Session& session) : session_(session) {}
+
+  void add(std::vector<api::Check> checks) {
+    erase_wait();
+    if (!session_.json) session_.print(view(checks, session_.style));
+    std::fflush(stdout);
+    std::ranges::move(checks, std::back_inserter(all_.checks));
+  }
+
+  /// On a terminal, until something is found.
+  void wait_for(const char* what) {
+    if (session_.json || terminal_width(STDERR_FILENO) == 0) return;
+    std::fprintf(stderr, "...   %s", what);
+    waits_ = true;
+  }
+  void erase_wait() {
+    if (std::exchange(waits_, false)) std::fputs("\r\x1b[K", stderr);
+  }
+
+  bool any_failed() const { return std::ranges::count(all_.checks, "fail", &api::Check::state) > 0; }
+  void conclude() const { session_.print(session_.json ? api::to_json(all_) + "\n" : verdict(all_, session_.style)); }
+
+ private:
+  const Session& session_;
+  api::Diagnosis all_;
+  bool waits_ = false;
+};
+
+/// What the daemon alone can tell: of its box, and then of the way to its servers.
+Result<void> ask_daemon(const client::Client& client, Findings& findings) {
+  auto box = client.diagnose_box();
+  if (!box) return std::unexpected(box.error());
+  findings.add(std::move(box->value.checks));
+  findings.wait_for("the way to the server; a step that takes more than 10 s fails");
+  auto way = client.diagnose_way();
+  findings.erase_wait();
+  if (!way) return std::unexpected(way.error());
+  findings.add(std::move(way->value.checks));
+  return {};
 }
 
 void examine(Session& session, const std::optional<std::string>& config) {
-  api::Diagnosis all;
+  Findings findings(session);
   const auto client = session.client();
   const auto status = client.status();
-  check_socket(all.checks, client.socket(), status ? nullptr : &status.error());
+  findings.add(check_socket(client.socket(), status ? nullptr : &status.error()));
   const auto remedy =
       status ? "Mend that, then " + status->value.reload_with + "." : std::string("Mend that, then start it.");
   if (config || !status)
-    check_configuration(all.checks, config.value_or(""), true, remedy);
+    findings.add(check_configuration(config.value_or(""), true, remedy));
   else if (is_own(status->value.pid))
-    check_configuration(all.checks, configuration_of(status->value.pid), false, remedy);
+    findings.add(check_configuration(configuration_of(status->value.pid), false, remedy));
   if (status) {
-    auto diagnosis = client.doctor();
-    if (!diagnosis) return session.fail_with(diagnosis.error());
-    std::ranges::move(diagnosis->value.checks, std::back_inserter(all.checks));
+    if (const auto told = ask_daemon(client, findings); !told) return session.fail_with(told.error());
   } else {
-    all.checks.push_back({"server", "warn", "the way to the server is not checked: only the daemon knows it",
-                          "Start the daemon, and ask again."});
+    findings.add({{"server", "warn", "the way to the server is not checked: only the daemon knows it",
+                   "Start the daemon, and ask again."}});
   }
-  session.print(session.json ? api::to_json(all) + "\n" : view(all, session.style));
-  if (std::ranges::any_of(all.checks, [](const auto& check) { return check.state == "fail"; })) session.exit = failed;
+  findings.conclude();
+  if (findings.any_failed()) session.exit = failed;
 }
 
 }  // namespace

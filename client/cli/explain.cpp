@@ -4,6 +4,9 @@
 #include <filesystem>
 #include <iterator>
 #include <memory>
+#include <set>
+#include <string_view>
+#include <vector>
 
 #include "client/cli/explanation.h"
 #include "client/cli/values.h"
@@ -50,6 +53,15 @@ Result<std::vector<api::Rejected>> all_rejected(const client::Client& client) {
   return all;
 }
 
+/// "run trial-7", "project create ml-team/lab": what it is, and what was asked for, may be said before its name.
+std::string name_in(const std::vector<std::string>& words) {
+  static const std::set<std::string_view> about{"run",  "model",  "project", "workspace", "change", "file",
+                                                "path", "folder", "create",  "version",   "log",    "upload"};
+  for (std::size_t i = 0; i + 1 < words.size(); ++i)
+    if (!about.contains(words[i])) wrong_usage("WHAT", "Name one thing: '" + words[i + 1] + "' is one word too many.");
+  return words.back();
+}
+
 void explain_it(Session& session, const std::string& text) {
   const auto client = session.client();
   Question question{.text = text, .path = path_of(text), .now = std::chrono::system_clock::now()};
@@ -71,7 +83,8 @@ void explain_it(Session& session, const std::string& text) {
     if (!change && client::is_unreachable(change.error())) return session.fail_with(change.error());
   }
   const auto found = explain(question, status->value, streams->value.streams);
-  if (found.empty()) return session.fail_with({"unknown_name", nothing_known(question, status->value)});
+  if (found.empty())
+    return session.fail_with({"unknown_name", nothing_known(question, status->value, streams->value.streams)});
   session.print(session.json ? to_json(found) + "\n" : view(found, session.style));
 }
 
@@ -79,11 +92,11 @@ void explain_it(Session& session, const std::string& text) {
 
 void add_explain(Verb& top, Session& session) {
   auto verb = top.add("explain", "Why something is not on the server yet, and what would make it move");
-  const auto what = std::make_shared<std::string>();
-  verb.required("WHAT", *what,
-                "A run, model, workspace/project or workspace, the path of a run log or folder, or the id of a change "
-                "that was handed in");
-  verb.action([&session, what] { explain_it(session, *what); });
+  const auto what = std::make_shared<std::vector<std::string>>();
+  verb.at_least_one("WHAT", *what,
+                    "A run, model, workspace/project or workspace, the path of a run log or folder, or the id of a "
+                    "change that was handed in; what it is may stand before it, as in run trial-7");
+  verb.action([&session, what] { explain_it(session, name_in(*what)); });
 }
 
 }  // namespace neptune::cli

@@ -5,12 +5,14 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <map>
 #include <set>
 #include <string_view>
 #include <utility>
 
 #include "client/lib/json.h"
+#include "client/lib/names.h"
 #include "client/lib/time.h"
 
 namespace neptune::cli {
@@ -749,20 +751,29 @@ std::string to_json(const std::vector<Explanation>& explanations) {
   return out + "]}";
 }
 
-std::string nothing_known(const Question& question, const api::Status& status) {
-  std::vector<std::string> known;
-  for (const auto& workspace : status.workspaces)
-    for (const auto& project : workspace.projects)
-      known.push_back(clean(within(project.name, workspace.name) ? project.name : workspace.name + "/" + project.name));
-  std::vector<std::string> folders;
+std::string nothing_known(const Question& question, const api::Status& status,
+                          const std::vector<api::Stream>& streams) {
+  constexpr std::size_t few = 5;
+  auto known = api::scope_names(status);
+  std::vector<std::string> projects, folders;
+  for (const auto& name : known)
+    if (name.find('/') != std::string::npos) projects.push_back(clean(name));
+  const auto others = projects.size() - std::min(projects.size(), few);
+  projects.resize(projects.size() - others);
+  if (others > 0) projects.push_back(fmt::format("and {} more", others));
   for (const auto& source : status.sources)
     if (source.kind == "watch") folders.push_back(clean(source.path));
+  // A run may be named with its project.
+  for (const auto& stream : streams)
+    if (!stream.container.empty()) known.push_back(stream.project + "/" + stream.container);
+  std::ranges::move(api::container_names(status, streams), std::back_inserter(known));
   return fmt::format(
       "The daemon knows nothing of '{}': no run, model, project or workspace of that name was found in the watched "
-      "folders ({}) or came over the socket. Known projects: {}. A run log that was just made is found within seconds; "
-      "`neptune-sync flush` looks at once.",
+      "folders ({}) or came over the socket.{} Known projects: {}. A run log that was just made is found within "
+      "seconds; `neptune-sync flush` looks at once.",
       clean(question.text), folders.empty() ? "there are none" : fmt::format("{}", fmt::join(folders, ", ")),
-      known.empty() ? "none" : fmt::format("{}", fmt::join(known, ", ")));
+      clean(api::did_you_mean(question.text, known)),
+      projects.empty() ? "none" : fmt::format("{}", fmt::join(projects, ", ")));
 }
 
 }  // namespace neptune::cli

@@ -44,6 +44,6 @@ std::string view(const std::vector<Explanation>& explanations, const Style& styl
 /// `{"explanations":[{...}]}`, without a line end.
 std::string to_json(const std::vector<Explanation>& explanations);
 /// For a name nothing is known of: what the daemon does know, and what may be meant.
-std::string nothing_known(const Question& question, const api::Status& status);
+std::string nothing_known(const Question& question, const api::Status& status, const std::vector<api::Stream>& streams);
 
 }  // namespace neptune::cli

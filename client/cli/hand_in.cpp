@@ -68,10 +68,11 @@ void hand_in_body(Session& session, const HandIn& how, const std::string& body, 
   submit(session, how, body, {}, project);
 }
 
-std::optional<std::string> step_json(const std::optional<std::string>& step) {
+std::optional<std::string> step_json(const std::optional<std::string>& step, const std::string& option) {
   if (!step) return std::nullopt;
   auto number = number_json(*step);
-  if (!number) wrong_usage("--step", "'" + *step + "' is no number; write it as in --step 12.");
+  if (!number) wrong_usage(option, "'" + *step + "' is no number, or too large; write it as in " + option + " 12.");
+  if (number->starts_with('-')) wrong_usage(option, "'" + *step + "' is negative; steps begin at 0.");
   return number;
 }
 

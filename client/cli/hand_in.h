@@ -41,7 +41,7 @@ T or_wrong_usage(const std::string& argument, Result<T> value) {
   return std::move(*value);
 }
 
-/// A step as JSON; a wrong usage when it is no number.
-std::optional<std::string> step_json(const std::optional<std::string>& step);
+/// A step as JSON; a wrong usage of `option` when it is none.
+std::optional<std::string> step_json(const std::optional<std::string>& step, const std::string& option = "--step");
 
 }  // namespace neptune::cli

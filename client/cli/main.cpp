@@ -19,20 +19,29 @@ namespace {
 
 constexpr auto socket_text =
     "The daemon's socket is --socket, else $NEPTUNE_SYNC_SOCKET, else /run/neptune-syncd/api.sock, else the one in "
-    "$XDG_RUNTIME_DIR/neptune-syncd, else the one in ~/.local/state/neptune-syncd.";
+    "$XDG_RUNTIME_DIR/neptune-syncd, else the one in ~/.local/state/neptune-syncd, else the one that config.toml names "
+    "(in /etc/neptune-syncd or ~/.config/neptune-syncd).";
 
 struct ExitText {
   Exit code;
   const char* text;
+  const char* more;  // for the manual page
 };
-constexpr std::array exit_texts{ExitText{done, "done"},           ExitText{failed, "failed"},
-                                ExitText{usage, "usage"},         ExitText{unreachable, "daemon not reachable"},
-                                ExitText{timed_out, "timed out"}, ExitText{held, "held"}};
+constexpr std::array exit_texts{
+    ExitText{done, "done", ""},
+    ExitText{failed, "failed", ": the daemon or the server refused it, or something of what wait is for was rejected"},
+    ExitText{usage, "usage", ": the words are wrong, also where only the daemon can tell, as of a project's name"},
+    ExitText{unreachable, "daemon not reachable", ""},
+    ExitText{timed_out, "timed out", ""},
+    ExitText{held, "held",
+             ": of status, changes are held, or a hold is set that the next ones will wait for; of wait, what remains "
+             "when the time is up is held"}};
 
 std::string footer(bool top) {
   if (!top) return "`neptune-sync --help` tells of --socket, --json and the exit codes.\n";
   std::string exits = "Exit:";
-  for (const auto& [code, text] : exit_texts) exits += (code == 0 ? " " : ", ") + std::to_string(code) + " " + text;
+  for (const auto& [code, text, more] : exit_texts)
+    exits += (code == 0 ? " " : ", ") + std::to_string(code) + " " + text;
   return man::wrap(socket_text, man::help_width, "", "") + man::wrap(exits + ".", man::help_width, "", "") +
          "\n`neptune-sync COMMAND --help` tells all of a command, with examples.\n";
 }
@@ -43,7 +52,8 @@ std::string man_page(const CLI::App& app) {
                  .sections = {},
                  .see_also = {"neptune-syncd(8)", "neptune-syncd.toml(5)"}};
   man::Section exits{.title = "EXIT STATUS"};
-  for (const auto& [code, text] : exit_texts) exits.entries.push_back({std::to_string(code), text});
+  for (const auto& [code, text, more] : exit_texts)
+    exits.entries.push_back({std::to_string(code), std::string(text) + more});
   const man::Section shown{.title = "EXAMPLES", .entries = examples()};
   page.sections = {{.title = "THE SOCKET", .text = socket_text}, exits, shown};
   return man::manual(man::command_tree(app), page);

@@ -23,7 +23,7 @@ ChangeText change_of(const Create& arguments) {
   if (!arguments.fork_run) return change;
   std::string fork = "{\"run\":" + texts_json({*arguments.fork_run}).substr(1);
   fork.pop_back();
-  return change.json("fork", fork + ",\"step\":" + *step_json(arguments.fork_step) + "}");
+  return change.json("fork", fork + ",\"step\":" + *step_json(arguments.fork_step, "--fork-step") + "}");
 }
 
 void add_create(Verb& parent, Session& session) {

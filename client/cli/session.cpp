@@ -13,7 +13,12 @@ void Session::fail_with(const Error& error) {
   const std::string text = json ? api::to_json(api::ErrorReply{error.code, error.message, std::nullopt})
                                 : "neptune-sync: " + clean(error.message);
   std::fprintf(stderr, "%s\n", text.c_str());
-  exit = client::is_unreachable(error) ? unreachable : failed;
+  exit = client::is_unreachable(error) ? unreachable : exit_of_refusal(error.code);
+}
+
+Exit Session::exit_of_refusal(const std::string& code) const {
+  // What is wrong with a file that is named may be mended there: the words were right.
+  return answered_ == 400 && !code.starts_with("file_") ? usage : failed;
 }
 
 }  // namespace neptune::cli

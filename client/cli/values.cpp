@@ -56,7 +56,8 @@ std::optional<double> number_of(std::string_view text) {
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (text.empty() || end != text.data() + text.size()) return std::nullopt;
-  if (error == std::errc::result_out_of_range) return HUGE_VAL;
+  // Too large, or too small: strtod tells which.
+  if (error == std::errc::result_out_of_range) return std::strtod(std::string(text).c_str(), nullptr);
   return error == std::errc() ? std::optional(value) : std::nullopt;
 }
 
@@ -110,9 +111,9 @@ ChangeText& ChangeText::texts(std::string_view name, const std::vector<std::stri
 }
 
 std::optional<std::string> number_json(std::string_view text) {
-  if (is_json_number(text)) return std::string(text);
   const auto number = has_leading_zero(text) ? std::nullopt : number_of(text);
   if (!number || !std::isfinite(*number)) return std::nullopt;
+  if (is_json_number(text)) return std::string(text);
   char shortest[32];
   return std::string(shortest, std::to_chars(shortest, shortest + sizeof shortest, *number).ptr);
 }
@@ -123,8 +124,8 @@ Result<std::string> value_json(std::string_view text) {
     return text_json(text.substr(1, text.size() - 2));
   if (auto number = number_json(text)) return std::move(*number);
   if (const auto number = number_of(text); number && !std::isfinite(*number))
-    return fail("invalid_value", "the server takes no NaN and no infinity; leave '" + std::string(text) +
-                                     "' out, or put it in double quotes when it is a text.");
+    return fail("invalid_value", "the server takes no NaN and no infinity, nor what is past 1.8e308; leave '" +
+                                     std::string(text) + "' out, or put it in double quotes when it is a text.");
   return text_json(text);
 }
 

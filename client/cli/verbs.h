@@ -28,12 +28,18 @@ struct Session {
   int exit = done;
 
   client::Client client() const {
-    return client::Client({socket.empty() ? client::default_socket() : socket, std::chrono::seconds(10)});
+    return client::Client({socket.empty() ? client::default_socket() : socket, std::chrono::seconds(10), &answered_});
   }
 
   void print(std::string_view text) const;
   /// The sentence on standard error, or the error as JSON; and the exit code that goes with it.
   void fail_with(const Error& error);
+  /// Of a call that failed last, and not for want of a daemon: what the daemon finds wrong with the words themselves,
+  /// whatever the state of things, is a wrong usage.
+  Exit exit_of_refusal(const std::string& code = {}) const;
+
+ private:
+  mutable unsigned answered_ = 0;  // the status of the last answer
 };
 
 void add_status(Verb& top, Session& session);

@@ -271,8 +271,6 @@ std::string view(const api::Status& status, const Style& style, Now now) {
 }
 
 std::string view(const api::StreamList& list, const Style& style, Now now) {
-  if (list.streams.empty())
-    return "No such stream: nothing that matches was found in the watched folders or came over the socket.\n";
   Table table({{"RUN", false, true},
                {"PROJECT", false, true},
                {"STATE"},
@@ -460,14 +458,13 @@ std::string view(const api::ReleasePlan& plan, const Style& style) {
   return wrap(text + " Nothing was released now.", style.width, "", "");
 }
 
-std::string view(const api::Diagnosis& diagnosis, const Style& style) {
+std::string view(const std::vector<api::Check>& checks, const Style& style) {
+  // The longest name that is usual: what is found later stands below what was found first.
+  std::size_t longest = std::string_view("connection").size();
+  for (const auto& check : checks) longest = std::max(longest, columns(check.check));
   std::string out;
-  std::size_t longest = 0, warnings = 0, failures = 0;
-  for (const auto& check : diagnosis.checks) longest = std::max(longest, columns(check.check));
-  for (const auto& check : diagnosis.checks) {
+  for (const auto& check : checks) {
     const bool warns = check.state == "warn", fails = check.state == "fail";
-    warnings += warns ? 1 : 0;
-    failures += fails ? 1 : 0;
     const auto colour = fails ? Colour::red : warns ? Colour::yellow : Colour::green;
     const auto first = fmt::format("{:<4}  {:<{}}  ", clean(check.state), clean(check.check), longest);
     const std::string indent(columns(first), ' ');
@@ -475,11 +472,15 @@ std::string view(const api::Diagnosis& diagnosis, const Style& style) {
     out += paint(style, colour, first.substr(0, 4)) + wrap(clean(check.message), style.width, first, indent).substr(4);
     if (!check.remedy.empty()) out += wrap(clean(check.remedy), style.width, indent + "-> ", indent + "   ");
   }
-  const auto number = [](std::size_t n, std::string_view one) {
-    return fmt::format("{} {}{}", n, one, n == 1 ? "" : "s");
-  };
-  if (failures + warnings == 0) return out + "\n" + paint(style, Colour::green, "All is well.") + "\n";
-  return out + "\n" + number(failures, "failure") + ", " + number(warnings, "warning") + ".\n";
+  return out;
+}
+
+std::string verdict(const api::Diagnosis& diagnosis, const Style& style) {
+  const auto failures = std::ranges::count(diagnosis.checks, "fail", &api::Check::state);
+  const auto warnings = std::ranges::count(diagnosis.checks, "warn", &api::Check::state);
+  const auto number = [](auto n, std::string_view one) { return fmt::format("{} {}{}", n, one, n == 1 ? "" : "s"); };
+  if (failures + warnings == 0) return "\n" + paint(style, Colour::green, "All is well.") + "\n";
+  return "\n" + number(failures, "failure") + ", " + number(warnings, "warning") + ".\n";
 }
 
 std::string view(const api::TidyReply& reply, const Style& style) {

@@ -25,8 +25,10 @@ std::string view(const api::MemberList& list, bool service_accounts, const Style
 std::string view(const api::SubmitReply& reply, const std::optional<std::string>& run, bool hint);
 std::string view(const api::ReleasePlan& plan, const Style& style);
 
-/// A line a check, and below those that did not go well what to do; then how it stands.
-std::string view(const api::Diagnosis& diagnosis, const Style& style);
+/// A line a check, and below those that did not go well what to do.
+std::string view(const std::vector<api::Check>& checks, const Style& style);
+/// How it stands: the last words of a diagnosis.
+std::string verdict(const api::Diagnosis& diagnosis, const Style& style);
 
 /// A line a log, largest first, those that stay at the end with the reason; then how many went.
 std::string view(const api::TidyReply& reply, const Style& style);

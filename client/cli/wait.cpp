@@ -14,7 +14,7 @@ namespace neptune::cli {
 
 namespace {
 
-int exit_of(client::WaitResult::Outcome outcome) {
+int exit_of(client::WaitResult::Outcome outcome, const Session& session) {
   using enum client::WaitResult::Outcome;
   switch (outcome) {
     case synced:
@@ -26,8 +26,9 @@ int exit_of(client::WaitResult::Outcome outcome) {
     case held:
       return Exit::held;
     case rejected:
-    case failed:
       return Exit::failed;
+    case failed:
+      return session.exit_of_refusal();
   }
   return Exit::failed;
 }
@@ -74,7 +75,7 @@ void wait_for(Session& session, const client::WaitFor& what) {
   const auto recheck = std::chrono::seconds(bar.drawn() ? 1 : 10);
   const auto result = client::wait_until_synced(session.client(), what, notice, recheck, progress);
   bar.erase();
-  session.exit = exit_of(result.outcome);
+  session.exit = exit_of(result.outcome, session);
   if (session.json && !result.json.empty()) session.print(result.json + "\n");
   if (session.exit != done)
     notice(result.message);

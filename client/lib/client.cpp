@@ -10,7 +10,6 @@
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/string_body.hpp>
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <utility>
@@ -30,11 +29,6 @@ constexpr std::size_t read_bytes = 16 << 10;
 constexpr std::uint64_t max_answer_bytes = 256u << 20;
 constexpr std::size_t max_line_bytes = 1 << 20;
 constexpr auto busy_pause = std::chrono::milliseconds(10);
-
-std::string environment(const char* name) {
-  const char* value = std::getenv(name);
-  return value ? value : "";
-}
 
 /// Milliseconds for poll(), rounded up, so that it never spins just before the deadline.
 int poll_timeout(Deadline deadline) {
@@ -182,12 +176,16 @@ ssize_t Socket::receive(char* to, std::size_t size, Deadline deadline) {
   }
 }
 
-Error lost(const std::string& path, int error) {
+std::string in_words(std::chrono::milliseconds time) {
+  const auto ms = time.count();
+  return ms < 1000 ? std::to_string(ms) + " ms" : std::to_string(ms / 1000) + " s";
+}
+
+Error lost(const std::string& path, int error, std::chrono::milliseconds patience) {
   if (error == ETIMEDOUT)
     return {"daemon_timed_out",
-            "neptune-syncd on " + path +
-                " did not answer in time. Its log (`journalctl -u "
-                "neptune-syncd`) may say why.",
+            "neptune-syncd on " + path + " did not answer within " + in_words(patience) +
+                ". Its log (`journalctl -u neptune-syncd`) may say why.",
             true};
   return {"daemon_lost",
           "neptune-syncd on " + path +
@@ -204,7 +202,7 @@ Error bad_answer(const std::string& path, const std::string& what) {
 /// One request and what comes back on its connection.
 class Exchange {
  public:
-  explicit Exchange(std::string path) : path_(std::move(path)) {
+  Exchange(std::string path, std::chrono::milliseconds patience) : path_(std::move(path)), patience_(patience) {
     parser_.header_limit(read_bytes);
     parser_.body_limit(max_answer_bytes);
     parser_.eager(true);
@@ -221,7 +219,7 @@ class Exchange {
     int error = socket_.send(head, deadline);
     if (error == 0) error = socket_.send(body, deadline);
     // A daemon that turned us away may have answered and closed before we wrote all.
-    if (error != 0 && error != EPIPE && error != ECONNRESET) return std::unexpected(lost(path_, error));
+    if (error != 0 && error != EPIPE && error != ECONNRESET) return std::unexpected(lost(path_, error, patience_));
     return {};
   }
 
@@ -244,7 +242,7 @@ class Exchange {
     boost::system::error_code error;
     if (n <= 0) {
       if (parser_.got_some()) parser_.put_eof(error);
-      if (n < 0 || error || !parser_.is_done()) return std::unexpected(lost(path_, static_cast<int>(-n)));
+      if (n < 0 || error || !parser_.is_done()) return std::unexpected(lost(path_, static_cast<int>(-n), patience_));
       return true;
     }
     buffer_.commit(static_cast<std::size_t>(n));
@@ -257,7 +255,7 @@ class Exchange {
     while (!has_head()) {
       const auto advanced = advance(deadline);
       if (!advanced) return std::unexpected(advanced.error());
-      if (!*advanced) return std::unexpected(lost(path_, ETIMEDOUT));
+      if (!*advanced) return std::unexpected(lost(path_, ETIMEDOUT, patience_));
     }
     if (!from_daemon()) return std::unexpected(bad_answer(path_, "it does not name itself"));
     return {};
@@ -267,7 +265,7 @@ class Exchange {
     while (!is_done()) {
       const auto advanced = advance(deadline);
       if (!advanced) return std::unexpected(advanced.error());
-      if (!*advanced) return std::unexpected(lost(path_, ETIMEDOUT));
+      if (!*advanced) return std::unexpected(lost(path_, ETIMEDOUT, patience_));
     }
     return {};
   }
@@ -282,6 +280,7 @@ class Exchange {
 
  private:
   std::string path_;
+  std::chrono::milliseconds patience_;  // which the deadlines come from
   Socket socket_;
   beast::flat_buffer buffer_;
   http::response_parser<http::string_body> parser_;
@@ -296,22 +295,6 @@ std::string scope_path(std::string_view scope, std::string_view verb) {
 }
 
 }  // namespace
-
-std::string default_socket() {
-  if (auto named = environment("NEPTUNE_SYNC_SOCKET"); !named.empty()) return named;
-  // Where the daemon puts it by default (daemon/config), in this order.
-  auto runtime = environment("XDG_RUNTIME_DIR");
-  if (runtime.empty()) runtime = "/run/user/" + std::to_string(::getuid());
-  auto state = environment("XDG_STATE_HOME");
-  if (const auto home = environment("HOME"); state.empty() && !home.empty()) state = home + "/.local/state";
-  std::error_code ignored;
-  if (std::filesystem::exists(system_socket, ignored)) return std::string(system_socket);
-  for (const auto& base : {runtime, state}) {
-    const auto own = std::filesystem::path(base) / "neptune-syncd" / "api.sock";
-    if (!base.empty() && std::filesystem::exists(own, ignored)) return own.string();
-  }
-  return std::string(system_socket);
-}
 
 bool is_unreachable(const Error& error) {
   return error.code.starts_with("daemon_");
@@ -337,7 +320,7 @@ std::string percent_encode(std::string_view text) {
 
 class EventStream::Impl {
  public:
-  explicit Impl(std::string path) : exchange(std::move(path)) {}
+  Impl(std::string path, std::chrono::milliseconds patience) : exchange(std::move(path), patience) {}
 
   Exchange exchange;
 
@@ -383,12 +366,14 @@ Result<std::vector<Reply<api::Event>>> EventStream::next(Deadline deadline) {
 Result<std::string> Client::call(std::string_view method, const std::string& target, std::string_view body,
                                  std::string_view body_type, std::uint64_t copies) const {
   const auto for_body = std::chrono::seconds(body.size() >> 20), for_copies = std::chrono::seconds(copies >> 20);
-  const auto deadline = std::chrono::steady_clock::now() + options_.timeout + for_body + for_copies;
-  Exchange exchange(options_.socket);
+  const auto patience = options_.timeout + for_body + for_copies;
+  const auto deadline = std::chrono::steady_clock::now() + patience;
+  Exchange exchange(options_.socket, patience);
   if (const auto asked = exchange.ask(method, target, deadline, body, body_type); !asked)
     return std::unexpected(asked.error());
   if (const auto head = exchange.read_head(deadline); !head) return std::unexpected(head.error());
   if (const auto end = exchange.read_to_end(deadline); !end) return std::unexpected(end.error());
+  if (options_.answered) *options_.answered = exchange.status();
   if (const auto fine = exchange.check_status(); !fine) return std::unexpected(fine.error());
   return std::move(exchange.body());
 }
@@ -458,8 +443,12 @@ Client Client::with_patience(std::chrono::milliseconds timeout) const {
   return Client(options);
 }
 
-Result<Reply<api::Diagnosis>> Client::doctor() const {
-  return with_patience(std::chrono::minutes(5)).ask<api::Diagnosis>("POST", "/v1/doctor");
+Result<Reply<api::Diagnosis>> Client::diagnose_box() const {
+  return ask<api::Diagnosis>("GET", "/v1/doctor");
+}
+
+Result<Reply<api::Diagnosis>> Client::diagnose_way() const {
+  return with_patience(std::chrono::minutes(5)).ask<api::Diagnosis>("POST", "/v1/doctor?part=server");
 }
 
 Result<Reply<api::FlushReply>> Client::flush() const {
@@ -516,7 +505,7 @@ Result<EventStream> Client::events(std::optional<std::uint64_t> since, bool foll
   const auto deadline = std::chrono::steady_clock::now() + options_.timeout;
   std::string target = std::string("/v1/events?follow=") + (follow ? "1" : "0");
   if (since) target += "&since=" + std::to_string(*since);
-  auto impl = std::make_unique<EventStream::Impl>(options_.socket);
+  auto impl = std::make_unique<EventStream::Impl>(options_.socket, options_.timeout);
   auto& exchange = impl->exchange;
   if (const auto asked = exchange.ask("GET", target, deadline); !asked) return std::unexpected(asked.error());
   if (const auto head = exchange.read_head(deadline); !head) return std::unexpected(head.error());

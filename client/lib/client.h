@@ -19,11 +19,14 @@ using Deadline = std::chrono::steady_clock::time_point;
 struct Options {
   std::string socket{};                      ///< see default_socket
   std::chrono::milliseconds timeout{10000};  ///< of one request, from dialling to the answer's last byte
+  /// Where the HTTP status of each answer is left, for those who tell a wrong request from other refusals.
+  unsigned* answered = nullptr;
 };
 
 /// `$NEPTUNE_SYNC_SOCKET`; else the system daemon's socket, /run/neptune-syncd/api.sock; else, where only that one is
 /// there, the user daemon's: $XDG_RUNTIME_DIR/neptune-syncd/api.sock (/run/user/UID where that is not set), or, of a
-/// daemon that was started without a runtime directory, the one in its state directory.
+/// daemon that was started without a runtime directory, the one in its state directory; else the one that a
+/// configuration in its usual place names (`socket`, or of its `state_dir`).
 std::string default_socket();
 
 /// The daemon could not be asked (not running, no permission, no answer in time), as opposed to: it said no.
@@ -88,8 +91,10 @@ class Client {
   Result<Reply<api::RejectedReply>> discard(std::int64_t id) const;
   /// By the id that handing it in was answered with.
   Result<Reply<api::ChangePlace>> change(std::int64_t id) const;
-  /// Takes as long as the daemon needs for its server: up to some minutes.
-  Result<Reply<api::Diagnosis>> doctor() const;
+  /// What the daemon sees of its surroundings.
+  Result<Reply<api::Diagnosis>> diagnose_box() const;
+  /// The way to its servers. Takes as long as the daemon needs for it, which has its deadlines: up to some minutes.
+  Result<Reply<api::Diagnosis>> diagnose_way() const;
   Result<Reply<api::FlushReply>> flush() const;
   /// `below`: an absolute path, or empty for all there is. What is the caller's own to remove is left to it (tidy.h).
   Result<Reply<api::TidyReply>> tidy(const std::string& below, bool dry_run) const;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <thread>
 
+#include "client/lib/names.h"
+
 namespace neptune::client {
 
 namespace {
@@ -82,9 +84,11 @@ std::string count(std::uint64_t n, const std::string& one, const std::string& ma
   return std::to_string(n) + " " + (n == 1 ? one : many);
 }
 
-std::string what_remains(const WaitFor& what, const Progress& progress) {
+/// `meant`: what may be, of what was not seen.
+std::string what_remains(const WaitFor& what, const Progress& progress, const std::string& meant) {
   const std::string name = what.run || what.project ? name_of(what) : "the daemon";
-  if (!progress.seen) return name + " was not seen: no watched folder has it, and nothing of it came over the socket.";
+  if (!progress.seen)
+    return name + " was not seen: no watched folder has it, and nothing of it came over the socket." + meant;
   std::string text;
   const auto list = [&text](std::uint64_t n, const std::string& part) {
     if (n > 0) text += (text.empty() ? "" : ", ") + part;
@@ -297,10 +301,21 @@ class Waiter {
   }
 
   WaitResult time_is_up() const {
-    const auto rest = what_remains(what_, progress_);
+    const auto rest = what_remains(what_, progress_, progress_.seen ? std::string() : what_may_be_meant());
     if (progress_.rejected > 0) return some_rejected(rest);
     if (progress_.only_held()) return result(Outcome::held, rest);
     return result(Outcome::timed_out, "Time is up. " + rest);
+  }
+
+  std::string what_may_be_meant() const {
+    const auto status = client_.status();
+    const auto streams = status ? client_.streams({}) : std::unexpected(status.error());
+    if (!streams) return {};
+    if (what_.run) {
+      const auto run = api::did_you_mean(*what_.run, api::container_names(status->value, streams->value.streams));
+      if (!run.empty()) return run;
+    }
+    return what_.project ? api::did_you_mean(*what_.project, api::scope_names(status->value)) : std::string();
   }
 
   WaitResult some_rejected(const std::string& rest) const {

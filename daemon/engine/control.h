@@ -65,8 +65,10 @@ class Control {
   virtual boost::asio::awaitable<std::vector<api::Event>> events_after(std::uint64_t after) = 0;
   virtual std::uint64_t last_event_id() const = 0;
 
-  /// Looks at the daemon's surroundings and goes the way to each server: may take as long as a server is slow.
-  virtual boost::asio::awaitable<api::Diagnosis> diagnose() = 0;
+  /// Looks at the daemon's surroundings: the state directory, limits, folders. Asks nobody.
+  virtual api::Diagnosis diagnose_box() = 0;
+  /// Goes the way to each server: takes as long as a server is slow, within the deadline of each step.
+  virtual boost::asio::awaitable<api::Diagnosis> diagnose_way() = 0;
 
   /// Try everything now: end the waits between retries, look through the folders.
   virtual api::FlushReply flush() = 0;

@@ -24,7 +24,7 @@ void check_limits(Checks& checks) {
 
 }  // namespace
 
-asio::awaitable<api::Diagnosis> Engine::diagnose() {
+api::Diagnosis Engine::diagnose_box() {
   api::Diagnosis diagnosis;
   auto& checks = diagnosis.checks;
   const auto queue = queue_ ? queue_->totals() : sources::ChangeQueue::Totals{};
@@ -43,6 +43,11 @@ asio::awaitable<api::Diagnosis> Engine::diagnose() {
     checks.push_back({"folder", "warn", "no folder is watched", "Add a [[watch]] where your jobs log to."});
   check_stuck(checks, now.stuck);
   for (const auto& source : now.sources) check_source(checks, source);
+  return diagnosis;
+}
+
+asio::awaitable<api::Diagnosis> Engine::diagnose_way() {
+  api::Diagnosis diagnosis;
   for (std::size_t id = 0; id < servers_.size(); ++id) {
     const auto slot = servers_[id].slot;
     std::string whose;
@@ -50,7 +55,7 @@ asio::awaitable<api::Diagnosis> Engine::diagnose() {
       if (server == id) whose = " (" + workspace + ")";
     std::vector<server::Step> steps{{server::Step::At::token, server::Step::State::failed, slot.problem.message}};
     if (slot.server) steps = co_await slot.server->diagnose();
-    for (const auto& step : steps) check_step(checks, step, whose, slot.token_remedy);
+    for (const auto& step : steps) check_step(diagnosis.checks, step, whose, slot.token_remedy);
   }
   co_return diagnosis;
 }

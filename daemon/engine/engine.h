@@ -142,7 +142,8 @@ class Engine final : public Control, public sources::SourceListener {
   boost::asio::awaitable<Result<void>> discard_rejected(std::int64_t id, std::string by) override;
   boost::asio::awaitable<std::vector<api::Event>> events_after(std::uint64_t after) override;
   std::uint64_t last_event_id() const override { return events_.last_id(); }
-  boost::asio::awaitable<api::Diagnosis> diagnose() override;
+  api::Diagnosis diagnose_box() override;
+  boost::asio::awaitable<api::Diagnosis> diagnose_way() override;
   api::FlushReply flush() override;
   boost::asio::awaitable<api::TidyReply> tidy(TidyRequest request) override;
   boost::asio::awaitable<Result<std::vector<std::int64_t>>> accept(std::vector<Change> changes, Submitter by) override;

@@ -21,7 +21,11 @@ using State = Step::State;
 Step::At step_of(const Failure& failure) {
   const std::string_view code = failure.code;
   if (code == "dns_failed" || (code == "timed_out" && failure.message.starts_with("looking up"))) return Step::At::name;
-  if (code.starts_with("tls_")) return Step::At::encryption;
+  const bool tls =
+      code.starts_with("tls_") || (code == "timed_out" && failure.message.starts_with("the TLS handshake"));
+  if (tls) return Step::At::encryption;
+  // It was connected to, and then is silent.
+  if (code == "timed_out" && failure.message.find(" did not answer for ") != std::string::npos) return Step::At::answer;
   const bool on_the_way = code == "timed_out" || code == "connection_refused" || code == "connect_failed" ||
                           code.starts_with("proxy_") || code == "connection_lost";
   return on_the_way ? Step::At::connection : Step::At::answer;
@@ -54,7 +58,8 @@ void add_clock(std::vector<Step>& steps, const Response& response, WallTime now)
 
 }  // namespace
 
-asio::awaitable<std::vector<Step>> diagnose(std::shared_ptr<Session> session, const Clock& clock) {
+asio::awaitable<std::vector<Step>> diagnose(std::shared_ptr<Session> session, const Clock& clock,
+                                            std::chrono::milliseconds limit) {
   std::vector<Step> steps;
   const auto base = session->base();
   const auto url = session->url();
@@ -63,8 +68,8 @@ asio::awaitable<std::vector<Step>> diagnose(std::shared_ptr<Session> session, co
                   .headers = {{"Accept", "application/json"}},
                   .body = {}};
   // What is kept alive would hide a way that is broken by now.
-  session->transport()->close_idle();
-  auto answer = co_await Transport::send(session->transport(), request);
+  const auto way = session->transport()->apart(limit);
+  auto answer = co_await Transport::send(way, request);
   if (!answer) {
     const auto at = step_of(answer.error());
     add_fine(steps, at, url, base.tls);
@@ -80,11 +85,13 @@ asio::awaitable<std::vector<Step>> diagnose(std::shared_ptr<Session> session, co
   }
   add_fine(steps, Step::At::token, url, base.tls);
   add_clock(steps, *answer, clock.wall());
-  auto token = co_await Session::try_token(session);
+  auto token = co_await Session::try_token(session, way);
   if (token) {
     add(steps, Step::At::token, State::fine, "the server takes the API token");
   } else {
-    add(steps, Step::At::token, State::failed, std::move(token.error().message));
+    // Of a server that fails halfway the token is not to blame.
+    const bool refused = token.error().kind == Failure::Kind::token_rejected;
+    add(steps, refused ? Step::At::token : Step::At::answer, State::failed, std::move(token.error().message));
   }
   co_return steps;
 }

@@ -41,7 +41,8 @@ Result<std::unique_ptr<Server>> Server::make(asio::any_io_executor executor, con
   auto transport = std::make_shared<Transport>(executor, std::move(settings));
   auto session = std::make_shared<Session>(executor, clock, std::move(transport), std::move(*token), options.insecure);
   auto api = std::make_shared<Api>(std::move(session), clock);
-  return std::unique_ptr<Server>(new Server(std::make_unique<Impl>(std::move(api), std::move(stores))));
+  return std::unique_ptr<Server>(
+      new Server(std::make_unique<Impl>(std::move(api), std::move(stores), options.diagnosis_timeout)));
 }
 
 Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -150,7 +151,7 @@ asio::awaitable<UploadOutcome> Server::upload_attribute(AttributeUpload upload, 
 }
 
 asio::awaitable<std::vector<Step>> Server::diagnose() {
-  return server::diagnose(impl_->api->session, impl_->api->clock);
+  return server::diagnose(impl_->api->session, impl_->api->clock, impl_->diagnosis_timeout);
 }
 
 Result<void> Server::set_token(std::string api_token) {

@@ -41,11 +41,12 @@
 namespace neptune::server {
 
 struct Options {
-  std::string api_token;                             ///< the token's text; never logged
-  std::string ca_file;                               ///< extra CA certificates (PEM); empty: the system's only
-  bool insecure = false;                             ///< do not verify certificates
-  std::string proxy;                                 ///< http://host:port; empty: HTTPS_PROXY / HTTP_PROXY / NO_PROXY
-  std::chrono::milliseconds request_timeout{60000};  ///< without progress
+  std::string api_token;                               ///< the token's text; never logged
+  std::string ca_file;                                 ///< extra CA certificates (PEM); empty: the system's only
+  bool insecure = false;                               ///< do not verify certificates
+  std::string proxy;                                   ///< http://host:port; empty: HTTPS_PROXY / HTTP_PROXY / NO_PROXY
+  std::chrono::milliseconds request_timeout{60000};    ///< without progress
+  std::chrono::milliseconds diagnosis_timeout{10000};  ///< the same of each step of `diagnose`, if that is shorter
   std::string user_agent;
   std::size_t max_connections = 8;
 };
@@ -234,7 +235,8 @@ class Server {
   boost::asio::awaitable<UploadOutcome> upload_attribute(AttributeUpload upload, UploadSettings settings);
 
   /// Goes the way to the server anew, up to the first step that fails; the last one is whether it takes the API token.
-  /// Each step has its deadline (Options::request_timeout).
+  /// Each step has its deadline (Options::diagnosis_timeout), and connections of its own: those of other calls, which
+  /// may hang, are neither waited for nor closed.
   boost::asio::awaitable<std::vector<Step>> diagnose();
 
   /// The token file was replaced.

@@ -137,7 +137,8 @@ TEST(Samples, TheDiagnosisOfTheOperationsPageIsWhatIsPrinted) {
   step(Step::At::encryption, Step::State::failed,
        "the certificate of neptune.example.org cannot be trusted: self-signed certificate; if your organisation has a "
        "certificate authority of its own, name its certificate in ca_file");
-  EXPECT_EQ(sample("docs/operations.md", "neptune-sync doctor"), view(diagnosis, as_shown));
+  EXPECT_EQ(sample("docs/operations.md", "neptune-sync doctor"),
+            view(diagnosis.checks, as_shown) + verdict(diagnosis, as_shown));
 }
 
 }  // namespace

@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <iterator>
 #include <limits>
 
 #include "client/lib/json.h"
@@ -179,8 +181,18 @@ asio::awaitable<Answer> get_change(Context context, Call call) {
   co_return json(place);
 }
 
-asio::awaitable<Answer> doctor(Context context, Call) {
-  const auto diagnosis = co_await context.control.diagnose();
+asio::awaitable<Answer> look_around(Context context, Call) {
+  co_return json(context.control.diagnose_box());
+}
+
+asio::awaitable<Answer> doctor(Context context, Call call) {
+  const auto part = call.query.find("part");
+  if (part != call.query.end() && part->second != "server")
+    co_return error_answer(400, "invalid_parameter", "'part' can only be server; GET tells the rest.", "part");
+  api::Diagnosis diagnosis;
+  if (part == call.query.end()) diagnosis = context.control.diagnose_box();
+  auto way = co_await context.control.diagnose_way();
+  std::ranges::move(way.checks, std::back_inserter(diagnosis.checks));
   co_return json(diagnosis);
 }
 
@@ -256,7 +268,8 @@ std::span<const Route> routes() {
       {"GET", "/v1/events", Needs::read, {"since", "follow"}, nullptr},
       {"POST", "/v1/changes", Needs::submit, {"project"}, post_changes, Takes::changes},
       {"GET", "/v1/changes/{}", Needs::read, {}, get_change},
-      {"POST", "/v1/doctor", Needs::nudge, {}, doctor},
+      {"GET", "/v1/doctor", Needs::read, {}, look_around},
+      {"POST", "/v1/doctor", Needs::nudge, {"part"}, doctor},
       {"POST", "/v1/flush", Needs::nudge, {}, flush},
       {"POST", "/v1/tidy", Needs::ask, {"below", "dry_run"}, tidy},
       {"POST", "/v1/scopes/{}/hold", Needs::operate, {}, hold},

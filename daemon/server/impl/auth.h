@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "server/impl/api_token.h"
 #include "server/impl/http.h"
@@ -44,9 +45,9 @@ class Auth {
 
   const Url& base() const { return api_token_.base; }
 
-  /// The same API token, of which nothing is known yet.
-  std::shared_ptr<Auth> afresh() const {
-    return std::make_shared<Auth>(executor_, clock_, transport_, api_token_, secure_only_);
+  /// The same API token, of which nothing is known yet, by another way.
+  std::shared_ptr<Auth> afresh(std::shared_ptr<Transport> way) const {
+    return std::make_shared<Auth>(executor_, clock_, std::move(way), api_token_, secure_only_);
   }
 
   /// A token to send now. `self` stays alive for as long.

@@ -18,15 +18,17 @@ boost::asio::awaitable<Answer<std::vector<RequestStatus>>> check(std::shared_ptr
                                                                  std::vector<std::string> ids);
 boost::asio::awaitable<Answer<WorkspaceStatus>> workspace_status(std::shared_ptr<Session> session,
                                                                  std::string workspace);
-boost::asio::awaitable<std::vector<Step>> diagnose(std::shared_ptr<Session> session, const Clock& clock);
+boost::asio::awaitable<std::vector<Step>> diagnose(std::shared_ptr<Session> session, const Clock& clock,
+                                                   std::chrono::milliseconds limit);
 boost::asio::awaitable<Answer<bool>> has_ingest(std::shared_ptr<Api> api);
 
 class Server::Impl {
  public:
-  Impl(std::shared_ptr<Api> given, std::shared_ptr<Transport> to_stores)
-      : api(std::move(given)), stores(std::move(to_stores)) {}
+  Impl(std::shared_ptr<Api> given, std::shared_ptr<Transport> to_stores, std::chrono::milliseconds of_diagnosis)
+      : api(std::move(given)), stores(std::move(to_stores)), diagnosis_timeout(of_diagnosis) {}
   std::shared_ptr<Api> api;
   std::shared_ptr<Transport> stores;  ///< to object stores: connections of their own, and no token
+  std::chrono::milliseconds diagnosis_timeout;
 };
 
 }  // namespace neptune::server

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "server/impl/connect.h"
@@ -75,6 +76,12 @@ asio::awaitable<Answer<Response>> Transport::send(std::shared_ptr<Transport> sel
       co_return std::unexpected(proxy_wants_credentials(*proxy));
     co_return std::move(done.answer);
   }
+}
+
+std::shared_ptr<Transport> Transport::apart(std::chrono::milliseconds timeout) const {
+  auto settings = settings_;
+  settings.timeout = std::min(settings.timeout, timeout);
+  return std::make_shared<Transport>(executor_, std::move(settings));
 }
 
 std::shared_ptr<Pool> Transport::pool_for(const Url& url) {

@@ -43,6 +43,9 @@ class Transport {
 
   void close_idle();
 
+  /// The same way with connections of its own, and `timeout` where that is shorter.
+  std::shared_ptr<Transport> apart(std::chrono::milliseconds timeout) const;
+
  private:
   std::shared_ptr<Pool> pool_for(const Url& url);
   std::string head_of(const Request& request, const Proxy* proxy) const;

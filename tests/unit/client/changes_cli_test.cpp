@@ -127,11 +127,38 @@ TEST_F(HandingIn, WrongUsageIsTwoAndHandsInNothing) {
   EXPECT_EQ(accepted(), 0u);
 }
 
-TEST_F(HandingIn, ARefusalOfTheDaemonIsOneWithItsSentence) {
+TEST_F(HandingIn, NumbersThatAreNoneOfTheServersAreAWrongUsageWithoutADaemon) {
+  const std::vector<std::pair<std::string, std::string>> told{
+      {"run log r1 a=1 --step -1 --project a/b", "--step: '-1' is negative; steps begin at 0."},
+      {"run log r1 a=1 --step 1e400 --project a/b", "--step: '1e400' is no number, or too large"},
+      {"run log r1 a=1e400 --step 1 --project a/b", "a: the server takes no NaN and no infinity"},
+      {"run create r1 --fork-run r0 --fork-step -3 --project a/b", "--fork-step: '-3' is negative"}};
+  for (const auto& [arguments, text] : told) {
+    const auto ran = run("--socket " + log_path() + " " + arguments);
+    EXPECT_EQ(ran.exit, 2) << arguments;
+    EXPECT_THAT(ran.err, HasSubstr(text));
+  }
+}
+
+TEST_F(HandingIn, WhatTheDaemonFindsWrongWithAChangeIsAWrongUsage) {
   const auto ran = ask("project create a/lab --visibility secret");
-  EXPECT_EQ(ran.exit, 1);
+  EXPECT_EQ(ran.exit, 2);
   EXPECT_THAT(ran.out, IsEmpty());
   EXPECT_THAT(ran.err, HasSubstr("secret"));
+  for (const auto& wrong :
+       std::vector<std::string>{"run create " + std::string(731, 'r') + " --project a/lab",
+                                "run create r1 --project lab", "run log r1 a=1 --step 1e12 --project a/lab"})
+    EXPECT_EQ(ask(wrong).exit, 2) << wrong;
+  const auto file = (folder_ / "changes").string();
+  for (const char* wrong :
+       {"nonsense", "{\"kind\": \"run.create\"}", "{\"kind\": \"run.crate\", \"project\": \"a/b\"}"}) {
+    std::ofstream(file) << wrong;
+    EXPECT_EQ(ask("change -f " + file).exit, 2) << wrong;
+  }
+  EXPECT_EQ(accepted(), 0u);
+}
+
+TEST_F(HandingIn, ARefusalForTheStateOfThingsIsOne) {
   served_.on_loop([](FixedControl& control) { control.failure = Error{"queue_full", "The queue is full.", true}; });
   EXPECT_EQ(ask("trash empty a/b").exit, 1);
   EXPECT_EQ(run("--socket " + log_path() + " trash empty a/b --wait").exit, 3);
@@ -147,7 +174,7 @@ TEST_F(HandingIn, ChangesComeFromAFileOrStandardInput) {
   EXPECT_EQ(accepted(), 4u);
   std::ofstream(file) << "[{\"kind\": \"trash.empty\", \"project\": \"a/b\"}]";
   EXPECT_EQ(ask("change -f " + file).exit, 0);
-  EXPECT_EQ(ask("change -f -").exit, 1) << "nothing is no change";
+  EXPECT_EQ(ask("change -f -").exit, 2) << "nothing is no change";
   const auto missing = ask("change -f " + log_path());
   EXPECT_EQ(missing.exit, 1);
   EXPECT_THAT(missing.err, HasSubstr(log_path() + " cannot be read: No such file"));
@@ -159,7 +186,7 @@ TEST_F(HandingIn, ChangesOfAFileThatNameNoProjectAreOfTheOneOfTheEnvironment) {
       << "{\"kind\": \"run.create\", \"run\": \"r1\"}\n"
       << "{\"kind\": \"run.create\", \"project\": \"a/named\", \"run\": \"r2\"}\n"
       << "{\"kind\": \"workspace.invite\", \"workspace\": \"a\", \"user\": \"jo\", \"role\": \"member\"}\n";
-  EXPECT_EQ(ask("change -f " + file).exit, 1);
+  EXPECT_EQ(ask("change -f " + file).exit, 2);
   ::setenv("NEPTUNE_PROJECT", "ml team/env", 1);
   const auto ran = ask("change -f " + file);
   EXPECT_EQ(ran.exit, 0) << ran.err;
@@ -171,7 +198,7 @@ TEST_F(HandingIn, ChangesOfAFileThatNameNoProjectAreOfTheOneOfTheEnvironment) {
   EXPECT_THAT(projects, testing::ElementsAre("ml team/env", "a/named", "a/"));
   EXPECT_EQ(ask("change -f " + file + " --project a/flag").exit, 0);
   std::ofstream(file) << "{\"kind\": \"project.delete\"}";
-  EXPECT_EQ(ask("change -f " + file).exit, 1) << "what is removed must be named";
+  EXPECT_EQ(ask("change -f " + file).exit, 2) << "what is removed must be named";
   ::unsetenv("NEPTUNE_PROJECT");
 }
 

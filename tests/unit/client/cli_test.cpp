@@ -35,6 +35,13 @@ TEST_F(Command, StatusExitsWithFiveWhenAnythingIsHeld) {
   served_.on_loop([](FixedControl& control) { control.status_now.totals.held = 3; });
   EXPECT_EQ(ask("status").exit, 5);
   EXPECT_EQ(ask("status --json").exit, 5);
+  served_.on_loop([](FixedControl& control) {
+    control.status_now.totals.held = 0;
+    control.status_now.workspaces.emplace_back().mode = "read_only";
+  });
+  EXPECT_EQ(ask("status").exit, 0) << "nothing waits for it";
+  served_.on_loop([](FixedControl& control) { control.status_now.workspaces[0].operator_hold = true; });
+  EXPECT_EQ(ask("status").exit, 5) << "the next change will wait";
 }
 
 TEST_F(Command, JsonIsTheDaemonsOwnOnOneLine) {
@@ -74,6 +81,29 @@ TEST_F(Command, FindsADaemonThatWasStartedWithoutARuntimeDirectory) {
   EXPECT_EQ(run_line(without + std::string("HOME=/nowhere " NEPTUNE_SYNC " status")).exit, 3);
 }
 
+TEST_F(Command, FindsADaemonWhereItsConfigurationPutsIt) {
+  if (std::filesystem::exists("/run/neptune-syncd/api.sock")) GTEST_SKIP() << "a system daemon is installed here";
+  const auto home = folder_ / "home", elsewhere = folder_ / "elsewhere";
+  std::filesystem::create_directories(home / ".config" / "neptune-syncd");
+  std::filesystem::create_directories(elsewhere);
+  const auto status_with = [&](const std::string& config) {
+    std::ofstream(home / ".config" / "neptune-syncd" / "config.toml") << config;
+    return run_line("env -u XDG_RUNTIME_DIR -u XDG_STATE_HOME -u XDG_CONFIG_HOME -u NEPTUNE_SYNC_SOCKET HOME=" +
+                    home.string() + " " NEPTUNE_SYNC " status");
+  };
+  std::filesystem::create_symlink(served_.path(), elsewhere / "api.sock");
+  std::filesystem::create_symlink(served_.path(), home / "own.sock");
+  for (const auto& config : {"# mine\nsocket = \"" + (elsewhere / "api.sock").string() + "\" # there\n",
+                             std::string("  socket='~/own.sock'\n[server]\nsocket = \"/nowhere\"\n"),
+                             "log_level = \"info\"\nstate_dir = \"" + elsewhere.string() + "\"\n"})
+    EXPECT_EQ(status_with(config).exit, 0) << config;
+  const auto away = status_with("socket = \"/nowhere/api.sock\"\n");
+  EXPECT_EQ(away.exit, 3);
+  EXPECT_THAT(away.err, HasSubstr("There is no neptune-syncd at /nowhere/api.sock")) << "which one is meant";
+  for (const char* config : {"[server]\nsocket = \"~/own.sock\"\n", "socket = 7\n", "socket = \"~/own.sock\n", ""})
+    EXPECT_EQ(status_with(config).exit, 3) << config;
+}
+
 TEST_F(Command, SaysOnStandardErrorThatTheDaemonIsNotThere) {
   for (const char* verb : {"status", "streams", "rejected", "events", "flush", "hold a", "wait", "rejected show 1",
                            "run log r1 a=1 --project a/b", "project list"}) {
@@ -86,7 +116,7 @@ TEST_F(Command, SaysOnStandardErrorThatTheDaemonIsNotThere) {
 
 TEST_F(Command, ErrorsAreJsonWhereJsonIsAskedFor) {
   const auto ran = ask("hold a/b/c --json");
-  EXPECT_EQ(ran.exit, 1);
+  EXPECT_EQ(ran.exit, 2);
   const auto error = api::from_json<api::ErrorReply>(ran.err);
   ASSERT_TRUE(error) << ran.err;
   EXPECT_EQ(error->code, "invalid_project_name");
@@ -96,6 +126,13 @@ TEST_F(Command, WrongUsageIsTwo) {
   for (const char* wrong : {"", "statsu", "hold", "status extra", "rejected show", "rejected show x",
                             "wait --timeout soon", "wait --timeout", "--colour status", "rejected --limit 0"})
     EXPECT_EQ(ask(wrong).exit, 2) << wrong;
+}
+
+TEST_F(Command, WhatTheDaemonFindsWrongWithTheWordsIsAWrongUsageToo) {
+  for (const char* wrong : {"hold a/b/c", "release a/", "probe /b --json", "discard a//b", "wait --project a/b/c",
+                            "streams --project a/b/c", "project members list a"})
+    EXPECT_EQ(ask(wrong).exit, 2) << wrong;
+  EXPECT_EQ(ask("rejected show 4711").exit, 1) << "the words are right, and there is none";
 }
 
 TEST_F(Command, AWrongUsageIsToldInASentenceWithWhatWasMeant) {
@@ -237,6 +274,31 @@ TEST_F(Command, ExplainSaysWhatAStreamWaitsFor) {
               testing::StartsWith(R"({"explanations":[{"subject":"Run r1 of ml-team/x")"));
   EXPECT_THAT(ask("explain 5").out, HasSubstr("the server has it"));
   EXPECT_EQ(ask("explain nobody").exit, 1);
+  for (const char* words : {"explain run r1", "explain run create r1", "explain project ml-team/x/r1"})
+    EXPECT_EQ(ask(words).out, ran.out) << words;
+  EXPECT_EQ(ask("explain change 5").exit, 0);
+  const auto two = ask("explain r1 r2");
+  EXPECT_EQ(two.exit, 2);
+  EXPECT_THAT(two.err, HasSubstr("'r2' is one word too many"));
+}
+
+TEST_F(Command, AMistypedNameIsToldWithTheOneThatMayBeMeant) {
+  served_.on_loop([](FixedControl& control) {
+    auto stream = stream_of(1, 0);
+    stream.container = "trial-7";
+    control.streams_now = {stream};
+    auto& workspace = control.status_now.workspaces.emplace_back();
+    workspace.name = "ml-team";
+    workspace.projects.emplace_back().name = "x";
+  });
+  for (const char* mistyped : {"explain trail-7", "wait --run trail-7 --timeout 50ms", "streams --run trail-7"}) {
+    const auto ran = ask(mistyped);
+    EXPECT_THAT(ran.out + ran.err, HasSubstr(" Did you mean trial-7?")) << mistyped;
+  }
+  for (const char* mistyped : {"explain ml-taem/x", "streams --project ml-taem/x"}) {
+    const auto ran = ask(mistyped);
+    EXPECT_THAT(ran.out + ran.err, HasSubstr(" Did you mean ml-team/x?")) << mistyped;
+  }
 }
 
 TEST_F(Command, ExplainFindsWhatWasRejectedBeforeThousandsOfOthers) {
@@ -257,19 +319,30 @@ TEST_F(Command, ExplainFindsWhatWasRejectedBeforeThousandsOfOthers) {
 
 TEST_F(Command, DoctorSetsRemediesBelowWhatIsWrong) {
   served_.on_loop([](FixedControl& control) {
-    control.diagnosis.checks = {{"disk", "ok", "90 GiB are free", ""},
-                                {"clock", "warn", "this machine's clock is 90 s ahead of the server's", "Set it."}};
+    control.diagnosis.checks = {{"disk", "ok", "90 GiB are free", ""}};
+    control.diagnosis_of_way.checks = {
+        {"clock", "warn", "this machine's clock is 90 s ahead of the server's", "Set it."}};
   });
   const auto ran = ask("doctor");
   EXPECT_EQ(ran.exit, 0) << ran.out;
-  EXPECT_THAT(ran.out, HasSubstr("ok    daemon  neptune-syncd answers on " + served_.path()));
-  EXPECT_THAT(ran.out, HasSubstr("ok    disk    90 GiB are free\n"));
-  EXPECT_THAT(ran.out, HasSubstr("warn  clock   this machine's clock is 90 s ahead of the server's\n"
-                                 "              -> Set it.\n"));
+  EXPECT_THAT(ran.out, HasSubstr("ok    daemon      neptune-syncd answers on " + served_.path()));
+  EXPECT_THAT(ran.out, HasSubstr("ok    disk        90 GiB are free\n"));
+  EXPECT_THAT(ran.out, HasSubstr("warn  clock       this machine's clock is 90 s ahead of the server's\n"
+                                 "                  -> Set it.\n"));
   EXPECT_THAT(ran.out, HasSubstr("0 failures, 1 warning.\n"));
   served_.on_loop([](FixedControl& control) { control.diagnosis.checks[0].state = "fail"; });
   EXPECT_EQ(ask("doctor").exit, 1);
   EXPECT_THAT(ask("doctor --json").out, HasSubstr(R"({"check":"clock","state":"warn")"));
+}
+
+TEST_F(Command, DoctorPrintsEachStepAsItIsDoneThoughTheServerHangs) {
+  served_.on_loop([](FixedControl& control) {
+    control.diagnosis.checks = {{"disk", "ok", "90 GiB are free", ""}};
+    control.way_takes = std::chrono::hours(1);
+  });
+  const auto ran = run_line("timeout 2 " NEPTUNE_SYNC " --socket " + served_.path() + " doctor");
+  EXPECT_EQ(ran.exit, 124) << "it still waits";
+  EXPECT_THAT(ran.out, testing::AllOf(HasSubstr("ok    daemon"), HasSubstr("90 GiB are free"))) << ran.err;
 }
 
 TEST_F(Command, DoctorFindsThatTheDaemonIsDown) {

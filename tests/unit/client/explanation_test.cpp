@@ -545,8 +545,19 @@ TEST(Explanation, BeginsWithWhatKeepsEverything) {
 
 TEST(Explanation, OfAnUnknownNameSaysWhatIsKnown) {
   EXPECT_THAT(explain(about("r9"), box(), {waiting("turn", "")}), IsEmpty());
-  EXPECT_THAT(nothing_known(about("r9"), box()),
-              AllOf(HasSubstr("'r9'"), HasSubstr("/runs"), HasSubstr("Known projects: ml-team/lab")));
+  EXPECT_THAT(nothing_known(about("nightly"), box(), {}),
+              AllOf(HasSubstr("'nightly'"), HasSubstr("/runs"), HasSubstr("Known projects: ml-team/lab."),
+                    Not(HasSubstr("Did you mean"))));
+  auto status = box();
+  for (const char* name : {"a", "b", "c", "d", "e", "f"}) status.workspaces[0].projects.emplace_back().name = name;
+  EXPECT_THAT(nothing_known(about("nightly"), status, {}), HasSubstr("ml-team/e, and 2 more."));
+}
+
+TEST(Explanation, OfAMistypedNameSaysWhichMayBeMeant) {
+  const std::vector<std::pair<std::string, std::string>> meant{
+      {"ml-taem", "ml-team"}, {"ml-team/lob", "ml-team/lab"}, {"r11", "r1"}, {"ml-team/lab/r11", "ml-team/lab/r1"}};
+  for (const auto& [word, name] : meant)
+    EXPECT_THAT(nothing_known(about(word), box(), {waiting("turn", "")}), HasSubstr(" Did you mean " + name + "? "));
 }
 
 TEST(Explanation, IsJsonForPrograms) {

@@ -14,6 +14,7 @@ TEST(Values, NumbersAreNumbersAsTheyWereWritten) {
   EXPECT_EQ(value_json(".5").value(), "0.5");
   EXPECT_EQ(value_json("5.").value(), "5");
   EXPECT_EQ(value_json("+3").value(), "3");
+  EXPECT_EQ(value_json("1e-400").value(), "1e-400") << "as good as none, and no infinity";
 }
 
 TEST(Values, TruthValuesAreThemselvesAndAllElseIsText) {

@@ -136,9 +136,11 @@ asio::awaitable<Result<api::ChangePlace>> FixedControl::change(std::int64_t id) 
   co_return fail("unknown_change", "no change " + std::to_string(id) + " was handed in over the socket here");
 }
 
-asio::awaitable<api::Diagnosis> FixedControl::diagnose() {
+asio::awaitable<api::Diagnosis> FixedControl::diagnose_way() {
   calls.emplace_back("doctor");
-  co_return diagnosis;
+  asio::steady_timer arrival(co_await asio::this_coro::executor, way_takes);
+  co_await arrival.async_wait(asio::use_awaitable);
+  co_return diagnosis_of_way;
 }
 
 asio::awaitable<api::TidyReply> FixedControl::tidy(engine::TidyRequest request) {

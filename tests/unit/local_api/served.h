@@ -36,7 +36,8 @@ class FixedControl final : public engine::Control {
   std::vector<std::pair<Change, Submitter>> accepted;
   std::vector<api::ChangePlace> changes_now;
   std::size_t changes_asked = 0;
-  api::Diagnosis diagnosis;
+  api::Diagnosis diagnosis, diagnosis_of_way;
+  std::chrono::milliseconds way_takes{0};
   WorkspaceType type = WorkspaceType::unknown;
   std::size_t streams_asked = 0;
   bool stuck = false;  // rejected_payload never answers
@@ -61,7 +62,8 @@ class FixedControl final : public engine::Control {
   WorkspaceType workspace_type(std::string_view) const override { return type; }
   boost::asio::awaitable<Result<api::ServerProjectList>> server_projects(std::string workspace) override;
   boost::asio::awaitable<Result<api::MemberList>> members(ProjectName project) override;
-  boost::asio::awaitable<api::Diagnosis> diagnose() override;
+  api::Diagnosis diagnose_box() override { return diagnosis; }
+  boost::asio::awaitable<api::Diagnosis> diagnose_way() override;
   api::FlushReply flush() override;
   api::TidyReply tidy_found;
   boost::asio::awaitable<api::TidyReply> tidy(engine::TidyRequest request) override;

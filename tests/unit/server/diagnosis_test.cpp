@@ -46,6 +46,26 @@ TEST_F(Diagnosis, AsksForATokenAnewThoughOneIsAtHand) {
   EXPECT_EQ(neptune.exchanges, 2);
 }
 
+TEST_F(Diagnosis, OfAServerThatHangsEndsInItsOwnTimeAndSaysAfterHowLong) {
+  const Reply silence{"HTTP/1.1 200 OK\r\n", false, true};
+  const auto patient = [](Options& options) {
+    options.request_timeout = std::chrono::minutes(10);
+    options.diagnosis_timeout = std::chrono::seconds(1);
+  };
+  answer_once(silence);
+  EXPECT_EQ(steps_of(*make_server(patient)),
+            (std::vector<std::pair<At, State>>{
+                {At::name, State::fine}, {At::connection, State::fine}, {At::answer, State::failed}}));
+  EXPECT_THAT(last_message, testing::HasSubstr("did not answer for 1 s"));
+
+  neptune.meddle = [silence](const Received& request) {
+    return request.target.find("oauth-token") != std::string::npos ? std::optional(silence) : std::nullopt;
+  };
+  EXPECT_THAT(steps_of(*make_server(patient)),
+              testing::ElementsAre(testing::_, testing::_, testing::_, std::pair(At::answer, State::failed)))
+      << "the token is not to blame";
+}
+
 TEST_F(Diagnosis, TellsTheClocksApart) {
   const auto server = make_server();
   answer_once(http_reply(200, "{}", {"Date: Fri, 02 Jan 2026 03:04:00 GMT"}));

@@ -1,0 +1,19 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "client/lib/types.h"
+
+/// What the daemon knows by name, for a word that names none of it.
+namespace neptune::api {
+
+/// "ml-team" and "ml-team/lab".
+std::vector<std::string> scope_names(const Status& status);
+/// Runs, models and others, by themselves: "trial-7".
+std::vector<std::string> container_names(const Status& status, const std::vector<Stream>& streams);
+
+/// " Did you mean trial-7?"; empty when nothing that is known is near.
+std::string did_you_mean(const std::string& name, const std::vector<std::string>& known);
+
+}  // namespace neptune::api

@@ -1,0 +1,89 @@
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "client/lib/client.h"
+
+namespace neptune::client {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value ? value : "";
+}
+
+/// An XDG directory: the variable's, else the one below the home directory; empty without both.
+fs::path xdg(const char* variable, const char* below_home) {
+  if (const auto named = environment(variable); !named.empty()) return named;
+  const auto home = environment("HOME");
+  return home.empty() ? fs::path() : fs::path(home) / below_home;
+}
+
+std::string_view trimmed(std::string_view text) {
+  constexpr std::string_view space = " \t\r";
+  const auto begin = text.find_first_not_of(space);
+  if (begin == std::string_view::npos) return {};
+  return text.substr(begin, text.find_last_not_of(space) - begin + 1);
+}
+
+/// The path in `line` when that is `key = "path"`.
+std::optional<fs::path> path_in(std::string_view line, std::string_view key) {
+  if (!line.starts_with(key)) return std::nullopt;
+  line = trimmed(line.substr(key.size()));
+  if (!line.starts_with('=')) return std::nullopt;
+  line = trimmed(line.substr(1));
+  if (line.empty() || (line.front() != '"' && line.front() != '\'')) return std::nullopt;
+  const auto end = line.find(line.front(), 1);
+  if (end == std::string_view::npos) return std::nullopt;
+  const auto value = line.substr(1, end - 1);
+  if (value.find('\\') != std::string_view::npos) return std::nullopt;  // an escape: no path that is usual
+  if (value.starts_with("~/")) return fs::path(environment("HOME")) / value.substr(2);
+  return fs::path(value);
+}
+
+/// Where a configuration puts the daemon's socket. Of all of TOML only a plain line before the first table is read:
+/// every start of the command would pay for more.
+std::optional<fs::path> configured_in(const fs::path& directory) {
+  std::ifstream in(directory / "config.toml");
+  std::optional<fs::path> state;
+  for (std::string text; std::getline(in, text);) {
+    const auto line = trimmed(text);
+    if (line.starts_with('[')) break;
+    if (auto path = path_in(line, "socket")) return path;
+    if (const auto path = path_in(line, "state_dir")) state = *path / "api.sock";
+  }
+  return state;
+}
+
+}  // namespace
+
+std::string default_socket() {
+  if (auto named = environment("NEPTUNE_SYNC_SOCKET"); !named.empty()) return named;
+  // Where the daemon puts it by default (daemon/config), in this order.
+  const fs::path ours = "neptune-syncd", system = "/run/neptune-syncd/api.sock";
+  auto runtime = environment("XDG_RUNTIME_DIR");
+  if (runtime.empty()) runtime = "/run/user/" + std::to_string(::getuid());
+  std::error_code ignored;
+  for (const auto& path :
+       {system, runtime / ours / "api.sock", xdg("XDG_STATE_HOME", ".local/state") / ours / "api.sock"})
+    if (fs::exists(path, ignored)) return path;
+  // Else where a configuration puts it.
+  std::optional<fs::path> named;
+  for (const auto& directory : {fs::path("/etc"), xdg("XDG_CONFIG_HOME", ".config")}) {
+    const auto path = configured_in(directory / ours);
+    if (path && fs::exists(*path, ignored)) return *path;
+    if (path) named = path;
+  }
+  return named.value_or(system);
+}
+
+}  // namespace neptune::client
