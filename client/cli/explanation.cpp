@@ -11,6 +11,7 @@
 #include <string_view>
 #include <utility>
 
+#include "client/cli/views.h"
 #include "client/lib/json.h"
 #include "client/lib/names.h"
 #include "client/lib/time.h"
@@ -142,7 +143,7 @@ std::string subject_of(const std::string& type, const std::string& name, const s
   if (type == "project") return "The metadata" + of;
   if (type == "removals" && name == "removal of the project") return "The removal" + of;
   if (type == "removals") return (name.empty() ? "Removals" : "Removals that wait") + of;
-  return (name.empty() ? "Management" : "Management (" + clean(name) + ")") + of;
+  return (name.empty() ? "Management (`project create` and the like)" : "Management (" + clean(name) + ")") + of;
 }
 
 std::string waits_since(const std::optional<std::string>& oldest, Time now) {
@@ -269,6 +270,13 @@ class Explainer {
     one.next = cure(stream.waiting_for, stream.project, stream.container, stream.why, is_files(stream));
     if (const auto all = closures(stream.project); all.size() > 1 && waits_for_mode(stream.waiting_for))
       one.next = what_opens(all);
+    if (stream.waiting_for == "retry" && api::lacks_project(stream.why)) {
+      one.why += clean(api::project_meant(stream.project, status_));
+      one.next = fmt::format(
+          "`neptune-sync project create {}` creates it. What waits is tried again by itself, ever more rarely; "
+          "`neptune-sync flush` tries at once.",
+          clean(stream.project));
+    }
     if (stream.waiting_for == "retry" && stream.source.starts_with(api::queue_source))
       one.next += fmt::format(" `neptune-sync discard {}{}` throws away what waits, and keeps it as rejected.",
                               clean(stream.project), of_run(stream) ? " --run " + clean(stream.container) : "");
@@ -627,8 +635,7 @@ class Explainer {
           sum.held += stream->held;
           sum.in_flight += stream->in_flight;
           size += stream->pending_bytes;
-          if (names.size() < named_at_most)
-            names.push_back((is_files(*stream) ? "files of " : "") + clean(stream->container));
+          if (names.size() < named_at_most) names.push_back(clean(name_of(*stream)));
           const auto& time = stream->oldest_pending_at;
           if (time && (!oldest || *time < *oldest)) oldest = time;
         }
@@ -657,7 +664,8 @@ class Explainer {
   }
 
   static std::string refusal(const api::Rejected& one) {
-    return fmt::format("Rejected {}: {} ({})", one.id, sentence(one.reason), clean(one.code));
+    const bool told = one.reason.find(one.code) != std::string::npos;
+    return fmt::format("Rejected {}: {}{}", one.id, sentence(one.reason), told ? "" : " (" + clean(one.code) + ")");
   }
   static std::string retry_or_discard(std::optional<std::int64_t> id = {}) {
     return fmt::format(

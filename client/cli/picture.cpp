@@ -47,15 +47,12 @@ Lines streams_table(const std::vector<const api::Stream*>& list, std::size_t row
                {"CHANGES", true},
                {"FILES", true, false, true},
                {"SIZE", true, false, true},
-               {"WHY", false, true, true}});
+               {"WHY", false, true, true, true}});
   std::size_t shown = 0;
   for (const auto* stream : list) {
     if (++shown > rows) break;
     const bool stuck = stream->state == "held" || stream->state == "blocked";
-    const auto name = stream->container_type == "files" ? "files of " + stream->container
-                      : stream->container.empty()       ? stream->container_type
-                                                        : stream->container;
-    table.add({{name, Colour::bold},
+    table.add({{name_of(*stream), Colour::bold},
                {stream->project},
                {stream->state, stuck ? Colour::yellow : Colour::plain},
                {count(left(*stream))},
@@ -80,10 +77,18 @@ std::string rate_line(const Rates& rates, const Style& style) {
   return head + rates.graph(width) + title(style, fmt::format("  at most {}/s", rates.highest(width)));
 }
 
+/// "11:59:58Z": what is shown is of the last minutes, or `neptune-sync events` tells the day.
+std::string time_of_day(const std::string& time) {
+  return time.size() >= 19 && time[10] == 'T' ? time.substr(11, 8) + "Z" : time;
+}
+
 Lines last_events(const std::deque<api::Event>& events, std::size_t rows, const Style& style) {
-  Lines lines;
   const auto first = events.size() > rows ? events.size() - rows : 0;
-  for (auto i = first; i < events.size(); ++i) append(lines, lines_of(view(events[i], style)));
+  Table table({{"TIME"}, {"EVENT"}, {"MESSAGE", false, true, false, true}});
+  for (auto i = first; i < events.size(); ++i)
+    table.add({{time_of_day(events[i].at), Colour::dim}, {events[i].type, colour_of(events[i])}, {events[i].message}});
+  auto lines = lines_of(table.render(style));
+  lines.erase(lines.begin());  // the titles
   return lines;
 }
 

@@ -16,7 +16,7 @@ namespace {
 
 // Escape sequences of every terminal since the VT220: alternate screen, cursor, wrapping at the right edge.
 constexpr std::string_view begin = "\x1b[?1049h\x1b[?25l\x1b[?7l", end = "\x1b[?7h\x1b[?25h\x1b[?1049l";
-constexpr std::string_view home = "\x1b[H", rest_of_line = "\x1b[K", rest_of_screen = "\x1b[J";
+constexpr std::string_view home = "\x1b[H", no_line = "\x1b[2K", rest_of_screen = "\x1b[J";
 
 void write_all(std::string_view text) {
   while (!text.empty()) {
@@ -68,8 +68,9 @@ void Screen::show(const std::vector<std::string>& lines) {
   std::string out(home);
   for (std::size_t i = 0; i < lines.size(); ++i) {
     if (i > 0) out += "\r\n";
+    // Before it is written: after the last column the cursor stands on it, and would take it along.
+    out += no_line;
     out += lines[i];
-    out += rest_of_line;
   }
   // After the last row there is none to go to.
   if (lines.size() < rows()) out += "\r\n" + std::string(rest_of_screen);

@@ -8,7 +8,7 @@ namespace neptune::cli {
 namespace {
 
 constexpr std::string_view gap = "  ", note_indent = "    ";
-constexpr std::size_t narrowest = 8;
+constexpr std::size_t narrowest = 8, good_name = 16, few_words = 28;
 
 constexpr std::size_t left_out = 0;  // no column that is shown is that narrow: each has a title
 
@@ -25,24 +25,56 @@ void Table::add(std::vector<Cell> cells, std::string note) {
   rows_.push_back({std::move(cells), clean(note)});
 }
 
-std::vector<std::size_t> Table::widths(const Style& style) const {
-  std::vector<std::size_t> widths;
-  for (std::size_t i = 0; i < columns_.size(); ++i) {
-    std::size_t width = cli::columns(columns_[i].title);
-    for (const auto& row : rows_) width = std::max(width, cli::columns(row.cells[i].text));
-    widths.push_back(width);
-  }
-  while (style.width > 0 && total(widths) > style.width) {
+std::size_t Table::least_of(const Column& column, bool well_readable) const {
+  if (!well_readable) return narrowest;
+  return column.prose ? few_words : good_name;
+}
+
+/// Nothing but "-", or nothing at all.
+bool Table::is_empty(std::size_t column) const {
+  return std::ranges::all_of(rows_, [column](const Row& row) {
+    const auto& text = row.cells[column].text;
+    return text.empty() || text == "-";
+  });
+}
+
+std::vector<std::size_t> Table::cut_to(std::size_t width, std::vector<std::size_t> widths, bool well_readable) const {
+  while (total(widths) > width) {
     std::size_t widest = columns_.size();
-    for (std::size_t i = 0; i < columns_.size(); ++i)
-      if (columns_[i].shrink && widths[i] > narrowest && (widest == columns_.size() || widths[i] > widths[widest]))
-        widest = i;
+    for (std::size_t i = 0; i < columns_.size(); ++i) {
+      const bool may = columns_[i].shrink && widths[i] > least_of(columns_[i], well_readable);
+      if (may && (widest == columns_.size() || widths[i] > widths[widest])) widest = i;
+    }
     if (widest == columns_.size()) break;
     --widths[widest];
   }
-  for (std::size_t i = columns_.size(); i-- > 0 && style.width > 0 && total(widths) > style.width;)
-    if (columns_[i].extra) widths[i] = left_out;
   return widths;
+}
+
+std::vector<std::size_t> Table::widths(const Style& style) const {
+  std::vector<std::size_t> whole;
+  for (std::size_t i = 0; i < columns_.size(); ++i) {
+    std::size_t width = cli::columns(columns_[i].title);
+    for (const auto& row : rows_) width = std::max(width, cli::columns(row.cells[i].text));
+    whole.push_back(width);
+  }
+  if (style.width == 0) return whole;
+  const auto leave_out_one = [this, &whole](auto may) {
+    for (std::size_t i = columns_.size(); i-- > 0;)
+      if (columns_[i].extra && whole[i] != left_out && may(i)) {
+        whole[i] = left_out;
+        return true;
+      }
+    return false;
+  };
+  while (total(whole) > style.width && leave_out_one([this](std::size_t i) { return is_empty(i); })) {
+  }
+  for (;;) {
+    auto fitted = cut_to(style.width, whole, true);
+    if (total(fitted) <= style.width) return fitted;
+    if (!leave_out_one([](std::size_t) { return true; })) break;
+  }
+  return cut_to(style.width, whole, false);
 }
 
 std::string Table::line(const Style& style, const std::vector<Cell>& cells, const std::vector<std::size_t>& widths,
@@ -51,7 +83,7 @@ std::string Table::line(const Style& style, const std::vector<Cell>& cells, cons
   std::size_t blanks = 0;  // held back, so that no line ends in blanks
   for (std::size_t i = 0; i < columns_.size(); ++i) {
     if (widths[i] == left_out) continue;
-    const auto text = cut(cells[i].text, widths[i]);
+    const auto text = columns_[i].prose ? cut(cells[i].text, widths[i]) : cut_middle(cells[i].text, widths[i]);
     const auto fill = widths[i] - std::min(widths[i], cli::columns(text));
     if (columns_[i].right) blanks += fill;
     if (!text.empty()) {

@@ -91,7 +91,8 @@ std::string progress_bar(std::uint64_t done, std::uint64_t left, std::uint64_t h
   const auto all = done + left;
   // All of nothing is not there yet: it may still come.
   const auto percent = percent_of(done, all, 0);
-  auto text = fmt::format(" {:>3} %  {} of {}", percent, done == 0 ? "0" : count(done), changes(all));
+  auto text = all == 0 ? fmt::format(" {:>3} %  nothing of it is here yet", percent)
+                       : fmt::format(" {:>3} %  {} of {}", percent, done == 0 ? "0" : count(done), changes(all));
   if (held > 0) text += fmt::format(", {} held", count(held));
   return with_bar(percent, text, width);
 }
@@ -194,6 +195,33 @@ std::string cut(std::string_view text, std::size_t width) {
   std::size_t end = 0, taken = 0;
   while (end < text.size() && (continues(text[end]) || taken < width - 1)) taken += continues(text[end++]) ? 0 : 1;
   return std::string(text.substr(0, end)) + "…";
+}
+
+namespace {
+
+/// The last `n` characters.
+std::string_view tail(std::string_view text, std::size_t n) {
+  auto begin = text.size();
+  for (; begin > 0 && n > 0; --n) do
+      --begin;
+    while (begin > 0 && continues(text[begin]));
+  return text.substr(begin);
+}
+
+}  // namespace
+
+std::string cut_middle(std::string_view text, std::size_t width) {
+  if (columns(text) <= width) return std::string(text);
+  if (width < 3) return cut(text, width);
+  const auto end = (width - 1) / 2;
+  return cut(text, width - end) + std::string(tail(text, end));
+}
+
+std::string short_path(std::string_view path, std::size_t width) {
+  const auto name = path.substr(path.rfind('/') == std::string_view::npos ? 0 : path.rfind('/'));
+  if (width == 0 || columns(path) <= width || name.size() == path.size()) return std::string(path);
+  const auto for_head = width - std::min(width, columns(name));
+  return cut(path.substr(0, path.size() - name.size()), std::max<std::size_t>(for_head, 2)) + std::string(name);
 }
 
 std::string cut_painted(std::string_view text, std::size_t width) {

@@ -60,6 +60,12 @@ using man::wrap;
 /// The beginning of UTF-8 text in at most so many columns, "…" at a cut.
 std::string cut(std::string_view text, std::size_t width);
 
+/// The beginning and the end of a name, "…" in between: its number often comes last.
+std::string cut_middle(std::string_view text, std::size_t width);
+
+/// A path in at most so many columns, or as long as its last name is: "/data/…/trial-7_17". 0: as it is.
+std::string short_path(std::string_view path, std::size_t width);
+
 /// The same of text with colours in it, which take no columns; a cut ends them.
 std::string cut_painted(std::string_view text, std::size_t width);
 

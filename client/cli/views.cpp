@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "client/cli/table.h"
+#include "client/lib/names.h"
 #include "client/lib/time.h"
 
 namespace neptune::cli {
@@ -32,13 +33,29 @@ class Problems {
   void add(Colour colour, std::string_view text) {
     const std::size_t mark = columns("  ! ");
     // Wrapped without the colour, which takes no columns.
-    auto lines = wrap(text, style_.width, std::string(mark, ' '), std::string(mark, ' '));
+    auto lines = wrap(with_short_paths(text), style_.width, std::string(mark, ' '), std::string(mark, ' '));
     text_ += "  " + paint(style_, colour, "!") + lines.substr(3);
   }
   bool none() const { return text_.empty(); }
   const std::string& text() const { return text_; }
 
  private:
+  /// A path that would take most of a line is cut in its middle; not in what is to be copied.
+  std::string with_short_paths(std::string_view text) const {
+    std::string out;
+    bool command = false;
+    for (std::size_t at = 0; at < text.size();) {
+      const auto end = std::min(text.find(' ', at), text.size());
+      const auto word = text.substr(at, end - at);
+      const bool path = !command && word.starts_with('/');
+      out += path ? short_path(word, style_.width * 2 / 3) : std::string(word);
+      if (std::ranges::count(word, '`') % 2 != 0) command = !command;
+      if (end < text.size()) out += ' ';
+      at = end + 1;
+    }
+    return out;
+  }
+
   const Style& style_;
   std::string text_;
 };
@@ -69,13 +86,15 @@ void add_scope_problem(Problems& problems, const api::ScopeStatus& scope, const 
 constexpr std::size_t stuck_shown = 5;
 
 /// "3 changes of run r1 of ml-team/lab cannot go: ...; `neptune-sync explain r1` tells more."
-void add_stuck(Problems& problems, const std::vector<api::Stuck>& stuck) {
+void add_stuck(Problems& problems, const api::Status& status) {
+  const auto& stuck = status.stuck;
   for (std::size_t i = 0; i < stuck.size() && i < stuck_shown; ++i) {
     const auto& one = stuck[i];
     const bool run = one.is_of_one_run();
     problems.add(Colour::red,
-                 fmt::format("{} of {}{} cannot go: {} `neptune-sync explain {}` tells more.", changes(one.changes),
+                 fmt::format("{} of {}{} cannot go: {}{} `neptune-sync explain {}` tells more.", changes(one.changes),
                              run ? "run " + clean(one.container) + " of " : "", clean(one.project), sentence(one.why),
+                             api::lacks_project(one.why) ? clean(api::project_meant(one.project, status)) : "",
                              clean(run ? one.container : one.project)));
   }
   if (stuck.size() > stuck_shown)
@@ -112,7 +131,7 @@ Problems problems_of(const api::Status& status, const Style& style, Now now) {
       add_scope_problem(problems, project, full_name(workspace, project), now);
     }
   }
-  add_stuck(problems, status.stuck);
+  add_stuck(problems, status);
   for (const auto& source : status.sources) {
     if (source.state == "set_aside" && source.kind == "watch")
       problems.add(Colour::yellow,
@@ -270,6 +289,11 @@ std::string view(const api::Status& status, const Style& style, Now now) {
   return out;
 }
 
+std::string name_of(const api::Stream& stream) {
+  if (stream.container_type == "files") return "files of " + stream.container;
+  return stream.container.empty() ? stream.container_type : stream.container;
+}
+
 std::string view(const api::StreamList& list, const Style& style, Now now) {
   Table table({{"RUN", false, true},
                {"PROJECT", false, true},
@@ -288,7 +312,7 @@ std::string view(const api::StreamList& list, const Style& style, Now now) {
     if (stream.uploads > 0 && stream.container_type != "files")
       why += fmt::format("{}{} to be uploaded.", why.empty() ? "" : " ",
                          stream.uploads == 1 ? "1 file waits" : count(stream.uploads) + " files wait");
-    table.add({{stream.container_type == "files" ? "files of " + stream.container : stream.container, Colour::bold},
+    table.add({{name_of(stream), Colour::bold},
                {stream.project},
                {stream.state, state_colour(stream.state)},
                {count(stream.pending)},
@@ -363,7 +387,7 @@ std::string view(const api::Rejected& rejected, const Style& style) {
               style.width, "", "");
 }
 
-std::string view(const api::Event& event, const Style& style) {
+Colour colour_of(const api::Event& event) {
   static const std::map<std::string, Colour> colours{
       {"mode_changed", Colour::yellow}, {"hold", Colour::yellow},
       {"gap", Colour::yellow},          {"source_set_aside", Colour::red},
@@ -371,9 +395,21 @@ std::string view(const api::Event& event, const Style& style) {
       {"token_rejected", Colour::red},  {"server_reachable", Colour::green},
       {"release", Colour::green}};
   const auto found = colours.find(event.type);
-  const auto colour = found == colours.end() ? Colour::plain : found->second;
-  return paint(style, Colour::dim, fmt::format("{:>6}  {}", event.id, to_the_second(event.at))) + "  " +
-         paint(style, colour, fmt::format("{:<18}", clean(event.type))) + "  " + clean(event.message) + "\n";
+  return found == colours.end() ? Colour::plain : found->second;
+}
+
+std::string view(const api::Event& event, const Style& style) {
+  constexpr std::size_t beside = 110;  // from there on enough of a line is left beside the rest
+  const auto when = fmt::format("{:>6}  {}", event.id, to_the_second(event.at));
+  const auto type = fmt::format("{:<18}", clean(event.type));
+  const auto head = columns(when) + 2 + columns(type) + 2;
+  const auto message = clean(event.message);
+  const auto line = paint(style, Colour::dim, when) + "  " + paint(style, colour_of(event), type);
+  if (style.width == 0 || head + columns(message) <= style.width) return line + "  " + message + "\n";
+  const std::string indent(style.width < beside ? 8 : head, ' ');
+  const auto lines = wrap(message, style.width, indent, indent);
+  if (style.width >= beside) return line + "  " + lines.substr(head);
+  return paint(style, Colour::dim, when) + "  " + paint(style, colour_of(event), clean(event.type)) + "\n" + lines;
 }
 
 std::string view(const api::FlushReply& reply) {

@@ -13,9 +13,12 @@ using Now = std::chrono::system_clock::time_point;
 
 /// What is wrong comes first, then the scopes, then a last line that sums up.
 std::string view(const api::Status& status, const Style& style, Now now);
+/// "trial-7", "files of trial-7", "management".
+std::string name_of(const api::Stream& stream);
 std::string view(const api::StreamList& list, const Style& style, Now now);
 std::string view(const api::RejectedList& list, const Style& style, Now now);
 std::string view(const api::Rejected& rejected, const Style& style);
+Colour colour_of(const api::Event& event);
 std::string view(const api::Event& event, const Style& style);
 std::string view(const api::FlushReply& reply);
 std::string view(const api::WorkspaceList& list, const Style& style);

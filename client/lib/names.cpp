@@ -6,15 +6,34 @@
 
 namespace neptune::api {
 
+namespace {
+
+/// It comes with its workspace, or without.
+std::string full_name(const WorkspaceStatus& workspace, const ProjectStatus& project) {
+  return project.name.starts_with(workspace.name + "/") ? project.name : workspace.name + "/" + project.name;
+}
+
+}  // namespace
+
 std::vector<std::string> scope_names(const Status& status) {
   std::set<std::string> names;
   for (const auto& workspace : status.workspaces) {
     names.insert(workspace.name);
-    // They come with their workspace, or without.
-    for (const auto& project : workspace.projects)
-      names.insert(project.name.starts_with(workspace.name + "/") ? project.name : workspace.name + "/" + project.name);
+    for (const auto& project : workspace.projects) names.insert(full_name(workspace, project));
   }
   return {names.begin(), names.end()};
+}
+
+bool lacks_project(const std::string& why) {
+  return why.find("does not know the project") != std::string::npos;
+}
+
+std::string project_meant(const std::string& project, const Status& status) {
+  std::vector<std::string> there;
+  for (const auto& workspace : status.workspaces)
+    for (const auto& each : workspace.projects)
+      if (each.synced > 0 && full_name(workspace, each) != project) there.push_back(full_name(workspace, each));
+  return did_you_mean(project, there);
 }
 
 std::vector<std::string> container_names(const Status& status, const std::vector<Stream>& streams) {

@@ -13,6 +13,11 @@ std::vector<std::string> scope_names(const Status& status);
 /// Runs, models and others, by themselves: "trial-7".
 std::vector<std::string> container_names(const Status& status, const std::vector<Stream>& streams);
 
+/// Of a stream's reason: the project is not on the server, as one that was mistyped, or is yet to be created.
+bool lacks_project(const std::string& why);
+/// " Did you mean ml-team/lab?" of a project that the server does not know: one of which something is synced.
+std::string project_meant(const std::string& project, const Status& status);
+
 /// " Did you mean trial-7?"; empty when nothing that is known is near.
 std::string did_you_mean(const std::string& name, const std::vector<std::string>& known);
 

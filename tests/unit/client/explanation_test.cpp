@@ -553,6 +553,17 @@ TEST(Explanation, OfAnUnknownNameSaysWhatIsKnown) {
   EXPECT_THAT(nothing_known(about("nightly"), status, {}), HasSubstr("ml-team/e, and 2 more."));
 }
 
+TEST(Explanation, OfAProjectThatIsNotThereSaysHowItIsMadeAndWhichMayBeMeant) {
+  auto stream = waiting("retry", "the server does not know the project ml-teem/lab; create it; tried again in 8 s");
+  stream.project = "ml-teem/lab";
+  auto status = box();
+  status.workspaces[0].projects[0].synced = 7;
+  const auto found = explain(about("r1"), status, {stream});
+  ASSERT_FALSE(found.empty());
+  EXPECT_THAT(found[0].why, testing::EndsWith("tried again in 8 s. Did you mean ml-team/lab?"));
+  EXPECT_THAT(found[0].next, HasSubstr("`neptune-sync project create ml-teem/lab` creates it."));
+}
+
 TEST(Explanation, OfAMistypedNameSaysWhichMayBeMeant) {
   const std::vector<std::pair<std::string, std::string>> meant{
       {"ml-taem", "ml-team"}, {"ml-team/lob", "ml-team/lab"}, {"r11", "r1"}, {"ml-team/lab/r11", "ml-team/lab/r1"}};

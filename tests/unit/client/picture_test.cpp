@@ -56,7 +56,7 @@ TEST(Picture, HasWorkspacesRatesStreamsAndEvents) {
   EXPECT_THAT(lines, Contains(HasSubstr("50 changes/s")));
   EXPECT_THAT(lines, Contains(HasSubstr("█")));
   EXPECT_THAT(lines, Contains(HasSubstr("run-2")));
-  EXPECT_THAT(lines.back(), HasSubstr("    49  2026-01-02 11:59:58Z"));
+  EXPECT_THAT(lines.back(), testing::StartsWith("11:59:58Z  synced  All of it."));
 }
 
 TEST(Picture, TellsHowFarFilesAre) {

@@ -36,7 +36,7 @@ TEST(Table, CutsWhatMayBeCutOnANarrowTerminal) {
             "short            1,204\n"
             "    The workspace is\n"
             "    read-only.\n"
-            "a-run-with-a…        -\n");
+            "a-run-…g-name        -\n");
 }
 
 TEST(Table, NeverCutsBelowWhatCanBeRead) {
@@ -65,11 +65,35 @@ TEST(Table, LeavesOutWhatIsExtraWhereItDoesNotFit) {
             "NAME        LEFT     SIZE     AGE\n"
             "a-project  1,204  3.2 MiB  12 min\n");
   EXPECT_EQ(table.render({false, 25}),
-            "NAME       LEFT     SIZE\n"
-            "a-proje…  1,204  3.2 MiB\n");
+            "NAME        LEFT     SIZE\n"
+            "a-project  1,204  3.2 MiB\n");
   EXPECT_EQ(table.render({false, 16}),
+            "NAME        LEFT\n"
+            "a-project  1,204\n");
+  EXPECT_EQ(table.render({false, 15}),
             "NAME       LEFT\n"
-            "a-proje…  1,204\n");
+            "a-pr…ect  1,204\n");
+}
+
+TEST(Table, LeavesOutWhatIsEmptyFirstAndCutsNamesInTheirMiddle) {
+  Table table({{"NAME", false, true}, {"SENT", true, false, true}, {"AGE", true, false, true}});
+  table.add({{"trial-with-a-long-name-17"}, {"-"}, {"12 min"}});
+  EXPECT_EQ(table.render({false, 33}),
+            "NAME                          AGE\n"
+            "trial-with-a-long-name-17  12 min\n");
+  EXPECT_EQ(table.render({false, 24}),
+            "NAME                 AGE\n"
+            "trial-wi…name-17  12 min\n");
+  EXPECT_EQ(table.render({false, 20}),
+            "NAME\n"
+            "trial-with…g-name-17\n");
+}
+
+TEST(Table, ShowsASentenceWhereSomeWordsOfItFit) {
+  Table table({{"NAME", false, true}, {"WHY", false, true, true, true}});
+  table.add({{"trial-7"}, {"the server refuses connections, and so on"}});
+  EXPECT_EQ(table.render({false, 40}), "NAME     WHY\ntrial-7  the server refuses connections…\n");
+  EXPECT_EQ(table.render({false, 36}), "NAME\ntrial-7\n");
 }
 
 }  // namespace

@@ -115,6 +115,19 @@ TEST_F(Terminal, WatchDrawsTheRateAndTheFilesThatAreSent) {
   EXPECT_TRUE(shows("ended 0")) << screen();
 }
 
+TEST_F(Terminal, WatchWritesTheLastColumnToo) {
+  served_.on_loop([](FixedControl& control) {
+    control.happen({.type = "mode_changed", .message = "This goes on " + std::string(100, 'o') + "."});
+  });
+  start("watch", 80);
+  ASSERT_TRUE(shows("This goes on")) << screen();
+  const auto drawn = screen();
+  const auto at = drawn.find("This goes on");
+  EXPECT_EQ(drawn.substr(drawn.find('\n', at) - 3, 3), "…") << drawn;
+  tmux("send-keys q");
+  EXPECT_TRUE(shows("ended 0")) << screen();
+}
+
 TEST_F(Terminal, WatchTakesTheWidthOfTheTerminalAlsoWhenThatChanges) {
   start("watch", 200);
   ASSERT_TRUE(shows("longer than a small terminal is wide")) << screen();

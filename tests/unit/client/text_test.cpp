@@ -76,6 +76,19 @@ TEST(Text, CutPaintedCountsNoColours) {
   EXPECT_EQ(cut_painted("naïve", 3), "na…");
 }
 
+TEST(Text, CutsNamesInTheirMiddleAndPathsBeforeTheirLastName) {
+  EXPECT_EQ(cut_middle("trial-with-a-long-name-17", 30), "trial-with-a-long-name-17");
+  EXPECT_EQ(cut_middle("trial-with-a-long-name-17", 11), "trial…me-17");
+  EXPECT_EQ(cut_middle("naïveté-naïveté", 6), "naï…té");
+  EXPECT_EQ(cut_middle("trial", 2), "t…");
+  const std::string path = "/var/lib/neptune-syncd/runs/ml-team_lab_trial-7_17";
+  EXPECT_EQ(short_path(path, 0), path);
+  EXPECT_EQ(short_path(path, 50), path);
+  EXPECT_EQ(short_path(path, 40), "/var/lib/neptune…/ml-team_lab_trial-7_17");
+  EXPECT_EQ(short_path(path, 10), "/…/ml-team_lab_trial-7_17") << "its name is kept";
+  EXPECT_EQ(short_path("name", 2), "name");
+}
+
 TEST(ProgressBar, OfFilesTellsBytesRateAndTimeLeft) {
   api::Upload first;
   first.file = "/data/a\n.bin";
@@ -99,7 +112,7 @@ TEST(ProgressBar, OfFilesTellsBytesRateAndTimeLeft) {
 
 TEST(ProgressBar, FitsItsWidth) {
   EXPECT_EQ(progress_bar(50, 50, 0, 40), "███████░░░░░░░░  50 %  50 of 100 changes");
-  EXPECT_EQ(progress_bar(0, 0, 0, 20), "  0 %  0 of no chan…");
+  EXPECT_EQ(progress_bar(0, 0, 0, 50), "░░░░░░░░░░░░░░░░░   0 %  nothing of it is here yet");
   EXPECT_EQ(columns(progress_bar(1204, 5000, 31, 200)), columns(progress_bar(1204, 5000, 31, 100)));
   for (std::size_t width : {10, 25, 40, 80}) EXPECT_LE(columns(progress_bar(1204, 5000, 31, width)), width);
 }

@@ -269,10 +269,10 @@ TEST(StreamsView, TellsOfEachRunWhatItWaitsFor) {
       "calm-owl-3    ml-team/classification  done         -      -     -     500         -        -       -  "
       "2 files wait to be uploaded.\n");
   EXPECT_EQ(view(list, {false, 90}, now),
-            "RUN           PROJECT       STATE  PENDING   HELD  SENT  SYNCED  REJECTED     SIZE  OLDEST\n"
-            "sunny-fox-12  ml-team/cla…  held         -  1,204     -       -         -  3.2 MiB  12 min\n"
+            "RUN           PROJECT                 STATE  PENDING   HELD  SENT  SYNCED     SIZE  OLDEST\n"
+            "sunny-fox-12  ml-team/classification  held         -  1,204     -       -  3.2 MiB  12 min\n"
             "    ml-team is read-only: storage limit exceeded.\n"
-            "calm-owl-3    ml-team/cla…  done         -      -     -     500         -        -       -\n"
+            "calm-owl-3    ml-team/classification  done         -      -     -     500        -       -\n"
             "    2 files wait to be uploaded.\n");
 }
 
@@ -303,6 +303,45 @@ TEST(StatusView, TellsOfChangesThatCannotGoWhyAndWhereMoreIsTold) {
                       "`neptune-sync explain r2` tells more.\n"),
             std::string::npos)
       << text;
+
+  auto& workspace = status.workspaces.emplace_back();
+  workspace.name = "ml-team";
+  workspace.projects.emplace_back().name = "lab";
+  EXPECT_EQ(view(status, {}, now).find("Did you mean"), std::string::npos) << "that one may be mistyped, too";
+  workspace.projects[0].synced = 1;
+  EXPECT_NE(view(status, {}, now).find("project ml-teem/lab. Did you mean ml-team/lab? `neptune-sync explain"),
+            std::string::npos)
+      << view(status, {}, now);
+}
+
+TEST(StatusView, CutsALongPathInItsMiddleOnATerminal) {
+  auto status = healthy();
+  auto& source = status.sources.back();
+  source.state = "set_aside";
+  source.path = "/var/lib/neptune-syncd/runs/of-a-user/ml-team_classification_trial-7_1795923779897522885";
+  source.detail = "the file is not a database; `rm " + source.path + "` removes it";
+  const auto narrow = view(status, {false, 80}, now);
+  EXPECT_NE(narrow.find("…/ml-team_classification_trial-7_1795923779897522885 is set"), std::string::npos) << narrow;
+  EXPECT_EQ(narrow.find("  ! " + source.path), std::string::npos) << narrow;
+  EXPECT_NE(narrow.find(source.path + "`"), std::string::npos) << "what is to be copied is whole";
+  EXPECT_NE(view(status, {}, now).find(source.path + " is set aside"), std::string::npos) << "no terminal";
+}
+
+TEST(EventView, KeepsItsMessageTogetherOnATerminal) {
+  api::Event event;
+  event.id = 7;
+  event.at = "2026-01-02T11:59:58.000Z";
+  event.type = "mode_changed";
+  event.message = "vision is read-only: Storage limit exceeded. Its writes are held; the rest goes on.";
+  const std::string head = "     7  2026-01-02 11:59:58Z  mode_changed";
+  EXPECT_EQ(view(event, {}), head + "        " + event.message + "\n");
+  EXPECT_EQ(view(event, {false, 80}), head +
+                                          "\n        vision is read-only: Storage limit exceeded. Its writes are "
+                                          "held; the\n        rest goes on.\n");
+  EXPECT_EQ(view(event, {false, 120}), head +
+                                           "        vision is read-only: Storage limit exceeded. Its writes are held; "
+                                           "the\n" +
+                                           std::string(50, ' ') + "rest goes on.\n");
 }
 
 TEST(RejectedView, GivesTheReasonInFullAndTheWayToOlderOnes) {
