@@ -78,6 +78,7 @@ void explain_it(Session& session, const std::string& text) {
     question.of_file = std::move(waiting->value.streams);
   }
   if (const auto id = whole_number(text)) {
+    question.is_number = true;
     auto change = client.change(*id);
     if (change) question.change = std::move(change->value);
     if (!change && client::is_unreachable(change.error())) return session.fail_with(change.error());

@@ -17,7 +17,8 @@ using Time = std::chrono::system_clock::time_point;
 struct Question {
   std::string text;
   std::string path{};                        ///< absolute, when it may be a path; else empty
-  std::optional<api::ChangePlace> change{};  ///< when it is the number of a change
+  bool is_number = false;                    ///< it may be that of a change
+  std::optional<api::ChangePlace> change{};  ///< when there is one of that number
   std::vector<api::Stream> of_file{};        ///< streams of which the file at `path` waits
   std::vector<api::Rejected> rejected{};     ///< newest first, as far as they were read
   Time now{};

@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "client/lib/numbers.h"
 #include "client/lib/time.h"
 #include "support/sizes.h"
 
@@ -125,14 +126,7 @@ std::string paint(const Style& style, Colour colour, std::string_view text) {
 }
 
 std::string count(std::uint64_t value) {
-  if (value == 0) return "-";
-  const std::string digits = std::to_string(value);
-  std::string grouped;
-  for (std::size_t i = 0; i < digits.size(); ++i) {
-    if (i > 0 && (digits.size() - i) % 3 == 0) grouped += ',';
-    grouped += digits[i];
-  }
-  return grouped;
+  return value == 0 ? "-" : api::grouped(value);
 }
 
 std::string bytes(std::uint64_t value) {

@@ -484,14 +484,18 @@ std::string view(const api::ReleasePlan& plan, const Style& style) {
                         age(std::chrono::seconds(static_cast<std::int64_t>(*plan.seconds))));
   if (plan.storage_available && plan.changes > 0) {
     const auto left = *plan.storage_available;
-    text += fmt::format(" The server has {} of storage left there: they {}.",
-                        left > 0 ? bytes(static_cast<std::uint64_t>(left)) : "nothing",
-                        plan.fits.value_or(true) ? "fit" : "do not fit");
+    const bool fits = plan.fits.value_or(true);
+    const auto* fit = plan.changes == 1 ? (fits ? "it fits" : "it does not fit")
+                      : fits            ? "they fit"
+                                        : "they do not fit";
+    text += fmt::format(" The server has {} of storage left there: {}.",
+                        left > 0 ? bytes(static_cast<std::uint64_t>(left)) : "nothing", fit);
   }
   if (plan.staying > 0)
     text += fmt::format(" {} ({}) would stay here.", changes(plan.staying), bytes(plan.staying_bytes));
   if (!plan.message.empty()) text += " " + sentence(plan.message);
-  return wrap(text + " Nothing was released now.", style.width, "", "");
+  if (plan.changes > 0) text += " Nothing was released now.";
+  return wrap(text, style.width, "", "");
 }
 
 std::string view(const std::vector<api::Check>& checks, const Style& style) {
@@ -539,7 +543,9 @@ std::string view(const api::TidyReply& reply, const Style& style) {
   const auto logs = [](std::uint64_t n) { return fmt::format("{} log{}", n, n == 1 ? "" : "s"); };
   const auto kept = items.size() - gone - removable;
   if (items.empty()) return "There is no log here that the daemon knows.\n";
-  if (removable > 0)
+  if (gone + removable == 0)
+    out += fmt::format("\nNothing can be removed now; {} kept.\n", logs(kept));
+  else if (removable > 0)
     out += fmt::format("\n{} ({}) would be removed, {} kept.\n", logs(removable), bytes(gone_bytes), kept);
   else
     out += fmt::format("\n{} removed ({}), {} kept.\n", logs(gone), gone_bytes > 0 ? bytes(gone_bytes) : "0 B", kept);

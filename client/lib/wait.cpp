@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "client/lib/names.h"
+#include "client/lib/numbers.h"
 
 namespace neptune::client {
 
@@ -73,41 +74,61 @@ void add(Progress& progress, const api::Stream& stream) {
   }
 }
 
+/// "run r1 of ml-team/lab", "ml-team"; empty: everything.
 std::string name_of(const WaitFor& what) {
-  if (what.run && what.project) return "Run " + *what.run + " of " + *what.project;
-  if (what.run) return "Run " + *what.run;
-  if (what.project) return *what.project;
-  return "Everything";
+  const auto run = what.run ? "run " + *what.run : std::string();
+  if (!what.project) return run;
+  return run.empty() ? *what.project : run + " of " + *what.project;
+}
+
+/// The same at the beginning of a sentence.
+std::string subject_of(const WaitFor& what) {
+  auto name = name_of(what);
+  if (what.run) name.front() = 'R';
+  return name.empty() ? "Everything" : name;
+}
+
+std::string not_synced(const WaitFor& what) {
+  return what.run || what.project ? subject_of(what) + " is not synced" : "Not everything is synced";
 }
 
 std::string count(std::uint64_t n, const std::string& one, const std::string& many) {
-  return std::to_string(n) + " " + (n == 1 ? one : many);
+  return api::grouped(n) + " " + (n == 1 ? one : many);
+}
+
+/// "3 changes wait, 31 are held, 2 are on their way".
+std::string what_waits(const Progress& progress) {
+  std::string text;
+  const auto list = [&text](std::uint64_t n, const std::string& one, const std::string& many) {
+    if (n == 0) return;
+    text += text.empty() ? count(n, "change ", "changes ") : ", " + count(n, "", "");
+    text += n == 1 ? one : many;
+  };
+  list(progress.pending, "waits", "wait");
+  list(progress.held, "is held", "are held");
+  list(progress.in_flight, "is on its way", "are on their way");
+  if (progress.settling > 0)
+    text += (text.empty() ? "" : ", ") + count(progress.settling, "source was just found", "sources were just found");
+  // Those that are counted as changes, too, were told.
+  if (text.empty() && progress.uploads > 0)
+    text = count(progress.uploads, "file is to be uploaded", "files are to be uploaded");
+  return text;
 }
 
 /// `meant`: what may be, of what was not seen.
 std::string what_remains(const WaitFor& what, const Progress& progress, const std::string& meant) {
-  const std::string name = what.run || what.project ? name_of(what) : "the daemon";
   if (!progress.seen)
-    return name + " was not seen: no watched folder has it, and nothing of it came over the socket." + meant;
-  std::string text;
-  const auto list = [&text](std::uint64_t n, const std::string& part) {
-    if (n > 0) text += (text.empty() ? "" : ", ") + part;
-  };
-  list(progress.pending, count(progress.pending, "change waits", "changes wait"));
-  list(progress.held, count(progress.held, "is held", "are held"));
-  list(progress.in_flight, count(progress.in_flight, "is on its way", "are on their way"));
-  list(progress.settling, count(progress.settling, "source was just found", "sources were just found"));
-  // Those that are counted as changes, too, were told.
-  if (text.empty())
-    list(progress.uploads, count(progress.uploads, "file is to be uploaded", "files are to be uploaded"));
+    return subject_of(what) + " was not seen: no watched folder has it, and nothing of it came over the socket." +
+           meant;
+  auto text = what_waits(progress);
   if (text.empty() && progress.being_recorded > 0) text = "what the server confirmed is being recorded";
   if (text.empty())
     text = count(progress.open, "run is still being written", "runs are still being written") +
            "; what there is so far is synced (--now takes that for done)";
-  text = "Of " + name + ": " + text + ".";
+  text = not_synced(what) + ": " + text + ".";
   std::string why;
   for (const auto& reason : progress.why)
-    why += (why.empty() ? " Why: " : "; ") + reason.substr(0, reason.size() - (reason.ends_with('.') ? 1 : 0));
+    why += (why.empty() ? " Why: " : "; and ") + reason.substr(0, reason.size() - (reason.ends_with('.') ? 1 : 0));
   return why.empty() ? text : text + why + ".";
 }
 
@@ -185,17 +206,16 @@ class Waiter {
     if (!progress_.complete(what_.now)) return std::nullopt;
     if (progress_.rejected > 0) return some_rejected("All else of it is synced.");
     if (!progress_.set_aside.empty()) {
-      std::string aside = name_of(what_) + " is not synced: what is set aside waits until somebody mends it.";
+      auto aside = not_synced(what_) + ": what is set aside waits until somebody mends it.";
       for (const auto& each : progress_.set_aside) aside += " " + each;
       return result(Outcome::failed, aside);
     }
     if (!progress_.lost.empty()) {
-      std::string lost = name_of(what_) + " is not synced: a part of it was removed before that.";
+      auto lost = not_synced(what_) + ": a part of it was removed before that.";
       for (const auto& each : progress_.lost) lost += " " + each;
       return result(Outcome::failed, lost);
     }
-    std::string message = name_of(what_) + " is synced.";
-    return result(Outcome::synced, message);
+    return result(Outcome::synced, subject_of(what_) + " is synced.");
   }
 
   /// The next of the changes first: those after it are looked at when it is done.
@@ -247,7 +267,7 @@ class Waiter {
     }
     const auto rest = left_.size();
     std::string text = rest == 1 ? "Change " + std::to_string(left_.front()) + (held == rest ? " is held." : " waits.")
-                                 : std::to_string(rest) + " of " + std::to_string(what_.changes.size()) +
+                                 : api::grouped(rest) + " of " + api::grouped(what_.changes.size()) +
                                        (held == rest ? " changes are held." : " changes wait.");
     if (!next_.why.empty()) text += " " + next_.why;
     if (!text.ends_with('.')) text += ".";
@@ -262,9 +282,12 @@ class Waiter {
   }
 
   WaitResult changes_rejected(const std::string& rest) const {
-    auto text = count(not_there_.size(), "change", "changes") + " of " + std::to_string(what_.changes.size()) +
-                " the server does not have: refused for good, or thrown away; `neptune-sync rejected` lists what is "
-                "kept.";
+    const auto all = what_.changes.size(), missing = not_there_.size();
+    auto text =
+        "The server does not have " +
+        (all == 1 ? std::string("the change") : api::grouped(missing) + " of " + count(all, "change", "changes")) +
+        (missing == 1 ? ": it was" : ": they were") +
+        " refused for good, or thrown away; `neptune-sync rejected` lists what is kept.";
     for (const auto& each : not_there_) {
       if (&each - not_there_.data() == most_reasons) break;
       text += " Change " + std::to_string(each.id) + ": " + fate_of(each);
@@ -282,7 +305,7 @@ class Waiter {
 
   std::string name_of_changes() const {
     return what_.changes.size() == 1 ? "Change " + std::to_string(what_.changes.front())
-                                     : "All " + std::to_string(what_.changes.size()) + " changes";
+                                     : "All " + api::grouped(what_.changes.size()) + " changes";
   }
 
   std::optional<WaitResult> unreachable(const Error& error) {
@@ -319,9 +342,10 @@ class Waiter {
   }
 
   WaitResult some_rejected(const std::string& rest) const {
-    return result(Outcome::rejected, count(progress_.rejected, "change", "changes") + " of " +
-                                         (what_.run || what_.project ? name_of(what_) : "all runs") +
-                                         " the server refused for good; `neptune-sync rejected` says why. " + rest);
+    const auto name = name_of(what_);
+    return result(Outcome::rejected, "The server refused " + count(progress_.rejected, "change", "changes") + " of " +
+                                         (name.empty() ? "all runs" : name) +
+                                         " for good; `neptune-sync rejected` says why. " + rest);
   }
 
   WaitResult result(Outcome outcome, std::string message) const { return {outcome, std::move(message), json_}; }

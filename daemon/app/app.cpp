@@ -435,7 +435,7 @@ Result<std::string> check_rejected(const std::filesystem::path& file) {
     return fail(
         "unsent",
         fmt::format("{} keeps {} rejected change{}. Start the daemon, and try them again, export or discard them: "
-                    "'neptune-sync rejected' lists them.",
+                    "`neptune-sync rejected` lists them.",
                     file.string(), *kept, *kept == 1 ? "" : "s"));
   return fmt::format("{} keeps no rejected changes.\n", file.string());
 }
@@ -454,7 +454,7 @@ Result<std::string> check_unsent(const Flags& flags) {
   if ((*queue)->bytes() > 0)
     return fail("unsent",
                 fmt::format("{} holds changes that are not on the server ({} bytes). Start the daemon, and wait "
-                            "with 'neptune-sync wait' until they are.",
+                            "with `neptune-sync wait` until they are.",
                             file.string(), (*queue)->bytes()));
   return *rejected + fmt::format("{} holds nothing that is not on the server.\n", file.string());
 }

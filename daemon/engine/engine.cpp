@@ -245,15 +245,20 @@ asio::awaitable<Result<api::ScopeReply>> Engine::hold(Scope scope, std::string b
   if (!done) co_return std::unexpected(done.error());
   spdlog::info("held scope={} by={}", scope.text(), by);
   events_.add("hold",
-              by + " holds " + scope.text() + "; its writes wait until 'neptune-sync release " + scope.text() + "'",
+              by + " holds " + scope.text() + "; its writes wait until `neptune-sync release " + scope.text() + "`",
               {.scope = scope.text()});
   auto message =
       "The writes of " + scope.text() + " wait from now on; `neptune-sync release " + scope.text() + "` lets them go.";
-  if (const auto known = known_scopes(); !std::ranges::binary_search(known, scope.text())) {
-    message += " But nothing of it is known here yet: check the name, unless it is held beforehand.";
-    if (const auto near = closest(scope.text(), known); !near.empty()) message += " Did you mean " + near + "?";
-  }
+  message += if_unknown(scope, " But nothing of it is known here yet: check the name, unless it is held beforehand.");
   co_return scope_reply(scope, std::move(message));
+}
+
+/// `text`, and the name that may be meant; empty where something of the scope is known.
+std::string Engine::if_unknown(const Scope& scope, std::string text) const {
+  const auto known = known_scopes();
+  if (std::ranges::binary_search(known, scope.text())) return {};
+  const auto near = closest(scope.text(), known);
+  return near.empty() ? text : text + " Did you mean " + near + "?";
 }
 
 asio::awaitable<Result<api::ScopeReply>> Engine::release(Scope scope, std::string by) {
@@ -262,10 +267,10 @@ asio::awaitable<Result<api::ScopeReply>> Engine::release(Scope scope, std::strin
     if (view.mode == core::Mode::read_only)
       co_return fail("conflict", scope.text() + " is read-only on the server (" + view.reason +
                                      "), and only the server can end that. Free space or raise the quota; "
-                                     "the daemon probes and resumes by itself, at once with 'neptune-sync probe " +
-                                     scope.text() + "'.");
-    co_return fail("already_released",
-                   scope.text() + " is not held; there is nothing to release." + still_closed(scope));
+                                     "the daemon probes and resumes by itself, at once with `neptune-sync probe " +
+                                     scope.text() + "`.");
+    co_return fail("already_released", scope.text() + " is not held; there is nothing to release." +
+                                           still_closed(scope) + if_unknown(scope, " Nothing of it is known here."));
   }
   core_.hold(scope, false, clock_.now());
   pump();
@@ -293,7 +298,7 @@ std::string Engine::still_closed(const Scope& scope) const {
   for (const auto& each : found) {
     const auto name = each.scope.text();
     if (each.held_by)
-      text += fmt::format(" {0} is still held by {1}: its writes wait until 'neptune-sync release {0}'.", name,
+      text += fmt::format(" {0} is still held by {1}: its writes wait until `neptune-sync release {0}`.", name,
                           *each.held_by);
     if (each.read_only)
       text +=
@@ -337,9 +342,10 @@ Result<api::ScopeReply> Engine::probe(const Scope& scope) {
     return scope_reply(scope, "The server is being asked whether " + scope.text() + " can be written again.");
   const auto view = core_.scope(scope);
   if (view.operator_hold)
-    return fail("conflict", scope.text() + " is held by an operator, not by the server; 'neptune-sync release " +
-                                scope.text() + "' ends that.");
-  return scope_reply(scope, scope.text() + " is not read-only; there is nothing to probe.");
+    return fail("conflict", scope.text() + " is held by an operator, not by the server; `neptune-sync release " +
+                                scope.text() + "` ends that.");
+  return scope_reply(scope, scope.text() + " is not read-only; there is nothing to probe." +
+                                if_unknown(scope, " Nothing of it is known here."));
 }
 
 // Rejected changes

@@ -417,6 +417,7 @@ class Engine final : public Control, public sources::SourceListener {
   void fill(api::ScopeStatus& status, const Scope& scope) const;
   /// Workspaces and projects of which anything was found or handed in, or that have a token; sorted.
   std::vector<std::string> known_scopes() const;
+  std::string if_unknown(const Scope& scope, std::string text) const;
   api::ScopeReply scope_reply(const Scope& scope, std::string message) const;
   std::string still_closed(const Scope& scope) const;
   api::Stream describe(const Feed& feed) const;

@@ -414,8 +414,8 @@ asio::awaitable<Result<api::DiscardReply>> Engine::discard_waiting(DiscardReques
   for (const auto& feed : waiting_in(request)) reply.left += core_.stream(feed->stream, clock_.now()).tally.changes();
   if (reply.discarded > 0)
     reply.message = fmt::format(
-        "{} of {} {} thrown away, and kept as rejected: 'neptune-sync rejected discard --project {}{}' drops that for "
-        "good, 'rejected retry' sends it after all.",
+        "{} of {} {} thrown away, and kept as rejected: `neptune-sync rejected discard --project {}{}` drops that for "
+        "good, `neptune-sync rejected retry` sends it after all.",
         number_of(reply.discarded, "change"), what, reply.discarded == 1 ? "was" : "were", reply.scope,
         request.run ? " --run " + *request.run : "");
   else

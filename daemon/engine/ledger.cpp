@@ -208,7 +208,7 @@ Result<void> migrate(sqlite::Database& db, std::int64_t version) {
 
 std::unexpected<Error> no_such_rejection(std::int64_t id) {
   return fail("rejection_not_found",
-              fmt::format("there is no rejected change {}; 'neptune-sync rejected' lists them", id));
+              fmt::format("there is no rejected change {}; `neptune-sync rejected` lists them", id));
 }
 
 }  // namespace

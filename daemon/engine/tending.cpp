@@ -352,7 +352,7 @@ asio::awaitable<void> Engine::record(FeedPtr feed, core::Reject reject) {
   spdlog::warn("rejected container=\"{}\" position={} code={} reason=\"{}\"", container.label(), reject.position,
                reject.code, reject.reason);
   events_.add("rejected",
-              fmt::format("a change of {} was refused: {}. It is kept: 'neptune-sync rejected show {}'.",
+              fmt::format("a change of {} was refused: {}. It is kept: `neptune-sync rejected show {}`.",
                           container.label(), reject.reason, as),
               {.scope = Scope::of(container.project).text(), .stream = container.label(), .count = 1});
 }

@@ -134,7 +134,7 @@ TEST(Explain, NamesTheHoldAndTheReadOnlyModeOfARun) {
   ASSERT_EQ(box.sync({"hold", "full"}).status, 0);
   const auto released = box.sync({"release", "full/one"});
   EXPECT_EQ(released.status, 0) << released.err;
-  EXPECT_THAT(released.out, AllOf(HasSubstr("full is still held by root"), HasSubstr("'neptune-sync release full'"),
+  EXPECT_THAT(released.out, AllOf(HasSubstr("full is still held by root"), HasSubstr("`neptune-sync release full`"),
                                   HasSubstr("full is still read-only on the server")));
   EXPECT_THAT(box.sync({"release", "full/one"}).err, HasSubstr("full is still held by root"));
 }
@@ -272,6 +272,11 @@ TEST(Hold, OfWhatNobodyKnowsIsKeptAndSaidWithTheNameThatMayBeMeant) {
   EXPECT_EQ(mistyped.status, 0) << "it may be meant beforehand";
   EXPECT_THAT(mistyped.out, AllOf(HasSubstr("nothing of it is known here yet"), HasSubstr("Did you mean ml-team?")));
   EXPECT_EQ(box.sync({"release", "ml-taem"}).status, 0);
+  EXPECT_THAT(box.sync({"release", "ml-taem"}).err,
+              HasSubstr("nothing to release. Nothing of it is known here. Did you mean ml-team?"));
+  EXPECT_THAT(box.sync({"probe", "ml-taem"}).out,
+              HasSubstr("nothing to probe. Nothing of it is known here. Did you mean"));
+  EXPECT_THAT(box.sync({"probe", "ml-team/lab"}).out, Not(HasSubstr("known")));
 }
 
 TEST(Metrics, CountWhatWasConfirmedSentRefusedUploadedAndAsked) {

@@ -15,7 +15,7 @@ std::string read_only(const Closed& closed) {
 }
 
 std::string held(const Closed& closed) {
-  return fmt::format("{0} is held by {1}; 'neptune-sync release {0}' ends that", closed.scope.text(), *closed.held_by);
+  return fmt::format("{0} is held by {1}; `neptune-sync release {0}` ends that", closed.scope.text(), *closed.held_by);
 }
 
 std::string not_counted(const Waiting& waiting) {

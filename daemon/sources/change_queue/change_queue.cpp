@@ -77,7 +77,7 @@ struct Room {
       return fail(
           "queue_full",
           fmt::format("the change queue holds {} of at most {} ([queue] max_bytes), and this request would add {}. "
-                      "Nothing of it was taken. 'neptune-sync status' tells what waits and why; hand it in again "
+                      "Nothing of it was taken. `neptune-sync status` tells what waits and why; hand it in again "
                       "when some of that is synced.",
                       size_text(queued), size_text(options.max_bytes), size_text(size)),
           true);

@@ -274,6 +274,7 @@ TEST_F(Command, ExplainSaysWhatAStreamWaitsFor) {
               testing::StartsWith(R"({"explanations":[{"subject":"Run r1 of ml-team/x")"));
   EXPECT_THAT(ask("explain 5").out, HasSubstr("the server has it"));
   EXPECT_EQ(ask("explain nobody").exit, 1);
+  EXPECT_THAT(ask("explain 4711").err, HasSubstr("over the socket, and no change was handed in with that number."));
   for (const char* words : {"explain run r1", "explain run create r1", "explain project ml-team/x/r1"})
     EXPECT_EQ(ask(words).out, ran.out) << words;
   EXPECT_EQ(ask("explain change 5").exit, 0);

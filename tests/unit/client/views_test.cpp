@@ -431,7 +431,7 @@ TEST(ReleasePlanView, SaysWhatWouldStayAndWhy) {
   EXPECT_EQ(
       view(plan, {}),
       "`neptune-sync release ml-team/lab` would let nothing go now. 12 changes (2.0 KiB) would stay here. ml-team is "
-      "held by root. Nothing was released now.\n");
+      "held by root.\n");
   plan.changes = 3;
   plan.bytes = 1024;
   for (const std::int64_t left : {0, -5}) {
@@ -439,6 +439,8 @@ TEST(ReleasePlanView, SaysWhatWouldStayAndWhy) {
     plan.fits = false;
     EXPECT_NE(view(plan, {}).find("The server has nothing of storage left there: they do not fit."), std::string::npos);
   }
+  plan.changes = 1;
+  EXPECT_NE(view(plan, {}).find("there: it does not fit. "), std::string::npos) << view(plan, {});
 }
 
 }  // namespace

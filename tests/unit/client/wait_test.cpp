@@ -113,12 +113,12 @@ TEST_F(Waiting, SaysThatFilesAreLeftWhereNothingElseIs) {
   stream.uploads = 2;
   tell({stream});
   const auto files = wait({.run = "r1", .timeout = 50ms});
-  EXPECT_EQ(files.message, "Time is up. Of Run r1: 2 files are to be uploaded.");
+  EXPECT_EQ(files.message, "Time is up. Run r1 is not synced: 2 files are to be uploaded.");
   stream.uploads = 0;
   stream.state = "unconfirmed";
   tell({stream});
   const auto recorded = wait({.run = "r1", .timeout = 50ms});
-  EXPECT_EQ(recorded.message, "Time is up. Of Run r1: what the server confirmed is being recorded.");
+  EXPECT_EQ(recorded.message, "Time is up. Run r1 is not synced: what the server confirmed is being recorded.");
 }
 
 TEST_F(Waiting, SaysWhyWhatIsLeftWaitsAsOneSentence) {
@@ -126,15 +126,21 @@ TEST_F(Waiting, SaysWhyWhatIsLeftWaitsAsOneSentence) {
   first.why = "the server refuses the API token";
   second.why = "ml-team is held by root.";
   tell({first, second});
-  EXPECT_EQ(wait({.run = "r1", .timeout = 50ms}).message,
-            "Time is up. Of Run r1: 2 changes wait. Why: the server refuses the API token; ml-team is held by root.");
+  EXPECT_EQ(
+      wait({.run = "r1", .timeout = 50ms}).message,
+      "Time is up. Run r1 is not synced: 2 changes wait. Why: the server refuses the API token; and ml-team is held "
+      "by root.");
 }
 
 TEST_F(Waiting, FailsWhenSomethingOfItWasRejected) {
   auto stream = stream_of("r1", 0, true);
   stream.rejected = stream.rejected_kept = 2;
   tell({stream, stream_of("r2", 0, true)});
-  EXPECT_EQ(wait({.run = "r1"}).outcome, Outcome::rejected);
+  const auto refused = wait({.run = "r1"});
+  EXPECT_EQ(refused.outcome, Outcome::rejected);
+  EXPECT_EQ(refused.message,
+            "The server refused 2 changes of run r1 for good; `neptune-sync rejected` says why. All else of it is "
+            "synced.");
   EXPECT_EQ(wait({.run = "r2"}).outcome, Outcome::synced);
   stream.pending = 1;
   tell({stream});

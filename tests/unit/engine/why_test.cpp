@@ -64,9 +64,9 @@ std::string expected(Wait wait) {
     case Wait::project_mode:
       return "ml-team/lab is read-only on the server: Storage limit exceeded; the next probe is in 5 s";
     case Wait::workspace_held:
-      return "ml-team is held by jackie; 'neptune-sync release ml-team' ends that";
+      return "ml-team is held by jackie; `neptune-sync release ml-team` ends that";
     case Wait::project_held:
-      return "ml-team/lab is held by jackie; 'neptune-sync release ml-team/lab' ends that";
+      return "ml-team/lab is held by jackie; `neptune-sync release ml-team/lab` ends that";
     case Wait::ramp:
       return "released; its turn comes in 5 s";
   }
@@ -89,7 +89,7 @@ TEST(Why, NamesTheHoldAndTheReadOnlyModeWhereBothKeepIt) {
   waiting.closed.front().read_only = true;
   waiting.closed.push_back(closed_as(Wait::workspace_mode, waiting.container.project));
   EXPECT_EQ(why(waiting),
-            "ml-team/lab is held by jackie; 'neptune-sync release ml-team/lab' ends that. ml-team/lab is read-only on "
+            "ml-team/lab is held by jackie; `neptune-sync release ml-team/lab` ends that. ml-team/lab is read-only on "
             "the server: Storage limit exceeded; the next probe is in 5 s. ml-team is read-only on the server: Storage "
             "limit exceeded; the next probe is in 5 s");
 }
