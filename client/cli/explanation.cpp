@@ -11,6 +11,7 @@
 #include <string_view>
 #include <utility>
 
+#include "client/cli/refusals.h"
 #include "client/cli/views.h"
 #include "client/lib/json.h"
 #include "client/lib/names.h"
@@ -665,7 +666,9 @@ class Explainer {
 
   static std::string refusal(const api::Rejected& one) {
     const bool told = one.reason.find(one.code) != std::string::npos;
-    return fmt::format("Rejected {}: {}{}", one.id, sentence(one.reason), told ? "" : " (" + clean(one.code) + ")");
+    const auto means = meaning(one.code);
+    return fmt::format("Rejected {}: {}{}{}{}", one.id, sentence(one.reason), told ? "" : " (" + clean(one.code) + ")",
+                       means.empty() ? "" : " ", means);
   }
   static std::string retry_or_discard(std::optional<std::int64_t> id = {}) {
     return fmt::format(

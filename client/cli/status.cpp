@@ -5,7 +5,7 @@
 namespace neptune::cli {
 
 void add_status(Verb& top, Session& session) {
-  auto verb = top.add("status", "What is synced, what waits, and why");
+  auto verb = top.add("status", "What is synced, what waits, and why; it ends with 5 while something is held");
   verb.action([&session] {
     const auto reply = session.client().status();
     const auto text = [&session](const api::Status& status) {

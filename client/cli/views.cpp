@@ -6,6 +6,7 @@
 #include <map>
 #include <vector>
 
+#include "client/cli/refusals.h"
 #include "client/cli/table.h"
 #include "client/lib/names.h"
 #include "client/lib/time.h"
@@ -363,7 +364,7 @@ std::string view(const api::RejectedList& list, const Style& style, Now now) {
 
 std::string view(const api::Rejected& rejected, const Style& style) {
   const bool from_queue = rejected.source.starts_with(api::queue_source);
-  const std::vector<std::pair<std::string, std::string>> lines{
+  std::vector<std::pair<std::string, std::string>> lines{
       {"rejected", std::to_string(rejected.id)},
       {"rejected at", to_the_second(rejected.at)},
       {"project", rejected.project},
@@ -374,6 +375,7 @@ std::string view(const api::Rejected& rejected, const Style& style) {
       {from_queue ? "change" : "position", std::to_string(rejected.position)},
       {"code", rejected.code},
       {"reason", rejected.reason}};
+  if (const auto means = meaning(rejected.code); !means.empty()) lines.emplace_back("that is", means);
   std::string out;
   for (const auto& [name, value] : lines) {
     const auto first = fmt::format("{:<13}", name);

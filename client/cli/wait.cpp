@@ -90,7 +90,10 @@ void add_wait(Verb& top, Session& session) {
   verb.optional("--project SCOPE", what->project, "Only for this workspace/project, or workspace");
   verb.flag("--now", what->now, "Don't wait for runs to be closed: nothing left at this instant is enough");
   const auto timeout = std::make_shared<std::optional<std::string>>();
-  verb.optional("--timeout TIME", *timeout, "Give up after this time: 30s, 5m, 1h (default: never)");
+  verb.optional(
+      "--timeout TIME", *timeout,
+      "Give up after this time: 30s, 5m, 1h (default: never); it then ends with 4, or with 5 when all that is left "
+      "is held");
   verb.action([&session, what, timeout] {
     if (*timeout) what->timeout = parse_duration(**timeout);
     if (*timeout && !what->timeout) wrong_usage("--timeout", "'" + **timeout + "' is not a time; write 30s, 5m or 1h");

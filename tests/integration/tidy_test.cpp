@@ -77,7 +77,8 @@ TEST(Tidy, OfADaemonThatMayDeleteItIsForItsOwnerAndForOperators) {
                   .first);
   const auto by_a_stranger = box.sync_as(owner + 1, {"tidy"});
   EXPECT_EQ(by_a_stranger.status, 0) << by_a_stranger.err;
-  EXPECT_THAT(by_a_stranger.out, AllOf(HasSubstr("it belongs to"), HasSubstr("Nothing can be removed now; 2 logs kept")));
+  EXPECT_THAT(by_a_stranger.out,
+              AllOf(HasSubstr("it belongs to"), HasSubstr("Nothing can be removed now; 2 logs kept")));
   EXPECT_EQ(logs_in(box).size(), 2u);
   const auto first = logs_in(box).front();
   EXPECT_THAT(box.sync_as(owner, {"tidy", first}).out, HasSubstr("1 log removed"));
@@ -142,7 +143,8 @@ TEST_F(TidyOfAnotherUser, IsNotOfferedWhileChangesWait) {
   box->sandbox().control(R"({"workspace": "ml-team", "mode": "read_only", "reason": "full"})");
   box->start_daemon();
   ASSERT_TRUE(box->wait_status([](const auto& s) { return s.at("totals").at("held").as_int64() > 0; }).first);
-  EXPECT_THAT(sync_as_owner({"tidy"}).out, AllOf(HasSubstr("not on the server yet"), HasSubstr("Nothing can be removed now")));
+  EXPECT_THAT(sync_as_owner({"tidy"}).out,
+              AllOf(HasSubstr("not on the server yet"), HasSubstr("Nothing can be removed now")));
   EXPECT_TRUE(fs::exists(log / "run_operations.sqlite3"));
 }
 

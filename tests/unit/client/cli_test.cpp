@@ -199,7 +199,8 @@ TEST_F(Command, RejectedListsAndShows) {
     control.payload = std::string("\0\1", 2);
   });
   EXPECT_THAT(ask("rejected").out, HasSubstr("SERIES_STEP_NON_INCREASING"));
-  EXPECT_THAT(ask("rejected show 7").out, HasSubstr("SERIES_STEP_NON_INCREASING"));
+  EXPECT_THAT(ask("rejected show 7").out, HasSubstr("code         SERIES_STEP_NON_INCREASING\n"));
+  EXPECT_THAT(ask("rejected show 7").out, HasSubstr("that is      Steps of a series must grow, and this one"));
   EXPECT_EQ(ask("rejected show 7 --payload").out, std::string("\0\1", 2));
   EXPECT_EQ(ask("rejected show 8").exit, 1);
 }
