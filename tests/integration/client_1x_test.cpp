@@ -502,7 +502,7 @@ TEST_F(Client1x, ARenameThatCannotBeIsToldAndDoneOnceItCan) {
   offline_run("stuck", 1, 20);
   ASSERT_TRUE(wait_synced(20));
   EXPECT_TRUE(says("stuck", "it keeps its name for now")) << detail("stuck");
-  EXPECT_EQ(source("stuck").at("state").as_string(), "synced");
+  EXPECT_TRUE(box->wait_status([&](const auto&) { return source("stuck").at("state").as_string() == "synced"; }).first);
   fs::remove(place("async"));
   EXPECT_EQ(box->sync({"flush"}).status, 0) << "it is not waited for the next try";
   EXPECT_TRUE(box->wait_status([&](const auto&) { return fs::is_empty(place("offline")); }).first);

@@ -203,7 +203,7 @@ TEST(RunLogs, GoesOnByLookingThroughFoldersWhenTheInotifyLimitIsReachedAndSaysSo
 }
 
 TEST(RunLogs, WhatWasTakenOutOfALogIsNotTakenForAWriteWhenItsFolderIsLookedThrough) {
-  RunLogsFixture fixture([](RunLogsOptions& options) { options.rescan = 50ms; });
+  RunLogsFixture fixture;
   make_log(fixture.log, {"insert 5 10"});
   fixture.start();
   ASSERT_TRUE(fixture.reaches(fixture.log, SourceState::closed));
@@ -212,6 +212,7 @@ TEST(RunLogs, WhatWasTakenOutOfALogIsNotTakenForAWriteWhenItsFolderIsLookedThrou
   ASSERT_EQ(fixture.loop.await(fixture.source(fixture.log)->settle(6)), true);
   ASSERT_NE(fs::last_write_time(database_of(fixture.log)), written_at);
   const auto before = fixture.listener.at(fixture.log)->written;
+  fixture.logs->rescan();
   fixture.loop.run_for(300ms);
   EXPECT_EQ(fixture.listener.at(fixture.log)->written, before);
 }
