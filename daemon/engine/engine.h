@@ -24,6 +24,7 @@
 #include "engine/control.h"
 #include "engine/event_log.h"
 #include "engine/impl/attribute_calls.h"
+#include "engine/impl/together.h"
 #include "engine/impl/upload_slots.h"
 #include "engine/impl/why.h"
 #include "engine/impl/workspace_types.h"
@@ -307,14 +308,9 @@ class Engine final : public Control, public sources::SourceListener {
     Instant told_at{};
     std::uint64_t told_tenths = 0;
   };
-  /// Files that are there, to be recorded as such with one sync of the disk.
-  struct DoneTogether {
-    explicit DoneTogether(const boost::asio::any_io_executor& executor)
-        : written(executor, boost::asio::steady_timer::time_point::max()) {}
-    std::vector<Ledger::DoneUpload> files;
-    bool durable = false;
-    std::optional<Result<void>> outcome;
-    boost::asio::steady_timer written;  ///< cancelled when there is an outcome
+  struct DoneFile {
+    Ledger::DoneUpload done;
+    bool durable = false;  ///< Ledger::uploads_done
   };
   class LedgerProgress;
   class Uploading;
@@ -341,7 +337,7 @@ class Engine final : public Control, public sources::SourceListener {
   void tell_uploaded(std::string message, ActiveUpload upload);
   awaitable<server::UploadOutcome> send_once(UploadBatchPtr work, std::size_t index);
   awaitable<void> finish_file(UploadBatchPtr work, std::size_t index);
-  awaitable<Result<void>> record_done(Ledger::DoneUpload done, bool durable);
+  awaitable<Result<void>> record_done(std::vector<DoneFile> files);
   awaitable<void> settle_files(UploadBatchPtr work);
   awaitable<void> record_files(UploadBatchPtr work);
   awaitable<void> assign_file(UploadBatchPtr work, std::size_t index);
@@ -497,8 +493,8 @@ class Engine final : public Control, public sources::SourceListener {
   WorkerPool copy_thread_{1};                             // and copied here, one after the other
   std::map<std::uint64_t, ActiveUpload> active_uploads_;  // by when they began
   std::uint64_t uploads_begun_ = 0;
-  std::shared_ptr<DoneTogether> gathering_;  // the next to be recorded
-  std::shared_ptr<DoneTogether> recording_;
+  Together<DoneFile> files_done_{executor_,
+                                 [this](std::vector<DoneFile> files) { return record_done(std::move(files)); }};
   std::map<std::int64_t, std::int64_t>
       follow_ups_;  // a run.upload → the change that assigns its file, not known as done
 };

@@ -549,8 +549,8 @@ asio::awaitable<void> Engine::finish_file(UploadBatchPtr work, std::size_t index
   if (!item.on_server) {
     // What is deleted, or assigned and then its owner's to delete, must not be asked for again.
     if (item.upload.goes_with_its_upload() || !item.upload.attribute.empty()) {
-      const Ledger::DoneUpload done{upload_of(*work->feed, item.change.position), item.sent};
-      const auto marked = co_await record_done(done, item.upload.goes_with_its_upload());
+      DoneFile done{{upload_of(*work->feed, item.change.position), item.sent}, item.upload.goes_with_its_upload()};
+      const auto marked = co_await files_done_.add(std::move(done));
       if (!marked) co_return item.put_off(marked.error().code, marked.error().message);
       item.on_record = true;
     }
@@ -568,25 +568,12 @@ asio::awaitable<void> Engine::finish_file(UploadBatchPtr work, std::size_t index
   if (!item.behind) co_await assign_file(work, index);
 }
 
-/// Those that come while others are being written are written together next, by the first of them.
-asio::awaitable<Result<void>> Engine::record_done(Ledger::DoneUpload done, bool durable) {
-  const bool is_first = !gathering_;
-  if (is_first) gathering_ = std::make_shared<DoneTogether>(executor_);
-  const auto mine = gathering_;
-  mine->files.push_back(done);
-  mine->durable |= durable;
-  boost::system::error_code ignored;
-  for (auto before = recording_; is_first && before; before = recording_)
-    co_await before->written.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
-  if (is_first) {
-    recording_ = std::exchange(gathering_, nullptr);
-    auto mark = [mine](Ledger& ledger) { return ledger.uploads_done(mine->files, mine->durable); };
-    mine->outcome = co_await with_ledger(std::move(mark));
-    recording_.reset();
-    mine->written.cancel();
-  }
-  while (!mine->outcome) co_await mine->written.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
-  co_return *mine->outcome;
+asio::awaitable<Result<void>> Engine::record_done(std::vector<DoneFile> files) {
+  const bool durable = std::ranges::any_of(files, &DoneFile::durable);
+  std::vector<Ledger::DoneUpload> done;
+  for (const auto& file : files) done.push_back(file.done);
+  auto mark = [done = std::move(done), durable](Ledger& ledger) { return ledger.uploads_done(done, durable); };
+  co_return co_await with_ledger(std::move(mark));
 }
 
 /// It is dealt with, once no earlier one of its attribute is left.
