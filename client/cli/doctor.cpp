@@ -88,6 +88,7 @@ std::vector<api::Check> check_configuration(const std::string& file, bool of_the
     if (warns) line.remove_prefix(9);
     if (line.starts_with("neptune-syncd: ")) line.remove_prefix(15);
     const bool fails = said.status != 0;
+    if (line.ends_with('.')) line.remove_suffix(1);  // as in the other lines of a diagnosis
     checks.push_back({"config",
                       fails   ? "fail"
                       : warns ? "warn"
@@ -132,8 +133,10 @@ class Findings {
 
   /// On a terminal, until something is found.
   void wait_for(const char* what) {
-    if (session_.json || terminal_width(STDERR_FILENO) == 0) return;
-    std::fprintf(stderr, "...   %s", what);
+    const auto width = terminal_width(STDERR_FILENO);
+    if (session_.json || width == 0) return;
+    // One line, as only one can be taken back.
+    std::fputs(cut(std::string("...   ") + what, width - 1).c_str(), stderr);
     waits_ = true;
   }
   void erase_wait() {

@@ -146,6 +146,11 @@ Problems problems_of(const api::Status& status, const Style& style, Now now) {
   return problems;
 }
 
+/// What holds the workspace holds its projects.
+const std::string& mode_of(const api::ScopeStatus& project, const api::ScopeStatus& workspace) {
+  return project.mode == "normal" ? workspace.mode : project.mode;
+}
+
 Colour mode_colour(const std::string& mode) {
   return mode == "normal" ? Colour::plain : Colour::yellow;
 }
@@ -188,9 +193,8 @@ std::string scopes_of(const api::Status& status, const Style& style, Now now) {
     add_scope_row(table, workspace, workspace.mode, workspace.name, now);
     for (const auto& project : workspace.projects) {
       if (is_past(project)) continue;
-      // What holds the workspace holds its projects.
-      const auto& mode = project.mode == "normal" ? workspace.mode : project.mode;
-      add_scope_row(table, project, mode, "  " + full_name(workspace, project).substr(workspace.name.size() + 1), now);
+      add_scope_row(table, project, mode_of(project, workspace),
+                    "  " + full_name(workspace, project).substr(workspace.name.size() + 1), now);
     }
   }
   return table.render(style);
@@ -378,6 +382,7 @@ std::string view(const api::Rejected& rejected, const Style& style) {
   if (const auto means = meaning(rejected.code); !means.empty()) lines.emplace_back("that is", means);
   std::string out;
   for (const auto& [name, value] : lines) {
+    if (value.empty()) continue;  // what is of no run
     const auto first = fmt::format("{:<13}", name);
     const auto text = wrap(clean(value), style.width, std::string(first.size(), ' '), std::string(first.size(), ' '));
     out += paint(style, Colour::dim, first) + text.substr(first.size());
@@ -428,8 +433,9 @@ std::string view(const api::WorkspaceList& list, const Style& style) {
   for (const auto& workspace : list.workspaces)
     for (const auto& project : workspace.projects) {
       any = true;
+      const auto& mode = mode_of(project, workspace);
       table.add({{full_name(workspace, project), Colour::bold},
-                 {mode_name(project.mode), mode_colour(project.mode)},
+                 {mode_name(mode), mode_colour(mode)},
                  {count(project.pending + project.held + project.in_flight)},
                  {count(project.rejected_kept), project.rejected_kept > 0 ? Colour::red : Colour::plain}});
     }

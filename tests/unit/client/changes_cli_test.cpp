@@ -245,6 +245,12 @@ TEST_F(HandingIn, ProjectsAreListedWithTheirMode) {
   const auto ran = ask("project list");
   EXPECT_EQ(ran.exit, 0);
   EXPECT_THAT(ran.out, testing::ContainsRegex("ml-team/lab +read-only"));
+  served_.on_loop([](FixedControl& control) {
+    auto& workspace = control.status_now.workspaces[0];
+    workspace.mode = "held";
+    workspace.projects[0].mode = "normal";
+  });
+  EXPECT_THAT(ask("project list").out, testing::ContainsRegex("ml-team/lab +held")) << "as its workspace is";
 }
 
 }  // namespace

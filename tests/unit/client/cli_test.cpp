@@ -202,6 +202,7 @@ TEST_F(Command, RejectedListsAndShows) {
   EXPECT_THAT(ask("rejected show 7").out, HasSubstr("code         SERIES_STEP_NON_INCREASING\n"));
   EXPECT_THAT(ask("rejected show 7").out, HasSubstr("that is      Steps of a series must grow, and this one"));
   EXPECT_EQ(ask("rejected show 7 --payload").out, std::string("\0\1", 2));
+  EXPECT_THAT(ask("rejected show 7").out, testing::Not(HasSubstr("run  "))) << "it is of none";
   EXPECT_EQ(ask("rejected show 8").exit, 1);
 }
 
