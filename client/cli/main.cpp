@@ -29,7 +29,7 @@ struct ExitText {
 };
 constexpr std::array exit_texts{
     ExitText{done, "done", ""},
-    ExitText{failed, "failed", ": the daemon or the server refused it, or something of what wait is for was rejected"},
+    ExitText{failed, "failed", ": the daemon or the server refused it, or something that wait waits for was rejected"},
     ExitText{usage, "usage", ": the words are wrong, also where only the daemon can tell, as of a project's name"},
     ExitText{unreachable, "daemon not reachable", ""},
     ExitText{timed_out, "timed out", ""},

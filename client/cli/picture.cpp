@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "client/cli/table.h"
+#include "client/lib/numbers.h"
 
 namespace neptune::cli {
 
@@ -72,9 +73,9 @@ void append(Lines& to, Lines from) {
 }
 
 std::string rate_line(const Rates& rates, const Style& style) {
-  const auto head = fmt::format("{:>9.0f} changes/s  ", rates.latest());
+  const auto head = fmt::format("{:>9} changes/s  ", api::grouped(static_cast<std::uint64_t>(rates.latest() + 0.5)));
   const std::size_t width = style.width > columns(head) + 24 ? style.width - columns(head) - 24 : 0;
-  return head + rates.graph(width) + title(style, fmt::format("  at most {}/s", rates.highest(width)));
+  return head + rates.graph(width) + title(style, fmt::format("  at most {}/s", api::grouped(rates.highest(width))));
 }
 
 /// "11:59:58Z": what is shown is of the last minutes, or `neptune-sync events` tells the day.

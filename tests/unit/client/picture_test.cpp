@@ -59,6 +59,13 @@ TEST(Picture, HasWorkspacesRatesStreamsAndEvents) {
   EXPECT_THAT(lines.back(), testing::StartsWith("11:59:58Z  synced  All of it."));
 }
 
+TEST(Picture, TellsRatesInGroupsOfDigits) {
+  auto watched = busy_box(1, 0);
+  watched.rates.add(200'000, 301);
+  EXPECT_THAT(picture(watched, {false, 80}, 30, now),
+              Contains(testing::ContainsRegex("92,525 changes/s .*at most 92,525/s")));
+}
+
 TEST(Picture, TellsHowFarFilesAre) {
   auto watched = busy_box(1, 1);
   watched.status.uploads.push_back({.project = "workspace-0/lab",
