@@ -16,6 +16,7 @@
 #include "app/portable_queue.h"
 #include "config/config.h"
 #include "engine/ledger.h"
+#include "sources/change_queue/queue_schema.h"
 #include "sources/change_queue/queue_store.h"
 #include "support/clock.h"
 #include "support/sizes.h"

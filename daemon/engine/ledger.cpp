@@ -9,7 +9,7 @@
 #include "changes/ingest_code.h"
 #include "changes/wire.h"
 #include "support/disk.h"
-#include "support/sqlite.h"
+#include "support/sqlite_store.h"
 #include "support/try.h"
 
 namespace neptune::engine {
@@ -252,37 +252,9 @@ sqlite::Examined examined_ledger(const std::filesystem::path& file) {
   return {file, schema_version, rules};
 }
 
-class Ledger::Impl {
+class Ledger::Impl : public sqlite::Store {
  public:
-  explicit Impl(sqlite::Database database) : db(std::move(database)) {}
-
-  /// Prepares, binds and runs to the end.
-  template <class... Args>
-  Result<void> run(std::string_view sql, const Args&... args) {
-    auto statement = db.prepare(sql);
-    if (!statement) return std::unexpected(std::move(statement.error()));
-    return statement->bind(args...).run();
-  }
-
-  /// Prepares, binds, and hands each row to `f`.
-  template <class F, class... Args>
-  Result<void> each(std::string_view sql, F f, const Args&... args) {
-    auto statement = db.prepare(sql);
-    if (!statement) return std::unexpected(std::move(statement.error()));
-    statement->bind(args...);
-    for (;;) {
-      auto row = statement->step();
-      if (!row) return std::unexpected(std::move(row.error()));
-      if (!*row) return {};
-      f(*statement);
-    }
-  }
-
-  /// `durable`: on disk when it is committed, also after a power cut.
-  Result<sqlite::Transaction> begin(bool durable) {
-    NEPTUNE_TRY(db.exec(durable ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL"));
-    return sqlite::Transaction::begin(db, sqlite::Transaction::Kind::write);
-  }
+  using Store::Store;
 
   /// What was intended of the source's changes up to `upto`, and how far their files were, is done with.
   Result<void> forget_intents(std::int64_t source, sources::Position upto) {
@@ -318,8 +290,6 @@ class Ledger::Impl {
         "synced = synced + ?2, rejected = rejected + ?3",
         scope_text(project), synced, rejected);
   }
-
-  sqlite::Database db;
 };
 
 Ledger::Ledger(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -870,13 +840,11 @@ Result<void> Ledger::keep(const KeptMode& mode) {
     NEPTUNE_TRY(impl_->run("DELETE FROM modes WHERE scope = ?", scope));
     return transaction->commit();
   }
-  auto statement = impl_->db.prepare(
-      "INSERT OR REPLACE INTO modes (scope, read_only, reason, since_ms, held_by, held_since_ms) VALUES (?, ?, ?, "
-      "nullif(?, 0), ?, nullif(?, 0))");
-  if (!statement) return std::unexpected(std::move(statement.error()));
   const auto ms = [](const std::optional<WallTime>& time) { return time ? to_unix_ms(*time) : 0; };
-  NEPTUNE_TRY(
-      statement->bind(scope, mode.read_only, mode.reason, ms(mode.since), mode.held_by, ms(mode.held_since)).run());
+  NEPTUNE_TRY(impl_->run(
+      "INSERT OR REPLACE INTO modes (scope, read_only, reason, since_ms, held_by, held_since_ms) VALUES (?, ?, ?, "
+      "nullif(?, 0), ?, nullif(?, 0))",
+      scope, mode.read_only, mode.reason, ms(mode.since), mode.held_by, ms(mode.held_since)));
   return transaction->commit();
 }
 

@@ -12,61 +12,22 @@
 #include "changes/limits.h"
 #include "changes/wire.h"
 #include "sources/change_queue/needs.h"
+#include "sources/change_queue/queue_schema.h"
 #include "support/disk.h"
-#include "support/sqlite.h"
+#include "support/sqlite_store.h"
 #include "support/try.h"
 
 namespace neptune::sources {
 
 namespace {
 
-constexpr int schema_version = 3;
 constexpr std::uint64_t piece_bytes = 64u << 10;
 constexpr std::int64_t rows_a_transaction = 1000;
 constexpr std::uint64_t waiting_looked_at = 10'000;  // our own bound: past it a removal waits for all of them
-constexpr std::int64_t wal_bytes_kept = 64 << 20;
-
-constexpr const char* streams_table = R"(
-CREATE TABLE streams (
-  id INTEGER PRIMARY KEY AUTOINCREMENT, workspace TEXT NOT NULL, project TEXT NOT NULL, kind INTEGER NOT NULL,
-  container TEXT NOT NULL, count INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0,
-  creates INTEGER NOT NULL DEFAULT 0, begun_ms INTEGER NOT NULL, lane INTEGER NOT NULL DEFAULT 0,
-  UNIQUE (workspace, project, kind, container, lane));
-)";
-
-constexpr const char* changes_of_place =
-    "CREATE INDEX changes_of_place ON changes (stream, place, seq) WHERE place IS NOT NULL;";
-
-constexpr const char* schema = R"(
-CREATE TABLE changes (
-  seq INTEGER PRIMARY KEY AUTOINCREMENT, stream INTEGER NOT NULL, kind INTEGER NOT NULL, uid INTEGER NOT NULL,
-  at_ms INTEGER NOT NULL, size INTEGER NOT NULL, frees INTEGER NOT NULL, creates INTEGER NOT NULL, needs TEXT,
-  place INTEGER, payload BLOB NOT NULL);
-CREATE INDEX changes_of_stream ON changes (stream, seq, kind, size, creates);
-CREATE TABLE keys (
-  id INTEGER PRIMARY KEY, uid INTEGER NOT NULL, key TEXT NOT NULL, seq INTEGER NOT NULL, UNIQUE (uid, key));
-CREATE TABLE queue (identity INTEGER NOT NULL);
-INSERT INTO queue (identity) VALUES ((random() & 0x7fffffffffffffff) | 1);
-)";
 
 std::uint64_t count_at(const sqlite::Statement& row, int column) {
   return static_cast<std::uint64_t>(row.number(column));
 }
-
-/// It kept what must not be repeated; the engine's ledger does that now. At first it did not say which queue it is.
-constexpr const char* from_version_1 = R"(
-DROP TABLE intents;
-CREATE TABLE IF NOT EXISTS queue (identity INTEGER NOT NULL);
-INSERT INTO queue (identity) SELECT (random() & 0x7fffffffffffffff) | 1 WHERE NOT EXISTS (SELECT 1 FROM queue);
-)";
-
-/// No create passed the writes before it, and what assigns a file stood at the end of the row.
-constexpr const char* from_version_2 = R"(
-INSERT INTO streams (id, workspace, project, kind, container, count, bytes, creates, begun_ms)
-  SELECT id, workspace, project, kind, container, count, bytes, creates, begun_ms FROM streams_before;
-DROP TABLE streams_before;
-ALTER TABLE changes ADD COLUMN place INTEGER;
-)";
 
 std::int64_t as_signed(std::uint64_t value) {
   return static_cast<std::int64_t>(value);
@@ -95,109 +56,8 @@ std::string queue_path(const ContainerName& container, Lane lane) {
                      name(container.kind), container.id);
 }
 
-sqlite::Examined examined_queue(const std::filesystem::path& file) {
-  static constexpr sqlite::Rule rules[] = {
-      {.count = "SELECT count(*) FROM changes WHERE stream NOT IN (SELECT id FROM streams)",
-       .broken = "{} changes belong to no stream: whose they are cannot be told, and they are never sent.",
-       .repair = nullptr,
-       .plan = "They are left where they are. Their bytes: sqlite3 FILE \"SELECT * FROM changes WHERE stream NOT IN "
-               "(SELECT id FROM streams)\"."},
-      {.count = "SELECT count(*) FROM changes WHERE size != length(payload)",
-       .broken = "{} changes are not as long as when they were accepted.",
-       .repair = nullptr,
-       .plan = "Something else wrote to the file. They are sent as they are; restore the file from a copy, or look at "
-               "them first."},
-      {.count =
-           "SELECT count(*) FROM streams WHERE (count, bytes, creates) IS NOT (SELECT count(*), coalesce(sum(size), "
-           "0), coalesce(sum(creates), 0) FROM changes WHERE stream = streams.id)",
-       .broken = "The counts of {} streams are not those of their changes.",
-       .repair = "UPDATE streams SET (count, bytes, creates) = (SELECT count(*), coalesce(sum(size), 0), "
-                 "coalesce(sum(creates), 0) FROM changes WHERE stream = streams.id)",
-       .plan = "They are counted again."},
-      {.count = "SELECT max(coalesce((SELECT max(seq) FROM changes), 0), coalesce((SELECT max(seq) FROM keys), 0)) > "
-                "coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'changes'), 0)",
-       .broken = "Numbers that were given out would be given out again.",
-       .repair =
-           "DELETE FROM sqlite_sequence WHERE name = 'changes'; INSERT INTO sqlite_sequence (name, seq) SELECT "
-           "'changes', max(coalesce((SELECT max(seq) FROM changes), 0), coalesce((SELECT max(seq) FROM keys), 0))",
-       .plan = "The next number is set behind the last that was given out."},
-      {.count = "SELECT (SELECT count(*) FROM queue WHERE identity != 0) != 1",
-       .broken = "The queue does not say which queue it is.",
-       .repair = "DELETE FROM queue; INSERT INTO queue (identity) VALUES ((random() & 0x7fffffffffffffff) | 1)",
-       .plan = "It gets a new identity: changes that were confirmed and not taken out yet are sent again."}};
-  return {file, schema_version, rules};
-}
-
-class QueueStore::Impl {
- public:
-  explicit Impl(sqlite::Database database) : db(std::move(database)) {}
-
-  /// Prepared once, by its text.
-  Result<sqlite::Statement*> statement(const char* sql) {
-    const auto it = statements.find(sql);
-    if (it != statements.end()) return &it->second;
-    auto made = db.prepare(sql);
-    if (!made) return std::unexpected(std::move(made.error()));
-    return &statements.emplace(sql, std::move(*made)).first->second;
-  }
-
-  template <class... Args>
-  Result<void> run(const char* sql, const Args&... args) {
-    auto found = statement(sql);
-    if (!found) return std::unexpected(std::move(found.error()));
-    return (*found)->bind(args...).run();
-  }
-
-  /// Hands each row to `f` until that says false.
-  template <class F, class... Args>
-  Result<void> each(const char* sql, F f, const Args&... args) {
-    auto found = statement(sql);
-    if (!found) return std::unexpected(std::move(found.error()));
-    auto& rows = (*found)->bind(args...);
-    Result<void> outcome;
-    for (;;) {
-      auto row = rows.step();
-      if (!row) outcome = std::unexpected(std::move(row.error()));
-      if (!row || !*row || !f(rows)) break;
-    }
-    rows.reset();
-    return outcome;
-  }
-
-  Result<sqlite::Transaction> begin(bool durable) {
-    NEPTUNE_TRY(db.exec(durable ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL"));
-    return sqlite::Transaction::begin(db, sqlite::Transaction::Kind::write);
-  }
-
-  sqlite::Database db;
-  std::map<std::string, sqlite::Statement, std::less<>> statements;  // gone before the database is
-};
-
-QueueStore::QueueStore(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+QueueStore::QueueStore(std::unique_ptr<sqlite::Store> database) : database_(std::move(database)) {}
 QueueStore::~QueueStore() = default;
-
-namespace {
-
-/// Sets what the file itself or the connection keeps, and makes the tables of a new one. Fails where nothing may be
-/// written: a queue that takes nothing and lets go of nothing is of no use.
-Result<void> prepare_file(sqlite::Database& db, std::int64_t version) {
-  if (sqlite3_db_readonly(db.handle(), "main") != 0)
-    return fail("sqlite_readonly", "it may only be read; check who may write it and its directory");
-  // A large request must not leave a large log behind.
-  NEPTUNE_TRY(db.exec(fmt::format("PRAGMA journal_mode=WAL; PRAGMA journal_size_limit={}", wal_bytes_kept)));
-  auto transaction = sqlite::Transaction::begin(db, sqlite::Transaction::Kind::write);
-  if (!transaction) return std::unexpected(std::move(transaction.error()));
-  if (version == schema_version) return {};
-  if (version == 1) NEPTUNE_TRY(db.exec(from_version_1));
-  if (version > 0) NEPTUNE_TRY(db.exec("ALTER TABLE streams RENAME TO streams_before"));
-  NEPTUNE_TRY(db.exec(streams_table));
-  NEPTUNE_TRY(db.exec(version == 0 ? schema : from_version_2));
-  NEPTUNE_TRY(db.exec(changes_of_place));
-  NEPTUNE_TRY(db.exec(fmt::format("PRAGMA user_version = {}", schema_version)));
-  return transaction->commit();
-}
-
-}  // namespace
 
 Result<std::unique_ptr<QueueStore>> QueueStore::open(const std::filesystem::path& file) {
   const auto explain = [&file](const Error& error) {
@@ -218,7 +78,7 @@ Result<std::unique_ptr<QueueStore>> QueueStore::open(const std::filesystem::path
   // Looked at before anything is set: another's file must not even change its journal mode.
   const auto version = db->number("PRAGMA user_version");
   if (!version) return explain(version.error());
-  if (*version > schema_version)
+  if (*version > queue_version)
     return fail("queue_too_new",
                 fmt::format("{} was written by a newer neptune-syncd (schema {}); install that version. What waits in "
                             "it is kept.",
@@ -232,12 +92,12 @@ Result<std::unique_ptr<QueueStore>> QueueStore::open(const std::filesystem::path
     if (!tables) return explain(tables.error());
     if (*tables > 0) return explain({"queue_unusable", "it is the database of another program", false});
   }
-  if (auto set = prepare_file(*db, *version); !set) return explain(set.error());
-  auto store = std::unique_ptr<QueueStore>(new QueueStore(std::make_unique<Impl>(std::move(*db))));
-  const auto bytes = store->impl_->db.number("SELECT coalesce(sum(bytes), 0) FROM streams");
+  if (auto set = prepare_queue(*db, *version); !set) return explain(set.error());
+  auto store = std::unique_ptr<QueueStore>(new QueueStore(std::make_unique<sqlite::Store>(std::move(*db))));
+  const auto bytes = store->database_->db.number("SELECT coalesce(sum(bytes), 0) FROM streams");
   if (!bytes) return explain(bytes.error());
   store->bytes_ = static_cast<std::uint64_t>(*bytes);
-  const auto identity = store->impl_->db.number("SELECT identity FROM queue");
+  const auto identity = store->database_->db.number("SELECT identity FROM queue");
   if (!identity) return explain(identity.error());
   store->identity_ = static_cast<std::uint64_t>(*identity);
   return store;
@@ -246,7 +106,7 @@ Result<std::unique_ptr<QueueStore>> QueueStore::open(const std::filesystem::path
 Result<std::vector<QueuedStream>> QueueStore::streams() {
   std::vector<QueuedStream> list;
   static const auto sql = fmt::format("SELECT {} FROM streams ORDER BY id", stream_columns);
-  NEPTUNE_TRY(impl_->each(sql.c_str(), [&list](const sqlite::Statement& row) {
+  NEPTUNE_TRY(database_->each(sql, [&list](const sqlite::Statement& row) {
     list.push_back(stream_at(row));
     return true;
   }));
@@ -256,7 +116,7 @@ Result<std::vector<QueuedStream>> QueueStore::streams() {
 // Accepting
 
 Result<QueueStore::Accepted> QueueStore::accept(std::span<const Handed> requests, WallTime now) {
-  auto transaction = impl_->begin(true);
+  auto transaction = database_->begin(true);
   if (!transaction) return std::unexpected(std::move(transaction.error()));
   const auto now_ms = to_unix_ms(now);
   Accepted accepted;
@@ -299,7 +159,7 @@ Result<QueueStore::Accepted> QueueStore::accept(std::span<const Handed> requests
 Result<std::optional<std::int64_t>> QueueStore::id_of_key(std::uint32_t uid, std::string_view key) {
   std::optional<std::int64_t> id;
   if (key.empty()) return id;
-  NEPTUNE_TRY(impl_->each(
+  NEPTUNE_TRY(database_->each(
       "SELECT seq FROM keys WHERE uid = ? AND key = ?",
       [&id](const sqlite::Statement& row) {
         id = row.number(0);
@@ -310,7 +170,7 @@ Result<std::optional<std::int64_t>> QueueStore::id_of_key(std::uint32_t uid, std
 }
 
 Result<void> QueueStore::each_payload(ContainerKind kind, const std::function<void(std::string_view)>& f) {
-  return impl_->each(
+  return database_->each(
       "SELECT payload FROM streams JOIN changes ON changes.stream = streams.id WHERE streams.kind = ?",
       [&f](const sqlite::Statement& row) {
         f(row.blob(0));
@@ -331,20 +191,20 @@ Result<std::uint64_t> QueueStore::new_bytes(const Handed& request) {
 
 Result<std::uint64_t> QueueStore::reusable_bytes() {
   std::uint64_t pages = 0;
-  NEPTUNE_TRY(impl_->each("SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size",
-                          [&pages](const sqlite::Statement& row) {
-                            pages = count_at(row, 0);
-                            return false;
-                          }));
+  NEPTUNE_TRY(database_->each("SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size",
+                              [&pages](const sqlite::Statement& row) {
+                                pages = count_at(row, 0);
+                                return false;
+                              }));
   return pages;
 }
 
 Result<std::int64_t> QueueStore::stream_of(const ContainerName& container, std::int64_t now_ms, Lane lane) {
-  NEPTUNE_TRY(impl_->run(
+  NEPTUNE_TRY(database_->run(
       "INSERT OR IGNORE INTO streams (workspace, project, kind, container, lane, begun_ms) VALUES (?, ?, ?, ?, ?, ?)",
       container.project.workspace, container.project.project, container.kind, container.id, lane, now_ms));
   std::int64_t id = 0;
-  NEPTUNE_TRY(impl_->each(
+  NEPTUNE_TRY(database_->each(
       "SELECT id FROM streams WHERE workspace = ? AND project = ? AND kind = ? AND container = ? AND lane = ?",
       [&id](const sqlite::Statement& row) {
         id = row.number(0);
@@ -358,17 +218,18 @@ Result<std::int64_t> QueueStore::insert(const Change& change, const Handed& requ
                                         std::int64_t now_ms) {
   const auto needs = write_needs(change.fork_parent, change.after);
   NEPTUNE_TRY(
-      impl_->run("INSERT INTO changes (stream, kind, uid, at_ms, size, frees, creates, needs, place, payload) "
-                 "VALUES (?, ?, ?, ?, ?, ?, ?, nullif(?, ''), nullif(?, 0), ?)",
-                 stream, change.kind, request.by.uid, now_ms, change.payload.size(), change.frees, change.creates,
-                 needs, request.place, sqlite::Bytes{change.payload}));
-  const auto id = impl_->db.last_insert_rowid();
-  NEPTUNE_TRY(impl_->run("UPDATE streams SET count = count + 1, bytes = bytes + ?, creates = creates + ? WHERE id = ?",
-                         change.payload.size(), change.creates, stream));
+      database_->run("INSERT INTO changes (stream, kind, uid, at_ms, size, frees, creates, needs, place, payload) "
+                     "VALUES (?, ?, ?, ?, ?, ?, ?, nullif(?, ''), nullif(?, 0), ?)",
+                     stream, change.kind, request.by.uid, now_ms, change.payload.size(), change.frees, change.creates,
+                     needs, request.place, sqlite::Bytes{change.payload}));
+  const auto id = database_->db.last_insert_rowid();
+  NEPTUNE_TRY(
+      database_->run("UPDATE streams SET count = count + 1, bytes = bytes + ?, creates = creates + ? WHERE id = ?",
+                     change.payload.size(), change.creates, stream));
   if (!change.idempotency_key.empty()) {
-    NEPTUNE_TRY(
-        impl_->run("INSERT INTO keys (uid, key, seq) VALUES (?, ?, ?)", request.by.uid, change.idempotency_key, id));
-    NEPTUNE_TRY(impl_->run("DELETE FROM keys WHERE id <= ?", impl_->db.last_insert_rowid() - keys_kept));
+    NEPTUNE_TRY(database_->run("INSERT INTO keys (uid, key, seq) VALUES (?, ?, ?)", request.by.uid,
+                               change.idempotency_key, id));
+    NEPTUNE_TRY(database_->run("DELETE FROM keys WHERE id <= ?", database_->db.last_insert_rowid() - keys_kept));
   }
   return id;
 }
@@ -378,7 +239,7 @@ Result<std::int64_t> QueueStore::insert(const Change& change, const Handed& requ
 Result<QueueStore::Rows> QueueStore::confirmed_rows(std::int64_t stream, Position after) {
   auto& known = confirmed_[stream];
   if (after < known.upto) known = {};
-  NEPTUNE_TRY(impl_->each(
+  NEPTUNE_TRY(database_->each(
       "SELECT count(*), coalesce(sum(size), 0), coalesce(sum(creates), 0) FROM changes WHERE stream = ? AND seq > ? "
       "AND seq <= ?",
       [&known](const sqlite::Statement& row) {
@@ -406,14 +267,14 @@ Result<Backlog> QueueStore::backlog(std::int64_t stream, Position after) {
   const auto& container = whole->container;
   const bool creates = whole->creates > confirmed->creates;
   backlog.creates_project = container.kind == ContainerKind::management && creates;
-  NEPTUNE_TRY(impl_->each(
+  NEPTUNE_TRY(database_->each(
       "SELECT coalesce(max(seq), 0) FROM changes WHERE stream = ?",
       [&](const sqlite::Statement& row) {
         backlog.last = row.number(0);
         return false;
       },
       stream));
-  NEPTUNE_TRY(impl_->each(
+  NEPTUNE_TRY(database_->each(
       "SELECT seq, kind, at_ms, frees, needs, creates FROM changes WHERE stream = ? AND seq > ? ORDER BY seq LIMIT 1",
       [&](const sqlite::Statement& row) {
         const auto kind = static_cast<ChangeKind>(row.number(1));
@@ -430,7 +291,7 @@ Result<Backlog> QueueStore::backlog(std::int64_t stream, Position after) {
       stream, after));
   // Of all of them: what waits for a later one by its place waits for those before it, too.
   if (whole->lane == Lane::assignments)
-    NEPTUNE_TRY(impl_->each(
+    NEPTUNE_TRY(database_->each(
         "SELECT coalesce(min(place), 0) FROM changes WHERE stream = ? AND seq > ? AND place IS NOT NULL",
         [&](const sqlite::Statement& row) {
           backlog.ticket = row.number(0);
@@ -458,7 +319,7 @@ Result<void> QueueStore::keep_behind_those_that_wait(const ContainerName& remova
   waiting.id = removals_that_wait;
   bool shared = false;
   std::uint64_t looked_at = 0;
-  NEPTUNE_TRY(impl_->each(
+  NEPTUNE_TRY(database_->each(
       "SELECT needs FROM changes WHERE stream = (SELECT id FROM streams WHERE workspace = ? AND project = ? AND kind = "
       "? AND container = ?)",
       [&](const sqlite::Statement& row) {
@@ -473,8 +334,8 @@ Result<void> QueueStore::keep_behind_those_that_wait(const ContainerName& remova
 Result<QueuedStream> QueueStore::stream(std::int64_t id) {
   static const auto sql = fmt::format("SELECT {} FROM streams WHERE id = ?", stream_columns);
   QueuedStream found;
-  NEPTUNE_TRY(impl_->each(
-      sql.c_str(),
+  NEPTUNE_TRY(database_->each(
+      sql,
       [&found](const sqlite::Statement& row) {
         found = stream_at(row);
         return false;
@@ -485,7 +346,7 @@ Result<QueuedStream> QueueStore::stream(std::int64_t id) {
 
 Result<std::optional<QueuedStream>> QueueStore::step_aside(std::int64_t stream, Position position) {
   // Durable: those behind it may be confirmed next, and what is confirmed is taken for done up to there.
-  auto transaction = impl_->begin(true);
+  auto transaction = database_->begin(true);
   if (!transaction) return std::unexpected(std::move(transaction.error()));
   const auto from = this->stream(stream);
   if (!from) return std::unexpected(from.error());
@@ -493,7 +354,7 @@ Result<std::optional<QueuedStream>> QueueStore::step_aside(std::int64_t stream, 
   container.id = removals_that_wait;
   std::optional<std::uint64_t> size;
   std::int64_t at_ms = 0;
-  NEPTUNE_TRY(impl_->each(
+  NEPTUNE_TRY(database_->each(
       "SELECT size, at_ms FROM changes WHERE stream = ? AND seq = ?",
       [&](const sqlite::Statement& row) {
         size = count_at(row, 0);
@@ -513,23 +374,25 @@ Result<std::optional<QueuedStream>> QueueStore::step_aside(std::int64_t stream, 
 /// Within a transaction; the stream it is in then.
 Result<QueuedStream> QueueStore::move(Position change, std::uint64_t size, bool creates, std::int64_t from,
                                       std::int64_t to) {
-  NEPTUNE_TRY(impl_->run("UPDATE changes SET stream = ? WHERE seq = ?", to, change));
-  NEPTUNE_TRY(impl_->run("UPDATE streams SET count = count - 1, bytes = bytes - ?, creates = creates - ? WHERE id = ?",
-                         size, creates, from));
-  NEPTUNE_TRY(impl_->run("UPDATE streams SET count = count + 1, bytes = bytes + ?, creates = creates + ? WHERE id = ?",
-                         size, creates, to));
+  NEPTUNE_TRY(database_->run("UPDATE changes SET stream = ? WHERE seq = ?", to, change));
+  NEPTUNE_TRY(
+      database_->run("UPDATE streams SET count = count - 1, bytes = bytes - ?, creates = creates - ? WHERE id = ?",
+                     size, creates, from));
+  NEPTUNE_TRY(
+      database_->run("UPDATE streams SET count = count + 1, bytes = bytes + ?, creates = creates + ? WHERE id = ?",
+                     size, creates, to));
   return stream(to);
 }
 
 Result<std::optional<QueuedStream>> QueueStore::let_create_pass(std::int64_t stream, Position after) {
   // Durable: it may be confirmed next, with a number higher than those of the writes that stay.
-  auto transaction = impl_->begin(true);
+  auto transaction = database_->begin(true);
   if (!transaction) return std::unexpected(std::move(transaction.error()));
   const auto from = this->stream(stream);
   if (!from) return std::unexpected(from.error());
   Position position = 0;
   std::uint64_t size = 0;
-  NEPTUNE_TRY(impl_->each(
+  NEPTUNE_TRY(database_->each(
       "SELECT seq, size FROM changes WHERE stream = ?1 AND creates != 0 AND seq > (SELECT min(seq) FROM changes WHERE "
       "stream = ?1 AND seq > ?2) ORDER BY seq LIMIT 1",
       [&](const sqlite::Statement& row) {
@@ -552,7 +415,7 @@ Result<std::variant<std::monostate, Batch, Oversized>> QueueStore::plan(std::int
   using Plan = std::variant<std::monostate, Batch, Oversized>;
   std::optional<Batch> batch;
   std::optional<ChangeKind> first_kind;
-  NEPTUNE_TRY(impl_->each(
+  NEPTUNE_TRY(database_->each(
       "SELECT seq, kind, size FROM changes WHERE stream = ? AND seq > ? ORDER BY seq",
       [&](const sqlite::Statement& row) {
         const auto kind = static_cast<ChangeKind>(row.number(1));
@@ -584,7 +447,7 @@ Result<void> QueueStore::keep_order(std::int64_t stream, Batch& batch) {
   Result<void> looked;
   Batch kept = batch;
   kept.count = kept.payload_bytes = 0;
-  NEPTUNE_TRY(impl_->each(
+  NEPTUNE_TRY(database_->each(
       "SELECT seq, size, needs FROM changes WHERE stream = ? AND seq BETWEEN ? AND ? ORDER BY seq",
       [&](const sqlite::Statement& row) {
         const auto seq = row.number(0);
@@ -612,7 +475,7 @@ Result<void> QueueStore::keep_order(std::int64_t stream, Batch& batch) {
 Result<Position> QueueStore::first_of(std::string_view needs, Position after) {
   auto first = std::numeric_limits<Position>::max();
   for (const auto& container : read_needs(needs).after)
-    NEPTUNE_TRY(impl_->each(
+    NEPTUNE_TRY(database_->each(
         "SELECT seq FROM changes WHERE stream IN (SELECT id FROM streams WHERE workspace = ? AND project = ? AND kind "
         "= ? AND container = ?) AND seq > ? ORDER BY seq LIMIT 1",
         [&first](const sqlite::Statement& row) {
@@ -625,7 +488,7 @@ Result<Position> QueueStore::first_of(std::string_view needs, Position after) {
 
 Result<std::string> QueueStore::read_piece(std::int64_t stream, const Batch& batch, Cursor& cursor) {
   std::string piece;
-  NEPTUNE_TRY(impl_->each(
+  NEPTUNE_TRY(database_->each(
       "SELECT seq, payload FROM changes WHERE stream = ? AND seq BETWEEN ? AND ? ORDER BY seq",
       [&](const sqlite::Statement& row) {
         const auto payload = row.blob(1);
@@ -668,8 +531,8 @@ Result<std::vector<QueuedChange>> QueueStore::changes(std::int64_t stream, Posit
       "SELECT {} FROM changes JOIN streams ON streams.id = stream WHERE stream = ? AND seq BETWEEN ? AND ? ORDER BY "
       "seq",
       change_columns);
-  NEPTUNE_TRY(impl_->each(
-      sql.c_str(),
+  NEPTUNE_TRY(database_->each(
+      sql,
       [&list](const sqlite::Statement& row) {
         list.push_back(change_at(row));
         return true;
@@ -690,7 +553,7 @@ Result<void> QueueStore::each_change(const std::function<Result<void>(const Whol
   };
   static const auto sql = half("NULL") + " UNION ALL " + half("NOT NULL") + " ORDER BY 11, 1";
   Result<void> outcome;
-  NEPTUNE_TRY(impl_->each(sql.c_str(), [&outcome, &f](const sqlite::Statement& row) {
+  NEPTUNE_TRY(database_->each(sql, [&outcome, &f](const sqlite::Statement& row) {
     auto needs = read_needs(row.text(12));
     outcome = f({change_at(row), static_cast<Lane>(row.number(14)), row.number(11) != 0, std::move(needs.fork_parent),
                  std::move(needs.after), std::string(row.text(13))});
@@ -700,14 +563,14 @@ Result<void> QueueStore::each_change(const std::function<Result<void>(const Whol
 }
 
 Result<Position> QueueStore::last_number() {
-  return impl_->db.number("SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'changes'), 0)");
+  return database_->db.number("SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'changes'), 0)");
 }
 
 Result<void> QueueStore::go_on_after(Position number) {
-  auto transaction = impl_->begin(true);
+  auto transaction = database_->begin(true);
   if (!transaction) return std::unexpected(std::move(transaction.error()));
-  NEPTUNE_TRY(impl_->run("DELETE FROM sqlite_sequence WHERE name = 'changes' AND seq < ?", number));
-  NEPTUNE_TRY(impl_->run(
+  NEPTUNE_TRY(database_->run("DELETE FROM sqlite_sequence WHERE name = 'changes' AND seq < ?", number));
+  NEPTUNE_TRY(database_->run(
       "INSERT INTO sqlite_sequence (name, seq) SELECT 'changes', ? WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence "
       "WHERE name = 'changes')",
       number));
@@ -717,12 +580,13 @@ Result<void> QueueStore::go_on_after(Position number) {
 Result<QueueStore::Place> QueueStore::place(Position position) {
   Place place;
   std::int64_t stream = 0;
-  NEPTUNE_TRY(impl_->each("SELECT seq FROM sqlite_sequence WHERE name = 'changes'", [&](const sqlite::Statement& row) {
-    place.through = row.number(0);
-    place.known = position > 0 && position <= place.through;
-    return false;
-  }));
-  NEPTUNE_TRY(impl_->each(
+  NEPTUNE_TRY(
+      database_->each("SELECT seq FROM sqlite_sequence WHERE name = 'changes'", [&](const sqlite::Statement& row) {
+        place.through = row.number(0);
+        place.known = position > 0 && position <= place.through;
+        return false;
+      }));
+  NEPTUNE_TRY(database_->each(
       "SELECT stream, changes.kind, uid, at_ms, workspace, project, streams.kind, container, lane FROM changes JOIN "
       "streams ON streams.id = stream WHERE seq = ?",
       [&](const sqlite::Statement& row) {
@@ -739,7 +603,7 @@ Result<QueueStore::Place> QueueStore::place(Position position) {
       },
       position));
   if (!place.queued) {
-    NEPTUNE_TRY(impl_->each(
+    NEPTUNE_TRY(database_->each(
         "SELECT seq FROM changes WHERE seq > ? ORDER BY seq LIMIT 1",
         [&place](const sqlite::Statement& row) {
           place.through = row.number(0) - 1;
@@ -748,7 +612,7 @@ Result<QueueStore::Place> QueueStore::place(Position position) {
         position));
     return place;
   }
-  NEPTUNE_TRY(impl_->each(
+  NEPTUNE_TRY(database_->each(
       "SELECT count(*) FROM (SELECT 1 FROM changes WHERE stream = ? AND seq < ? LIMIT ?)",
       [&](const sqlite::Statement& row) {
         place.ahead = count_at(row, 0);
@@ -761,11 +625,11 @@ Result<QueueStore::Place> QueueStore::place(Position position) {
 // Settling
 
 Result<QueueStore::Settled> QueueStore::settle(std::int64_t stream, Position upto) {
-  auto transaction = impl_->begin(false);
+  auto transaction = database_->begin(false);
   if (!transaction) return std::unexpected(std::move(transaction.error()));
   Position last = 0;
   std::uint64_t count = 0, bytes = 0, creates = 0;
-  NEPTUNE_TRY(impl_->each(
+  NEPTUNE_TRY(database_->each(
       "SELECT max(seq), count(*), coalesce(sum(size), 0), coalesce(sum(creates), 0) FROM (SELECT seq, size, creates "
       "FROM "
       "changes WHERE stream = ? AND seq <= ? ORDER BY seq LIMIT ?)",
@@ -778,10 +642,10 @@ Result<QueueStore::Settled> QueueStore::settle(std::int64_t stream, Position upt
       },
       stream, upto, rows_a_transaction));
   if (count > 0) {
-    NEPTUNE_TRY(impl_->run("DELETE FROM changes WHERE stream = ? AND seq <= ?", stream, last));
+    NEPTUNE_TRY(database_->run("DELETE FROM changes WHERE stream = ? AND seq <= ?", stream, last));
     NEPTUNE_TRY(
-        impl_->run("UPDATE streams SET count = count - ?, bytes = bytes - ?, creates = creates - ? WHERE id = ?",
-                   as_signed(count), as_signed(bytes), as_signed(creates), stream));
+        database_->run("UPDATE streams SET count = count - ?, bytes = bytes - ?, creates = creates - ? WHERE id = ?",
+                       as_signed(count), as_signed(bytes), as_signed(creates), stream));
   }
   Settled settled{.more = count == static_cast<std::uint64_t>(rows_a_transaction)};
   auto left = this->stream(stream);
@@ -803,10 +667,10 @@ Result<QueueStore::Settled> QueueStore::settle(std::int64_t stream, Position upt
 }
 
 Result<bool> QueueStore::forget(std::int64_t stream) {
-  auto transaction = impl_->begin(false);
+  auto transaction = database_->begin(false);
   if (!transaction) return std::unexpected(std::move(transaction.error()));
-  NEPTUNE_TRY(impl_->run("DELETE FROM streams WHERE id = ? AND count = 0", stream));
-  const bool gone = impl_->db.changes() > 0;
+  NEPTUNE_TRY(database_->run("DELETE FROM streams WHERE id = ? AND count = 0", stream));
+  const bool gone = database_->db.changes() > 0;
   NEPTUNE_TRY(transaction->commit());
   if (gone) confirmed_.erase(stream);
   return gone;

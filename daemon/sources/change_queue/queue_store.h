@@ -17,7 +17,10 @@
 #include "sources/source.h"
 #include "support/clock.h"
 #include "support/error.h"
-#include "support/sqlite_check.h"
+
+namespace neptune::sqlite {
+class Store;
+}
 
 /// The change queue on disk: `changes.sqlite3` in the state directory, SQLite in WAL mode.
 ///
@@ -50,9 +53,6 @@
 ///
 /// Concurrency: one thread at a time, except `bytes`.
 namespace neptune::sources {
-
-/// What is to be looked at of such a file, for `--check-queue`: its invariants, as rules.
-sqlite::Examined examined_queue(const std::filesystem::path& file);
 
 /// One request: what was handed in together.
 struct Handed {
@@ -178,8 +178,7 @@ class QueueStore {
   Result<void> go_on_after(Position number);
 
  private:
-  class Impl;
-  explicit QueueStore(std::unique_ptr<Impl> impl);
+  explicit QueueStore(std::unique_ptr<sqlite::Store> database);
   Result<std::int64_t> stream_of(const ContainerName& container, std::int64_t now_ms, Lane lane = Lane::writes);
   Result<QueuedStream> move(Position change, std::uint64_t size, bool creates, std::int64_t from, std::int64_t to);
   struct Rows {
@@ -194,7 +193,7 @@ class QueueStore {
   Result<void> keep_behind_those_that_wait(const ContainerName& removals, std::vector<ContainerName>& after);
   Result<QueuedStream> stream(std::int64_t id);
   Result<std::int64_t> insert(const Change& change, const Handed& request, std::int64_t stream, std::int64_t now_ms);
-  std::unique_ptr<Impl> impl_;
+  std::unique_ptr<sqlite::Store> database_;
   std::atomic<std::uint64_t> bytes_ = 0;
   std::map<std::int64_t, Rows> confirmed_;  // by stream
   std::uint64_t identity_ = 0;

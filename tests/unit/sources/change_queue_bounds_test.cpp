@@ -7,6 +7,7 @@
 #include <iterator>
 #include <sstream>
 
+#include "sources/change_queue/queue_schema.h"
 #include "support/sqlite.h"
 #include "tests/integration/support/small_disk.h"
 #include "tests/unit/sources/change_queue_fixture.h"

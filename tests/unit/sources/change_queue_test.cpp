@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 
+#include "sources/change_queue/queue_schema.h"
 #include "tests/unit/sources/change_queue_fixture.h"
 
 namespace neptune::sources {
