@@ -76,23 +76,28 @@ int run(int argc, char** argv) {
   app.require_subcommand(1);
   app.fallthrough();  // global options may stand after the verb
   Verb top(app);
+  top.group("How things stand");
   add_status(top, session);
   add_explain(top, session);
   add_doctor(top, session);
   add_watch(top, session);
+  add_wait(top, session);
   add_streams(top, session);
   add_rejected(top, session);
   add_events(top, session);
-  add_scope_verbs(top, session);
-  add_flush(top, session);
-  add_tidy(top, session);
-  add_queue(top, session);
-  add_wait(top, session);
-  add_project_verbs(top, session);
+  top.group("What jobs and people hand in");
   add_run_verbs(top, session);
+  add_project_verbs(top, session);
   add_model_verbs(top, session);
   add_trash(top, session);
   add_change(top, session);
+  top.group("Holding, and going on");
+  add_scope_verbs(top, session);
+  add_flush(top, session);
+  top.group("What lies on disk");
+  add_tidy(top, session);
+  add_queue(top, session);
+  top.group("For your shell");
   add_completion(top, session, [&app] { return man::command_tree(app); });
 
   try {

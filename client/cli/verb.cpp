@@ -56,7 +56,9 @@ CLI::Validator is_number(std::int64_t least, std::int64_t most) {
 
 Verb Verb::add(const std::string& name, const std::string& description) {
   app_->require_subcommand(1);
-  return Verb(*app_->add_subcommand(name, description));
+  auto* added = app_->add_subcommand(name, description);
+  if (!group_.empty()) added->group(group_);
+  return Verb(*added);
 }
 
 void Verb::required(const std::string& name, std::string& to, const std::string& description) {

@@ -23,6 +23,8 @@ class Verb {
 
   /// A verb below this one. A verb that has some does nothing by itself: one of them is to be given.
   Verb add(const std::string& name, const std::string& description);
+  /// What those that are added from here on are listed under.
+  void group(const std::string& title) { group_ = title; }
 
   /// An empty value is a wrong usage, but of an optional TEXT.
   void required(const std::string& name, std::string& to, const std::string& description);
@@ -48,6 +50,7 @@ class Verb {
 
  private:
   CLI::App* app_;
+  std::string group_{};
 };
 
 /// Ends an action with the exit code of a wrong usage: `sentence` says what is wrong with which argument.

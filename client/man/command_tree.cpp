@@ -47,6 +47,9 @@ Command command_tree(const CLI::App& app) {
   for (const auto* option : app.get_options(shown)) command.arguments.push_back(argument_of(*option));
   for (const auto* verb : app.get_subcommands(shown)) command.commands.push_back(command_tree(*verb));
   command.alone = app.get_require_subcommand_min() == 0;
+  // One that was given none has its parent's.
+  if (const auto* above = app.get_parent(); above && app.get_group() != above->get_group())
+    command.group = app.get_group();
   return command;
 }
 

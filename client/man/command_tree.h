@@ -30,6 +30,7 @@ struct Command {
   std::vector<Argument> arguments;  ///< as `--help` lists them; hidden ones are left out
   std::vector<Command> commands;    ///< the verbs below it
   bool alone = false;               ///< it does something without one of them, too
+  std::string group{};              ///< what it is listed under, among its siblings; empty: nothing in particular
 };
 
 /// The description with all else there is to know: "How many at most (from 1 to 1000; default: 100)".

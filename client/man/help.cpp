@@ -51,6 +51,17 @@ std::string arguments_of(const Command& command, bool positional) {
   return out;
 }
 
+/// In the order they were added; a group has its title above the first of it.
+std::string commands_of(const Command& command) {
+  std::string out, group;
+  for (const auto& each : command.commands) {
+    if (each.group != group) out += " " + each.group + "\n";
+    group = each.group;
+    out += entry(each.name, each.description);
+  }
+  return out;
+}
+
 /// A command's own come before those of the commands below it.
 std::string examples_of(const std::string& path, const std::vector<Entry>& examples) {
   std::string out;
@@ -70,9 +81,7 @@ std::string help(const Command& command, const std::string& path, const std::vec
   auto out = wrap(command.description + (command.description.ends_with('.') ? "" : "."), width, "", "");
   const std::string indent(columns("Usage: " + path + " "), ' ');
   out += "\n" + wrap("[OPTIONS]" + usage_of(command), width, "Usage: " + path + " ", indent);
-  std::string commands;
-  for (const auto& each : command.commands) commands += entry(each.name, each.description);
-  out += part("Commands", commands);
+  out += part("Commands", commands_of(command));
   out += part("Arguments", arguments_of(command, true));
   out += part("Options", arguments_of(command, false));
   out += part("Examples", examples_of(path, examples));

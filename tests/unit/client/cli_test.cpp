@@ -176,6 +176,8 @@ TEST_F(Command, HelpAndVersionNeedNoDaemon) {
        {"status", "streams", "rejected", "events",  "hold",   "release", "probe", "flush", "wait",   "project", "run",
         "model",  "trash",   "change",   "explain", "doctor", "watch",   "tidy",  "queue", "export", "import"})
     EXPECT_THAT(help.out, HasSubstr(verb));
+  EXPECT_THAT(help.out, HasSubstr("\nCommands:\n How things stand\n  status "));
+  EXPECT_THAT(run("run --help").out, HasSubstr("\nCommands:\n  create "));
 }
 
 TEST_F(Command, VerbsReachTheDaemon) {
