@@ -197,9 +197,14 @@ void count(Tally& tally, const Client& client, const Left& left, const std::set<
   tally.none += !(accept || commit || send || answer || settle);
 }
 
+/// Changes that are told to wait, and sources that were just handed something and are not counted yet.
 std::int64_t unsynced(Box& box) {
-  const auto totals = box.get("/v1/status").at("totals");
-  return totals.at("pending").as_int64() + totals.at("held").as_int64() + totals.at("in_flight").as_int64();
+  const auto status = box.get("/v1/status");
+  const auto& totals = status.at("totals");
+  auto left = totals.at("pending").as_int64() + totals.at("held").as_int64() + totals.at("in_flight").as_int64();
+  for (const auto& source : status.at("sources").as_array())
+    left += source.at("state").as_string() == "settling_in" ? 1 : 0;
+  return left;
 }
 
 /// What is wrong in the end, a line each.
