@@ -37,7 +37,7 @@ constexpr std::array all{
     Example{"release ml-team/lab --dry-run", "How much a release would let go."},
     Example{"release ml-team/lab", "Let it go."},
     Example{"discard ml-teem/lab", "Throw away what was handed in for a mistyped project."},
-    Example{"discard ml-team/lab --run trial-7", "The same of one run."},
+    Example{"discard ml-team/lab --run trial-7", "The same of one run; also when its log was removed too early."},
     Example{"probe vision", "Ask the server now whether the workspace takes writes again."},
     Example{"flush", "Try everything now, and look through the folders."},
     Example{"tidy --dry-run", "Which logs are synced and could be removed, and why the others stay."},

@@ -247,7 +247,8 @@ class Explainer {
     if (stream.lost > 0) {
       one.state = sentence(stream.why);
       one.next = "Put a copy of it into a watched folder, if there is one. " + changes(stream.synced) +
-                 " of it are on the server.";
+                 " of it are on the server. " +
+                 fmt::format("`{}` gives up what was lost.", clean(api::discard_command(stream)));
       return one;
     }
     if (left(stream) == 0 && stream.waiting_for != "counting" && stream.waiting_for != "lookup" &&
@@ -256,6 +257,9 @@ class Explainer {
           is_files(stream) ? count(stream.synced) + (stream.synced == 1 ? " file" : " files") : changes(stream.synced);
       one.state =
           stream.synced > 0 ? "All that was found of it is on the server: " + done + "." : "Nothing of it waits.";
+      if (stream.discarded > 0)
+        one.state = fmt::format("Not all of it is on the server: {} thrown away, {} there.",
+                                stream.discarded == 1 ? "1 change was" : changes(stream.discarded) + " were", done);
       if (stream.last_synced_at)
         one.state += " The last was confirmed " + since(stream.last_synced_at, now()) + " ago.";
       if (!stream.closed && stream.state != "done") one.next = "What its job still writes is sent as it comes.";
@@ -279,12 +283,10 @@ class Explainer {
           clean(stream.project));
     }
     if (stream.waiting_for == "retry" && stream.source.starts_with(api::queue_source))
-      one.next += fmt::format(" `neptune-sync discard {}{}` throws away what waits, and keeps it as rejected.",
-                              clean(stream.project), of_run(stream) ? " --run " + clean(stream.container) : "");
+      one.next +=
+          fmt::format(" `{}` throws away what waits, and keeps it as rejected.", clean(api::discard_command(stream)));
     return one;
   }
-
-  static bool of_run(const api::Stream& stream) { return stream.container_type == "run" || is_files(stream); }
 
   static bool waits_for_mode(std::string_view waiting_for) {
     return waiting_for.ends_with("_mode") || waiting_for.ends_with("_held");

@@ -40,13 +40,16 @@ void add_scope_verbs(Verb& top, Session& session) {
     const auto text = [&session](const api::ReleasePlan& plan) { return view(plan, session.style); };
     show(session, session.client().plan_release(arguments->scope), text);
   });
-  auto discard = add_verb(top, "discard", "Throw away what waits for a scope and was handed in; it is kept as rejected",
-                          arguments);
+  auto discard =
+      add_verb(top, "discard",
+               "Throw away what waits for a scope and was handed in (it is kept as rejected), and give up what "
+               "was lost with removed logs",
+               arguments);
   discard.optional("--run RUN", arguments->run, "Of this run alone, by its id");
   discard.action([&session, arguments] {
     const auto reply = session.client().discard_waiting(arguments->scope, arguments->run);
     show(session, reply, [](const api::DiscardReply& done) { return clean(done.message) + "\n"; });
-    if (reply && reply->value.discarded == 0 && reply->value.left > 0) session.exit = Exit::failed;
+    if (reply && reply->value.discarded + reply->value.lost == 0 && reply->value.left > 0) session.exit = Exit::failed;
   });
   add_verb(top, "probe", "Ask the server now whether a scope is writable again", arguments)
       .action([&session, arguments] { show(session, session.client().probe(arguments->scope), message_of); });

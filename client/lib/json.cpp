@@ -24,6 +24,7 @@ void counts(V& v, T& x) {
   v("synced", x.synced);
   v("rejected", x.rejected);
   v("rejected_kept", x.rejected_kept);
+  v("discarded", x.discarded);
 }
 
 template <class V, class T>
@@ -120,6 +121,7 @@ template <class V, Is<DiscardReply> T>
 void members(V& v, T& x) {
   v("scope", x.scope);
   v("discarded", x.discarded);
+  v("lost", x.lost);
   v("left", x.left);
   v("message", x.message);
 }

@@ -19,6 +19,7 @@ struct Counts {
   std::uint64_t synced = 0;         ///< since the state directory was made
   std::uint64_t rejected = 0;       ///< since the state directory was made, but for what a retry stored after all
   std::uint64_t rejected_kept = 0;  ///< of these, what is kept: neither discarded nor stored by a retry
+  std::uint64_t discarded = 0;      ///< of these, what a person threw away for good: the rest
 };
 
 struct Totals : Counts {
@@ -136,7 +137,14 @@ struct Stream : Counts {
   std::vector<Upload> active_uploads;  ///< of those, what is being sent (container_type "files")
   std::optional<std::string> oldest_pending_at;
   std::optional<std::string> last_synced_at;
+
+  bool is_of_run() const { return container_type == "run" || container_type == "files"; }
 };
+
+/// What throws away what waits of it, or gives up what was lost.
+inline std::string discard_command(const Stream& stream) {
+  return "neptune-sync discard " + stream.project + (stream.is_of_run() ? " --run " + stream.container : "");
+}
 
 /// One change the server refused for good. Its bytes are kept, so that it can be tried again.
 struct Rejected {
@@ -186,6 +194,7 @@ struct ScopeReply : ScopeStatus {
 struct DiscardReply {
   std::string scope;
   std::uint64_t discarded = 0;  ///< changes, kept as rejected
+  std::uint64_t lost = 0;       ///< had been lost with logs that were removed: told no more, and discarded for good
   std::uint64_t left = 0;       ///< that wait still
   std::string message;          ///< a sentence, or a few: what was done, and why the rest stays
 };

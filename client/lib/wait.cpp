@@ -58,7 +58,9 @@ void add(Progress& progress, const api::Stream& stream) {
   progress.in_flight += stream.in_flight;
   progress.synced += stream.synced;
   progress.rejected += stream.rejected_kept;
-  if (stream.lost > 0) progress.lost.push_back(stream.why);
+  progress.discarded += stream.discarded;
+  if (stream.lost > 0)
+    progress.lost.push_back(stream.why + ". `" + api::discard_command(stream) + "` gives up what was lost.");
   // A log's files are counted with its own stream and with theirs.
   progress.uploads = std::max(progress.uploads, stream.uploads);
   progress.active_uploads.insert(progress.active_uploads.end(), stream.active_uploads.begin(),
@@ -215,7 +217,19 @@ class Waiter {
       for (const auto& each : progress_.lost) lost += " " + each;
       return result(Outcome::failed, lost);
     }
+    if (progress_.discarded > 0) return some_discarded();
     return result(Outcome::synced, subject_of(what_) + " is synced.");
+  }
+
+  /// Nobody waits for what somebody threw away; but a run of which something was is not all there.
+  WaitResult some_discarded() const {
+    const auto discarded = count(progress_.discarded, "change was", "changes were") + " thrown away";
+    if (!what_.run)
+      return result(Outcome::synced, subject_of(what_) + " is synced, but for what is gone: " + discarded + ".");
+    if (progress_.synced == 0)
+      return result(Outcome::rejected, "Nothing of " + name_of(what_) + " is on the server: " + discarded + ".");
+    return result(Outcome::rejected,
+                  "Not all of " + name_of(what_) + " is on the server: " + discarded + ". All else of it is synced.");
   }
 
   /// The next of the changes first: those after it are looked at when it is done.

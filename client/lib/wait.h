@@ -25,7 +25,7 @@ struct WaitFor {
 /// Where those changes are at one moment.
 struct Progress {
   bool seen = false;  ///< the daemon knows of what is waited for
-  std::uint64_t pending = 0, held = 0, in_flight = 0, synced = 0, rejected = 0;
+  std::uint64_t pending = 0, held = 0, in_flight = 0, synced = 0, rejected = 0, discarded = 0;
   std::uint64_t uploads = 0;                ///< files of theirs that are not on the server yet
   std::vector<api::Upload> active_uploads;  ///< and what of them is being sent
   std::uint64_t open = 0;                   ///< streams somebody may still write to

@@ -386,6 +386,9 @@ class Engine final : public Control, public sources::SourceListener {
   awaitable<Result<PieceDiscarded>> discard_piece(FeedPtr feed, ToDiscard what);
   awaitable<Result<std::vector<sources::QueuedChange>>> first_waiting(FeedPtr feed, ToDiscard what);
   std::vector<FeedPtr> waiting_in(const DiscardRequest& request) const;
+  static bool means(const DiscardRequest& request, const ContainerName& container);
+  std::vector<FinishedSource> lost_in(const DiscardRequest& request) const;
+  awaitable<Result<std::uint64_t>> give_up_lost(DiscardRequest request);
   static bool is_passed(const Feed& feed);
   bool writes_stay(const Feed& passed) const;
   awaitable<void> learn_type(std::string workspace);

@@ -376,16 +376,52 @@ asio::awaitable<Result<Engine::PieceDiscarded>> Engine::discard_piece(FeedPtr fe
   co_return PieceDiscarded{count, true};
 }
 
+bool Engine::means(const DiscardRequest& request, const ContainerName& container) {
+  const bool of_runs = container.kind == ContainerKind::run || container.kind == ContainerKind::files;
+  return request.scope.covers(container.project) && (!request.run || (of_runs && container.id == *request.run));
+}
+
 /// The streams with something that waits and may be meant, run logs among them.
 std::vector<Engine::FeedPtr> Engine::waiting_in(const DiscardRequest& request) const {
   std::vector<FeedPtr> list;
   for (const auto& [id, feed] : streams_) {
-    const auto& [project, run, kind] = *feed->info.container;
-    const bool of_runs = kind == ContainerKind::run || kind == ContainerKind::files;
-    const bool meant = request.scope.covers(project) && (!request.run || (of_runs && run == *request.run));
+    const bool meant = means(request, *feed->info.container);
     if (meant && !feed->replayed && core_.stream(id, clock_.now()).tally.changes() > 0) list.push_back(feed);
   }
   return list;
+}
+
+/// What was lost with logs that were removed.
+std::vector<FinishedSource> Engine::lost_in(const DiscardRequest& request) const {
+  std::vector<FinishedSource> list;
+  for (const auto& finished : finished_)
+    if (means(request, finished.container) && is_lost(finished)) list.push_back(finished);
+  return list;
+}
+
+/// How many changes are told as lost no more.
+asio::awaitable<Result<std::uint64_t>> Engine::give_up_lost(DiscardRequest request) {
+  const auto lost = lost_in(request);
+  if (lost.empty()) co_return 0;
+  auto give_up = [lost](Ledger& ledger) { return ledger.give_up(lost); };
+  const auto recorded = co_await with_ledger(std::move(give_up));
+  if (!recorded) co_return std::unexpected(recorded.error());
+  std::uint64_t count = 0;
+  for (const auto& each : lost) {
+    const auto known = std::ranges::find(finished_, each.id, &FinishedSource::id);
+    if (known != finished_.end()) known->rejected += std::exchange(known->lost, 0);
+    counts_[each.container.project].rejected += each.lost;
+    metrics_.rejections[{each.container.project, std::string(api::discarded_code)}] += each.lost;
+    count += each.lost;
+    const auto label = each.container.label();
+    spdlog::info("given up changes={} container=\"{}\" path={} by={}", each.lost, label, each.path,
+                 name_of(request.by));
+    events_.add("rejected",
+                fmt::format("{} of {} that had been lost with {} {} given up by {}.", number_of(each.lost, "change"),
+                            label, each.path, each.lost == 1 ? "was" : "were", name_of(request.by)),
+                {.scope = Scope::of(each.container.project).text(), .stream = label, .count = each.lost});
+  }
+  co_return count;
 }
 
 asio::awaitable<Result<api::DiscardReply>> Engine::discard_waiting(DiscardRequest request) {
@@ -411,6 +447,10 @@ asio::awaitable<Result<api::DiscardReply>> Engine::discard_waiting(DiscardReques
     if (discarded) reply.discarded += *discarded;
     if (!discarded) trouble = discarded.error().message;
   }
+  Result<std::uint64_t> lost = 0;
+  if (request.everybodys) lost = co_await give_up_lost(request);
+  if (!lost) co_return std::unexpected(lost.error());
+  reply.lost = *lost;
   for (const auto& feed : waiting_in(request)) reply.left += core_.stream(feed->stream, clock_.now()).tally.changes();
   if (reply.discarded > 0)
     reply.message = fmt::format(
@@ -418,16 +458,23 @@ asio::awaitable<Result<api::DiscardReply>> Engine::discard_waiting(DiscardReques
         "good, `neptune-sync rejected retry` sends it after all.",
         number_of(reply.discarded, "change"), what, reply.discarded == 1 ? "was" : "were", reply.scope,
         request.run ? " --run " + *request.run : "");
-  else
+  else if (reply.lost == 0)
     reply.message = fmt::format("Nothing of {} was thrown away.", what);
+  if (reply.lost > 0)
+    reply.message += fmt::format("{}{} of {} that {} lost with what was removed {} given up: told no more.",
+                                 reply.message.empty() ? "" : " ", number_of(reply.lost, "change"), what,
+                                 reply.lost == 1 ? "was" : "were", reply.lost == 1 ? "is" : "are");
   if (reply.left > 0)
     reply.message +=
         fmt::format(" {} still: {}.", number_of(reply.left, "change") + (reply.left == 1 ? " waits" : " wait"),
                     !trouble.empty()     ? trouble
                     : request.everybodys ? "in run logs, which are their owners' to remove, or handed in meanwhile"
                                          : "in run logs, or handed in by others, or behind what others handed in");
-  else if (reply.discarded == 0)
-    reply.message += " Nothing of it waits.";
+  else if (reply.discarded + reply.lost == 0)
+    reply.message += !lost_in(request).empty()
+                         ? " What was lost of it with a removed log is for operators, and the workspace's allow_users, "
+                           "to give up."
+                         : " Nothing of it waits.";
   co_return reply;
 }
 

@@ -478,6 +478,16 @@ Result<void> Ledger::finish(std::int64_t source, std::uint64_t lost, WallTime no
   return {};
 }
 
+Result<void> Ledger::give_up(const std::vector<FinishedSource>& lost) {
+  auto transaction = impl_->begin(true);
+  if (!transaction) return std::unexpected(transaction.error());
+  for (const auto& source : lost) {
+    NEPTUNE_TRY(impl_->run("UPDATE sources SET rejected = rejected + lost, lost = 0 WHERE id = ?", source.id));
+    NEPTUNE_TRY(impl_->count(source.container.project, 0, as_signed(source.lost)));
+  }
+  return transaction->commit();
+}
+
 Result<std::map<ProjectName, ProjectCounts>> Ledger::counts() {
   std::map<ProjectName, ProjectCounts> counts;
   NEPTUNE_TRY(impl_->each("SELECT project, synced, rejected FROM counters", [&counts](const sqlite::Statement& row) {

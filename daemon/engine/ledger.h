@@ -157,6 +157,9 @@ class Ledger {
   /// It is gone. `may_come_back`: what was intended of its changes stays on record, as long as it does.
   Result<void> finish(std::int64_t source, std::uint64_t lost, WallTime now, bool may_come_back = false);
 
+  /// What was lost with these finished sources is told no more: it counts as rejected, of which nothing is kept.
+  Result<void> give_up(const std::vector<FinishedSource>& lost);
+
   Result<std::map<ProjectName, ProjectCounts>> counts();
   Result<std::vector<FinishedSource>> finished();
 

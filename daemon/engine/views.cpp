@@ -67,6 +67,11 @@ constexpr const char* state_name(Wait wait) {
   return "waiting";
 }
 
+/// Of a log that took the place of another one, those of that one are among the kept.
+void count_discarded(api::Counts& counts) {
+  counts.discarded = counts.rejected - std::min(counts.rejected, counts.rejected_kept);
+}
+
 constexpr std::chrono::hours lost_shown{24};
 constexpr std::size_t stuck_shown = 20;
 
@@ -153,6 +158,7 @@ void Engine::fill(api::ScopeStatus& status, const Scope& scope) const {
     status.rejected += it->second.rejected;
     status.rejected_kept += it->second.kept;
   }
+  count_discarded(status);
   status.operator_hold = view.operator_hold;
   const auto kept = modes_.find(scope);
   if (view.mode == core::Mode::read_only) {
@@ -314,6 +320,7 @@ api::Status Engine::status() const {
     status.totals.rejected += counts.rejected;
     status.totals.rejected_kept += counts.kept;
   }
+  count_discarded(status.totals);
   if (oldest_of_all) status.totals.oldest_pending_at = format_time(*oldest_of_all);
   for (const auto& finished : finished_) {
     if (clock_.wall() - finished.finished_at > lost_shown || !is_lost(finished)) continue;
@@ -480,6 +487,7 @@ api::Stream Engine::describe(const Feed& feed) const {
   stream.synced = feed.synced;
   stream.rejected = feed.rejected;
   stream.rejected_kept = feed.kept;
+  count_discarded(stream);
   stream.uploads = files_waiting(feed);
   const auto of_feed = [&feed](const ActiveUpload& upload) { return upload.feed == &feed; };
   if (feed.info.container->kind == ContainerKind::files || feed.info.kind == sources::Kind::client_dir)
@@ -562,6 +570,7 @@ std::vector<api::Stream> Engine::streams(const StreamFilter& filter) const {
     stream.synced = it->synced;
     stream.rejected = it->rejected;
     stream.rejected_kept = it->kept;
+    count_discarded(stream);
     if (is_lost(*it)) {
       stream.state = "lost";
       stream.lost = it->lost;

@@ -1,6 +1,7 @@
 // Logs that cannot be read: set aside with a sentence, untouched, the others finish, and tried again when they change.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <boost/json/serialize.hpp>
 #include <fstream>
@@ -197,6 +198,38 @@ TEST(BadInputRetry, ALogThatIsRemovedBeforeItIsSyncedIsToldUntilItComesBack) {
   const auto waited = box.sync({"wait", "--run", "r-1", "--timeout", "30s"});
   EXPECT_EQ(waited.status, 0) << waited.out << waited.err;
   EXPECT_EQ(box.sync({"status"}).out.find("was removed"), std::string::npos);
+}
+
+TEST(BadInputRetry, ALogThatIsRemovedBeforeItIsSyncedIsGivenUpByAnOperator) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can act as another user";
+  Box box;
+  std::filesystem::permissions(box.dir(), std::filesystem::perms{0711});
+  std::filesystem::permissions(box.socket(), std::filesystem::perms{0666});
+  EXPECT_EQ(box.sync({"hold", "ml-team"}).status, 0);
+  const auto log = write_log(box.runs(), "r-1").parent_path();
+  ASSERT_TRUE(box.wait_status([](const auto& s) { return s.at("totals").at("held").as_int64() == 2; }).first);
+  std::error_code gone_before_us;
+  do std::filesystem::remove_all(log, gone_before_us);
+  while (gone_before_us);
+  const auto waited = box.sync({"wait", "--timeout", "20s"});
+  EXPECT_EQ(waited.status, 1) << waited.out << waited.err;
+  const auto discard = std::vector<std::string>{"discard", "ml-team/lab", "--run", "r-1"};
+  EXPECT_NE(waited.err.find("`neptune-sync discard ml-team/lab --run r-1`"), std::string::npos) << waited.err;
+  const auto not_his = box.sync_as(65534, discard);
+  EXPECT_NE(not_his.out.find("for operators"), std::string::npos) << not_his.out << not_his.err;
+  const auto given_up = box.sync(discard);
+  EXPECT_EQ(given_up.status, 0) << given_up.err;
+  EXPECT_NE(given_up.out.find("2 changes of run r-1"), std::string::npos) << given_up.out;
+  for (int life = 0; life < 2; ++life) {
+    const auto all = box.sync({"wait", "--timeout", "20s"});
+    EXPECT_EQ(all.status, 0) << all.out << all.err;
+    EXPECT_EQ(box.sync({"status"}).out.find("was removed"), std::string::npos);
+    const auto run = box.sync({"wait", "--run", "r-1", "--timeout", "20s"});
+    EXPECT_EQ(run.status, 1) << run.out;
+    EXPECT_NE(run.err.find("2 changes were thrown away"), std::string::npos) << run.err;
+    box.stop_daemon();
+    box.start_daemon();
+  }
 }
 
 }  // namespace

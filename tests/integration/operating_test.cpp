@@ -93,6 +93,10 @@ TEST(Discard, ThrowsAwayWhatWaitsForAMistypedProjectAndTheRestGoesOn) {
               AllOf(HasSubstr("thrown away before the server had it"), HasSubstr("Discarded by root")));
   ASSERT_EQ(box.sync({"rejected", "discard", "--project", "ml-teem/lab"}).status, 0);
   EXPECT_EQ(box.sync({"wait", "--timeout", "20s"}).status, 0);
+  const auto gone = box.sync({"wait", "--run", "r-1", "--timeout", "20s"});
+  EXPECT_EQ(gone.status, 1) << gone.out;
+  EXPECT_THAT(gone.err, HasSubstr("Nothing of run r-1 is on the server: 2 changes were thrown away."));
+  EXPECT_THAT(box.sync({"explain", "r-1"}).out, HasSubstr("2 changes were thrown away"));
   EXPECT_THAT(box.sync({"status"}).out, Not(HasSubstr("cannot go")));
   EXPECT_THAT(box.sync({"explain", "3"}).out, AllOf(HasSubstr("thrown away"), Not(HasSubstr("The server has it"))));
 }

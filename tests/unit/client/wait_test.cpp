@@ -147,6 +147,21 @@ TEST_F(Waiting, FailsWhenSomethingOfItWasRejected) {
   EXPECT_EQ(wait({.run = "r1", .timeout = 50ms}).outcome, Outcome::rejected);
 }
 
+TEST_F(Waiting, OfARunSaysWhatOfItWasThrownAway) {
+  auto stream = stream_of("r1", 0, true);
+  stream.rejected = stream.discarded = 2;
+  tell({stream});
+  const auto rest = wait({.run = "r1"});
+  EXPECT_EQ(rest.outcome, Outcome::rejected);
+  EXPECT_EQ(rest.message, "Not all of run r1 is on the server: 2 changes were thrown away. All else of it is synced.");
+  const auto all = wait({});
+  EXPECT_EQ(all.outcome, Outcome::synced) << "nobody waits for what is gone";
+  EXPECT_EQ(all.message, "Everything is synced, but for what is gone: 2 changes were thrown away.");
+  stream.synced = 0;
+  tell({stream});
+  EXPECT_EQ(wait({.run = "r1"}).message, "Nothing of run r1 is on the server: 2 changes were thrown away.");
+}
+
 // Of changes that were handed in.
 
 class WaitingForChanges : public Waiting {
