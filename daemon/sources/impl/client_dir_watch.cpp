@@ -13,6 +13,7 @@
 
 #include "sources/client_dir/dir_moves.h"
 #include "sources/client_dir/directory_name.h"
+#include "support/pause.h"
 
 namespace neptune::sources {
 
@@ -52,9 +53,9 @@ ClientDirWatch::ClientDirWatch(asio::any_io_executor executor, WorkerPool& pool,
       processes_(executor, group_,
                  [this](std::int32_t pid) {
                    for (const auto& [path, entry] : entries_)
-                     if (std::ranges::find(entry.info.holders, pid) != entry.info.holders.end()) make_due(path);
+                     if (std::ranges::find(entry.info.holders, pid) != entry.info.holders.end()) due_.add(path);
                  }),
-      wake_(executor),
+      due_(executor, clock),
       folder_watch_(executor, pool, client_folders(options_), ScanRules{.marked = is_client_dir}, options_.rescan,
                     *this, file_system_of) {}
 
@@ -91,17 +92,13 @@ std::vector<WatchState> ClientDirWatch::folders() const {
   return out;
 }
 
-void ClientDirWatch::make_due(const std::string& path) {
-  if (due_.insert(path).second) wake_.cancel();
-}
-
 void ClientDirWatch::directory_found(const fs::path& directory, const FileSystem& file_system) {
   if (moving_.contains(directory.string())) return;
   if (!folder_watch_.covers(directory)) return;  // by a scan that began before the folders changed
   auto& entry = entries_[directory.string()];
   entry.network = file_system.network;
   entry.scanned = true;
-  make_due(directory.string());
+  due_.add(directory.string());
 }
 
 void ClientDirWatch::file_touched(const fs::path& directory, const std::string& name, std::uint32_t mask) {
@@ -118,11 +115,11 @@ void ClientDirWatch::file_touched(const fs::path& directory, const std::string& 
       [[fallthrough]];
     case SourceState::settling_in:
     case SourceState::closed:
-      make_due(found->first);
+      due_.add(found->first);
       break;
     case SourceState::set_aside:
       if (!entry.look_again) entry.look_again = clock_.now() + touched_again;
-      wake_.cancel();
+      due_.earlier();
       break;
     case SourceState::live:
       break;
@@ -130,48 +127,23 @@ void ClientDirWatch::file_touched(const fs::path& directory, const std::string& 
 }
 
 void ClientDirWatch::directory_left(const fs::path& directory) {
-  if (entries_.contains(directory.string())) make_due(directory.string());
+  if (entries_.contains(directory.string())) due_.add(directory.string());
 }
 
 void ClientDirWatch::looked_through() {
-  for (const auto& [path, entry] : entries_) due_.insert(path);
-  scan_ended_ = true;
-  wake_.cancel();
-}
-
-std::optional<Instant> ClientDirWatch::next_look() const {
-  std::optional<Instant> next;
-  for (const auto& [path, entry] : entries_)
-    if (entry.look_again && (!next || *entry.look_again < *next)) next = entry.look_again;
-  return next;
-}
-
-void ClientDirWatch::collect_due() {
-  const auto now = clock_.now();
-  for (const auto& [path, entry] : entries_)
-    if (entry.look_again && *entry.look_again <= now) due_.insert(path);
+  due_.add_all(entries_);
 }
 
 asio::awaitable<void> ClientDirWatch::run_looks() {
-  boost::system::error_code woken;
   for (;;) {
-    if (due_.empty() && !scan_ended_) {
-      const auto next = next_look();
-      wake_.expires_after(next ? std::max<Duration>(*next - clock_.now(), Duration::zero()) : Duration(24h));
-      co_await wake_.async_wait(asio::redirect_error(asio::use_awaitable, woken));
-      collect_due();
-      continue;
-    }
-    co_await look_at_due();
-    asio::steady_timer pause(executor_, FolderWatch::between_looks);
-    co_await pause.async_wait(asio::use_awaitable);
+    auto due = co_await due_.next(&entries_);
+    co_await look_at_all(std::move(due));
+    co_await pause(FolderWatch::between_looks);
   }
 }
 
-asio::awaitable<void> ClientDirWatch::look_at_due() {
-  const bool scan_ended = std::exchange(scan_ended_, false);
-  const auto due = std::exchange(due_, {});
-  const std::vector<std::string> paths(due.begin(), due.end());
+asio::awaitable<void> ClientDirWatch::look_at_all(DueLooks::Due due) {
+  const auto paths = std::move(due.paths);
   auto work = [paths] {
     std::vector<ClientDirFacts> facts;
     for (const auto& path : paths) facts.push_back(look_at_client_dir(path));
@@ -183,7 +155,7 @@ asio::awaitable<void> ClientDirWatch::look_at_due() {
     for (std::size_t i = 0; i < paths.size(); ++i)
       if (facts[i].there == there) decide(paths[i], std::move(facts[i]));
   watch_processes();
-  if (scan_ended && !std::exchange(first_scan_done_, true)) listener_.first_scan_done();
+  if (due.looked_through && !std::exchange(first_scan_done_, true)) listener_.first_scan_done();
 }
 
 const WatchFolder* ClientDirWatch::folder_of(const std::string& path) const {
@@ -234,7 +206,7 @@ void ClientDirWatch::decide(const std::string& path, ClientDirFacts facts) {
     const bool network = entry.network;
     vanish(path);
     if (another) entries_[path].network = network;
-    if (another) make_due(path);
+    if (another) due_.add(path);
     return;
   }
   if (facts.name && judge_producer(facts.producer, facts.metadata.created_ms) == Producer::alive)
@@ -318,7 +290,7 @@ asio::awaitable<Result<std::optional<SourceKey>>> ClientDirWatch::rename(SourceK
   moving_.erase(to->string());
   if (!renamed) co_return Renamed(std::unexpected(std::move(renamed.error())));
   if (!*renamed) {
-    make_due(key.path);
+    due_.add(key.path);
     co_return std::nullopt;
   }
   auto node = entries_.extract(key.path);
@@ -333,7 +305,7 @@ asio::awaitable<Result<std::optional<SourceKey>>> ClientDirWatch::rename(SourceK
   const auto new_key = moved.info.key;
   node.key() = new_key.path;
   entries_.insert(std::move(node));
-  make_due(new_key.path);
+  due_.add(new_key.path);
   rescan();  // what happened while it was moved was passed over
   co_return new_key;
 }

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <boost/asio/steady_timer.hpp>
 #include <map>
 #include <memory>
 #include <optional>
@@ -12,6 +11,7 @@
 #include "sources/client_dir/dir_facts.h"
 #include "sources/client_dirs.h"
 #include "sources/folder_watch/folder_watch.h"
+#include "sources/impl/due_looks.h"
 #include "sources/impl/process_watch.h"
 #include "support/task_group.h"
 
@@ -51,11 +51,8 @@ class ClientDirWatch : private FolderWatch::Listener {
   void directory_left(const std::filesystem::path& directory) override;
   void looked_through() override;
 
-  void make_due(const std::string& path);
-  std::optional<Instant> next_look() const;
-  void collect_due();
   boost::asio::awaitable<void> run_looks();
-  boost::asio::awaitable<void> look_at_due();
+  boost::asio::awaitable<void> look_at_all(DueLooks::Due due);
   void decide(const std::string& path, ClientDirFacts facts);
   void announce(Entry& entry, SourceInfo info);
   void vanish(const std::string& path);
@@ -71,13 +68,11 @@ class ClientDirWatch : private FolderWatch::Listener {
   SourceListener& listener_;
   TaskGroup group_;
   ProcessWatch processes_;  // producers
-  boost::asio::steady_timer wake_;
+  DueLooks due_;
   FolderWatch folder_watch_;
   std::map<std::string, Entry> entries_;  // by directory
-  std::set<std::string> due_;
-  std::set<std::string> moving_;  // old and new names of a directory that is being renamed
-  bool scan_ended_ = false;       // a scan of everything ended since the last look
-  bool first_scan_done_ = false;  // and was told
+  std::set<std::string> moving_;          // old and new names of a directory that is being renamed
+  bool first_scan_done_ = false;          // and was told
 };
 
 }  // namespace neptune::sources

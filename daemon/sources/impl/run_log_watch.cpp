@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "sources/run_log/admission.h"
+#include "support/pause.h"
 
 namespace neptune::sources {
 
@@ -58,9 +59,9 @@ RunLogWatch::RunLogWatch(asio::any_io_executor executor, WorkerPool& pool, const
       processes_(executor, group_,
                  [this](std::int32_t pid) {
                    for (const auto& [path, entry] : entries_)
-                     if (std::ranges::find(entry.info.holders, pid) != entry.info.holders.end()) make_due(path);
+                     if (std::ranges::find(entry.info.holders, pid) != entry.info.holders.end()) due_.add(path);
                  }),
-      wake_(executor),
+      due_(executor, clock),
       folder_watch_(executor, pool, run_log_folders(options_), ScanRules{.marker = run_log_file}, options_.rescan,
                     *this, std::move(probe)) {}
 
@@ -104,17 +105,13 @@ std::vector<WatchState> RunLogWatch::folders() const {
   return out;
 }
 
-void RunLogWatch::make_due(const std::string& path) {
-  if (due_.insert(path).second) wake_.cancel();
-}
-
 void RunLogWatch::directory_found(const fs::path& directory, const FileSystem& file_system) {
   if (!folder_watch_.covers(directory)) return;  // by a scan that began before the folders changed
   const Liveness::Rules rules{options_.live_after, options_.closed_after};
   const auto [entry, fresh] = entries_.try_emplace(directory.string(), LogPaths(directory), file_system, rules);
   entry->second.file_system = file_system;
   entry->second.scanned = true;
-  make_due(entry->first);
+  due_.add(entry->first);
 }
 
 void RunLogWatch::file_touched(const fs::path& directory, const std::string& name, std::uint32_t mask) {
@@ -127,53 +124,27 @@ void RunLogWatch::file_touched(const fs::path& directory, const std::string& nam
   if ((mask & IN_MODIFY) && beside == "-wal" && entry.source) listener_.source_written(entry.info.key);
   // Writing tells nothing new of a log whose holders are known; coming and going does.
   const bool known = entry.info.state == SourceState::live || entry.info.state == SourceState::left_to_client;
-  if (!(mask & IN_MODIFY) || !known) make_due(found->first);
+  if (!(mask & IN_MODIFY) || !known) due_.add(found->first);
 }
 
 void RunLogWatch::directory_left(const fs::path& directory) {
-  if (entries_.contains(directory.string())) make_due(directory.string());
+  if (entries_.contains(directory.string())) due_.add(directory.string());
 }
 
 void RunLogWatch::looked_through() {
-  for (const auto& [path, entry] : entries_) due_.insert(path);
-  scan_ended_ = true;
-  wake_.cancel();
-}
-
-std::optional<Instant> RunLogWatch::next_look() const {
-  std::optional<Instant> next;
-  for (const auto& [path, entry] : entries_)
-    if (entry.look_again && (!next || *entry.look_again < *next)) next = entry.look_again;
-  return next;
-}
-
-void RunLogWatch::collect_due() {
-  const auto now = clock_.now();
-  for (const auto& [path, entry] : entries_)
-    if (entry.look_again && *entry.look_again <= now) due_.insert(path);
+  due_.add_all(entries_);
 }
 
 asio::awaitable<void> RunLogWatch::run_looks() {
-  boost::system::error_code woken;
   for (;;) {
-    if (due_.empty() && !scan_ended_) {
-      const auto next = next_look();
-      // Something may be due already: a wait of nothing lets everybody else go first.
-      wake_.expires_after(next ? std::max<Duration>(*next - clock_.now(), Duration::zero()) : Duration(24h));
-      co_await wake_.async_wait(asio::redirect_error(asio::use_awaitable, woken));
-      collect_due();
-      continue;
-    }
-    co_await look_at_due();
-    asio::steady_timer pause(executor_, FolderWatch::between_looks);
-    co_await pause.async_wait(asio::use_awaitable);
+    auto due = co_await due_.next(&entries_);
+    co_await look_at_all(std::move(due));
+    co_await pause(FolderWatch::between_looks);
   }
 }
 
-asio::awaitable<void> RunLogWatch::look_at_due() {
-  const bool scan_ended = std::exchange(scan_ended_, false);
-  const auto due = std::exchange(due_, {});
-  std::vector<std::string> paths(due.begin(), due.end());
+asio::awaitable<void> RunLogWatch::look_at_all(DueLooks::Due due) {
+  const auto paths = std::move(due.paths);
   for (const auto& path : paths)
     if (const auto entry = entries_.find(path); entry != entries_.end()) entry->second.own_open = true;
   auto work = [paths, registry = registry_] {
@@ -191,7 +162,7 @@ asio::awaitable<void> RunLogWatch::look_at_due() {
   locks_problem_ = looks.problem;
   for (std::size_t i = 0; i < paths.size(); ++i) co_await decide(paths[i], std::move(looks.facts[i]), looks.locks);
   watch_processes();
-  if (scan_ended && !std::exchange(first_scan_done_, true)) listener_.first_scan_done();
+  if (due.looked_through && !std::exchange(first_scan_done_, true)) listener_.first_scan_done();
 }
 
 SourceState RunLogWatch::judge(Entry& entry, const LogFacts& facts, const std::vector<std::int32_t>& holders) {
@@ -319,7 +290,7 @@ std::shared_ptr<RunLog> RunLogWatch::make_source(const Entry& entry, const Sourc
   auto damaged = [this, path](const Error& error) {
     if (const auto found = entries_.find(path); found != entries_.end()) {
       found->second.damage = error;
-      make_due(path);
+      due_.add(path);
     }
   };
   auto database = std::make_shared<LogDatabase>(entry.paths, info.key, mode_of(info), registry_);
@@ -359,7 +330,7 @@ asio::awaitable<void> RunLogWatch::vanish(std::string path) {
     listener_.source_vanished(entry.info.key);
     // It may have been moved, and kept back under its new name by the old one.
     for (const auto& [other, unannounced] : entries_)
-      if (!unannounced.announced) make_due(other);
+      if (!unannounced.announced) due_.add(other);
   }
   if (!entry.source) co_return;
   // A producer that closed and removed its emptied log while we had it open could not remove what lies beside it.

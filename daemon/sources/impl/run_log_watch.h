@@ -1,6 +1,5 @@
 #pragma once
 
-#include <boost/asio/steady_timer.hpp>
 #include <map>
 #include <memory>
 #include <optional>
@@ -9,6 +8,7 @@
 #include <vector>
 
 #include "sources/folder_watch/folder_watch.h"
+#include "sources/impl/due_looks.h"
 #include "sources/impl/process_watch.h"
 #include "sources/run_log/liveness.h"
 #include "sources/run_log/log_files.h"
@@ -65,11 +65,8 @@ class RunLogWatch : private FolderWatch::Listener {
   void directory_left(const std::filesystem::path& directory) override;
   void looked_through() override;
 
-  void make_due(const std::string& path);
-  std::optional<Instant> next_look() const;
-  void collect_due();
   boost::asio::awaitable<void> run_looks();
-  boost::asio::awaitable<void> look_at_due();
+  boost::asio::awaitable<void> look_at_all(DueLooks::Due due);
   boost::asio::awaitable<void> decide(std::string path, LogFacts facts, const LockTable& locks);
   boost::asio::awaitable<void> take_up(std::string path, LogFacts facts, SourceInfo info);
   boost::asio::awaitable<void> withdraw(std::string path, SourceInfo info);
@@ -92,12 +89,10 @@ class RunLogWatch : private FolderWatch::Listener {
   std::shared_ptr<LogRegistry> registry_;
   TaskGroup group_;
   ProcessWatch processes_;  // of holders
-  boost::asio::steady_timer wake_;
+  DueLooks due_;
   FolderWatch folder_watch_;
   std::map<std::string, Entry> entries_;  // by directory
-  std::set<std::string> due_;
   std::optional<Error> locks_problem_;
-  bool scan_ended_ = false;       // a scan of everything ended since the last look
   bool first_scan_done_ = false;  // and was told
 };
 
