@@ -171,8 +171,10 @@ bool Core::is_head(const Stream& stream) const {
 }
 
 /// What goes nowhere, maybe for want of its container, lets the create of that pass; and, while such a create waits in
-/// the queue, what else is of the queue: it learns so that it goes nowhere, too, and is passed itself.
+/// the queue, what else is of the queue: it learns so that it goes nowhere, too, and is passed itself. A create that
+/// passed what stood before it has nothing to wait for in what was accepted after it.
 bool Core::may_pass(const Stream& stream, const Stream& earlier) const {
+  if (stream.spec.passed && earlier.backlog_known && earlier.backlog.ticket > stream.backlog.ticket) return true;
   if (!earlier.barred) return false;
   if (stream.spec.passed || stream.backlog.create_next) return true;
   const auto holds_create = [](const Stream* other) {
@@ -225,14 +227,26 @@ bool Core::depends_on(const ContainerName& container, const ContainerName& ances
   return true;
 }
 
+/// A write that needs something which nothing here makes: a create that stands behind it will pass, unless another one
+/// that passed already waits, which is the one that it is to be for.
+bool Core::goes_nowhere(const Stream& write) const {
+  if (!write.barred || write.backlog.frees_next || write.phase != Phase::idle) return false;
+  return !write.backlog.create_behind || has_passed(write.spec.container);
+}
+
+/// A create waits that passed the writes before it.
+bool Core::has_passed(const ContainerName& container) const {
+  return std::ranges::any_of(streams_of(container), [](const Stream* stream) {
+    return stream->spec.passed && (!stream->backlog_known || stream->backlog.count > 0 || stream->phase != Phase::idle);
+  });
+}
+
 /// Is there something in `earlier` that goes before the next change of `stream`?
 bool Core::goes_before(const Stream& earlier, const Stream& stream) const {
   if (earlier.spec.id == stream.spec.id || earlier.closing) return false;
   // Left to its own client: not ours to wait for. What is of the queue is paused only while it is thrown away.
   if (earlier.paused && earlier.phase == Phase::idle && earlier.backlog.ticket == 0) return false;
-  const bool write_that_goes_nowhere =
-      earlier.barred && !earlier.backlog.frees_next && !earlier.backlog.create_behind && earlier.phase == Phase::idle;
-  if (stream.backlog.frees_next && write_that_goes_nowhere) return false;
+  if (stream.backlog.frees_next && goes_nowhere(earlier)) return false;
   if (earlier.backlog_known && earlier.backlog.count == 0 && earlier.phase == Phase::idle) return false;
   const auto ticket = stream.backlog.ticket;
   return ticket == 0 || earlier.backlog.ticket == 0 || earlier.backlog.ticket < ticket;
@@ -254,17 +268,19 @@ bool Core::any_before(const Stream& stream, const ContainerName& name, Wanted wa
   return std::ranges::any_of(streams_of(name), is);
 }
 
-/// Do these files wait for a create of their run? Not for one behind a removal that waits for them: they are of the run
-/// that is to be removed.
+/// Do these files wait for a create of their run? Not for one behind a removal that waits for them, nor for one behind
+/// another that passed: they are of the run that is to be removed, or made first.
 bool Core::awaits_create(const Stream& files, const ContainerName& run) const {
   const auto& container = files.spec.container;
   const auto names_them = [&container](const ContainerName& name) { return name == container || is_everything(name); };
   const auto removes_them = [&](const Stream& earlier) {
     return std::ranges::any_of(earlier.backlog.after, names_them) && goes_before(files, earlier);
   };
+  const bool passed = has_passed(run);
   return std::ranges::any_of(streams_of(run), [&](const Stream* of_run) {
     const auto is_behind_that = [&](const ContainerName& name) { return any_before(*of_run, name, removes_them); };
-    return may_create(*of_run) && std::ranges::none_of(of_run->backlog.after, is_behind_that);
+    const bool is_behind_another = passed && of_run->backlog.create_behind;
+    return may_create(*of_run) && !is_behind_another && std::ranges::none_of(of_run->backlog.after, is_behind_that);
   });
 }
 
@@ -289,11 +305,7 @@ Wait Core::dependencies(const Stream& stream) const {
 /// create makes the container anew, after it was removed, and what stands before that is for the one that is removed.
 void Core::let_create_pass(const Stream& stream) {
   if (!stream.barred || !stream.backlog_known || !stream.backlog.create_behind) return;
-  const auto passes = [](const Stream* other) {
-    return other->spec.passed && (!other->backlog_known || other->backlog.count > 0 || other->phase != Phase::idle);
-  };
-  if (expected_.contains(stream.spec.container) || std::ranges::any_of(streams_of(stream.spec.container), passes))
-    return;
+  if (expected_.contains(stream.spec.container) || has_passed(stream.spec.container)) return;
   actions_.emplace_back(LetCreatePass{stream.spec.id});
 }
 

@@ -271,6 +271,8 @@ class Core {
   bool is_expected(const ContainerName& name, const ContainerName& but) const;
   void keep_dependent(StreamId id, const std::vector<ContainerName>& after, bool on);
   void ready_dependents(const ContainerName& container);
+  bool goes_nowhere(const Stream& write) const;
+  bool has_passed(const ContainerName& container) const;
   void retally(Stream& stream);
   Stream* find(StreamId stream);
   void drop(Stream& stream);

@@ -738,6 +738,23 @@ TEST_F(DirectChanges, ACreatePassesTheWritesOfItsRunThatGoNowhereAndTheyFollow) 
   EXPECT_EQ(sends(), std::vector<StreamId>{4});
 }
 
+TEST_F(DirectChanges, ARemovalPassesWritesThatGoNowhereThoughALaterCreateStandsBehindThoseOfTheOneThatPassed) {
+  // Logged, removed, and created twice: the first create waits for the removal, and the second for the first.
+  core_.open({.id = 1, .server = 0, .container = run_, .order = "1"}, now_);
+  core_.open({.id = 2, .server = 0, .container = run_, .order = "2", .confirmed = 0, .passed = true}, now_);
+  core_.backlog(1, 0, {.count = 2, .bytes = 20, .create_behind = true, .ticket = 3}, now_);
+  core_.backlog(2, 0, {.count = 1, .bytes = 10, .create_next = true, .ticket = 7, .after = {removals_}}, now_);
+  wait_in(4, removals_, {.count = 1, .bytes = 10, .frees_next = true, .ticket = 6, .after = {run_}});
+  for (int attempt = 0; attempt < 4; ++attempt) {
+    ASSERT_EQ(sends(), std::vector<StreamId>{1});
+    core_.failed(1, Sent{3, 1, 10, false}, failure(Failure::Kind::forbidden), now_);
+    if (core_.stream(1, now_).barred) break;
+    now_ = *core_.stream(1, now_).until;
+    core_.time_passed(now_);
+  }
+  EXPECT_EQ(sends(), std::vector<StreamId>{4});
+}
+
 TEST_F(DirectChanges, ARemovalGoesAfterAnAssignmentAtAnEarlierPlaceAndTheCreateBehindItAfterBoth) {
   // A file's place is 1, and it was assigned after the removal and the new create were handed in.
   core_.open({.id = 1, .server = 0, .container = run_, .order = "1"}, now_);

@@ -27,6 +27,7 @@ class History {
     start_core();
     plan_trouble();
     run_until([this] { return now_ >= calm_at_; });
+    if (options_.direct && chance(0.3)) see_removals_go();
     calm();
     run_until([this] { return all_done() || now_ > calm_at_ + 2h; });
     run_until([this] { return !still_read_only() || now_ > calm_at_ + 4h; });
@@ -98,6 +99,8 @@ class History {
         lanes_.push_back({.name = {project, run, ContainerKind::files}, .queued = true});
       lanes_.push_back({.name = {project, "q0"}, .queued = true, .assigns = true});
       lanes_.push_back({.name = {project, "q1"}, .queued = true, .assigns = true});
+      for (const auto id : {limits_of_project, unarchiving_of_project})
+        lanes_.push_back({.name = {project, std::string(id), ContainerKind::management}, .queued = true});
       queues_.push_back(management);
       if (!chance(0.2)) continue;
       server_.missing_projects.insert(project);
@@ -147,6 +150,49 @@ class History {
       }
       act();
     }
+  }
+
+  /// The server is well again, but for its modes, and operators hold what they held: whatever of it stays held, each
+  /// removal goes that waits for nothing of its own.
+  void see_removals_go() {
+    calm_ = true;
+    trouble_ = 0;
+    for (const auto management : queues_) {
+      add(management + 1, {.is = Is::call});  // an emptying of the trash
+      announce(management + 1);
+    }
+    run_until([this] { return now_ > calm_at_ + 40min; });
+    if (!report_.violation.empty()) return;
+    for (std::size_t i = 0; i < lanes_.size(); ++i) {
+      const auto& lane = lanes_[i];
+      const auto next = lane.next(lane.confirmed);
+      if (!lane.frees() || is_being_created(lane.name.project)) continue;
+      if (next == lane.items.end()) {
+        if (core_->total().held > 0) report_.seen_to_go++;
+      } else if (!waits_for_some(i, *next)) {
+        violate(fmt::format("change {} waits for nothing, and does not go: {}", next->position, what_stopped()));
+      }
+    }
+    calm_at_ = now_;
+  }
+
+  bool is_being_created(const ProjectName& project) const {
+    return std::ranges::any_of(lanes_, [&project](const Lane& lane) {
+      const auto creates = [](const Item& item) { return item.creates_project; };
+      return lane.name.project == project && std::any_of(lane.next(lane.confirmed), lane.items.end(), creates);
+    });
+  }
+
+  bool waits_for_some(std::size_t index, const Item& removal) const {
+    for (std::size_t i = 0; i < lanes_.size(); ++i) {
+      const auto& other = lanes_[i];
+      if (i == index || !goes_after(removal, other)) continue;
+      // What goes nowhere is passed, unless the create behind it passes first.
+      if (is_barred(i) && create_in(other, other.next(other.confirmed)) == other.items.end()) continue;
+      if ((other.queued ? other.first_before(removal.position) : other.next(other.confirmed)) != other.items.end())
+        return true;
+    }
+    return false;
   }
 
   void calm() {
@@ -284,6 +330,7 @@ class History {
   static bool is_removals(const Lane& lane) { return lane.frees() && lane.name.id.empty(); }
 
   static bool removes_the_same(const Item& removal, const Item& other) {
+    if (removal.after.empty()) return false;  // the emptying of the trash goes after none
     return std::ranges::any_of(other.after, [&removal](const ContainerName& name) {
       if (name.kind == ContainerKind::removals) return false;  // all of them go after the project's own
       return name.id == everything_in_project || std::ranges::find(removal.after, name) != removal.after.end();
@@ -307,7 +354,7 @@ class History {
   void hand_in() {
     const auto management = queues_[pick(queues_.size())];
     const auto removals = management + 1;
-    switch (pick(5)) {
+    switch (pick(6)) {
       case 0:
         add(management, {.is = Is::call, .after = removals_of(removals)});
         return announce(management);
@@ -322,14 +369,32 @@ class History {
         for (std::uint64_t i = 0, n = 1 + pick(3); i < n; ++i) add(files_of(run), {.is = Is::call});
         return announce(files_of(run));
       }
+      case 4:
+        return relieve(management);
       default:
         return remove_something(removals);
     }
   }
 
+  /// A storage limit, or the project is taken out of the archive: sent in spite of its mode, behind no write.
+  void relieve(std::size_t management) {
+    const auto removals = management + 1;
+    const auto limits = management + 13, unarchiving = management + 14;
+    if (chance(0.5)) {
+      add(limits, {.is = Is::call, .after = {lanes_[removals].name}});
+      return announce(limits);
+    }
+    add(unarchiving, {.is = Is::call, .after = {lanes_[removals].name, lanes_[of_all(removals)].name}});
+    announce(unarchiving);
+  }
+
   /// Some log first, and create later.
   void write_to(std::size_t run, std::uint64_t updates, std::size_t removals) {
     const bool create = needs_create(run), late = chance(0.3);
+    if (!create && chance(0.2)) {  // by a job that begins anew
+      report_.created_again++;
+      add(run, {.is = Is::create, .after = removals_of(removals)});
+    }
     if (create && !late) add(run, {.is = Is::create, .after = removals_of(removals)});
     for (std::uint64_t i = 0; i < updates; ++i) add(run, {});
     if (create && late)
@@ -467,7 +532,8 @@ class History {
     const auto first = lane.next(send.after);
     if (first == lane.items.end()) return violate("a send of nothing");
     if (discarding_.contains(index)) return violate("what is being discarded was sent");
-    if (first->frees) {
+    if (lane.relieves()) report_.relieved++;
+    if (first->frees && !lane.relieves()) {
       report_.removals++;
       const auto known = [this](const Scope& scope) { return known_read_only_.contains(scope); };
       if (std::ranges::any_of(scopes_of(lane), known)) report_.removals_while_read_only++;
@@ -530,7 +596,7 @@ class History {
         return violate(fmt::format("change {} of {} went before change {} of {}", item.position,
                                    lanes_[index].name.label(), next->position, other.name.label()));
     }
-    if (item.frees) check_removals(index, item);
+    if (lanes_[index].name.kind == ContainerKind::removals) check_removals(index, item);
     if (item.frees && removes_uploads(item)) report_.removals_after_uploads++;
   }
 
@@ -954,12 +1020,7 @@ class History {
   void check_end() {
     for (std::size_t i = 0; i < lanes_.size(); ++i) {
       const auto& lane = lanes_[i];
-      if (lane.confirmed != lane.last()) {
-        const auto view = core_->stream(stream_of(i), now_);
-        return violate(fmt::format("{}/{} stopped at {} of {}: wait {} trouble '{}'", lane.name.project.full(),
-                                   lane.name.label(), lane.confirmed, lane.last(), static_cast<int>(view.wait),
-                                   view.trouble));
-      }
+      if (lane.confirmed != lane.last()) return violate(what_stopped());
       for (const auto& item : lane.items) {
         if (lane.discarded.contains(item.position)) continue;
         if (item.poison != lane.rejected.contains(item.position))
@@ -973,6 +1034,19 @@ class History {
       if (core_->stream(id, now_).tally != Tally{}) return violate("a tally is not empty in the end");
     if (core_->total() != Tally{}) return violate("the total is not empty in the end");
     if (const auto scope = still_read_only()) violate(scope->text() + " is still read-only in the end");
+  }
+
+  std::string what_stopped() const {
+    std::string text;
+    for (std::size_t i = 0; i < lanes_.size(); ++i) {
+      const auto& lane = lanes_[i];
+      if (lane.confirmed == lane.last()) continue;
+      const auto view = core_->stream(stream_of(i), now_);
+      text += fmt::format("{}{}/{}{} stopped at {} of {}, before {}: wait {} trouble '{}'", text.empty() ? "" : "; ",
+                          lane.name.project.full(), lane.name.label(), lane.passed ? " (passed)" : "", lane.confirmed,
+                          lane.last(), lane.next(lane.confirmed)->position, static_cast<int>(view.wait), view.trouble);
+    }
+    return text;
   }
 
   void violate(std::string what) {

@@ -14,8 +14,8 @@ struct HistoryOptions {
   bool operators = true;  ///< holds, releases and probes
   bool files = true;      ///< runs have files, too
   bool jumps = true;      ///< the machine sleeps for minutes
-  bool direct = true;     ///< changes are handed in meanwhile: runs, their files, calls and removals, and removals
-                          ///< discard writes
+  bool direct = true;     ///< changes are handed in meanwhile: runs (some of them again), their files, calls, removals,
+                          ///< limits and unarchivings, and removals discard writes
 };
 
 struct HistoryReport {
@@ -23,7 +23,8 @@ struct HistoryReport {
   std::uint64_t sends = 0, restarts = 0, flips = 0, rejected = 0, probes = 0, suspended = 0;
   std::uint64_t calls = 0, removals = 0, removals_while_read_only = 0, refused_removals = 0, discarded = 0,
                 opened_by_calls = 0, files = 0, told_in_part = 0, put_back = 0, called_off = 0, jumps = 0,
-                stepped_aside = 0, passed = 0, assigned = 0, removals_after_uploads = 0;
+                stepped_aside = 0, passed = 0, assigned = 0, removals_after_uploads = 0, relieved = 0,
+                created_again = 0, seen_to_go = 0;
 };
 
 /// Plays one history of the core against a model of a server, from a seed, in simulated time, and checks every

@@ -45,6 +45,9 @@ void play_many(std::uint64_t count, const HistoryOptions& options, HistoryReport
     sum.passed += report.passed;
     sum.assigned += report.assigned;
     sum.removals_after_uploads += report.removals_after_uploads;
+    sum.relieved += report.relieved;
+    sum.created_again += report.created_again;
+    sum.seen_to_go += report.seen_to_go;
   }
 }
 
@@ -98,6 +101,9 @@ TEST(History, LosesNothingAndRepeatsNothingOverFailuresRestartsAndModes) {
   EXPECT_GT(sum.passed, 0u);
   EXPECT_GT(sum.assigned, 0u);
   EXPECT_GT(sum.removals_after_uploads, 0u);
+  EXPECT_GT(sum.relieved, 0u);
+  EXPECT_GT(sum.created_again, 0u);
+  EXPECT_GT(sum.seen_to_go, 0u) << "while other changes stay held";
 }
 
 }  // namespace

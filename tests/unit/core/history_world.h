@@ -43,7 +43,12 @@ struct Lane {
   bool created = false;
   std::vector<Position> stored{};
 
-  bool frees() const { return name.kind == ContainerKind::removals; }
+  /// Of changes that may end a project's read-only mode.
+  bool relieves() const {
+    return name.kind == ContainerKind::management &&
+           (name.id == limits_of_project || name.id == unarchiving_of_project);
+  }
+  bool frees() const { return name.kind == ContainerKind::removals || relieves(); }
   bool files() const { return name.kind == ContainerKind::files; }
   bool ingested() const { return name.kind == ContainerKind::run; }
   Position last() const { return items.empty() ? 0 : items.back().position; }
