@@ -92,8 +92,9 @@ constexpr std::array file_cures{
     Cure{"sending", "They are on their way now, as many at once as [uploads] max_concurrent says."}};
 
 constexpr std::string_view token_cure =
-    " For a token that is missing, or that the server refuses, it also says where a new one goes, and what has it "
-    "read.";
+    "`neptune-sync doctor` goes the way to the server step by step, and says where a new one goes, and what has it "
+    "read: then it is tried at once. About one that it refused the server is asked again every five minutes, and not "
+    "sooner for a `neptune-sync flush`.";
 
 std::string sentence(std::string_view text) {
   auto out = clean(text);
@@ -128,7 +129,7 @@ std::string cure(std::string_view waiting_for, const std::string& project, const
   const auto found = std::ranges::find(cures, waiting_for, &Cure::waiting_for);
   if (found == cures.end()) return {};
   std::string text(of_files && own != file_cures.end() ? own->next : found->next);
-  if (waiting_for == "server" && why.find("oken") != std::string::npos) text += token_cure;
+  if (waiting_for == "server" && why.find("oken") != std::string::npos) text = token_cure;
   replace_all(text, "{project}", clean(project));
   replace_all(text, "{workspace}", clean(workspace_of(project)));
   replace_all(text, "{run}", clean(run));
@@ -302,8 +303,8 @@ class Explainer {
   std::vector<Closure> closures(const std::string& project) const {
     std::vector<Closure> held, read_only;
     const auto look = [&held, &read_only](const api::ScopeStatus& scope, std::string name) {
-      if (scope.mode == "read_only") read_only.push_back({name, false});
-      if (scope.operator_hold || scope.mode == "held") held.push_back({std::move(name), true});
+      if (scope.own_mode() == "read_only") read_only.push_back({name, false});
+      if (scope.operator_hold || scope.own_mode() == "held") held.push_back({std::move(name), true});
     };
     for (const auto& workspace : status_.workspaces) {
       if (workspace.name != workspace_of(project)) continue;
@@ -598,7 +599,7 @@ class Explainer {
   }
 
   void add_read_only(Explanation& one, const api::ScopeStatus& scope, const std::string& name) const {
-    if (scope.mode != "read_only") return;
+    if (scope.own_mode() != "read_only") return;
     one.waiting_for = "read_only";
     auto next = cure(is_workspace(name) ? "workspace_mode" : "project_mode", name, {}, {});
     if (scope.next_probe_at) next += " The next probe is in " + until(scope.next_probe_at, now()) + ".";
@@ -609,7 +610,7 @@ class Explainer {
   }
 
   void add_hold(Explanation& one, const api::ScopeStatus& scope, const std::string& name) const {
-    if (!scope.operator_hold && scope.mode != "held") return;
+    if (!scope.operator_hold && scope.own_mode() != "held") return;
     if (one.waiting_for != "read_only") one.waiting_for = "held";
     const bool own_reason = scope.mode == "held";
     add_to(one,

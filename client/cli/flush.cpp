@@ -5,7 +5,8 @@
 namespace neptune::cli {
 
 void add_flush(Verb& top, Session& session) {
-  auto verb = top.add("flush", "Try everything now, without waiting for the next retry");
+  auto verb = top.add(
+      "flush", "Try everything now, without waiting for the next retry; but for an API token that the server refused");
   verb.action([&session] {
     const auto text = [](const api::FlushReply& reply) { return view(reply); };
     show(session, session.client().flush(), text);

@@ -111,7 +111,10 @@ Problems problems_of(const api::Status& status, const Style& style, Now now) {
   if (status.state == "draining")
     problems.add(Colour::yellow, "The daemon is stopping; what is not synced yet stays on disk.");
   for (const auto& problem : status.problems) problems.add(Colour::red, sentence(problem));
-  if (status.server.token_remedy) {
+  if (status.server.token_problem) {
+    problems.add(Colour::red, sentence("There is no API token to use: " + *status.server.token_problem) + " " +
+                                  clean(status.server.token_remedy.value_or("")) + " Changes wait on disk meanwhile.");
+  } else if (status.server.token_remedy) {
     const auto why = status.server.last_error ? ": " + *status.server.last_error : std::string();
     problems.add(Colour::red, sentence("The API token is refused" + why) + " " + clean(*status.server.token_remedy) +
                                   " Changes wait on disk meanwhile.");
@@ -127,8 +130,7 @@ Problems problems_of(const api::Status& status, const Style& style, Now now) {
   for (const auto& workspace : status.workspaces) {
     add_scope_problem(problems, workspace, workspace.name, now);
     for (const auto& project : workspace.projects) {
-      // A project that is only held because its workspace is says nothing new.
-      if (project.mode == workspace.mode && project.reason == workspace.reason && !project.operator_hold) continue;
+      if (project.inherited) continue;
       add_scope_problem(problems, project, full_name(workspace, project), now);
     }
   }
@@ -146,11 +148,6 @@ Problems problems_of(const api::Status& status, const Style& style, Now now) {
   return problems;
 }
 
-/// What holds the workspace holds its projects.
-const std::string& mode_of(const api::ScopeStatus& project, const api::ScopeStatus& workspace) {
-  return project.mode == "normal" ? workspace.mode : project.mode;
-}
-
 Colour mode_colour(const std::string& mode) {
   return mode == "normal" ? Colour::plain : Colour::yellow;
 }
@@ -159,10 +156,9 @@ std::string mode_name(const std::string& mode) {
   return mode == "read_only" ? "read-only" : mode;
 }
 
-void add_scope_row(Table& table, const api::ScopeStatus& scope, const std::string& mode, const std::string& name,
-                   Now now) {
+void add_scope_row(Table& table, const api::ScopeStatus& scope, const std::string& name, Now now) {
   table.add({{name, name.starts_with(' ') ? Colour::plain : Colour::bold},
-             {mode_name(mode), mode_colour(mode)},
+             {mode_name(scope.mode), mode_colour(scope.mode)},
              {count(scope.pending)},
              {count(scope.held), scope.held > 0 ? Colour::yellow : Colour::plain},
              {count(scope.in_flight)},
@@ -175,7 +171,7 @@ void add_scope_row(Table& table, const api::ScopeStatus& scope, const std::strin
 /// All that ever was of it was rejected, and is dropped: a mistyped name, say.
 bool is_past(const api::ScopeStatus& scope) {
   return scope.rejected > 0 && scope.pending + scope.held + scope.in_flight + scope.synced + scope.rejected_kept == 0 &&
-         scope.mode == "normal" && !scope.operator_hold;
+         scope.own_mode() == "normal" && !scope.operator_hold;
 }
 
 std::string scopes_of(const api::Status& status, const Style& style, Now now) {
@@ -190,11 +186,10 @@ std::string scopes_of(const api::Status& status, const Style& style, Now now) {
                {"OLDEST", true, false, true}});
   for (const auto& workspace : status.workspaces) {
     if (is_past(workspace)) continue;
-    add_scope_row(table, workspace, workspace.mode, workspace.name, now);
+    add_scope_row(table, workspace, workspace.name, now);
     for (const auto& project : workspace.projects) {
       if (is_past(project)) continue;
-      add_scope_row(table, project, mode_of(project, workspace),
-                    "  " + full_name(workspace, project).substr(workspace.name.size() + 1), now);
+      add_scope_row(table, project, "  " + full_name(workspace, project).substr(workspace.name.size() + 1), now);
     }
   }
   return table.render(style);
@@ -433,9 +428,8 @@ std::string view(const api::WorkspaceList& list, const Style& style) {
   for (const auto& workspace : list.workspaces)
     for (const auto& project : workspace.projects) {
       any = true;
-      const auto& mode = mode_of(project, workspace);
       table.add({{full_name(workspace, project), Colour::bold},
-                 {mode_name(mode), mode_colour(mode)},
+                 {mode_name(project.mode), mode_colour(project.mode)},
                  {count(project.pending + project.held + project.in_flight)},
                  {count(project.rejected_kept), project.rejected_kept > 0 ? Colour::red : Colour::plain}});
     }

@@ -43,6 +43,7 @@ void scope(V& v, T& x) {
   v("since", x.since);
   v("next_probe_at", x.next_probe_at);
   v("operator_hold", x.operator_hold);
+  v("inherited", x.inherited);
   totals(v, x);
 }
 
@@ -80,6 +81,7 @@ void members(V& v, T& x) {
   v("last_success_at", x.last_success_at);
   v("last_error", x.last_error);
   v("token_remedy", x.token_remedy);
+  v("token_problem", x.token_problem);
 }
 
 template <class V, Is<SourceStatus> T>

@@ -28,7 +28,8 @@ struct Totals : Counts {
   std::optional<std::string> oldest_pending_at;
 };
 
-/// Mode of a scope: "normal", "read_only" (the server's doing) or "held" (an operator's doing).
+/// Mode of a scope: "normal", "read_only" (the server's doing) or "held" (an operator's doing); of a project with none
+/// of its own, its workspace's.
 struct ScopeStatus : Totals {
   std::string name;
   std::string mode = "normal";
@@ -36,6 +37,9 @@ struct ScopeStatus : Totals {
   std::optional<std::string> since;
   std::optional<std::string> next_probe_at;
   bool operator_hold = false;  ///< an operator's hold stands, whatever the server says
+  bool inherited = false;      ///< the mode, its reason and times are the workspace's
+
+  std::string own_mode() const { return inherited ? "normal" : mode; }
 };
 
 struct ProjectStatus : ScopeStatus {};
@@ -48,8 +52,10 @@ struct ServerStatus {
   std::string url;
   bool reachable = false;
   std::optional<std::string> last_success_at;
-  std::optional<std::string> last_error;      ///< a sentence; null when the last call went well
-  std::optional<std::string> token_remedy{};  ///< how a new token gets to the daemon, while the server refuses this one
+  std::optional<std::string> last_error;  ///< a sentence; null when the last call went well
+  /// How a new token gets to the daemon, while the server refuses this one, or there is none.
+  std::optional<std::string> token_remedy{};
+  std::optional<std::string> token_problem{};  ///< a sentence: why there is none, with the file it was to be in
 };
 
 /// What the sources of handed-in changes are called: by project in the status, each for itself in its stream.

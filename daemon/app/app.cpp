@@ -48,11 +48,18 @@ void raise_descriptor_limit() {
   ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/// What is wrong with a token that was read, with where it is from.
+Error in_its_file(const config::Token& token, const Error& error) {
+  return {error.code, fmt::format("{}: {}", token.origin, error.message)};
+}
+
 engine::ServerSlot make_server(const asio::any_io_executor& executor, const Clock& clock, const config::Config& config,
                                const std::string& workspace) {
   auto token = config::read_token(config, workspace);
   auto remedy = config::token_remedy(config, workspace);
   if (!token) return {nullptr, token.error(), std::move(remedy)};
+  if (const auto named = server::server_named_by(token->text); !named)
+    return {nullptr, in_its_file(*token, named.error()), std::move(remedy)};
   server::Options options;
   options.api_token = token->text;
   options.ca_file = config.server.ca_file;
@@ -64,7 +71,7 @@ engine::ServerSlot make_server(const asio::any_io_executor& executor, const Cloc
   options.max_connections =
       std::max(config.server.max_in_flight + 2 + config.uploads.max_concurrent, 3 * config.uploads.max_concurrent);
   auto made = server::Server::make(executor, clock, std::move(options));
-  if (!made) return {nullptr, made.error(), std::move(remedy)};
+  if (!made) return {nullptr, made.error(), {}};
   spdlog::info("server url={} token_from=\"{}\" workspace={}", (*made)->url(), token->origin,
                workspace.empty() ? "*" : workspace);
   return {std::move(*made), {}, std::move(remedy)};
@@ -380,18 +387,24 @@ std::string version() {
 
 namespace {
 
+/// What was found, and what is to be seen to before it is as it was meant.
+struct Report {
+  std::string found;
+  std::vector<std::string> warnings;
+};
+
 /// One that is not there may still come, or be another's to read: a warning. One that is there and is none is an error.
-Result<void> check_token(const config::Config& config, const std::string& workspace, std::string& report) {
+Result<void> check_token(const config::Config& config, const std::string& workspace, Report& report) {
   const auto token = config::read_token(config, workspace);
   if (!token && (token.error().code == "token_missing" || token.error().code == "token_file_unreadable")) {
-    report += "warning: " + token.error().message + "\n";
+    report.warnings.push_back(token.error().message);
     return {};
   }
   if (!token) return std::unexpected(token.error());
   const auto server = server::server_named_by(token->text);
-  if (!server) return fail(server.error().code, fmt::format("{}: {}", token->origin, server.error().message));
-  report += fmt::format("The API token{} is read from {}; it is for {}.\n",
-                        workspace.empty() ? "" : " of workspace " + workspace, token->origin, *server);
+  if (!server) return std::unexpected(in_its_file(*token, server.error()));
+  report.found += fmt::format("The API token{} is read from {}; it is for {}.\n",
+                              workspace.empty() ? "" : " of workspace " + workspace, token->origin, *server);
   return {};
 }
 
@@ -401,19 +414,25 @@ Result<std::string> check_config(const Flags& flags) {
   auto config = config::load(flags.config);
   if (!config) return std::unexpected(config.error());
   const auto about = flags.config ? config::AboutDefaultPath() : config::about_default_path();
-  std::string report = about.absent.empty() ? fmt::format("{} is fine.\n", config->file.string()) : about.absent + "\n";
-  if (!about.overlooked.empty()) report += "warning: " + about.overlooked + "\n";
-  for (const auto& warning : config->warnings) report += "warning: " + warning + "\n";
-  report +=
+  Report report{.found = {}, .warnings = config->warnings};
+  if (!about.overlooked.empty()) report.warnings.push_back(about.overlooked);
+  report.found +=
       fmt::format("State is kept in {}, the socket is {}.\n", config->state_dir.string(), config->socket.string());
   for (const auto& watch : config->watches)
-    report += fmt::format("Watched: {} (kind {}).\n", watch.path.string(), watch.kind);
+    report.found += fmt::format("Watched: {} (kind {}).\n", watch.path.string(), watch.kind);
   if (config->watches.empty())
-    report += "warning: there is no [[watch]]: only what is handed in over the socket is synced\n";
+    report.warnings.emplace_back("there is no [[watch]]: only what is handed in over the socket is synced");
   NEPTUNE_TRY(check_token(*config, {}, report));
   for (const auto& workspace : config->workspaces)
     if (!workspace.api_token_file.empty()) NEPTUNE_TRY(check_token(*config, workspace.name, report));
-  return report;
+  auto text = about.absent;
+  if (text.empty())
+    text = report.warnings.empty() ? fmt::format("{} is fine.", config->file.string())
+                                   : fmt::format("{} can be used, but see the warning{}:", config->file.string(),
+                                                 report.warnings.size() == 1 ? "" : "s");
+  text += "\n";
+  for (const auto& warning : report.warnings) text += "warning: " + warning + "\n";
+  return text + report.found;
 }
 
 namespace {

@@ -55,6 +55,9 @@ struct RequestStatus {
   bool pending = false;
   std::vector<CodeCount> counts;
   std::string message;
+  std::string refused_part{};  ///< core::Refusal::part, where the request was one change and was refused in part
+  /// Why a change that the server calls a duplicate is refused all the same; an empty code: it is not.
+  std::string differs_code{}, differs_reason{};
 };
 
 /// A workspace's mode and what it has left, by the server's status call.

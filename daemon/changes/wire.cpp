@@ -84,6 +84,31 @@ Result<std::optional<Fork>> read_fork(const ProjectName& project, std::string_vi
   return fork;
 }
 
+std::vector<std::string> values_of(std::string_view update) {
+  ingest::v1::UpdateRunSnapshot message;
+  if (!message.ParseFromArray(update.data(), static_cast<int>(update.size()))) return {};
+  std::vector<std::string> values;
+  for (const auto& [path, value] : message.assign()) values.push_back('=' + path);
+  for (const auto& [path, value] : message.modify_sets()) values.push_back('~' + path);
+  for (const auto& [path, value] : message.append()) values.push_back('+' + path);
+  std::ranges::sort(values);
+  return values;
+}
+
+std::string with_values(std::string_view update, const std::vector<std::string>& values) {
+  ingest::v1::UpdateRunSnapshot message;
+  if (!message.ParseFromArray(update.data(), static_cast<int>(update.size()))) return std::string(update);
+  const std::set<std::string> wanted(values.begin(), values.end());
+  const auto keep = [&wanted](char mark, auto& map) {
+    for (auto at = map.begin(); at != map.end();)
+      at = wanted.contains(mark + at->first) ? std::next(at) : map.erase(at);
+  };
+  keep('=', *message.mutable_assign());
+  keep('~', *message.mutable_modify_sets());
+  keep('+', *message.mutable_append());
+  return message.SerializeAsString();
+}
+
 std::string attributes_of(std::string_view update) {
   ingest::v1::UpdateRunSnapshot message;
   if (!message.ParseFromArray(update.data(), static_cast<int>(update.size()))) return {};

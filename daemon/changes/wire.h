@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "changes/names.h"
 #include "support/error.h"
@@ -35,6 +36,13 @@ struct Fork {
 /// Reads the fork parent of a stored create; none when the run is not a fork. A fork point without a parent project
 /// means the run's own project.
 Result<std::optional<Fork>> read_fork(const ProjectName& project, std::string_view create);
+
+/// The values of a stored update, each of which the server takes or refuses by itself: the attribute's path after '='
+/// (assigned), '~' (a set that is changed) or '+' (a point), in one order. Empty where it cannot be read.
+std::vector<std::string> values_of(std::string_view update);
+
+/// The update with these values alone.
+std::string with_values(std::string_view update, const std::vector<std::string>& values);
 
 /// What a stored update is about, for people: "loss at step 3", "acc, loss, lr and 2 more"; empty where it cannot be
 /// read.

@@ -109,7 +109,11 @@ class Core {
   bool is_open(const ProjectName& project) const { return gates_.verdict(project, false) == Gates::Verdict::open; }
 
   // What became of a Check or an AskStatus.
+  /// A request with one change may be told as pending, until more is found out of it (RequestStatus::refused_part,
+  /// differs_code).
   void checked(const Check& check, const std::vector<RequestStatus>& statuses, Instant now);
+  /// What this request of the stream carries, where that is one change and its fate is not known yet.
+  std::optional<Sent> carried_alone(StreamId stream, const std::string& request_id) const;
   void check_failed(const Check& check, const Failure& failure, Instant now);
   void status_told(const AskStatus& ask, const Answer<WorkspaceStatus>& answer, Instant now);
 
@@ -267,12 +271,12 @@ class Core {
   void let_create_pass(const Stream& stream);
   bool waits_for_held(const Stream& stream, Instant now) const;
   void step_aside(Stream& stream, Instant now);
+  bool goes_nowhere(const Stream& write) const;
+  bool has_passed(const ContainerName& container) const;
   bool goes_before(const Stream& earlier, const Stream& stream) const;
   bool is_expected(const ContainerName& name, const ContainerName& but) const;
   void keep_dependent(StreamId id, const std::vector<ContainerName>& after, bool on);
   void ready_dependents(const ContainerName& container);
-  bool goes_nowhere(const Stream& write) const;
-  bool has_passed(const ContainerName& container) const;
   void retally(Stream& stream);
   Stream* find(StreamId stream);
   void drop(Stream& stream);
@@ -293,7 +297,8 @@ class Core {
   void tell_stored(StreamId id, const Sent& sent, std::vector<Refusal> refused);
   void move_on(Stream& stream, const Sent& request);
   void widen(Stream& stream);
-  void refuse(Stream& stream, const std::string& code, const std::string& reason, Instant now);
+  void refuse(Stream& stream, const std::string& code, const std::string& reason, Instant now,
+              const std::string& part = {});
   void retry(Stream& stream, std::string trouble, BackoffLimits limits, Instant now);
   void bar(Stream& stream, std::string trouble, Instant now);
   void judge(Stream& stream, const RequestStatus& status, Instant now);

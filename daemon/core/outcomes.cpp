@@ -6,6 +6,7 @@
 
 #include "changes/limits.h"
 #include "core/core.h"
+#include "core/findings.h"
 
 namespace neptune::core {
 
@@ -42,37 +43,6 @@ std::string details(const WorkspaceStatus& status) {
     add(fmt::format("{} monitoring hours left", *status.monitoring_seconds_available / 3600));
   if (!status.subscription.empty()) add("subscription " + status.subscription);
   return text;
-}
-
-struct Findings {
-  bool suspended = false;
-  bool broken = false;  // the server failed, not the change
-  bool only_run_missing = true;
-  std::int64_t refused = 0, total = 0;
-  IngestCode worst = IngestCode::ok;  // of the refusals, the most frequent
-};
-
-Findings examine(const RequestStatus& status) {
-  Findings found;
-  std::int64_t most = 0;
-  for (auto entry : status.counts) {
-    entry.count = std::max<std::int64_t>(1, entry.count);  // whoever leaves the count out means one at least
-    found.total += entry.count;
-    if ((entry.code == 0 && entry.detail == IngestCode::ok) || is_duplicate(entry.detail)) continue;
-    if (entry.detail == IngestCode::ingest_suspended) {
-      found.suspended = true;
-    } else if (entry.detail == IngestCode::internal || entry.detail == IngestCode::ok) {
-      found.broken = true;
-    } else {
-      found.refused += entry.count;
-      if (entry.detail != IngestCode::run_not_found) found.only_run_missing = false;
-      if (entry.count > most) {
-        most = entry.count;
-        found.worst = entry.detail;
-      }
-    }
-  }
-  return found;
 }
 
 std::string sentence(const Findings& found, const RequestStatus& status) {
@@ -326,6 +296,9 @@ void Core::judge(Stream& stream, const RequestStatus& status, Instant now) {
     back(stream, now);
   } else if (found.broken || found.total == 0) {
     retry(stream, "the server failed to process the request; it is sent again", options_.retry, now);
+  } else if (found.refused == 0 && !status.differs_code.empty()) {
+    write_was_taken(stream, now);
+    refuse(stream, status.differs_code, status.differs_reason, now);
   } else if (found.refused == 0) {
     write_was_taken(stream, now);
     confirm(stream, now);
@@ -355,7 +328,7 @@ void Core::judge(Stream& stream, const RequestStatus& status, Instant now) {
       bar(stream, std::move(trouble), now);
   } else {
     write_was_taken(stream, now);
-    refuse(stream, name(found.worst), sentence(found, status), now);
+    refuse(stream, name(found.worst), sentence(found, status), now, status.refused_part);
   }
 }
 
@@ -372,7 +345,8 @@ void Core::confirm(Stream& stream, Instant now) {
   advance(stream, now);
 }
 
-void Core::refuse(Stream& stream, const std::string& code, const std::string& reason, Instant now) {
+void Core::refuse(Stream& stream, const std::string& code, const std::string& reason, Instant now,
+                  const std::string& part) {
   const auto count = stream.request.count;
   if (count > 1) {
     stream.suspects = count;
@@ -381,7 +355,7 @@ void Core::refuse(Stream& stream, const std::string& code, const std::string& re
     back(stream, now);
     return;
   }
-  actions_.emplace_back(Reject{stream.spec.id, stream.request.last, stream.request.create, code, reason});
+  actions_.emplace_back(Reject{stream.spec.id, stream.request.last, stream.request.create, code, reason, part});
   // What follows may be refused, too: were it sent whole each time, many refusals would cost the square of their
   // number.
   stream.suspects = 0;

@@ -117,6 +117,15 @@ void Core::checked(const Check& check, const std::vector<RequestStatus>& statuse
   schedule(now);
 }
 
+std::optional<Sent> Core::carried_alone(StreamId id, const std::string& request_id) const {
+  const auto it = streams_.find(id);
+  if (it == streams_.end()) return std::nullopt;
+  const auto& stream = it->second;
+  const bool out = stream.phase == Phase::unconfirmed && !stream.closing && stream.request_id == request_id;
+  if (!out || stream.request.count != 1) return std::nullopt;
+  return stream.request;
+}
+
 void Core::check_failed(const Check& check, const Failure& failure, Instant now) {
   using Kind = Failure::Kind;
   const CheckKey key{check.server, check.project};

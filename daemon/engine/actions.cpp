@@ -233,6 +233,8 @@ asio::awaitable<void> Engine::check(core::Check check) {
         fmt::format("the server was asked for {} requests and answered for {}", check.ids.size(), answer->size()),
         std::nullopt, false});
   if (answer) {
+    for (std::size_t i = 0; i < answer->size(); ++i)
+      (*answer)[i] = with_particulars(check.streams[i], check.ids[i], std::move((*answer)[i]));
     core_.checked(check, *answer, clock_.now());
   } else {
     core_.check_failed(check, answer.error(), clock_.now());

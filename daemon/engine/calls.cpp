@@ -206,6 +206,11 @@ core::Refusal in_doubt(sources::Position position) {
       "or try it again"};
 }
 
+/// The server does not know the question.
+bool cannot_be_asked(const Failure& failure) {
+  return failure.status == 404 || failure.status == 405 || failure.status == 501;
+}
+
 bool takes_runs_away(const Management& management) {
   const auto* runs = std::get_if<RunsChange>(&management);
   return runs && (runs->act == RunsAct::trash || runs->act == RunsAct::remove);
@@ -224,6 +229,58 @@ asio::awaitable<Result<bool>> note_try(Intents intents, sources::Position change
 
 }  // namespace
 
+/// A version has no name of its own that would tell whether it was made, but a number: where the last one has the
+/// number that it had before, and the server had its time, it was not, and is made now. Else it may be ours or
+/// somebody's: a person must look.
+asio::awaitable<CallOutcome> Engine::make_version(FeedPtr feed, std::shared_ptr<server::Server> server, Intents intents,
+                                                  server::MayBegin may_begin, sources::Position position,
+                                                  ModelVersionCreate create) {
+  CallOutcome done{.count = 1, .last = position, .answer = {}, .refused = {}};
+  const auto begun = co_await outcome(intents.read(position));
+  if (!begun) {
+    done.answer = std::unexpected(source_failure(begun.error()));
+    co_return done;
+  }
+  const bool again = *begun && **begun != not_made;
+  ContainerName model{create.project, create.model, ContainerKind::model};
+  const auto last = co_await outcome(server->last_version(std::move(model)));
+  if (!last && !cannot_be_asked(last.error())) {
+    done.answer = std::unexpected(last.error());
+    co_return done;
+  }
+  std::string text = last ? fmt::format("made after {}", *last) : "made";
+  if (again && (!last || **begun != text)) {
+    done.refused.push_back(in_doubt(position));
+    co_return done;
+  }
+  const auto since = feed->unclear_since->try_emplace(position, clock_.now()).first->second;
+  const auto waited = std::chrono::duration_cast<std::chrono::milliseconds>(clock_.now() - since);
+  // The server's search may know a new one a little later.
+  const auto patience = std::max<std::chrono::milliseconds>(options_.doubt_patience, search_lag);
+  if (again && waited < patience) {
+    done.answer = std::unexpected(still_in_doubt(patience - waited));
+    co_return done;
+  }
+  const auto noted = co_await outcome(intents.write(position, position, std::move(text)));
+  if (!noted) {
+    done.answer = std::unexpected(source_failure(noted.error()));
+    co_return done;
+  }
+  auto answer = co_await outcome(server->manage(std::move(create), std::move(may_begin)));
+  feed->unclear_since->erase(position);
+  if (answer) co_return done;
+  if (!answer.error().in_doubt) {
+    // Should this not be written, it is looked for.
+    std::string none(not_made);
+    co_await outcome(intents.write(position, position, std::move(none)));
+    done.answer = std::unexpected(std::move(answer.error()));
+    co_return done;
+  }
+  feed->unclear_since->emplace(position, clock_.now());
+  done.answer = std::unexpected(still_in_doubt(std::chrono::seconds(1)));
+  co_return done;
+}
+
 /// What is meant by runs that are not found: at first that the search does not know them yet.
 server::Missing Engine::missing_runs(const Feed& feed, sources::Position change, bool may_be_gone) const {
   if (may_be_gone) return server::Missing::fine;
@@ -240,27 +297,20 @@ asio::awaitable<CallOutcome> Engine::manage(FeedPtr feed, std::shared_ptr<server
     done.refused.push_back({change.position, management.error().code, management.error().message});
     co_return done;
   }
-  // A version has no name of its own that would tell whether it was made: a person must look.
-  const bool once = std::holds_alternative<ModelVersionCreate>(*management);
-  const bool noted = once || takes_runs_away(*management);
+  if (std::holds_alternative<ModelVersionCreate>(*management))
+    co_return co_await make_version(feed, std::move(server), std::move(intents), std::move(may_begin), change.position,
+                                    std::get<ModelVersionCreate>(*management));
+  const bool noted = takes_runs_away(*management);
   Result<bool> again = false;
   if (noted) again = co_await note_try(intents, change.position);
   if (!again) {
     done.answer = std::unexpected(source_failure(std::move(again.error())));
     co_return done;
   }
-  if (once && *again) {
-    done.refused.push_back(in_doubt(change.position));
-    co_return done;
-  }
   const auto* runs = std::get_if<RunsChange>(&*management);
   const bool may_be_gone = *again || (runs && runs->discard_pending);
   const auto missing = runs ? missing_runs(*feed, change.position, may_be_gone) : server::Missing::refused;
   auto answer = co_await outcome(server->manage(std::move(*management), std::move(may_begin), missing));
-  if (!answer && once && answer.error().in_doubt) {
-    done.refused.push_back(in_doubt(change.position));
-    co_return done;
-  }
   if (answer) {
     feed->unclear_since->erase(change.position);
     co_return done;

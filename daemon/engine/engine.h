@@ -19,6 +19,7 @@
 #include "changes/change_json.h"
 #include "changes/file_upload.h"
 #include "changes/limits.h"
+#include "changes/management.h"
 #include "core/core.h"
 #include "core/timers.h"
 #include "engine/control.h"
@@ -47,7 +48,10 @@ namespace neptune::engine {
 struct ServerSlot {
   std::shared_ptr<server::Server> server;
   Error problem;
-  std::string token_remedy{};  ///< a sentence: how a new token reaches the daemon
+  std::string
+      token_remedy{};  ///< a sentence: how a new token reaches the daemon; empty: another problem has to be mended
+
+  bool lacks_token() const { return !server && !token_remedy.empty(); }
 };
 
 /// How runs get to their server.
@@ -228,7 +232,7 @@ class Engine final : public Control, public sources::SourceListener {
   awaitable<void> record(FeedPtr feed, core::Reject reject);
   static Rejection rejection_of(const Feed& feed, const sources::QueuedChange& change, std::string code,
                                 std::string reason, WallTime now);
-  static std::string with_attributes(std::string reason, const sources::QueuedChange& change);
+  static std::string with_attributes(std::string reason, const sources::QueuedChange& change, const std::string& part);
   static void note_recorded(Feed& feed, sources::Position upto);
   void note_rejected(Feed& feed, const std::string& code, sources::Position last, std::uint64_t count);
   void no_longer_kept(const std::string& source, const ContainerName& container, bool stored);
@@ -266,6 +270,14 @@ class Engine final : public Control, public sources::SourceListener {
   core::ServerId server_of(const std::string& workspace) const;
   void set_priorities(const std::map<std::string, std::uint32_t>& priorities);
 
+  // particulars.cpp: what a check does not tell of a change
+  RequestStatus with_particulars(core::StreamId stream, const std::string& request_id, RequestStatus status);
+  awaitable<void> find_particulars(FeedPtr feed, core::StreamId stream, core::Sent carried, RequestStatus status);
+  awaitable<RequestStatus> compare_run(ContainerName run, sources::QueuedChange create, RequestStatus status);
+  awaitable<RequestStatus> find_refused(FeedPtr feed, core::StreamId stream, sources::QueuedChange change,
+                                        RequestStatus status);
+  awaitable<Answer<RequestStatus>> ask_about(FeedPtr feed, core::StreamId stream, std::string update);
+
   // calls.cpp: changes that are calls of their own
   bool goes_by_call(const Feed& feed) const;
   bool is_registered(const Feed& feed) const;
@@ -279,6 +291,9 @@ class Engine final : public Control, public sources::SourceListener {
                               sources::Batch batch);
   awaitable<CallOutcome> manage(FeedPtr feed, std::shared_ptr<server::Server> server, Intents intents,
                                 server::MayBegin may_begin, sources::QueuedChange change, WorkspaceType type);
+  awaitable<CallOutcome> make_version(FeedPtr feed, std::shared_ptr<server::Server> server, Intents intents,
+                                      server::MayBegin may_begin, sources::Position position,
+                                      ModelVersionCreate create);
   server::Missing missing_runs(const Feed& feed, sources::Position change, bool again) const;
   Intents intents_of(const Feed& feed, sources::Position position);
   awaitable<Result<std::optional<std::string>>> intent(Ledger::IntentOf of, sources::Position first);
@@ -391,6 +406,7 @@ class Engine final : public Control, public sources::SourceListener {
   awaitable<Result<std::uint64_t>> give_up_lost(DiscardRequest request);
   static bool is_passed(const Feed& feed);
   bool writes_stay(const Feed& passed) const;
+  FeedPtr lane_of(const Feed& feed, sources::Lane lane) const;
   awaitable<void> learn_type(std::string workspace);
   template <class F>
   auto with_ledger(F f) -> awaitable<std::invoke_result_t<F&, Ledger&>>;
@@ -414,6 +430,7 @@ class Engine final : public Control, public sources::SourceListener {
   std::vector<Closed> closed(const Scope& scope) const;
   std::vector<api::Stuck> stuck() const;
   void fill(api::ScopeStatus& status, const Scope& scope) const;
+  void fill_mode(api::ScopeStatus& status, const Scope& scope) const;
   /// Workspaces and projects of which anything was found or handed in, or that have a token; sorted.
   std::vector<std::string> known_scopes() const;
   std::string if_unknown(const Scope& scope, std::string text) const;
@@ -558,6 +575,13 @@ struct Engine::Feed {
   };
   std::unique_ptr<OfFiles> uploading;
   bool discarding = false;  ///< what waits is being recorded as rejected
+  /// A request with one change, of which more is to be known than its check says.
+  struct LookedInto {
+    std::string request_id;
+    std::optional<RequestStatus> found{};  ///< none while it is being found out
+  };
+  std::optional<LookedInto> looked_into;
+  std::vector<std::string> refused_before;  ///< values of the last such update: the next is asked about these first
 
   // Work for the tending coroutine.
   bool tended = false;

@@ -251,11 +251,17 @@ bool Engine::is_passed(const Feed& feed) {
 /// A create that passed writes is not thrown away before them: what of them cannot be now needs it.
 bool Engine::writes_stay(const Feed& passed) const {
   if (!is_passed(passed)) return false;
-  auto key = passed.info.key;
-  key.path = sources::queue_path(*passed.info.container, sources::Lane::writes);
-  const auto writes = feeds_.find(key);
-  return writes != feeds_.end() && (writes->second->stream == 0 || !writes->second->last_looked ||
-                                    core_.stream(writes->second->stream, clock_.now()).tally.changes() > 0);
+  const auto writes = lane_of(passed, sources::Lane::writes);
+  return writes && (writes->stream == 0 || !writes->last_looked ||
+                    core_.stream(writes->stream, clock_.now()).tally.changes() > 0);
+}
+
+/// Another stream of the queue for the same container; null when there is none.
+Engine::FeedPtr Engine::lane_of(const Feed& feed, sources::Lane lane) const {
+  auto key = feed.info.key;
+  key.path = sources::queue_path(*feed.info.container, lane);
+  const auto found = feeds_.find(key);
+  return found == feeds_.end() ? nullptr : found->second;
 }
 
 /// Throws away the writes to what a removal removes that were accepted before it and are held, or go nowhere. It waits

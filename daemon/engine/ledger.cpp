@@ -16,7 +16,7 @@ namespace neptune::engine {
 
 namespace {
 
-constexpr int schema_version = 8;
+constexpr int schema_version = 9;
 
 constexpr const char* intents_table = R"(
 CREATE TABLE intents (
@@ -51,7 +51,8 @@ CREATE TABLE sources (
   lost INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX sources_by_path ON sources (path);
 CREATE INDEX sources_finished ON sources (finished_at_ms) WHERE finished_at_ms IS NOT NULL;
-CREATE TABLE counters (project TEXT PRIMARY KEY, synced INTEGER NOT NULL DEFAULT 0, rejected INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+CREATE TABLE counters (
+  project TEXT PRIMARY KEY, synced INTEGER NOT NULL DEFAULT 0, rejected INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
 CREATE TABLE rejected (
   id INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INTEGER NOT NULL, source TEXT NOT NULL, position INTEGER NOT NULL,
   project TEXT NOT NULL, kind INTEGER NOT NULL, container TEXT NOT NULL, change INTEGER NOT NULL, code TEXT NOT NULL, reason TEXT NOT NULL,
@@ -181,6 +182,9 @@ Result<void> migrate_uploads_from_7(sqlite::Database& db) {
       "COLUMN ctime_ns INTEGER;");
 }
 
+/// Version 8 did not count how much of what was rejected a retry stored.
+constexpr const char* migrate_from_8 = "ALTER TABLE counters ADD COLUMN retried INTEGER NOT NULL DEFAULT 0;";
+
 /// Brings the tables from `version` (0: none) to this one's.
 Result<void> migrate(sqlite::Database& db, std::int64_t version) {
   if (version == schema_version) return {};
@@ -197,11 +201,12 @@ Result<void> migrate(sqlite::Database& db, std::int64_t version) {
   if (version >= 1 && version <= 4) NEPTUNE_TRY(migrate_from_4(db));
   if (version >= 1 && version <= 5) NEPTUNE_TRY(migrate_from_5(db));
   if (version >= 1 && version <= 6) NEPTUNE_TRY(migrate_from_6(db));
-  if (version >= 4) NEPTUNE_TRY(migrate_uploads_from_7(db));
-  NEPTUNE_TRY(db.exec(sources_by_file));
+  if (version >= 4 && version <= 7) NEPTUNE_TRY(migrate_uploads_from_7(db));
   if (version < 5) NEPTUNE_TRY(db.exec(rejected_of_queue));
-  NEPTUNE_TRY(db.exec(discarded_tables));
-  if (version >= 1) NEPTUNE_TRY(migrate_discarded_from_7(db));
+  if (version < 8) NEPTUNE_TRY(db.exec(sources_by_file));
+  if (version < 8) NEPTUNE_TRY(db.exec(discarded_tables));
+  if (version >= 1 && version <= 7) NEPTUNE_TRY(migrate_discarded_from_7(db));
+  NEPTUNE_TRY(db.exec(migrate_from_8));
   NEPTUNE_TRY(db.exec(fmt::format("PRAGMA user_version = {}", schema_version)));
   return transaction->commit();
 }
@@ -490,11 +495,12 @@ Result<void> Ledger::give_up(const std::vector<FinishedSource>& lost) {
 
 Result<std::map<ProjectName, ProjectCounts>> Ledger::counts() {
   std::map<ProjectName, ProjectCounts> counts;
-  NEPTUNE_TRY(impl_->each("SELECT project, synced, rejected FROM counters", [&counts](const sqlite::Statement& row) {
+  const auto read = [&counts](const sqlite::Statement& row) {
     if (const auto scope = Scope::parse(row.text(0)))
-      counts[{scope->workspace, scope->project}] = {static_cast<std::uint64_t>(row.number(1)),
-                                                    static_cast<std::uint64_t>(row.number(2))};
-  }));
+      counts[{scope->workspace, scope->project}] = {
+          .synced = count_at(row, 1), .rejected = count_at(row, 2), .retried = count_at(row, 3)};
+  };
+  NEPTUNE_TRY(impl_->each("SELECT project, synced, rejected, retried FROM counters", read));
   NEPTUNE_TRY(
       impl_->each("SELECT project, count(*) FROM rejected GROUP BY project", [&counts](const sqlite::Statement& row) {
         if (const auto scope = Scope::parse(row.text(0)))
@@ -674,6 +680,7 @@ Result<std::vector<std::string>> Ledger::resolve(const ProjectName& project, con
   }
   const auto resolved = static_cast<std::int64_t>(sources.size());
   NEPTUNE_TRY(impl_->count(project, resolved, -resolved));
+  NEPTUNE_TRY(impl_->run("UPDATE counters SET retried = retried + ? WHERE project = ?", resolved, scope_text(project)));
   NEPTUNE_TRY(transaction->commit());
   return sources;
 }

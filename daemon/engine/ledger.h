@@ -22,7 +22,7 @@
 ///
 ///   sources   id · path, device, inode, born_ms · project, kind, container · confirmed · synced, rejected ·
 ///             synced_at_ms · finished_at_ms
-///   counters  project → synced, rejected
+///   counters  project → synced, rejected, retried
 ///   rejected  id · at_ms · source, position · project, kind, container · change, code, reason · payload · retry · uid
 ///   ·
 ///             part (which of its operations; empty: all) · queue (the identity of the change queue that numbered it) ·
@@ -75,6 +75,7 @@ struct FinishedSource {
 
 struct ProjectCounts {
   std::uint64_t synced = 0, rejected = 0, kept = 0;
+  std::uint64_t retried = 0;  ///< had been rejected, and were stored by a retry: none of the rejected any more
 };
 
 struct KeptMode {

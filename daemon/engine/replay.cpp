@@ -3,6 +3,7 @@
 
 #include "changes/wire.h"
 #include "engine/engine.h"
+#include "engine/impl/part.h"
 #include "engine/impl/upload_batch.h"
 #include "engine/impl/with_ledger.h"
 
@@ -68,6 +69,7 @@ class RejectedChanges final : public sources::Source {
         if (!rejection) return std::unexpected(rejection.error());
         auto payload = ledger_.payload(ids[i]);
         if (!payload) return std::unexpected(payload.error());
+        if (const auto values = values_in(rejection->part)) *payload = wire::with_values(*payload, *values);
         sources::Batch batch;
         batch.kind = sources::operation_kind(rejection->change);
         batch.first = after + 1;

@@ -7,6 +7,7 @@
 #include "changes/wire.h"
 #include "engine/engine.h"
 #include "engine/impl/outcome.h"
+#include "engine/impl/part.h"
 #include "engine/impl/with_ledger.h"
 #include "support/sizes.h"
 
@@ -209,6 +210,7 @@ asio::awaitable<void> Engine::record(FeedPtr feed, core::Settle settle) {
   counts.synced += settle.count;
   if (feed->replayed) {
     counts.rejected -= std::min(counts.rejected, settle.count);
+    counts.retried += settle.count;
   } else {
     feed->synced += settle.count;
   }
@@ -283,10 +285,12 @@ Rejection Engine::rejection_of(const Feed& feed, const sources::QueuedChange& ch
   return rejection;
 }
 
-/// The server's check does not say what of an update it refused.
-std::string Engine::with_attributes(std::string reason, const sources::QueuedChange& change) {
-  if (change.kind != ChangeKind::run_update) return reason;
-  const auto attributes = wire::attributes_of(change.payload);
+/// What of an update handed in by ingestion was refused, which the server's check does not say. Of one that went as a
+/// call, the reason says it.
+std::string Engine::with_attributes(std::string reason, const sources::QueuedChange& change, const std::string& part) {
+  const auto values = values_in(part);
+  if (change.kind != ChangeKind::run_update || (!values && !part.empty())) return reason;
+  const auto attributes = wire::attributes_of(values ? wire::with_values(change.payload, *values) : change.payload);
   if (attributes.empty()) return reason;
   if (reason.ends_with('.')) reason.pop_back();
   return fmt::format("{} (of {})", reason, attributes);
@@ -316,7 +320,11 @@ asio::awaitable<void> Engine::record(FeedPtr feed, core::Reject reject) {
   if (feed->replayed) {
     const auto source = feed->source;
     const auto change = co_await outcome(source->changes(reject.position, reject.position));
-    if (change) reject.reason = with_attributes(std::move(reject.reason), change->front());
+    if (change) {
+      // Refused whole again: that is what was sent of it.
+      if (reject.part.empty()) reject.part = change->front().part;
+      reject.reason = with_attributes(std::move(reject.reason), change->front(), reject.part);
+    }
     as = feed->replayed->at(static_cast<std::size_t>(reject.position - 1));
     auto again = [as, reject, now](Ledger& ledger) {
       return ledger.reject_again(as, reject.code, reject.reason, reject.part, now);
@@ -336,7 +344,8 @@ asio::awaitable<void> Engine::record(FeedPtr feed, core::Reject reject) {
       pump();
       co_return;
     }
-    auto rejection = rejection_of(*feed, *change, reject.code, with_attributes(reject.reason, *change), now);
+    reject.reason = with_attributes(std::move(reject.reason), *change, reject.part);
+    auto rejection = rejection_of(*feed, *change, reject.code, reject.reason, now);
     rejection.part = reject.part;
     auto keep = [id = feed->ledger_id, rejection = std::move(rejection),
                  bytes = std::move(change->payload)](Ledger& ledger) { return ledger.reject(id, rejection, bytes); };

@@ -99,6 +99,7 @@ std::string Engine::why(const Feed& feed, const core::StreamView& view) const {
   waiting.unread = feed.unread;
   if (feed.backlog.fork_parent) waiting.fork_parent = *feed.backlog.fork_parent;
   waiting.trouble = view.trouble;
+  waiting.lacks_token = servers_.at(server_of(waiting.container.project.workspace)).slot.lacks_token();
   waiting.when = in_seconds(view.until, clock_.now());
   if (core::is_held(view.wait)) waiting.closed = closed(Scope::of(waiting.container.project));
   return engine::why(waiting);
@@ -144,7 +145,6 @@ std::vector<api::Stuck> Engine::stuck() const {
 
 void Engine::fill(api::ScopeStatus& status, const Scope& scope) const {
   const auto tally = core_.tally(scope);
-  const auto view = core_.scope(scope);
   status.name = scope.is_workspace() ? scope.workspace : scope.project;
   status.pending = tally.pending;
   status.held = tally.held;
@@ -159,7 +159,12 @@ void Engine::fill(api::ScopeStatus& status, const Scope& scope) const {
     status.rejected_kept += it->second.kept;
   }
   count_discarded(status);
-  status.operator_hold = view.operator_hold;
+  status.operator_hold = core_.scope(scope).operator_hold;
+  fill_mode(status, scope);
+}
+
+void Engine::fill_mode(api::ScopeStatus& status, const Scope& scope) const {
+  const auto view = core_.scope(scope);
   const auto kept = modes_.find(scope);
   if (view.mode == core::Mode::read_only) {
     status.mode = "read_only";
@@ -172,6 +177,9 @@ void Engine::fill(api::ScopeStatus& status, const Scope& scope) const {
       status.reason = "held by " + kept->second.held_by;
       if (kept->second.held_since) status.since = format_time(*kept->second.held_since);
     }
+  } else if (!scope.is_workspace()) {
+    fill_mode(status, Scope::of(scope.workspace));
+    status.inherited = status.mode != "normal";
   }
 }
 
@@ -185,6 +193,8 @@ api::ScopeReply Engine::scope_reply(const Scope& scope, std::string message) con
 
 Metrics Engine::metrics() const {
   auto metrics = metrics_;
+  for (const auto& [project, counts] : counts_)
+    if (counts.retried > 0) metrics.retried[project] = counts.retried;
   if (!queue_) return metrics;
   const auto queue = queue_->totals();
   metrics.queue_bytes = queue.bytes;
@@ -248,6 +258,11 @@ api::Status Engine::status() const {
   if (server.last_success) status.server.last_success_at = format_time(*server.last_success);
   if (!server.last_error.empty()) status.server.last_error = server.last_error;
   if (server.state == Reached::token_rejected) status.server.token_remedy = server.slot.token_remedy;
+  if (server.slot.lacks_token()) {
+    status.server.token_problem = server.slot.problem.message;
+    status.server.token_remedy = server.slot.token_remedy;
+    status.server.last_error = server.slot.problem.message;
+  }
   status.reload_with = reload_command();
 
   std::map<std::string, api::WorkspaceStatus> workspaces;
@@ -529,6 +544,28 @@ api::Stream Engine::describe(const Feed& feed) const {
   return stream;
 }
 
+namespace {
+
+/// A create that passed the writes before it is one with them for people: what it waits for is what they wait for.
+void add_create(api::Stream& writes, const api::Stream& create) {
+  writes.pending += create.pending;
+  writes.held += create.held;
+  writes.in_flight += create.in_flight;
+  writes.synced += create.synced;
+  writes.rejected += create.rejected;
+  writes.rejected_kept += create.rejected_kept;
+  writes.discarded += create.discarded;
+  writes.pending_bytes += create.pending_bytes;
+  writes.last_synced_at = std::max(writes.last_synced_at, create.last_synced_at);
+  if (create.state == "done" || create.waiting_for == "nothing") return;
+  writes.state = create.state;
+  writes.why = create.why;
+  writes.waiting_for = create.waiting_for;
+  writes.retry_at = create.retry_at;
+}
+
+}  // namespace
+
 /// Changes were removed with it, and the run has not come back, as it does when its log is moved.
 bool Engine::is_lost(const FinishedSource& finished) const {
   if (finished.lost == 0) return false;
@@ -548,8 +585,14 @@ std::vector<api::Stream> Engine::streams(const StreamFilter& filter) const {
     return !filter.project || run.project.full() == *filter.project || run.project.workspace == *filter.project;
   };
   std::vector<api::Stream> list;
-  for (const auto& [key, feed] : feeds_)
-    if (feed->info.container && matches(*feed->info.container)) list.push_back(describe(*feed));
+  for (const auto& [key, feed] : feeds_) {
+    if (!feed->info.container || !matches(*feed->info.container)) continue;
+    if (is_passed(*feed) && lane_of(*feed, sources::Lane::writes)) continue;
+    list.push_back(describe(*feed));
+    const bool queued = feed->info.kind == sources::Kind::change_queue && !feed->replayed;
+    const auto passed = queued ? lane_of(*feed, sources::Lane::passed) : nullptr;
+    if (passed && passed != feed) add_create(list.back(), describe(*passed));
+  }
   // A stream of the change queue goes on with its record when it comes again, as often as it ended.
   std::set<std::string_view> of_queue;
   for (const auto& [key, feed] : feeds_)
@@ -577,7 +620,15 @@ std::vector<api::Stream> Engine::streams(const StreamFilter& filter) const {
       stream.why = sentence_of_lost(*it);
     }
     if (it->synced_at) stream.last_synced_at = format_time(*it->synced_at);
-    list.push_back(std::move(stream));
+    const bool passed = it->path == sources::queue_path(it->container, sources::Lane::passed);
+    const auto writes =
+        !passed ? list.end()
+                : std::ranges::find(list, sources::queue_path(it->container, sources::Lane::writes), &api::Stream::id);
+    if (writes != list.end()) {
+      add_create(*writes, stream);
+    } else {
+      list.push_back(std::move(stream));
+    }
   }
   return list;
 }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <boost/json/serialize.hpp>
+#include <charconv>
 
 #include "server/impl/json.h"
 #include "server/impl/json_call.h"
@@ -75,14 +76,18 @@ asio::awaitable<Answer<Known>> look_up_run(std::shared_ptr<Api> api, ContainerNa
   co_return co_await look_up(api, run, identifier_of(run.project, run.id));
 }
 
+/// Of a model or a version.
+asio::awaitable<Answer<std::string>> short_id_of(std::shared_ptr<Api> api, ContainerName model) {
+  if (!lacks_project_key(model)) co_return model.id;
+  const auto project = co_await find_project(api, model.project);
+  if (!project) co_return std::unexpected(project.error());
+  co_return project->known.key + "-" + model.id;
+}
+
 asio::awaitable<Answer<Known>> look_up_model(std::shared_ptr<Api> api, ContainerName model) {
-  auto short_id = model.id;
-  if (lacks_project_key(model)) {
-    const auto project = co_await find_project(api, model.project);
-    if (!project) co_return std::unexpected(project.error());
-    short_id = project->known.key + "-" + short_id;
-  }
-  co_return co_await look_up(api, model, identifier_of(model.project, short_id));
+  const auto short_id = co_await short_id_of(api, model);
+  if (!short_id) co_return std::unexpected(short_id.error());
+  co_return co_await look_up(api, model, identifier_of(model.project, *short_id));
 }
 
 /// Any run of these custom ids. The query language takes a string as JSON writes it.
@@ -93,6 +98,30 @@ std::string query_of(const std::vector<std::string>& custom_ids, bool trashed) {
     query += "`sys/custom_run_id`:string = " + json::serialize(json::string(id));
   }
   return query + ") AND `sys/trashed`:bool = " + (trashed ? "true" : "false");
+}
+
+/// The newest versions of a model.
+std::string search_body(const std::string& model, bool trashed) {
+  constexpr std::size_t most = 1000;  // a server that does not sort them tells as many
+  const auto query = fmt::format("(`sys/model_id`:string = {}) AND `sys/trashed`:bool = {}",
+                                 json::serialize(json::string(model)), trashed);
+  const json::array wanted{json::object{{"path", "sys/id"}}};
+  const json::object newest{{"dir", "descending"},
+                            {"sortBy", json::object{{"name", "sys/creation_time"}, {"type", "datetime"}}}};
+  return text_of(json::object{{"query", json::object{{"query", query}}},
+                              {"attributeFilters", wanted},
+                              {"sorting", newest},
+                              {"pagination", json::object{{"limit", most}, {"offset", 0}}}});
+}
+
+/// "LAB-FOREST-3" of LAB-FOREST is 3; 0: it is none of this model's.
+std::int64_t version_in(std::string_view short_id, std::string_view model) {
+  if (!short_id.starts_with(model) || !short_id.substr(model.size()).starts_with('-')) return 0;
+  short_id.remove_prefix(model.size() + 1);
+  std::int64_t version = 0;
+  const auto* end = short_id.data() + short_id.size();
+  const auto read = std::from_chars(short_id.data(), end, version);
+  return read.ec == std::errc() && read.ptr == end ? version : 0;
 }
 
 std::string search_body(const std::vector<std::string>& custom_ids, bool trashed) {
@@ -225,16 +254,39 @@ void forget_all(Api& api, const ProjectName& project) {
   });
 }
 
+namespace {
+
+JsonCall search(const ProjectName& project, std::string_view type, std::string body) {
+  return {.method = "POST",
+          .path = "/api/leaderboard/v1/leaderboard/entries/search",
+          .query = {{"projectIdentifier", project.full()}, {"type", std::string(type)}},
+          .body = std::move(body),
+          .max_answer_bytes = longest_search_answer};
+}
+
+}  // namespace
+
+asio::awaitable<Answer<std::int64_t>> last_version(std::shared_ptr<Api> api, ContainerName model) {
+  const auto short_id = co_await short_id_of(api, model);
+  if (!short_id) co_return std::unexpected(short_id.error());
+  std::int64_t last = 0;
+  for (int pass = 0; pass < 2; ++pass) {
+    const bool trashed = pass == 1;
+    auto call = search(model.project, wire_type(ContainerKind::model_version), search_body(*short_id, trashed));
+    const auto object = co_await ask_object(api, std::move(call));
+    if (!object) co_return std::unexpected(object.error());
+    for (const auto* entry : objects_member(*object, "entries"))
+      last = std::max(last, version_in(string_attribute(*entry, "sys/id"), *short_id));
+  }
+  co_return last;
+}
+
 asio::awaitable<Answer<std::map<std::string, FoundRun>>> search_runs(std::shared_ptr<Api> api, ProjectName project,
                                                                      std::vector<std::string> custom_ids,
                                                                      bool trashed) {
   std::map<std::string, FoundRun> runs;
   if (custom_ids.empty()) co_return runs;
-  JsonCall call{.method = "POST",
-                .path = "/api/leaderboard/v1/leaderboard/entries/search",
-                .query = {{"projectIdentifier", project.full()}, {"type", "run"}},
-                .body = search_body(custom_ids, trashed),
-                .max_answer_bytes = longest_search_answer};
+  auto call = search(project, "run", search_body(custom_ids, trashed));
   const auto object = co_await ask_object(std::move(api), std::move(call));
   if (!object) co_return std::unexpected(object.error());
   for (const auto* entry : objects_member(*object, "entries")) {

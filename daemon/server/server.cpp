@@ -118,6 +118,14 @@ asio::awaitable<Answer<std::optional<std::string>>> Server::attribute(Addressed 
   return server::attribute(impl_->api, std::move(container), std::move(path), type);
 }
 
+asio::awaitable<Answer<std::int64_t>> Server::last_version(ContainerName model) {
+  return server::last_version(impl_->api, std::move(model));
+}
+
+asio::awaitable<Answer<std::optional<std::string>>> Server::string_value(Addressed container, std::string path) {
+  return server::string_value(impl_->api, std::move(container), std::move(path));
+}
+
 asio::awaitable<Answer<bool>> Server::has_ingest() {
   return server::has_ingest(impl_->api);
 }

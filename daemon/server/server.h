@@ -202,6 +202,12 @@ class Server {
   boost::asio::awaitable<Answer<std::optional<std::string>>> attribute(Addressed container, std::string path,
                                                                        ClientCopy::Type type);
 
+  /// The number of a model's newest version, in the trash or outside; 0: it has none.
+  boost::asio::awaitable<Answer<std::int64_t>> last_version(ContainerName model);
+
+  /// A text; none where there is no such attribute.
+  boost::asio::awaitable<Answer<std::optional<std::string>>> string_value(Addressed container, std::string path);
+
   /// How many points a series holds; 0 when there is no such attribute.
   boost::asio::awaitable<Answer<std::int64_t>> point_count(Addressed container, std::string path, SeriesKind kind);
 

@@ -38,6 +38,8 @@ void make_full(api::WorkspaceStatus& vision) {
   vision.next_probe_at = "2026-01-02T12:08:00.000Z";
   auto& project = vision.projects.emplace_back();
   project.name = "segmentation";
+  project.mode = vision.mode;
+  project.inherited = true;
   for (auto* scope : {static_cast<api::ScopeStatus*>(&vision), static_cast<api::ScopeStatus*>(&project)}) {
     scope->held = 91872;
     scope->synced = 77102;

@@ -198,6 +198,24 @@ TEST_F(SharedCalls, ACallThatNeverCameThroughIsMadeAgain) {
   EXPECT_EQ(of_project("score"), "1 2 3");
 }
 
+TEST_F(SharedCalls, AModelVersionWhoseAnswerIsLostIsMadeWhereThereIsNoneAndElseLeftToAPerson) {
+  const auto create_with = [this](const std::string& drop) {
+    box.sandbox().control(
+        R"({"fault": {"path": "/api/leaderboard/v1/experiments", "method": "POST", "times": 1, "drop": ")" + drop +
+        "\"}}");
+    return states(hand_in(R"({"kind": "model_version.create", "project": "ml-team/lab", "model": "M"})"));
+  };
+  const auto is_there = [this](const std::string& version) {
+    return box.sandbox().state().at("containers").as_object().contains("ml-team/lab/" + version);
+  };
+  EXPECT_EQ(create_with("before_answer"), States{"rejected"});
+  EXPECT_TRUE(is_there("LAB-M-1")) << "which may be ours, or somebody's";
+  EXPECT_EQ(std::string(rejected().at("code").as_string()), "in_doubt");
+  EXPECT_EQ(create_with("before_processing"), States{"done"});
+  EXPECT_TRUE(is_there("LAB-M-2"));
+  EXPECT_FALSE(is_there("LAB-M-3")) << "once";
+}
+
 TEST_F(SharedCalls, ADeleteWhoseAnswerIsLostIsDone) {
   EXPECT_EQ(states(hand_in(metadata(R"("assign": {"y": 1, "z": 1})"))), States{"done"});
   fault(R"("drop": "before_answer", "times": 1)");

@@ -139,6 +139,28 @@ TEST(Changes, OfARunThatIsLoggedBeforeItIsCreatedMakeTheRunWithItsPoints) {
     EXPECT_EQ(box.get("/v1/changes/" + std::to_string(id)).at("state").as_string(), "done");
 }
 
+TEST(Changes, OfARunWhoseCreatePassesThemAreOneStreamWithIt) {
+  Box box(two_workspaces());
+  accepted(box, R"({"kind": "project.create", "project": "ml-team/lab", "key": "LAB"})");
+  box.wait_synced();
+  accepted(box, R"({"kind": "run.update", "project": "ml-team/lab", "run": "r-1", "assign": {"a": 1}})");
+  const auto stuck = [](const auto& s) { return !s.at("stuck").as_array().empty(); };
+  ASSERT_TRUE(box.wait_status(stuck).first);
+  // It passes, and is not answered.
+  box.sandbox().control(R"({"processing_delay_ms": 700})");
+  accepted(box, R"({"kind": "run.create", "project": "ml-team/lab", "run": "r-1"})");
+  bool passes = false, always_one = true;
+  const auto done = [&](const auto& status) {
+    const auto streams = box.get("/v1/streams?run=r-1").at("streams").as_array();
+    always_one = always_one && streams.size() == 1;
+    passes = passes || (streams[0].at("in_flight").as_int64() == 1 && streams[0].at("pending").as_int64() == 1);
+    return status.at("totals").at("synced").as_int64() == 3 && streams[0].at("synced").as_int64() == 2;
+  };
+  EXPECT_TRUE(box.wait_status(done).first) << json::serialize(box.get("/v1/streams"));
+  EXPECT_TRUE(always_one);
+  EXPECT_TRUE(passes) << "both were seen in one stream";
+}
+
 /// A run; then the server refuses a point of it for good, which is change 3.
 void reject_a_point(Box& box) {
   accepted(box, R"([{"kind": "project.create", "project": "ml-team/lab"},
@@ -187,6 +209,82 @@ TEST(Changes, ThatWereRejectedAreNotWaitedForOnceARetryStoredThem) {
   EXPECT_EQ(box.sync({"wait", "--now", "--timeout", "30s"}).status, 0);
   EXPECT_EQ(box.get("/v1/changes/3").at("state").as_string(), "done");
   EXPECT_NE(box.sync({"explain", "3"}).out.find("the server has it"), std::string::npos);
+}
+
+TEST(Changes, ThatWereRefusedInPartNameThatPartAndItAloneIsTriedAgain) {
+  Box box(two_workspaces());
+  accepted(box, R"([{"kind": "project.create", "project": "ml-team/lab"},
+                    {"kind": "run.create", "project": "ml-team/lab", "run": "r-1"}])");
+  box.wait_synced();
+  box.sandbox().control(
+      R"({"project": "ml-team/lab", "reject": {"path": "bad/loss", "code": "FIELD_TYPE_CONFLICTING"}})");
+  box.sandbox().control(
+      R"({"project": "ml-team/lab", "reject": {"path": "bad/lr", "code": "FIELD_TYPE_CONFLICTING"}})");
+  std::string assigned, appended;
+  for (int i = 0; i < 30; ++i) {
+    assigned += fmt::format(R"("p/{}": 1, )", i);
+    appended += fmt::format(R"("s/{}": 1, )", i);
+  }
+  const auto update = [&](int step) {
+    return fmt::format(R"({{"kind": "run.update", "project": "ml-team/lab", "run": "r-1", "step": {},
+                            "assign": {{{} "bad/lr": {}}}, "append": {{{} "bad/loss": 1}}}})",
+                       step, assigned, step, appended);
+  };
+  accepted(box, update(1));
+  EXPECT_EQ(box.sync({"wait", "--now", "--timeout", "30s"}).status, 1);
+  const auto requests = [&box] {
+    const auto state = box.sandbox().state("summary=1");
+    std::int64_t count = 0;
+    for (const auto& [answer, times] : state.at("requests").at("POST /api/client/v1/ingest").as_object())
+      count += times.as_int64();
+    return count;
+  };
+  const auto before = requests();
+  accepted(box, "[" + update(2) + "," + update(3) + "]");
+  accepted(box, R"({"kind": "run.update", "project": "ml-team/lab", "run": "r-1", "assign": {"p/0": 2}})");
+  EXPECT_EQ(box.sync({"wait", "--now", "--timeout", "30s"}).status, 1);
+  EXPECT_LE(requests() - before, 8) << "what was refused before is asked about first";
+  const auto rejected = box.get("/v1/rejected").at("rejected").as_array();
+  ASSERT_EQ(rejected.size(), 3u);
+  for (std::size_t i = 0; i < rejected.size(); ++i) {
+    const std::string reason(rejected[i].at("reason").as_string());
+    EXPECT_NE(reason.find("(2 of 62 values; the others were stored)"), std::string::npos) << reason;
+    EXPECT_NE(reason.find(fmt::format("(of bad/loss, bad/lr at step {})", 3 - i)), std::string::npos) << reason;
+  }
+  EXPECT_NE(box.sync({"events"}).out.find("(of bad/loss, bad/lr at step 1)"), std::string::npos);
+
+  ASSERT_EQ(box.sync({"rejected", "retry", "--all"}).status, 0);  // in vain once more
+  EXPECT_EQ(box.sync({"wait", "--now", "--timeout", "30s"}).status, 1);
+  box.sandbox().control(R"({"reset": true})");
+  ASSERT_EQ(box.sync({"rejected", "retry", "--all"}).status, 0);
+  EXPECT_EQ(box.sync({"wait", "--now", "--timeout", "30s"}).status, 0);
+  const auto run = box.sandbox().state().at("runs").at("ml-team/lab/r-1");
+  EXPECT_EQ(run.at("attrs").at("p/0").as_int64(), 2) << "what was stored is not sent again";
+  EXPECT_EQ(run.at("attrs").at("bad/lr").as_int64(), 3);
+  EXPECT_EQ(run.at("series").at("bad/loss").as_array().size(), 3u);
+}
+
+TEST(Changes, ThatCreateARunAgainAreDoneWhereItIsTheSameAndRejectedWhereItsExperimentOrForkIsAnother) {
+  Box box(two_workspaces());
+  accepted(box, R"({"kind": "project.create", "project": "ml-team/lab"})");
+  const auto create = [&box](std::vector<std::string> more) {
+    std::vector<std::string> verb{"run", "create", "--project", "ml-team/lab", "--wait", "--timeout", "30s"};
+    verb.insert(verb.end(), more.begin(), more.end());
+    return box.sync(std::move(verb));
+  };
+  EXPECT_EQ(create({"base"}).status, 0);
+  EXPECT_EQ(create({"r-1", "--experiment", "first"}).status, 0);
+  EXPECT_EQ(create({"r-1", "--experiment", "first"}).status, 0) << "it is there as it was to be";
+  EXPECT_EQ(create({"r-1"}).status, 0);
+  const auto other = create({"r-1", "--experiment", "second"});
+  EXPECT_EQ(other.status, 1) << other.out;
+  EXPECT_NE(other.err.find("its experiment is 'first', not 'second'"), std::string::npos) << other.err;
+  const auto fork = create({"r-1", "--fork-run", "base", "--fork-step", "1"});
+  EXPECT_EQ(fork.status, 1) << fork.out;
+  EXPECT_NE(fork.err.find("RUN_CONFLICTING"), std::string::npos) << fork.err;
+  EXPECT_EQ(box.sandbox().state().at("runs").at("ml-team/lab/r-1").at("experiment").as_string(), "first");
+  EXPECT_EQ(box.sync({"run", "log", "r-1", "loss=1", "--project", "ml-team/lab", "--wait", "--timeout", "30s"}).status,
+            0);
 }
 
 TEST(Changes, OfManyRunsThatWaitCostLittleMemoryEach) {
@@ -454,6 +552,40 @@ TEST_P(OfAReadOnlyProject, WritesAndCreatesWaitWhileAllThatRemovesPasses) {
   EXPECT_TRUE(container(state, "ml-team/lab/LAB-M").is_object());
   EXPECT_TRUE(text_at(state, {"projects", "ml-team/lab", "description"}, "told"));
   EXPECT_EQ(box.get("/v1/status").at("totals").at("rejected").as_int64(), 0);
+}
+
+TEST_P(OfAReadOnlyProject, ItsArchivingAndItsDeletionPassOnceWhatIsHeldIsThrownAway) {
+  Box box(two_workspaces());
+  accepted(box, R"({"kind": "project.create", "project": "ml-team/lab", "key": "LAB"})");
+  box.wait_synced();
+  box.sandbox().control(GetParam().first);
+  const auto held_and_synced = [&box](std::int64_t held, std::int64_t synced) {
+    return box
+        .wait_status([held, synced](const auto& s) {
+          const auto& totals = s.at("totals");
+          return totals.at("held").as_int64() == held && totals.at("synced").as_int64() == synced;
+        })
+        .first;
+  };
+  const auto project = [&box] {
+    const auto state = box.sandbox().state();
+    const auto* found = state.at("projects").as_object().if_contains("ml-team/lab");
+    return found ? *found : json::value();
+  };
+  std::int64_t synced = 1;
+  for (const std::string removal : {R"("kind": "project.update", "archived": true)", R"("kind": "project.delete")"}) {
+    accepted(box, R"({"kind": "run.create", "project": "ml-team/lab", "run": "new"})");
+    ASSERT_TRUE(held_and_synced(1, synced)) << json::serialize(box.get("/v1/streams"));
+    const auto change = "{" + removal + R"(, "project": "ml-team/lab")";
+    EXPECT_EQ(box.hand_in(change + "}").first, 409u);
+    ASSERT_TRUE(project().is_object()) << "still there";
+    accepted(box, change + R"(, "discard_pending": true})");
+    ASSERT_TRUE(held_and_synced(0, ++synced)) << json::serialize(box.get("/v1/streams"));
+    const auto left = project();
+    EXPECT_TRUE(left.is_null() || left.at("archived").as_bool());
+  }
+  EXPECT_TRUE(project().is_null()) << "it is deleted";
+  EXPECT_EQ(box.get("/v1/status").at("totals").at("rejected_kept").as_int64(), 2) << "what was thrown away is kept";
 }
 
 INSTANTIATE_TEST_SUITE_P(

@@ -5,6 +5,7 @@
 
 #include <boost/json/serialize.hpp>
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
 #include <sstream>
 
@@ -241,6 +242,46 @@ TEST(Status, TellsOfAFolderThatCannotBeReadOrIsNotThere) {
   EXPECT_TRUE(box.wait_status([&](const auto& s) { return in_state(s, secret, "watching"); }).first);
 }
 
+class UnusableToken : public ::testing::TestWithParam<std::pair<const char*, const char*>> {};
+
+TEST_P(UnusableToken, IsAStateOfItsOwnThatNamesItsFileAndWhatToDo) {
+  const auto [name, what] = GetParam();
+  Box box({.sandbox_args = {"--workspace", "ml-team:team"}, .start = false});
+  const auto file = box.sandbox().token_file();
+  const auto good = text_of(file);
+  if (std::string_view(name) == "Missing") std::filesystem::remove(file);
+  if (std::string_view(name) == "OpenToOthers") std::filesystem::permissions(file, std::filesystem::perms{0644});
+  if (std::string_view(name) == "Junk") std::ofstream(file) << "bm90IEpTT04=";
+  box.start_daemon();
+  ASSERT_EQ(box.sync({"run", "create", "r-1", "--project", "ml-team/lab"}).status, 0);
+  const auto server = box.get("/v1/status").at("server");
+  EXPECT_THAT(std::string(server.at("token_problem").as_string()), AllOf(HasSubstr(file.string()), HasSubstr(what)));
+  const auto of_token = AllOf(HasSubstr(file.string()), HasSubstr(what), Not(HasSubstr("cannot be reached")),
+                              Not(HasSubstr("token is refused")), Not(HasSubstr("flush` tries")));
+  for (const auto* verb : {"status", "doctor"}) {
+    const auto out = box.sync({verb}).out;
+    EXPECT_THAT(out, of_token);
+    EXPECT_THAT(out, HasSubstr("Put a valid API token into " + file.string() + ", then `systemctl reload"));
+  }
+  EXPECT_TRUE(box.wait_status([&box](const auto&) {
+                   return box.sync({"explain", "r-1"}).out.find("no API token to use") != std::string::npos;
+                 })
+                  .first);
+  EXPECT_THAT(box.sync({"explain", "r-1"}).out, of_token);
+  EXPECT_THAT(box.daemon().err(), AllOf(HasSubstr(file.string()), HasSubstr(what)));
+
+  std::ofstream(file) << good;
+  std::filesystem::permissions(file, std::filesystem::perms{0600});
+  box.daemon().signal(SIGHUP);
+  box.wait_synced();
+  EXPECT_TRUE(box.get("/v1/status").at("server").at("token_problem").is_null());
+}
+
+INSTANTIATE_TEST_SUITE_P(OfAFile, UnusableToken,
+                         ::testing::Values(std::pair{"Missing", "No such file"}, std::pair{"OpenToOthers", "chmod 600"},
+                                           std::pair{"Junk", "JSON object"}),
+                         [](const auto& test) { return std::string(test.param.first); });
+
 TEST(Status, TellsATokenThatIsRefusedFromAServerThatIsAway) {
   Box box({.sandbox_args = {"--workspace", "ml-team:team"}, .start = false});
   const auto good = text_of(box.sandbox().token_file());
@@ -310,10 +351,33 @@ TEST(Metrics, CountWhatWasConfirmedSentRefusedUploadedAndAsked) {
   const std::string lab = "workspace=\"ml-team\",project=\"lab\"";
   EXPECT_THAT(text, HasSubstr("neptune_sync_rejections_total{" + lab + ",code=\"SERIES_STEP_NON_INCREASING\"} 1\n"));
   EXPECT_THAT(text, HasSubstr("neptune_sync_rejected_changes_total{" + lab + "} 1\n"));
+  EXPECT_THAT(text, HasSubstr("neptune_sync_rejected_kept_changes{" + lab + "} 1\n"));
   EXPECT_THAT(text, HasSubstr("neptune_sync_uploaded_files_total{" + lab + "} 1\n"));
   EXPECT_THAT(text, HasSubstr("neptune_sync_uploaded_bytes_total{" + lab + "} 7\n"));
   EXPECT_THAT(text, ContainsRegex("neptune_sync_confirm_seconds_count\\{" + lab + "\\} [1-9]"));
   EXPECT_THAT(text, ContainsRegex("neptune_sync_sent_bytes_total\\{" + lab + "\\} [1-9]"));
+}
+
+TEST(Metrics, NeverCountARejectionBackThatARetryStored) {
+  Box box;
+  box.hand_in(R"([{"kind": "project.create", "project": "ml-team/lab"},
+                  {"kind": "run.create", "project": "ml-team/lab", "run": "r-1"}])");
+  box.sandbox().control(R"({"reject": {"path": "bad", "code": "FIELD_TYPE_CONFLICTING"}})");
+  box.hand_in(R"({"kind": "run.update", "project": "ml-team/lab", "run": "r-1", "assign": {"bad": 1}})");
+  EXPECT_EQ(box.sync({"wait", "--now", "--timeout", "30s"}).status, 1);
+  box.sandbox().control(R"({"reset": true})");
+  ASSERT_EQ(box.sync({"rejected", "retry", "--all"}).status, 0);
+  EXPECT_EQ(box.sync({"wait", "--now", "--timeout", "30s"}).status, 0);
+  for (int life = 0; life < 2; ++life) {
+    const auto text = metrics_of(box);
+    for (const auto* of : {"workspace=\"ml-team\",project=\"lab\"", "workspace=\"ml-team\""}) {
+      const std::string prefix = std::string("neptune_sync_") + (std::strchr(of, ',') ? "" : "workspace_");
+      EXPECT_THAT(text, HasSubstr(prefix + "rejected_changes_total{" + of + "} 1\n"));
+      EXPECT_THAT(text, HasSubstr(prefix + "rejected_kept_changes{" + of + "} 0\n"));
+    }
+    box.stop_daemon();
+    box.start_daemon();
+  }
 }
 
 TEST(Doctor, GoesTheWayToTheServerAndLooksAtTheBox) {

@@ -87,6 +87,26 @@ TEST(ReadOnlyMode, IsToldByAnEventALineOfTheLogAndAMetricWhenItBeginsAndWhenItEn
   EXPECT_EQ(logged, 2u) << log;
 }
 
+TEST(ReadOnlyMode, OfAWorkspaceIsToldOfItsProjectsToo) {
+  Box box({.sandbox_args = {"--workspace", "ml-team:team"}, .server = {}, .config = quick_probes});
+  box.sandbox().control(R"({"workspace": "ml-team", "mode": "read_only", "reason": "Storage limit exceeded"})");
+  write_loss_log(box, "ml-team/one", "r-1", 5);
+  ASSERT_TRUE(box.wait_status([](const auto& s) { return s.at("totals").at("held").as_int64() == 6; }).first);
+  const auto one = box.get("/v1/workspaces/ml-team").at("projects").at(0);
+  EXPECT_EQ(one.at("mode").as_string(), "read_only");
+  EXPECT_TRUE(one.at("inherited").as_bool());
+  EXPECT_NE(std::string(one.at("reason").as_string()).find("Storage limit exceeded"), std::string::npos);
+  EXPECT_FALSE(one.at("next_probe_at").is_null());
+  const auto metrics = http_unix(box.socket(), {.method = "GET", .target = "/metrics", .headers = {}, .body = {}}).body;
+  const std::string of_project = R"(neptune_sync_mode{workspace="ml-team",project="one",mode="read_only"} )";
+  EXPECT_NE(metrics.find(of_project + "0"), std::string::npos) << "its own mode: else one cause were many alerts";
+
+  EXPECT_EQ(box.sync({"hold", "ml-team/one"}).status, 0);
+  const auto held = box.get("/v1/workspaces/ml-team").at("projects").at(0);
+  EXPECT_EQ(held.at("mode").as_string(), "held");
+  EXPECT_FALSE(held.at("inherited").as_bool());
+}
+
 TEST(ReadOnlyProject, HoldsItsOwnWritesOnly) {
   Box box({.sandbox_args = {"--workspace", "ml-team:team"}, .server = {}, .config = quick_probes, .start = false});
   box.sandbox().control(R"({"project": "ml-team/old", "archived": true})");

@@ -56,6 +56,9 @@ Response read_one(World& world, const Request& request, std::string_view type) {
   // sys/id and a few more are not among the fields.
   if (path == "sys/id" && type == "string") return answer(attribute_properties(container, path, container.short_id));
   const auto* field = find_attribute(container, request);
+  const auto* run = container.type == Container::Type::run ? static_cast<const Run*>(&container) : nullptr;
+  if (run != nullptr && field == nullptr && path == "sys/name" && type == "string" && !run->experiment.empty())
+    return answer(attribute_properties(container, path, run->experiment));
   if (field == nullptr) refuse_missing(request);
   if (attribute_type(*field) != type) refuse(422, "INVALID_ATTRIBUTE_TYPE", path + " is of another type");
   return answer(attribute_properties(container, path, *field));

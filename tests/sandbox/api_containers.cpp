@@ -68,13 +68,14 @@ Response get(World& world, const Request& request) {
   return answer(container_json(world.store, container_named(world, request.query_value("experimentId"))));
 }
 
-/// "`sys/id`:string = \"CLA-1\"", and the same of sys/custom_run_id; any other query finds everything.
+/// "`sys/id`:string = \"CLA-1\"", and the same of sys/custom_run_id and sys/model_id; any other query finds everything.
 bool matches(const Container& container, const std::string& query) {
   const auto is = [&](std::string_view attribute, const std::string& value) {
     if (query.find(attribute) == std::string::npos) return true;
     return query.find("= " + json::serialize(json::string(value))) != std::string::npos;
   };
-  return is("`sys/id`:string", container.short_id) && is("`sys/custom_run_id`:string", container.custom_id);
+  return is("`sys/id`:string", container.short_id) && is("`sys/custom_run_id`:string", container.custom_id) &&
+         is("`sys/model_id`:string", container.model == nullptr ? std::string() : container.model->short_id);
 }
 
 Response search(World& world, const Request& request) {

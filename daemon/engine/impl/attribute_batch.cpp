@@ -12,16 +12,25 @@
 #include "changes/client_operation.h"
 #include "changes/limits.h"
 #include "engine/impl/attribute_calls.h"
+#include "engine/impl/part.h"
 
 namespace neptune::engine {
 
 namespace {
 
-/// core::Refusal::part: "" is all of a change, "-" nothing of what can be sent, else places: "0,2".
+/// core::Refusal::part: "" is all of a change, "-" nothing of what can be sent, else places: "0,2"; or values
+/// (impl/part.h).
 using Places = std::optional<std::set<std::size_t>>;  // none: all
 
-Places read_part(std::string_view text) {
+Places read_part(std::string_view text, const std::vector<AttributeOperation>& operations) {
   if (text.empty()) return std::nullopt;
+  if (const auto values = values_in(text)) {
+    std::set<std::size_t> places;
+    for (std::size_t place = 0; place < operations.size(); ++place)
+      for (const auto& value : *values)
+        if (value.substr(1) == operations[place].path) places.insert(place);
+    return places;
+  }
   std::set<std::size_t> places;
   for (const auto* at = text.data(); at < text.data() + text.size(); ++at) {
     std::size_t place = 0;
@@ -79,7 +88,7 @@ bool can_be_told_apart(const Doings& own, const Doings& others) {
 
 void add(AttributeBatch& batch, const sources::QueuedChange& change, std::vector<AttributeOperation> operations,
          const Doings& doings) {
-  const auto places = read_part(change.part);
+  const auto places = read_part(change.part, operations);
   for (std::size_t place = 0; place < operations.size(); ++place) {
     if (places && !places->contains(place)) continue;
     const bool renews = doings.at(operations[place].path).empty();
@@ -123,17 +132,21 @@ std::vector<core::Refusal> refusals_of(const AttributeBatch& batch, const std::v
   std::map<sources::Position, core::Refusal> found;
   std::map<sources::Position, std::set<std::size_t>> places;
   std::map<sources::Position, std::size_t> sent;
+  std::map<sources::Position, std::string> others;  // what was refused besides the first
   for (const auto& each : batch.operations) sent[each.change]++;
   for (const auto& refusal : batch.refused) found.emplace(refusal.position, refusal);
   for (const auto& each : refused) {
     const auto& operation = batch.operations.at(each.index);
     places[operation.change].insert(operation.place);
-    found.try_emplace(operation.change, core::Refusal{operation.change, each.code, each.reason});
+    const bool first =
+        found.try_emplace(operation.change, core::Refusal{operation.change, each.code, each.reason}).second;
+    if (!first) others[operation.change] += "; " + each.reason;
   }
   std::vector<core::Refusal> out;
   for (auto& [position, refusal] : found) {
     if (const auto which = places.find(position); which != places.end()) {
       refusal.part = part_text(which->second);
+      refusal.reason += others[position];
       if (which->second.size() < sent[position] && !refusal.reason.ends_with(rest_stored))
         refusal.reason += rest_stored;
     }

@@ -128,15 +128,6 @@ bool is_stored_as(const AttributeOperation& point, const server::StoredPoint& st
   return mine == theirs || std::abs(mine - theirs) <= 1e-6 * std::abs(mine);
 }
 
-Failure still_in_doubt(std::chrono::milliseconds rest) {
-  auto failure = source_failure(
-      "in_doubt",
-      "the last call was not answered and the server may still be at it: what of it did not arrive is sent "
-      "again once the server had its time");
-  failure.retry_after = std::max(rest, std::chrono::milliseconds(1));
-  return failure;
-}
-
 /// Takes a batch to the server, part by part.
 class Sending {
  public:
@@ -457,6 +448,15 @@ asio::awaitable<Answer<Intent>> look_back(Intents intents, sources::Position fir
 }
 
 }  // namespace
+
+Failure still_in_doubt(std::chrono::milliseconds rest) {
+  auto failure = source_failure(
+      "in_doubt",
+      "the last call was not answered and the server may still be at it: what of it did not arrive is sent "
+      "again once the server had its time");
+  failure.retry_after = std::max(rest, std::chrono::milliseconds(1));
+  return failure;
+}
 
 Failure waiting_for_container(Failure failure) {
   for (const auto* code : {"run_not_found", "project_not_found", "model_not_found", "model_version_not_found"})

@@ -74,6 +74,9 @@ boost::asio::awaitable<CallOutcome> copy_attribute(std::shared_ptr<server::Serve
 boost::asio::awaitable<CallOutcome> create_run(std::shared_ptr<server::Server> server, server::MayBegin may_begin,
                                                ContainerName run, sources::QueuedChange change);
 
+/// Of a call without an answer, while the server may still be at it: it is looked at again in `rest`.
+Failure still_in_doubt(std::chrono::milliseconds rest);
+
 /// A failure that says there is no such container (yet): its changes wait, and none of them is refused.
 Failure waiting_for_container(Failure failure);
 

@@ -64,8 +64,10 @@ std::string why(const Waiting& waiting) {
     case Wait::earlier_change:
       if (waiting.container.kind == ContainerKind::files) return "the create of the run must be on the server first";
       return "earlier changes to the same thing go first";
-    case Wait::retry:
     case Wait::server:
+      if (waiting.lacks_token) return fmt::format("there is no API token to use: {}", waiting.trouble);
+      [[fallthrough]];
+    case Wait::retry:
       return fmt::format("{}; tried again {}", waiting.trouble, waiting.when);
     case Wait::workspace_mode:
     case Wait::project_mode:

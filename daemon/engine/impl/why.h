@@ -29,6 +29,7 @@ struct Waiting {
   std::string unread{};         ///< why its source could not be read just now
   std::optional<ContainerName> fork_parent{};
   std::string trouble{};         ///< of the last try
+  bool lacks_token = false;      ///< that is all its trouble
   std::string when{};            ///< "in 5 s", "now": when it moves by itself
   std::vector<Closed> closed{};  ///< of one that waits for a mode: its workspace, its project
 };

@@ -87,6 +87,7 @@ double oldest_age(const api::Totals& totals, WallTime now) {
 struct Row {
   Labels labels;
   const api::ScopeStatus* scope;
+  std::uint64_t retried = 0;  // rejected, and stored by a retry since
 };
 
 /// The project's own name, whether or not the status names it in full.
@@ -107,7 +108,8 @@ void write_scopes(Text& text, const std::vector<Row>& rows, const std::string& p
       Count{"held_changes", "gauge", "Changes that wait because their scope is not writable", &api::ScopeStatus::held},
       Count{"in_flight_changes", "gauge", "Changes sent and not yet confirmed", &api::ScopeStatus::in_flight},
       Count{"synced_changes_total", "counter", "Changes the server confirmed", &api::ScopeStatus::synced},
-      Count{"rejected_changes_total", "counter", "Changes the server refused for good", &api::ScopeStatus::rejected},
+      Count{"rejected_kept_changes", "gauge", "Changes the server refused that are kept",
+            &api::ScopeStatus::rejected_kept},
       Count{"pending_bytes", "gauge", "Bytes of all changes that are not synced", &api::ScopeStatus::pending_bytes},
   };
   for (const auto& count : counts) {
@@ -115,6 +117,11 @@ void write_scopes(Text& text, const std::vector<Row>& rows, const std::string& p
     text.family(name, count.type, fmt::format("{}, {}.", count.help, of));
     for (const auto& row : rows) text.sample(row.labels, row.scope->*count.value);
   }
+  // Whatever became of them since: a counter never goes down.
+  const std::string rejected = prefix + "rejected_changes_total";
+  text.family(rejected, "counter", fmt::format("Changes the server refused for good, {}.", of));
+  for (const auto& row : rows) text.sample(row.labels, row.scope->rejected + row.retried);
+
   const std::string age = prefix + "oldest_pending_age_seconds";
   text.family(age, "gauge", fmt::format("Age of the oldest change that is not synced, {}.", of));
   for (const auto& row : rows) text.sample(row.labels, oldest_age(*row.scope, now));
@@ -125,7 +132,7 @@ void write_scopes(Text& text, const std::vector<Row>& rows, const std::string& p
     for (const std::string_view candidate : {"normal", "read_only", "held"}) {
       auto labels = row.labels;
       labels.emplace_back("mode", candidate);
-      text.sample(labels, row.scope->mode == candidate ? 1 : 0);
+      text.sample(labels, row.scope->own_mode() == candidate ? 1 : 0);
     }
   }
 }
@@ -216,6 +223,12 @@ std::string metrics_text(const api::Status& status, const engine::Metrics& metri
     for (const auto& project : workspace.projects) {
       const auto name = project_label(project.name, workspace.name);
       projects.push_back({{{"workspace", workspace.name}, {"project", name}}, &project});
+    }
+    for (const auto& [project, count] : metrics.retried) {
+      if (project.workspace != workspace.name) continue;
+      workspaces.back().retried += count;
+      for (auto& row : projects)
+        if (row.labels[0].second == project.workspace && row.labels[1].second == project.project) row.retried = count;
     }
   }
   std::map<std::pair<std::string_view, std::string_view>, std::uint64_t> sources;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
@@ -46,6 +47,8 @@ bool looks_like_a_short_id(std::string_view run);
 boost::asio::awaitable<Answer<bool>> has_run(std::shared_ptr<Api> api, ContainerName run);
 
 boost::asio::awaitable<Answer<std::string>> id_of(std::shared_ptr<Api> api, ContainerName container);
+
+boost::asio::awaitable<Answer<std::int64_t>> last_version(std::shared_ptr<Api> api, ContainerName model);
 
 struct FoundRun {
   std::string id;

@@ -58,6 +58,16 @@ TEST(StatusLine, NamesAFolderOrALogThatIsSetAsideWhereAllElseIsSynced) {
   EXPECT_EQ(status_line(status), "/runs and 1 more are set aside: /runs cannot be read");
 }
 
+TEST(StatusLine, NamesTheFileOfATokenThatIsNotThere) {
+  auto status = well();
+  status.server.reachable = false;
+  status.server.last_error = status.server.token_problem = "the API token file /etc/token cannot be read";
+  status.server.token_remedy = "Put another into /etc/token.";
+  status.totals.pending = 3;
+  EXPECT_EQ(status_line(status),
+            "There is no API token to use: the API token file /etc/token cannot be read. 3 changes wait on disk");
+}
+
 TEST(StatusLine, DoesNotTakeATokenThatIsRefusedForAServerThatIsAway) {
   auto status = well();
   status.server.reachable = false;

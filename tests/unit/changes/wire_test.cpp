@@ -50,6 +50,25 @@ TEST(Wire, AnUpdateIsToldByItsAttributesAndTheStepOfItsPoints) {
   EXPECT_EQ(wire::attributes_of(""), "");
 }
 
+TEST(Wire, AnUpdateIsCutToSomeOfItsValues) {
+  ingest::v1::UpdateRunSnapshot message;
+  message.mutable_step()->set_whole(3);
+  (*message.mutable_assign())["a"].set_bool_(true);
+  (*message.mutable_append())["a"].set_float64(1);
+  (*message.mutable_append())["loss"].set_float64(2);
+  message.mutable_modify_sets()->insert({"tags", {}});
+  const auto update = message.SerializeAsString();
+  EXPECT_EQ(wire::values_of(update), (std::vector<std::string>{"+a", "+loss", "=a", "~tags"}));
+  ingest::v1::UpdateRunSnapshot cut;
+  ASSERT_TRUE(cut.ParseFromString(wire::with_values(update, {"+a", "~tags"})));
+  EXPECT_EQ(cut.step().whole(), 3u);
+  EXPECT_EQ(cut.assign_size(), 0);
+  EXPECT_EQ(cut.append_size(), 1);
+  EXPECT_EQ(cut.append().at("a").float64(), 1);
+  EXPECT_EQ(cut.modify_sets_size(), 1);
+  EXPECT_TRUE(wire::values_of("no such thing").empty());
+}
+
 TEST(Wire, AFrameCostsItsTagAndItsLength) {
   EXPECT_EQ(wire::framed_size(0), 2u);
   EXPECT_EQ(wire::framed_size(127), 129u);

@@ -247,8 +247,8 @@ TEST_F(HandingIn, ProjectsAreListedWithTheirMode) {
   EXPECT_THAT(ran.out, testing::ContainsRegex("ml-team/lab +read-only"));
   served_.on_loop([](FixedControl& control) {
     auto& workspace = control.status_now.workspaces[0];
-    workspace.mode = "held";
-    workspace.projects[0].mode = "normal";
+    workspace.mode = workspace.projects[0].mode = "held";
+    workspace.projects[0].inherited = true;
   });
   EXPECT_THAT(ask("project list").out, testing::ContainsRegex("ml-team/lab +held")) << "as its workspace is";
 }

@@ -157,6 +157,7 @@ TEST(Explanation, OfAServerThatIsAwayOrATokenThatIsMissingSaysWhichItIs) {
   const auto no_token = explain(about("r1"), box(), {waiting("server", "no API token: set api_token_file")});
   EXPECT_THAT(no_token[0].next, HasSubstr("neptune-sync doctor` goes the way"));
   EXPECT_THAT(no_token[0].next, HasSubstr("where a new one goes"));
+  EXPECT_THAT(no_token[0].next, AllOf(HasSubstr("every five minutes"), Not(HasSubstr("flush` tries"))));
 }
 
 TEST(Explanation, OfALogWithoutAStreamSaysWhatKeepsIt) {

@@ -106,6 +106,7 @@ TEST(StatusView, SaysFirstWhyAWorkspacesChangesWait) {
   auto status = healthy();
   make_read_only(status.workspaces[0]);
   make_read_only(status.workspaces[0].projects[0]);
+  status.workspaces[0].projects[0].inherited = true;
   status.totals.held = 1204;
   status.totals.pending_bytes = 3355443;
   EXPECT_EQ(view(status, {false, 90}, now),

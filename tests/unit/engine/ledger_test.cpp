@@ -47,7 +47,7 @@ class LedgerTest : public ::testing::Test {
       ASSERT_TRUE(db->exec(R"(
         DROP TABLE discarded; DROP TABLE forgotten; DROP INDEX rejected_of_source; DROP INDEX sources_by_file;
         ALTER TABLE uploads DROP COLUMN ctime_ns; ALTER TABLE uploads ADD COLUMN device INTEGER;
-        ALTER TABLE uploads ADD COLUMN expires_ms INTEGER;
+        ALTER TABLE uploads ADD COLUMN expires_ms INTEGER; ALTER TABLE counters DROP COLUMN retried;
         PRAGMA user_version = 7;)" +
                            also));
     }
@@ -265,7 +265,19 @@ TEST_F(LedgerTest, ARetriedRejectionThatWasStoredCountsAsSynced) {
   EXPECT_EQ(source().rejected, 0u);
   EXPECT_EQ(source().synced, 1u);
   EXPECT_EQ(ledger_->counts()->at(project).synced, 1u);
+  reopen();
   EXPECT_EQ(ledger_->counts()->at(project).rejected, 0u);
+  EXPECT_EQ(ledger_->counts()->at(project).retried, 1u);
+}
+
+TEST_F(LedgerTest, WhatWasLostWithASourceCountsAsRejectedOnceItIsGivenUp) {
+  ASSERT_TRUE(ledger_->finish(source().id, 3, now));
+  ASSERT_TRUE(ledger_->give_up(*ledger_->finished()));
+  reopen();
+  EXPECT_EQ(ledger_->finished()->front().lost, 0u);
+  EXPECT_EQ(ledger_->finished()->front().rejected, 3u);
+  EXPECT_EQ(ledger_->finished()->front().kept, 0u);
+  EXPECT_EQ(ledger_->counts()->at(project).rejected, 3u);
 }
 
 TEST_F(LedgerTest, ResolvesExactlyTheRejectionsThatWereStored) {
