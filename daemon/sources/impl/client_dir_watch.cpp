@@ -197,6 +197,16 @@ void ClientDirWatch::name_container(SourceInfo& info, const Entry& entry, const 
   }
 }
 
+/// Where this directory was told before; null when it was not, or is told here.
+const std::string* ClientDirWatch::another_path_to(const std::string& path, const SourceKey& key) const {
+  for (const auto& [other, entry] : entries_) {
+    const auto& known = entry.info.key;
+    const bool same = known.device == key.device && known.inode == key.inode && known.born_ms == key.born_ms;
+    if (other != path && entry.announced && same) return &other;
+  }
+  return nullptr;
+}
+
 void ClientDirWatch::decide(const std::string& path, ClientDirFacts facts) {
   const auto found = entries_.find(path);
   if (found == entries_.end() || moving_.contains(path)) return;
@@ -207,6 +217,13 @@ void ClientDirWatch::decide(const std::string& path, ClientDirFacts facts) {
     vanish(path);
     if (another) entries_[path].network = network;
     if (another) due_.add(path);
+    return;
+  }
+  const auto* other = entry.announced ? nullptr : another_path_to(path, facts.key);
+  if (other && !std::exchange(entry.put_off, true)) {
+    // It was moved, most likely: then it is to be gone from there before it is told here.
+    due_.add(*other);
+    due_.add(path);
     return;
   }
   if (facts.name && judge_producer(facts.producer, facts.metadata.created_ms) == Producer::alive)

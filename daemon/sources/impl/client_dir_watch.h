@@ -43,6 +43,7 @@ class ClientDirWatch : private FolderWatch::Listener {
     Instant taken_at{};    // when it became ours, under its present name
     bool scanned = false;  // a scan came by since the last look
     std::optional<Instant> look_again;
+    bool put_off = false;  ///< once, as it was told at another path
   };
 
   // FolderWatch::Listener
@@ -53,6 +54,7 @@ class ClientDirWatch : private FolderWatch::Listener {
 
   boost::asio::awaitable<void> run_looks();
   boost::asio::awaitable<void> look_at_all(DueLooks::Due due);
+  const std::string* another_path_to(const std::string& path, const SourceKey& key) const;
   void decide(const std::string& path, ClientDirFacts facts);
   void announce(Entry& entry, SourceInfo info);
   void vanish(const std::string& path);
