@@ -85,7 +85,8 @@ TEST_F(Upkeep, WhatIsWrongIsToldAndRepairedOnlyWhenThatIsAskedFor) {
   spoil("changes.sqlite3",
         "UPDATE streams SET count = 7, bytes = 1; UPDATE sqlite_sequence SET seq = 3 WHERE name = 'changes'");
   spoil("memory.sqlite3",
-        "INSERT INTO intents VALUES (99, 0, 1, 'gone'); INSERT INTO counters VALUES ('ml-team/x', -1, 0)");
+        "INSERT INTO intents VALUES (99, 0, 1, 'gone'); INSERT INTO counters (project, synced, rejected) VALUES "
+        "('ml-team/x', -1, 0)");
   const auto told = upkeep(box, {"queue", "check"});
   EXPECT_EQ(told.status, 1);
   EXPECT_THAT(told.out, AllOf(HasSubstr("The counts of 1 streams are not those of their changes"),
