@@ -48,8 +48,7 @@ namespace neptune::engine {
 struct ServerSlot {
   std::shared_ptr<server::Server> server;
   Error problem;
-  std::string
-      token_remedy{};  ///< a sentence: how a new token reaches the daemon; empty: another problem has to be mended
+  std::string token_remedy{};  ///< a sentence: how a new token gets here; empty: another problem has to be mended
 
   bool lacks_token() const { return !server && !token_remedy.empty(); }
 };

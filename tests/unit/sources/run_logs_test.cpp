@@ -211,6 +211,7 @@ TEST(RunLogs, WhatWasTakenOutOfALogIsNotTakenForAWriteWhenItsFolderIsLookedThrou
   const auto written_at = fs::last_write_time(database_of(fixture.log));
   ASSERT_EQ(fixture.loop.await(fixture.source(fixture.log)->settle(6)), true);
   ASSERT_NE(fs::last_write_time(database_of(fixture.log)), written_at);
+  fixture.loop.run_for(200ms);  // inotify tells of it
   const auto before = fixture.listener.at(fixture.log)->written;
   fixture.logs->rescan();
   fixture.loop.run_for(300ms);
