@@ -46,15 +46,16 @@ void Core::backlog(StreamId id, Position after, Backlog backlog, Instant now) {
   const bool was_creating = creating_projects_.contains(id);
   keep(forks_, stream->backlog.fork_parent.has_value());
   keep(creating_projects_, stream->backlog.creates_project);
-  if (was_creating && !stream->backlog.creates_project) ready_scope(Scope::of(stream->spec.container.project));
+  if (was_creating) ready_scope(Scope::of(stream->spec.container.project));
   if (!stream->backlog.create_next) ready_forks_of(stream->spec.container);
   ready_dependents(stream->spec.container);
-  // Files may wait for a create of their run that turns out to be behind a removal of theirs.
+  // What this removes may wait for a create that turns out to be behind this removal.
   for (const auto& name : stream->backlog.after) {
-    if (name.kind == ContainerKind::files) ready_container(name);
-    if (is_everything(name))
-      for (const auto* other : streams_of(name.project))
-        if (carries(other->spec.container.kind) == Carries::files) ready(*other);
+    if (is_everything(name)) {
+      for (const auto* other : streams_of(name.project)) ready(*other);
+    } else {
+      ready_container(name);
+    }
   }
   if (const auto& [in, run, kind] = stream->spec.container; kind == ContainerKind::run)
     ready_container({in, run, ContainerKind::files});
@@ -268,28 +269,41 @@ bool Core::any_before(const Stream& stream, const ContainerName& name, Wanted wa
   return std::ranges::any_of(streams_of(name), is);
 }
 
-/// Do these files wait for a create of their run? Not for one behind a removal that waits for them, nor for one behind
-/// another that passed: they are of the run that is to be removed, or made first.
-bool Core::awaits_create(const Stream& files, const ContainerName& run) const {
-  const auto& container = files.spec.container;
-  const auto names_them = [&container](const ContainerName& name) { return name == container || is_everything(name); };
-  const auto removes_them = [&](const Stream& earlier) {
-    return std::ranges::any_of(earlier.backlog.after, names_them) && goes_before(files, earlier);
+/// Does the next change of `create` go after a removal that waits for `stream`? Then what is in that is for the thing
+/// that is to be removed.
+bool Core::is_behind_removal_of(const Stream& create, const Stream& stream) const {
+  const auto& container = stream.spec.container;
+  const auto names_it = [&container](const ContainerName& name) { return name == container || is_everything(name); };
+  const auto removes_it = [&](const Stream& earlier) {
+    return std::ranges::any_of(earlier.backlog.after, names_it) && goes_before(stream, earlier);
   };
+  const auto is_removal = [&](const ContainerName& name) { return any_before(create, name, removes_it); };
+  return std::ranges::any_of(create.backlog.after, is_removal);
+}
+
+/// Do these files wait for a create of their run? Not for one behind another that passed: they are of the run that is
+/// made first.
+bool Core::awaits_create(const Stream& files, const ContainerName& run) const {
   const bool passed = has_passed(run);
   return std::ranges::any_of(streams_of(run), [&](const Stream* of_run) {
-    const auto is_behind_that = [&](const ContainerName& name) { return any_before(*of_run, name, removes_them); };
     const bool is_behind_another = passed && of_run->backlog.create_behind;
-    return may_create(*of_run) && !is_behind_another && std::ranges::none_of(of_run->backlog.after, is_behind_that);
+    return may_create(*of_run) && !is_behind_another && !is_behind_removal_of(*of_run, files);
   });
+}
+
+bool Core::awaits_project(const Stream& stream) const {
+  if (creating_projects_.contains(stream.spec.id)) return false;
+  const auto is_awaited = [&](StreamId id) {
+    const auto& create = streams_.at(id);
+    return create.spec.container.project == stream.spec.container.project && goes_before(create, stream) &&
+           !is_behind_removal_of(create, stream);
+  };
+  return std::ranges::any_of(creating_projects_, is_awaited);
 }
 
 Wait Core::dependencies(const Stream& stream) const {
   const auto& project = stream.spec.container.project;
-  if (!creating_projects_.contains(stream.spec.id))
-    for (const auto id : creating_projects_)
-      if (streams_.at(id).spec.container.project == project && goes_before(streams_.at(id), stream))
-        return Wait::project;
+  if (awaits_project(stream)) return Wait::project;
   if (is_expected({project, {}, ContainerKind::management}, stream.spec.container)) return Wait::project;
   // The run's create may be the project's, too. Nothing else of the run is waited for.
   if (const ContainerName run{project, stream.spec.container.id, ContainerKind::run};

@@ -262,7 +262,9 @@ class Core {
   bool may_pass(const Stream& stream, const Stream& earlier) const;
   bool create_pending(const ContainerName& container) const;
   static bool may_create(const Stream& stream);
+  bool is_behind_removal_of(const Stream& create, const Stream& stream) const;
   bool awaits_create(const Stream& files, const ContainerName& run) const;
+  bool awaits_project(const Stream& stream) const;
   bool left_to_its_client(const ContainerName& container) const;
   bool depends_on(const ContainerName& container, const ContainerName& ancestor) const;
   Wait dependencies(const Stream& stream) const;

@@ -634,6 +634,31 @@ TEST_F(DirectChanges, EverythingOfAProjectWaitsForItsCreate) {
   EXPECT_EQ(sends(), std::vector<StreamId>{1});
 }
 
+TEST_F(DirectChanges, WhatAProjectWasCreatedForGoesThoughItIsToBeCreatedAgainLater) {
+  wait_in(1, management_, {.count = 2, .bytes = 20, .creates_project = true, .ticket = 1});
+  wait_in(2, run_, {.count = 1, .bytes = 10, .ticket = 2});
+  wait_in(3, removals_, {.count = 1, .bytes = 10, .frees_next = true, .ticket = 3, .after = {run_}});
+  ASSERT_EQ(sends(), std::vector<StreamId>{1});
+  EXPECT_EQ(core_.stream(2, now_).wait, Wait::project);
+  core_.stored(1, {1, 1, 10, false}, {}, now_);
+  wait_in(1, management_, {.count = 1, .bytes = 10, .creates_project = true, .ticket = 4, .after = {removals_}});
+  EXPECT_EQ(sends(), std::vector<StreamId>{2});
+}
+
+TEST_F(DirectChanges, ALogOfAProjectThatIsToBeDeletedAndMadeAnewGoesBeforeBoth) {
+  const ContainerName everything{project, std::string(everything_in_project), ContainerKind::management};
+  const ContainerName of_all{project, std::string(removals_of_all), ContainerKind::removals};
+  open(1, "r", 10);
+  ASSERT_EQ(sends(), std::vector<StreamId>{1});
+  core_.failed(1, Sent{10, 10, 100, false}, failure(Failure::Kind::server_error), now_);
+  wait_in(2, of_all, {.count = 1, .bytes = 10, .frees_next = true, .ticket = 1, .after = {everything}});
+  wait_in(3, management_, {.count = 1, .bytes = 10, .creates_project = true, .ticket = 2, .after = {of_all}});
+  now_ += 1h;
+  core_.time_passed(now_);
+  EXPECT_EQ(sends(), std::vector<StreamId>{1});
+  EXPECT_EQ(core_.stream(2, now_).wait, Wait::earlier_change);
+}
+
 TEST_F(DirectChanges, ARemovalWaitsForEarlierWritesToItsTargetAndNotForLaterOnes) {
   wait_in(1, run_, {.count = 2, .bytes = 20, .ticket = 3});
   wait_in(2, removals_, {.count = 1, .bytes = 10, .frees_next = true, .ticket = 5, .after = {run_}});

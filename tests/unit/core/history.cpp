@@ -356,7 +356,7 @@ class History {
     const auto removals = management + 1;
     switch (pick(6)) {
       case 0:
-        add(management, {.is = Is::call, .after = removals_of(removals)});
+        add(management, {.is = Is::call, .creates_project = chance(0.2), .after = removals_of(removals)});
         return announce(management);
       case 1:
         for (std::uint64_t i = 0, n = 1 + pick(6); i < n; ++i) add(management + 2, {.is = Is::call});
