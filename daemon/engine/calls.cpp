@@ -231,7 +231,7 @@ asio::awaitable<Result<bool>> note_try(Intents intents, sources::Position change
 
 /// A version has no name of its own that would tell whether it was made, but a number: where the last one has the
 /// number that it had before, and the server had its time, it was not, and is made now. Else it may be ours or
-/// somebody's: a person must look.
+/// somebody's: a person must look. So where there was none before: a server that cannot search for them says so, too.
 asio::awaitable<CallOutcome> Engine::make_version(FeedPtr feed, std::shared_ptr<server::Server> server, Intents intents,
                                                   server::MayBegin may_begin, sources::Position position,
                                                   ModelVersionCreate create) {
@@ -249,7 +249,8 @@ asio::awaitable<CallOutcome> Engine::make_version(FeedPtr feed, std::shared_ptr<
     co_return done;
   }
   std::string text = last ? fmt::format("made after {}", *last) : "made";
-  if (again && (!last || **begun != text)) {
+  const bool is_told = last && *last > 0;
+  if (again && (!is_told || **begun != text)) {
     done.refused.push_back(in_doubt(position));
     co_return done;
   }

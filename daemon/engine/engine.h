@@ -475,6 +475,7 @@ class Engine final : public Control, public sources::SourceListener {
   };
   std::vector<ServerState> servers_;
   std::map<std::string, core::ServerId> workspace_servers_;
+  std::uint32_t searches_for_refused_ = 0;  // particulars.cpp: under way
 
   sources::RunLogs* run_logs_ = nullptr;
   sources::ClientDirs* client_dirs_ = nullptr;

@@ -24,6 +24,8 @@ namespace {
 
 constexpr std::chrono::milliseconds first_check{20}, last_check{500};
 // Our own bounds on the search for what was refused: past them all of the update is named.
+constexpr std::uint32_t most_searches = 4;        // at once, beside what [server] max_in_flight allows
+constexpr std::uint64_t most_bytes = 256u << 10;  // of an update, which is held in memory meanwhile, and taken apart
 constexpr std::size_t most_requests = 200;
 constexpr std::chrono::seconds most_time{60};  // of all of it, and of one request
 
@@ -63,6 +65,8 @@ RequestStatus Engine::with_particulars(core::StreamId stream, const std::string&
   const bool was_there = carried->create && found.refused == 0 && is_run_duplicate(status) &&
                          feed->info.kind == sources::Kind::change_queue;
   if (found.suspended || found.broken || (!in_part && !was_there)) return status;
+  if (in_part && (searches_for_refused_ >= most_searches || carried->bytes > most_bytes)) return status;
+  if (in_part) ++searches_for_refused_;
   feed->looked_into = Feed::LookedInto{request_id};
   tasks_.spawn("particulars", find_particulars(feed, stream, *carried, std::move(status)));
   return {.pending = true, .counts = {}, .message = {}};
@@ -81,6 +85,7 @@ asio::awaitable<void> Engine::find_particulars(FeedPtr feed, core::StreamId stre
       status = co_await find_refused(feed, stream, std::move(changes->front()), std::move(status));
     }
   }
+  if (!carried.create) --searches_for_refused_;
   if (feed->looked_into && feed->looked_into->request_id == request) feed->looked_into->found = std::move(status);
 }
 

@@ -211,6 +211,32 @@ TEST(Changes, ThatWereRejectedAreNotWaitedForOnceARetryStoredThem) {
   EXPECT_NE(box.sync({"explain", "3"}).out.find("the server has it"), std::string::npos);
 }
 
+std::int64_t ingest_requests(Box& box) {
+  const auto state = box.sandbox().state("summary=1");
+  std::int64_t count = 0;
+  for (const auto& [answer, times] : state.at("requests").at("POST /api/client/v1/ingest").as_object())
+    count += times.as_int64();
+  return count;
+}
+
+TEST(Changes, ThatAreLargeAndRefusedInPartAreNotSentAgainToFindOutWhich) {
+  Box box(two_workspaces());
+  accepted(box, R"([{"kind": "project.create", "project": "ml-team/lab"},
+                    {"kind": "run.create", "project": "ml-team/lab", "run": "r-1"}])");
+  box.wait_synced();
+  box.sandbox().control(
+      R"({"project": "ml-team/lab", "reject": {"path": "bad/lr", "code": "FIELD_TYPE_CONFLICTING"}})");
+  const auto before = ingest_requests(box);
+  accepted(box, fmt::format(R"({{"kind": "run.update", "project": "ml-team/lab", "run": "r-1",
+                                 "assign": {{"bad/lr": 1, "text": "{}"}}}})",
+                            std::string(300'000, 'x')));
+  EXPECT_EQ(box.sync({"wait", "--now", "--timeout", "30s"}).status, 1);
+  EXPECT_EQ(ingest_requests(box) - before, 1);
+  const std::string reason(box.get("/v1/rejected").at("rejected").at(0).at("reason").as_string());
+  EXPECT_NE(reason.find("bad/lr"), std::string::npos) << reason;
+  EXPECT_NE(reason.find("text"), std::string::npos) << reason;
+}
+
 TEST(Changes, ThatWereRefusedInPartNameThatPartAndItAloneIsTriedAgain) {
   Box box(two_workspaces());
   accepted(box, R"([{"kind": "project.create", "project": "ml-team/lab"},
@@ -232,18 +258,11 @@ TEST(Changes, ThatWereRefusedInPartNameThatPartAndItAloneIsTriedAgain) {
   };
   accepted(box, update(1));
   EXPECT_EQ(box.sync({"wait", "--now", "--timeout", "30s"}).status, 1);
-  const auto requests = [&box] {
-    const auto state = box.sandbox().state("summary=1");
-    std::int64_t count = 0;
-    for (const auto& [answer, times] : state.at("requests").at("POST /api/client/v1/ingest").as_object())
-      count += times.as_int64();
-    return count;
-  };
-  const auto before = requests();
+  const auto before = ingest_requests(box);
   accepted(box, "[" + update(2) + "," + update(3) + "]");
   accepted(box, R"({"kind": "run.update", "project": "ml-team/lab", "run": "r-1", "assign": {"p/0": 2}})");
   EXPECT_EQ(box.sync({"wait", "--now", "--timeout", "30s"}).status, 1);
-  EXPECT_LE(requests() - before, 8) << "what was refused before is asked about first";
+  EXPECT_LE(ingest_requests(box) - before, 8) << "what was refused before is asked about first";
   const auto rejected = box.get("/v1/rejected").at("rejected").as_array();
   ASSERT_EQ(rejected.size(), 3u);
   for (std::size_t i = 0; i < rejected.size(); ++i) {
