@@ -46,7 +46,9 @@ void Core::backlog(StreamId id, Position after, Backlog backlog, Instant now) {
   const bool was_creating = creating_projects_.contains(id);
   keep(forks_, stream->backlog.fork_parent.has_value());
   keep(creating_projects_, stream->backlog.creates_project);
-  if (was_creating) ready_scope(Scope::of(stream->spec.container.project));
+  // A log waits for a create of its project as long as that is behind no removal.
+  const bool may_unblock = stream->spec.container.kind == ContainerKind::removals && !creating_projects_.empty();
+  if (was_creating || may_unblock) ready_scope(Scope::of(stream->spec.container.project));
   if (!stream->backlog.create_next) ready_forks_of(stream->spec.container);
   ready_dependents(stream->spec.container);
   // What this removes may wait for a create that turns out to be behind this removal.
@@ -229,10 +231,19 @@ bool Core::depends_on(const ContainerName& container, const ContainerName& ances
 }
 
 /// A write that needs something which nothing here makes: a create that stands behind it will pass, unless another one
-/// that passed already waits, which is the one that it is to be for.
+/// that passed already waits, which is the one that it is to be for. So do files that wait for a create which goes
+/// nowhere.
 bool Core::goes_nowhere(const Stream& write) const {
-  if (!write.barred || write.backlog.frees_next || write.phase != Phase::idle) return false;
-  return !write.backlog.create_behind || has_passed(write.spec.container);
+  if (write.backlog.frees_next || write.phase != Phase::idle) return false;
+  if (write.barred) return !write.backlog.create_behind || has_passed(write.spec.container);
+  const auto& [project, id, kind] = write.spec.container;
+  if (kind != ContainerKind::files) return false;
+  bool creates = false;
+  for (const auto* of_run : streams_of(ContainerName{project, id, ContainerKind::run})) {
+    if (may_create(*of_run) && !goes_nowhere(*of_run)) return false;
+    creates = creates || may_create(*of_run);
+  }
+  return creates;
 }
 
 /// A create waits that passed the writes before it.
@@ -291,12 +302,16 @@ bool Core::awaits_create(const Stream& files, const ContainerName& run) const {
   });
 }
 
+/// A log has no place in the row of what was handed in. It does not wait for a create that is behind a removal, which
+/// may wait for that very log, or for one that waits for it: what is in it is for the project that is there now.
 bool Core::awaits_project(const Stream& stream) const {
   if (creating_projects_.contains(stream.spec.id)) return false;
+  const auto any = [](const Stream&) { return true; };
   const auto is_awaited = [&](StreamId id) {
     const auto& create = streams_.at(id);
-    return create.spec.container.project == stream.spec.container.project && goes_before(create, stream) &&
-           !is_behind_removal_of(create, stream);
+    if (create.spec.container.project != stream.spec.container.project || !goes_before(create, stream)) return false;
+    const auto is_behind = [&](const ContainerName& name) { return any_before(create, name, any); };
+    return stream.backlog.ticket != 0 || std::ranges::none_of(create.backlog.after, is_behind);
   };
   return std::ranges::any_of(creating_projects_, is_awaited);
 }

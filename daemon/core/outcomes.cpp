@@ -445,6 +445,8 @@ void Core::bar(Stream& stream, std::string trouble, Instant now) {
   stream.stuck = true;
   stream.barred = stream.attempts >= barred_after;
   let_create_pass(stream);
+  const auto& [project, id, kind] = stream.spec.container;
+  if (stream.barred && kind == ContainerKind::run) ready_dependents({project, id, ContainerKind::files});
 }
 
 // Modes

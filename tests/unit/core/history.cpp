@@ -608,9 +608,18 @@ class History {
     });
   }
 
+  static bool creates_next(const Lane& lane) {
+    const auto next = lane.next(lane.confirmed);
+    return next != lane.items.end() && next->is == Is::create;
+  }
+
+  /// It goes nowhere, or they are files of a run whose create goes nowhere.
   bool is_barred(std::size_t lane) const {
     return std::ranges::any_of(streams_, [this, lane](const auto& stream) {
-      return stream.second == lane && core_->stream(stream.first, now_).barred;
+      const auto& [project, id, kind] = lanes_[lane].name;
+      const bool is_its_create = kind == ContainerKind::files && creates_next(lanes_[stream.second]) &&
+                                 lanes_[stream.second].name == ContainerName{project, id, ContainerKind::run};
+      return (stream.second == lane || is_its_create) && core_->stream(stream.first, now_).barred;
     });
   }
 
