@@ -119,6 +119,10 @@ std::optional<std::string> number_json(std::string_view text) {
 }
 
 Result<std::string> value_json(std::string_view text) {
+  if (text.empty())
+    return fail(
+        "invalid_value",
+        "the value is empty, as of a variable that is not set; write NAME='\"\"' where an empty text is meant.");
   if (text == "true" || text == "false") return std::string(text);
   if (text.size() >= 2 && text.starts_with('"') && text.ends_with('"'))
     return text_json(text.substr(1, text.size() - 2));

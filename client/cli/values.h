@@ -28,7 +28,8 @@ class ChangeText {
 };
 
 /// `0.3`, `.5`, `1e-3` are numbers, `true` and `false` are themselves, all else is a string; so is what stands in
-/// double quotes (`"0.3"`). Refuses NaN and infinity, which the server takes nowhere.
+/// double quotes (`"0.3"`; `""` is the empty text). Refuses nothing at all, NaN and infinity, which the server takes
+/// nowhere.
 Result<std::string> value_json(std::string_view text);
 
 /// A number that JSON takes, or nothing.

@@ -20,7 +20,7 @@ TEST(Values, NumbersAreNumbersAsTheyWereWritten) {
 TEST(Values, TruthValuesAreThemselvesAndAllElseIsText) {
   EXPECT_EQ(value_json("true").value(), "true");
   EXPECT_EQ(value_json("True").value(), R"("True")");
-  for (const char* text : {"", "007", "-08", "1.2.3", "0x10", "1_000", "12 ", "--1", "1e", "e5", "."})
+  for (const char* text : {"007", "-08", "1.2.3", "0x10", "1_000", "12 ", "--1", "1e", "e5", "."})
     EXPECT_EQ(value_json(text).value(), "\"" + std::string(text) + "\"");
   EXPECT_EQ(value_json("a \"b\"\n").value(), R"("a \"b\"\n")");
 }
@@ -40,10 +40,19 @@ TEST(Values, NanAndInfinityAreRefusedRatherThanMadeText) {
 }
 
 TEST(Assignments, AreSplitAtTheFirstEqualsSign) {
-  EXPECT_EQ(assignments_json({"train/loss=0.3", "note=a=b", "empty="}).value(),
+  EXPECT_EQ(assignments_json({"train/loss=0.3", "note=a=b", "empty=\"\""}).value(),
             R"({"train/loss":0.3,"note":"a=b","empty":""})");
   EXPECT_EQ(assignments_json({"loss=0.3"}, "12").value(), R"({"loss":{"value":0.3,"step":12}})");
   for (const char* bad : {"loss", "=3", ""}) EXPECT_FALSE(assignments_json({bad})) << bad;
+}
+
+TEST(Assignments, RefuseWhatAnUnsetVariableLeavesAndSayHowAnEmptyTextIsWritten) {
+  for (const auto& step : {std::optional<std::string>(), std::optional<std::string>("1")}) {
+    const auto refused = assignments_json({"loss="}, step);
+    ASSERT_FALSE(refused);
+    EXPECT_THAT(refused.error().message, HasSubstr("loss: the value is empty"));
+    EXPECT_THAT(refused.error().message, HasSubstr("NAME='\"\"'"));
+  }
 }
 
 TEST(Sets, GatherWhatBelongsToOneName) {
