@@ -8,8 +8,12 @@ void add_flush(Verb& top, Session& session) {
   auto verb = top.add(
       "flush", "Try everything now, without waiting for the next retry; but for an API token that the server refused");
   verb.action([&session] {
-    const auto text = [](const api::FlushReply& reply) { return view(reply); };
-    show(session, session.client().flush(), text);
+    const auto client = session.client();
+    const auto text = [&client](const api::FlushReply& reply) {
+      const auto status = client.status();
+      return view(reply, status && status->value.server.token_remedy.has_value());
+    };
+    show(session, client.flush(), text);
   });
 }
 

@@ -414,11 +414,15 @@ std::string view(const api::Event& event, const Style& style) {
   return paint(style, Colour::dim, when) + "  " + paint(style, colour_of(event), clean(event.type)) + "\n" + lines;
 }
 
-std::string view(const api::FlushReply& reply) {
+std::string view(const api::FlushReply& reply, bool token_refused) {
   const auto left = reply.pending + reply.held + reply.in_flight;
   if (left == 0) return "Everything is synced.\n";
-  std::string text = fmt::format("Trying everything now: {} not synced yet", changes(left));
+  auto text = fmt::format("{}{} not synced yet", token_refused ? "" : "Trying everything now: ", changes(left));
   if (reply.held > 0) text += fmt::format(", {} of them held", count(reply.held));
+  if (token_refused)
+    text +=
+        ". Nothing is tried with the API token that the server refused: `neptune-sync doctor` says where a new one "
+        "goes, and that is tried at once";
   return text + ".\n";
 }
 

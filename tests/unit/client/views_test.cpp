@@ -373,10 +373,10 @@ TEST(RejectedView, GivesTheReasonInFullAndTheWayToOlderOnes) {
 
 TEST(FlushView, SaysWhatIsLeft) {
   api::FlushReply reply;
-  EXPECT_EQ(view(reply), "Everything is synced.\n");
+  EXPECT_EQ(view(reply, false), "Everything is synced.\n");
   reply.pending = 12;
   reply.held = 1204;
-  EXPECT_EQ(view(reply), "Trying everything now: 1,216 changes not synced yet, 1,204 of them held.\n");
+  EXPECT_EQ(view(reply, false), "Trying everything now: 1,216 changes not synced yet, 1,204 of them held.\n");
 }
 
 TEST(SubmitView, SaysWhatWasTakenAndToAReaderWhatToDoNext) {
