@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "client/cli/explanation.h"
+#include "client/cli/hand_in.h"
 #include "client/cli/values.h"
 #include "client/cli/verb.h"
 #include "client/cli/verbs.h"
@@ -64,7 +65,8 @@ std::string name_in(const std::vector<std::string>& words) {
 
 void explain_it(Session& session, const std::string& text) {
   const auto client = session.client();
-  Question question{.text = text, .path = path_of(text), .now = std::chrono::system_clock::now()};
+  Question question{
+      .text = text, .path = path_of(text), .project = project_at_hand(), .now = std::chrono::system_clock::now()};
   const auto status = client.status();
   if (!status) return session.fail_with(status.error());
   const auto streams = client.streams({});
@@ -94,9 +96,11 @@ void explain_it(Session& session, const std::string& text) {
 void add_explain(Verb& top, Session& session) {
   auto verb = top.add("explain", "Why something is not on the server yet, and what would make it move");
   const auto what = std::make_shared<std::vector<std::string>>();
-  verb.at_least_one("WHAT", *what,
-                    "A run, model, workspace/project or workspace, the path of a run log or folder, or the id of a "
-                    "change that was handed in; what it is may stand before it, as in run trial-7");
+  verb.at_least_one(
+      "WHAT", *what,
+      "A run, model, workspace/project or workspace, the path of a run log or folder, or the id of a "
+      "change that was handed in; what it is may stand before it, as in run trial-7. Of runs of one name, that "
+      "in $NEPTUNE_PROJECT, if it is there");
   verb.action([&session, what] { explain_it(session, name_in(*what)); });
 }
 

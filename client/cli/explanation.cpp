@@ -56,7 +56,7 @@ constexpr std::array cures{
          "{project}` shows what they wait for."},
     Cure{"retry",
          "It is tried again by itself, ever more rarely; `neptune-sync flush` tries at once. Where the server "
-         "refuses for want of a permission, a project or a run, that has to be mended there."},
+         "refuses for want of a permission, that has to be mended there."},
     Cure{"doubt",
          "The server's answer may mean a full workspace or this one change. The daemon asks which, and tries "
          "again by itself: in the first case it is held, in the second rejected, and the rest goes on."},
@@ -239,6 +239,52 @@ class Explainer {
 
   static std::uint64_t left(const api::Stream& stream) { return stream.pending + stream.held + stream.in_flight; }
 
+  static bool is_done(const api::Stream& stream) {
+    static const std::set<std::string_view> looked_into{"counting", "lookup", "source", "recording"};
+    return left(stream) == 0 && stream.lost == 0 && !looked_into.contains(stream.waiting_for);
+  }
+
+  /// "12 changes and 1 file"; empty for none.
+  static std::string what_is_there(const std::vector<const api::Stream*>& streams) {
+    std::uint64_t done = 0, files = 0;
+    for (const auto* stream : streams) (is_files(*stream) ? files : done) += stream->synced;
+    auto text = done > 0 ? changes(done) : std::string();
+    if (files > 0) text += (text.empty() ? "" : " and ") + count(files) + (files == 1 ? " file" : " files");
+    return text;
+  }
+
+  /// "All that was found of it is on the server: 12 changes.", where nothing was rejected.
+  static std::string nothing_waits(const std::string& there, bool rejected) {
+    if (rejected) return "Nothing else of it waits." + (there.empty() ? "" : " On the server: " + there + ".");
+    return there.empty() ? "Nothing of it waits." : "All that was found of it is on the server: " + there + ".";
+  }
+
+  /// Of what has nothing that waits: the streams of one run, or a single one.
+  Explanation explain_done(const std::vector<const api::Stream*>& streams) const {
+    const auto& first = *streams.front();
+    Explanation one{.subject = subject_of(first.container_type, first.container, first.project),
+                    .state = {},
+                    .where = is_files(first) ? std::string() : where(first),
+                    .why = {},
+                    .next = {}};
+    api::Counts sum;
+    std::optional<std::string> last;
+    for (const auto* stream : streams) {
+      sum.discarded += stream->discarded;
+      sum.rejected_kept += stream->rejected_kept;
+      last = std::max(last, stream->last_synced_at);
+      if (!stream->closed && stream->state != "done") one.next = "What its job still writes is sent as it comes.";
+    }
+    const auto there = what_is_there(streams);
+    one.state = nothing_waits(there, sum.rejected_kept > 0);
+    if (sum.discarded > 0)
+      one.state = fmt::format("Not all of it is on the server: {} thrown away, {} there.",
+                              sum.discarded == 1 ? "1 change was" : changes(sum.discarded) + " were",
+                              there.empty() ? "nothing is" : there);
+    if (last) one.state += " The last was confirmed " + since(last, now()) + " ago.";
+    return one;
+  }
+
   Explanation explain(const api::Stream& stream) const {
     Explanation one{.subject = subject_of(stream.container_type, stream.container, stream.project),
                     .state = {},
@@ -252,20 +298,7 @@ class Explainer {
                  fmt::format("`{}` gives up what was lost.", clean(api::discard_command(stream)));
       return one;
     }
-    if (left(stream) == 0 && stream.waiting_for != "counting" && stream.waiting_for != "lookup" &&
-        stream.waiting_for != "source" && stream.waiting_for != "recording") {
-      const auto done =
-          is_files(stream) ? count(stream.synced) + (stream.synced == 1 ? " file" : " files") : changes(stream.synced);
-      one.state =
-          stream.synced > 0 ? "All that was found of it is on the server: " + done + "." : "Nothing of it waits.";
-      if (stream.discarded > 0)
-        one.state = fmt::format("Not all of it is on the server: {} thrown away, {} there.",
-                                stream.discarded == 1 ? "1 change was" : changes(stream.discarded) + " were", done);
-      if (stream.last_synced_at)
-        one.state += " The last was confirmed " + since(stream.last_synced_at, now()) + " ago.";
-      if (!stream.closed && stream.state != "done") one.next = "What its job still writes is sent as it comes.";
-      return one;
-    }
+    if (is_done(stream)) return explain_done({&stream});
     one.state = left(stream) > 0 ? not_there(stream, counts_bytes(stream) ? stream.pending_bytes : 0,
                                              stream.oldest_pending_at, now(), is_files(stream))
                                  : "It is not known yet how much of it waits.";
@@ -276,6 +309,12 @@ class Explainer {
     one.next = cure(stream.waiting_for, stream.project, stream.container, stream.why, is_files(stream));
     if (const auto all = closures(stream.project); all.size() > 1 && waits_for_mode(stream.waiting_for))
       one.next = what_opens(all);
+    if (stream.waiting_for == "retry" && api::lacks_run(stream.why))
+      one.next = fmt::format(
+          "`neptune-sync run create {} --project {}` creates it. What waits is tried again by itself, ever more "
+          "rarely; "
+          "`neptune-sync flush` tries at once.",
+          clean(stream.container), clean(stream.project));
     if (stream.waiting_for == "retry" && api::lacks_project(stream.why)) {
       one.why += clean(api::project_meant(stream.project, status_));
       one.next = fmt::format(
@@ -332,6 +371,32 @@ class Explainer {
     uploads(stream);
   }
 
+  /// A verdict for each run, or other container: where something of it waits, what is done is no heading of its own.
+  void add_all(const std::vector<const api::Stream*>& streams) {
+    std::map<std::pair<std::string, std::string>, std::vector<const api::Stream*>> containers;
+    for (const auto* stream : streams)
+      containers[{stream->project, (stream->is_of_run() ? "run/" : stream->container_type + "/") + stream->container}]
+          .push_back(stream);
+    for (auto& [name, all] : containers) add_container(all);
+  }
+
+  void add_container(std::vector<const api::Stream*>& all) {
+    std::ranges::stable_sort(all, {}, [](const auto* stream) { return is_files(*stream); });
+    const auto before = found_.size();
+    for (const auto* stream : all) {
+      told_.insert(stream->source);
+      if (is_done(*stream))
+        uploads(*stream);
+      else
+        add(*stream);
+    }
+    if (found_.size() == before) {
+      found_.push_back(explain_done(all));
+    } else if (const auto there = what_is_there(all); !there.empty() && all.size() > 1) {
+      found_[before].state += " Already there: " + there + ".";
+    }
+  }
+
   /// Files that a log asks for and that are no stream yet: else they are told of there.
   std::uint64_t files_of_no_stream(const api::Stream& stream) const {
     const bool told = std::ranges::any_of(streams_, [&stream](const api::Stream& other) {
@@ -375,8 +440,10 @@ class Explainer {
   void path() {
     const auto& path = question_.path;
     const auto meant = [&path](const std::string& other) { return within(path, other) || within(other, path); };
+    std::vector<const api::Stream*> below;
     for (const auto& stream : streams_)
-      if (!stream.source.starts_with(api::queue_source) && meant(stream.source)) add(stream);
+      if (!stream.source.starts_with(api::queue_source) && meant(stream.source)) below.push_back(&stream);
+    add_all(below);
     for (const auto& source : status_.sources)
       if (source.kind != "watch" && source.kind != "change-queue" && meant(source.path)) add(source);
     for (const auto& stream : streams_) {
@@ -519,10 +586,8 @@ class Explainer {
          .waiting_for = "rejected"});
   }
 
-  static bool unsent(const api::Rejected& one) { return one.code == api::discarded_code; }
-
   static std::string rejection(const api::Rejected& one) {
-    if (unsent(one)) return "It was thrown away before the server had it; it is kept.";
+    if (api::thrown_away_unsent(one)) return "It was thrown away before the server had it; it is kept.";
     if (one.container_type == "files") return "Its file was not uploaded; the change is kept.";
     return "The server refused it for good; it is kept.";
   }
@@ -544,21 +609,35 @@ class Explainer {
     }
   }
 
+  /// The project that is at hand, if something of that name is in it.
+  std::optional<std::string> project_of_name() const {
+    const auto& project = question_.project;
+    const auto& name = question_.text;
+    const auto there = [&](const auto& one) { return one.project == *project && one.container == name; };
+    const auto source = [&](const auto& one) { return one.project == *project && one.run == name; };
+    if (project && (std::ranges::any_of(streams_, there) || std::ranges::any_of(question_.rejected, there) ||
+                    std::ranges::any_of(status_.sources, source)))
+      return project;
+    return std::nullopt;
+  }
+
   // A run, model, project or workspace, by its name.
   void name() {
     const auto& text = question_.text;
+    const auto only = project_of_name();
+    const auto means = [&text, &only](const std::string& project, const std::string& name) {
+      if (name.empty()) return false;
+      return (name == text && (!only || project == *only)) || project + "/" + name == text;
+    };
     std::vector<const api::Stream*> named;
     for (const auto& stream : streams_)
-      if (!stream.container.empty() && (stream.container == text || stream.project + "/" + stream.container == text))
-        named.push_back(&stream);
-    for (const auto* stream : named) add(*stream);
+      if (means(stream.project, stream.container)) named.push_back(&stream);
+    add_all(named);
     for (const auto& source : status_.sources)
-      if (source.run && (*source.run == text || source.project.value_or("") + "/" + *source.run == text)) add(source);
+      if (source.run && means(source.project.value_or(""), *source.run)) add(source);
     just_found(text);
     // Also of what has no stream any more.
-    rejected_of([&text](const api::Rejected& one) {
-      return !one.container.empty() && (one.container == text || one.project + "/" + one.container == text);
-    });
+    rejected_of([&means](const api::Rejected& one) { return means(one.project, one.container); });
     for (const auto& workspace : status_.workspaces) {
       if (workspace.name == text) scope(workspace, "Workspace " + clean(text), text);
       for (const auto& project : workspace.projects)
@@ -575,8 +654,9 @@ class Explainer {
              const api::ScopeStatus* above = nullptr) {
     Explanation one{.subject = std::move(subject), .state = {}};
     const auto waits = scope.pending + scope.held + scope.in_flight;
-    one.state = waits > 0 ? not_there(scope, scope.pending_bytes, scope.oldest_pending_at, now())
-                          : "All that was found of it is on the server: " + changes(scope.synced) + ".";
+    one.state = waits > 0
+                    ? not_there(scope, scope.pending_bytes, scope.oldest_pending_at, now())
+                    : nothing_waits(scope.synced > 0 ? changes(scope.synced) : std::string(), scope.rejected_kept > 0);
     if (waits > 0) one.waiting_for = "waiting";
     add_read_only(one, scope, name);
     if (above) add_read_only(one, *above, above->name);
@@ -690,7 +770,8 @@ class Explainer {
     for (std::size_t i = 0; i < list.size() && i < named_at_most; ++i) reasons.push_back(refusal(*list[i]));
     const auto files = std::ranges::count(list, "files", &api::Rejected::container_type);
     const bool only_files = std::cmp_equal(files, list.size());
-    const bool nothing_refused = std::ranges::all_of(list, [](const auto* one) { return unsent(*one); });
+    const bool nothing_refused =
+        std::ranges::all_of(list, [](const auto* one) { return api::thrown_away_unsent(*one); });
     const auto they_are = list.size() == 1 ? "it is" : "they are";
     auto state = fmt::format("The server refused {} of it for good; {} kept.", changes(list.size()), they_are);
     if (nothing_refused)

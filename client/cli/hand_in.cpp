@@ -1,6 +1,8 @@
 #include "client/cli/hand_in.h"
 
 #include <algorithm>
+#include <cstdio>
+#include <cstdlib>
 
 #include "client/cli/views.h"
 #include "client/lib/wait.h"
@@ -26,6 +28,7 @@ void submit(Session& session, const HandIn& how, const std::string& body, const 
   const bool hint = !how.wait && session.style.width > 0;
   const auto text = [&](const api::SubmitReply& accepted) { return view(accepted, run, hint); };
   if (!show(session, reply, text) || !how.wait) return;
+  std::fflush(stdout);  // who reads it need not wait, too
   client::WaitFor what;
   what.changes = reply->value.ids;
   if (timeout)
@@ -45,6 +48,11 @@ void HandIn::add_to(Verb& verb) {
   verb.optional("--idempotency-key KEY", idempotency_key,
                 "A word of your choice: with the same one, it is taken once however often it is handed in");
   add_wait_to(verb);
+}
+
+std::optional<std::string> project_at_hand() {
+  const char* project = std::getenv("NEPTUNE_PROJECT");
+  return project && *project ? std::optional<std::string>(project) : std::nullopt;
 }
 
 void add_project(Verb& verb, std::string& project) {

@@ -21,6 +21,9 @@ struct HandIn {
   void add_wait_to(Verb& verb);  ///< without a key: for bodies that bring their own
 };
 
+/// $NEPTUNE_PROJECT, where it is set.
+std::optional<std::string> project_at_hand();
+
 /// Adds --project, which is $NEPTUNE_PROJECT when it is not given.
 void add_project(Verb& verb, std::string& project);
 /// The project; ends with a usage error when none was named.

@@ -1,8 +1,12 @@
+#include "client/cli/scopes.h"
+
+#include <algorithm>
 #include <memory>
 
 #include "client/cli/verb.h"
 #include "client/cli/verbs.h"
 #include "client/cli/views.h"
+#include "client/lib/names.h"
 
 namespace neptune::cli {
 
@@ -18,6 +22,60 @@ std::string message_of(const api::ScopeReply& reply) {
   return clean(reply.message) + "\n";
 }
 
+/// Empty where something of the scope is known; else a sentence, or two.
+std::string unknown(const client::Client& client, const std::string& scope) {
+  const auto status = client.status();
+  if (!status) return {};
+  const auto known = api::scope_names(status->value);
+  if (std::ranges::find(known, scope) != known.end()) return {};
+  return "Nothing is known of " + scope + ": no change of it was found, or came over the socket." +
+         api::did_you_mean(scope, known);
+}
+
+/// A hold may come before the first change: that is told, as the scope may be mistyped.
+void hold(Session& session, const std::string& scope) {
+  const auto client = session.client();
+  const auto warning = unknown(client, scope);  // afterwards the scope is known, for its hold
+  const auto text = [&warning](const api::ScopeReply& reply) {
+    return clean(reply.message + (warning.empty() ? "" : " " + warning)) + "\n";
+  };
+  show(session, client.hold(scope), text);
+}
+
+/// As `show`; but where nothing came of it, and nothing is known of the scope, that is the answer, and a failure.
+template <class T, class Text>
+void show_of_known(Session& session, const std::string& unknown, const Result<client::Reply<T>>& reply, bool came_of_it,
+                   Text text) {
+  if (reply && !came_of_it && !unknown.empty()) return session.fail_with({"unknown_scope", unknown});
+  show(session, reply, text);
+}
+
+void plan_release(Session& session, const std::string& scope) {
+  const auto client = session.client();
+  const auto nothing_known = unknown(client, scope);
+  const auto reply = client.plan_release(scope);
+  const bool some = reply && reply->value.changes + reply->value.staying > 0;
+  const auto text = [&session](const api::ReleasePlan& plan) { return view(plan, session.style); };
+  show_of_known(session, nothing_known, reply, some, text);
+}
+
+void throw_away(Session& session, const std::string& scope, const std::optional<std::string>& run) {
+  const auto client = session.client();
+  const auto nothing_known = unknown(client, scope);
+  const auto reply = client.discard_waiting(scope, run);
+  const auto gone = reply ? reply->value.discarded + reply->value.lost : 0;
+  const bool some = reply && gone + reply->value.left > 0;
+  show_of_known(session, nothing_known, reply, some,
+                [](const api::DiscardReply& done) { return clean(done.message) + "\n"; });
+  if (some && gone == 0) session.exit = Exit::failed;
+}
+
+void probe(Session& session, const std::string& scope) {
+  const auto client = session.client();
+  const auto nothing_known = unknown(client, scope);
+  show_of_known(session, nothing_known, client.probe(scope), false, message_of);
+}
+
 Verb add_verb(Verb& top, const char* name, const char* description, const std::shared_ptr<Arguments>& arguments) {
   auto verb = top.add(name, description);
   verb.required("SCOPE", arguments->scope, "A workspace, or a project as workspace/project");
@@ -26,19 +84,21 @@ Verb add_verb(Verb& top, const char* name, const char* description, const std::s
 
 }  // namespace
 
+bool knows_scope(const client::Client& client, const std::string& scope) {
+  return unknown(client, scope).empty();
+}
+
 void add_scope_verbs(Verb& top, Session& session) {
   const auto arguments = std::make_shared<Arguments>();
   add_verb(top, "hold", "Keep a scope's changes on disk until they are released", arguments)
-      .action([&session, arguments] { show(session, session.client().hold(arguments->scope), message_of); });
+      .action([&session, arguments] { hold(session, arguments->scope); });
   auto release = add_verb(top, "release", "Let a held scope's changes go", arguments);
   release.flag("--dry-run", arguments->dry_run, "Only say what would go");
   release.action([&session, arguments] {
-    if (!arguments->dry_run) {
+    if (arguments->dry_run)
+      plan_release(session, arguments->scope);
+    else
       show(session, session.client().release(arguments->scope), message_of);
-      return;
-    }
-    const auto text = [&session](const api::ReleasePlan& plan) { return view(plan, session.style); };
-    show(session, session.client().plan_release(arguments->scope), text);
   });
   auto discard =
       add_verb(top, "discard",
@@ -46,13 +106,9 @@ void add_scope_verbs(Verb& top, Session& session) {
                "was lost with removed logs",
                arguments);
   discard.optional("--run RUN", arguments->run, "Of this run alone, by its id");
-  discard.action([&session, arguments] {
-    const auto reply = session.client().discard_waiting(arguments->scope, arguments->run);
-    show(session, reply, [](const api::DiscardReply& done) { return clean(done.message) + "\n"; });
-    if (reply && reply->value.discarded + reply->value.lost == 0 && reply->value.left > 0) session.exit = Exit::failed;
-  });
+  discard.action([&session, arguments] { throw_away(session, arguments->scope, arguments->run); });
   add_verb(top, "probe", "Ask the server now whether a scope is writable again", arguments)
-      .action([&session, arguments] { show(session, session.client().probe(arguments->scope), message_of); });
+      .action([&session, arguments] { probe(session, arguments->scope); });
 }
 
 }  // namespace neptune::cli

@@ -1,5 +1,7 @@
 #include <memory>
 
+#include "client/cli/hand_in.h"
+#include "client/cli/scopes.h"
 #include "client/cli/verb.h"
 #include "client/cli/verbs.h"
 #include "client/cli/views.h"
@@ -9,15 +11,43 @@ namespace neptune::cli {
 
 namespace {
 
-std::string none_such(const Session& session, const client::StreamQuery& query) {
+std::string none_such(const client::Client& client, const client::StreamQuery& query) {
   std::string text = "No such stream: nothing that matches was found in the watched folders or came over the socket.";
-  const auto client = session.client();
   const auto status = client.status();
   const auto all = status ? client.streams({}) : std::unexpected(status.error());
-  if (!all) return text + "\n";
+  if (!all) return text;
   if (query.run) text += api::did_you_mean(*query.run, api::container_names(status->value, all->value.streams));
   if (query.project) text += api::did_you_mean(*query.project, api::scope_names(status->value));
-  return wrap(clean(text), session.style.width, "", "");
+  return text;
+}
+
+/// Of runs of one name that of the project at hand, if it is there.
+Result<client::Reply<api::StreamList>> ask(const client::Client& client, client::StreamQuery query) {
+  if (query.run && !query.project) {
+    if (const auto project = project_at_hand()) {
+      auto here = client.streams({.project = project, .run = query.run});
+      if (here && !here->value.streams.empty()) return here;
+    }
+  }
+  return client.streams(query);
+}
+
+/// Nothing may be listed of a project that is known; else the words name nothing.
+bool names_nothing(const client::Client& client, const client::StreamQuery& query) {
+  if (query.run) return true;
+  return query.project && !knows_scope(client, *query.project);
+}
+
+void list(Session& session, const client::StreamQuery& query) {
+  const auto client = session.client();
+  const auto reply = ask(client, query);
+  if (reply && reply->value.streams.empty() && names_nothing(client, query))
+    return session.fail_with({"unknown_stream", none_such(client, query)});
+  const auto text = [&](const api::StreamList& list) {
+    return list.streams.empty() ? wrap(clean(none_such(client, query)), session.style.width, "", "")
+                                : view(list, session.style, std::chrono::system_clock::now());
+  };
+  show(session, reply, text);
 }
 
 }  // namespace
@@ -26,14 +56,9 @@ void add_streams(Verb& top, Session& session) {
   auto verb = top.add("streams", "The runs the daemon syncs, where each is, and what it waits for");
   const auto query = std::make_shared<client::StreamQuery>();
   verb.optional("--project SCOPE", query->project, "Only those of a workspace/project, or of a workspace");
-  verb.optional("--run RUN", query->run, "Only those of the run with this id");
-  verb.action([&session, query] {
-    const auto text = [&session, &query](const api::StreamList& list) {
-      return list.streams.empty() ? none_such(session, *query)
-                                  : view(list, session.style, std::chrono::system_clock::now());
-    };
-    show(session, session.client().streams(*query), text);
-  });
+  verb.optional("--run RUN", query->run,
+                "Only those of the run with this id, in $NEPTUNE_PROJECT if it is there and --project is not given");
+  verb.action([&session, query] { list(session, *query); });
 }
 
 }  // namespace neptune::cli

@@ -7,6 +7,7 @@
 #include <memory>
 #include <utility>
 
+#include "client/cli/hand_in.h"
 #include "client/cli/verb.h"
 #include "client/cli/verbs.h"
 
@@ -86,7 +87,9 @@ void wait_for(Session& session, const client::WaitFor& what) {
 void add_wait(Verb& top, Session& session) {
   auto verb = top.add("wait", "Wait until all is synced: of a run, of a project, or of everything");
   const auto what = std::make_shared<client::WaitFor>();
-  verb.optional("--run RUN", what->run, "Only for this run, by its id; one that was not seen yet is waited for");
+  verb.optional("--run RUN", what->run,
+                "Only for this run, by its id, in $NEPTUNE_PROJECT if it is there and --project is not given; one that "
+                "was not seen yet is waited for");
   verb.optional("--project SCOPE", what->project, "Only for this workspace/project, or workspace");
   verb.flag("--now", what->now, "Don't wait for runs to be closed: nothing left at this instant is enough");
   const auto timeout = std::make_shared<std::optional<std::string>>();
@@ -97,6 +100,7 @@ void add_wait(Verb& top, Session& session) {
   verb.action([&session, what, timeout] {
     if (*timeout) what->timeout = parse_duration(**timeout);
     if (*timeout && !what->timeout) wrong_usage("--timeout", "'" + **timeout + "' is not a time; write 30s, 5m or 1h");
+    what->project_at_hand = project_at_hand();
     wait_for(session, *what);
   });
 }

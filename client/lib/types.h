@@ -168,6 +168,16 @@ struct Rejected {
   std::optional<std::int64_t> uid;  ///< who handed it in, or owns its log; null where that is not known
 };
 
+/// A person threw it away before the server had it.
+inline bool thrown_away_unsent(const Rejected& one) {
+  return one.code == discarded_code;
+}
+
+/// Its file was not uploaded: of the server's own refusal nothing is said by that.
+inline bool not_uploaded(const Rejected& one) {
+  return one.container_type == "files" && !thrown_away_unsent(one);
+}
+
 /// As `neptune-sync rejected export` writes it.
 struct ExportedRejection : Rejected {
   std::string payload;  ///< base64

@@ -98,6 +98,44 @@ std::string count(std::uint64_t n, const std::string& one, const std::string& ma
   return api::grouped(n) + " " + (n == 1 ? one : many);
 }
 
+bool concerns(const WaitFor& what, const api::Rejected& one) {
+  if (what.run && (one.container != *what.run || (one.container_type != "run" && one.container_type != "files")))
+    return false;
+  return !what.project || within(one.project, *what.project);
+}
+
+/// What is kept as rejected, by who it was that did not take it.
+struct Rejections {
+  std::uint64_t refused = 0, files = 0, thrown_away = 0;
+  std::uint64_t untold = 0;  ///< of these the list did not tell
+  std::uint64_t all() const { return refused + files + thrown_away; }
+};
+
+void add(Rejections& found, const api::Rejected& one) {
+  ++(api::thrown_away_unsent(one) ? found.thrown_away : api::not_uploaded(one) ? found.files : found.refused);
+}
+
+std::string what_was_rejected(const Rejections& found, const std::string& name) {
+  const auto of = " of " + name;
+  const auto all = found.all() + found.untold;
+  constexpr auto why = "; `neptune-sync rejected` says why.";
+  if (found.refused == all) return "The server refused " + count(all, "change", "changes") + of + " for good" + why;
+  if (found.files == all) return count(all, "file", "files") + of + " could not be uploaded" + why;
+  if (found.thrown_away == all)
+    return count(all, "change", "changes") + of + (all == 1 ? " was" : " were") +
+           " thrown away before the server had " + (all == 1 ? "it" : "them") + "; `neptune-sync rejected` lists " +
+           (all == 1 ? "it." : "them.");
+  std::string parts;
+  const auto list = [&parts](std::uint64_t n, const std::string& one, const std::string& many) {
+    if (n > 0) parts += (parts.empty() ? ": " : ", ") + count(n, one, many);
+  };
+  list(found.refused, "was refused for good", "were refused for good");
+  list(found.files, "is a file that could not be uploaded", "are files that could not be uploaded");
+  list(found.thrown_away, "was thrown away before the server had it", "were thrown away before the server had them");
+  list(found.untold, "was refused or thrown away", "were refused or thrown away");
+  return count(all, "change", "changes") + of + (all == 1 ? " is" : " are") + " not on the server" + parts + why;
+}
+
 /// "3 changes wait, 31 are held, 2 are on their way".
 std::string what_waits(const Progress& progress) {
   std::string text;
@@ -194,7 +232,11 @@ class Waiter {
   /// Reads where things are; a result when that decides it.
   std::optional<WaitResult> look() {
     const auto status = client_.status();
-    const auto streams = status ? client_.streams({what_.project, what_.run}) : std::unexpected(status.error());
+    auto streams = status ? client_.streams({what_.project, what_.run}) : std::unexpected(status.error());
+    if (streams && is_in_project_at_hand(status->value, streams->value.streams)) {
+      what_.project = what_.project_at_hand;
+      streams = client_.streams({what_.project, what_.run});
+    }
     reached_last_time_ = streams.has_value();
     if (!streams) return unreachable(streams.error());
     ever_reached_ = true;
@@ -219,6 +261,15 @@ class Waiter {
     }
     if (progress_.discarded > 0) return some_discarded();
     return result(Outcome::synced, subject_of(what_) + " is synced.");
+  }
+
+  bool is_in_project_at_hand(const api::Status& status, const std::vector<api::Stream>& streams) const {
+    if (!what_.run || what_.project || !what_.project_at_hand) return false;
+    const auto& here = *what_.project_at_hand;
+    return std::ranges::any_of(streams, [&here](const auto& stream) { return stream.project == here; }) ||
+           std::ranges::any_of(status.sources, [this, &here](const auto& source) {
+             return source.run == what_.run && source.project == here;
+           });
   }
 
   /// Nobody waits for what somebody threw away; but a run of which something was is not all there.
@@ -297,16 +348,30 @@ class Waiter {
 
   WaitResult changes_rejected(const std::string& rest) const {
     const auto all = what_.changes.size(), missing = not_there_.size();
-    auto text =
-        "The server does not have " +
-        (all == 1 ? std::string("the change") : api::grouped(missing) + " of " + count(all, "change", "changes")) +
-        (missing == 1 ? ": it was" : ": they were") +
-        " refused for good, or thrown away; `neptune-sync rejected` lists what is kept.";
+    if (all == 1) return result(Outcome::rejected, fate_of_the_one(not_there_.front()));
+    auto text = "The server does not have " + api::grouped(missing) + " of " + count(all, "change", "changes") +
+                "; `neptune-sync rejected` lists what is kept.";
     for (const auto& each : not_there_) {
       if (&each - not_there_.data() == most_reasons) break;
       text += " Change " + std::to_string(each.id) + ": " + fate_of(each);
     }
     return result(Outcome::rejected, text + (rest.empty() ? "" : " " + rest));
+  }
+
+  std::string fate_of_the_one(const api::ChangePlace& place) const {
+    const auto change = "Change " + std::to_string(place.id);
+    if (place.state == "unknown") return change + ": " + fate_of(place);
+    if (place.state != "rejected" || !place.rejected) return change + " is not on the server: " + fate_of(place);
+    const auto kept = client_.rejected_one(*place.rejected);
+    const char* end = " is not on the server: ";
+    if (kept && api::thrown_away_unsent(kept->value))
+      end = " was thrown away before the server had it: ";
+    else if (kept && api::not_uploaded(kept->value))
+      end = " asks for a file that could not be uploaded: ";
+    else if (kept)
+      end = " was refused for good: ";
+    const auto id = std::to_string(*place.rejected);
+    return change + end + fate_of(place) + " It is kept: `neptune-sync rejected show " + id + "`.";
   }
 
   static std::string fate_of(const api::ChangePlace& place) {
@@ -357,15 +422,30 @@ class Waiter {
 
   WaitResult some_rejected(const std::string& rest) const {
     const auto name = name_of(what_);
-    return result(Outcome::rejected, "The server refused " + count(progress_.rejected, "change", "changes") + " of " +
-                                         (name.empty() ? "all runs" : name) +
-                                         " for good; `neptune-sync rejected` says why. " + rest);
+    return result(Outcome::rejected,
+                  what_was_rejected(look_through_rejected(), name.empty() ? "all runs" : name) + " " + rest);
+  }
+
+  /// Of what is kept as rejected, how much for which reason; as far as the list tells.
+  Rejections look_through_rejected() const {
+    constexpr std::uint32_t page = 1000;
+    Rejections found;
+    std::optional<std::int64_t> before = 0;
+    while (before && found.all() < progress_.rejected) {
+      auto reply = client_.rejected(*before, page);
+      if (!reply) break;
+      for (const auto& one : reply->value.rejected)
+        if (concerns(what_, one)) add(found, one);
+      before = reply->value.next_before;
+    }
+    found.untold = progress_.rejected - std::min(found.all(), progress_.rejected);
+    return found;
   }
 
   WaitResult result(Outcome outcome, std::string message) const { return {outcome, std::move(message), json_}; }
 
   const Client& client_;
-  const WaitFor& what_;
+  WaitFor what_;
   const std::function<void(const std::string&)>& notice_;
   const std::function<void(const Progress&)>& tell_;
   std::chrono::milliseconds recheck_;

@@ -15,6 +15,8 @@ namespace neptune::client {
 struct WaitFor {
   std::optional<std::string> project{};  ///< "workspace/project", or a workspace for all of its projects
   std::optional<std::string> run{};
+  /// Where no project is named: of runs of that name, the one in this project, if there is one.
+  std::optional<std::string> project_at_hand{};
   bool now = false;                                    ///< empty at this instant is enough, closed or not
   std::optional<std::chrono::milliseconds> timeout{};  ///< none: for ever
   /// Of what was handed in over the socket, by id: these alone, whatever else is on its way. Nothing else of the above

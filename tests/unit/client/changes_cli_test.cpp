@@ -225,6 +225,10 @@ TEST_F(HandingIn, WaitingHasACodeForEachEndAndIsForWhatWasHandedInAlone) {
   EXPECT_EQ(ask("run trash r1 --project ml-team/lab --wait").exit, 0);
   tell_next("waiting");
   EXPECT_EQ(ask(log + " --timeout 50ms").exit, 4);
+  tell_next("waiting");
+  const auto killed = run_line("timeout 0.5 " NEPTUNE_SYNC " --socket " + served_.path() + " " + log);
+  EXPECT_EQ(killed.exit, 124);
+  EXPECT_THAT(killed.out, HasSubstr("safe on disk")) << "told before it waits";
   tell_next("held");
   EXPECT_EQ(ask(log + " --timeout 50ms").exit, 5);
   tell_next("rejected");

@@ -181,6 +181,11 @@ TEST_F(Command, HelpAndVersionNeedNoDaemon) {
 }
 
 TEST_F(Command, VerbsReachTheDaemon) {
+  served_.on_loop([](FixedControl& control) {
+    auto& workspace = control.status_now.workspaces.emplace_back();
+    workspace.name = "ml-team";
+    workspace.projects.emplace_back().name = "x";
+  });
   EXPECT_EQ(ask("hold ml-team/x").out, "ml-team/x is held now.\n");
   EXPECT_EQ(ask("release ml-team/x").out, "ml-team/x is normal now.\n");
   EXPECT_EQ(ask("probe ml-team").exit, 0);
@@ -289,6 +294,7 @@ TEST_F(Command, ExplainSaysWhatAStreamWaitsFor) {
 
 TEST_F(Command, AMistypedNameIsToldWithTheOneThatMayBeMeant) {
   served_.on_loop([](FixedControl& control) {
+    control.releasable = 0;
     auto stream = stream_of(1, 0);
     stream.container = "trial-7";
     control.streams_now = {stream};
@@ -296,6 +302,18 @@ TEST_F(Command, AMistypedNameIsToldWithTheOneThatMayBeMeant) {
     workspace.name = "ml-team";
     workspace.projects.emplace_back().name = "x";
   });
+  for (const char* mistyped : {"probe ml-taem", "release ml-taem --dry-run", "streams --run trail-7",
+                               "streams --project ml-taem", "explain ml-taem", "explain trail-7"}) {
+    const auto ran = ask(mistyped);
+    EXPECT_EQ(ran.exit, 1) << mistyped;
+    EXPECT_THAT(ran.out, IsEmpty()) << mistyped;
+    EXPECT_THAT(ran.err, HasSubstr(" Did you mean ")) << mistyped;
+  }
+  const auto held = ask("hold ml-taem");
+  EXPECT_EQ(held.exit, 0) << "a hold may come before the first change";
+  EXPECT_EQ(held.out,
+            "ml-taem is held now. Nothing is known of ml-taem: no change of it was found, or came over the socket. Did "
+            "you mean ml-team?\n");
   for (const char* mistyped : {"explain trail-7", "wait --run trail-7 --timeout 50ms", "streams --run trail-7"}) {
     const auto ran = ask(mistyped);
     EXPECT_THAT(ran.out + ran.err, HasSubstr(" Did you mean trial-7?")) << mistyped;
@@ -304,6 +322,34 @@ TEST_F(Command, AMistypedNameIsToldWithTheOneThatMayBeMeant) {
     const auto ran = ask(mistyped);
     EXPECT_THAT(ran.out + ran.err, HasSubstr(" Did you mean ml-team/x?")) << mistyped;
   }
+}
+
+TEST_F(Command, OfRunsOfOneNameMeansThatOfTheProjectAtHand) {
+  served_.on_loop([](FixedControl& control) {
+    auto other = stream_of(7, 0);
+    other.project = "ml-team/other";
+    control.streams_now = {stream_of(0, 0), other};
+  });
+  EXPECT_EQ(ask("wait --run r1 --timeout 50ms").exit, 4) << "of both";
+  ::setenv("NEPTUNE_PROJECT", "ml-team/x", 1);
+  EXPECT_EQ(ask("wait --run r1 --timeout 50ms").out, "Run r1 of ml-team/x is synced.\n");
+  EXPECT_EQ(ask("wait --run r1 --project ml-team/other --timeout 50ms").exit, 4) << "what is said goes first";
+  EXPECT_EQ(ask("wait --timeout 50ms").exit, 4) << "everything is everything";
+  for (const char* verb : {"streams --run r1", "explain r1"})
+    EXPECT_THAT(ask(verb).out, testing::AllOf(HasSubstr("ml-team/x"), testing::Not(HasSubstr("ml-team/other"))));
+  ::setenv("NEPTUNE_PROJECT", "ml-team/third", 1);
+  EXPECT_EQ(ask("wait --run r1 --timeout 50ms").exit, 4) << "it is not there";
+  for (const char* verb : {"streams --run r1", "explain r1"})
+    EXPECT_THAT(ask(verb).out, testing::AllOf(HasSubstr("ml-team/x"), HasSubstr("ml-team/other")));
+  ::unsetenv("NEPTUNE_PROJECT");
+}
+
+TEST_F(Command, FlushSaysThatNothingIsTriedWithATokenThatTheServerRefused) {
+  served_.on_loop([](FixedControl& control) { control.status_now.totals.pending = 3; });
+  EXPECT_EQ(ask("flush").out, "Trying everything now: 3 changes not synced yet.\n");
+  served_.on_loop([](FixedControl& control) { control.status_now.server.token_remedy = "Put a new one there."; });
+  EXPECT_THAT(ask("flush").out, testing::AllOf(testing::StartsWith("3 changes not synced yet. Nothing is tried with"),
+                                               HasSubstr("neptune-sync doctor")));
 }
 
 TEST_F(Command, ExplainFindsWhatWasRejectedBeforeThousandsOfOthers) {

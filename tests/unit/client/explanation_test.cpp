@@ -199,9 +199,65 @@ TEST(Explanation, OfFilesSaysThatTheyWait) {
   stream.pending = 0;
   stream.uploads = 2;
   const auto found = explain(about("r1"), box(), {stream});
-  ASSERT_THAT(found, SizeIs(2));
-  EXPECT_EQ(found[0].waiting_for, "uploads") << "what waits comes first";
+  ASSERT_THAT(found, SizeIs(1)) << "what waits is all that is said of the run";
+  EXPECT_EQ(found[0].waiting_for, "uploads");
   EXPECT_EQ(found[0].state, "2 files wait to be uploaded.");
+}
+
+TEST(Explanation, GivesARunOneHeadingAndOneVerdict) {
+  auto queued = waiting("turn", "its turn comes"), log = waiting("nothing", "");
+  queued.source = queued.id = "change queue: ml-team/lab run r1";
+  log.pending = 0;
+  log.synced = 12;
+  auto files = log;
+  files.container_type = "files";
+  files.synced = 1;
+  files.last_synced_at = "2026-01-02T11:59:00.000Z";
+  const auto waits = explain(about("r1"), box(), {files, log, queued});
+  ASSERT_THAT(waits, SizeIs(1));
+  EXPECT_EQ(waits[0].subject, "Run r1 of ml-team/lab");
+  EXPECT_EQ(waits[0].state,
+            "12 changes (2.0 KiB) are not on the server yet; the oldest has waited for 12 min. Already there: 12 "
+            "changes and 1 file.");
+  queued.pending = 0;
+  queued.waiting_for = "nothing";
+  const auto done = explain(about("r1"), box(), {files, log, queued});
+  ASSERT_THAT(done, SizeIs(1));
+  EXPECT_EQ(done[0].subject, "Run r1 of ml-team/lab");
+  EXPECT_EQ(done[0].state,
+            "All that was found of it is on the server: 12 changes and 1 file. The last was confirmed 1 min ago.");
+  const auto uploaded = explain(about("r1"), box(), {files});
+  ASSERT_THAT(uploaded, SizeIs(1));
+  EXPECT_THAT(uploaded[0].where, IsEmpty()) << "what is uploaded need not stay as it is";
+  auto other = log;
+  other.project = "ml-team/x";
+  EXPECT_THAT(explain(about("r1"), box(), {log, other}), SizeIs(2)) << "a run of that name in another project";
+}
+
+TEST(Explanation, DoesNotSayThatAllIsThereWhereSomethingWasRejected) {
+  auto question = about("r1");
+  auto& one = question.rejected.emplace_back();
+  one.id = 7;
+  one.project = "ml-team/lab";
+  one.container = "r1";
+  one.code = "http_400";
+  auto stream = waiting("nothing", "");
+  stream.pending = 0;
+  stream.rejected_kept = 1;
+  EXPECT_THAT(explain(question, box(), {stream})[1].state, testing::Eq("Nothing else of it waits."));
+  stream.synced = 12;
+  EXPECT_EQ(explain(question, box(), {stream})[1].state, "Nothing else of it waits. On the server: 12 changes.");
+  auto status = box();
+  status.workspaces[0].projects[0].rejected_kept = 1;
+  status.workspaces[0].projects[0].synced = 12;
+  question.text = "ml-team/lab";
+  EXPECT_EQ(explain(question, status, {stream})[1].state, "Nothing else of it waits. On the server: 12 changes.");
+}
+
+TEST(Explanation, OfARunThatIsNotThereSaysHowItIsMade) {
+  const auto stream = waiting("retry", "the server does not know the run r1; it was not created there, or was deleted");
+  EXPECT_THAT(explain(about("r1"), box(), {stream})[0].next,
+              HasSubstr("`neptune-sync run create r1 --project ml-team/lab` creates it."));
 }
 
 api::Stream files_waiting(const std::string& source) {

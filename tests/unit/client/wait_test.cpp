@@ -48,6 +48,20 @@ class Waiting : public testing::Test {
     EXPECT_TRUE(asked(1));
     return result;
   }
+  /// As rejected, of run r1.
+  void keep(const std::vector<std::string>& codes) {
+    served_.on_loop([&](FixedControl& control) {
+      control.rejected_now.clear();
+      for (auto id = static_cast<std::int64_t>(codes.size()); id > 0; --id) {
+        auto& one = control.rejected_now.emplace_back();
+        one.id = id;
+        one.project = "ml-team/x";
+        one.container = "r1";
+        one.code = codes[static_cast<std::size_t>(id) - 1];
+        if (one.code.starts_with("file_")) one.container_type = "files";
+      }
+    });
+  }
   /// Waits until the streams were asked for that many times.
   bool asked(std::size_t times) {
     const auto give_up = std::chrono::steady_clock::now() + 5s;
@@ -135,6 +149,7 @@ TEST_F(Waiting, SaysWhyWhatIsLeftWaitsAsOneSentence) {
 TEST_F(Waiting, FailsWhenSomethingOfItWasRejected) {
   auto stream = stream_of("r1", 0, true);
   stream.rejected = stream.rejected_kept = 2;
+  keep({"SERIES_STEP_NON_INCREASING", "http_400"});
   tell({stream, stream_of("r2", 0, true)});
   const auto refused = wait({.run = "r1"});
   EXPECT_EQ(refused.outcome, Outcome::rejected);
@@ -145,6 +160,30 @@ TEST_F(Waiting, FailsWhenSomethingOfItWasRejected) {
   stream.pending = 1;
   tell({stream});
   EXPECT_EQ(wait({.run = "r1", .timeout = 50ms}).outcome, Outcome::rejected);
+}
+
+TEST_F(Waiting, BlamesTheServerForItsOwnRefusalsAlone) {
+  auto stream = stream_of("r1", 0, true);
+  const auto told = [&](const std::vector<std::string>& codes) {
+    stream.rejected_kept = codes.size();
+    keep(codes);
+    tell({stream});
+    const auto end = wait({.run = "r1"});
+    EXPECT_EQ(end.outcome, Outcome::rejected);
+    return end.message;
+  };
+  EXPECT_EQ(told({"discarded", "discarded"}),
+            "2 changes of run r1 were thrown away before the server had them; `neptune-sync rejected` lists them. All "
+            "else of it is synced.");
+  EXPECT_EQ(told({"file_missing"}),
+            "1 file of run r1 could not be uploaded; `neptune-sync rejected` says why. All else of it is synced.");
+  EXPECT_EQ(told({"file_missing", "discarded", "http_400", "http_400"}),
+            "4 changes of run r1 are not on the server: 2 were refused for good, 1 is a file that could not be "
+            "uploaded, 1 was thrown away before the server had it; `neptune-sync rejected` says why. All else of it "
+            "is synced.");
+  stream.rejected_kept = 7;
+  tell({stream});
+  EXPECT_THAT(wait({.run = "r1"}).message, HasSubstr("had it, 3 were refused or thrown away;")) << "those not listed";
 }
 
 TEST_F(Waiting, OfARunSaysWhatOfItWasThrownAway) {
@@ -221,6 +260,24 @@ TEST_F(WaitingForChanges, FailsWhenOneOfThemWasRejectedOnceAllAreDealtWith) {
   EXPECT_THAT(end.message, HasSubstr("7: no such role."));
   tell_changes({change(7, "rejected"), change(8, "waiting")});
   EXPECT_EQ(wait({.timeout = 50ms, .changes = {7, 8}}).outcome, Outcome::rejected);
+}
+
+TEST_F(WaitingForChanges, OfOneSaysFirstWhetherItWasRefusedOrThrownAway) {
+  tell_changes({change(7, "rejected")});
+  const auto told = [&](const char* code) {
+    keep({code});
+    return wait({.changes = {7}}).message;
+  };
+  constexpr auto kept = " no such role. It is kept: `neptune-sync rejected show 1`.";
+  EXPECT_EQ(told("http_400"), std::string("Change 7 was refused for good:") + kept);
+  EXPECT_EQ(told("discarded"), std::string("Change 7 was thrown away before the server had it:") + kept);
+  EXPECT_EQ(told("file_missing"), std::string("Change 7 asks for a file that could not be uploaded:") + kept);
+  auto gone = change(7, "discarded");
+  gone.why = "no such role";
+  gone.discarded_by = "jackie (uid 1000)";
+  tell_changes({gone});
+  EXPECT_EQ(wait({.changes = {7}}).message,
+            "Change 7 is not on the server: no such role; thrown away by jackie (uid 1000).");
 }
 
 TEST_F(WaitingForChanges, ReportsHeldWhenTimeIsUpAndAllOfTheRestIsHeld) {

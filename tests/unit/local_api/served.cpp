@@ -194,7 +194,7 @@ asio::awaitable<Result<api::ReleasePlan>> FixedControl::plan_release(Scope scope
   if (failure) co_return std::unexpected(*failure);
   api::ReleasePlan plan;
   plan.scope = scope.text();
-  plan.changes = 12;
+  plan.changes = releasable;
   plan.bytes = 4096;
   plan.seconds = 2.5;
   plan.message = "12 changes would go.";

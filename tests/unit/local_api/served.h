@@ -38,6 +38,7 @@ class FixedControl final : public engine::Control {
   std::size_t changes_asked = 0;
   api::Diagnosis diagnosis, diagnosis_of_way;
   std::chrono::milliseconds way_takes{0};
+  std::uint64_t releasable = 12;  // changes, of a plan
   WorkspaceType type = WorkspaceType::unknown;
   std::size_t streams_asked = 0;
   bool stuck = false;  // rejected_payload never answers
