@@ -16,7 +16,7 @@ namespace {
 
 using Lines = std::vector<std::string>;
 
-constexpr std::size_t least_events = 3, least_streams = 3;
+constexpr std::size_t least_events = 3, least_streams = 3, low_screen = 20;
 
 Lines lines_of(std::string_view text) {
   Lines lines;
@@ -134,8 +134,8 @@ std::vector<std::string> picture(const Watched& watched, const Style& style, std
     lines.emplace_back();
   }
   append(lines, lines_of(view(watched.status, style, now)));
-  // What is below has its place, however many workspaces there are.
-  const auto below = 1 + 1 + least_streams + 2 + least_events;
+  // What is below has its place, however many workspaces there are; on a low screen what is wrong is more.
+  const auto below = 1 + 1 + (rows < low_screen ? 0 : least_streams + 2 + least_events);
   if (rows > below && lines.size() > rows - below) {
     const auto most = rows - below;
     const auto more = lines.size() - most + 1;

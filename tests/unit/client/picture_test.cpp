@@ -90,6 +90,15 @@ TEST(Picture, SaysHowMuchItLeavesOut) {
   EXPECT_THAT(lines, Contains(HasSubstr("run-99"))) << "the largest first";
 }
 
+TEST(Picture, OfALowScreenShowsWhatIsWrongRatherThanEvents) {
+  auto watched = busy_box(4, 100);
+  watched.status.problems.push_back("The disk of the state directory /var is full, so that nothing is recorded");
+  const auto lines = picture(watched, {false, 60}, 12, now);
+  EXPECT_THAT(lines, Contains(HasSubstr("is recorded.")));
+  EXPECT_THAT(lines, Contains(HasSubstr("workspace-0")));
+  EXPECT_THAT(lines, Not(Contains(HasSubstr("LAST EVENTS"))));
+}
+
 TEST(Picture, SaysThatTheDaemonIsAway) {
   auto watched = busy_box(1, 1);
   watched.trouble = "neptune-syncd is not running.";
