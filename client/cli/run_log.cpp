@@ -24,7 +24,7 @@ ChangeText change_of(const Log& arguments) {
   if (!assigned.empty()) change.json("assign", or_wrong_usage("NAME=VALUE", assignments_json(assigned)));
   if (step) {
     change.json("step", *step);
-    change.json("append", or_wrong_usage("NAME=VALUE", assignments_json(arguments.values)));
+    change.json("append", or_wrong_usage("NAME=VALUE", points_json(arguments.values)));
   }
   if (!arguments.preview) return change;
   const auto ratio = number_json(*arguments.preview);

@@ -133,12 +133,17 @@ Result<std::string> value_json(std::string_view text) {
   return text_json(text);
 }
 
-Result<std::string> assignments_json(const std::vector<std::string>& assignments,
-                                     const std::optional<std::string>& step) {
-  return object_json(assignments, [&step](std::string_view text) -> Result<std::string> {
+Result<std::string> assignments_json(const std::vector<std::string>& assignments) {
+  return object_json(assignments, [](std::string_view text) { return value_json(text); });
+}
+
+Result<std::string> points_json(const std::vector<std::string>& points, const std::optional<std::string>& step) {
+  return object_json(points, [&step](std::string_view text) -> Result<std::string> {
     auto value = value_json(text);
-    if (!value || !step) return value;
-    return "{\"value\":" + *value + ",\"step\":" + *step + "}";
+    if (!value) return value;
+    if (*value == "true" || *value == "false")
+      return fail("invalid_value", "a series holds numbers or texts; use --assign for '" + std::string(text) + "'.");
+    return step ? "{\"value\":" + *value + ",\"step\":" + *step + "}" : *value;
   });
 }
 

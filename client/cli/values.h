@@ -35,10 +35,10 @@ Result<std::string> value_json(std::string_view text);
 /// A number that JSON takes, or nothing.
 std::optional<std::string> number_json(std::string_view text);
 
-/// `["train/loss=0.3", "note=fine"]` as `{"train/loss":0.3,"note":"fine"}`. With a `step`, each value becomes the point
-/// `{"value":0.3,"step":12}`. Refuses what has no '=' or no name.
-Result<std::string> assignments_json(const std::vector<std::string>& assignments,
-                                     const std::optional<std::string>& step = std::nullopt);
+/// `["train/loss=0.3", "note=fine"]` as `{"train/loss":0.3,"note":"fine"}`. Refuses what has no '=' or no name.
+Result<std::string> assignments_json(const std::vector<std::string>& assignments);
+/// The same of points of series; with a step, where each is to have its own: `{"loss":{"value":0.3,"step":12}}`.
+Result<std::string> points_json(const std::vector<std::string>& points, const std::optional<std::string>& step = {});
 
 /// `["sys/tags=best", "sys/tags=new"]` as `{"sys/tags":["best","new"]}`.
 Result<std::string> sets_json(const std::vector<std::string>& members);

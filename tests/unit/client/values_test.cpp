@@ -42,16 +42,23 @@ TEST(Values, NanAndInfinityAreRefusedRatherThanMadeText) {
 TEST(Assignments, AreSplitAtTheFirstEqualsSign) {
   EXPECT_EQ(assignments_json({"train/loss=0.3", "note=a=b", "empty=\"\""}).value(),
             R"({"train/loss":0.3,"note":"a=b","empty":""})");
-  EXPECT_EQ(assignments_json({"loss=0.3"}, "12").value(), R"({"loss":{"value":0.3,"step":12}})");
+  EXPECT_EQ(points_json({"loss=0.3"}, "12").value(), R"({"loss":{"value":0.3,"step":12}})");
   for (const char* bad : {"loss", "=3", ""}) EXPECT_FALSE(assignments_json({bad})) << bad;
 }
 
 TEST(Assignments, RefuseWhatAnUnsetVariableLeavesAndSayHowAnEmptyTextIsWritten) {
-  for (const auto& step : {std::optional<std::string>(), std::optional<std::string>("1")}) {
-    const auto refused = assignments_json({"loss="}, step);
+  for (const auto& refused : {assignments_json({"loss="}), points_json({"loss="}), points_json({"loss="}, "1")}) {
     ASSERT_FALSE(refused);
     EXPECT_THAT(refused.error().message, HasSubstr("loss: the value is empty"));
     EXPECT_THAT(refused.error().message, HasSubstr("NAME='\"\"'"));
+  }
+}
+
+TEST(Points, AreNumbersOrTexts) {
+  EXPECT_EQ(points_json({"loss=0.3", "note=\"true\""}).value(), R"({"loss":0.3,"note":"true"})");
+  for (const auto& refused : {points_json({"ok=true"}), points_json({"ok=false"}, "1")}) {
+    ASSERT_FALSE(refused);
+    EXPECT_THAT(refused.error().message, HasSubstr("ok: a series holds numbers or texts; use --assign for"));
   }
 }
 
