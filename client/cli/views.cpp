@@ -80,7 +80,8 @@ void add_scope_problem(Problems& problems, const api::ScopeStatus& scope, const 
     auto text = sentence(own_reason ? hold_in_words(clean(name), scope.reason, for_as_long(scope.since, now))
                                     : hold_in_words(clean(name), std::nullopt, ""));
     if (own_reason) text += " " + held_changes(scope);
-    problems.add(Colour::yellow, text + " `neptune-sync release " + clean(name) + "` lets them go.");
+    problems.add(Colour::yellow, text + " `neptune-sync release " + clean(name) + "` lets " +
+                                     (scope.held == 1 ? "it" : "them") + " go.");
   }
 }
 
@@ -218,7 +219,7 @@ std::string sources_of(const api::Status& status) {
     if (source.kind == "watch") {
       folders += source.state == "set_aside" ? 0 : 1;
       limited += source.state == "watching" && source.detail ? 1 : 0;
-    } else if (const auto word = words.find(source.state); word != words.end()) {
+    } else if (const auto word = words.find(source.state); source.kind != "change-queue" && word != words.end()) {
       ++states[word->second];
     }
   }
@@ -329,6 +330,13 @@ std::string view(const api::StreamList& list, const Style& style, Now now) {
 
 namespace {
 
+/// What a container is called.
+std::string container_word(const std::string& type) {
+  if (type == "model") return "model";
+  if (type == "model_version") return "version";
+  return type == "run" || type == "files" ? "run" : "of";
+}
+
 /// By which number it was handed in; what came from a log has none.
 std::string change_number(const api::Rejected& rejected) {
   return rejected.source.starts_with(api::queue_source) ? std::to_string(rejected.position) : "-";
@@ -342,7 +350,7 @@ std::string view(const api::RejectedList& list, const Style& style, Now now) {
                {"CHANGE", true},
                {"AGE", true},
                {"PROJECT", false, true},
-               {"RUN", false, true},
+               {"NAME", false, true},
                {"KIND"},
                {"CODE", false, true}},
               "REASON");
@@ -367,7 +375,7 @@ std::string view(const api::Rejected& rejected, const Style& style) {
       {"rejected", std::to_string(rejected.id)},
       {"rejected at", to_the_second(rejected.at)},
       {"project", rejected.project},
-      {"run", rejected.container},
+      {container_word(rejected.container_type), rejected.container},
       {"kind", rejected.kind},
       {"size", bytes(rejected.bytes)},
       {"source", rejected.source},

@@ -47,13 +47,13 @@ std::string manual(const Command& program, const Page& page) {
   Roff roff(program.name, program.description, page);
   roff.heading("SYNOPSIS");
   const auto usage = bold(program.name) + " [" + italic("OPTIONS") + "]";
-  roff.line(program.commands.empty() ? usage : usage + " " + italic("VERB") + " ...");
+  roff.line(program.commands.empty() ? usage : usage + " " + italic("COMMAND") + " ...");
   roff.heading("DESCRIPTION");
   roff.paragraphs(program.description);
   roff.heading("OPTIONS");
   write_arguments(roff, program, true);
   if (!program.commands.empty()) {
-    roff.heading("VERBS");
+    roff.heading("COMMANDS");
     write_verbs(roff, program, {});
   }
   for (const auto& section : page.sections) roff.section(section);

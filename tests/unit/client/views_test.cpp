@@ -57,6 +57,23 @@ TEST(StatusView, IsCalmWhenAllIsWell) {
             "1 folder is watched. Sources: 1 being written, 2 closed.\n");
 }
 
+TEST(StatusView, DoesNotCountTheChangeQueueAmongTheSources) {
+  auto status = healthy();
+  auto& queue = status.sources.emplace_back();
+  queue.kind = "change-queue";
+  queue.state = "closed";
+  EXPECT_EQ(view(status, {}, now), view(healthy(), {}, now));
+}
+
+TEST(StatusView, SpeaksOfOneChangeAsOne) {
+  auto status = healthy();
+  auto& workspace = status.workspaces[0];
+  workspace.mode = "held";
+  workspace.held = 1;
+  EXPECT_NE(view(status, {}, now).find("`neptune-sync release ml-team` lets it go."), std::string::npos)
+      << view(status, {}, now);
+}
+
 TEST(StatusView, DoesNotCallEverythingSyncedWhileALogIsNotCountedYetOrSomethingWasLost) {
   auto status = healthy();
   status.sources.back().state = "settling_in";
@@ -360,13 +377,16 @@ TEST(RejectedView, GivesTheReasonInFullAndTheWayToOlderOnes) {
   one.source = "change queue: ml-team/x/run r1";
   EXPECT_EQ(
       view(list, {}, now),
-      "REJECTED  CHANGE  AGE  PROJECT    RUN  KIND        CODE                        REASON\n"
-      "       7      42  1 h  ml-team/x  r1   run.update  SERIES_STEP_NON_INCREASING  The step of metrics/loss is not "
+      "REJECTED  CHANGE  AGE  PROJECT    NAME  KIND        CODE                        REASON\n"
+      "       7      42  1 h  ml-team/x  r1    run.update  SERIES_STEP_NON_INCREASING  The step of metrics/loss is not "
       "above the last one.\n"
       "\n"
       "There are older ones: neptune-sync rejected --before 7\n");
   EXPECT_NE(view(one, {}).find("rejected     7\n"), std::string::npos) << view(one, {});
   EXPECT_NE(view(one, {}).find("change       42\n"), std::string::npos) << view(one, {});
+  EXPECT_NE(view(one, {}).find("\nrun          r1\n"), std::string::npos) << view(one, {});
+  one.container_type = "model";
+  EXPECT_NE(view(one, {}).find("\nmodel        r1\n"), std::string::npos) << view(one, {});
   one.source = "/runs/a";
   EXPECT_NE(view(list, {}, now).find("       7       -  1 h"), std::string::npos) << view(list, {}, now);
 }
