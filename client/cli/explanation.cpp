@@ -97,16 +97,9 @@ constexpr std::string_view token_cure =
     "sooner for a `neptune-sync flush`.";
 
 std::string sentence(std::string_view text) {
-  auto out = clean(text);
+  auto out = capital(clean(text));
   while (!out.empty() && out.back() == ' ') out.pop_back();
-  if (out.empty()) return out;
-  // A name at the beginning keeps its letters: "vision is held by root".
-  const auto word = out.substr(0, out.find(' '));
-  const bool plain = word.find_first_not_of("abcdefghijklmnopqrstuvwxyz,:'") == std::string::npos;
-  const bool name = word != "it" && out.substr(word.size()).starts_with(" is ");
-  if (plain && !name && out.front() >= 'a' && out.front() <= 'z')
-    out.front() = static_cast<char>(out.front() - 'a' + 'A');
-  if (std::string_view(".!?").find(out.back()) == std::string_view::npos) out += '.';
+  if (!out.empty() && std::string_view(".!?").find(out.back()) == std::string_view::npos) out += '.';
   return out;
 }
 
@@ -293,8 +286,9 @@ class Explainer {
                     .next = {}};
     if (stream.lost > 0) {
       one.state = sentence(stream.why);
-      one.next = "Put a copy of it into a watched folder, if there is one. " + changes(stream.synced) +
-                 " of it are on the server. " +
+      one.next = "Put a copy of it into a watched folder, if there is one. " +
+                 (stream.synced == 0 ? std::string("Nothing") : changes(stream.synced)) +
+                 (stream.synced > 1 ? " of it are on the server. " : " of it is on the server. ") +
                  fmt::format("`{}` gives up what was lost.", clean(api::discard_command(stream)));
       return one;
     }

@@ -11,7 +11,7 @@ void Session::print(std::string_view text) const {
 
 void Session::fail_with(const Error& error) {
   const std::string text = json ? api::to_json(api::ErrorReply{error.code, error.message, std::nullopt})
-                                : "neptune-sync: " + clean(error.message);
+                                : "neptune-sync: " + capital(clean(error.message));
   std::fprintf(stderr, "%s\n", text.c_str());
   exit = client::is_unreachable(error) ? unreachable : exit_of_refusal(error.code);
 }

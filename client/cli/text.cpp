@@ -163,6 +163,16 @@ std::string changes(std::uint64_t value) {
   return value == 0 ? "no changes" : count(value) + (value == 1 ? " change" : " changes");
 }
 
+std::string capital(std::string text) {
+  const auto word = text.substr(0, text.find(' '));
+  const bool plain = word.find_first_not_of("abcdefghijklmnopqrstuvwxyz,;:'") == std::string::npos;
+  const bool pronoun = word == "it" || word == "there" || word == "this";
+  const bool name = !pronoun && text.substr(word.size()).starts_with(" is ");
+  if (plain && !name && text.front() >= 'a' && text.front() <= 'z')
+    text.front() = static_cast<char>(text.front() - 'a' + 'A');
+  return text;
+}
+
 std::string clean(std::string_view text) {
   std::string out;
   out.reserve(text.size());

@@ -54,6 +54,9 @@ std::string changes(std::uint64_t value);
 /// Text of others, made fit for a terminal: control characters become '?', line ends spaces.
 std::string clean(std::string_view text);
 
+/// The beginning of a sentence, with a capital; a name there keeps its letters, as in "vision is held by root".
+std::string capital(std::string text);
+
 using man::columns;
 using man::wrap;
 

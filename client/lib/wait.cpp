@@ -331,10 +331,10 @@ class Waiter {
       held++;
     }
     const auto rest = left_.size();
-    std::string text = rest == 1 ? "Change " + std::to_string(left_.front()) + (held == rest ? " is held." : " waits.")
+    std::string text = rest == 1 ? "Change " + std::to_string(left_.front()) + (held == rest ? " is held" : " waits")
                                  : api::grouped(rest) + " of " + api::grouped(what_.changes.size()) +
-                                       (held == rest ? " changes are held." : " changes wait.");
-    if (!next_.why.empty()) text += " " + next_.why;
+                                       (held == rest ? " changes are held" : " changes wait");
+    if (!next_.why.empty()) text += ": " + next_.why;
     if (!text.ends_with('.')) text += ".";
     if (!not_there_.empty()) return changes_rejected(text);
     if (held == rest) return result(Outcome::held, text);

@@ -135,6 +135,8 @@ TEST(Explanation, LeavesNamesAsTheyAre) {
   const auto why = [](const char* text) { return explain(about("r1"), box(), {waiting("ramp", text)})[0].why; };
   EXPECT_EQ(why("vision is held by root"), "vision is held by root.");
   EXPECT_EQ(why("it is being found out"), "It is being found out.");
+  EXPECT_EQ(why("there is no API token"), "There is no API token.");
+  EXPECT_EQ(why("sent; it is asked for"), "Sent; it is asked for.");
   EXPECT_EQ(why("a fork: its parent comes first"), "A fork: its parent comes first.");
 }
 

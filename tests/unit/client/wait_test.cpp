@@ -284,7 +284,7 @@ TEST_F(WaitingForChanges, ReportsHeldWhenTimeIsUpAndAllOfTheRestIsHeld) {
   tell_changes({change(7, "done"), change(8, "held"), change(9, "held")});
   const auto end = wait({.timeout = 50ms, .changes = {7, 8, 9}});
   EXPECT_EQ(end.outcome, Outcome::held);
-  EXPECT_THAT(end.message, HasSubstr("2 of 3 changes are held. ml-team is held by root."));
+  EXPECT_THAT(end.message, HasSubstr("2 of 3 changes are held: ml-team is held by root."));
   tell_changes({change(8, "held"), change(9, "waiting")});
   EXPECT_EQ(wait({.timeout = 50ms, .changes = {8, 9}}).outcome, Outcome::timed_out);
 }
