@@ -79,8 +79,9 @@ Result<std::vector<api::Rejected>> find(const client::Client& client, const Chos
 
 void check(const Chosen& chosen) {
   const bool by_name = chosen.project || chosen.run;
-  if ((chosen.id > 0) + chosen.all + by_name != 1)
-    wrong_usage("ID", "Say which: one ID, --all, or --run and --project.");
+  const int ways = (chosen.id > 0) + chosen.all + by_name;
+  if (ways == 0) wrong_usage("ID", "Say which: one ID, --all, or --run and --project.");
+  if (ways > 1) wrong_usage("ID", "One ID, --all, and --run or --project exclude each other; give one of them.");
 }
 
 /// `does` of one after the other, up to the first that fails; one that is gone meanwhile is passed over.

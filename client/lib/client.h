@@ -26,7 +26,8 @@ struct Options {
 /// `$NEPTUNE_SYNC_SOCKET`; else the system daemon's socket, /run/neptune-syncd/api.sock; else, where only that one is
 /// there, the user daemon's: $XDG_RUNTIME_DIR/neptune-syncd/api.sock (/run/user/UID where that is not set), or, of a
 /// daemon that was started without a runtime directory, the one in its state directory; else the one that a
-/// configuration in its usual place names (`socket`, or of its `state_dir`).
+/// configuration in its usual place names (`socket`, or of its `state_dir`). Where there is none at all: the one that
+/// the user's own daemon would have, if its configuration is there.
 std::string default_socket();
 
 /// The daemon could not be asked (not running, no permission, no answer in time), as opposed to: it said no.

@@ -83,7 +83,11 @@ std::string default_socket() {
     if (path && fs::exists(*path, ignored)) return *path;
     if (path) named = path;
   }
-  return named.value_or(system);
+  if (named) return *named;
+  // Else where a daemon of the user's own would have it, if there is to be one.
+  const bool own = ::getuid() != 0 && fs::exists(xdg("XDG_CONFIG_HOME", ".config") / ours / "config.toml", ignored);
+  if (!own) return system;
+  return (fs::exists(runtime, ignored) ? fs::path(runtime) : xdg("XDG_STATE_HOME", ".local/state")) / ours / "api.sock";
 }
 
 }  // namespace neptune::client

@@ -36,6 +36,8 @@ std::vector<std::string> commands_below(const CLI::App& command) {
   return names;
 }
 
+constexpr std::size_t few = 12;  // commands that can be listed in a sentence
+
 std::vector<std::string> options_of(const Given& given) {
   std::vector<std::string> names;
   for (const auto* command : given.commands)
@@ -69,6 +71,10 @@ std::string meant(const std::vector<std::string>& words) {
   return words.empty() ? "" : " Did you mean " + list(words, " or ") + "?";
 }
 
+std::string followed_by(const Given& given, const std::vector<std::string>& names) {
+  return in_quotes(given.path) + " is followed by " + list(names, " or ") + ".";
+}
+
 std::string unknown_option(const std::string& word, const Given& given) {
   const auto name = word.substr(0, word.find('='));
   const auto near = closest(name, options_of(given));
@@ -83,7 +89,9 @@ std::string unknown_command(const std::string& word, const Given& given) {
   else
     look_for(word, *given.commands.front(), given.commands.front()->get_name(), likely);
   for (auto& each : likely) each = in_quotes(each);
-  return "'" + word + "' is no command of " + in_quotes(given.path) + "." + meant(likely);
+  const auto names = commands_below(*given.commands.back());
+  return "'" + word + "' is no command of " + in_quotes(given.path) + "." + meant(likely) +
+         (likely.empty() && names.size() <= few ? " " + followed_by(given, names) : "");
 }
 
 std::string unknown(const std::string& word, const Given& given) {
@@ -97,10 +105,9 @@ bool needs_command(const CLI::App& command) {
 }
 
 std::string missing_command(const Given& given) {
-  constexpr std::size_t few = 12;
   const auto names = commands_below(*given.commands.back());
   if (names.size() > few) return "Say what to do, as in " + in_quotes(given.path + " " + names.front()) + ".";
-  return "Say what to do: " + in_quotes(given.path) + " is followed by " + list(names, " or ") + ".";
+  return "Say what to do: " + followed_by(given, names);
 }
 
 std::string sentence(const CLI::App& app, const CLI::ParseError& error, const Given& given) {

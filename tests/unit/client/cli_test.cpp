@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -104,6 +105,22 @@ TEST_F(Command, FindsADaemonWhereItsConfigurationPutsIt) {
     EXPECT_EQ(status_with(config).exit, 3) << config;
 }
 
+TEST_F(Command, NamesTheSocketThatTheUsersOwnDaemonWouldHave) {
+  if (std::filesystem::exists("/run/neptune-syncd/api.sock")) GTEST_SKIP() << "a system daemon is installed here";
+  if (::getuid() != 0) GTEST_SKIP() << "it takes root to be somebody else";
+  const auto home = folder_ / "home";
+  std::filesystem::create_directories(home / ".config" / "neptune-syncd");
+  const auto status =
+      "env -u XDG_RUNTIME_DIR -u XDG_STATE_HOME -u XDG_CONFIG_HOME -u NEPTUNE_SYNC_SOCKET HOME=" + home.string() +
+      " setpriv --reuid 64999 --regid 64999 --clear-groups " NEPTUNE_SYNC " status";
+  EXPECT_THAT(run_line(status).err, HasSubstr("no neptune-syncd at /run/neptune-syncd/api.sock."));
+  std::ofstream(home / ".config" / "neptune-syncd" / "config.toml") << "[server]\n";
+  EXPECT_THAT(run_line(status).err,
+              HasSubstr("no neptune-syncd at " + home.string() + "/.local/state/neptune-syncd/api.sock."));
+  EXPECT_THAT(run_line("XDG_RUNTIME_DIR=/tmp " + status.substr(status.find("HOME="))).err,
+              HasSubstr("no neptune-syncd at /tmp/neptune-syncd/api.sock."));
+}
+
 TEST_F(Command, SaysOnStandardErrorThatTheDaemonIsNotThere) {
   for (const char* verb : {"status", "streams", "rejected", "events", "flush", "hold a", "wait", "rejected show 1",
                            "run log r1 a=1 --project a/b", "project list"}) {
@@ -133,6 +150,8 @@ TEST_F(Command, WhatTheDaemonFindsWrongWithTheWordsIsAWrongUsageToo) {
                             "streams --project a/b/c", "project members list a"})
     EXPECT_EQ(ask(wrong).exit, 2) << wrong;
   EXPECT_EQ(ask("rejected show 4711").exit, 1) << "the words are right, and there is none";
+  served_.on_loop([](FixedControl& control) { control.failure = Error{"unknown_rejected", "there is none"}; });
+  EXPECT_EQ(ask("rejected retry 4711").err, "neptune-sync: There is none\n");
 }
 
 TEST_F(Command, AWrongUsageIsToldInASentenceWithWhatWasMeant) {
@@ -145,6 +164,12 @@ TEST_F(Command, AWrongUsageIsToldInASentenceWithWhatWasMeant) {
       {"rejected retri 5", "Did you mean `neptune-sync rejected retry`?\n"},
       {"upload", "Did you mean `neptune-sync run upload`?\n"},
       {"queue import", "Did you mean `neptune-sync import`?\n"},
+      {"rejected xyzzy",
+       "'xyzzy' is no command of `neptune-sync rejected`. `neptune-sync rejected` is followed by show, "
+       "retry, discard or export.\n"},
+      {"rejected discard 8 --all", "ID: One ID, --all, and --run or --project exclude each other; give one of them.\n"},
+      {"rejected discard", "ID: Say which: one ID, --all, or --run and --project.\n"},
+      {"run log r flag=true --step 1 --project a/b", "flag: a series holds numbers or texts; use --assign"},
       {"xyzzy", "'xyzzy' is no command of `neptune-sync`.\nSee"},
       {"run log r a=1 --stp=3", "'--stp' is no option of `neptune-sync run log`. Did you mean --step?\n"},
       {"status --jsn", "Did you mean --json?\n"},
