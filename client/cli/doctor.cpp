@@ -68,8 +68,13 @@ bool is_own(std::int64_t pid) {
   return ::stat(("/proc/" + std::to_string(pid)).c_str(), &info) == 0 && info.st_uid == ::geteuid();
 }
 
-/// What the daemon's own program says of the configuration. Of the token a running daemon tells itself: its environment
-/// may have it. `remedy`: what follows a mend.
+/// Whether a token is spoken of that the environment of a running daemon may have, which tells of it itself. A file
+/// that the configuration names is nobody's environment.
+bool is_of_the_token(std::string_view line) {
+  return line.find("API token") != std::string_view::npos && !line.starts_with("warning: the API token file ");
+}
+
+/// What the daemon's own program says of the configuration. `remedy`: what follows a mend.
 std::vector<api::Check> check_configuration(const std::string& file, bool of_the_token_too, const std::string& remedy) {
   const auto config = file.empty() ? std::string() : " --config " + quoted(file);
   const auto said = run(quoted(daemon_program()) + config + " --check-config");
@@ -83,7 +88,8 @@ std::vector<api::Check> check_configuration(const std::string& file, bool of_the
     const auto end = rest.find('\n');
     auto line = rest.substr(0, end);
     rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
-    if (line.empty() || (!of_the_token_too && line.find("API token") != std::string_view::npos)) continue;
+    if (line.empty() || (!of_the_token_too && is_of_the_token(line))) continue;
+    line = line.substr(0, line.find(", but see the warning"));  // each is a check of its own
     const bool warns = line.starts_with("warning: ");
     if (warns) line.remove_prefix(9);
     if (line.starts_with("neptune-syncd: ")) line.remove_prefix(15);

@@ -55,6 +55,10 @@ asio::awaitable<api::Diagnosis> Engine::diagnose_way() {
       if (server == id) whose = " (" + workspace + ")";
     std::vector<server::Step> steps{{server::Step::At::token, server::Step::State::failed, slot.problem.message}};
     if (slot.server) steps = co_await slot.server->diagnose();
+    // After a restart there would be none, however well the one before does.
+    if (slot.server && !servers_[id].token_problem.empty())
+      steps.push_back({server::Step::At::token, server::Step::State::failed,
+                       "the one that was read last is not used: " + servers_[id].token_problem});
     for (const auto& step : steps) check_step(diagnosis.checks, step, whose, slot.token_remedy);
   }
   co_return diagnosis;

@@ -229,8 +229,8 @@ std::vector<std::string> Engine::problems() const {
     if (!server.token_problem.empty())
       problems.push_back(fmt::format(
           "The API token{} that was read last is not used: {}. Syncing goes on with the one before; after a "
-          "restart there would be none.",
-          whose, server.token_problem));
+          "restart there would be none.{}{}",
+          whose, server.token_problem, server.slot.token_remedy.empty() ? "" : " ", server.slot.token_remedy));
   };
   no_new_token("", servers_.front());
   for (const auto& [workspace, id] : workspace_servers_)

@@ -1,4 +1,5 @@
 // SIGHUP: tokens, watched folders and limits are read anew, and nothing that is under way notices.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -7,6 +8,8 @@
 
 #include <array>
 #include <boost/json/serialize.hpp>
+#include <filesystem>
+#include <fstream>
 
 #include "tests/integration/loss_log.h"
 #include "tests/integration/support/run_log_writer.h"
@@ -16,6 +19,9 @@ namespace neptune::testing {
 namespace {
 
 using namespace std::chrono_literals;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
 
 /// A log of a run with points at `points` steps, closed, in a folder of the box.
 void write_log(const Box& box, const std::string& folder, const std::string& run, std::uint64_t points) {
@@ -196,6 +202,57 @@ TEST(Reload, ATokenThatCannotBeUsedIsAProblemUntilItIsMended) {
   std::filesystem::permissions(token, std::filesystem::perms{0600});
   ASSERT_TRUE(service.reload());
   EXPECT_TRUE(box.get("/v1/status").at("problems").as_array().empty());
+}
+
+/// What `doctor` says where it finds the daemon's program next to its own, as it is installed.
+std::string diagnosis_where_installed(const Box& box) {
+  const auto bin = box.dir() / "bin";
+  std::filesystem::create_directory(bin);
+  std::filesystem::copy_file(binary("neptune-sync"), bin / "neptune-sync");
+  std::filesystem::create_symlink(binary("neptune-syncd"), bin / "neptune-syncd");
+  Process doctor({.binary = bin / "neptune-sync",
+                  .args = {"--socket", box.socket(), "doctor"},
+                  .env = {},
+                  .unset_env = {},
+                  .output_dir = box.dir() / "output",
+                  .name = "doctor",
+                  .working_dir = {}});
+  doctor.wait(60s);
+  return doctor.out();
+}
+
+TEST(Reload, ATokenThatCannotBeUsedFailsTheDiagnosisAndItsRemedyIsInTheStatus) {
+  Box box({.server = {}, .config = {}, .start = false});
+  Service service(box);
+  const auto token = box.sandbox().token_file();
+  const auto good = box.dir() / "good-token";
+  std::filesystem::copy_file(token, good);
+  const auto put_back = [&] {
+    std::filesystem::remove(token);
+    std::filesystem::copy_file(good, token);
+  };
+  const auto remedy = "Put a valid API token into " + token.string() + ", then `systemctl reload neptune-syncd`.";
+  const auto expect_told = [&](const std::string& what) {
+    ASSERT_TRUE(service.reload());
+    const auto doctor = box.sync({"doctor"});
+    EXPECT_EQ(doctor.status, 1);
+    EXPECT_THAT(doctor.out, AllOf(HasSubstr("fail  token"), HasSubstr(what), HasSubstr(remedy)));
+    EXPECT_THAT(box.sync({"status"}).out, AllOf(HasSubstr("is not used"), HasSubstr(what), HasSubstr(remedy)));
+  };
+  std::filesystem::remove(token);
+  expect_told("No such file");
+  EXPECT_THAT(diagnosis_where_installed(box),
+              AllOf(HasSubstr("config.toml can be used\n"),
+                    HasSubstr("warn  config      the API token file " + token.string())));
+  put_back();
+  std::filesystem::permissions(token, std::filesystem::perms{0644});
+  expect_told("chmod 600");
+  put_back();
+  std::ofstream(token) << "junk!";
+  expect_told("is not base64");
+  put_back();
+  ASSERT_TRUE(service.reload());
+  EXPECT_EQ(box.sync({"doctor"}).status, 0) << box.sync({"doctor"}).out;
 }
 
 TEST(Reload, SaysWhichKeysNeedARestart) {
