@@ -459,15 +459,8 @@ Result<std::string> check_rejected(const std::filesystem::path& file) {
   return fmt::format("{} keeps no rejected changes.\n", file.string());
 }
 
-}  // namespace
-
-Result<std::string> check_unsent(const Flags& flags) {
-  auto config = config::load(flags.config);
-  if (!config) return std::unexpected(config.error());
-  auto rejected = check_rejected(config->state_dir / memory_file);
-  if (!rejected) return rejected;
-  const auto file = config->state_dir / queue_file;
-  if (is_missing(file)) return *rejected + fmt::format("There is no {}.\n", file.string());
+Result<std::string> check_queued(const std::filesystem::path& file) {
+  if (is_missing(file)) return fmt::format("There is no {}.\n", file.string());
   const auto queue = sources::QueueStore::open(file);
   if (!queue) return std::unexpected(queue.error());
   if ((*queue)->bytes() > 0)
@@ -475,7 +468,19 @@ Result<std::string> check_unsent(const Flags& flags) {
                 fmt::format("{} holds changes that are not on the server ({} bytes). Start the daemon, and wait "
                             "with `neptune-sync wait` until they are.",
                             file.string(), (*queue)->bytes()));
-  return *rejected + fmt::format("{} holds nothing that is not on the server.\n", file.string());
+  return fmt::format("{} holds nothing that is not on the server.\n", file.string());
+}
+
+}  // namespace
+
+Result<std::string> check_unsent(const Flags& flags) {
+  auto config = config::load(flags.config);
+  if (!config) return std::unexpected(config.error());
+  const auto rejected = check_rejected(config->state_dir / memory_file);
+  const auto queued = check_queued(config->state_dir / queue_file);
+  if (rejected && queued) return *rejected + *queued;
+  if (rejected || queued) return std::unexpected(rejected ? queued.error() : rejected.error());
+  return fail(rejected.error().code, rejected.error().message + " " + queued.error().message);
 }
 
 Result<void> run(const Flags& flags) {

@@ -60,7 +60,18 @@ TEST(CheckUnsent, TellsOfRejectedChangesThatAreKept) {
   const auto kept = check(box, "--check-unsent");
   EXPECT_EQ(kept.status, 1);
   EXPECT_NE(kept.err.find("keeps 1 rejected change. "), std::string::npos) << kept.err;
+  EXPECT_EQ(kept.err.find("not on the server"), std::string::npos) << kept.err;
   box.start_daemon();
+  ASSERT_EQ(box.sync({"hold", "ml-team"}).status, 0);
+  ASSERT_EQ(box.hand_in(R"({"kind": "run.create", "project": "ml-team/lab", "run": "r-2"})").first, 202u);
+  ASSERT_EQ(box.stop_daemon(), 0);
+  const auto both = check(box, "--check-unsent");
+  EXPECT_EQ(both.status, 1);
+  EXPECT_NE(both.err.find("keeps 1 rejected change. "), std::string::npos) << both.err;
+  EXPECT_NE(both.err.find("holds changes that are not on the server"), std::string::npos) << both.err;
+  box.start_daemon();
+  ASSERT_EQ(box.sync({"release", "ml-team"}).status, 0);
+  ASSERT_TRUE(box.wait_status(rejected).first);
   ASSERT_EQ(box.sync({"rejected", "discard", "1"}).status, 0);
   ASSERT_EQ(box.stop_daemon(), 0);
   EXPECT_EQ(check(box, "--check-unsent").status, 0);
