@@ -12,6 +12,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "client/lib/time.h"
 #include "sources/change_queue/needs.h"
 #include "support/base64.h"
 #include "support/clock.h"
@@ -57,7 +58,7 @@ std::string text_of(const json::object& line, const char* key) {
 }
 
 /// Throws what the JSON library throws of a line that is not as it should be.
-std::pair<Change, Submitter> change_of(const json::object& line) {
+sources::Handed change_of(const json::object& line) {
   Change change;
   const auto kind = change_kind(text_of(line, "kind"));
   const auto container = container_kind(text_of(line, "container_kind"));
@@ -72,7 +73,11 @@ std::pair<Change, Submitter> change_of(const json::object& line) {
   change.after = std::move(needs.after);
   change.payload = std::move(*payload);
   change.idempotency_key = text_of(line, "key");
-  return {std::move(change), {.uid = line.at("uid").to_number<std::uint32_t>(), .name = {}}};
+  sources::Handed handed;
+  handed.changes.push_back(std::move(change));
+  handed.by.uid = line.at("uid").to_number<std::uint32_t>();
+  handed.at = api::parse_time(text_of(line, "at"));
+  return handed;
 }
 
 }  // namespace
@@ -195,18 +200,18 @@ Result<void> PortableReader::each(const Each& f) {
   std::string line;
   std::getline(in_, line);
   for (std::uint64_t number = 0; number < changes_ && std::getline(in_, line); ++number) {
-    std::optional<std::pair<Change, Submitter>> read;
+    std::optional<sources::Handed> read;
     sources::Position position = 0;
     try {
       const auto object = json::parse(line).as_object();
       read = change_of(object);
       position = object.at("seq").to_number<sources::Position>();
-      auto& key = read->first.idempotency_key;
+      auto& key = read->changes.front().idempotency_key;
       if (key.empty()) key = fmt::format("export:{}:{}", queue_, position);
     } catch (const std::exception&) {
       return damaged(fmt::format("line {} is no change of an export", number + 2));
     }
-    NEPTUNE_TRY(f(position, std::move(read->first), std::move(read->second)));
+    NEPTUNE_TRY(f(position, std::move(*read)));
   }
   return {};
 }

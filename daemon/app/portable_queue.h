@@ -61,10 +61,10 @@ class PortableReader {
   bool is_of(std::uint64_t queue) const { return queue_ == std::to_string(queue); }
   bool is_moved() const { return moved_; }
 
-  using Each = std::function<Result<void>(sources::Position number, Change change, Submitter by)>;
-  /// Hands out the changes, with their number there and their submitter's, until `f` fails. Each has an idempotency
-  /// key: its own, or one made of its queue and its number there, so that the same change is taken once however often
-  /// it comes.
+  using Each = std::function<Result<void>(sources::Position number, sources::Handed handed)>;
+  /// Hands out the changes, each with its number there, its submitter and when it was accepted, until `f` fails. Each
+  /// has an idempotency key: its own, or one made of its queue and its number there, so that the same change is taken
+  /// once however often it comes.
   Result<void> each(const Each& f);
 
  private:

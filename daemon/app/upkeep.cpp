@@ -327,15 +327,15 @@ Result<std::string> import_queue(const Flags& flags, const fs::path& file) {
     batch.clear();
     return accepted ? Result<void>{} : std::unexpected(accepted.error());
   };
-  const auto one = [&store, &batch, &hand_in, came_back](sources::Position number, Change change,
-                                                         Submitter by) -> Result<void> {
+  const auto one = [&store, &batch, &hand_in, came_back](sources::Position number,
+                                                         sources::Handed handed) -> Result<void> {
     // Of a move that was cut off, some may be here still.
     if (came_back) {
       const auto place = (*store)->place(number);
       if (!place) return std::unexpected(place.error());
       if (place->queued) return {};
     }
-    batch.push_back({{std::move(change)}, std::move(by)});
+    batch.push_back(std::move(handed));
     return batch.size() < changes_a_transaction ? Result<void>{} : hand_in();
   };
   NEPTUNE_TRY(reader->each(one));

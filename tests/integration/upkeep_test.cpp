@@ -191,6 +191,11 @@ TEST_F(Upkeep, WhatIsExportedStaysQueuedAndImportingItTwiceIsHarmless) {
   const auto first = upkeep(other, {"import", file});
   ASSERT_EQ(first.status, 0) << first.err;
   EXPECT_THAT(first.out, HasSubstr("21 changes of"));
+  const auto accepted = [](const Box& where) {
+    const auto queue = sqlite::open((where.dir() / "state" / "changes.sqlite3").string());
+    return sqlite::integer(queue, "SELECT sum(at_ms) FROM changes");
+  };
+  EXPECT_EQ(accepted(other), accepted(box)) << "they have waited since they were handed in";
   EXPECT_THAT(upkeep(other, {"import", file}).out, HasSubstr("0 changes of"));
   other.start_daemon();
   other.wait_synced();

@@ -118,12 +118,12 @@ Result<std::vector<QueuedStream>> QueueStore::streams() {
 Result<QueueStore::Accepted> QueueStore::accept(std::span<const Handed> requests, WallTime now) {
   auto transaction = database_->begin(true);
   if (!transaction) return std::unexpected(std::move(transaction.error()));
-  const auto now_ms = to_unix_ms(now);
   Accepted accepted;
   std::map<std::pair<ContainerName, Lane>, std::int64_t> streams;
   std::uint64_t added = 0;
   for (const auto& request : requests) {
     const auto lane = request.place == 0 ? Lane::writes : Lane::assignments;
+    const auto at_ms = to_unix_ms(std::min(request.at.value_or(now), now));
     auto& ids = accepted.ids.emplace_back();
     auto& again = accepted.known.emplace_back();
     for (const auto& change : request.changes) {
@@ -134,11 +134,11 @@ Result<QueueStore::Accepted> QueueStore::accept(std::span<const Handed> requests
       if (id == 0) {
         auto& stream = streams[{change.container, lane}];
         if (stream == 0) {
-          auto found = stream_of(change.container, now_ms, lane);
+          auto found = stream_of(change.container, at_ms, lane);
           if (!found) return std::unexpected(std::move(found.error()));
           stream = *found;
         }
-        auto made = insert(change, request, stream, now_ms);
+        auto made = insert(change, request, stream, at_ms);
         if (!made) return std::unexpected(std::move(made.error()));
         id = *made;
         added += change.payload.size();

@@ -58,8 +58,9 @@ namespace neptune::sources {
 struct Handed {
   std::vector<Change> changes;
   Submitter by;
-  bool settles = false;  ///< it follows from what was accepted before, and is held up by no bound
-  Position place = 0;    ///< of what it follows from: it stands there in the row; 0: at the end
+  bool settles = false;          ///< it follows from what was accepted before, and is held up by no bound
+  Position place = 0;            ///< of what it follows from: it stands there in the row; 0: at the end
+  std::optional<WallTime> at{};  ///< when it was accepted elsewhere; none: now
 };
 
 /// Which of its container's streams. Kept on disk by number.
