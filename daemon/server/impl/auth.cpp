@@ -150,8 +150,12 @@ asio::awaitable<Answer<void>> Auth::discover() {
   auto config = co_await get(std::move(config_url), std::string());
   if (!config) co_return std::unexpected(blame_nobody(std::move(config.error()), "reading the client configuration"));
   if (!is_success(*config)) {
-    co_return std::unexpected(
-        blame_nobody(classify(*config, Intent::read, clock_.wall()), "reading the client configuration"));
+    auto failure = classify(*config, Intent::read, clock_.wall());
+    const bool elsewhere = failure.kind == Failure::Kind::rejected;  // every Neptune server has it, for everybody
+    failure = blame_nobody(std::move(failure), "reading the client configuration");
+    if (elsewhere)
+      failure.message += fmt::format("; check that {} is the address of a Neptune server", base().display());
+    co_return std::unexpected(std::move(failure));
   }
   const auto object = parse_object(config->body);
   const auto* const security = object ? object_member(*object, "security") : nullptr;

@@ -35,6 +35,18 @@ TEST_F(AuthTest, CallersAtTheSameTimeShareOneExchange) {
   EXPECT_EQ(neptune.exchanges, 1);
 }
 
+TEST_F(AuthTest, AWebServerThatIsNoNeptuneIsSaidToBeLookedAt) {
+  neptune.meddle = [](const Received&) { return http_reply(404, "", {}); };
+  const auto server = make_server();
+  const auto answer = submit(*server);
+  ASSERT_FALSE(answer);
+  EXPECT_EQ(answer.error().kind, Kind::busy);
+  EXPECT_EQ(answer.error().message,
+            fmt::format("reading the client configuration failed: the server refused this (HTTP 404); check that {} is "
+                        "the address of a Neptune server",
+                        server->url()));
+}
+
 TEST_F(AuthTest, CallersAtTheSameTimeShareAFailure) {
   neptune.meddle = [](const Received&) { return http_reply(503, "", {"Retry-After: 9"}); };
   const auto server = make_server();
