@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include "engine/engine.h"
+#include "engine/impl/for_people.h"
 #include "engine/impl/with_ledger.h"
 #include "support/sizes.h"
 
@@ -16,8 +17,7 @@ namespace {
 constexpr std::size_t opened_at_once = 16;  // our own bound
 
 std::string name_of(const sources::SourceInfo& info) {
-  return info.container ? fmt::format("{} of {}", info.container->label(), Scope::of(info.container->project).text())
-                        : info.key.path;
+  return info.container ? name_with_project(*info.container) : info.key.path;
 }
 
 /// The file itself, wherever it lies; what is no file is known by its name.

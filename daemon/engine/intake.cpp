@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "engine/engine.h"
+#include "engine/impl/for_people.h"
 #include "engine/impl/outcome.h"
 #include "engine/impl/with_ledger.h"
 #include "support/pause.h"
@@ -336,7 +337,7 @@ asio::awaitable<Result<std::uint64_t>> Engine::discard(FeedPtr feed, ToDiscard w
   if (count == 0) co_return 0;
   spdlog::info("discarded changes={} container=\"{}\" reason=\"{}\"", count, label, what.reason);
   events_.add("rejected",
-              fmt::format("{} of {} {} {}; `neptune-sync rejected` lists {}.", number_of(count, "change"), label,
+              fmt::format("{} {} {}; `neptune-sync rejected` lists {}.", changes_of(count, *feed->info.container),
                           count == 1 ? "was" : "were", what.reason, count == 1 ? "it" : "them"),
               {.scope = Scope::of(feed->info.container->project).text(), .stream = label, .count = count});
   co_return count;

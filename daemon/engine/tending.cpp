@@ -6,6 +6,7 @@
 
 #include "changes/wire.h"
 #include "engine/engine.h"
+#include "engine/impl/for_people.h"
 #include "engine/impl/outcome.h"
 #include "engine/impl/part.h"
 #include "engine/impl/with_ledger.h"
@@ -221,7 +222,7 @@ asio::awaitable<void> Engine::record(FeedPtr feed, core::Settle settle) {
                 static_cast<double>(settle.count),
             clock_.now());
   events_.add("synced",
-              fmt::format("{} of {} {} on the server", number_of(settle.count, "change"), feed->info.container->label(),
+              fmt::format("{} {} on the server", changes_of(settle.count, *feed->info.container),
                           settle.count == 1 ? "is" : "are"),
               {.scope = Scope::of(project).text(), .stream = feed->info.container->label(), .count = settle.count});
   if (settle.create && counts.rejected > 0) co_await retry_forks_of(*feed->info.container);
@@ -361,8 +362,8 @@ asio::awaitable<void> Engine::record(FeedPtr feed, core::Reject reject) {
   spdlog::warn("rejected container=\"{}\" position={} code={} reason=\"{}\"", container.label(), reject.position,
                reject.code, reject.reason);
   events_.add("rejected",
-              fmt::format("a change of {} was refused: {}. It is kept: `neptune-sync rejected show {}`.",
-                          container.label(), reject.reason, as),
+              fmt::format("{} was refused: {}. It is kept: `neptune-sync rejected show {}`.", changes_of(1, container),
+                          reject.reason, as),
               {.scope = Scope::of(container.project).text(), .stream = container.label(), .count = 1});
 }
 
