@@ -45,6 +45,11 @@ std::string details(const WorkspaceStatus& status) {
   return text;
 }
 
+std::string unknown_parent(const ContainerName& parent) {
+  return fmt::format("the server does not know the run {} of {}, which it is a fork of", parent.id,
+                     parent.project.full());
+}
+
 std::string sentence(const Findings& found, const RequestStatus& status) {
   auto text = fmt::format("the server refused it with {}", name(found.worst));
   if (found.refused < found.total)
@@ -303,7 +308,8 @@ void Core::judge(Stream& stream, const RequestStatus& status, Instant now) {
     write_was_taken(stream, now);
     confirm(stream, now);
   } else if (stream.request.create && found.worst == IngestCode::run_fork_parent_not_found) {
-    orphaned(stream, name(found.worst), sentence(found, status), now);
+    const auto& parent = stream.backlog.fork_parent;
+    orphaned(stream, name(found.worst), parent ? unknown_parent(*parent) : sentence(found, status), now);
   } else if (found.worst == IngestCode::project_not_found) {
     workspace_answered(stream, now);
     bar(stream,
