@@ -334,7 +334,10 @@ void Engine::carry_out(core::ServerChanged changed) {
       events_.add("server_busy", changed.message);
       break;
     case Reached::token_rejected:
-      spdlog::error("token rejected url={} error=\"{}\"", url, changed.message);
+      if (server.slot.lacks_token())
+        spdlog::error("no API token error=\"{}\"", changed.message);
+      else
+        spdlog::error("token rejected url={} error=\"{}\"", url, changed.message);
       events_.add("token_rejected", changed.message);
       break;
   }
