@@ -1,10 +1,13 @@
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <expected>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "changes/ingest_code.h"
@@ -35,6 +38,21 @@ struct Failure {
   bool in_doubt = false;  ///< of a call that must not be applied twice: it may have taken effect all the same
   std::string words{};    ///< the server's own part of `message`; empty when it gave none
 };
+
+/// A client error that speaks of the way to the server rather than of the change.
+inline bool speaks_of_the_route(const Failure& failure) {
+  static constexpr std::array<std::string_view, 11> routes{"http_404", "http_405", "http_407", "http_410",
+                                                           "http_411", "http_414", "http_421", "http_426",
+                                                           "http_428", "http_431", "http_451"};
+  return std::ranges::find(routes, failure.code) != routes.end();
+}
+
+/// The server is well, and answered: it does not take this change.
+inline bool speaks_of_the_change(const Failure& failure) {
+  using Kind = Failure::Kind;
+  if (failure.kind == Kind::rejected || failure.kind == Kind::too_large) return !speaks_of_the_route(failure);
+  return failure.kind == Kind::forbidden;
+}
 
 inline Failure called_off() {
   return {Failure::Kind::called_off, "called_off", "it was not sent: by then its scope took no writes any more",

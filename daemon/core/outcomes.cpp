@@ -15,13 +15,6 @@ namespace {
 constexpr std::uint32_t barred_after = 3;  // attempts: a right that was just given may take a moment
 constexpr BackoffLimits parent_retry{std::chrono::seconds(1), std::chrono::seconds(4)};
 
-/// Client errors that speak of the way to the server rather than of the change.
-bool speaks_of_the_route(const std::string& code) {
-  static constexpr std::array routes{"http_404", "http_405", "http_407", "http_410", "http_411", "http_414",
-                                     "http_421", "http_426", "http_428", "http_431", "http_451"};
-  return std::ranges::find(routes, code) != routes.end();
-}
-
 /// In the units in which storage is sold.
 std::string storage(std::int64_t bytes) {
   static constexpr std::array units{"kB", "MB", "GB", "TB"};
@@ -168,7 +161,7 @@ void Core::failed(StreamId id, std::optional<Sent> sent, Failure failure, Instan
       break;
     case Kind::too_large:
     case Kind::rejected:
-      if (sent && !speaks_of_the_route(failure.code)) {
+      if (sent && !speaks_of_the_route(failure)) {
         refuse(*stream, failure.code, failure.message, now);
       } else {
         bar(*stream, failure.message, now);

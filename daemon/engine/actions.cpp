@@ -47,7 +47,7 @@ void Engine::heard_from(core::ServerId id, const Failure* failure) {
   if (failure && (failure->kind == Kind::source || failure->kind == Kind::called_off)) return;
   if (!failure || (failure->kind != Kind::unreachable && failure->kind != Kind::token_rejected))
     server.last_success = clock_.wall();
-  if (!failure) {
+  if (!failure || speaks_of_the_change(*failure)) {
     server.last_error.clear();
   } else if (failure->kind != Kind::read_only) {
     server.last_error = failure->message;
