@@ -150,6 +150,8 @@ class Core {
   /// Those whose last answer was that what they are for is not there, or that there is no right to it.
   std::vector<StreamId> stuck() const;
   StreamView stream(StreamId stream, Instant now) const;
+  /// Of a server that is away or busy; none: as soon as there is something.
+  std::optional<Instant> next_try_of(ServerId id) const;
   ScopeView scope(const Scope& scope) const { return gates_.view(scope); }
   Tally tally(const Scope& scope) const;
   Tally total() const { return total_; }

@@ -69,7 +69,8 @@ void Core::sent(StreamId id, Sent sent, std::string request_id, Instant now) {
     drop(*stream);
   } else {
     stream->request = sent;
-    stream->ambiguous = false;
+    stream->ambiguous = stream->stuck = false;  // the server took it after all
+    stream->trouble.clear();
     stream->doubts = 0;
     stream->request_id = std::move(request_id);
     stream->phase = Phase::unconfirmed;
@@ -95,6 +96,9 @@ void Core::failed(StreamId id, std::optional<Sent> sent, Failure failure, Instan
                          (failure.kind == Kind::busy && !at_once && !(too_busy && server_is_up));
   if (no_answer) {
     server_failed(server, failure, now);
+    // What it said of the stream before need not be so any more: the next answer tells.
+    stream->stuck = false;
+    stream->trouble.clear();
   } else if (failure.kind == Kind::source) {
     servers_[server].trying = false;
   } else {

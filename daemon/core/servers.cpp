@@ -11,6 +11,11 @@ bool Core::available(const Server& server, Instant now) const {
   return server.state == ServerChanged::State::up || !server.trying;
 }
 
+std::optional<Instant> Core::next_try_of(ServerId id) const {
+  const auto it = servers_.find(id);
+  return it == servers_.end() ? std::nullopt : it->second.not_before;
+}
+
 void Core::server_failed(ServerId id, const Failure& failure, Instant now) {
   auto& server = servers_[id];
   server.trying = false;

@@ -427,6 +427,9 @@ class Engine final : public Control, public sources::SourceListener {
   // views.cpp
   std::vector<std::string> problems() const;
   std::vector<Closed> closed(const Scope& scope) const;
+  std::optional<std::chrono::seconds> unanswered(const Feed& feed) const;
+  std::string last_error(core::ServerId id) const;
+  std::map<core::ServerId, std::chrono::seconds> silent_servers() const;
   std::vector<api::Stuck> stuck() const;
   void fill(api::ScopeStatus& status, const Scope& scope) const;
   void fill_mode(api::ScopeStatus& status, const Scope& scope) const;

@@ -73,6 +73,7 @@ void count_discarded(api::Counts& counts) {
 }
 
 constexpr std::chrono::hours lost_shown{24};
+constexpr std::chrono::seconds silence_told{10};
 constexpr std::size_t stuck_shown = 20;
 
 std::string sentence_of_lost(const FinishedSource& finished) {
@@ -101,8 +102,16 @@ std::string Engine::why(const Feed& feed, const core::StreamView& view) const {
   waiting.trouble = view.trouble;
   waiting.lacks_token = servers_.at(server_of(waiting.container.project.workspace)).slot.lacks_token();
   waiting.when = in_seconds(view.until, clock_.now());
+  if (view.wait == Wait::sending) waiting.unanswered = unanswered(feed);
   if (core::is_held(view.wait)) waiting.closed = closed(Scope::of(waiting.container.project));
   return engine::why(waiting);
+}
+
+/// How long the server has had nothing to say to what is being sent. A file takes its time.
+std::optional<std::chrono::seconds> Engine::unanswered(const Feed& feed) const {
+  if (!feed.taken_up_at || feed.info.container->kind == ContainerKind::files) return std::nullopt;
+  const auto since = std::chrono::duration_cast<std::chrono::seconds>(clock_.now() - *feed.taken_up_at);
+  return since > silence_told ? std::optional(since) : std::nullopt;
 }
 
 /// Of a project and its workspace, or of a workspace, those whose writes wait.
@@ -237,9 +246,31 @@ std::vector<std::string> Engine::problems() const {
     if (id != 0) no_new_token(" of workspace " + workspace, servers_.at(id));
   for (const auto& [workspace, id] : workspace_servers_)
     if (id != 0 && !servers_.at(id).last_error.empty())
-      problems.push_back(
-          fmt::format("Workspace {}, which has a token of its own: {}", workspace, servers_.at(id).last_error));
+      problems.push_back(fmt::format("Workspace {}, which has a token of its own: {}", workspace, last_error(id)));
+  for (const auto& [id, silence] : silent_servers())
+    problems.push_back(fmt::format("{} has not answered for {} s. Changes wait on disk meanwhile.",
+                                   servers_.at(id).slot.server->url(), silence.count()));
   return problems;
+}
+
+/// With when it is tried again, where it asks for a pause: that goes by itself.
+std::string Engine::last_error(core::ServerId id) const {
+  const auto& server = servers_.at(id);
+  if (server.last_error.empty() || server.state != core::ServerChanged::State::busy) return server.last_error;
+  return fmt::format("{}; it is tried again {}", server.last_error, in_seconds(core_.next_try_of(id), clock_.now()));
+}
+
+/// Those that were up and leave a request without an answer, and for how long.
+std::map<core::ServerId, std::chrono::seconds> Engine::silent_servers() const {
+  std::map<core::ServerId, std::chrono::seconds> silent;
+  for (const auto& [stream, feed] : streams_) {
+    const auto silence = unanswered(*feed);
+    if (!silence || core_.stream(stream, clock_.now()).wait != Wait::sending) continue;
+    const auto id = server_of(feed->info.container->project.workspace);
+    if (servers_.at(id).slot.server && servers_.at(id).state == core::ServerChanged::State::up)
+      silent[id] = std::max(silent[id], *silence);
+  }
+  return silent;
 }
 
 api::Status Engine::status() const {
@@ -256,7 +287,7 @@ api::Status Engine::status() const {
   status.server.reachable =
       server.slot.server && server.last_success && (server.state == Reached::up || server.state == Reached::busy);
   if (server.last_success) status.server.last_success_at = format_time(*server.last_success);
-  if (!server.last_error.empty()) status.server.last_error = server.last_error;
+  if (!server.last_error.empty()) status.server.last_error = last_error(0);
   if (server.state == Reached::token_rejected) status.server.token_remedy = server.slot.token_remedy;
   if (server.slot.lacks_token()) {
     status.server.token_problem = server.slot.problem.message;

@@ -127,6 +127,67 @@ TEST(ServerTrouble, AServerThatIsAwayIsNamedInTheStatusAndItsChangesFollowWhenIt
   expect_whole(box, "r-1", 100);
 }
 
+TEST(ServerTrouble, AServerThatHangsIsNamedByAllWhoAskInTheirOwnTime) {
+  Box box;
+  box.sandbox().process().signal(SIGSTOP);
+  const auto listed = box.sync({"project", "list", "ml-team"});
+  EXPECT_EQ(listed.status, 1) << "the daemon is well";
+  EXPECT_NE(listed.err.find(box.sandbox().url() + " has not answered for 8 s"), std::string::npos) << listed.err;
+  ASSERT_EQ(box.sync({"run", "create", "r-1", "--project", project}).status, 0);
+  const auto [told, status] = box.wait_status([&box](const auto& s) {
+    const auto& problems = s.at("problems").as_array();
+    return !problems.empty() &&
+           std::string(problems.front().as_string()).starts_with(box.sandbox().url() + " has not answered for 1");
+  });
+  EXPECT_TRUE(told) << json::serialize(status);
+  const auto explained = box.sync({"explain", "r-1"}).out;
+  EXPECT_NE(explained.find("the server has not answered for 1"), std::string::npos) << explained;
+  box.sandbox().process().signal(SIGCONT);
+  box.wait_synced();
+  EXPECT_TRUE(box.get("/v1/status").at("problems").as_array().empty());
+}
+
+TEST(ServerTrouble, APauseThatTheServerAsksForIsNoReasonToMendOrDiscardAnything) {
+  Box box;
+  box.sandbox().control(R"({"fault": {"path": "/api/client/v1/ingest", "status": 403, "times": 1}})");
+  ASSERT_EQ(box.sync({"run", "create", "r-1", "--project", project}).status, 0);
+  ASSERT_TRUE(box.wait_status([](const auto& s) { return !s.at("stuck").as_array().empty(); }).first);
+  EXPECT_TRUE(box.get("/v1/status").at("server").at("last_error").is_null()) << "of one change, not of the server";
+  box.sandbox().control(R"({"fault": {"path": "/api/client/v1/ingest", "status": 429, "retry_after": 18}})");
+  box.sync({"flush"});
+  ASSERT_TRUE(box.wait_status([](const auto& s) { return s.at("stuck").as_array().empty(); }).first);
+  const auto error = std::string(box.get("/v1/status").at("server").at("last_error").as_string());
+  EXPECT_NE(error.find("; it is tried again in 1"), std::string::npos) << error;
+  const auto doctor = box.sync({"doctor"}).out;
+  EXPECT_EQ(doctor.find("discard"), std::string::npos) << doctor;
+  box.sandbox().control(R"({"reset": true, "processing": "paused"})");
+  box.sync({"flush"});
+  ASSERT_TRUE(box.wait_status([](const auto& s) { return s.at("totals").at("in_flight").as_int64() == 1; }).first);
+  const auto explained = box.sync({"explain", "r-1"}).out;
+  EXPECT_EQ(explained.find("HTTP"), std::string::npos) << explained;
+  box.sandbox().control(R"({"processing": "running"})");
+  box.wait_synced();
+}
+
+TEST(ServerTrouble, ARefusedChangeIsNoTroubleOfTheServer) {
+  Box box;
+  ASSERT_EQ(box.sync({"run", "create", "r-1", "--project", project}).status, 0);
+  box.wait_synced();
+  ASSERT_EQ(box.sync({"run", "trash", "nope", "--project", project}).status, 0);
+  ASSERT_TRUE(box.wait_status([](const auto& s) { return s.at("totals").at("rejected").as_int64() == 1; }).first);
+  EXPECT_TRUE(box.get("/v1/status").at("server").at("last_error").is_null());
+  const auto events = box.sync({"events"}).out;
+  EXPECT_NE(events.find(std::string("1 change of r-1 of ") + project + " is on the server"), std::string::npos)
+      << events;
+  EXPECT_NE(events.find(std::string("1 removal in ") + project + " was refused"), std::string::npos) << events;
+  ASSERT_EQ(box.sync({"model", "version", "NOPE", "--project", project}).status, 0);
+  ASSERT_TRUE(box.wait_status([](const auto& s) {
+                   return s.at("totals").at("rejected").as_int64() == 2 || !s.at("stuck").as_array().empty();
+                 })
+                  .first);
+  EXPECT_TRUE(box.get("/v1/status").at("server").at("last_error").is_null());
+}
+
 TEST(ServerTrouble, ARejectedTokenIsOneClearStateWithoutHammering) {
   Box box({.start = false});
   write_log(box, "r-1", 10);

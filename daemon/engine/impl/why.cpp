@@ -43,7 +43,9 @@ std::string why(const Waiting& waiting) {
     case Wait::turn:
       return "its turn comes with the next free connection";
     case Wait::sending:
-      return "being sent";
+      return "being sent" + (waiting.unanswered
+                                 ? fmt::format("; the server has not answered for {} s", waiting.unanswered->count())
+                                 : std::string());
     case Wait::unconfirmed:
       return "sent; the server has not confirmed it yet" +
              (waiting.trouble.empty() ? std::string() : " (" + waiting.trouble + ")");

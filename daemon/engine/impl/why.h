@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <optional>
 #include <string>
 #include <vector>
@@ -28,9 +29,11 @@ struct Waiting {
   bool left_to_client = false;  ///< the client's own sync process has its source
   std::string unread{};         ///< why its source could not be read just now
   std::optional<ContainerName> fork_parent{};
-  std::string trouble{};         ///< of the last try
-  bool lacks_token = false;      ///< that is all its trouble
-  std::string when{};            ///< "in 5 s", "now": when it moves by itself
+  std::string trouble{};     ///< of the last try
+  bool lacks_token = false;  ///< that is all its trouble
+  std::string when{};        ///< "in 5 s", "now": when it moves by itself
+  /// Of one that is being sent, where that is worth a word.
+  std::optional<std::chrono::seconds> unanswered{};
   std::vector<Closed> closed{};  ///< of one that waits for a mode: its workspace, its project
 };
 

@@ -135,6 +135,60 @@ TEST_F(CoreTest, ATroubledStreamDelaysNoOther) {
   EXPECT_EQ(core_.stream(2, now_).wait, Wait::nothing);
 }
 
+TEST_F(CoreTest, WhatAsksForAPauseIsNotStuckAndTheAnswerBeforeIsForgotten) {
+  open(1, "r", 10);
+  take<Send>();
+  core_.failed(1, Sent{10, 10, 100, false}, failure(Failure::Kind::forbidden), now_);
+  ASSERT_EQ(core_.stuck(), std::vector<StreamId>{1});
+  now_ = *core_.next_wakeup();
+  core_.time_passed(now_);
+  ASSERT_EQ(take<Send>().size(), 1u);
+  auto pause = failure(Failure::Kind::busy);
+  pause.retry_after = 18s;
+  core_.failed(1, Sent{10, 10, 100, false}, pause, now_);
+  EXPECT_TRUE(core_.stuck().empty());
+  EXPECT_EQ(core_.next_try_of(0), now_ + 18s);
+  EXPECT_EQ(core_.stream(1, now_).wait, Wait::server);
+  EXPECT_EQ(core_.stream(1, now_ + 18s).trouble, "");
+}
+
+TEST_F(CoreTest, WhatTheServerTookHasNoTroubleAnyMore) {
+  open(1, "r", 10);
+  take<Send>();
+  core_.failed(1, Sent{10, 10, 100, false}, failure(Failure::Kind::forbidden), now_);
+  now_ = *core_.next_wakeup();
+  core_.time_passed(now_);
+  ASSERT_EQ(take<Send>().size(), 1u);
+  core_.sent(1, Sent{10, 10, 100, false}, "q", now_);
+  EXPECT_EQ(core_.stream(1, now_).wait, Wait::unconfirmed);
+  EXPECT_EQ(core_.stream(1, now_).trouble, "");
+  EXPECT_TRUE(core_.stuck().empty());
+}
+
+TEST_F(CoreTest, AForkOfAnUnknownParentIsRefusedWithTheParentsName) {
+  open(1, "child", 1, true, "parent");
+  std::vector<Reject> rejected;
+  for (int tries = 0; tries < 100 && rejected.empty(); ++tries) {
+    core_.sent(1, {1, 1, 10, true}, "q", now_);
+    now_ += 20ms;
+    core_.time_passed(now_);
+    for (const auto& action : core_.take_actions())
+      if (const auto* check = std::get_if<Check>(&action)) {
+        RequestStatus status;
+        status.counts = {{3, 1, IngestCode::run_fork_parent_not_found}};
+        status.message = "1 of the request's values: RUN_FORK_PARENT_NOT_FOUND";
+        core_.checked(*check, {status}, now_);
+      }
+    if (rejected = take<Reject>(); !rejected.empty()) break;
+    now_ = *core_.next_wakeup();
+    core_.time_passed(now_);
+    take<Send>();
+  }
+  ASSERT_EQ(rejected.size(), 1u);
+  EXPECT_EQ(rejected.front().code, "RUN_FORK_PARENT_NOT_FOUND");
+  EXPECT_EQ(rejected.front().reason, "the server does not know the run parent of ml/one, which it is a fork of");
+}
+
 TEST_F(CoreTest, RetryAfterIsHonouredForTheWholeServer) {
   open(1, "r", 10);
   take<Send>();

@@ -110,6 +110,9 @@ TEST(Why, SaysWhatIsKnownMoreClosely) {
   auto sent = waiting_for(Wait::unconfirmed);
   sent.trouble.clear();
   EXPECT_EQ(why(sent), "sent; the server has not confirmed it yet");
+  auto silent = waiting_for(Wait::sending);
+  silent.unanswered = std::chrono::seconds(45);
+  EXPECT_EQ(why(silent), "being sent; the server has not answered for 45 s");
   auto fork = waiting_for(Wait::parent);
   fork.fork_parent.reset();
   EXPECT_EQ(why(fork), "a fork: the create of its parent run must be on the server first");
