@@ -32,16 +32,6 @@ std::string unknown(const client::Client& client, const std::string& scope) {
          api::did_you_mean(scope, known);
 }
 
-/// A hold may come before the first change: that is told, as the scope may be mistyped.
-void hold(Session& session, const std::string& scope) {
-  const auto client = session.client();
-  const auto warning = unknown(client, scope);  // afterwards the scope is known, for its hold
-  const auto text = [&warning](const api::ScopeReply& reply) {
-    return clean(reply.message + (warning.empty() ? "" : " " + warning)) + "\n";
-  };
-  show(session, client.hold(scope), text);
-}
-
 /// As `show`; but where nothing came of it, and nothing is known of the scope, that is the answer, and a failure.
 template <class T, class Text>
 void show_of_known(Session& session, const std::string& unknown, const Result<client::Reply<T>>& reply, bool came_of_it,
@@ -91,7 +81,7 @@ bool knows_scope(const client::Client& client, const std::string& scope) {
 void add_scope_verbs(Verb& top, Session& session) {
   const auto arguments = std::make_shared<Arguments>();
   add_verb(top, "hold", "Keep a scope's changes on disk until they are released", arguments)
-      .action([&session, arguments] { hold(session, arguments->scope); });
+      .action([&session, arguments] { show(session, session.client().hold(arguments->scope), message_of); });
   auto release = add_verb(top, "release", "Let a held scope's changes go", arguments);
   release.flag("--dry-run", arguments->dry_run, "Only say what would go");
   release.action([&session, arguments] {
