@@ -31,7 +31,7 @@ struct Cure {
 
 constexpr std::array cures{
     Cure{"turn", "It goes with the next free connection, within moments."},
-    Cure{"sending", "It is on its way now."},
+    Cure{"sending", "It is on its way now; should no answer come, it is sent again."},
     Cure{"unconfirmed",
          "The daemon asks until the server says that it has stored it; what is not confirmed is sent again."},
     Cure{"recording",

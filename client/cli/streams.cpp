@@ -1,7 +1,6 @@
 #include <memory>
 
 #include "client/cli/hand_in.h"
-#include "client/cli/scopes.h"
 #include "client/cli/verb.h"
 #include "client/cli/verbs.h"
 #include "client/cli/views.h"
@@ -32,17 +31,9 @@ Result<client::Reply<api::StreamList>> ask(const client::Client& client, client:
   return client.streams(query);
 }
 
-/// Nothing may be listed of a project that is known; else the words name nothing.
-bool names_nothing(const client::Client& client, const client::StreamQuery& query) {
-  if (query.run) return true;
-  return query.project && !knows_scope(client, *query.project);
-}
-
 void list(Session& session, const client::StreamQuery& query) {
   const auto client = session.client();
   const auto reply = ask(client, query);
-  if (reply && reply->value.streams.empty() && names_nothing(client, query))
-    return session.fail_with({"unknown_stream", none_such(client, query)});
   const auto text = [&](const api::StreamList& list) {
     return list.streams.empty() ? wrap(clean(none_such(client, query)), session.style.width, "", "")
                                 : view(list, session.style, std::chrono::system_clock::now());
