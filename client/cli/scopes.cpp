@@ -50,14 +50,9 @@ void plan_release(Session& session, const std::string& scope) {
 }
 
 void throw_away(Session& session, const std::string& scope, const std::optional<std::string>& run) {
-  const auto client = session.client();
-  const auto nothing_known = unknown(client, scope);
-  const auto reply = client.discard_waiting(scope, run);
-  const auto gone = reply ? reply->value.discarded + reply->value.lost : 0;
-  const bool some = reply && gone + reply->value.left > 0;
-  show_of_known(session, nothing_known, reply, some,
-                [](const api::DiscardReply& done) { return clean(done.message) + "\n"; });
-  if (some && gone == 0) session.exit = Exit::failed;
+  const auto reply = session.client().discard_waiting(scope, run);
+  show(session, reply, [](const api::DiscardReply& done) { return clean(done.message) + "\n"; });
+  if (reply && reply->value.discarded + reply->value.lost == 0 && reply->value.left > 0) session.exit = Exit::failed;
 }
 
 void probe(Session& session, const std::string& scope) {

@@ -181,6 +181,7 @@ class Core {
     bool barred = false;                // so often that it goes nowhere until somebody makes that, or gives the right
     std::uint32_t doubts = 0;  // such answers in a row that the status call did not explain (2), or could not (1)
     std::string trouble;
+    bool told_by_check = false;  // the trouble: that the next request is accepted says nothing against it
     Instant opened_at;
     std::optional<Instant> orphan_since;  // the server first said that the fork's parent is unknown
     Tally counted;                        // its share of the tallies

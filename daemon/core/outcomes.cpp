@@ -69,8 +69,11 @@ void Core::sent(StreamId id, Sent sent, std::string request_id, Instant now) {
     drop(*stream);
   } else {
     stream->request = sent;
-    stream->ambiguous = stream->stuck = false;  // the server took it after all
-    stream->trouble.clear();
+    stream->ambiguous = false;
+    if (!stream->told_by_check) {
+      stream->stuck = false;  // the server took it after all
+      stream->trouble.clear();
+    }
     stream->doubts = 0;
     stream->request_id = std::move(request_id);
     stream->phase = Phase::unconfirmed;
@@ -85,6 +88,7 @@ void Core::failed(StreamId id, std::optional<Sent> sent, Failure failure, Instan
   if (failure.kind == Failure::Kind::called_off) return put_back(id, now);
   auto* stream = send_ended(id);
   if (!stream) return;
+  stream->told_by_check = false;
   const auto server = stream->spec.server;
   using Kind = Failure::Kind;
   const bool server_is_up = servers_[server].state == ServerChanged::State::up;
@@ -291,6 +295,7 @@ void Core::nothing_to_send(StreamId id, Instant now) {
 void Core::judge(Stream& stream, const RequestStatus& status, Instant now) {
   const auto found = examine(status);
   const auto& container = stream.spec.container;
+  stream.told_by_check = true;
   if (found.suspended) {
     const auto reason =
         status.message.empty() ? std::string("the server suspends writes (INGEST_SUSPENDED)") : status.message;
