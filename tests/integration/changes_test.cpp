@@ -161,12 +161,23 @@ TEST(Changes, OfARunWhoseCreatePassesThemAreOneStreamWithIt) {
   EXPECT_TRUE(passes) << "both were seen in one stream";
 }
 
-/// A run; then the server refuses a point of it for good, which is change 3.
-void reject_a_point(Box& box) {
+/// With its project.
+void create_run(Box& box) {
   accepted(box, R"([{"kind": "project.create", "project": "ml-team/lab"},
                     {"kind": "run.create", "project": "ml-team/lab", "run": "r-1"}])");
   box.wait_synced();
-  box.sandbox().control(R"({"project": "ml-team/lab", "reject": {"path": "loss", "code": "FIELD_TYPE_CONFLICTING"}})");
+}
+
+/// From now on the server refuses the attribute in that project.
+void refuse(Box& box, const std::string& path) {
+  box.sandbox().control(fmt::format(
+      R"({{"project": "ml-team/lab", "reject": {{"path": "{}", "code": "FIELD_TYPE_CONFLICTING"}}}})", path));
+}
+
+/// A run; then the server refuses a point of it for good, which is change 3.
+void reject_a_point(Box& box) {
+  create_run(box);
+  refuse(box, "loss");
   accepted(box, R"([{"kind": "run.update", "project": "ml-team/lab", "run": "r-1", "step": 1, "append": {"loss": 1}},
                     {"kind": "run.update", "project": "ml-team/lab", "run": "r-1", "step": 1, "append": {"lr": 1}}])");
   EXPECT_EQ(box.sync({"wait", "--now", "--timeout", "30s"}).status, 1);
@@ -221,11 +232,8 @@ std::int64_t ingest_requests(Box& box) {
 
 TEST(Changes, ThatAreLargeAndRefusedInPartAreNotSentAgainToFindOutWhich) {
   Box box(two_workspaces());
-  accepted(box, R"([{"kind": "project.create", "project": "ml-team/lab"},
-                    {"kind": "run.create", "project": "ml-team/lab", "run": "r-1"}])");
-  box.wait_synced();
-  box.sandbox().control(
-      R"({"project": "ml-team/lab", "reject": {"path": "bad/lr", "code": "FIELD_TYPE_CONFLICTING"}})");
+  create_run(box);
+  refuse(box, "bad/lr");
   const auto before = ingest_requests(box);
   accepted(box, fmt::format(R"({{"kind": "run.update", "project": "ml-team/lab", "run": "r-1",
                                  "assign": {{"bad/lr": 1, "text": "{}"}}}})",
@@ -239,13 +247,9 @@ TEST(Changes, ThatAreLargeAndRefusedInPartAreNotSentAgainToFindOutWhich) {
 
 TEST(Changes, ThatWereRefusedInPartNameThatPartAndItAloneIsTriedAgain) {
   Box box(two_workspaces());
-  accepted(box, R"([{"kind": "project.create", "project": "ml-team/lab"},
-                    {"kind": "run.create", "project": "ml-team/lab", "run": "r-1"}])");
-  box.wait_synced();
-  box.sandbox().control(
-      R"({"project": "ml-team/lab", "reject": {"path": "bad/loss", "code": "FIELD_TYPE_CONFLICTING"}})");
-  box.sandbox().control(
-      R"({"project": "ml-team/lab", "reject": {"path": "bad/lr", "code": "FIELD_TYPE_CONFLICTING"}})");
+  create_run(box);
+  refuse(box, "bad/loss");
+  refuse(box, "bad/lr");
   std::string assigned, appended;
   for (int i = 0; i < 30; ++i) {
     assigned += fmt::format(R"("p/{}": 1, )", i);
@@ -813,7 +817,7 @@ TEST(Changes, ThatWereRejectedAndAreTriedAgainArriveOnceWhenAnAnswerIsLost) {
   Box box(two_workspaces());
   accepted(box, R"({"kind": "project.create", "project": "ml-team/lab", "key": "LAB"})");
   box.wait_synced();
-  box.sandbox().control(R"({"project": "ml-team/lab", "reject": {"path": "score", "code": "FIELD_TYPE_CONFLICTING"}})");
+  refuse(box, "score");
   accepted(box, R"({"kind": "project.metadata", "project": "ml-team/lab", "append": {"score": [1, 2, 3]}})");
   ASSERT_TRUE(box.wait_status([](const auto& s) { return s.at("totals").at("rejected").as_int64() == 1; }).first);
   box.sandbox().control(R"([{"reset": true}, {"fault": {"path": "/api/leaderboard/v1/attributes/operations",

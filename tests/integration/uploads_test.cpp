@@ -81,6 +81,10 @@ json::value field_of(const json::value& state, const std::string& run, const std
   return value ? *value : json::value(nullptr);
 }
 
+bool is_assigned(const json::value& state, const std::string& attribute) {
+  return field_of(state, "r-1", attribute).is_object();
+}
+
 /// The SHA-256 of the file an attribute refers to.
 std::string stored_sha(const json::value& state, const std::string& run, const std::string& attribute) {
   const auto field = field_of(state, run, attribute);
@@ -389,7 +393,7 @@ TEST(Uploads, LoseNoCopyAtAStartThatRemovesThoseNobodyNeeds) {
   EXPECT_EQ(copies_in(box), 2u);
   EXPECT_FALSE(fs::exists(box.dir() / "state" / "files" / "0123456789abcdef-model.bin"));
   box.sandbox().control(R"({"workspace": "ml-team", "mode": "normal"})");
-  const auto assigned = [](const json::value& state) { return field_of(state, "r-1", "waits").is_object(); };
+  const auto assigned = [](const json::value& state) { return is_assigned(state, "waits"); };
   const auto [there, state] = box.sandbox().wait_for(assigned, 30s, "");
   EXPECT_TRUE(there);
   EXPECT_EQ(stored_sha(state, "r-1", "waits"), hash);
@@ -505,8 +509,8 @@ TEST(UploadsOfADeletedRun, AreNotOfTheRunThatIsMadeAnewUnderItsName) {
   EXPECT_EQ(number_of_rejected(box), 0);
   const auto state = box.sandbox().state();
   EXPECT_EQ(seen_by_stores(box, "stored_files"), 2);
-  EXPECT_FALSE(field_of(state, "r-1", "model").is_object());
-  EXPECT_TRUE(field_of(state, "r-1", "notes").is_object());
+  EXPECT_FALSE(is_assigned(state, "model"));
+  EXPECT_TRUE(is_assigned(state, "notes"));
 }
 
 TEST(UploadsOfADeletedRun, GoBeforeItsDeletionAlsoWhenTheDaemonIsKilledBeforeTheyAreAssigned) {
@@ -550,7 +554,7 @@ TEST(UploadsOfADeletedRun, AreRejectedWithAReasonWhenTheServerHasItNoMoreAndArri
   EXPECT_NE(to_text(rejection.at("reason")).find("the server has no run r-1 in ml-team/lab"), std::string::npos);
   create_run(box, "r-1");
   EXPECT_EQ(box.sync({"rejected", "retry", std::to_string(rejection.at("id").as_int64())}).status, 0);
-  const auto assigned = [](const json::value& state) { return field_of(state, "r-1", "model").is_object(); };
+  const auto assigned = [](const json::value& state) { return is_assigned(state, "model"); };
   const auto [there, state] = box.sandbox().wait_for(assigned, 30s, "");
   EXPECT_TRUE(there);
   EXPECT_EQ(stored_sha(state, "r-1", "model"), sha256(upload.file));
@@ -661,7 +665,7 @@ TEST(UploadsThatAreDiscarded, AreCutShortWhereTheyAreUnderWayAndArriveWhenTheyAr
   EXPECT_TRUE(box.sandbox().state().at("files").as_object().empty());
   EXPECT_EQ(copies_in(box), 1u) << "it may be tried again";
   EXPECT_EQ(box.sync({"rejected", "retry", "1"}).status, 0);
-  const auto assigned = [](const json::value& state) { return field_of(state, "r-1", "model").is_object(); };
+  const auto assigned = [](const json::value& state) { return is_assigned(state, "model"); };
   const auto [there, state] = box.sandbox().wait_for(assigned, 30s, "");
   EXPECT_TRUE(there);
   EXPECT_EQ(stored_sha(state, "r-1", "model"), sha256(upload.file));
@@ -675,7 +679,7 @@ TEST(UploadsThatAreDiscarded, AreThoseOfTheirBatchThatAreNotThereYet) {
   const auto small = random_file(box.dir() / "small.bin", 1'000), last = random_file(box.dir() / "last.bin", 2 * mib);
   hand_in(box, "[" + upload_json("r-1", "model", upload.file) + "," + upload_json("r-1", "small", small) + "," +
                    upload_json("r-1", "last", last) + "]");
-  const auto assigned = [](const json::value& state) { return field_of(state, "r-1", "small").is_object(); };
+  const auto assigned = [](const json::value& state) { return is_assigned(state, "small"); };
   ASSERT_TRUE(box.sandbox().wait_for(assigned, 30s, "").first);
   ASSERT_TRUE(upload.is_under_way());
   EXPECT_EQ(box.sync({"discard", "ml-team/lab"}).status, 0);
@@ -901,10 +905,6 @@ struct TwoOfOneAttribute {
         changes("[" + upload_json("r-1", "model", older) + "," + upload_json("r-1", "model", newer) + "," +
                 upload_json("r-1", "other", other) + "]") {}
 };
-
-bool is_assigned(const json::value& state, const std::string& attribute) {
-  return field_of(state, "r-1", attribute).is_object();
-}
 
 TEST(Uploads, OfOneAttributeAreAssignedInTheirOrderWhicheverIsThereFirst) {
   Box box(box_with("max_bandwidth = \"2MiB\"\n"));
