@@ -1,5 +1,3 @@
-#include "client/cli/scopes.h"
-
 #include <algorithm>
 #include <memory>
 
@@ -68,10 +66,6 @@ Verb add_verb(Verb& top, const char* name, const char* description, const std::s
 }
 
 }  // namespace
-
-bool knows_scope(const client::Client& client, const std::string& scope) {
-  return unknown(client, scope).empty();
-}
 
 void add_scope_verbs(Verb& top, Session& session) {
   const auto arguments = std::make_shared<Arguments>();

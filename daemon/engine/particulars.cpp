@@ -53,9 +53,10 @@ RequestStatus sent_again() {
 
 /// What the core is told of a request: as pending, while more is being found out of its one change.
 RequestStatus Engine::with_particulars(core::StreamId stream, const std::string& request_id, RequestStatus status) {
+  if (status.pending) return status;
   const auto feed = feed_of(stream);
   const auto carried = core_.carried_alone(stream, request_id);
-  if (!feed || !carried || status.pending) return status;
+  if (!feed || !carried) return status;
   if (feed->looked_into && feed->looked_into->request_id == request_id) {
     if (!feed->looked_into->found) return {.pending = true, .counts = {}, .message = {}};
     return *std::exchange(feed->looked_into, std::nullopt)->found;

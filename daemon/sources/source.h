@@ -138,6 +138,11 @@ struct SourceKey {
   std::int64_t born_ms = 0;             ///< the file's birth time; 0 where the file system has none
   bool files = false;                   ///< the files of a run log (Source::files)
   auto operator<=>(const SourceKey&) const = default;
+
+  /// Wherever either lies.
+  bool is_same_file(const SourceKey& other) const {
+    return device == other.device && inode == other.inode && born_ms == other.born_ms;
+  }
 };
 
 enum class SourceState : std::uint8_t {

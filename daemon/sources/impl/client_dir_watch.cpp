@@ -199,11 +199,8 @@ void ClientDirWatch::name_container(SourceInfo& info, const Entry& entry, const 
 
 /// Where this directory was told before; null when it was not, or is told here.
 const std::string* ClientDirWatch::another_path_to(const std::string& path, const SourceKey& key) const {
-  for (const auto& [other, entry] : entries_) {
-    const auto& known = entry.info.key;
-    const bool same = known.device == key.device && known.inode == key.inode && known.born_ms == key.born_ms;
-    if (other != path && entry.announced && same) return &other;
-  }
+  for (const auto& [other, entry] : entries_)
+    if (other != path && entry.announced && entry.info.key.is_same_file(key)) return &other;
   return nullptr;
 }
 

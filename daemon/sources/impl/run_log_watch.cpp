@@ -184,9 +184,7 @@ SourceState RunLogWatch::judge(Entry& entry, const LogFacts& facts, const std::v
 
 bool RunLogWatch::another_path_to(const std::string& path, const SourceKey& key) const {
   return std::ranges::any_of(entries_, [&path, &key](const auto& other) {
-    const auto& info = other.second.info;
-    return other.first != path && other.second.announced && info.key.device == key.device &&
-           info.key.inode == key.inode && info.key.born_ms == key.born_ms;
+    return other.first != path && other.second.announced && other.second.info.key.is_same_file(key);
   });
 }
 
