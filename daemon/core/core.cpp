@@ -97,6 +97,7 @@ void Core::close(StreamId id, Instant now) {
   stream->counted = {};
   containers_.erase(stream);
   forks_.erase(id);
+  stuck_.erase(id);
   keep_dependent(id, stream->backlog.after, false);
   const bool was_creating = creating_projects_.erase(id) > 0;
   forget_check(*stream);
@@ -494,13 +495,6 @@ StreamView Core::stream(StreamId id, Instant now) const {
                   until,        stream.attempts, stream.barred, stream.ambiguous || stream.doubts > 0};
   if (wait == Wait::server) view.trouble = servers_.at(stream.spec.server).trouble;
   return view;
-}
-
-std::vector<StreamId> Core::stuck() const {
-  std::vector<StreamId> list;
-  for (const auto& [id, stream] : streams_)
-    if (stream.stuck && !stream.closing) list.push_back(id);
-  return list;
 }
 
 /// Also where something waits of which it is not known (yet) what it is.

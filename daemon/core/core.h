@@ -148,7 +148,7 @@ class Core {
 
   // Views, for people.
   /// Those whose last answer was that what they are for is not there, or that there is no right to it.
-  std::vector<StreamId> stuck() const;
+  const std::set<StreamId>& stuck() const { return stuck_; }
   StreamView stream(StreamId stream, Instant now) const;
   /// Of a server that is away or busy; none: as soon as there is something.
   std::optional<Instant> next_try_of(ServerId id) const;
@@ -177,8 +177,7 @@ class Core {
     std::uint64_t limit = 0;            // of the next request while refused changes are isolated; 0: no limit
     std::uint64_t suspects = 0;         // changes known to hold a refused one
     bool ambiguous = false;             // its last answer may speak of a limit: the status call is being asked
-    bool stuck = false;                 // its last answer: what it is for is not there, or no right to it
-    bool barred = false;                // so often that it goes nowhere until somebody makes that, or gives the right
+    bool barred = false;       // stuck so often that it goes nowhere until somebody makes that, or gives the right
     std::uint32_t doubts = 0;  // such answers in a row that the status call did not explain (2), or could not (1)
     std::string trouble;
     bool told_by_check = false;  // the trouble: that the next request is accepted says nothing against it
@@ -331,6 +330,7 @@ class Core {
   Gates gates_;
   std::map<LineOf, Line> lines_;
   std::map<StreamId, Stream> streams_;
+  std::set<StreamId> stuck_;  // what the last answer said is for nothing that is there, or without a right to it
   std::map<ServerId, Server> servers_;
   std::map<CheckKey, Checks> checks_;
   std::set<Stream*, ByContainer> containers_;

@@ -71,7 +71,7 @@ void Core::sent(StreamId id, Sent sent, std::string request_id, Instant now) {
     stream->request = sent;
     stream->ambiguous = false;
     if (!stream->told_by_check) {
-      stream->stuck = false;  // the server took it after all
+      stuck_.erase(id);  // the server took it after all
       stream->trouble.clear();
     }
     stream->doubts = 0;
@@ -101,7 +101,7 @@ void Core::failed(StreamId id, std::optional<Sent> sent, Failure failure, Instan
   if (no_answer) {
     server_failed(server, failure, now);
     // What it said of the stream before need not be so any more: the next answer tells.
-    stream->stuck = false;
+    stuck_.erase(id);
     stream->trouble.clear();
   } else if (failure.kind == Kind::source) {
     servers_[server].trying = false;
@@ -390,7 +390,8 @@ void Core::advance(Stream& stream, Instant now) {
   const auto request = stream.request;
   move_on(stream, request);
   stream.attempts = stream.busy = 0;
-  stream.ambiguous = stream.stuck = stream.barred = false;
+  stuck_.erase(stream.spec.id);
+  stream.ambiguous = stream.barred = false;
   stream.doubts = 0;
   stream.trouble.clear();
   stream.not_before.reset();
@@ -405,7 +406,7 @@ void Core::advance(Stream& stream, Instant now) {
   for (auto* sibling : streams_of(stream.spec.container)) {
     if (!request.create && !sibling->barred) continue;
     sibling->not_before.reset();
-    sibling->stuck = false;
+    stuck_.erase(sibling->spec.id);
     if (std::exchange(sibling->barred, false)) sibling->attempts = 0;
   }
   if (request.create) ready_forks_of(stream.spec.container);
@@ -443,14 +444,15 @@ void Core::not_made(StreamId id) {
 void Core::retry(Stream& stream, std::string trouble, BackoffLimits limits, Instant now) {
   stream.trouble = std::move(trouble);
   stream.not_before = now + backoff(limits, ++stream.attempts, random_);
-  stream.stuck = stream.barred = false;
+  stuck_.erase(stream.spec.id);
+  stream.barred = false;
   back(stream, now);
 }
 
 /// As `retry`; the server knows nothing that the change is for, or the token has no right to it.
 void Core::bar(Stream& stream, std::string trouble, Instant now) {
   retry(stream, std::move(trouble), options_.blocked, now);
-  stream.stuck = true;
+  stuck_.insert(stream.spec.id);
   stream.barred = stream.attempts >= barred_after;
   let_create_pass(stream);
   const auto& [project, id, kind] = stream.spec.container;

@@ -62,10 +62,10 @@ core::ServerId Engine::server_of(const std::string& workspace) const {
 // Sends
 
 void Engine::carry_out(core::Send send) {
-  being_sent_++;
+  being_sent_.insert(send.stream);
   const auto feed = feed_of(send.stream);
   if (!feed || !feed->source) {
-    one_less_being_sent();
+    no_longer_sent(send.stream);
     core_.failed(send.stream, std::nullopt, source_failure("source_gone", "its source is gone"), clock_.now());
     return;
   }
@@ -101,7 +101,7 @@ asio::awaitable<void> Engine::take_batch(FeedPtr feed, core::Send send) {
     }
     co_return;
   }
-  one_less_being_sent();
+  no_longer_sent(send.stream);
   const auto now = clock_.now();
   if (!batch) {
     core_.failed(send.stream, std::nullopt, source_failure(batch.error()), now);
@@ -180,7 +180,7 @@ asio::awaitable<void> Engine::hand_in(FeedPtr feed, std::shared_ptr<sources::Sou
       answer = std::unexpected(
           Failure{Failure::Kind::busy, "no_ingestion", "it goes as attributes instead", std::chrono::milliseconds(0)});
   }
-  one_less_being_sent();
+  no_longer_sent(stream);
   heard_from(server_id, failure_of(answer));
   if (answer) {
     spdlog::debug("handed in run={} operations={} bytes={} request={}", run.id, batch.count, batch.payload_bytes,

@@ -89,7 +89,7 @@ asio::awaitable<void> Engine::make_call(FeedPtr feed, std::shared_ptr<sources::S
   const auto out = calls_out_.insert(feed->info.key);
   auto done = co_await call(feed, std::move(source), stream, batch);
   calls_out_.erase(out);
-  one_less_being_sent();
+  no_longer_sent(stream);
   heard_from(server_id, failure_of(done.answer));
   const core::Sent sent{done.count > 0 ? done.last : batch.last, done.count > 0 ? done.count : batch.count,
                         batch.payload_bytes, batch.kind == sources::OperationKind::create};

@@ -87,14 +87,15 @@ asio::awaitable<void> Engine::drain(std::chrono::milliseconds bound) {
   draining_ = true;
   core_.stop_sending();
   events_.add("draining", "the daemon stops; what is being handed in may still finish");
-  if (being_sent_ == 0) co_return;
+  if (being_sent_.empty()) co_return;
   all_handed_in_.expires_after(bound);
   boost::system::error_code ignored;
   co_await all_handed_in_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
 }
 
-void Engine::one_less_being_sent() {
-  if (--being_sent_ == 0) all_handed_in_.cancel();
+void Engine::no_longer_sent(core::StreamId stream) {
+  being_sent_.erase(stream);
+  if (being_sent_.empty()) all_handed_in_.cancel();
 }
 
 asio::awaitable<void> Engine::stop() {

@@ -244,7 +244,7 @@ class Engine final : public Control, public sources::SourceListener {
 
   // actions.cpp: the core's decisions, carried out
   void pump();
-  void one_less_being_sent();
+  void no_longer_sent(core::StreamId stream);
   void carry_out(core::Send send);
   void carry_out(core::Check check);
   void carry_out(core::Settle settle);
@@ -499,9 +499,9 @@ class Engine final : public Control, public sources::SourceListener {
   WorkspaceTypes workspace_types_;
   std::set<std::string> learning_types_;  // being asked for
   core::StreamId last_stream_ = 0;
-  std::deque<FeedPtr> to_open_;  // of the change queue
-  std::size_t opening_ = 0;      // how many coroutines open them
-  std::size_t being_sent_ = 0;
+  std::deque<FeedPtr> to_open_;          // of the change queue
+  std::size_t opening_ = 0;              // how many coroutines open them
+  std::set<core::StreamId> being_sent_;  // their batches are read, or out
   WallTime started_;
   bool draining_ = false;
   unsigned scans_done_ = 0;  // first ones, of run logs and of client directories

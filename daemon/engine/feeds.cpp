@@ -361,7 +361,7 @@ void Engine::not_readable(const FeedPtr& feed, Error problem) {
 void Engine::start_over(const FeedPtr& feed, Error problem) {
   feed->outcomes.clear();
   if (const auto send = std::exchange(feed->send, std::nullopt)) {
-    one_less_being_sent();
+    no_longer_sent(send->stream);
     core_.failed(send->stream, std::nullopt,
                  {Failure::Kind::source, problem.code, problem.message, std::nullopt, false}, clock_.now());
   }

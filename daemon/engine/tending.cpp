@@ -43,7 +43,7 @@ asio::awaitable<bool> Engine::tend_once(FeedPtr feed) {
     if (feed->source) {
       co_await take_batch(feed, send);
     } else {
-      one_less_being_sent();
+      no_longer_sent(send.stream);
       core_.failed(send.stream, std::nullopt,
                    {Failure::Kind::source, "source_gone", "its source may not be taken now", std::nullopt, false},
                    clock_.now());

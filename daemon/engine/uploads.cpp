@@ -136,7 +136,7 @@ asio::awaitable<void> Engine::send_files(FeedPtr feed, std::shared_ptr<sources::
   uploading->under_way = work;
   co_await send_unless_called_off(work);
   co_await record_files(work);
-  one_less_being_sent();
+  no_longer_sent(send.stream);
   end_files(*work);
 }
 

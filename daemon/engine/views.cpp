@@ -263,8 +263,9 @@ std::string Engine::last_error(core::ServerId id) const {
 /// Those that were up and leave a request without an answer, and for how long.
 std::map<core::ServerId, std::chrono::seconds> Engine::silent_servers() const {
   std::map<core::ServerId, std::chrono::seconds> silent;
-  for (const auto& [stream, feed] : streams_) {
-    const auto silence = unanswered(*feed);
+  for (const auto stream : being_sent_) {
+    const auto feed = feed_of(stream);
+    const auto silence = feed ? unanswered(*feed) : std::nullopt;
     if (!silence || core_.stream(stream, clock_.now()).wait != Wait::sending) continue;
     const auto id = server_of(feed->info.container->project.workspace);
     if (servers_.at(id).slot.server && servers_.at(id).state == core::ServerChanged::State::up)
@@ -302,13 +303,6 @@ api::Status Engine::status() const {
     if (name.project.empty() || !oldest.emplace(name, std::nullopt).second) return;
     fill(workspaces[name.workspace].projects.emplace_back(), Scope::of(name));
   };
-  // Those of the change queue lie together by project: with many streams in it, each must cost next to nothing.
-  const ProjectName* last = nullptr;
-  for (const auto& [key, feed] : feeds_) {
-    if (!feed->info.container || (last && feed->info.container->project == *last)) continue;
-    last = &feed->info.container->project;
-    add_project(*last);
-  }
   for (const auto& [name, counts] : counts_) add_project(name);
   for (const auto& [scope, mode] : modes_) {
     if (scope.is_workspace()) {
@@ -322,9 +316,11 @@ api::Status Engine::status() const {
   std::optional<WallTime>* oldest_of_project = nullptr;
   std::optional<std::size_t> queued;  // among the sources
   std::vector<api::SourceStatus> aside;
+  // Those of the change queue lie together by project: with many streams in it, each must cost next to nothing.
   for (const auto& [key, feed] : feeds_) {
     if (feed->info.container && (!at || feed->info.container->project != *at)) {
       at = &feed->info.container->project;
+      add_project(*at);
       oldest_of_project = &oldest[*at];
       queued.reset();
     }

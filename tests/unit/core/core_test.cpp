@@ -139,7 +139,7 @@ TEST_F(CoreTest, WhatAsksForAPauseIsNotStuckAndTheAnswerBeforeIsForgotten) {
   open(1, "r", 10);
   take<Send>();
   core_.failed(1, Sent{10, 10, 100, false}, failure(Failure::Kind::forbidden), now_);
-  ASSERT_EQ(core_.stuck(), std::vector<StreamId>{1});
+  ASSERT_EQ(core_.stuck(), std::set<StreamId>{1});
   now_ = *core_.next_wakeup();
   core_.time_passed(now_);
   ASSERT_EQ(take<Send>().size(), 1u);
