@@ -1,6 +1,7 @@
 #include "app/app.h"
 
 #include <fmt/format.h>
+#include <malloc.h>
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
 #include <systemd/sd-daemon.h>
@@ -72,7 +73,7 @@ engine::ServerSlot make_server(const asio::any_io_executor& executor, const Cloc
       std::max(config.server.max_in_flight + 2 + config.uploads.max_concurrent, 3 * config.uploads.max_concurrent);
   auto made = server::Server::make(executor, clock, std::move(options));
   if (!made) return {nullptr, made.error(), {}};
-  spdlog::info("server url={} token_from=\"{}\" workspace={}", (*made)->url(), token->origin,
+  spdlog::info("server url={} token_from={:?} workspace={}", (*made)->url(), token->origin,
                workspace.empty() ? "*" : workspace);
   return {std::move(*made), {}, std::move(remedy)};
 }
@@ -202,7 +203,7 @@ class Daemon {
     }
     for (const auto& slot : servers)
       if (!slot.server)
-        spdlog::error("no server code={} error=\"{}\"; changes are kept until it is mended", slot.problem.code,
+        spdlog::error("no server code={} error={:?}; changes are kept until it is mended", slot.problem.code,
                       slot.problem.message);
     return servers;
   }
@@ -221,7 +222,7 @@ class Daemon {
     auto queue = sources::ChangeQueue::open(loop_.get_executor(), clock_, std::move(options), engine_);
     if (!queue && queue.error().code == "queue_unusable") {
       // What is in it waits for somebody to mend it; run logs need not wait for that.
-      spdlog::error("no change queue error=\"{}\"", queue.error().message);
+      spdlog::error("no change queue error={:?}", queue.error().message);
       engine_.without_queue(queue.error());
       return {};
     }
@@ -285,11 +286,11 @@ class Daemon {
     service_manager_.reloading();
     const auto& file = config_.file;
     if (auto read = config::load(file.empty() ? std::nullopt : std::optional(file)); !read) {
-      spdlog::error("not reloaded error=\"{}\"; everything stays as it was", read.error().message);
+      spdlog::error("not reloaded error={:?}; everything stays as it was", read.error().message);
     } else {
-      for (const auto& warning : read->warnings) spdlog::warn("config warning=\"{}\"", warning);
+      for (const auto& warning : read->warnings) spdlog::warn("config warning={:?}", warning);
       for (const auto& key : needs_restart(config_, *read))
-        spdlog::warn("config changed key=\"{}\"; that takes hold when the daemon is restarted", key);
+        spdlog::warn("config changed key={:?}; that takes hold when the daemon is restarted", key);
       take_up(std::move(*read));
       spdlog::info("reloaded watches={} workspaces={}", config_.watches.size(), config_.workspaces.size());
     }
@@ -318,7 +319,7 @@ class Daemon {
   void replace_server(core::ServerId id, const std::string& workspace) {
     auto slot = make_server(loop_.get_executor(), clock_, config_, workspace);
     if (!slot.server)
-      spdlog::error("token not taken up workspace={} code={} error=\"{}\"; the one before stays, where there is one",
+      spdlog::error("token not taken up workspace={} code={} error={:?}; the one before stays, where there is one",
                     workspace.empty() ? "*" : workspace, slot.problem.code, slot.problem.message);
     engine_.replace_server(id, std::move(slot));
   }
@@ -332,9 +333,8 @@ class Daemon {
       if (const auto answers = co_await engine_.store_answers(); answers) {
         service_manager_.alive();
       } else {
-        spdlog::error(
-            "the store does not answer error=\"{}\"; if that lasts, the service manager starts the daemon anew",
-            answers.error().message);
+        spdlog::error("the store does not answer error={:?}; if that lasts, the service manager starts the daemon anew",
+                      answers.error().message);
       }
       timer.expires_after(*interval / 3);
       co_await timer.async_wait(asio::use_awaitable);
@@ -483,14 +483,23 @@ Result<std::string> check_unsent(const Flags& flags) {
   return fail(rejected.error().code, rejected.error().message + " " + queued.error().message);
 }
 
+/// Memory that a large request took goes back to the system when it is answered. By default the allocator raises both
+/// bounds to what it was once asked for, and keeps up to 64 MiB of freed memory a thread.
+void give_back_freed_memory() {
+  constexpr int bytes = 1 << 20;
+  ::mallopt(M_TRIM_THRESHOLD, bytes);
+  ::mallopt(M_MMAP_THRESHOLD, bytes);
+}
+
 Result<void> run(const Flags& flags) {
+  give_back_freed_memory();
   auto config = config::load(flags.config);
   if (!config) return std::unexpected(config.error());
   set_up_logging(config->log_level);
-  spdlog::info("config file={}", config->file.empty() ? "none" : config->file.string());
+  spdlog::info("config file={:?}", config->file.empty() ? "none" : config->file.string());
   if (const auto about = config::about_default_path(); !flags.config && !about.overlooked.empty())
-    spdlog::warn("config warning=\"{}\"", about.overlooked);
-  for (const auto& warning : config->warnings) spdlog::warn("config warning=\"{}\"", warning);
+    spdlog::warn("config warning={:?}", about.overlooked);
+  for (const auto& warning : config->warnings) spdlog::warn("config warning={:?}", warning);
   std::signal(SIGPIPE, SIG_IGN);
   raise_descriptor_limit();
   auto daemon = Daemon::make(std::move(*config));

@@ -130,6 +130,7 @@ std::expected<Change, Refusal> read_change(const Json& json, const ChangeFacts& 
 struct Intake {
   const ChangeFacts& facts;
   std::vector<Change> changes{};
+  std::size_t waits = 0;  ///< streams that they go after
   std::optional<Refusal> refusal{};
 
   bool take(const Json& json) {
@@ -141,7 +142,12 @@ struct Intake {
       return false;
     }
     auto change = read_change(json, facts);
-    if (change)
+    if (change) waits += change->after.size();
+    if (change && waits > limits::waits_a_body)
+      refusal =
+          Refusal{Refusal::Kind::too_large, "too_many_runs",
+                  "The changes of one request name more runs than it takes; hand in the others with another.", "runs"};
+    else if (change)
       changes.push_back(std::move(*change));
     else
       refusal = std::move(change.error());

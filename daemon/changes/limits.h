@@ -31,6 +31,7 @@ inline constexpr std::size_t name_bytes = 256;                   ///< of a works
 inline constexpr std::size_t runs_per_change = 1000;             ///< run.trash and its like
 inline constexpr std::int64_t datetime_min_s = -62'135'596'800;  ///< 0001-01-01, the first a wire timestamp may say
 inline constexpr std::int64_t datetime_max_s = 253'402'300'799;  ///< 9999-12-31T23:59:59, the last
-inline constexpr std::size_t changes_a_body = 100'000;           ///< our own bound: what parsing takes in memory
+inline constexpr std::size_t changes_a_body = 100'000;           ///< what parsing takes in memory
+inline constexpr std::size_t waits_a_body = 4 * changes_a_body;  ///< streams that they go after, some 200,000 runs'
 
 }  // namespace neptune::limits

@@ -1,5 +1,7 @@
 #include "changes/names.h"
 
+#include <algorithm>
+
 namespace neptune {
 
 Result<ProjectName> ProjectName::parse(std::string_view full) {
@@ -12,6 +14,8 @@ Result<ProjectName> ProjectName::parse(std::string_view full) {
 
 Result<Scope> Scope::parse(std::string_view text) {
   if (text.empty()) return fail("invalid_scope", "a scope is a workspace or workspace/project; it was empty");
+  if (std::ranges::any_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }))
+    return fail("invalid_scope", "the scope's name holds a control character; leave it out");
   if (text.find('/') == std::string_view::npos) return Scope{std::string(text), {}};
   const auto name = ProjectName::parse(text);
   if (!name) return std::unexpected(name.error());

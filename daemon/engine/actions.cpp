@@ -183,12 +183,12 @@ asio::awaitable<void> Engine::hand_in(FeedPtr feed, std::shared_ptr<sources::Sou
   no_longer_sent(stream);
   heard_from(server_id, failure_of(answer));
   if (answer) {
-    spdlog::debug("handed in run={} operations={} bytes={} request={}", run.id, batch.count, batch.payload_bytes,
+    spdlog::debug("handed in run={:?} operations={} bytes={} request={}", run.id, batch.count, batch.payload_bytes,
                   *answer);
     metrics_.sent_bytes[run.project] += batch.payload_bytes;
     core_.sent(stream, sent, *answer, clock_.now());
   } else {
-    spdlog::debug("not handed in run={} operations={} code={} message=\"{}\"", run.id, batch.count, answer.error().code,
+    spdlog::debug("not handed in run={:?} operations={} code={} message={:?}", run.id, batch.count, answer.error().code,
                   answer.error().message);
     core_.failed(stream, sent, answer.error(), clock_.now());
     // The server answered what it got of the body, if anything: that it cannot be read is what matters.
@@ -292,13 +292,13 @@ void Engine::carry_out(core::ModeChanged changed) {
   mode.since = clock_.wall();
   const auto name = changed.scope.text();
   if (mode.read_only) {
-    spdlog::info("mode scope={} mode=read_only reason=\"{}\"", name, changed.reason);
+    spdlog::info("mode scope={:?} mode=read_only reason={:?}", name, changed.reason);
     events_.add(
         "mode_changed",
         fmt::format("{} is read-only: {}. Its writes are held; the rest goes on.", name, without_stop(changed.reason)),
         {.scope = name});
   } else {
-    spdlog::info("mode scope={} mode=normal", name);
+    spdlog::info("mode scope={:?} mode=normal", name);
     const auto what = core_.tally(changed.scope).changes() > 0 ? "; its held writes follow" : "";
     events_.add("mode_changed", name + " can be written again" + what, {.scope = name});
   }
@@ -311,7 +311,7 @@ asio::awaitable<void> Engine::keep_mode(Scope scope) {
   auto keep = [mode](Ledger& ledger) { return ledger.keep(mode); };
   auto kept = co_await with_ledger(std::move(keep));
   if (!kept)
-    spdlog::error("mode not kept scope={} error=\"{}\"; after a restart it is learned from the server again",
+    spdlog::error("mode not kept scope={:?} error={:?}; after a restart it is learned from the server again",
                   mode.scope.text(), kept.error().message);
 }
 
@@ -326,18 +326,18 @@ void Engine::carry_out(core::ServerChanged changed) {
       events_.add("server_reachable", url + " answers again");
       break;
     case Reached::down:
-      spdlog::warn("server down url={} error=\"{}\"", url, changed.message);
+      spdlog::warn("server down url={} error={:?}", url, changed.message);
       events_.add("server_unreachable", changed.message);
       break;
     case Reached::busy:
-      spdlog::warn("server busy url={} error=\"{}\"", url, changed.message);
+      spdlog::warn("server busy url={} error={:?}", url, changed.message);
       events_.add("server_busy", changed.message);
       break;
     case Reached::token_rejected:
       if (server.slot.lacks_token())
-        spdlog::error("no API token error=\"{}\"", changed.message);
+        spdlog::error("no API token error={:?}", changed.message);
       else
-        spdlog::error("token rejected url={} error=\"{}\"", url, changed.message);
+        spdlog::error("token rejected url={} error={:?}", url, changed.message);
       events_.add("token_rejected", changed.message);
       break;
   }

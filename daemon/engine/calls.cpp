@@ -98,10 +98,10 @@ asio::awaitable<void> Engine::make_call(FeedPtr feed, std::shared_ptr<sources::S
     core_.put_back(stream, clock_.now());
   } else if (done.answer) {
     if (feed->stream != stream) record_late(feed, stream, sent, done.refused);
-    spdlog::debug("call container=\"{}\" changes={} refused={}", label, sent.count, done.refused.size());
+    spdlog::debug("call container={:?} changes={} refused={}", label, sent.count, done.refused.size());
     core_.stored(stream, sent, std::move(done.refused), clock_.now());
   } else {
-    spdlog::debug("call failed container=\"{}\" changes={} code={} message=\"{}\"", label, sent.count,
+    spdlog::debug("call failed container={:?} changes={} code={} message={:?}", label, sent.count,
                   done.answer.error().code, done.answer.error().message);
     core_.failed(stream, sent, done.answer.error(), clock_.now());
   }

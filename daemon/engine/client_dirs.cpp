@@ -47,7 +47,7 @@ asio::awaitable<Result<std::optional<ContainerName>>> Engine::known_container(Fe
     auto move = [id, key](Ledger& ledger) { return ledger.move(id, key); };
     auto moved = co_await with_ledger(std::move(move));
     if (!moved) co_return std::unexpected(std::move(moved.error()));
-    spdlog::info("was registered path={} container=\"{}\"", key.path, container.label());
+    spdlog::info("was registered path={:?} container={:?}", key.path, container.label());
     co_return container;
   }
   co_return std::nullopt;
@@ -139,8 +139,8 @@ asio::awaitable<void> Engine::rename_registered(FeedPtr feed) {
     auto move = [id = feed->ledger_id, now](Ledger& ledger) { return ledger.move(id, now); };
     const auto moved = co_await with_ledger(std::move(move));
     // Without it the acknowledged version in the directory tells as much.
-    if (!moved) spdlog::warn("not recorded path={} error=\"{}\"", now.path, moved.error().message);
-    spdlog::info("registered path={} is now path={}", key.path, now.path);
+    if (!moved) spdlog::warn("not recorded path={:?} error={:?}", now.path, moved.error().message);
+    spdlog::info("registered path={:?} is now path={:?}", key.path, now.path);
     move_feed(feed, now);
   }
 }
@@ -148,7 +148,7 @@ asio::awaitable<void> Engine::rename_registered(FeedPtr feed) {
 /// Told once, and in the status for as long as it lasts.
 void Engine::cannot_rename(Feed& feed, Error error) {
   if (feed.client->not_renamed != error.message) {
-    spdlog::warn("not renamed path={} error=\"{}\"", feed.info.key.path, error.message);
+    spdlog::warn("not renamed path={:?} error={:?}", feed.info.key.path, error.message);
     events_.add("not_renamed", error.message,
                 {.scope = Scope::of(feed.info.container->project).text(), .stream = feed.info.container->label()});
   }

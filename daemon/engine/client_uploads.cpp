@@ -172,7 +172,7 @@ asio::awaitable<CallOutcome> Engine::upload_for_client(FeedPtr feed, core::Strea
     how = co_await send_for_client(feed, stream, change.position, server, upload);
     if (how.kind != Kind::start_over) break;
   }
-  spdlog::debug("file container=\"{}\" position={} sent={} kind={} code={}", feed->info.container->label(),
+  spdlog::debug("file container={:?} position={} sent={} kind={} code={}", feed->info.container->label(),
                 change.position, how.sent, static_cast<int>(how.kind), how.code);
   if (how.kind == Kind::done)
     tell_uploaded(fmt::format("{} of {} is on the server", wanted.path, feed->info.container->label()),

@@ -62,7 +62,7 @@ asio::awaitable<Result<void>> Engine::restore() {
   for (auto& mode : *modes) {
     if (mode.read_only) core_.restore(mode.scope, mode.reason, now);
     if (!mode.held_by.empty()) core_.hold(mode.scope, true, now);
-    spdlog::info("mode kept from before scope={} read_only={} held_by={}", mode.scope.text(), mode.read_only,
+    spdlog::info("mode kept from before scope={:?} read_only={} held_by={:?}", mode.scope.text(), mode.read_only,
                  mode.held_by);
     auto scope = mode.scope;
     modes_.emplace(std::move(scope), std::move(mode));
@@ -244,7 +244,7 @@ asio::awaitable<Result<api::ScopeReply>> Engine::hold(Scope scope, std::string b
   auto keep = [kept](Ledger& ledger) { return ledger.keep(kept); };
   auto done = co_await with_ledger(std::move(keep));
   if (!done) co_return std::unexpected(done.error());
-  spdlog::info("held scope={} by={}", scope.text(), by);
+  spdlog::info("held scope={:?} by={:?}", scope.text(), by);
   events_.add("hold",
               by + " holds " + scope.text() + "; its writes wait until `neptune-sync release " + scope.text() + "`",
               {.scope = scope.text()});
@@ -283,7 +283,7 @@ asio::awaitable<Result<api::ScopeReply>> Engine::release(Scope scope, std::strin
   auto keep = [kept](Ledger& ledger) { return ledger.keep(kept); };
   auto done = co_await with_ledger(std::move(keep));
   if (!done) co_return std::unexpected(done.error());
-  spdlog::info("released scope={} by={}", scope.text(), by);
+  spdlog::info("released scope={:?} by={:?}", scope.text(), by);
   events_.add("release", by + " released " + scope.text(), {.scope = scope.text()});
   co_return scope_reply(scope, scope.text() + " is released." + still_closed(scope));
 }
@@ -411,7 +411,7 @@ asio::awaitable<Result<void>> Engine::discard_rejected(std::int64_t id, std::str
     pump();
   }
   if (!removed) co_return std::unexpected(std::move(removed.error()));
-  spdlog::info("discarded rejection={} change={} container=\"{}\" by={}", id, removed->position,
+  spdlog::info("discarded rejection={} change={} container={:?} by={:?}", id, removed->position,
                removed->container.label(), by);
   no_longer_kept(removed->source, removed->container, false);
   auto upload = payload ? read_upload(*payload) : std::unexpected(payload.error());

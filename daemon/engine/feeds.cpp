@@ -169,7 +169,7 @@ void Engine::tell_of_leaving(Feed& feed) {
   // What was confirmed meanwhile is not lost, though the source was not counted again.
   feed.lost = feed.stream != 0 ? core_.stream(feed.stream, clock_.now()).tally.changes() : feed.backlog.count;
   if (feed.lost == 0) return;
-  spdlog::warn("log gone path={} unsent={}", path, feed.lost);
+  spdlog::warn("log gone path={:?} unsent={}", path, feed.lost);
   about.count = feed.lost;
   events_.add("source_gone",
               fmt::format("{} was removed with {} that {} not synced yet", path, number_of(feed.lost, "change"),
@@ -238,7 +238,7 @@ void Engine::tell_of(const sources::SourceInfo& info) {
                   std::move(about));
       break;
     case SourceState::set_aside:
-      spdlog::warn("set aside path={} reason=\"{}\"", info.key.path, info.problem ? info.problem->message : "");
+      spdlog::warn("set aside path={:?} reason={:?}", info.key.path, info.problem ? info.problem->message : "");
       events_.add("source_set_aside", info.problem ? info.problem->message : info.key.path + " cannot be read",
                   std::move(about));
       break;
@@ -342,7 +342,7 @@ void Engine::close_stream(const FeedPtr& feed) {
 
 void Engine::set_aside(const FeedPtr& feed, Error problem) {
   if (feed->gone) return;
-  spdlog::warn("set aside path={} reason=\"{}\"", feed->info.key.path, problem.message);
+  spdlog::warn("set aside path={:?} reason={:?}", feed->info.key.path, problem.message);
   events_.add("source_set_aside", problem.message,
               {.stream = feed->info.container ? std::optional(feed->info.container->label()) : std::nullopt});
   feed->problem = std::move(problem);
@@ -371,7 +371,7 @@ void Engine::start_over(const FeedPtr& feed, Error problem) {
 }
 
 void Engine::not_recorded(const FeedPtr& feed, const Error& error) {
-  spdlog::error("not recorded path={} error=\"{}\"", feed->info.key.path, error.message);
+  spdlog::error("not recorded path={:?} error={:?}", feed->info.key.path, error.message);
   start_over(feed, Error{error.code,
                          fmt::format("the daemon's memory cannot be written ({}); syncing of {} goes on when it can",
                                      error.message, name_of(feed->info)),
@@ -398,7 +398,7 @@ void Engine::look_for_rest(FeedPtr feed) {
   }
   if (feed->info.kind == sources::Kind::client_dir && feed->info.state == SourceState::closed &&
       feed->backlog.unwritten > 0 && !std::exchange(feed->client->told_lost, true)) {
-    spdlog::warn("lost by the client path={} operations={}", feed->info.key.path, feed->backlog.unwritten);
+    spdlog::warn("lost by the client path={:?} operations={}", feed->info.key.path, feed->backlog.unwritten);
     events_.add("lost_by_client",
                 fmt::format("lost by the client: {} of {} never reached its files",
                             number_of(feed->backlog.unwritten, "operation"), name_of(feed->info)),

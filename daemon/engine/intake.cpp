@@ -276,7 +276,7 @@ asio::awaitable<void> Engine::make_way(Change removal, sources::Position positio
     ToDiscard what{position, std::nullopt, fmt::format("discarded by {} with {}", who, name(removal.kind))};
     const auto discarded = co_await discard(feed, std::move(what));
     if (!discarded)
-      spdlog::warn("not discarded container=\"{}\" change={} error=\"{}\"", feed->info.container->label(), position,
+      spdlog::warn("not discarded container={:?} change={} error={:?}", feed->info.container->label(), position,
                    discarded.error().message);
   }
 }
@@ -335,7 +335,7 @@ asio::awaitable<Result<std::uint64_t>> Engine::discard(FeedPtr feed, ToDiscard w
   pump();
   if (!piece) co_return std::unexpected(std::move(piece.error()));
   if (count == 0) co_return 0;
-  spdlog::info("discarded changes={} container=\"{}\" reason=\"{}\"", count, label, what.reason);
+  spdlog::info("discarded changes={} container={:?} reason={:?}", count, label, what.reason);
   events_.add("rejected",
               fmt::format("{} {} {}; `neptune-sync rejected` lists {}.", changes_of(count, *feed->info.container),
                           count == 1 ? "was" : "were", what.reason, count == 1 ? "it" : "them"),
@@ -421,7 +421,7 @@ asio::awaitable<Result<std::uint64_t>> Engine::give_up_lost(DiscardRequest reque
     metrics_.rejections[{each.container.project, std::string(api::discarded_code)}] += each.lost;
     count += each.lost;
     const auto label = each.container.label();
-    spdlog::info("given up changes={} container=\"{}\" path={} by={}", each.lost, label, each.path,
+    spdlog::info("given up changes={} container={:?} path={:?} by={:?}", each.lost, label, each.path,
                  name_of(request.by));
     events_.add("rejected",
                 fmt::format("{} of {} that had been lost with {} {} given up by {}.", number_of(each.lost, "change"),

@@ -128,7 +128,7 @@ asio::awaitable<RequestStatus> Engine::find_refused(FeedPtr feed, core::StreamId
     auto part = wire::with_values(update, *asked);
     auto answer = co_await ask_about(feed, stream, std::move(part));
     if (!answer) {
-      spdlog::debug("not found out what was refused container=\"{}\" error=\"{}\"", feed->info.container->label(),
+      spdlog::debug("not found out what was refused container={:?} error={:?}", feed->info.container->label(),
                     answer.error().message);
       co_return may_pass(answer.error()) ? sent_again() : status;
     }

@@ -100,7 +100,7 @@ asio::awaitable<void> Engine::refresh(FeedPtr feed) {
   if (!backlog) {
     if (backlog.error().retryable) {
       if (feed->unread.empty())
-        spdlog::warn("not read path={} error=\"{}\"", feed->info.key.path, backlog.error().message);
+        spdlog::warn("not read path={:?} error={:?}", feed->info.key.path, backlog.error().message);
       feed->unread = backlog.error().message;
       const auto pause = std::min<Duration>(1s * (1u << std::min(feed->unread_times++, 5u)), 30s);
       alarms_.set({Alarm::Of::tend, feed->info.key}, clock_.now() + pause);
@@ -141,10 +141,10 @@ asio::awaitable<void> Engine::step_aside(FeedPtr feed, core::StepAside aside) {
   if (!queue_ || feed->stream != aside.stream) co_return;
   const auto moved = co_await outcome(queue_->step_aside(*feed->info.container, aside.position));
   if (moved) {
-    spdlog::debug("stepped aside project={} change={}", feed->info.container->project.full(), aside.position);
+    spdlog::debug("stepped aside project={:?} change={}", feed->info.container->project.full(), aside.position);
     feed->refresh_wanted = true;
   } else {
-    spdlog::warn("not stepped aside project={} change={} error=\"{}\"", feed->info.container->project.full(),
+    spdlog::warn("not stepped aside project={:?} change={} error={:?}", feed->info.container->project.full(),
                  aside.position, moved.error().message);
     alarms_.set({Alarm::Of::tend, feed->info.key}, clock_.now() + options_.problem_retry);
     rearm();
@@ -158,7 +158,7 @@ asio::awaitable<void> Engine::let_create_pass(FeedPtr feed) {
   if (passed) {
     feed->refresh_wanted = true;
   } else {
-    spdlog::warn("a create waits behind what goes nowhere container=\"{}\" error=\"{}\"", feed->info.container->label(),
+    spdlog::warn("a create waits behind what goes nowhere container={:?} error={:?}", feed->info.container->label(),
                  passed.error().message);
     alarms_.set({Alarm::Of::tend, feed->info.key}, clock_.now() + options_.problem_retry);
     rearm();
@@ -251,7 +251,7 @@ asio::awaitable<void> Engine::retry_forks_of(ContainerName parent) {
   auto mark = [parent](Ledger& ledger) { return ledger.retry_forks_of(parent); };
   auto forks = co_await with_ledger(std::move(mark));
   if (!forks) {
-    spdlog::warn("forks not tried again parent=\"{}\" error=\"{}\"", parent.label(), forks.error().message);
+    spdlog::warn("forks not tried again parent={:?} error={:?}", parent.label(), forks.error().message);
     co_return;
   }
   for (const auto& fork : *forks) open_replay(fork);
@@ -359,7 +359,7 @@ asio::awaitable<void> Engine::record(FeedPtr feed, core::Reject reject) {
     as = *recorded;
     note_rejected(*feed, reject.code, reject.position, 1);
   }
-  spdlog::warn("rejected container=\"{}\" position={} code={} reason=\"{}\"", container.label(), reject.position,
+  spdlog::warn("rejected container={:?} position={} code={} reason={:?}", container.label(), reject.position,
                reject.code, reject.reason);
   events_.add("rejected",
               fmt::format("{} was refused: {}. It is kept: `neptune-sync rejected show {}`.", changes_of(1, container),
@@ -386,7 +386,7 @@ asio::awaitable<void> Engine::take_out(FeedPtr feed) {
     alarms_.set({Alarm::Of::tend, feed->info.key}, clock_.now() + (settled ? 5s : 1s));
     rearm();
   } else if (!settled) {
-    spdlog::warn("rows stay in their log path={} error=\"{}\"", feed->info.key.path, settled.error().message);
+    spdlog::warn("rows stay in their log path={:?} error={:?}", feed->info.key.path, settled.error().message);
   }
 }
 
@@ -407,7 +407,7 @@ asio::awaitable<void> Engine::finish(FeedPtr feed) {
       return ledger.finish(id, lost, now, may_come_back);
     };
     auto recorded = co_await with_ledger(std::move(done));
-    if (!recorded) spdlog::warn("not recorded path={} error=\"{}\"", feed->info.key.path, recorded.error().message);
+    if (!recorded) spdlog::warn("not recorded path={:?} error={:?}", feed->info.key.path, recorded.error().message);
     finished_.push_back(end_of(*feed, now));
     if (finished_.size() > Ledger::finished_kept) finished_.pop_front();
     if (feed->lost == 0 && feed->info.kind != sources::Kind::change_queue)

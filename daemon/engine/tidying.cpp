@@ -57,7 +57,7 @@ asio::awaitable<void> Engine::tidy(FeedPtr feed) {
   if (!at_rest(*feed)) co_return;  // its next rest sets the alarm again
   const auto removed = co_await remove_synced(feed);
   if (removed && *removed) co_return;
-  if (!removed) spdlog::warn("a synced log stays path={} error=\"{}\"", feed->info.key.path, removed.error().message);
+  if (!removed) spdlog::warn("a synced log stays path={:?} error={:?}", feed->info.key.path, removed.error().message);
   feed->tidying = true;
   alarms_.set({Alarm::Of::tidy, feed->info.key}, clock_.now() + std::chrono::minutes(10));
   rearm();
@@ -80,7 +80,7 @@ asio::awaitable<Result<bool>> Engine::remove_synced(FeedPtr feed) {
     removed = co_await run_logs_->remove(key, feed->recorded);
   }
   if (removed && *removed) {
-    spdlog::info("removed a synced log path={}", key.path);
+    spdlog::info("removed a synced log path={:?}", key.path);
     if (!feed->gone) source_vanished(key);
   }
   co_return removed;

@@ -115,11 +115,11 @@ asio::awaitable<void> Engine::remove_unneeded_copies() {
   auto of_rejected = [keep](Ledger& ledger) { return ledger.each_payload(ContainerKind::files, keep); };
   if (queued) queued = co_await with_ledger(std::move(of_rejected));
   if (!queued) {
-    spdlog::warn("copies stay error=\"{}\"; they are looked through again at the next start", queued.error().message);
+    spdlog::warn("copies stay error={:?}; they are looked through again at the next start", queued.error().message);
     co_return;
   }
   for (const auto& name : *unneeded) {
-    spdlog::info("removing a copy that nothing needs file={}", name);
+    spdlog::info("removing a copy that nothing needs file={:?}", name);
     FileUpload copy;
     copy.copied_as = name;
     auto file = source_file(copy, ::geteuid());
@@ -149,7 +149,7 @@ asio::awaitable<void> Engine::delete_own_file(server::SourceFile file, std::opti
   auto remove = [file = std::move(file), was] { return server::remove_file(file, was); };
   const auto removed = co_await outcome(file_threads_.run(std::move(remove)));
   if (!removed && removed.error().code != "file_missing")
-    spdlog::warn("a file that was uploaded stays error=\"{}\"", removed.error().message);
+    spdlog::warn("a file that was uploaded stays error={:?}", removed.error().message);
 }
 
 }  // namespace neptune::engine

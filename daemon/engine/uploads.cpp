@@ -408,7 +408,7 @@ asio::awaitable<void> Engine::send_file(UploadBatchPtr work, std::size_t index) 
     const bool was_signed = item.signed_file.has_value();
     auto how = co_await send_once(work, index);
     auto& tries = work->feed->uploading->tries[item.change.position];
-    spdlog::debug("file container=\"{}\" position={} sent={} kind={} code={}", work->feed->info.container->label(),
+    spdlog::debug("file container={:?} position={} sent={} kind={} code={}", work->feed->info.container->label(),
                   item.change.position, how.sent, static_cast<int>(how.kind), how.code);
     switch (how.kind) {
       case Kind::done:

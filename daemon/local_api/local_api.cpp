@@ -2,7 +2,9 @@
 
 #include <spdlog/spdlog.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
@@ -81,7 +83,7 @@ class LocalApi::Impl {
       if (!error) {
         admit(std::move(socket));
       } else if (exhausted(error)) {
-        spdlog::warn("local_api accept paused_ms={} error=\"{}\"", accept_pause.count(), error.message());
+        spdlog::warn("local_api accept paused_ms={} error={:?}", accept_pause.count(), error.message());
         co_await pause(accept_pause);
       } else if (error == asio::error::operation_aborted || error == asio::error::bad_descriptor) {
         co_return;
@@ -93,7 +95,9 @@ class LocalApi::Impl {
     const auto peer = peer_of(socket.native_handle());
     if (!peer) return;
     const auto mine = door_.per_user.find(peer->uid);
-    if (door_.connections.size() >= options_.max_connections)
+    const bool runs_it = peer->uid == 0 || peer->uid == ::geteuid();
+    const auto kept = runs_it ? 0 : std::min(options_.kept_connections, options_.max_connections);
+    if (door_.connections.size() >= options_.max_connections - kept)
       return turn_away(socket, options_,
                        "neptune-syncd has as many connections as it takes (" +
                            std::to_string(options_.max_connections) + "). Try again in a moment.");

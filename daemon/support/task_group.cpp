@@ -31,9 +31,9 @@ void TaskGroup::spawn(std::string name, asio::awaitable<void> task) {
                        std::rethrow_exception(error);
                      } catch (const boost::system::system_error& e) {
                        if (e.code() != asio::error::operation_aborted)
-                         spdlog::error("task={} ended error=\"{}\"", self->name, e.what());
+                         spdlog::error("task={} ended error={:?}", self->name, e.what());
                      } catch (const std::exception& e) {
-                       spdlog::error("task={} ended error=\"{}\"", self->name, e.what());
+                       spdlog::error("task={} ended error={:?}", self->name, e.what());
                      }
                    }
                    tasks_.erase(self);

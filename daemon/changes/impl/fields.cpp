@@ -146,15 +146,17 @@ Step read_step(const Json& value, const std::string& field, Verdict& verdict) {
       verdict.refuse("wrong_type", fmt::format("'{}' is {}; a step is a number.", field, describe(value.type)), field);
       break;
     case StepFault::negative:
-      verdict.refuse("step_negative", fmt::format("The step {} is negative; steps begin at 0.", value.text), field);
+      verdict.refuse("step_negative", fmt::format("The step {} is negative; steps begin at 0.", quoted(value.text)),
+                     field);
       break;
     case StepFault::too_large:
-      verdict.refuse("step_too_large", fmt::format("The step {} is too large; steps are below 10^12.", value.text),
-                     field);
+      verdict.refuse("step_too_large",
+                     fmt::format("The step {} is too large; steps are below 10^12.", quoted(value.text)), field);
       break;
     case StepFault::too_many_decimals:
       verdict.refuse("step_too_precise",
-                     fmt::format("The step {} has more than six decimals; round it to six.", value.text), field);
+                     fmt::format("The step {} has more than six decimals; round it to six.", quoted(value.text)),
+                     field);
       break;
   }
   return {};

@@ -8,6 +8,8 @@
 #include <limits>
 #include <utility>
 
+#include "changes/impl/fields.h"
+#include "changes/impl/verdict.h"
 #include "changes/limits.h"
 
 namespace neptune::changes {
@@ -32,8 +34,12 @@ class Builder {
   bool on_object_begin(json::error_code& ec) { return begin(Json::Type::object, ec); }
   bool on_object_end(std::size_t, json::error_code& ec) {
     if (const auto* twice = repeated_name(open_.back())) {
-      problem_ = Refusal{Refusal::Kind::invalid, "duplicate_field",
-                         fmt::format("'{}' is given twice in one object; keep one of them.", *twice), *twice};
+      names_.push_back(*twice);  // behind those of the objects it is in
+      Verdict verdict;
+      verdict.refuse("duplicate_field",
+                     fmt::format("{} is given twice in one object; keep one of them.", quoted(*twice)),
+                     fmt::to_string(fmt::join(names_, ".")));
+      problem_ = verdict.refusal();
       return stop(ec);
     }
     return end(ec);

@@ -223,7 +223,7 @@ asio::awaitable<Answer> ask(Connection& connection, const Route& route, Call cal
   } catch (const std::exception& e) {
     failure = e.what();
   }
-  spdlog::error("local_api route=\"{} {}\" failed error=\"{}\"", route.method, route.pattern, failure);
+  spdlog::error("local_api route=\"{} {}\" failed error={:?}", route.method, route.pattern, failure);
   co_return error_answer(500, "internal", "The daemon could not answer: " + failure + ". Its log says more.");
 }
 

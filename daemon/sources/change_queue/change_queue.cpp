@@ -331,7 +331,7 @@ class ChangeQueue::Impl {
     auto work = [store = queue->store.get(), stream] { return store->forget(stream); };
     auto gone = co_await queue->thread.run(std::move(work));
     if (!gone)
-      spdlog::warn("an empty stream stays container=\"{}\" error=\"{}\"", name.container.label(), gone.error().message);
+      spdlog::warn("an empty stream stays container={:?} error={:?}", name.container.label(), gone.error().message);
     if (!gone || !*gone || stream_of(name) != stream) co_return;
     const auto it = sources_.find(name);
     it->second->forget_listener();

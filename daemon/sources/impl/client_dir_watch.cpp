@@ -265,7 +265,7 @@ void ClientDirWatch::announce(Entry& entry, SourceInfo info) {
   entry.info = std::move(info);
   entry.announced = true;
   if (!changed) return;
-  spdlog::debug("client_dir={} state={}", entry.info.key.path, static_cast<int>(entry.info.state));
+  spdlog::debug("client_dir={:?} state={}", entry.info.key.path, static_cast<int>(entry.info.state));
   listener_.source_changed(entry.info, entry.source);
 }
 

@@ -301,7 +301,7 @@ void RunLogWatch::announce(Entry& entry, SourceInfo info, std::shared_ptr<RunLog
   entry.announced = true;
   entry.source = std::move(source);
   if (!changed) return;
-  spdlog::debug("run_log={} state={} holders={}", entry.info.key.path, static_cast<int>(entry.info.state),
+  spdlog::debug("run_log={:?} state={} holders={}", entry.info.key.path, static_cast<int>(entry.info.state),
                 entry.info.holders.size());
   listener_.source_changed(entry.info, entry.source);
 }

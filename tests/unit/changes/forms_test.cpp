@@ -47,6 +47,15 @@ TEST(Forms, ANameGivenTwiceInABatchIsFoundInItsChange) {
   EXPECT_EQ(refusal.field, "1.kind");
 }
 
+TEST(Forms, ANameGivenTwiceIsSaidWithTheObjectItIsInAndNotWholeWhenItIsLong) {
+  const std::string name(100'000, 'a');
+  const auto refusal = refused(R"({"kind":"project.metadata","project":"ml-team/lab","assign":{"x":{")" + name +
+                               R"(":1,")" + name + R"(":2}}})");
+  EXPECT_EQ(refusal.code, "duplicate_field");
+  EXPECT_TRUE(refusal.field.starts_with("assign.x.aaa")) << refusal.field.substr(0, 80);
+  EXPECT_LT(refusal.message.size() + refusal.field.size(), 4096u);
+}
+
 TEST(Forms, WhatIsNoJsonIsSaidWithItsPlace) {
   for (const auto* body :
        {"{", "{]", "[", "{\"a\":1,}", "{} {}", "[] x", "nonsense", "5", "\"x\"", "{\"a\":NaN}", "{\"a\":-Infinity}",

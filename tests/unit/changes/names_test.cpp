@@ -25,6 +25,7 @@ TEST(Names, AScopeIsAWorkspaceOrAProject) {
   EXPECT_EQ(Scope::parse("ml-team/x")->text(), "ml-team/x");
   EXPECT_FALSE(Scope::parse(""));
   EXPECT_FALSE(Scope::parse("a/b/c"));
+  EXPECT_FALSE(Scope::parse("ml-team\nlevel=error"));
 }
 
 TEST(Names, TellsIngestCodesByTheirName) {

@@ -323,5 +323,28 @@ TEST(TheDoor, RefusesWhatIsTooLargeAsSuch) {
   EXPECT_EQ(refused(of_project("run.trash", R"("runs":)" + runs)).code, "too_many_runs");
 }
 
+TEST(TheDoor, RefusesAStepThatIsNotANumberOfThisWorldWithoutRepeatingItWhole) {
+  const auto refusal = refused(update(R"("append":{"loss":1},"step":)" + std::string(60'000, '9')));
+  EXPECT_EQ(refusal.code, "step_too_large");
+  EXPECT_LT(refusal.message.size(), 300u);
+}
+
+TEST(TheDoor, TakesAsManyRunsInOneRequestAsItsMemoryAllows) {
+  const auto single = of_project("run.trash", R"("runs":["r"])");
+  std::string singles = "[" + single;
+  for (std::size_t i = 1; i < limits::changes_a_body; ++i) singles += "," + single;
+  EXPECT_EQ(parse(singles + "]")->size(), limits::changes_a_body);
+  std::string runs = "[";
+  for (std::size_t i = 0; i < limits::runs_per_change; ++i) runs += "\"" + std::to_string(i) + "\",";
+  runs.back() = ']';
+  std::string many = "[";
+  for (int i = 0; i < 200; ++i) many += of_project("run.trash", R"("runs":)" + runs) + ",";
+  many.back() = ']';
+  const auto refusal = refused(many);
+  EXPECT_EQ(refusal.code, "too_many_runs");
+  EXPECT_EQ(refusal.field, "199.runs");
+  EXPECT_EQ(refusal.kind, Refusal::Kind::too_large);
+}
+
 }  // namespace
 }  // namespace neptune

@@ -174,6 +174,21 @@ TEST(FrontDoor, OneUsersConnectionsDoNotKeepOutTheOthers) {
   EXPECT_EQ(status_of(ask(served.path(), "GET", "/v1/status")), 200);
 }
 
+TEST(FrontDoor, AllOtherUsersTogetherDoNotKeepOutRoot) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root to connect as somebody else";
+  Options options;
+  options.max_connections = 4;
+  options.kept_connections = 2;
+  Served served(options);
+  std::vector<RawSocket> taken;
+  for (const uid_t user : {65533u, 65534u}) {
+    taken.push_back(RawSocket::as(user, 65534, served.path()));
+    EXPECT_EQ(status_of(taken.back().send(get_status).read_response()), 200);
+  }
+  EXPECT_EQ(status_of(RawSocket::as(65532, 65534, served.path()).read_to_end()), 503);
+  EXPECT_EQ(status_of(ask(served.path(), "GET", "/v1/status")), 200);
+}
+
 TEST(FrontDoor, HoldsOutThroughAHundredClientsAtATime) {
   Options options;
   options.max_connections_per_user = 200;
