@@ -5,6 +5,7 @@
 
 #include "client/cli/verb.h"
 #include "client/cli/verbs.h"
+#include "client/lib/names.h"
 
 namespace neptune::cli {
 
@@ -25,10 +26,8 @@ void print_names(Session& session, const std::string& what) {
   } else {
     const auto reply = client.status();
     if (!reply) return session.fail_with(reply.error());
-    for (const auto& workspace : reply->value.workspaces) {
-      if (what == "scopes") names.insert(workspace.name);
-      for (const auto& project : workspace.projects) names.insert(project.name);
-    }
+    for (const auto& name : api::scope_names(reply->value))
+      if (what == "scopes" || name.find('/') != std::string::npos) names.insert(name);
   }
   for (const auto& name : names) session.print(clean(name) + "\n");
 }

@@ -343,7 +343,7 @@ class Explainer {
       if (workspace.name != workspace_of(project)) continue;
       look(workspace, workspace.name);
       for (const auto& each : workspace.projects)
-        if (full_name(workspace, each) == project) look(each, project);
+        if (api::full_name(workspace, each) == project) look(each, project);
     }
     held.insert(held.end(), read_only.begin(), read_only.end());
     return held;
@@ -635,12 +635,8 @@ class Explainer {
     for (const auto& workspace : status_.workspaces) {
       if (workspace.name == text) scope(workspace, "Workspace " + clean(text), text);
       for (const auto& project : workspace.projects)
-        if (full_name(workspace, project) == text) scope(project, "Project " + clean(text), text, &workspace);
+        if (api::full_name(workspace, project) == text) scope(project, "Project " + clean(text), text, &workspace);
     }
-  }
-
-  static std::string full_name(const api::WorkspaceStatus& workspace, const api::ProjectStatus& project) {
-    return within(project.name, workspace.name) ? project.name : workspace.name + "/" + project.name;
   }
 
   /// `above`: of a project, its workspace, whose mode is its own too.

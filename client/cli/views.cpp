@@ -103,10 +103,6 @@ void add_stuck(Problems& problems, const api::Status& status) {
     problems.add(Colour::red, "More changes cannot go: `neptune-sync streams` says which, and why.");
 }
 
-std::string full_name(const api::WorkspaceStatus& workspace, const api::ProjectStatus& project) {
-  return project.name.starts_with(workspace.name + "/") ? project.name : workspace.name + "/" + project.name;
-}
-
 Problems problems_of(const api::Status& status, const Style& style, Now now) {
   Problems problems(style);
   if (status.state == "draining")
@@ -132,7 +128,7 @@ Problems problems_of(const api::Status& status, const Style& style, Now now) {
     add_scope_problem(problems, workspace, workspace.name, now);
     for (const auto& project : workspace.projects) {
       if (project.inherited) continue;
-      add_scope_problem(problems, project, full_name(workspace, project), now);
+      add_scope_problem(problems, project, api::full_name(workspace, project), now);
     }
   }
   add_stuck(problems, status);
@@ -190,7 +186,7 @@ std::string scopes_of(const api::Status& status, const Style& style, Now now) {
     add_scope_row(table, workspace, workspace.name, now);
     for (const auto& project : workspace.projects) {
       if (is_past(project)) continue;
-      add_scope_row(table, project, "  " + full_name(workspace, project).substr(workspace.name.size() + 1), now);
+      add_scope_row(table, project, "  " + project.name, now);
     }
   }
   return table.render(style);
@@ -440,7 +436,7 @@ std::string view(const api::WorkspaceList& list, const Style& style) {
   for (const auto& workspace : list.workspaces)
     for (const auto& project : workspace.projects) {
       any = true;
-      table.add({{full_name(workspace, project), Colour::bold},
+      table.add({{api::full_name(workspace, project), Colour::bold},
                  {mode_name(project.mode), mode_colour(project.mode)},
                  {count(project.pending + project.held + project.in_flight)},
                  {count(project.rejected_kept), project.rejected_kept > 0 ? Colour::red : Colour::plain}});

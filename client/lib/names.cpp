@@ -6,14 +6,9 @@
 
 namespace neptune::api {
 
-namespace {
-
-/// It comes with its workspace, or without.
 std::string full_name(const WorkspaceStatus& workspace, const ProjectStatus& project) {
-  return project.name.starts_with(workspace.name + "/") ? project.name : workspace.name + "/" + project.name;
+  return workspace.name + "/" + project.name;
 }
-
-}  // namespace
 
 std::vector<std::string> scope_names(const Status& status) {
   std::set<std::string> names;

@@ -8,6 +8,8 @@
 /// What the daemon knows by name, for a word that names none of it.
 namespace neptune::api {
 
+/// "ml-team/lab": a project comes in its workspace, by its own name.
+std::string full_name(const WorkspaceStatus& workspace, const ProjectStatus& project);
 /// "ml-team" and "ml-team/lab".
 std::vector<std::string> scope_names(const Status& status);
 /// Runs, models and others, by themselves: "trial-7".

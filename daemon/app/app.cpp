@@ -287,11 +287,13 @@ class Daemon {
     const auto& file = config_.file;
     if (auto read = config::load(file.empty() ? std::nullopt : std::optional(file)); !read) {
       spdlog::error("not reloaded error={:?}; everything stays as it was", read.error().message);
+      engine_.configuration_refused(read.error().message);
     } else {
       for (const auto& warning : read->warnings) spdlog::warn("config warning={:?}", warning);
       for (const auto& key : needs_restart(config_, *read))
         spdlog::warn("config changed key={:?}; that takes hold when the daemon is restarted", key);
       take_up(std::move(*read));
+      engine_.configuration_refused({});
       spdlog::info("reloaded watches={} workspaces={}", config_.watches.size(), config_.workspaces.size());
     }
     service_manager_.ready(status_line(engine_.status()));

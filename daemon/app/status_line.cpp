@@ -15,28 +15,33 @@ std::string waiting_on_disk(std::uint64_t count) {
   return number_of(count, "change") + (count == 1 ? " waits" : " wait") + " on disk";
 }
 
+struct NamedScope {
+  std::string name;
+  const api::ScopeStatus* scope = nullptr;
+};
+
 /// Workspaces and projects in a mode; a project whose workspace is in it, too, is not named besides.
-std::vector<const api::ScopeStatus*> scopes_in(const api::Status& status, std::string_view mode) {
-  std::vector<const api::ScopeStatus*> found;
+std::vector<NamedScope> scopes_in(const api::Status& status, std::string_view mode) {
+  std::vector<NamedScope> found;
   for (const auto& workspace : status.workspaces) {
     if (workspace.mode == mode) {
-      found.push_back(&workspace);
+      found.push_back({workspace.name, &workspace});
       continue;
     }
     for (const auto& project : workspace.projects)
-      if (project.mode == mode) found.push_back(&project);
+      if (project.mode == mode) found.push_back({workspace.name + "/" + project.name, &project});
   }
   return found;
 }
 
-std::string about(const std::vector<const api::ScopeStatus*>& scopes, std::string_view mode) {
-  const auto& first = *scopes.front();
+std::string about(const std::vector<NamedScope>& scopes, std::string_view mode) {
+  const auto& [name, first] = scopes.front();
   std::uint64_t held = 0;
-  for (const auto* scope : scopes) held += scope->held;
+  for (const auto& each : scopes) held += each.scope->held;
   const auto others = scopes.size() > 1 ? fmt::format(" and {} more", scopes.size() - 1) : std::string();
   const auto reason =
-      first.reason && !first.reason->empty() && scopes.size() == 1 ? " (" + *first.reason + ")" : std::string();
-  return fmt::format("{}{} {} {}{}; {}", first.name, others, scopes.size() > 1 ? "are" : "is", mode, reason,
+      first->reason && !first->reason->empty() && scopes.size() == 1 ? " (" + *first->reason + ")" : std::string();
+  return fmt::format("{}{} {} {}{}; {}", name, others, scopes.size() > 1 ? "are" : "is", mode, reason,
                      waiting_on_disk(held));
 }
 

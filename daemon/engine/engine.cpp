@@ -93,6 +93,11 @@ asio::awaitable<void> Engine::drain(std::chrono::milliseconds bound) {
   co_await all_handed_in_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
 }
 
+void Engine::configuration_refused(std::string why) {
+  refused_configuration_ = std::move(why);
+  if (changed_) changed_();
+}
+
 void Engine::no_longer_sent(core::StreamId stream) {
   being_sent_.erase(stream);
   if (being_sent_.empty()) all_handed_in_.cancel();

@@ -124,6 +124,8 @@ class Engine final : public Control, public sources::SourceListener {
   /// Ends every task. After it nothing calls into the sources or the servers.
   boost::asio::awaitable<void> stop();
 
+  /// A configuration that was to be read anew is wrong, and the one before stays; empty: it was taken.
+  void configuration_refused(std::string why);
   /// A token was read anew.
   void replace_server(core::ServerId id, ServerSlot slot);
   /// The configuration was read anew; a workspace that `priorities` does not name has one turn.
@@ -483,6 +485,7 @@ class Engine final : public Control, public sources::SourceListener {
   sources::RunLogs* run_logs_ = nullptr;
   sources::ClientDirs* client_dirs_ = nullptr;
   sources::ChangeQueue* queue_ = nullptr;
+  std::string refused_configuration_;
   Error queue_problem_{"not_available", "this daemon has no change queue"};        // while it has none
   std::map<std::string, std::optional<std::chrono::milliseconds>> cleanup_after_;  // watch path → when
 

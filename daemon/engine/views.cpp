@@ -234,6 +234,11 @@ std::vector<std::string> Engine::problems() const {
                     size_text(queue.bytes), size_text(queue.max_bytes)));
   if (queue_problem_.code == "queue_unusable")
     problems.push_back(queue_problem_.message + " Until then the daemon takes no changes over the socket.");
+  if (!refused_configuration_.empty())
+    problems.push_back(
+        fmt::format("The configuration that was read last is not used: {} What was read before stays; "
+                    "after a restart there would be none.",
+                    refused_configuration_));
   const auto no_new_token = [&problems](const std::string& whose, const ServerState& server) {
     if (!server.token_problem.empty())
       problems.push_back(fmt::format(

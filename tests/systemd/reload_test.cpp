@@ -179,8 +179,15 @@ TEST(Reload, AConfigurationThatIsWrongChangesNothingAndSaysWhere) {
   EXPECT_NE(log.find("level=error not reloaded error="), std::string::npos) << log;
   EXPECT_NE(log.find("takeover_after"), std::string::npos) << log;
   EXPECT_NE(log.find("everything stays as it was"), std::string::npos) << log;
+  const auto told = box.get("/v1/status");
+  const auto& problems = told.at("problems").as_array();
+  ASSERT_EQ(problems.size(), 1u) << boost::json::serialize(problems);
+  EXPECT_NE(problems[0].as_string().find("takeover_after"), boost::json::string::npos) << problems[0];
   write_log(box, "runs", "r-1", 9);
   EXPECT_TRUE(box.wait_status([](const auto& status) { return synced(status) == 10; }).first);
+  edit_config(box, "takeover_after = \"soon\"", "takeover_after = \"10m\"");
+  EXPECT_TRUE(service.reload());
+  EXPECT_TRUE(box.get("/v1/status").at("problems").as_array().empty());
 }
 
 TEST(Reload, ATokenThatCannotBeUsedIsAProblemUntilItIsMended) {

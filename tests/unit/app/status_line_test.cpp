@@ -11,7 +11,7 @@ api::Status well() {
   status.server.reachable = true;
   auto& workspace = status.workspaces.emplace_back();
   workspace.name = "vision";
-  workspace.projects.emplace_back().name = "vision/segmentation";
+  workspace.projects.emplace_back().name = "segmentation";
   return status;
 }
 

@@ -20,7 +20,7 @@ class Completion : public test::CommandTest {
     served_.on_loop([](FixedControl& control) {
       auto& workspace = control.status_now.workspaces.emplace_back();
       workspace.name = "ml-team";
-      workspace.projects.emplace_back().name = "ml-team/x";
+      workspace.projects.emplace_back().name = "x";
     });
     ::setenv("NEPTUNE_SYNC_SOCKET", served_.path().c_str(), 1);
     const auto of_program = std::filesystem::path(NEPTUNE_SYNC).parent_path().string();

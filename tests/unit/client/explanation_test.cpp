@@ -45,7 +45,7 @@ api::Status box() {
   status.server = {"https://neptune.example.org", true, "2026-01-02T11:59:58.000Z", std::nullopt};
   auto& workspace = status.workspaces.emplace_back();
   workspace.name = "ml-team";
-  workspace.projects.emplace_back().name = "ml-team/lab";
+  workspace.projects.emplace_back().name = "lab";
   auto& watch = status.sources.emplace_back();
   watch.kind = "watch";
   watch.path = "/runs";

@@ -20,7 +20,7 @@ Status sample() {
   workspace.name = "ml-team";
   workspace.mode = "read_only";
   workspace.reason = "storage is used up";
-  workspace.projects.emplace_back().name = "ml-team/classification";
+  workspace.projects.emplace_back().name = "classification";
   auto& source = status.sources.emplace_back();
   source.path = "/runs/a";
   source.kind = "run-log";
@@ -40,7 +40,7 @@ TEST(ApiJson, WritesKeysInAFixedOrderAndNullForWhatIsAbsent) {
       R"("workspaces":[{"name":"ml-team","mode":"read_only","reason":"storage is used up","since":null,)"
       R"("next_probe_at":null,"operator_hold":false,"inherited":false,"pending":0,"held":0,"in_flight":0,"synced":0,"rejected":0,"rejected_kept":0,"discarded":0,)"
       R"("pending_bytes":0,"held_bytes":0,"oldest_pending_at":null,)"
-      R"("projects":[{"name":"ml-team/classification","mode":"normal","reason":null,"since":null,)"
+      R"("projects":[{"name":"classification","mode":"normal","reason":null,"since":null,)"
       R"("next_probe_at":null,"operator_hold":false,"inherited":false,"pending":0,"held":0,"in_flight":0,"synced":0,"rejected":0,"rejected_kept":0,"discarded":0,)"
       R"("pending_bytes":0,"held_bytes":0,"oldest_pending_at":null}]}],)"
       R"("sources":[{"path":"/runs/a","kind":"run-log","state":"live","detail":null,"project":null,"run":null,)"

@@ -216,7 +216,7 @@ TEST(StatusView, SaysThatThereIsNothingToWatch) {
 TEST(StatusView, StaysWithinTheTerminal) {
   auto status = healthy();
   make_read_only(status.workspaces[0]);
-  status.workspaces[0].projects[0].name = "ml-team/" + std::string(120, 'x');
+  status.workspaces[0].projects[0].name = std::string(120, 'x');
   for (const std::size_t width : {80u, 100u, 140u}) {
     std::string_view rest = "";
     const auto text = view(status, {false, width}, now);

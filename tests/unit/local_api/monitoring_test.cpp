@@ -58,7 +58,7 @@ TEST(Monitoring, PrometheusOwnToolFindsNoFaultWithTheRulesAndTheMetrics) {
   api::Status status;
   auto& workspace = status.workspaces.emplace_back();
   workspace.name = "ml-team";
-  workspace.projects.emplace_back().name = "ml-team/lab";
+  workspace.projects.emplace_back().name = "lab";
   engine::Metrics metrics;
   metrics.confirm_seconds[{"ml-team", "lab"}].observe(0.3);
   metrics.uploaded[{"ml-team", "lab"}] = {1, 2};
