@@ -21,7 +21,7 @@ api::Status healthy() {
   workspace.name = "ml-team";
   workspace.synced = 88120;
   auto& project = workspace.projects.emplace_back();
-  project.name = "ml-team/classification";
+  project.name = "classification";
   project.synced = 88120;
   auto& watch = status.sources.emplace_back();
   watch.kind = "watch";
