@@ -191,6 +191,57 @@ TEST_P(LateCalls, AreAppliedOnceThoughTheyAreAnsweredWithAFailureFirst) {
 INSTANTIATE_TEST_SUITE_P(Ways, LateCalls, ::testing::Values(R"("status": 504)", R"("drop": "before_answer")"),
                          [](const auto& way) { return way.index == 0 ? "Status" : "Drop"; });
 
+TEST_P(LateCalls, ThatEmptyASeriesLeaveWhatComesAfterThem) {
+  EXPECT_EQ(states(hand_in(metadata(R"("append": {"score": [1, 2]})"))), States{"done"});
+  fault(GetParam() + std::string(R"(, "late_ms": 900, "times": 1)"));
+  const auto ids = hand_in("[" + metadata(R"("clear": {"score": "float_series"}, "append": {"score": [3, 4]})") + "," +
+                           metadata(R"("append": {"score": 5})") + "]");
+  EXPECT_EQ(states(ids), (States{"done", "done"}));
+  fault(R"("delay_ms": 1000, "times": 1)");  // once this is answered, what is late has come
+  EXPECT_EQ(states(hand_in(metadata(R"("assign": {"y": 1})"))), States{"done"});
+  EXPECT_EQ(of_project("score"), "3 4 5");
+}
+
+TEST_F(SharedCalls, PointsOfASeriesThatTheSameChangeConfiguresAreThereOnceWhenTheAnswerIsLost) {
+  fault(R"("drop": "before_answer", "times": 1)");
+  const auto ids = hand_in(metadata(R"("configure": {"score": {"min": 0, "max": 1}}, "append": {"score": [0.5, 1]})"));
+  EXPECT_EQ(states(ids), States{"done"});
+  EXPECT_EQ(of_project("score"), "0.5 1");
+}
+
+TEST_F(SharedCalls, PointsOfASeriesThatTheSameChangeEmptiesAreNumberedFromTheStart) {
+  EXPECT_EQ(states(hand_in(metadata(R"("append": {"score": [5, 6, 7]})"))), States{"done"});
+  fault(R"("drop": "before_answer", "times": 1)");
+  const auto renewed = metadata(R"("clear": {"score": "float_series"}, "append": {"score": [8, 9]})");
+  EXPECT_EQ(states(hand_in(renewed)), States{"done"});
+  const auto state = box.sandbox().state();
+  const auto* series = look(state, {"containers", "ml-team/lab/LAB", "series", "score"});
+  ASSERT_TRUE(series);
+  std::vector<std::pair<double, double>> points;  // their steps in millionths
+  for (const auto& point : series->as_array())
+    points.emplace_back(point.at(0).to_number<double>(), point.at(1).to_number<double>());
+  EXPECT_EQ(points, (std::vector<std::pair<double, double>>{{0, 8}, {1e6, 9}}));
+}
+
+class RenewedSeries : public SharedCalls, public ::testing::WithParamInterface<const char*> {};
+
+TEST_P(RenewedSeries, HoldsEachPointOnceWhicheverOfTheCallsIsNotAnswered) {
+  std::string points, spaced;
+  for (int i = 0; i < 1500; ++i) points += (i == 0 ? "" : ",") + std::to_string(i % 700);
+  for (const auto c : points) spaced += c == ',' ? ' ' : c;
+  for (const auto* skip : {"0", "1"}) {
+    EXPECT_EQ(states(hand_in(metadata(R"("append": {"score": [0, 1]})"))), States{"done"});
+    fault(R"("drop": "before_answer", "times": 1, "skip": )" + std::string(skip));
+    const auto ids = hand_in(metadata(GetParam() + (R"(, "append": {"score": [)" + points + "]}")));
+    EXPECT_EQ(states(ids), States{"done"});
+    EXPECT_EQ(of_project("score"), spaced) << "call " << skip;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Ways, RenewedSeries,
+                         ::testing::Values(R"("clear": {"score": "float_series"})", R"("delete": ["score"])"),
+                         [](const auto& way) { return way.index == 0 ? "Clear" : "Delete"; });
+
 TEST_F(SharedCalls, ACallThatNeverCameThroughIsMadeAgain) {
   fault(R"("drop": "before_processing", "times": 1)");
   const auto ids = hand_in(metadata(R"("append": {"score": [1, 2, 3]})"));

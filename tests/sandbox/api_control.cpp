@@ -97,6 +97,7 @@ Fault fault_from(const json::object& object) {
        {"project", ignored},
        {"path", [&](const auto& v) { fault.path = text(v); }},
        {"method", [&](const auto& v) { fault.method = text(v); }},
+       {"skip", [&](const auto& v) { fault.skip = number<std::uint64_t>(v); }},
        {"times", [&](const auto& v) { fault.times = number<std::uint64_t>(v); }},
        {"probability", [&](const auto& v) { fault.probability = number<double>(v); }},
        {"drop", [&](const auto& v) { effect.drop = drop(v); }},

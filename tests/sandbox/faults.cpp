@@ -17,6 +17,10 @@ FaultEffect Faults::strike(const Request& request, const std::string& workspace,
     if (sum.replaces_answer() && effect.replaces_answer()) continue;
     if (fault.times && *fault.times == 0) continue;
     if (fault.probability < 1 && std::uniform_real_distribution<>(0, 1)(random_) >= fault.probability) continue;
+    if (fault.skip > 0) {
+      --fault.skip;
+      continue;
+    }
     if (fault.times) --*fault.times;
     struck = true;
 

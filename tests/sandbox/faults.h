@@ -33,6 +33,7 @@ struct Fault {
   std::string path;                    ///< prefix of the request's path; empty: every API call
   std::string method;                  ///< empty: every method
   std::string workspace, project;      ///< "ws", "ws/project"; empty: all
+  std::uint64_t skip = 0;              ///< requests it still lets pass first
   std::optional<std::uint64_t> times;  ///< requests it still strikes; none: all
   double probability = 1;
   FaultEffect effect;

@@ -67,7 +67,7 @@ bool empties(const std::string& op) {
   return op == "deleteAttribute" || op.starts_with("clear");
 }
 
-/// What each attribute is done to, by one change or by all of a batch. Empty: different things, or it is renewed.
+/// What each attribute is done to, by one change or by all of a batch. Empty: different things, or it is emptied.
 using Doings = std::map<std::string, std::string, std::less<>>;
 
 Doings doings_of(const std::vector<AttributeOperation>& operations) {
@@ -79,6 +79,12 @@ Doings doings_of(const std::vector<AttributeOperation>& operations) {
   return doings;
 }
 
+/// Whether nothing of the point's series is left after the operation.
+bool empties_series(const std::string& op, const SeriesPoint& point) {
+  if (op == "deleteAttribute") return true;
+  return op == (point.image ? "clearImageSeries" : point.text ? "clearStringSeries" : "clearFloatSeries");
+}
+
 bool can_be_told_apart(const Doings& own, const Doings& others) {
   return std::ranges::none_of(own, [&others](const auto& doing) {
     const auto other = others.find(doing.first);
@@ -86,13 +92,18 @@ bool can_be_told_apart(const Doings& own, const Doings& others) {
   });
 }
 
-void add(AttributeBatch& batch, const sources::QueuedChange& change, std::vector<AttributeOperation> operations,
-         const Doings& doings) {
+void add(AttributeBatch& batch, const sources::QueuedChange& change, std::vector<AttributeOperation> operations) {
   const auto places = read_part(change.part, operations);
+  std::map<std::string, std::size_t, std::less<>> emptied;  // by path, the last operation that does it
   for (std::size_t place = 0; place < operations.size(); ++place) {
     if (places && !places->contains(place)) continue;
-    const bool renews = doings.at(operations[place].path).empty();
-    batch.operations.push_back({std::move(operations[place]), change.position, place, renews});
+    auto& each = operations[place];
+    const auto index = batch.operations.size();
+    if (empties(each.op)) emptied[each.path] = index;
+    std::optional<std::size_t> emptied_by;
+    if (const auto at = emptied.find(each.path); at != emptied.end() && each.point)
+      if (empties_series(batch.operations[at->second].operation.op, *each.point)) emptied_by = at->second;
+    batch.operations.push_back({std::move(each), change.position, place, emptied_by});
   }
 }
 
@@ -119,7 +130,7 @@ AttributeBatch batch_of(const std::vector<sources::QueuedChange>& changes) {
                                  fmt::format("{}: {}{}", path, reason, own.empty() ? "" : rest_stored),
                                  own.empty() ? std::string() : part_text({})});
       }
-      add(batch, change, std::move(own), own_doings);
+      add(batch, change, std::move(own));
       doings.merge(std::move(own_doings));
     }
     batch.changes++;

@@ -16,9 +16,9 @@ struct BatchOperation {
   AttributeOperation operation;
   sources::Position change = 0;  ///< whose it is
   std::size_t place = 0;         ///< among the operations of that change
-  /// Its change empties or deletes the attribute and may fill it again: such operations are safe to repeat together,
-  /// and only together.
-  bool renews = false;
+  /// Of a point, the operation of its change before it that empties or deletes its series, by its index within the
+  /// batch: sent together with that one, and only so, it is safe to repeat.
+  std::optional<std::size_t> emptied_by{};
 };
 
 /// The operations of some changes, as many of the first ones as can go in one call and be told apart afterwards: the

@@ -108,6 +108,11 @@ bool is_deletion(const AttributeOperation& operation) {
   return operation.op == "deleteAttribute";
 }
 
+/// Should it be applied late, it takes points that came after it.
+bool takes_points(const AttributeOperation& operation) {
+  return is_deletion(operation) || (operation.op.starts_with("clear") && operation.op.ends_with("Series"));
+}
+
 /// The value of a float or text point, as it is sent.
 std::variant<double, std::string> value_of(const AttributeOperation& point) {
   const auto body = boost::json::parse(point.body);
@@ -152,6 +157,7 @@ class Sending {
     return std::ranges::find(intent_.refused, index, &RefusedOperation::index) != intent_.refused.end();
   }
   void refuse(std::size_t index, const std::string& code, const std::string& reason);
+  bool is_emptied_with(std::size_t index, const Which& others) const;
   bool must_be_noted() const;
   void number();
   asio::awaitable<Answer<void>> note(bool made);
@@ -185,17 +191,23 @@ void Sending::refuse(std::size_t index, const std::string& code, const std::stri
   if (!is_refused(index)) intent_.refused.push_back({index, code, reason});
 }
 
+/// Whether it is a point whose series is emptied by one of the others.
+bool Sending::is_emptied_with(std::size_t index, const Which& others) const {
+  const auto& by = batch_.operations[index].emptied_by;
+  return by && std::ranges::binary_search(others, *by);
+}
+
 /// Whether doing it twice makes a difference, or what was done before.
 bool Sending::must_be_noted() const {
   if (intent_.range.from > 0) return true;
   const auto which = in_range();
   return std::ranges::any_of(which, [this](std::size_t index) {
     const auto& each = batch_.operations[index].operation;
-    return each.point.has_value() || is_deletion(each);
+    return each.point.has_value() || takes_points(each);
   });
 }
 
-/// Points without a step go on where their series stood.
+/// Points without a step go on where their series stood, or begin it anew.
 void Sending::number() {
   auto last = intent_.numbered_from;
   for (const auto index : in_range()) {
@@ -220,16 +232,20 @@ asio::awaitable<Answer<void>> Sending::note(bool made) {
 asio::awaitable<Answer<void>> Sending::look_at_series() {
   intent_.numbered_from.clear();
   intent_.images.clear();
-  for (const auto index : in_range()) {
+  const auto which = in_range();
+  std::set<Series> begun_anew;
+  for (const auto index : which) {
     const auto& each = batch_.operations[index].operation;
     if (!each.point) continue;
     if (each.point->image) {
       intent_.images.emplace(each.path, 0);
     } else if (!each.point->step) {
       intent_.numbered_from.emplace(series_of(each), std::nullopt);
+      if (is_emptied_with(index, which)) begun_anew.insert(series_of(each));
     }
   }
   for (auto& [series, step] : intent_.numbered_from) {
+    if (begun_anew.contains(series)) continue;
     auto last = co_await outcome(call_.server->last_step(container_, series.first, series.second));
     // An attribute of another type: the call is answered with that, for the operation.
     if (!last && last.error().status == 422) continue;
@@ -244,13 +260,14 @@ asio::awaitable<Answer<void>> Sending::look_at_series() {
   co_return Answer<void>{};
 }
 
-/// Marks those of these points that the server holds.
+/// Marks those of these points that the server holds, but for what they would be emptied of when they are sent again.
 asio::awaitable<Answer<void>> Sending::look_for(Which points) {
   std::map<Series, Which> by_series;
   for (const auto index : points) {
-    const auto& each = batch_.operations[index];
-    const auto& point = each.operation.point;
-    if (point && !point->image && point->step && !each.renews) by_series[series_of(each.operation)].push_back(index);
+    const auto& each = operation(index);
+    const auto& point = each.point;
+    if (point && !point->image && point->step && !is_emptied_with(index, points))
+      by_series[series_of(each)].push_back(index);
   }
   for (const auto& [series, indices] : by_series) {
     const auto step = [this](std::size_t index) { return *batch_.operations[index].operation.point->step; };
@@ -273,13 +290,14 @@ asio::awaitable<Answer<void>> Sending::look_for(Which points) {
 /// Images can only be counted. Whether all of them are there.
 asio::awaitable<Answer<bool>> Sending::look_for_images() {
   bool all = true;
+  const auto which = in_range();
   for (const auto& [path, before] : intent_.images) {
     auto held = co_await outcome(call_.server->point_count(container_, path, server::SeriesKind::images));
     if (!held) co_return std::unexpected(std::move(held.error()));
     auto more = *held - before;
-    for (const auto index : in_range()) {
+    for (const auto index : which) {
       const auto& each = operation(index);
-      if (each.path != path || !each.point || !each.point->image) continue;
+      if (each.path != path || !each.point || !each.point->image || is_emptied_with(index, which)) continue;
       if (*held > before) stored_[index] = true;
       all = all && more-- > 0;
     }
@@ -298,8 +316,7 @@ asio::awaitable<Answer<void>> Sending::settle_doubt() {
   if (!all_images) co_return std::unexpected(all_images.error());
   const auto rest = in_range();
   const auto is_missing = [this](std::size_t index) {
-    const auto& each = batch_.operations[index];
-    return each.operation.point && !each.renews;
+    return operation(index).point.has_value() || takes_points(operation(index));
   };
   const auto since = call_.unclear_since->try_emplace(first_, call_.clock->now()).first->second;
   const auto waited = std::chrono::duration_cast<std::chrono::milliseconds>(call_.clock->now() - since);

@@ -38,6 +38,14 @@ TEST_F(FaultsOf, AStatusStrikesTheNextRequests) {
   EXPECT_EQ(counts.at("429").as_int64(), 2);
 }
 
+TEST_F(FaultsOf, AFaultLetsSomePassFirst) {
+  fault(R"("status": 503, "skip": 2, "times": 1)");
+  EXPECT_EQ(write().status, 200u);
+  EXPECT_EQ(write().status, 200u);
+  EXPECT_EQ(write().status, 503u);
+  EXPECT_EQ(write().status, 200u);
+}
+
 TEST_F(FaultsOf, AStatusAfterProcessingHidesASuccess) {
   fault(R"("status": 500, "times": 1, "after_processing": true)");
   EXPECT_EQ(write().status, 500u);
