@@ -59,10 +59,14 @@ bool run_is(const json::value& state, const std::string& run, std::string_view w
 }  // namespace
 
 AllKinds::AllKinds(int number)
-    : n_(number), project_(fmt::format("ml-team/lab-{}", n_)), passing_(fmt::format("ml-team/gone-{}", n_)) {
+    : n_(number),
+      project_(fmt::format("ml-team/lab-{}", n_)),
+      passing_(fmt::format("ml-team/gone-{}", n_)),
+      anew_(fmt::format("ml-team/anew-{}", n_)) {
   projects();
   people();
   runs();
+  made_anew();
   models();
 }
 
@@ -190,6 +194,22 @@ void AllKinds::runs() {
   add("project.delete", passing_, "");
 }
 
+/// What is handed in before a project is deleted is for that one, and what comes after it is created again for the new.
+void AllKinds::made_anew() {
+  const auto is_second = [metadata = fmt::format("{}/A{}", anew_, n_), run = anew_ + "/r"](const json::value& state) {
+    return !look(state, {"containers", metadata, "attrs", "of_first"}) &&
+           written_at(state, {"containers", metadata, "attrs", "of_second"}) == "1" &&
+           values_at(state, {"runs", run, "series", "of_second"}) == "1";
+  };
+  for (const std::string of : {"first", "second"}) {
+    if (of == "second") add("project.delete", anew_, "");
+    add("project.create", anew_, fmt::format(R"("key": "A{}")", n_));
+    run("create", anew_, "r");
+    add("run.update", anew_, fmt::format(R"("run": "r", "step": 1, "append": {{"of_{}": 1}})", of));
+    add("project.metadata", anew_, fmt::format(R"("assign": {{"of_{}": 1}})", of), of == "second" ? is_second : Seen());
+  }
+}
+
 void AllKinds::models() {
   const auto points = [](const std::string& container, const char* series, std::size_t i) {
     return [container, series, i](const json::value& state) {
@@ -221,9 +241,11 @@ void AllKinds::attributes(const std::string& kind, const std::string& which, con
   const auto change = [&](const std::string& sections, Seen seen = {}) {
     add(kind, project_, which + sections, std::move(seen));
   };
-  change(R"("assign": {"size": 1, "gone": 1, "name": "a"}, "insert": {"tags": ["a", "b"]}, "append": {"emptied": 1})");
+  change(R"("assign": {"size": 1, "gone": 1, "name": "a"}, "insert": {"tags": ["a", "b"]}, )"
+         R"("append": {"emptied": 1, "renewed": 1, "replaced": "a"})");
   change(
-      R"("assign": {"size": 2}, "remove": {"tags": ["a"]}, "delete": ["gone"], "clear": {"emptied": "float_series"})",
+      R"("assign": {"size": 2}, "remove": {"tags": ["a"]}, "delete": ["gone", "replaced"], )"
+      R"("clear": {"emptied": "float_series", "renewed": "float_series"}, "append": {"renewed": [2, 3], "replaced": 4})",
       [container](const json::value& state) {
         const auto* size = look(state, {"containers", container, "attrs", "size"});
         return size && size->is_int64() && size->as_int64() == 2;
@@ -231,6 +253,10 @@ void AllKinds::attributes(const std::string& kind, const std::string& which, con
   change(R"("configure": {"auc": {"min": 0, "max": 1, "unit": "share"}})", [container](const json::value& state) {
     return text_at(state, {"containers", container, "series_configs", "auc", "unit"}, "share");
   });
+  change(R"("configure": {"ranged": {"min": 0, "unit": "share"}}, "append": {"ranged": [1, 2]})",
+         [container](const json::value& state) {
+           return text_at(state, {"containers", container, "series_configs", "ranged", "unit"}, "share");
+         });
 }
 
 std::string AllKinds::misses_of_attributes(const json::value& state, const std::string& container) const {
@@ -238,6 +264,10 @@ std::string AllKinds::misses_of_attributes(const json::value& state, const std::
   if (look(state, {"containers", container, "attrs", "gone"})) return wrong("an attribute was not deleted");
   if (!text_at(state, {"containers", container, "attrs", "name"}, "a")) return wrong("the text");
   if (size_at(state, {"containers", container, "series", "emptied"}) != 0) return wrong("a series was not emptied");
+  const auto series = [&](const char* name) { return values_at(state, {"containers", container, "series", name}); };
+  if (series("renewed") != "2 3") return wrong("a series that was emptied and filled again");
+  if (series("replaced") != "4") return wrong("a series in the place of a deleted one");
+  if (series("ranged") != "1 2") return wrong("a series that got its range with its points");
   if (written_at(state, {"containers", container, "sets", "tags"}) != R"(["b"])") return wrong("the tags");
   return {};
 }

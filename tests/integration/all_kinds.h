@@ -16,9 +16,9 @@ bool text_at(const boost::json::value& state, std::initializer_list<std::string_
 /// Values of a series, "1 2 3".
 std::string values_at(const boost::json::value& state, std::initializer_list<std::string_view> path);
 
-/// Changes of all kinds, about a project of their own (`ml-team/lab-<n>`), a project that is deleted again, and the
-/// model `V` of ml-team/base, whose version BASE-V-1 must be there. The workspace must have the members ann and bob and
-/// the service accounts ci and tmp.
+/// Changes of all kinds, about a project of their own (`ml-team/lab-<n>`), a project that is deleted again, one that is
+/// made anew after that, and the model `V` of ml-team/base, whose version BASE-V-1 must be there. The workspace must
+/// have the members ann and bob and the service accounts ci and tmp.
 class AllKinds {
  public:
   struct Change {
@@ -52,12 +52,13 @@ class AllKinds {
   void projects();
   void people();
   void runs();
+  void made_anew();
   void models();
   void attributes(const std::string& kind, const std::string& which, const std::string& container);
   std::string misses_of_attributes(const boost::json::value& state, const std::string& container) const;
 
   int n_;
-  std::string project_, passing_;
+  std::string project_, passing_, anew_;
 };
 
 }  // namespace neptune::testing

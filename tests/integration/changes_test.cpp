@@ -638,6 +638,23 @@ TEST(Changes, ToAProjectArriveBeforeItGetsAnotherName) {
   EXPECT_EQ(values_at(state, {"containers", "ml-team/other/LAB-M", "series", "auc"}), "1 2");
 }
 
+TEST(Changes, ToAProjectThatIsMadeAnewAfterItsDeletionOrItsNewNameGoToTheOneTheyWereHandedInFor) {
+  for (const std::string removal : {R"("kind": "project.delete")", R"("kind": "project.update", "name": "other")"}) {
+    Box box(two_workspaces());
+    box.sandbox().control(R"({"auto_create_projects": false})");
+    accepted(box, R"([{"kind": "project.create", "project": "ml-team/lab", "key": "LAB"},
+                      {"kind": "project.metadata", "project": "ml-team/lab", "assign": {"first": 1}},
+                      {)" +
+                      removal + R"(, "project": "ml-team/lab"},
+                      {"kind": "project.create", "project": "ml-team/lab", "key": "NEW"},
+                      {"kind": "project.metadata", "project": "ml-team/lab", "assign": {"second": 2}}])");
+    box.wait_synced();
+    const auto attributes = container(box.sandbox().state(), "ml-team/lab/NEW").at("attrs");
+    EXPECT_TRUE(attributes.as_object().contains("second")) << removal << json::serialize(attributes);
+    EXPECT_FALSE(attributes.as_object().contains("first")) << removal;
+  }
+}
+
 TEST(Changes, ThatRemoveARunWhichNeverWasAreRejectedAndThoseWhoseAnswerIsLostAreDone) {
   Box box(two_workspaces());
   accepted(box, R"([{"kind": "run.create", "project": "ml-team/lab", "run": "r"},

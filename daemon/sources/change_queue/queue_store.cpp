@@ -29,6 +29,11 @@ std::uint64_t count_at(const sqlite::Statement& row, int column) {
   return static_cast<std::uint64_t>(row.number(column));
 }
 
+/// What a change adds to the payload of a request.
+std::uint64_t bytes_in(OperationKind kind, std::uint64_t size) {
+  return kind == OperationKind::update ? wire::framed_size(size) : size;
+}
+
 std::int64_t as_signed(std::uint64_t value) {
   return static_cast<std::int64_t>(value);
 }
@@ -421,7 +426,7 @@ Result<std::variant<std::monostate, Batch, Oversized>> QueueStore::plan(std::int
         const auto kind = static_cast<ChangeKind>(row.number(1));
         const auto operation = operation_kind(kind);
         const auto size = count_at(row, 2);
-        const auto bytes = operation == OperationKind::update ? wire::framed_size(size) : size;
+        const auto bytes = bytes_in(operation, size);
         if (!batch) {
           batch = Batch{operation, row.number(0), row.number(0), 1, bytes};
           first_kind = kind;
@@ -436,13 +441,17 @@ Result<std::variant<std::monostate, Batch, Oversized>> QueueStore::plan(std::int
       },
       stream, after));
   if (!batch) return Plan{};
-  if (batch->kind == OperationKind::call && batch->count > 1) NEPTUNE_TRY(keep_order(stream, *batch));
+  if (batch->count > 1) {
+    const auto create = first_create(stream, batch->first);
+    if (!create) return std::unexpected(create.error());
+    if (batch->kind == OperationKind::call || *create < batch->last) NEPTUNE_TRY(keep_order(stream, *batch, *create));
+  }
   return Plan{*batch};
 }
 
 /// What the first change waits for is looked at by who sends it; a later one may wait for something that was accepted
-/// between them. The batch then ends before it.
-Result<void> QueueStore::keep_order(std::int64_t stream, Batch& batch) {
+/// between them. The batch then ends before it, and before `create`.
+Result<void> QueueStore::keep_order(std::int64_t stream, Batch& batch, Position create) {
   std::map<std::string, Position, std::less<>> first_needed;  // by needs: the first position of theirs in between
   Result<void> looked;
   Batch kept = batch;
@@ -452,10 +461,11 @@ Result<void> QueueStore::keep_order(std::int64_t stream, Batch& batch) {
       [&](const sqlite::Statement& row) {
         const auto seq = row.number(0);
         const auto needs = row.text(2);
+        if (seq > create) return false;
         if (seq != batch.first && !needs.empty()) {
           auto known = first_needed.find(needs);
           if (known == first_needed.end()) {
-            auto position = first_of(needs, batch.first);
+            auto position = first_of(read_needs(needs).after, batch.first);
             if (!position) looked = std::unexpected(std::move(position.error()));
             if (!looked) return false;
             known = first_needed.emplace(std::string(needs), *position).first;
@@ -464,7 +474,7 @@ Result<void> QueueStore::keep_order(std::int64_t stream, Batch& batch) {
         }
         kept.last = seq;
         kept.count++;
-        kept.payload_bytes += count_at(row, 1);
+        kept.payload_bytes += bytes_in(batch.kind, count_at(row, 1));
         return true;
       },
       stream, batch.first, batch.last));
@@ -472,17 +482,29 @@ Result<void> QueueStore::keep_order(std::int64_t stream, Batch& batch) {
   return looked;
 }
 
-Result<Position> QueueStore::first_of(std::string_view needs, Position after) {
+/// The first create of the stream's project, or of the run whose files it holds, that was accepted after `after`: what
+/// was accepted before it is for the one that is there until then, and may be removed with that.
+Result<Position> QueueStore::first_create(std::int64_t stream, Position after) {
+  const auto of = this->stream(stream);
+  if (!of) return std::unexpected(of.error());
+  const auto& [project, id, kind] = of->container;
+  std::vector<ContainerName> made{{project, {}, ContainerKind::management}};
+  if (kind == ContainerKind::files) made.push_back({project, id, ContainerKind::run});
+  return first_of(made, after, true);
+}
+
+/// The first that was accepted after `after` into these streams; `creates`: of those that create what they are of.
+Result<Position> QueueStore::first_of(const std::vector<ContainerName>& containers, Position after, bool creates) {
   auto first = std::numeric_limits<Position>::max();
-  for (const auto& container : read_needs(needs).after)
+  for (const auto& container : containers)
     NEPTUNE_TRY(database_->each(
         "SELECT seq FROM changes WHERE stream IN (SELECT id FROM streams WHERE workspace = ? AND project = ? AND kind "
-        "= ? AND container = ?) AND seq > ? ORDER BY seq LIMIT 1",
+        "= ? AND container = ? AND creates >= ?5) AND seq > ? AND creates >= ?5 ORDER BY seq LIMIT 1",
         [&first](const sqlite::Statement& row) {
           first = std::min(first, row.number(0));
           return false;
         },
-        container.project.workspace, container.project.project, container.kind, container.id, after));
+        container.project.workspace, container.project.project, container.kind, container.id, creates, after));
   return first;
 }
 

@@ -189,8 +189,9 @@ class QueueStore {
   /// What of the stream is confirmed and not taken out yet: a batch or two, or all since the disk is full. What was
   /// counted before is not counted again.
   Result<Rows> confirmed_rows(std::int64_t stream, Position after);
-  Result<void> keep_order(std::int64_t stream, Batch& batch);
-  Result<Position> first_of(std::string_view needs, Position after);
+  Result<void> keep_order(std::int64_t stream, Batch& batch, Position create);
+  Result<Position> first_create(std::int64_t stream, Position after);
+  Result<Position> first_of(const std::vector<ContainerName>& containers, Position after, bool creates = false);
   Result<void> keep_behind_those_that_wait(const ContainerName& removals, std::vector<ContainerName>& after);
   Result<QueuedStream> stream(std::int64_t id);
   Result<std::int64_t> insert(const Change& change, const Handed& request, std::int64_t stream, std::int64_t now_ms);

@@ -542,7 +542,10 @@ class History {
     const auto one_by_one = first->is == Is::create || lane.name.kind == ContainerKind::management || lane.frees();
     auto last = first;
     for (std::uint64_t n = 1; !one_by_one && n < send.max_operations; ++n, ++last)
-      if (last + 1 == lane.items.end() || (last + 1)->is != first->is || !(last + 1)->after.empty()) break;
+      if (last + 1 == lane.items.end() || (last + 1)->is != first->is || !(last + 1)->after.empty() ||
+          is_create_between(lane, *first, *(last + 1)))
+        break;
+    for (auto item = first; item <= last; ++item) check_project(lane, *item);
     const Request request{index, first->position, last->position};
     requests_of_[send.stream] = request;
     if (lane.files()) {
@@ -583,6 +586,33 @@ class History {
         return violate("a write started before a probe was due, after the last one was refused");
       if (const auto first = probe_first_.find(scope); first != probe_first_.end() && now_ < first->second)
         return violate("a second write started after one probe");
+    }
+  }
+
+  /// In the queue, of the project, or of the run that the files are of: as the queue plans it, no batch spans one.
+  bool is_create_between(const Lane& lane, const Item& first, const Item& next) const {
+    if (!lane.queued) return false;
+    return std::ranges::any_of(lanes_, [&](const Lane& other) {
+      const bool is_its_run = lane.files() && other.ingested() && other.name.id == lane.name.id;
+      const auto is_between = [&](const Item& item) {
+        return (item.creates_project || (is_its_run && item.is == Is::create)) && item.position > first.place() &&
+               item.position < next.place();
+      };
+      return other.queued && other.name.project == lane.name.project &&
+             std::any_of(other.next(other.confirmed), other.items.end(), is_between);
+    });
+  }
+
+  /// What was accepted after a create of its project is for the project that is made then, and not for one that is
+  /// removed before.
+  void check_project(const Lane& lane, const Item& item) {
+    if (!lane.queued || item.frees) return;
+    for (const auto& other : lanes_) {
+      if (!other.queued || &other == &lane || other.name.project != lane.name.project) continue;
+      for (auto it = other.next(other.confirmed); it != other.items.end() && it->position < item.place(); ++it)
+        if (it->creates_project)
+          return violate(fmt::format("change {} of {} went before the create of its project, {}", item.position,
+                                     lane.name.label(), it->position));
     }
   }
 

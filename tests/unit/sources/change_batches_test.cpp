@@ -127,6 +127,40 @@ TEST_F(ChangeBatches, EndBeforeAChangeThatWaitsForOneAcceptedInBetween) {
   EXPECT_THAT(batches(version), ElementsAre(Pair(1, 5)));
 }
 
+TEST_F(ChangeBatches, OfAnyKindEndBeforeAChangeForTheProjectThatIsMadeAnewInBetween) {
+  open();
+  auto create = change_of(ChangeKind::project_create, management_lane());
+  create.creates = true;
+  const ContainerName metadata{queue_project, {}, ContainerKind::project}, model = model_named("FOREST");
+  const ContainerName files{queue_project, "a", ContainerKind::files};
+  const std::vector<Change> one_of_each{update_of("a"), change_of(ChangeKind::project_metadata, metadata),
+                                        change_of(ChangeKind::model_update, model),
+                                        change_of(ChangeKind::run_upload, files)};
+  std::vector<Change> request;
+  for (int i = 0; i < 2; ++i) request.insert(request.end(), one_of_each.begin(), one_of_each.end());
+  request.push_back(change_of(ChangeKind::member_add, management_lane()));
+  request.push_back(create);
+  request.insert(request.end(), one_of_each.begin(), one_of_each.end());
+  ASSERT_TRUE(accept(request));
+  EXPECT_THAT(batches(run_named("a")), ElementsAre(Pair(1, 5), Pair(11, 11)));
+  EXPECT_THAT(batches(metadata), ElementsAre(Pair(2, 6), Pair(12, 12)));
+  EXPECT_THAT(batches(model), ElementsAre(Pair(3, 7), Pair(13, 13)));
+  EXPECT_THAT(batches(files), ElementsAre(Pair(4, 8), Pair(14, 14)));
+  EXPECT_EQ(batch(run_named("a")).payload_bytes, 2 * wire::framed_size(5));
+  ASSERT_TRUE(settle(management_lane(), 10));
+  EXPECT_THAT(batches(run_named("a")), ElementsAre(Pair(1, 11)));
+  EXPECT_THAT(batches(metadata), ElementsAre(Pair(2, 12)));
+}
+
+TEST_F(ChangeBatches, OfFilesEndBeforeAFileOfTheRunThatIsMadeAnewInBetween) {
+  open();
+  auto create = change_of(ChangeKind::run_create, run_named("a"));
+  create.creates = true;
+  const auto file = change_of(ChangeKind::run_upload, {queue_project, "a", ContainerKind::files});
+  ASSERT_TRUE(accept({file, update_of("a"), file, create, file}));
+  EXPECT_THAT(batches(file.container), ElementsAre(Pair(1, 3), Pair(5, 5)));
+}
+
 TEST_F(ChangeBatches, OfNothingIsNothing) {
   open();
   ASSERT_TRUE(accept({update_of("a")}));
