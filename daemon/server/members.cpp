@@ -132,6 +132,15 @@ std::string_view role_word(const Invitation& invitation) {
   return invitation.owner ? "owner" : "member";
 }
 
+JsonCall call_of(const Invitation& invitation) {
+  const json::object entry{{"invitee", invitation.invitee},
+                           {"invitationType", invitation.by_email ? "emailRecipient" : "user"},
+                           {"roleGrant", role_word(invitation)},
+                           {"addToAllProjects", invitation.add_to_all_projects}};
+  const json::object body{{"organizationIdentifier", invitation.workspace}, {"invitationsEntries", json::array{entry}}};
+  return writing("POST", std::string(invitations_path), {}, text_of(body));
+}
+
 JsonCall role_grant(const std::string& invitation, std::string_view role) {
   const json::object body{{"roleGrant", role}};
   return writing("PUT", std::string(invitations_path) + "/" + percent_encode(invitation), {}, text_of(body));
@@ -139,19 +148,40 @@ JsonCall role_grant(const std::string& invitation, std::string_view role) {
 
 /// How the workspace lists the person who is invited.
 struct Listed {
-  std::string role;        // empty: it is another person
-  std::string invitation;  // its id; empty of a member
+  std::string role;                       // empty: it is another person
+  std::string invitation;                 // its id; empty of a member
+  std::optional<bool> in_all_projects{};  // none: the server does not say
+
+  /// An invitation of which that is not known is made anew; what a member lacks, an invitation does not give.
+  bool lacks_projects_of(const Invitation& wanted) const {
+    return wanted.add_to_all_projects && !in_all_projects.value_or(invitation.empty());
+  }
 };
+
+std::optional<bool> is_in_all_projects(const json::object& entry) {
+  const auto some = number_member(entry, "numberOfProjects"), all = number_member(entry, "totalNumberOfProjects");
+  if (!some || !all) return std::nullopt;
+  return *some >= *all;
+}
 
 Listed listed(const json::object& entry, const Invitation& invitation) {
   const auto* member = object_member(entry, "registeredMemberInfo");
   if (member && !invitation.by_email && string_member(*member, "username") == invitation.invitee)
-    return {string_member(entry, "role"), {}};
+    return {string_member(entry, "role"), {}, is_in_all_projects(entry)};
   const auto* invited = object_member(entry, "invitationInfo");
   if (!invited || !equal_ignoring_case(string_member(*invited, "invitee"), invitation.invitee)) return {};
   auto role = string_member(*invited, "roleGrant");
   if (role.empty()) role = string_member(entry, "role");
-  return {std::move(role), string_member(*invited, "id")};
+  return {std::move(role), string_member(*invited, "id"), is_in_all_projects(entry)};
+}
+
+/// Into which projects an invitation leads is said when it is made: it is taken back for another one.
+asio::awaitable<Answer<ManageReply>> invite_anew(std::shared_ptr<Api> api, Invitation invitation, std::string id) {
+  auto revoke = writing("DELETE", std::string(invitations_path) + "/" + percent_encode(id), {});
+  auto revoked = co_await send(api, std::move(revoke));
+  if (!revoked && !is_missing(revoked.error())) co_return std::unexpected(std::move(revoked.error()));
+  auto invite = call_of(invitation);
+  co_return co_await carry_out(std::move(api), std::move(invite));
 }
 
 /// An invitation that is out already can be changed. The role of a member is none of an invitation's business.
@@ -165,14 +195,20 @@ asio::awaitable<Answer<ManageReply>> judge_existing(std::shared_ptr<Api> api, In
   const auto wanted = role_word(invitation);
   for (const auto* entry : objects_in(*there)) {
     auto each = listed(*entry, invitation);
-    if (each.role == wanted) co_return ManageReply{};
+    if (each.role == wanted && !each.lacks_projects_of(invitation)) co_return ManageReply{};
     if (!each.role.empty()) found = std::move(each);
   }
+  if (!found.invitation.empty() && found.lacks_projects_of(invitation))
+    co_return co_await invite_anew(std::move(api), std::move(invitation), std::move(found.invitation));
   if (!found.invitation.empty()) {
     auto change = role_grant(found.invitation, wanted);
     co_return co_await carry_out(std::move(api), std::move(change));
   }
-  if (!found.role.empty())
+  if (found.role == wanted)
+    collision.message = fmt::format(
+        "{} belongs to workspace {} already, and not to all of its projects; add {} to the others with member.add",
+        invitation.invitee, invitation.workspace, invitation.invitee);
+  else if (!found.role.empty())
     collision.message = fmt::format(
         "{} belongs to workspace {} already, as {} and not as {}; change the role in the workspace's settings",
         invitation.invitee, invitation.workspace, found.role, wanted);
@@ -203,12 +239,7 @@ asio::awaitable<Answer<ManageReply>> perform(std::shared_ptr<Api> api, Membershi
 }
 
 asio::awaitable<Answer<ManageReply>> perform(std::shared_ptr<Api> api, Invitation change) {
-  const json::object entry{{"invitee", change.invitee},
-                           {"invitationType", change.by_email ? "emailRecipient" : "user"},
-                           {"roleGrant", role_word(change)},
-                           {"addToAllProjects", change.add_to_all_projects}};
-  const json::object body{{"organizationIdentifier", change.workspace}, {"invitationsEntries", json::array{entry}}};
-  auto call = writing("POST", std::string(invitations_path), {}, text_of(body));
+  auto call = call_of(change);
   auto answer = co_await send(api, std::move(call));
   if (answer) co_return ManageReply{};
   if (!is_collision(answer.error())) co_return std::unexpected(std::move(answer.error()));

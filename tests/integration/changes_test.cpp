@@ -690,6 +690,20 @@ TEST(Changes, OfAWorkspaceWhoseTypeIsLearnedLateAreRefusedForWhatItIsUntilItIsAn
   EXPECT_TRUE(box.wait_status([](const auto& s) { return s.at("totals").at("synced").as_int64() == 1; }).first);
 }
 
+TEST(Changes, ThatInviteIntoAllProjectsWhereAnInvitationIsOutAlreadyMakeItLeadThere) {
+  Box box(two_workspaces());
+  accepted(box, R"([{"kind": "project.create", "project": "ml-team/lab"},
+                    {"kind": "workspace.invite", "workspace": "ml-team", "user": "zed", "role": "member"},
+                    {"kind": "workspace.invite", "workspace": "ml-team", "user": "zed", "role": "owner",
+                     "add_to_all_projects": true}])");
+  box.wait_synced();
+  const auto state = box.sandbox().state();
+  const auto& invitations = state.at("workspaces").at("ml-team").at("invitations").as_array();
+  ASSERT_EQ(invitations.size(), 1u);
+  EXPECT_EQ(invitations[0].at("role").as_string(), "owner") << json::serialize(invitations);
+  EXPECT_TRUE(invitations[0].at("add_to_all_projects").as_bool()) << json::serialize(invitations);
+}
+
 TEST(Changes, OfAWorkspaceWithATokenOfItsOwnGoToThatTokensServer) {
   TempDir elsewhere;
   Sandbox other(elsewhere.path(), {"--workspace", "vision:team"});

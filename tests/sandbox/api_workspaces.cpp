@@ -77,6 +77,8 @@ Response organization_members(World& world, const Request& request) {
   for (const auto& invitation : workspace.invitations)
     out.push_back({{"role", invitation.role},
                    {"editableRole", true},
+                   {"totalNumberOfProjects", workspace.projects.size()},
+                   {"numberOfProjects", invitation.add_to_all_projects ? workspace.projects.size() : 0},
                    {"invitationInfo", invitation_json(workspace, invitation)}});
   return answer(out);
 }

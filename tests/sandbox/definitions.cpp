@@ -49,7 +49,8 @@ constexpr Definition all[] = {
      "id? organizationName invitee invitationType roleGrant status invitedBy createdAt lastSentAt"},
     {"OrganizationInvitationsDTO", "invitations:[OrganizationInvitationDTO]"},
     {"OrganizationMemberDTO",
-     "role editableRole:boolean registeredMemberInfo?:RegisteredMemberInfoDTO "
+     "role editableRole:boolean totalNumberOfProjects?:integer numberOfProjects?:integer "
+     "registeredMemberInfo?:RegisteredMemberInfoDTO "
      "invitationInfo?:OrganizationInvitationDTO"},
     {"Experiment",
      "id shortId type trashed:boolean projectId projectName organizationId organizationName parentId customId?"},

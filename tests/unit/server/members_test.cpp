@@ -161,7 +161,8 @@ TEST_F(Members, AnInvitationThatIsOutAlreadyIsASuccessAndAnotherRoleIsChanged) {
   answers.on(invite, http_reply(409));
   answers.on(list_workspace,
              R"([{"role":"owner","registeredMemberInfo":{"username":"sam"}},)"
-             R"({"role":"member","invitationInfo":{"id":"i/1","invitee":"Sam@Example.org","roleGrant":"member"}}])");
+             R"({"role":"member","invitationInfo":{"id":"i/1","invitee":"Sam@Example.org","roleGrant":"member"},)"
+             R"("numberOfProjects":3,"totalNumberOfProjects":3}])");
   answers.on("PUT /api/backend/v1/invitations/organization/i%2F1", "{}");
   EXPECT_TRUE(manage(invitation()));
   EXPECT_EQ(answers.calls.back(), list_workspace);
@@ -170,6 +171,44 @@ TEST_F(Members, AnInvitationThatIsOutAlreadyIsASuccessAndAnotherRoleIsChanged) {
   EXPECT_TRUE(manage(owner));
   EXPECT_EQ(answers.calls.back(), "PUT /api/backend/v1/invitations/organization/i%2F1");
   EXPECT_EQ(answers.bodies.back(), R"({"roleGrant":"owner"})");
+}
+
+/// How the workspace lists somebody who is invited as a member, or is one.
+std::string invited(const std::string& more) {
+  return R"([{"role":"member","invitationInfo":{"id":"i1","invitee":"sam@example.org","roleGrant":"member"})" + more +
+         "}]";
+}
+std::string belongs(const std::string& more) {
+  return R"([{"role":"member","registeredMemberInfo":{"username":"sam"})" + more + "}]";
+}
+
+TEST_F(Members, AnInvitationThatIsOutAndDoesNotLeadIntoAllProjectsIsMadeAnew) {
+  for (const std::string more : {R"(,"numberOfProjects":1,"totalNumberOfProjects":3)", ""}) {
+    answers = {};
+    answers.on(invite, http_reply(409));
+    answers.on(list_workspace, invited(more));
+    answers.on("DELETE /api/backend/v1/invitations/organization/i1", http_reply(200));
+    answers.on(invite, R"({"invitations":[{}]})");
+    EXPECT_TRUE(manage(invitation()));
+    ASSERT_GE(answers.calls.size(), 2u);
+    EXPECT_EQ(answers.calls[answers.calls.size() - 2], "DELETE /api/backend/v1/invitations/organization/i1");
+    EXPECT_EQ(answers.calls.back(), invite);
+    EXPECT_THAT(answers.bodies.back(), HasSubstr(R"("addToAllProjects":true)"));
+  }
+}
+
+TEST_F(Members, AnInvitationIntoAllProjectsIsRefusedForAMemberWhoIsNotInAllOfThem) {
+  const Invitation into_all{"ml-team", "sam", false, false, true};
+  answers.on(invite, http_reply(409));
+  answers.on(list_workspace, belongs(R"(,"numberOfProjects":1,"totalNumberOfProjects":3)"));
+  const auto reply = manage(into_all);
+  ASSERT_FALSE(reply);
+  EXPECT_EQ(reply.error().kind, Kind::rejected);
+  EXPECT_THAT(reply.error().message, HasSubstr("not to all of its projects"));
+  answers = {};
+  answers.on(invite, http_reply(409));
+  answers.on(list_workspace, belongs(R"(,"numberOfProjects":3,"totalNumberOfProjects":3)"));
+  EXPECT_TRUE(manage(into_all));
 }
 
 TEST_F(Members, AnInvitationDoesNotChangeTheRoleOfAMember) {
