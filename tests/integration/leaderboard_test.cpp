@@ -118,7 +118,7 @@ TEST_F(Leaderboard, HasNoForksNorHistogramsWhichAreKeptAsRejectedWithTheReason) 
   make({});
   accepted(*box, R"([
     {"kind": "run.create", "project": "ml-team/lab", "run": "parent"},
-    {"kind": "run.update", "project": "ml-team/lab", "run": "parent", "assign": {"a": 1,
+    {"kind": "run.update", "project": "ml-team/lab", "run": "parent", "assign": {"a": 1}, "step": 1, "append": {
       "h": {"type": "histogram", "value": {"bin_edges": [0, 1, 2], "counts": [3, 4]}}}},
     {"kind": "run.create", "project": "ml-team/lab", "run": "child", "fork": {"run": "parent", "step": 1}}])");
   EXPECT_TRUE(box->wait_status([](const auto& s) { return s.at("totals").at("rejected").as_int64() == 2; }).first);

@@ -99,7 +99,14 @@ void read_assign(const Json& section, pb::UpdateRunSnapshot& message, std::unord
       section, "assign", is_typed,
       [&](const std::string& path, const Json& json, const std::string& field) {
         taken.insert(path);
-        std::visit(Fill{(*message.mutable_assign())[path]}, read_value(json, Numbers::as_written, field, verdict));
+        const auto value = read_value(json, Numbers::as_written, field, verdict);
+        if (std::holds_alternative<Histogram>(value))
+          verdict.refuse("not_an_attribute_type",
+                         fmt::format("{} cannot be assigned a histogram: histograms are points of a series; use "
+                                     "'append'.",
+                                     quoted(path)),
+                         field);
+        std::visit(Fill{(*message.mutable_assign())[path]}, value);
       },
       verdict);
 }

@@ -13,7 +13,7 @@ namespace {
 
 const std::vector<std::string> kSeeds{
     R"({"kind":"run.create","project":"ml-team/lab","run":"r","experiment":"e","fork":{"run":"p","step":1.5},"created_at":"2026-01-02T03:04:05.678Z"})",
-    R"({"kind":"run.update","project":"ml-team/lab","run":"r","step":1,"assign":{"a":{"type":"histogram","value":{"bin_edges":[0,1.5],"counts":[1]}},"t":{"type":"string_set","value":["x"]},"n":{"b":-1e5}},"append":{"l":0.25},"tags":{"g":{"add":["a"],"remove":["b"]}},"preview":{"completion_ratio":0.5}})",
+    R"({"kind":"run.update","project":"ml-team/lab","run":"r","step":1,"assign":{"t":{"type":"string_set","value":["x"]},"n":{"b":-1e5}},"append":{"a":{"type":"histogram","value":{"bin_edges":[0,1.5],"counts":[1]}},"l":0.25},"tags":{"g":{"add":["a"],"remove":["b"]}},"preview":{"completion_ratio":0.5}})",
     R"([{"kind":"model.update","project":"ml-team/lab","model":"M","append":{"s":[{"value":1,"step":2},{"value":2,"step":3}]},"clear":{"x":"float_series"},"configure":{"s":{"min":0}},"delete":["d"]},{"kind":"trash.empty","project":"ml-team/lab"}])",
     R"({"kind":"project.create","project":"ml-team/lab\u00e4","visibility":"workspace","key":"LAB","idempotency_key":"k"})",
     R"({"kind":"workspace.invite","workspace":"ml-team","email":"a@b","role":"owner","add_to_all_projects":true})",

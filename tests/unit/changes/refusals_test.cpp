@@ -48,7 +48,7 @@ std::string model_update(const std::string& more) {
   return of_project("model.update", R"("model":"FOREST",)" + more);
 }
 std::string histogram(const std::string& value) {
-  return assign(R"({"type":"histogram","value":)" + value + "}");
+  return append(R"({"type":"histogram","value":)" + value + "}");
 }
 
 std::string edges(int count) {
@@ -197,6 +197,8 @@ const std::vector<Bad> kBad{
     {"AFieldAssignedAndAppended", update(R"("step":1,"assign":{"a":1},"append":{"a":1})"), "conflicting_fields",
      "append.a"},
     {"ABoolInASeries", append("true"), "not_a_series_type", "append.a"},
+    {"AHistogramThatIsAssigned", assign(R"({"type":"histogram","value":{"bin_edges":[0,1],"counts":[1]}})"),
+     "not_an_attribute_type", "assign.a"},
     {"AnIntInASeries", append(R"({"type":"int","value":1})"), "not_a_series_type", "append.a"},
     {"TagsThatAreAnArray", update(R"("tags":{"sys/tags":["a"]})"), "wrong_type", "tags.sys/tags"},
     {"TagsWithAnUnknownVerb", update(R"("tags":{"sys/tags":{"ad":["a"]}})"), "unknown_field", "tags.sys/tags.ad"},
@@ -204,23 +206,23 @@ const std::vector<Bad> kBad{
     {"ATagAddedAndRemoved", update(R"("tags":{"t":{"add":["a"],"remove":["a"]}})"), "conflicting_fields",
      "tags.t.remove"},
     {"ATagOnAnAssignedField", update(R"("assign":{"t":1},"tags":{"t":{"add":["a"]}})"), "conflicting_fields", "tags.t"},
-    {"AHistogramWithoutEdges", histogram(R"({"counts":[1]})"), "missing_field", "assign.a" + kH + "bin_edges"},
+    {"AHistogramWithoutEdges", histogram(R"({"counts":[1]})"), "missing_field", "append.a" + kH + "bin_edges"},
     {"AHistogramOfOneEdge", histogram(R"({"bin_edges":[1],"counts":[]})"), "histogram_bin_edges",
-     "assign.a" + kH + "bin_edges"},
-    {"AHistogramOf514Edges", histogram(edges(514)), "histogram_bin_edges", "assign.a" + kH + "bin_edges"},
+     "append.a" + kH + "bin_edges"},
+    {"AHistogramOf514Edges", histogram(edges(514)), "histogram_bin_edges", "append.a" + kH + "bin_edges"},
     {"AHistogramWhoseEdgesFall", histogram(R"({"bin_edges":[1,0],"counts":[1]})"), "histogram_bin_edges",
-     "assign.a" + kH + "bin_edges"},
+     "append.a" + kH + "bin_edges"},
     {"AHistogramWhoseEdgesStay", histogram(R"({"bin_edges":[1,1],"counts":[1]})"), "histogram_bin_edges",
-     "assign.a" + kH + "bin_edges"},
+     "append.a" + kH + "bin_edges"},
     {"AHistogramWithANaNEdge", histogram(R"({"bin_edges":["NaN",1],"counts":[1]})"), "not_finite",
-     "assign.a" + kH + "bin_edges"},
+     "append.a" + kH + "bin_edges"},
     {"AHistogramWithTooFewValues", histogram(R"({"bin_edges":[0,1,2],"counts":[1]})"), "histogram_values",
-     "assign.a.value"},
-    {"AHistogramWithoutValues", histogram(R"({"bin_edges":[0,1]})"), "histogram_values", "assign.a.value"},
+     "append.a.value"},
+    {"AHistogramWithoutValues", histogram(R"({"bin_edges":[0,1]})"), "histogram_values", "append.a.value"},
     {"AHistogramWithCountsAndDensities", histogram(R"({"bin_edges":[0,1],"counts":[1],"densities":[1]})"),
-     "histogram_values", "assign.a.value"},
+     "histogram_values", "append.a.value"},
     {"AHistogramWithANegativeCount", histogram(R"({"bin_edges":[0,1],"counts":[-1]})"), "histogram_counts",
-     "assign.a" + kH + "counts"},
+     "append.a" + kH + "counts"},
 
     {"NoRunsToTrash", of_project("run.trash", R"("runs":[])"), "empty_list", "runs"},
     {"RunsThatAreNumbers", of_project("run.trash", R"("runs":[1])"), "wrong_type", "runs"},
