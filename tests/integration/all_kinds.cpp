@@ -85,6 +85,15 @@ std::string AllKinds::misses(const json::value& state) const {
   if (!text_at(state, {"runs", project_ + "/r1", "attrs", "params/of"}, "oak")) return wrong("the run's text");
   if (written_at(state, {"runs", project_ + "/r1", "sets", "sys/tags"}) != R"(["tall"])")
     return wrong("the run's tags");
+  if (values_at(state, {"runs", project_ + "/r1", "series", "guess"}) != "2") return wrong("the run's preview");
+  if (written_at(state, {"runs", project_ + "/r1", "series", "said"}).find("so") == std::string::npos)
+    return wrong("the run's texts");
+  if (const auto* whole = look(state, {"runs", project_ + "/r1", "attrs", "whole"}); !whole || !whole->is_double())
+    return wrong("the run's float");
+  if (written_at(state, {"runs", project_ + "/r1", "attrs", "on"}).find("2026-01-02T03:04:05") == std::string::npos)
+    return wrong("the run's time");
+  if (written_at(state, {"runs", project_ + "/r1", "sets", "in"}) != R"(["a","b"])") return wrong("the run's set");
+  if (!text_at(state, {"containers", model(), "attrs", "sys/name"}, "Oak")) return wrong("the model's name");
   if (!text_at(state, {"runs", project_ + "/r7", "experiment"}, "second")) return wrong("the fork's experiment");
   if (values_at(state, {"containers", model(), "series", "auc"}) != "1 2 3") return wrong("the model's points");
   if (values_at(state, {"containers", metadata(), "series", "score"}) != "1 2 3") return wrong("the project's points");
@@ -147,11 +156,11 @@ void AllKinds::people() {
   add("service_account.update", project_, R"("account": "ci", "role": "contributor")", account(true));
   add("service_account.add", project_, R"("account": "tmp", "role": "viewer")");
   add("service_account.remove", project_, R"("account": "tmp")");
-  const auto invited = [](const std::string& who) {
-    return [who](const json::value& state) {
+  const auto invited = [](const std::string& who, bool to_all) {
+    return [who, to_all](const json::value& state) {
       int found = 0;
       for (const auto& each : look(state, {"workspaces", "ml-team", "invitations"})->as_array())
-        found += each.at("invitee").as_string() == who ? 1 : 0;
+        if (each.at("invitee").as_string() == who) found += each.at("add_to_all_projects").as_bool() == to_all ? 1 : 2;
       return found == 1;
     };
   };
@@ -159,7 +168,7 @@ void AllKinds::people() {
     changes.push_back(
         {fmt::format(R"("kind": "workspace.invite", "workspace": "ml-team", "{}": "{}", "role": "member"{})", by, who,
                      more),
-         invited(who)});
+         invited(who, *more != '\0')});
   };
   invite("user", fmt::format("guest{}", n_), "");
   invite("email", fmt::format("guest{}@example.org", n_), R"(, "add_to_all_projects": true)");
@@ -174,9 +183,18 @@ void AllKinds::runs() {
           return size_at(state, {"runs", r, "series", "loss"}) >= i;
         });
   add("run.update", project_,
-      R"("run": "r1", "timestamp": "2026-01-02T03:04:05Z", "assign": {"params": {"depth": 3, "of": "oak"}}, )"
-      R"("tags": {"sys/tags": {"add": ["young", "tall"]}})");
+      R"("run": "r1", "timestamp": "2026-01-02T03:04:05Z", "assign": {"params": {"depth": 3, "of": "oak"}, )"
+      R"("whole": {"type": "float", "value": 4}, "on": {"type": "datetime", "value": "2026-01-02T03:04:05Z"}, )"
+      R"("in": {"type": "string_set", "value": ["a", "b"]}}, "tags": {"sys/tags": {"add": ["young", "tall"]}})");
   add("run.update", project_, R"("run": "r1", "tags": {"sys/tags": {"remove": ["young"]}})");
+  add("run.update", project_,
+      R"("run": "r1", "step": 5, "append": {"guess": 1, "said": "so", )"
+      R"("bins": {"type": "histogram", "value": {"bin_edges": [0, 1, 2], "counts": [3, 4]}}}, "preview": true)");
+  add("run.update", project_, R"("run": "r1", "step": 5.5, "append": {"guess": 2})");
+  add("run.update", project_,
+      R"("run": "r1", "step": 6, "append": {"bins": {"type": "histogram", "value": )"
+      R"({"bin_edges": [0, 1, 2], "densities": [0.5, 0.5]}}}, "preview": {"completion_ratio": 0.5})",
+      [r = project_ + "/r1"](const json::value& state) { return size_at(state, {"runs", r, "series", "bins"}) == 2; });
   add("run.create", project_, R"("run": "r7", "experiment": "second", "fork": {"run": "r1", "step": 2})",
       [r = project_ + "/r7"](const json::value& state) { return text_at(state, {"runs", r, "parent"}, "r1"); });
   const auto is = [](const std::string& run, const char* what) {
@@ -216,7 +234,7 @@ void AllKinds::models() {
       return size_at(state, {"containers", container, "series", series}) >= i;
     };
   };
-  add("model.create", project_, R"("key": "M")",
+  add("model.create", project_, R"("key": "M", "name": "Oak")",
       [m = model()](const json::value& state) { return look(state, {"containers", m}) != nullptr; });
   for (std::size_t i = 1; i <= 3; ++i)
     add("model.update", project_, fmt::format(R"("model": "M", "append": {{"auc": {}}})", i),

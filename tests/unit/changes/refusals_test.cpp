@@ -224,6 +224,9 @@ const std::vector<Bad> kBad{
     {"AHistogramWithANegativeCount", histogram(R"({"bin_edges":[0,1],"counts":[-1]})"), "histogram_counts",
      "append.a" + kH + "counts"},
 
+    {"AMimeTypeThatIsNone",
+     of_project("run.upload", R"("run":"r","attribute":"a","file":"/a","mime_type":"bild/größer")"),
+     "mime_type_invalid", "mime_type"},
     {"NoRunsToTrash", of_project("run.trash", R"("runs":[])"), "empty_list", "runs"},
     {"RunsThatAreNumbers", of_project("run.trash", R"("runs":[1])"), "wrong_type", "runs"},
     {"ARunToDeleteWithASlash", of_project("run.delete", R"("runs":["a/b"])"), "invalid_name", "runs"},
