@@ -28,15 +28,20 @@ struct Place {
   }
 };
 
-/// Where the words name a path: the whole of it, not a part of a longer word.
-void add_places(std::vector<Place>& places, std::string_view words, const ByPath::value_type& path) {
-  const auto& name = path.first;
-  for (auto at = words.find(name); at != std::string_view::npos; at = words.find(name, at + 1)) {
-    const auto end = at + name.size();
+/// Where the words name a path, from `from` on: the whole of it, not a part of a longer word.
+std::size_t find_path(std::string_view words, std::string_view path, std::size_t from = 0) {
+  for (auto at = words.find(path, from); at != std::string_view::npos; at = words.find(path, at + 1)) {
+    const auto end = at + path.size();
     const bool begins = at == 0 || !is_part_of_a_path(words[at - 1]);
     const bool ends = end == words.size() || !is_part_of_a_path(words[end]);
-    if (begins && ends) places.push_back({at, end, &path});
+    if (begins && ends) return at;
   }
+  return std::string_view::npos;
+}
+
+void add_places(std::vector<Place>& places, std::string_view words, const ByPath::value_type& path) {
+  for (auto at = find_path(words, path.first); at != std::string_view::npos; at = find_path(words, path.first, at + 1))
+    places.push_back({at, at + path.first.size(), &path});
 }
 
 /// The paths that the words name, but not within a longer one.
@@ -91,8 +96,12 @@ std::vector<OperationError> blame(const std::vector<AttributeOperation>& operati
     if (!operations[i].path.empty()) by_path[operations[i].path].push_back(i);
   if (errors.size() * by_path.size() <= most_comparisons) assign_by_path(by_path, errors);
   if (errors.size() == operations.size()) assign_the_rest(errors);
-  for (auto& error : errors)
-    if (error.index) error.may_be.clear();
+  for (auto& error : errors) {
+    if (!error.index) continue;
+    error.may_be.clear();
+    const auto& path = operations[*error.index].path;
+    if (find_path(error.message, path) == std::string_view::npos) error.message = path + ": " + error.message;
+  }
   return errors;
 }
 

@@ -272,8 +272,25 @@ TEST_F(SharedCalls, ADeleteWhoseAnswerIsLostIsDone) {
   fault(R"("drop": "before_answer", "times": 1)");
   EXPECT_EQ(states(hand_in(metadata(R"("delete": ["y"], "assign": {"z": 2})"))), States{"done"});
   EXPECT_FALSE(attributes_of_project().as_object().contains("y"));
-  // What never was there is no success.
-  EXPECT_EQ(states(hand_in(metadata(R"("delete": ["y"])"))), States{"rejected"});
+}
+
+TEST_F(SharedCalls, ADeleteOfWhatIsNotThereIsDone) {
+  box.sandbox().control(R"({"nameless_errors": true})");
+  EXPECT_EQ(states(hand_in(metadata(R"("delete": ["y"], "append": {"score": 1})"))), States{"done"});
+  EXPECT_EQ(of_project("score"), "1");
+  for (const std::string drop : {"before_processing", "before_answer"}) {
+    fault(R"("times": 1, "drop": ")" + drop + "\"");
+    const auto replaced = R"("delete": [")" + drop + R"("], "append": {")" + drop + R"(": [1, 2]})";
+    EXPECT_EQ(states(hand_in(metadata(replaced))), States{"done"});
+    EXPECT_EQ(of_project(drop), "1 2");
+  }
+  EXPECT_TRUE(nothing_is_rejected());
+}
+
+TEST_F(SharedCalls, ThatAreRefusedSayOnceWhichAttributeAndWhy) {
+  hand_in(metadata(R"("assign": {"v": "text"})"));
+  EXPECT_EQ(states(hand_in(metadata(R"("append": {"v": [1, 2]})"))), States{"rejected"});
+  EXPECT_EQ(rejected().at("reason").as_string(), "attribute v: it is of another type");
 }
 
 TEST_F(SharedCalls, OfAServerThatTakesFewerOperationsAreSplit) {

@@ -143,7 +143,8 @@ std::vector<core::Refusal> refusals_of(const AttributeBatch& batch, const std::v
   std::map<sources::Position, core::Refusal> found;
   std::map<sources::Position, std::set<std::size_t>> places;
   std::map<sources::Position, std::size_t> sent;
-  std::map<sources::Position, std::string> others;  // what was refused besides the first
+  std::map<sources::Position, std::string> others;          // what was refused besides the first
+  std::map<sources::Position, std::set<std::string>> told;  // each once
   for (const auto& each : batch.operations) sent[each.change]++;
   for (const auto& refusal : batch.refused) found.emplace(refusal.position, refusal);
   for (const auto& each : refused) {
@@ -151,7 +152,8 @@ std::vector<core::Refusal> refusals_of(const AttributeBatch& batch, const std::v
     places[operation.change].insert(operation.place);
     const bool first =
         found.try_emplace(operation.change, core::Refusal{operation.change, each.code, each.reason}).second;
-    if (!first) others[operation.change] += "; " + each.reason;
+    const bool is_new = told[operation.change].insert(each.reason).second;
+    if (!first && is_new) others[operation.change] += "; " + each.reason;
   }
   std::vector<core::Refusal> out;
   for (auto& [position, refusal] : found) {

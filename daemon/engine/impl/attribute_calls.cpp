@@ -161,6 +161,7 @@ class Sending {
   bool must_be_noted() const;
   void number();
   asio::awaitable<Answer<void>> note(bool made);
+  asio::awaitable<Answer<void>> look_for_deleted();
   asio::awaitable<Answer<void>> settle_doubt();
   asio::awaitable<Answer<void>> look_at_series();
   asio::awaitable<Answer<void>> look_for(Which points);
@@ -175,9 +176,9 @@ class Sending {
   sources::Position first_;
   AttributeBatch batch_;
   Intent intent_;
-  std::vector<bool> stored_;   // points that were seen on the server: not sent again
-  bool again_ = false;         // what is sent may have been applied before
-  bool applied_some_ = false;  // of the part that is being sent
+  std::vector<bool> stored_;    // points that were seen on the server: not sent again
+  std::set<std::size_t> gone_;  // deletes of what was not there: they are done, whatever is answered
+  bool applied_some_ = false;   // of the part that is being sent
 };
 
 Sending::Which Sending::in_range() const {
@@ -225,6 +226,18 @@ asio::awaitable<Answer<void>> Sending::note(bool made) {
   intent_.made = made;
   auto written = co_await outcome(call_.intents.write(first_, batch_.last, text_of(intent_)));
   if (!written) co_return std::unexpected(source_failure(std::move(written.error())));
+  co_return Answer<void>{};
+}
+
+/// What is to be deleted and is not there is done, be it by an earlier try. Afterwards, points may be there in its
+/// place.
+asio::awaitable<Answer<void>> Sending::look_for_deleted() {
+  for (const auto index : in_range()) {
+    if (!is_deletion(operation(index))) continue;
+    auto there = co_await outcome(call_.server->has_attribute(container_, operation(index).path));
+    if (!there) co_return std::unexpected(std::move(there.error()));
+    if (!*there) gone_.insert(index);
+  }
   co_return Answer<void>{};
 }
 
@@ -308,7 +321,7 @@ asio::awaitable<Answer<bool>> Sending::look_for_images() {
 /// An earlier try of this part was not answered: finds out which of its points arrived. Those that did not are sent
 /// again only when the server had time enough to be done with it.
 asio::awaitable<Answer<void>> Sending::settle_doubt() {
-  again_ = applied_some_ = true;
+  applied_some_ = true;
   number();
   auto looked = co_await look_for(in_range());
   if (!looked) co_return looked;
@@ -330,11 +343,11 @@ asio::awaitable<Answer<void>> Sending::run() {
   auto& range = intent_.range;
   range.upto = std::min(range.upto, size);
   while (range.from < size) {
-    Answer<void> done;
-    if (intent_.made) {
+    if (!intent_.made) range.upto = end_of_part(batch_.operations, range.from);
+    auto done = co_await look_for_deleted();
+    if (done && intent_.made) {
       done = co_await settle_doubt();
-    } else {
-      range.upto = end_of_part(batch_.operations, range.from);
+    } else if (done) {
       done = co_await look_at_series();
       number();
     }
@@ -344,7 +357,7 @@ asio::awaitable<Answer<void>> Sending::run() {
     if (!done) co_return co_await failed(std::move(done.error()));
     call_.unclear_since->erase(first_);
     range.from = range.upto;
-    intent_.made = again_ = applied_some_ = false;
+    intent_.made = applied_some_ = false;
   }
   co_return Answer<void>{};
 }
@@ -402,17 +415,11 @@ asio::awaitable<Answer<void>> Sending::hear(Which sent, std::vector<server::Oper
       continue;
     }
     const auto index = sent.at(*error.index);
-    const auto& path = operation(index).path;
-    if (again_ && is_deletion(operation(index))) {
-      auto there = co_await outcome(call_.server->has_attribute(container_, path));
-      if (!there) co_return std::unexpected(std::move(there.error()));
-      if (!*there) continue;
-    }
-    refuse(index, error.code, fmt::format("{}: {}", path, error.message));
+    if (!gone_.contains(index)) refuse(index, error.code, error.message);
   }
   if (!unclear) co_return Answer<void>{};
   if (any) suspects.insert(sent.begin(), sent.end());
-  std::erase_if(suspects, [this](std::size_t index) { return is_refused(index); });
+  std::erase_if(suspects, [this](std::size_t index) { return is_refused(index) || gone_.contains(index); });
   Which which(suspects.begin(), suspects.end());
   co_return co_await tell_apart(std::move(which), *unclear);
 }
@@ -420,7 +427,6 @@ asio::awaitable<Answer<void>> Sending::hear(Which sent, std::vector<server::Oper
 /// The server refused some of these and does not say which. The points that it holds are none of them; the rest is sent
 /// again in halves until those of one change are alone.
 asio::awaitable<Answer<void>> Sending::tell_apart(Which suspects, server::OperationError error) {
-  again_ = true;
   auto looked = co_await look_for(suspects);
   if (!looked) co_return looked;
   std::erase_if(suspects, [this](std::size_t index) { return stored_[index]; });
@@ -571,7 +577,7 @@ asio::awaitable<CallOutcome> copy_attribute(std::shared_ptr<server::Server> serv
   if (!errors) {
     done.answer = std::unexpected(waiting_for_container(std::move(errors.error())));
   } else if (!errors->empty()) {
-    done.refused.push_back({position, errors->front().code, copy.path + ": " + errors->front().message});
+    done.refused.push_back({position, errors->front().code, errors->front().message});
   }
   co_return done;
 }
