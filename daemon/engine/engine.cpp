@@ -80,6 +80,7 @@ void Engine::follow(sources::RunLogs& run_logs,
 void Engine::start() {
   core_.discovering(true, clock_.now());
   tasks_.spawn("clock", run_clock());
+  if (disk_full_) tasks_.spawn("look for room", look_for_room());
   pump();
 }
 
@@ -153,6 +154,41 @@ asio::awaitable<Result<void>> Engine::store_answers() {
   co_return co_await with_ledger([](Ledger& ledger) { return ledger.answers(); });
 }
 
+// A full disk
+
+void Engine::note_disk_full(bool full) {
+  if (std::exchange(disk_full_, full) == full) return;
+  if (!full) {
+    spdlog::info("disk has room again state_dir={}", state_dir_.path().string());
+    events_.add("disk_has_room", "the disk of " + state_dir_.path().string() + " has room again");
+    return;
+  }
+  spdlog::error("disk full state_dir={}; the reserve was given back", state_dir_.path().string());
+  events_.add("disk_full", "the disk of " + state_dir_.path().string() + " is full; free some space there");
+  tasks_.spawn("look for room", look_for_room());
+}
+
+/// The reserve, for what is to be taken out of the queue.
+asio::awaitable<void> Engine::give_back_reserve() {
+  auto give = [this] {
+    reserve_is_out_ = true;
+    return state_dir_.release_reserve();
+  };
+  co_await ledger_thread_.run(std::move(give));
+  note_disk_full(true);
+}
+
+/// The logs of both stores go back to the disk, which may be what it lacks: nothing else tells when it has room again.
+/// The queue's goes first, as it is the one that grows with what is handed in.
+asio::awaitable<void> Engine::look_for_room() {
+  if (queue_) (void)co_await outcome(queue_->give_back_log());
+  (void)co_await with_ledger([](Ledger& ledger) { return ledger.give_back_log(); });
+  if (!disk_full_) co_return;
+  static constexpr std::chrono::seconds look_for_room_every{5};
+  alarms_.set({Alarm::Of::room, {}}, clock_.now() + look_for_room_every);
+  rearm();
+}
+
 // The alarm clock
 
 asio::awaitable<void> Engine::run_clock() {
@@ -185,6 +221,7 @@ void Engine::rearm() {
 }
 
 void Engine::ring(const Alarm& alarm) {
+  if (alarm.of == Alarm::Of::room) return tasks_.spawn("look for room", look_for_room());
   const auto it = feeds_.find(alarm.key);
   if (it == feeds_.end()) return;
   const auto feed = it->second;
@@ -204,6 +241,8 @@ void Engine::ring(const Alarm& alarm) {
     case Alarm::Of::retry:
       feed->problem.reset();
       open_stream(feed);
+      break;
+    case Alarm::Of::room:
       break;
   }
 }

@@ -412,10 +412,15 @@ class Engine final : public Control, public sources::SourceListener {
   template <class F>
   auto with_ledger(F f) -> awaitable<std::invoke_result_t<F&, Ledger&>>;
 
+  // a full disk (engine.cpp)
+  void note_disk_full(bool full);
+  awaitable<void> give_back_reserve();
+  awaitable<void> look_for_room();
+
   // alarms (engine.cpp)
   struct Alarm {
-    enum class Of : std::uint8_t { release, tidy, retry, tend } of;
-    sources::SourceKey key;
+    enum class Of : std::uint8_t { release, tidy, retry, tend, room } of;
+    sources::SourceKey key;  ///< of `room`: none
     auto operator<=>(const Alarm&) const = default;
   };
   awaitable<void> run_clock();
@@ -510,6 +515,7 @@ class Engine final : public Control, public sources::SourceListener {
   unsigned scans_done_ = 0;  // first ones, of run logs and of client directories
   bool scanned_ = false;
   bool disk_full_;                            // until the reserve is whole again
+  bool reserve_is_out_ = disk_full_;          // the same, as the ledger's thread has it
   std::set<sources::SourceKey> settling_in_;  // found, but not yet streams, or not known to be left alone
   Metrics metrics_;
   Rate rate_;  // of what was confirmed lately

@@ -48,10 +48,11 @@ asio::awaitable<Result<std::vector<std::int64_t>>> Engine::accept(std::vector<Ch
   if (draining_) co_return fail("draining", "the daemon stops; hand the changes in again when it runs", true);
   if (!queue_) co_return std::unexpected(queue_problem_);
   // The reserve was given back for what is to be recorded, not for what comes in.
-  if (disk_full_) co_await store_answers();
+  if (disk_full_) co_await look_for_room();
   if (disk_full_) co_return std::unexpected(sources::ChangeQueue::disk_full(state_dir_.path()));
   std::vector<Copy> copies;
   auto ids = co_await take(std::move(changes), by, copies);
+  if (!ids && ids.error().code == "disk_full") co_await look_for_room();  // for the next one
   if (ids) spdlog::debug("accepted changes={} uid={}", ids->size(), by.uid);
   for (const auto& copy : copies) {
     auto file = source_file(copy.upload, by.uid);

@@ -127,13 +127,15 @@ Result<std::unique_ptr<Ledger>> Ledger::open(const std::filesystem::path& file) 
                     "already confirmed are then sent again, which the server takes as duplicates.",
                     file.string(), error.message));
   };
-  auto db = sqlite::Database::open(file, {.access = sqlite::Access::create, .busy_timeout = std::chrono::seconds(5)});
+  auto db = sqlite::Database::open(file, {.access = sqlite::Access::create, .busy_timeout = sqlite::Store::patience});
   if (!db) return explain(db.error());
   // SQLite gives what lies beside it the same mode.
   if (const auto mode = keep_private(file))
     return fail("state_unusable",
                 fmt::format("the daemon's memory {} cannot be kept from others: {}", file.string(), mode.message()));
-  if (auto set = db->exec("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL"); !set) return explain(set.error());
+  // Rejected changes may be large: overwriting what is deleted of them would take as much room in the log.
+  if (auto set = db->exec("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA secure_delete=OFF"); !set)
+    return explain(set.error());
   const auto version = db->number("PRAGMA user_version");
   if (!version) return explain(version.error());
   if (*version > ledger_version)
@@ -143,6 +145,10 @@ Result<std::unique_ptr<Ledger>> Ledger::open(const std::filesystem::path& file) 
                     file.string(), *version));
   if (auto done = prepare_ledger(*db, *version); !done) return explain(done.error());
   return std::unique_ptr<Ledger>(new Ledger(std::make_unique<Impl>(std::move(*db))));
+}
+
+Result<void> Ledger::give_back_log() {
+  return impl_->give_back_log();
 }
 
 Result<LedgerSource> Ledger::source(const sources::SourceKey& key, const ContainerName& container) {

@@ -232,6 +232,9 @@ class Ledger {
   /// Whether a change could be recorded now: takes the write lock, and writes nothing.
   Result<void> answers();
 
+  /// sqlite::Store::give_back_log
+  Result<void> give_back_log();
+
  private:
   class Impl;
   explicit Ledger(std::unique_ptr<Impl> impl);

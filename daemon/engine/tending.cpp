@@ -381,7 +381,8 @@ asio::awaitable<void> Engine::take_out(FeedPtr feed) {
       tend(log);
     }
   } else if (settled ? !feed->info.read_only : settled.error().retryable) {
-    // The disk is full: nothing tells when it has room again.
+    // The disk is full: nothing tells when it has room again. Where it is the daemon's own, there is the reserve.
+    if (!settled && settled.error().code == "sqlite_full") co_await give_back_reserve();
     feed->take_out_again = true;
     alarms_.set({Alarm::Of::tend, feed->info.key}, clock_.now() + (settled ? 5s : 1s));
     rearm();

@@ -74,6 +74,7 @@ void count_discarded(api::Counts& counts) {
 
 constexpr std::chrono::hours lost_shown{24};
 constexpr std::chrono::seconds silence_told{10};
+constexpr std::chrono::minutes no_room_told{1};
 constexpr std::size_t stuck_shown = 20;
 
 std::string sentence_of_lost(const FinishedSource& finished) {
@@ -227,6 +228,11 @@ std::vector<std::string> Engine::problems() const {
         fmt::format("{} are free on the disk of {}, and [queue] min_free_disk keeps {} of them free: what is handed in "
                     "is refused, but for what fits where synced changes were. Syncing goes on; free some space there.",
                     size_text(*free), dir, size_text(queue.min_free_disk)));
+  else if (queue.no_room_at && clock_.now() - *queue.no_room_at < no_room_told)
+    problems.push_back(
+        fmt::format("The disk of the state directory {} has no room for what is handed in: that is refused. What was "
+                    "accepted goes on; free some space there.",
+                    dir));
   if (queue_ && is_full(queue.bytes, queue.max_bytes))
     problems.push_back(
         fmt::format("The change queue is full: {} of at most {} ([queue] max_bytes) wait in it. What is handed in is "

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <map>
 #include <string>
@@ -54,6 +55,17 @@ class Store {
     NEPTUNE_TRY(db.exec(durable ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL"));
     return Transaction::begin(db, Transaction::Kind::write);
   }
+
+  /// Moves what the log (`-wal`) holds into the file, and the log's space goes back to the disk. Fails where the file
+  /// would have to grow and the disk is full; while somebody reads it, the log stays.
+  Result<void> give_back_log() {
+    db.set_busy_timeout({});  // nobody is to wait for a reader
+    auto done = db.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+    db.set_busy_timeout(patience);
+    return done;
+  }
+
+  static constexpr std::chrono::seconds patience{5};  ///< as it is to be opened with: Options::busy_timeout
 
   Database db;
 

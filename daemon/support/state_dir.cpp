@@ -51,7 +51,9 @@ bool StateDir::restore_reserve() {
     return true;
   const Descriptor reserve(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (!reserve) return false;
-  const bool whole = ::posix_fallocate(reserve.get(), 0, static_cast<off_t>(reserve_bytes)) == 0;
+  // With something left beside it, or what is written next would have it given back again.
+  const bool whole = ::posix_fallocate(reserve.get(), 0, static_cast<off_t>(reserve_bytes + left_beside)) == 0 &&
+                     ::ftruncate(reserve.get(), static_cast<off_t>(reserve_bytes)) == 0;
   if (!whole) release_reserve();
   return whole;
 }

@@ -18,6 +18,8 @@ class StateDir {
  public:
   static constexpr std::uint64_t reserve_bytes = 4u << 20;  ///< our own choice: some thousand confirmed positions
 
+  static constexpr std::uint64_t left_beside = 1u << 20;  ///< free, or else the reserve is not made again
+
   /// Makes the directory (mode 0700) when it is missing.
   static Result<StateDir> open(const std::filesystem::path& path);
 

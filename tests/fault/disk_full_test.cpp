@@ -10,9 +10,12 @@
 #include "tests/integration/box.h"
 #include "tests/integration/loss_log.h"
 #include "tests/integration/support/small_disk.h"
+#include "tests/integration/support/sqlite.h"
 
 namespace neptune::testing {
 namespace {
+
+using namespace std::chrono_literals;
 
 // The default would be more than the whole disk, and a problem of its own.
 constexpr const char* no_bound = "[queue]\nmin_free_disk = \"0\"\n";
@@ -86,6 +89,83 @@ TEST(DiskFull, ChangesThatWaitDrainWithTheirIntentsAndTheSocketSaysThatItTakesNo
   disk.make_room();
   EXPECT_EQ(hand_in(R"({"kind": "run.update", "project": "ml-team/lab", "run": "r", "assign": {"q": 1}})"), 202u);
   box.wait_synced();
+}
+
+/// Hands in updates of ml-team/lab/r that are held, `at_once` in a body, each a point of `a` and a text of that length,
+/// until the disk takes no more; how many were accepted.
+int fill_with_updates(Box& box, int at_once, std::size_t length) {
+  EXPECT_EQ(box.hand_in(R"([{"kind": "project.create", "project": "ml-team/lab", "key": "LAB"},
+                            {"kind": "run.create", "project": "ml-team/lab", "run": "r"}])")
+                .first,
+            202u);
+  box.wait_synced();
+  EXPECT_EQ(box.sync({"hold", "ml-team"}).status, 0);
+  for (int accepted = 0;; accepted += at_once) {
+    std::string body;
+    for (int i = 0; i < at_once; ++i)
+      body += fmt::format(
+          R"({}{{"kind": "run.update", "project": "ml-team/lab", "run": "r", "step": {}, "append": {{"a": {}}}, "assign": {{"s{}": "{}"}}}})",
+          i == 0 ? "[" : ",", accepted + i, accepted + i, i, std::string(length, 'x'));
+    const auto [status, answer] = box.hand_in(body + "]");
+    if (status == 202) continue;
+    EXPECT_EQ(status, 507u) << boost::json::serialize(answer);
+    EXPECT_EQ(answer.at("error").at("code").as_string(), "disk_full");
+    return accepted;
+  }
+}
+
+/// What was accepted gets to the server, once, and what is there is taken out of the queue.
+void drains(Box& box, const std::filesystem::path& state_dir, int accepted) {
+  ASSERT_EQ(box.sync({"release", "ml-team"}).status, 0);
+  box.wait_synced();
+  std::string all;
+  for (int i = 0; i < accepted; ++i) all += fmt::format("{}{}", i == 0 ? "" : " ", i);
+  EXPECT_EQ(values_at(box.sandbox().state(), {"runs", "ml-team/lab/r", "series", "a"}), all);
+  const auto totals = box.get("/v1/status").at("totals");
+  EXPECT_EQ(totals.at("synced").as_int64(), accepted + 2);
+  EXPECT_EQ(totals.at("rejected").as_int64(), 0);
+  const auto queue = sqlite::open(state_dir / "changes.sqlite3");
+  const auto is_empty = [&queue](const auto&) { return sqlite::integer(queue, "SELECT count(*) FROM changes") == 0; };
+  EXPECT_TRUE(box.wait_status(is_empty, 10s).first) << sqlite::integer(queue, "SELECT count(*) FROM changes");
+}
+
+/// With nothing else done for it.
+void takes_again(Box& box) {
+  const auto [status, answer] = box.hand_in(R"({"kind": "run.create", "project": "ml-team/lab", "run": "later"})");
+  EXPECT_EQ(status, 202u) << boost::json::serialize(answer);
+  box.wait_synced();
+  EXPECT_EQ(box.get("/v1/status").at("problems").as_array().size(), 0u);
+}
+
+TEST(DiskFull, ThatLargeChangesFilledDrainsToTheLastOfThemAndThenThereIsRoomForOthers) {
+  const SmallDisk disk(24);
+  if (!disk.mounted()) GTEST_SKIP() << "a small file system can be mounted by root only";
+  Box box({.config = no_bound, .state_dir = disk.path() / "state"});
+  const auto accepted = fill_with_updates(box, 4, 50'000);
+  EXPECT_GT(accepted, 100);
+  drains(box, disk.path() / "state", accepted);
+  takes_again(box);
+}
+
+TEST(DiskFull, ThatManySmallChangesFilledDrainsToTheLastOfThemAndThenThereIsRoomForOthers) {
+  const SmallDisk disk(24);
+  if (!disk.mounted()) GTEST_SKIP() << "a small file system can be mounted by root only";
+  Box box({.config = no_bound, .state_dir = disk.path() / "state"});
+  const auto accepted = fill_with_updates(box, 100, 1000);
+  EXPECT_GT(accepted, 3000);
+  drains(box, disk.path() / "state", accepted);
+  takes_again(box);
+}
+
+TEST(DiskFull, WhereOthersTookTheRestLargeChangesDrainOnTheReserveAndAreTakenOutWithoutFreeSpace) {
+  const SmallDisk disk(24);
+  if (!disk.mounted()) GTEST_SKIP() << "a small file system can be mounted by root only";
+  Box box({.config = no_bound, .state_dir = disk.path() / "state"});
+  const auto accepted = fill_with_updates(box, 4, 50'000);
+  disk.fill();
+  drains(box, disk.path() / "state", accepted);
+  disk.make_room();
+  takes_again(box);
 }
 
 TEST(DiskFull, TheDaemonStartsOnTheReserveAndMakesItAgainWhenThereIsRoom) {

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <spdlog/spdlog.h>
-
 #include <memory>
 #include <type_traits>
 
@@ -10,32 +8,29 @@
 
 namespace neptune::engine {
 
-/// Runs `f` on the ledger's thread, in the order of the calls. When the disk is full it is tried once more with the
-/// reserve given back; the reserve is made again with the first call that finds room for it.
+/// Runs `f` on the ledger's thread, in the order of the calls. When the disk is full it is tried again with what the
+/// ledger's own log takes, then with the reserve; the reserve is made again with the first call that finds room for it.
 template <class F>
 auto Engine::with_ledger(F f) -> awaitable<std::invoke_result_t<F&, Ledger&>> {
   const auto full = std::make_shared<bool>(disk_full_);
   auto work = [this, f, full]() mutable {
     auto result = f(*ledger_);
-    if (!result && result.error().code == "sqlite_full") {
-      *full = true;
-      if (state_dir_.release_reserve()) result = f(*ledger_);
-    } else if (*full) {
-      *full = !state_dir_.restore_reserve();
+    const auto finds_no_room = [&result] { return !result && result.error().code == "sqlite_full"; };
+    const auto once_more = [&] {
+      if (ledger_->give_back_log()) result = f(*ledger_);
+    };
+    if (finds_no_room()) once_more();
+    if (finds_no_room()) {
+      reserve_is_out_ = true;
+      if (state_dir_.release_reserve()) once_more();
+    } else if (reserve_is_out_) {
+      reserve_is_out_ = !state_dir_.restore_reserve();
     }
+    *full = reserve_is_out_;
     return result;
   };
   auto result = co_await outcome(ledger_thread_.run(std::move(work)));
-  if (*full != disk_full_) {
-    disk_full_ = *full;
-    if (disk_full_) {
-      spdlog::error("disk full state_dir={}; the reserve was given back", state_dir_.path().string());
-      events_.add("disk_full", "the disk of " + state_dir_.path().string() + " is full; free some space there");
-    } else {
-      spdlog::info("disk has room again state_dir={}", state_dir_.path().string());
-      events_.add("disk_has_room", "the disk of " + state_dir_.path().string() + " has room again");
-    }
-  }
+  note_disk_full(*full);
   co_return result;
 }
 

@@ -68,11 +68,28 @@ struct Commit {
   bool committed = false;
 };
 
+/// What a request takes of the log, and as much again of the file. Our own bound on what a change takes beside.
+std::uint64_t written_bytes(const Handed& request) {
+  constexpr std::uint64_t of_a_change = 512;
+  return payload_bytes(request) + of_a_change * request.changes.size();
+}
+
+// Left on the disk whatever the bounds say, so that what waits can be sent, put on record and taken out: the logs of
+// the queue and the ledger are moved into their files at 4 MiB. What goes where synced changes were needs less, or a
+// disk that was filled once would stay full. Our own bounds.
+constexpr std::uint64_t left_where_it_grows = 6u << 20;
+constexpr std::uint64_t left_in_any_case = 1u << 20;
+
 /// What may be added, from when the commit began.
 struct Room {
-  std::uint64_t queued, free;
+  std::uint64_t queued;
+  std::uint64_t on_disk;  ///< beside what moving the log into the file may take
+  std::uint64_t inside;   ///< free in the file
+  std::uint64_t free;     ///< of both, as people know it
 
-  Result<void> take(const ChangeQueueOptions& options, std::uint64_t size, bool frees) {
+  Result<void> take(const ChangeQueueOptions& options, const Handed& request) {
+    const auto size = payload_bytes(request);
+    const bool frees = only_frees(request);
     if (queued + size > options.max_bytes + (frees ? for_removals : 0))
       return fail(
           "queue_full",
@@ -89,25 +106,47 @@ struct Room {
                               "of this request was taken; free some space there.",
                               size_text(free), options.file.parent_path().string(), size_text(options.min_free_disk)),
                   true);
+    if (!frees && on_disk < needed_for(request))
+      return std::unexpected(ChangeQueue::disk_full(options.file.parent_path()));
+    const auto written = written_bytes(request);
+    const auto reused = std::min(inside, written);
     queued += size;
     free -= std::min(free, size);
+    inside -= reused;
+    on_disk -= std::min(on_disk, 2 * written - reused);
     return {};
+  }
+
+  std::uint64_t needed_for(const Handed& request) const {
+    const auto written = written_bytes(request);
+    const auto grows = written - std::min(inside, written);
+    return written + grows + (grows > 0 ? left_where_it_grows : left_in_any_case);
   }
 };
 
 Room room_in(QueueStore& store, const ChangeQueueOptions& options) {
-  if (options.min_free_disk == 0) return {store.bytes(), 0};
-  auto free = free_space(options.file).value_or(~0ull);
+  const auto free = free_space(options.file);
+  if (!free) return {store.bytes(), ~0ull, 0, ~0ull};
+  std::uint64_t inside = 0;
   // Asked for only where it decides: what was settled made room inside the file.
-  if (free < options.min_free_disk + options.max_bytes)
-    if (const auto inside = store.reusable_bytes()) free += *inside;
-  return {store.bytes(), free};
+  if (*free < options.min_free_disk + options.max_bytes)
+    if (const auto reusable = store.reusable_bytes()) inside = *reusable;
+  return {store.bytes(), *free - std::min(*free, store.log_bytes()), inside, *free + inside};
+}
+
+/// With what the log takes given back, where that may decide it.
+Room room_for(QueueStore& store, const ChangeQueueOptions& options, const std::vector<Handed>& requests) {
+  auto wanted = std::max(options.min_free_disk, left_where_it_grows);
+  for (const auto& request : requests) wanted += 2 * written_bytes(request);
+  const auto room = room_in(store, options);
+  if (room.on_disk >= wanted || store.log_bytes() == 0 || !store.give_back_log()) return room;
+  return room_in(store, options);
 }
 
 /// A request that was accepted before, and only comes again because its answer was lost, needs no room.
 Result<void> take_room(QueueStore& store, const ChangeQueueOptions& options, Room& room, const Handed& request) {
   if (request.settles) return {};
-  auto taken = room.take(options, payload_bytes(request), only_frees(request));
+  auto taken = room.take(options, request);
   if (taken) return taken;
   const auto bytes = store.new_bytes(request);
   if (!bytes) return std::unexpected(bytes.error());
@@ -123,7 +162,7 @@ Commit commit(QueueStore& store, const ChangeQueueOptions& options, std::vector<
   Commit commit;
   std::vector<Handed> taken;
   std::vector<std::size_t> places;
-  auto room = room_in(store, options);
+  auto room = room_for(store, options, requests);
   for (auto& request : requests) {
     const auto fits = take_room(store, options, room, request);
     if (!fits) {
@@ -231,7 +270,7 @@ class ChangeQueue::Impl {
 
   std::uint64_t identity() const { return identity_; }
   Totals totals() const {
-    return {sources_.size(), queue_->store->bytes(), options_.max_bytes, commits_, options_.min_free_disk};
+    return {sources_.size(), queue_->store->bytes(), options_.max_bytes, commits_, options_.min_free_disk, no_room_at_};
   }
 
   void set_limits(std::uint64_t max_bytes, std::uint64_t min_free_disk) {
@@ -273,6 +312,12 @@ class ChangeQueue::Impl {
       const auto queue = queue_;
       auto done = co_await queue->thread.run(std::move(work));
       if (done.committed) commits_++;
+      const auto is_disk_full = [](const Result<Taken>& each) { return !each && each.error().code == "disk_full"; };
+      if (std::ranges::any_of(done.outcomes, is_disk_full)) {
+        no_room_at_ = clock_.now();
+      } else if (done.committed) {
+        no_room_at_.reset();
+      }
       for (std::size_t i = 0; i < requests.size(); ++i) {
         requests[i]->outcome = std::move(done.outcomes[i]);
         requests[i]->done.cancel();
@@ -351,6 +396,7 @@ class ChangeQueue::Impl {
   std::deque<std::pair<Instant, StreamName>> emptied_;  // each once
   std::map<StreamName, Instant> empty_until_;           // when it may be forgotten, of those in `emptied_`
   std::uint64_t commits_ = 0;
+  std::optional<Instant> no_room_at_;
   bool committing_ = false;
   bool letting_go_ = false;
   bool stopping_ = false;
@@ -411,6 +457,10 @@ asio::awaitable<Result<bool>> ChangeQueue::knows(std::uint32_t uid, std::string 
 asio::awaitable<Result<void>> ChangeQueue::each_payload(ContainerKind kind, std::function<void(std::string_view)> f) {
   auto work = [kind, f = std::move(f)](QueueStore& store) { return store.each_payload(kind, f); };
   return impl_->on_thread(std::move(work));
+}
+
+asio::awaitable<Result<void>> ChangeQueue::give_back_log() {
+  return impl_->on_thread([](QueueStore& store) { return store.give_back_log(); });
 }
 
 void ChangeQueue::set_limits(std::uint64_t max_bytes, std::uint64_t min_free_disk) {

@@ -21,7 +21,7 @@ struct ChangeQueueOptions {
   std::filesystem::path file;  ///< `changes.sqlite3` of the state directory
   /// Of payloads that wait; past it nothing is accepted but a little that only removes (Change::frees).
   std::uint64_t max_bytes = 20ull << 30;
-  /// Left free on the file's disk, else nothing is accepted, with the same exception; 0: no bound.
+  /// Left free on the file's disk, else nothing is accepted, with the same exception; 0: no more than a few MiB.
   std::uint64_t min_free_disk = 1ull << 30;
   std::chrono::milliseconds keep_empty{30000};  ///< how long an emptied stream stays known
 };
@@ -73,6 +73,9 @@ class ChangeQueue {
   /// Hands the payload of each change that waits for containers of this kind to `f`, on the queue's thread.
   boost::asio::awaitable<Result<void>> each_payload(ContainerKind kind, std::function<void(std::string_view)> f);
 
+  /// Gives the disk back what the queue's log takes of it (sqlite::Store::give_back_log).
+  boost::asio::awaitable<Result<void>> give_back_log();
+
   /// Where one change is.
   boost::asio::awaitable<Result<QueueStore::Place>> place(Position position);
 
@@ -80,8 +83,9 @@ class ChangeQueue {
 
   struct Totals {
     std::uint64_t streams = 0, bytes = 0, max_bytes = 0;
-    std::uint64_t commits = 0;        ///< of accepted requests, since the start
-    std::uint64_t min_free_disk = 0;  ///< as in the options
+    std::uint64_t commits = 0;            ///< of accepted requests, since the start
+    std::uint64_t min_free_disk = 0;      ///< as in the options
+    std::optional<Instant> no_room_at{};  ///< when "disk_full" was answered last, if nothing was taken since
   };
   Totals totals() const;
 

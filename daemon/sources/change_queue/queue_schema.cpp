@@ -55,8 +55,10 @@ ALTER TABLE changes ADD COLUMN place INTEGER;
 Result<void> prepare_queue(sqlite::Database& db, std::int64_t version) {
   if (sqlite3_db_readonly(db.handle(), "main") != 0)
     return fail("sqlite_readonly", "it may only be read; check who may write it and its directory");
-  // A large request must not leave a large log behind.
-  NEPTUNE_TRY(db.exec(fmt::format("PRAGMA journal_mode=WAL; PRAGMA journal_size_limit={}", wal_bytes_kept)));
+  // A large request must not leave a large log behind, nor settling it need as much room again: where SQLite is built
+  // to overwrite what is deleted, that goes through the log.
+  NEPTUNE_TRY(db.exec(
+      fmt::format("PRAGMA journal_mode=WAL; PRAGMA journal_size_limit={}; PRAGMA secure_delete=OFF", wal_bytes_kept)));
   auto transaction = sqlite::Transaction::begin(db, sqlite::Transaction::Kind::write);
   if (!transaction) return std::unexpected(std::move(transaction.error()));
   if (version == queue_version) return {};

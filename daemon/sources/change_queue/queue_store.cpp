@@ -23,7 +23,9 @@ namespace {
 
 constexpr std::uint64_t piece_bytes = 64u << 10;
 constexpr std::int64_t rows_a_transaction = 1000;
-constexpr std::uint64_t waiting_looked_at = 10'000;  // our own bound: past it a removal waits for all of them
+constexpr std::uint64_t bytes_a_transaction = 4u << 20;  // our own bound, as the one before
+constexpr std::uint64_t settles_at_ease = 16u << 20;     // free on the disk: our own bound
+constexpr std::uint64_t waiting_looked_at = 10'000;      // our own bound: past it a removal waits for all of them
 
 std::uint64_t count_at(const sqlite::Statement& row, int column) {
   return static_cast<std::uint64_t>(row.number(column));
@@ -61,7 +63,8 @@ std::string queue_path(const ContainerName& container, Lane lane) {
                      name(container.kind), container.id);
 }
 
-QueueStore::QueueStore(std::unique_ptr<sqlite::Store> database) : database_(std::move(database)) {}
+QueueStore::QueueStore(std::filesystem::path file, std::unique_ptr<sqlite::Store> database)
+    : file_(std::move(file)), database_(std::move(database)) {}
 QueueStore::~QueueStore() = default;
 
 Result<std::unique_ptr<QueueStore>> QueueStore::open(const std::filesystem::path& file) {
@@ -78,7 +81,7 @@ Result<std::unique_ptr<QueueStore>> QueueStore::open(const std::filesystem::path
                     "(with its -wal) to start with an empty one.",
                     file.string(), error.message));
   };
-  auto db = sqlite::Database::open(file, {.access = sqlite::Access::create, .busy_timeout = std::chrono::seconds(5)});
+  auto db = sqlite::Database::open(file, {.access = sqlite::Access::create, .busy_timeout = sqlite::Store::patience});
   if (!db) return explain(db.error());
   // Looked at before anything is set: another's file must not even change its journal mode.
   const auto version = db->number("PRAGMA user_version");
@@ -98,7 +101,7 @@ Result<std::unique_ptr<QueueStore>> QueueStore::open(const std::filesystem::path
     if (*tables > 0) return explain({"queue_unusable", "it is the database of another program", false});
   }
   if (auto set = prepare_queue(*db, *version); !set) return explain(set.error());
-  auto store = std::unique_ptr<QueueStore>(new QueueStore(std::make_unique<sqlite::Store>(std::move(*db))));
+  auto store = std::unique_ptr<QueueStore>(new QueueStore(file, std::make_unique<sqlite::Store>(std::move(*db))));
   const auto bytes = store->database_->db.number("SELECT coalesce(sum(bytes), 0) FROM streams");
   if (!bytes) return explain(bytes.error());
   store->bytes_ = static_cast<std::uint64_t>(*bytes);
@@ -202,6 +205,16 @@ Result<std::uint64_t> QueueStore::reusable_bytes() {
                                 return false;
                               }));
   return pages;
+}
+
+std::uint64_t QueueStore::log_bytes() const {
+  std::error_code none;
+  const auto bytes = std::filesystem::file_size(file_.string() + "-wal", none);
+  return none ? 0 : bytes;
+}
+
+Result<void> QueueStore::give_back_log() {
+  return database_->give_back_log();
 }
 
 Result<std::int64_t> QueueStore::stream_of(const ContainerName& container, std::int64_t now_ms, Lane lane) {
@@ -647,20 +660,30 @@ Result<QueueStore::Place> QueueStore::place(Position position) {
 // Settling
 
 Result<QueueStore::Settled> QueueStore::settle(std::int64_t stream, Position upto) {
+  auto settled = settle_some(stream, upto);
+  if (!settled && settled.error().code == "sqlite_full") {
+    // What room there is may be in the log.
+    NEPTUNE_TRY(give_back_log());
+    settled = settle_some(stream, upto);
+  }
+  // The engine's ledger needs what is left. Should the file have no room to grow either, the next one finds that out.
+  if (settled && free_space(file_).value_or(settles_at_ease) < settles_at_ease) (void)give_back_log();
+  return settled;
+}
+
+Result<QueueStore::Settled> QueueStore::settle_some(std::int64_t stream, Position upto) {
   auto transaction = database_->begin(false);
   if (!transaction) return std::unexpected(std::move(transaction.error()));
   Position last = 0;
   std::uint64_t count = 0, bytes = 0, creates = 0;
   NEPTUNE_TRY(database_->each(
-      "SELECT max(seq), count(*), coalesce(sum(size), 0), coalesce(sum(creates), 0) FROM (SELECT seq, size, creates "
-      "FROM "
-      "changes WHERE stream = ? AND seq <= ? ORDER BY seq LIMIT ?)",
+      "SELECT seq, size, creates FROM changes WHERE stream = ? AND seq <= ? ORDER BY seq LIMIT ?",
       [&](const sqlite::Statement& row) {
         last = row.number(0);
-        count = count_at(row, 1);
-        bytes = count_at(row, 2);
-        creates = count_at(row, 3);
-        return false;
+        count++;
+        bytes += count_at(row, 1);
+        creates += count_at(row, 2);
+        return bytes < bytes_a_transaction;
       },
       stream, upto, rows_a_transaction));
   if (count > 0) {
@@ -669,7 +692,7 @@ Result<QueueStore::Settled> QueueStore::settle(std::int64_t stream, Position upt
         database_->run("UPDATE streams SET count = count - ?, bytes = bytes - ?, creates = creates - ? WHERE id = ?",
                        as_signed(count), as_signed(bytes), as_signed(creates), stream));
   }
-  Settled settled{.more = count == static_cast<std::uint64_t>(rows_a_transaction)};
+  Settled settled{.more = count == static_cast<std::uint64_t>(rows_a_transaction) || bytes >= bytes_a_transaction};
   auto left = this->stream(stream);
   if (!left) return std::unexpected(std::move(left.error()));
   settled.left = std::move(*left);

@@ -116,6 +116,10 @@ class QueueStore {
   Result<std::uint64_t> new_bytes(const Handed& request);
   /// What settled changes left free inside the file: taken again before the file grows.
   Result<std::uint64_t> reusable_bytes();
+  /// What its log takes on the disk beside the file.
+  std::uint64_t log_bytes() const;
+  /// sqlite::Store::give_back_log
+  Result<void> give_back_log();
 
   Result<Backlog> backlog(std::int64_t stream, Position after);
   Result<std::variant<std::monostate, Batch, Oversized>> plan(std::int64_t stream, Position after, BatchLimits limits);
@@ -144,7 +148,8 @@ class QueueStore {
     QueuedStream left{};
     bool more = false;  ///< there may be more of them
   };
-  /// Takes the stream's changes up to `upto` out, a thousand at most.
+  /// Takes the stream's changes up to `upto` out, a thousand at most, and not many more bytes than a few MiB. Where the
+  /// disk has little room, what room that took is given back at once.
   Result<Settled> settle(std::int64_t stream, Position upto);
   /// Forgets a stream that holds nothing; false when it does hold something.
   Result<bool> forget(std::int64_t stream);
@@ -179,7 +184,7 @@ class QueueStore {
   Result<void> go_on_after(Position number);
 
  private:
-  explicit QueueStore(std::unique_ptr<sqlite::Store> database);
+  QueueStore(std::filesystem::path file, std::unique_ptr<sqlite::Store> database);
   Result<std::int64_t> stream_of(const ContainerName& container, std::int64_t now_ms, Lane lane = Lane::writes);
   Result<QueuedStream> move(Position change, std::uint64_t size, bool creates, std::int64_t from, std::int64_t to);
   struct Rows {
@@ -189,12 +194,14 @@ class QueueStore {
   /// What of the stream is confirmed and not taken out yet: a batch or two, or all since the disk is full. What was
   /// counted before is not counted again.
   Result<Rows> confirmed_rows(std::int64_t stream, Position after);
+  Result<Settled> settle_some(std::int64_t stream, Position upto);
   Result<void> keep_order(std::int64_t stream, Batch& batch, Position create);
   Result<Position> first_create(std::int64_t stream, Position after);
   Result<Position> first_of(const std::vector<ContainerName>& containers, Position after, bool creates = false);
   Result<void> keep_behind_those_that_wait(const ContainerName& removals, std::vector<ContainerName>& after);
   Result<QueuedStream> stream(std::int64_t id);
   Result<std::int64_t> insert(const Change& change, const Handed& request, std::int64_t stream, std::int64_t now_ms);
+  const std::filesystem::path file_;
   std::unique_ptr<sqlite::Store> database_;
   std::atomic<std::uint64_t> bytes_ = 0;
   std::map<std::int64_t, Rows> confirmed_;  // by stream
