@@ -78,6 +78,7 @@ constexpr std::array cures{
     Cure{"set_aside", "Mend that. It is tried again when the file changes, or with `neptune-sync flush`."},
     Cure{"left_to_client", "The daemon takes over by itself what the client leaves when it ends."},
     Cure{"settling_in", "That takes seconds."},
+    Cure{"blocked", "It is tried again by itself; `neptune-sync flush` tries at once."},
 };
 
 /// Where files need other words.
@@ -733,7 +734,8 @@ class Explainer {
            .waiting_for = "uploads"});
     for (const auto& source : status_.sources)
       if (source.project && within(*source.project, scope) &&
-          (source.state == "set_aside" || source.state == "left_to_client" || source.state == "settling_in"))
+          (source.state == "set_aside" || source.state == "left_to_client" || source.state == "settling_in" ||
+           source.state == "blocked"))
         add(source);
   }
 

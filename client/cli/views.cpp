@@ -206,9 +206,13 @@ std::string uploads_of(const api::Status& status, const Style& style) {
 }
 
 std::string sources_of(const api::Status& status) {
-  static const std::map<std::string, std::string> words{
-      {"settling_in", "just found"}, {"live", "being written"}, {"closed", "closed"},
-      {"set_aside", "set aside"},    {"synced", "synced"},      {"left_to_client", "left to the client's own sync"}};
+  static const std::map<std::string, std::string> words{{"settling_in", "just found"},
+                                                        {"live", "being written"},
+                                                        {"closed", "closed"},
+                                                        {"blocked", "blocked"},
+                                                        {"set_aside", "set aside"},
+                                                        {"synced", "synced"},
+                                                        {"left_to_client", "left to the client's own sync"}};
   std::map<std::string, std::size_t> states;
   std::size_t folders = 0, limited = 0;
   for (const auto& source : status.sources) {
@@ -236,15 +240,21 @@ std::string verdict(const api::Status& status, const Style& style, bool no_probl
   const auto& totals = status.totals;
   const auto left = totals.pending + totals.held + totals.in_flight;
   const bool aside = std::ranges::count(status.sources, "set_aside", &api::SourceStatus::state) > 0;
-  const auto is_new = [](const api::SourceStatus& source) {
-    return source.state == "settling_in" && source.kind != "watch";
+  const auto in_state = [&status](std::string_view state) {
+    return std::ranges::count_if(status.sources, [state](const api::SourceStatus& source) {
+      return source.state == state && source.kind != "watch";
+    });
   };
-  const auto found = std::ranges::count_if(status.sources, is_new);
+  const auto found = in_state("settling_in"), blocked = in_state("blocked");
   std::string done = aside || !status.problems.empty() ? "Everything else is synced." : "Everything is synced.";
   if (found > 0) {
     no_problems = false;
     done = fmt::format("All that was counted is synced; {} just found and {} not counted yet.",
                        found == 1 ? "a log was" : fmt::format("{} logs were", found), found == 1 ? "is" : "are");
+  } else if (blocked > 0) {
+    no_problems = false;
+    done = fmt::format("All that was counted is synced; {} go on now: `neptune-sync streams` says why.",
+                       blocked == 1 ? "a stream cannot" : fmt::format("{} streams cannot", blocked));
   }
   std::string text = left > 0 ? "" : paint(style, no_problems ? Colour::green : Colour::plain, done) + " ";
   if (left > 0) text = fmt::format("{} ({}) not synced yet. ", changes(left), bytes(totals.pending_bytes));

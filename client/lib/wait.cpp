@@ -148,7 +148,8 @@ std::string what_waits(const Progress& progress) {
   list(progress.held, "is held", "are held");
   list(progress.in_flight, "is on its way", "are on their way");
   if (progress.settling > 0)
-    text += (text.empty() ? "" : ", ") + count(progress.settling, "source was just found", "sources were just found");
+    text += (text.empty() ? "" : ", ") +
+            count(progress.settling, "source is not counted yet", "sources are not counted yet");
   // Those that are counted as changes, too, were told.
   if (text.empty() && progress.uploads > 0)
     text = count(progress.uploads, "file is to be uploaded", "files are to be uploaded");
@@ -470,8 +471,10 @@ Progress assess(const WaitFor& what, const api::Status& status, const std::vecto
     // A folder that was not looked through yet may hold anything.
     if (source.kind == "watch" && source.state == "settling_in") ++progress.settling;
     if (!concerns(what, source)) continue;
-    if (source.state == "settling_in") ++progress.settling;
-    if (source.state == "settling_in" || source.state == "left_to_client")
+    // What is counted of one that is blocked is told with its stream.
+    const bool blocked = source.state == "blocked";
+    if (source.state == "settling_in" || (blocked && source.pending == 0)) ++progress.settling;
+    if (source.state == "settling_in" || source.state == "left_to_client" || blocked)
       add_reason(progress.why, source.detail.value_or(""));
     if (source.state == "set_aside")
       progress.set_aside.push_back(source.path + ": " + source.detail.value_or("set aside."));

@@ -226,6 +226,7 @@ class Engine final : public Control, public sources::SourceListener {
   awaitable<void> tending(FeedPtr feed);
   awaitable<bool> tend_once(FeedPtr feed);
   awaitable<void> refresh(FeedPtr feed);
+  awaitable<void> count_aside(FeedPtr feed);
   awaitable<void> step_aside(FeedPtr feed, core::StepAside aside);
   awaitable<void> let_create_pass(FeedPtr feed);
   static bool may_record(const Feed& feed);
@@ -440,6 +441,7 @@ class Engine final : public Control, public sources::SourceListener {
   std::vector<api::Stuck> stuck() const;
   void fill(api::ScopeStatus& status, const Scope& scope) const;
   void fill_mode(api::ScopeStatus& status, const Scope& scope) const;
+  void add_aside(api::Totals& totals, const Feed& feed) const;
   /// Workspaces and projects of which anything was found or handed in, or that have a token; sorted.
   std::vector<std::string> known_scopes() const;
   std::string if_unknown(const Scope& scope, std::string text) const;
@@ -497,6 +499,7 @@ class Engine final : public Control, public sources::SourceListener {
   std::function<void()> changed_;
   std::map<sources::SourceKey, FeedPtr> feeds_;
   std::map<core::StreamId, FeedPtr> streams_;
+  std::set<FeedPtr> aside_;  // set aside with what waits in them, which the core does not know of meanwhile
   std::map<ContainerName, std::set<sources::SourceKey>> expecting_;  // of the queue: to be looked into (expect_more)
   std::multiset<sources::SourceKey> calls_out_;  // of these a call is on its way, also of a stream that was closed
   std::multiset<sources::SourceKey> leaving_;    // files that are gone, and not all that is known of them is on record

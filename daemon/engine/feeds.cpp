@@ -59,6 +59,7 @@ void Engine::source_changed(const sources::SourceInfo& info, std::shared_ptr<sou
     }
     if (!is_in_line(*feed)) tend(feed);
   } else if (info.state == SourceState::set_aside) {
+    aside_.erase(feed);
     close_stream(feed);
   } else if (feed->stream != 0) {
     core_.pause(feed->stream, true, now);
@@ -136,6 +137,7 @@ void Engine::leave(const sources::SourceKey& key, bool unwatched) {
   feed->unwatched = unwatched;
   expect_more(*feed, false);
   tell_of_leaving(*feed);
+  aside_.erase(feed);
   close_stream(feed);
   tend(feed);
   pump();
@@ -345,10 +347,18 @@ void Engine::set_aside(const FeedPtr& feed, Error problem) {
   spdlog::warn("set aside path={:?} reason={:?}", feed->info.key.path, problem.message);
   events_.add("source_set_aside", problem.message,
               {.stream = feed->info.container ? std::optional(feed->info.container->label()) : std::nullopt});
+  // What was accepted, and what is tried again by itself, waits all the same.
+  const bool waits = feed->info.container && (problem.retryable || feed->info.kind == sources::Kind::change_queue);
   feed->problem = std::move(problem);
   feed->release_wanted = true;
   expect_more(*feed, true);
+  auto last_counted = feed->backlog;
   close_stream(feed);
+  if (waits) {
+    aside_.insert(feed);
+    feed->backlog = std::move(last_counted);
+    feed->refresh_wanted = true;
+  }
   tend(feed);
 }
 

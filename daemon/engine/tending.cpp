@@ -73,7 +73,7 @@ asio::awaitable<bool> Engine::tend_once(FeedPtr feed) {
     co_await refresh(feed);
   } else if (std::exchange(feed->release_wanted, false)) {
     const auto source = feed->source;
-    if (source && feed->backlog.count == 0) {
+    if (source && (feed->backlog.count == 0 || feed->stream == 0)) {
       feed->released = true;
       co_await source->release();
     }
@@ -89,8 +89,19 @@ bool Engine::may_record(const Feed& feed) {
   return feed.source || feed.gone || std::holds_alternative<core::Settle>(feed.outcomes.front());
 }
 
+/// Of one that is set aside: what is not on record. Where that cannot be read, what was counted last stands.
+asio::awaitable<void> Engine::count_aside(FeedPtr feed) {
+  const auto source = feed->source;
+  auto backlog = co_await outcome(source->backlog(feed->recorded));
+  if (backlog && feed->stream == 0 && aside_.contains(feed)) feed->backlog = std::move(*backlog);
+}
+
 asio::awaitable<void> Engine::refresh(FeedPtr feed) {
-  if (!feed->source || feed->stream == 0) co_return;
+  if (!feed->source) co_return;
+  if (feed->stream == 0) {
+    if (aside_.contains(feed)) co_await count_aside(feed);
+    co_return;
+  }
   const auto source = feed->source;
   const auto stream = feed->stream;
   const auto after = feed->confirmed;
@@ -131,6 +142,7 @@ asio::awaitable<void> Engine::refresh(FeedPtr feed) {
   if (feed->backlog.uploads > 0) follow_files(feed);
   feed->last_looked = clock_.now();
   core_.backlog(stream, after, std::move(told), clock_.now());
+  aside_.erase(feed);
   if (!feed->refresh_wanted) expect_more(*feed, false);
   look_again(feed);
   pump();

@@ -130,6 +130,20 @@ std::vector<Closed> Engine::closed(const Scope& scope) const {
   return found;
 }
 
+namespace {
+
+api::Stuck stuck_in(const ContainerName& first, const std::string& why) {
+  api::Stuck stuck;
+  stuck.project = Scope::of(first.project).text();
+  stuck.container_type = name(first.kind);
+  stuck.container = first.id;
+  stuck.why = why;
+  stuck.streams = 1;
+  return stuck;
+}
+
+}  // namespace
+
 /// What waits for something that somebody has to make, or to give a right to: once a reason, the most first.
 std::vector<api::Stuck> Engine::stuck() const {
   std::map<std::pair<ProjectName, std::string>, api::Stuck> by_reason;
@@ -138,19 +152,29 @@ std::vector<api::Stuck> Engine::stuck() const {
     if (core::is_held(view.wait) || view.tally.changes() == 0) continue;
     const auto& container = view.spec->container;
     auto& one = by_reason[{container.project, view.trouble}];
-    if (one.streams++ == 0) {
-      one.project = Scope::of(container.project).text();
-      one.container_type = name(container.kind);
-      one.container = container.id;
-      one.why = view.trouble;
-    }
+    if (one.streams++ == 0) one = stuck_in(container, view.trouble);
     one.changes += view.tally.changes();
+  }
+  for (const auto& feed : aside_) {
+    if (!feed->problem || feed->backlog.count == 0) continue;
+    const auto& container = *feed->info.container;
+    auto& one = by_reason[{container.project, feed->problem->message}];
+    if (one.streams++ == 0) one = stuck_in(container, feed->problem->message);
+    one.changes += feed->backlog.count;
   }
   std::vector<api::Stuck> list;
   for (auto& [reason, one] : by_reason) list.push_back(std::move(one));
   std::ranges::stable_sort(list, std::greater<>(), &api::Stuck::changes);
   if (list.size() > stuck_shown) list.resize(stuck_shown);
   return list;
+}
+
+/// What is set aside waits as it did.
+void Engine::add_aside(api::Totals& totals, const Feed& feed) const {
+  const bool held = !core_.is_open(feed.info.container->project);
+  (held ? totals.held : totals.pending) += feed.backlog.count;
+  totals.pending_bytes += feed.backlog.bytes;
+  totals.held_bytes += held ? feed.backlog.bytes : 0;
 }
 
 void Engine::fill(api::ScopeStatus& status, const Scope& scope) const {
@@ -161,6 +185,8 @@ void Engine::fill(api::ScopeStatus& status, const Scope& scope) const {
   status.in_flight = tally.in_flight;
   status.pending_bytes = tally.bytes;
   status.held_bytes = tally.held_bytes;
+  for (const auto& feed : aside_)
+    if (scope.covers(feed->info.container->project)) add_aside(status, *feed);
   for (auto it = counts_.lower_bound(ProjectName{scope.workspace, scope.project});
        it != counts_.end() && it->first.workspace == scope.workspace; ++it) {
     if (!scope.is_workspace() && it->first.project != scope.project) break;
@@ -368,6 +394,7 @@ api::Status Engine::status() const {
   status.totals.in_flight = total.in_flight;
   status.totals.pending_bytes = total.bytes;
   status.totals.held_bytes = total.held_bytes;
+  for (const auto& feed : aside_) add_aside(status.totals, *feed);
   for (const auto& [name, counts] : counts_) {
     status.totals.synced += counts.synced;
     status.totals.rejected += counts.rejected;
@@ -494,7 +521,7 @@ api::SourceStatus Engine::describe_source(const Feed& feed) const {
   }
   if (const auto& problem = feed.problem ? feed.problem : feed.info.problem) {
     // What is tried again by itself is not the source's fault, and nobody may take it for done.
-    source.state = problem->retryable ? "settling_in" : "set_aside";
+    source.state = problem->retryable ? "blocked" : "set_aside";
     source.detail = problem->message;
   } else if (feed.info.state == SourceState::left_to_client && feed.info.kind == sources::Kind::client_dir) {
     source.detail = feed.info.left_until
@@ -561,6 +588,11 @@ api::Stream Engine::describe(const Feed& feed) const {
                  : feed.info.kind == sources::Kind::run_log ? "its log is being looked at"
                                                             : "what waits of it is being looked up";
     stream.waiting_for = problem ? "source" : "lookup";
+    api::Totals waiting;
+    if (problem) add_aside(waiting, feed);
+    stream.pending = waiting.pending;
+    stream.held = waiting.held;
+    stream.pending_bytes = waiting.pending_bytes;
     return stream;
   }
   const auto view = core_.stream(feed.stream, clock_.now());

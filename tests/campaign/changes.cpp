@@ -203,7 +203,7 @@ std::int64_t unsynced(Box& box) {
   const auto& totals = status.at("totals");
   auto left = totals.at("pending").as_int64() + totals.at("held").as_int64() + totals.at("in_flight").as_int64();
   for (const auto& source : status.at("sources").as_array())
-    left += source.at("state").as_string() == "settling_in" ? 1 : 0;
+    left += source.at("state").as_string() == "settling_in" || source.at("state").as_string() == "blocked" ? 1 : 0;
   return left;
 }
 

@@ -143,5 +143,41 @@ TEST(StateTrouble, WhatAFullDiskKeptInALogIsTakenOutWhenThereIsRoomAgain) {
   EXPECT_EQ(box.get("/v1/status").at("totals").at("synced").as_int64(), 501);
 }
 
+TEST(StateTrouble, WhatCannotBePutOnRecordIsToldAsWaitingAndWhyAndGoesOnWhenItCan) {
+  Box box({.config = small_queue});
+  box.sandbox().control(R"({"processing": "paused"})");
+  accepted(box, R"([{"kind": "project.create", "project": "ml-team/lab", "key": "LAB"},
+                    {"kind": "run.create", "project": "ml-team/lab", "run": "r-1"},
+                    {"kind": "run.update", "project": "ml-team/lab", "run": "r-1", "assign": {"a": 1}}])");
+  const auto is_out = [](const auto& s) {
+    return s.at("totals").at("in_flight").as_int64() == 1 && s.at("totals").at("synced").as_int64() == 1;
+  };
+  ASSERT_TRUE(box.wait_status(is_out).first);
+  const auto memory = sqlite::open(box.dir() / "state" / "memory.sqlite3");
+  sqlite::exec(memory, "BEGIN IMMEDIATE");
+  box.sandbox().control(R"({"processing": "running"})");
+  const auto is_stuck = [](const auto& s) { return !s.at("stuck").as_array().empty(); };
+  const auto [stuck, status] = box.wait_status(is_stuck);
+  ASSERT_TRUE(stuck) << json::serialize(status);
+  EXPECT_EQ(status.at("totals").at("pending").as_int64(), 2) << json::serialize(status);
+  EXPECT_EQ(status.at("workspaces").at(0).at("projects").at(0).at("pending").as_int64(), 2);
+  EXPECT_EQ(status.at("stuck").at(0).at("changes").as_int64(), 2);
+  const auto told = box.sync({"status"});
+  EXPECT_NE(told.out.find("2 changes of run r-1 of ml-team/lab cannot go: the daemon's memory cannot be written"),
+            std::string::npos)
+      << told.out;
+  EXPECT_EQ(told.out.find("just found"), std::string::npos) << told.out;
+  const auto waited = box.sync({"wait", "--timeout", "1s"});
+  EXPECT_EQ(waited.status, 4) << waited.err;
+  EXPECT_NE(waited.err.find("2 changes wait"), std::string::npos) << waited.err;
+  EXPECT_NE(box.sync({"streams"}).out.find("blocked"), std::string::npos);
+
+  sqlite::exec(memory, "COMMIT");
+  box.sync({"flush"});
+  box.wait_synced();
+  EXPECT_EQ(box.get("/v1/status").at("totals").at("synced").as_int64(), 3);
+  EXPECT_EQ(box.get("/v1/status").at("stuck").as_array().size(), 0u);
+}
+
 }  // namespace
 }  // namespace neptune::testing

@@ -81,6 +81,12 @@ TEST(StatusView, DoesNotCallEverythingSyncedWhileALogIsNotCountedYetOrSomethingW
   EXPECT_NE(found.find("All that was counted is synced; a log was just found and is not counted yet."),
             std::string::npos)
       << found;
+  status.sources.back().state = "blocked";
+  const auto blocked = view(status, {}, now);
+  EXPECT_NE(blocked.find("All that was counted is synced; a stream cannot go on now: `neptune-sync streams` says why."),
+            std::string::npos)
+      << blocked;
+  EXPECT_EQ(blocked.find("just found"), std::string::npos) << blocked;
   status = healthy();
   status.problems = {"/runs/a was removed with 301 changes of job-1 that were not synced"};
   const auto lost = view(status, {}, now);
