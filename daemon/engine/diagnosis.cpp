@@ -34,8 +34,8 @@ api::Diagnosis Engine::diagnose_box() {
   if (queue_)
     check_queue(checks, queue.bytes, queue.max_bytes);
   else if (queue_problem_.code == "queue_unusable")
-    checks.push_back(
-        {"queue", "fail", queue_problem_.message, "Mend the file, or move it away, and start the daemon again."});
+    checks.push_back({"queue", "fail", queue_problem_.message,
+                      "Stop the daemon, run `neptune-sync queue check --repair`, and start it again."});
   check_limits(checks);
   const auto now = status();
   const auto watch = [](const api::SourceStatus& source) { return source.kind == "watch"; };

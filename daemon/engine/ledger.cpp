@@ -123,8 +123,10 @@ Result<std::unique_ptr<Ledger>> Ledger::open(const std::filesystem::path& file) 
                   true);
     return fail(
         "state_unusable",
-        fmt::format("the daemon's memory {} cannot be used: {}. Move it away to start afresh: logs whose rows are "
-                    "already confirmed are then sent again, which the server takes as duplicates.",
+        fmt::format("the daemon's memory {} cannot be used: {}. `neptune-sync queue check --repair` mends what can be "
+                    "mended. To start afresh, move it away with its -wal, and keep both: rejected changes, holds and "
+                    "counts are in it, and what is on record as sent is sent again, which a server without ingestion "
+                    "may then have twice.",
                     file.string(), error.message));
   };
   auto db = sqlite::Database::open(file, {.access = sqlite::Access::create, .busy_timeout = sqlite::Store::patience});

@@ -42,9 +42,9 @@ std::unexpected<Error> failure(sqlite3* db, int extended, std::string path) {
           fmt::format("the database {} may only be read ({}); check who may write it and its directory", path, what));
     case SQLITE_CORRUPT:
       return fail("sqlite_corrupt",
-                  fmt::format("the database {} is damaged ({}); restore it or remove it", path, what));
+                  fmt::format("the database {} is damaged ({}); restore it from a copy, if there is one", path, what));
     case SQLITE_NOTADB:
-      return fail("sqlite_not_a_database", fmt::format("the file {} is not an SQLite database; remove it", path));
+      return fail("sqlite_not_a_database", fmt::format("the file {} is not an SQLite database", path));
     case SQLITE_CANTOPEN:
     case SQLITE_PERM:
     case SQLITE_AUTH:

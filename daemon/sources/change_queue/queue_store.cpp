@@ -77,8 +77,9 @@ Result<std::unique_ptr<QueueStore>> QueueStore::open(const std::filesystem::path
                   true);
     return fail(
         "queue_unusable",
-        fmt::format("the change queue {} cannot be used: {}. Nothing in it was touched; mend it, or move it away "
-                    "(with its -wal) to start with an empty one.",
+        fmt::format("the change queue {} cannot be used: {}. Nothing in it was touched. `neptune-sync queue check "
+                    "--repair` mends what can be mended. To start with an empty one, move it away with its -wal, and "
+                    "keep both: the accepted changes that wait in it are not sent then.",
                     file.string(), error.message));
   };
   auto db = sqlite::Database::open(file, {.access = sqlite::Access::create, .busy_timeout = sqlite::Store::patience});

@@ -454,7 +454,11 @@ TEST_F(LedgerTest, RefusesAFileThatIsNoDatabaseAndOneOfANewerVersion) {
   ledger_.reset();
   std::filesystem::remove(file());
   std::ofstream(file()) << "this is certainly not a database, and long enough to be looked at as one";
-  EXPECT_EQ(Ledger::open(file()).error().code, "state_unusable");
+  const auto refused = Ledger::open(file()).error();
+  EXPECT_EQ(refused.code, "state_unusable");
+  for (const char* said : {"neptune-sync queue check --repair", "rejected changes, holds and counts are in it"})
+    EXPECT_NE(refused.message.find(said), std::string::npos) << refused.message;
+  EXPECT_EQ(refused.message.find("remove it"), std::string::npos) << refused.message;
   std::filesystem::remove(file());
   {
     auto db = sqlite::Database::open(file(), {.access = sqlite::Access::create});
