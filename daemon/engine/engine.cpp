@@ -56,6 +56,12 @@ asio::awaitable<Result<void>> Engine::restore() {
   if (!finished) co_return std::unexpected(finished.error());
   auto retries = co_await with_ledger([](Ledger& ledger) { return ledger.containers_to_retry(); });
   if (!retries) co_return std::unexpected(retries.error());
+  auto workspaces = co_await with_ledger([](Ledger& ledger) { return ledger.workspaces(); });
+  if (!workspaces) co_return std::unexpected(workspaces.error());
+  for (const auto& [url, name, type] : *workspaces) {
+    const auto& server = servers_.at(server_of(name)).slot.server;
+    if (server && server->url() == url) workspace_types_.recall(name, type);
+  }
   counts_ = std::move(*counts);
   finished_.assign(finished->begin(), finished->end());
   const auto now = clock_.now();

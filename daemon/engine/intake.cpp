@@ -37,9 +37,14 @@ WorkspaceType Engine::workspace_type(std::string_view workspace) const {
 
 asio::awaitable<void> Engine::learn_type(std::string workspace) {
   auto& slot = servers_.at(server_of(workspace)).slot;
-  if (slot.server) {
-    auto type = co_await outcome(slot.server->workspace_type(workspace));
-    if (type) workspace_types_.told(workspace, *type, clock_.now());
+  if (const auto server = slot.server) {
+    auto type = co_await outcome(server->workspace_type(workspace));
+    if (type && workspace_types_.told(workspace, *type, clock_.now())) {
+      const KeptWorkspace kept{server->url(), workspace, *type};
+      auto keep = [kept](Ledger& ledger) { return ledger.keep(kept); };
+      if (const auto done = co_await with_ledger(std::move(keep)); !done)
+        spdlog::warn("not recorded workspace={} error=\"{}\"", workspace, done.error().message);
+    }
   }
   learning_types_.erase(workspace);
 }

@@ -664,6 +664,19 @@ Result<std::vector<KeptMode>> Ledger::modes() {
   return list;
 }
 
+Result<std::vector<KeptWorkspace>> Ledger::workspaces() {
+  std::vector<KeptWorkspace> list;
+  NEPTUNE_TRY(impl_->each("SELECT server, name, type FROM workspaces", [&list](const sqlite::Statement& row) {
+    list.push_back({std::string(row.text(0)), std::string(row.text(1)), static_cast<WorkspaceType>(row.number(2))});
+  }));
+  return list;
+}
+
+Result<void> Ledger::keep(const KeptWorkspace& workspace) {
+  return impl_->run("INSERT OR REPLACE INTO workspaces (server, name, type) VALUES (?, ?, ?)", workspace.server,
+                    workspace.name, workspace.type);
+}
+
 Result<void> Ledger::answers() {
   NEPTUNE_TRY(sqlite::Transaction::begin(impl_->db, sqlite::Transaction::Kind::write));
   return {};

@@ -34,6 +34,7 @@
 ///   discarded id (of the rejection) · queue, position · at_ms, by_whom · code, reason
 ///   forgotten queue → upto: what was discarded of it up to there is not all on record
 ///   modes     scope → mode, reason, since_ms, held_by, held_since_ms
+///   workspaces the server's URL, name → type (WorkspaceType), as it was told last
 ///
 /// Invariants:
 ///  - a source's confirmed position is recorded here before any of its rows is deleted, in one transaction with the
@@ -76,6 +77,13 @@ struct FinishedSource {
 struct ProjectCounts {
   std::uint64_t synced = 0, rejected = 0, kept = 0;
   std::uint64_t retried = 0;  ///< had been rejected, and were stored by a retry: none of the rejected any more
+};
+
+/// Whose a workspace is, by this server's word.
+struct KeptWorkspace {
+  std::string server;  ///< its URL: another server may have one of the same name
+  std::string name;
+  WorkspaceType type = WorkspaceType::unknown;
 };
 
 struct KeptMode {
@@ -228,6 +236,9 @@ class Ledger {
 
   Result<std::vector<KeptMode>> modes();
   Result<void> keep(const KeptMode& mode);
+
+  Result<std::vector<KeptWorkspace>> workspaces();
+  Result<void> keep(const KeptWorkspace& workspace);
 
   /// Whether a change could be recorded now: takes the write lock, and writes nothing.
   Result<void> answers();

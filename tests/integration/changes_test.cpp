@@ -681,6 +681,9 @@ TEST(Changes, OfAWorkspaceWhoseTypeIsLearnedLateAreRefusedForWhatItIsUntilItIsAn
   ASSERT_TRUE(box.wait_status([](const auto& s) { return s.at("totals").at("rejected").as_int64() == 1; }).first);
   EXPECT_EQ(box.get("/v1/rejected").at("rejected").at(0).at("code").as_string(), "individual_workspace");
   EXPECT_EQ(box.hand_in(invite).first, 400u);
+  ASSERT_EQ(box.stop_daemon(), 0);
+  box.start_daemon();
+  EXPECT_EQ(box.hand_in(invite).first, 400u) << "it is known from before";
   box.sandbox().control(R"({"workspace": "solo", "type": "team"})");
   box.daemon().signal(SIGHUP);  // with which a token is read anew, that may be of another server
   bool taken = false;

@@ -128,6 +128,12 @@ Result<void> migrate_uploads_from_7(sqlite::Database& db) {
 /// Version 8 did not count how much of what was rejected a retry stored.
 constexpr const char* migrate_from_8 = "ALTER TABLE counters ADD COLUMN retried INTEGER NOT NULL DEFAULT 0;";
 
+/// Up to version 9 whose a workspace is was not kept.
+constexpr const char* workspaces_table = R"(
+CREATE TABLE workspaces (
+  server TEXT NOT NULL, name TEXT NOT NULL, type INTEGER NOT NULL, PRIMARY KEY (server, name)) WITHOUT ROWID;
+)";
+
 }  // namespace
 
 Result<void> prepare_ledger(sqlite::Database& db, std::int64_t version) {
@@ -150,7 +156,8 @@ Result<void> prepare_ledger(sqlite::Database& db, std::int64_t version) {
   if (version < 8) NEPTUNE_TRY(db.exec(sources_by_file));
   if (version < 8) NEPTUNE_TRY(db.exec(discarded_tables));
   if (version >= 1 && version <= 7) NEPTUNE_TRY(migrate_discarded_from_7(db));
-  NEPTUNE_TRY(db.exec(migrate_from_8));
+  if (version < 9) NEPTUNE_TRY(db.exec(migrate_from_8));
+  NEPTUNE_TRY(db.exec(workspaces_table));
   NEPTUNE_TRY(db.exec(fmt::format("PRAGMA user_version = {}", ledger_version)));
   return transaction->commit();
 }

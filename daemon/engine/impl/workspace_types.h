@@ -3,6 +3,7 @@
 #include <chrono>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -24,10 +25,19 @@ class WorkspaceTypes {
   /// Whether it is time to ask: what was told is used until there is another answer.
   bool is_due(std::string_view workspace, Instant now) const {
     const auto it = known_.find(workspace);
-    return it == known_.end() || it->second.type == WorkspaceType::unknown || now - it->second.at >= fresh;
+    return it == known_.end() || it->second.type == WorkspaceType::unknown || !it->second.at ||
+           now - *it->second.at >= fresh;
   }
 
-  void told(const std::string& workspace, WorkspaceType type, Instant now) { known_[workspace] = {type, now}; }
+  /// Whether it is news, which a later process is to know.
+  bool told(const std::string& workspace, WorkspaceType type, Instant now) {
+    const bool news = type != WorkspaceType::unknown && of(workspace) != type;
+    known_[workspace] = {type, now};
+    return news;
+  }
+
+  /// As an earlier process was told: it is asked for again with the first need.
+  void recall(const std::string& workspace, WorkspaceType type) { known_[workspace] = {type, std::nullopt}; }
 
   /// A server's token was replaced: it may be another server.
   void forget() { known_.clear(); }
@@ -35,7 +45,7 @@ class WorkspaceTypes {
  private:
   struct Known {
     WorkspaceType type = WorkspaceType::unknown;
-    Instant at{};
+    std::optional<Instant> at{};
   };
   std::map<std::string, Known, std::less<>> known_;
 };

@@ -48,7 +48,7 @@ class LedgerTest : public ::testing::Test {
         DROP TABLE discarded; DROP TABLE forgotten; DROP INDEX rejected_of_source; DROP INDEX sources_by_file;
         ALTER TABLE uploads DROP COLUMN ctime_ns; ALTER TABLE uploads ADD COLUMN device INTEGER;
         ALTER TABLE uploads ADD COLUMN expires_ms INTEGER; ALTER TABLE counters DROP COLUMN retried;
-        PRAGMA user_version = 7;)" +
+        DROP TABLE workspaces; PRAGMA user_version = 7;)" +
                            also));
     }
     reopen();
@@ -428,6 +428,24 @@ TEST_F(LedgerTest, AFileWhoseUploadAnOlderVersionBeganIsSentFromItsBeginning) {
   ASSERT_TRUE(begun && *begun);
   EXPECT_EQ((*begun)->session, "s");
   EXPECT_FALSE((*begun)->file.is_untouched({2, 3, 4, 5}));
+}
+
+TEST_F(LedgerTest, KeepsWhoseAWorkspaceIsAsItsServerToldLast) {
+  was_of_version_7();
+  EXPECT_TRUE(ledger_->workspaces()->empty());
+  const auto keep = [this](const char* server, WorkspaceType type) {
+    return ledger_->keep(KeptWorkspace{server, "ml-team", type}).has_value();
+  };
+  ASSERT_TRUE(keep("https://a", WorkspaceType::individual));
+  ASSERT_TRUE(keep("https://b", WorkspaceType::individual));
+  ASSERT_TRUE(keep("https://a", WorkspaceType::team));
+  reopen();
+  const auto kept = *ledger_->workspaces();
+  ASSERT_EQ(kept.size(), 2u);
+  EXPECT_EQ(kept[0].server, "https://a");
+  EXPECT_EQ(kept[0].name, "ml-team");
+  EXPECT_EQ(kept[0].type, WorkspaceType::team);
+  EXPECT_EQ(kept[1].type, WorkspaceType::individual);
 }
 
 TEST_F(LedgerTest, FindsWhatWasRejectedOfOneChangeQueueByItsNumber) {

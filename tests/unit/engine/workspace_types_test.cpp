@@ -25,5 +25,16 @@ TEST(WorkspaceTypes, AreAskedForUntilTheyAreKnownAndOnceInAWhileThen) {
   EXPECT_EQ(types.of("lab"), WorkspaceType::unknown);
 }
 
+TEST(WorkspaceTypes, OfAnEarlierProcessAreUsedAndAskedForAgain) {
+  WorkspaceTypes types;
+  types.recall("lab", WorkspaceType::individual);
+  EXPECT_EQ(types.of("lab"), WorkspaceType::individual);
+  EXPECT_TRUE(types.is_due("lab", Instant{}));
+  EXPECT_FALSE(types.told("lab", WorkspaceType::individual, Instant{})) << "that is known";
+  EXPECT_FALSE(types.is_due("lab", Instant{}));
+  EXPECT_TRUE(types.told("lab", WorkspaceType::team, Instant{}));
+  EXPECT_FALSE(types.told("lab", WorkspaceType::unknown, Instant{}));
+}
+
 }  // namespace
 }  // namespace neptune::engine
