@@ -33,7 +33,7 @@ Engine::Engine(asio::any_io_executor executor, const Clock& clock, EngineOptions
       workspace_servers_(std::move(workspace_servers)),
       started_(clock.wall()),
       disk_full_(!state_dir.restore_reserve()),
-      upload_slots_(executor, options_.uploads.max_concurrent, options_.uploads.pace),
+      upload_slots_(executor, clock, options_.uploads.max_concurrent, options_.uploads.pace),
       bandwidth_(std::make_shared<Bandwidth>(options_.uploads.max_bandwidth)) {
   for (auto& slot : servers) {
     auto& state = servers_.emplace_back();

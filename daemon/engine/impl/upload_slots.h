@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "core/scheduler.h"
+#include "support/clock.h"
 
 namespace neptune::engine {
 
@@ -42,8 +43,9 @@ class UploadSlots {
     std::string workspace_;
   };
 
-  UploadSlots(boost::asio::any_io_executor executor, std::uint32_t places, std::chrono::milliseconds pace)
-      : executor_(executor), places_(places), pace_(pace), next_turn_(executor) {}
+  UploadSlots(boost::asio::any_io_executor executor, const Clock& clock, std::uint32_t places,
+              std::chrono::milliseconds pace)
+      : executor_(executor), clock_(clock), places_(places), pace_(pace), next_turn_(executor) {}
 
   boost::asio::awaitable<Slot> take(std::string workspace) {
     const auto waiter = std::make_shared<Waiter>(executor_, workspace);
@@ -123,7 +125,7 @@ class UploadSlots {
 
   /// Where not, it is asked again in time.
   bool may_begin() {
-    const auto now = std::chrono::steady_clock::now();
+    const auto now = clock_.now();
     if (now >= next_turn_.expiry()) {
       next_turn_.expires_at(now + pace_);
       begun_ = 0;
@@ -138,6 +140,7 @@ class UploadSlots {
   }
 
   boost::asio::any_io_executor executor_;
+  const Clock& clock_;
   std::uint32_t places_, taken_ = 0;
   std::chrono::milliseconds pace_;
   boost::asio::steady_timer next_turn_;  // at its end, others may begin

@@ -18,7 +18,7 @@ using namespace std::chrono_literals;
 
 class Slots : public ::testing::Test {
  protected:
-  explicit Slots(std::chrono::milliseconds pace = 0ms) : slots_(loop_.get_executor(), 1, pace) {}
+  explicit Slots(std::chrono::milliseconds pace = 0ms) : slots_(loop_.get_executor(), clock_, 1, pace) {}
 
   /// One who asks for a place, and keeps it until it is told to give it back.
   struct Sender {
@@ -67,6 +67,7 @@ class Slots : public ::testing::Test {
   }
 
   asio::io_context loop_;
+  const SystemClock clock_;
   UploadSlots slots_;
   std::deque<Sender> senders_;
   std::vector<std::string> got_;
