@@ -116,7 +116,7 @@ std::map<std::string, std::vector<std::string>> allow_users(const config::Config
 
 engine::UploadOptions upload_options(const config::Config& config) {
   return {config.uploads.max_concurrent, config.uploads.max_bandwidth, config.uploads.chunk_size,
-          config.queue.min_free_disk};
+          config.queue.min_free_disk, config.uploads.max_tries};
 }
 
 engine::EngineOptions engine_options(const config::Config& config) {

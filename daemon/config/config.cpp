@@ -288,6 +288,7 @@ void read_uploads(Section& section, UploadsConfig& uploads) {
   section.bytes("max_bandwidth", uploads.max_bandwidth, 0);
   section.bytes("chunk_size", uploads.chunk_size, 256u << 10);
   if (uploads.chunk_size > (1u << 30)) section.refuse("chunk_size", "is more than 1GiB; write less");
+  section.count("max_tries", uploads.max_tries, 1, 10'000);
 }
 
 /// Walks the document, and says of each unknown key what it may have been meant to be.

@@ -60,6 +60,7 @@ struct UploadsConfig {
   std::uint32_t max_concurrent = 4;
   std::uint64_t max_bandwidth = 0;  ///< bytes a second; 0: no limit
   std::uint64_t chunk_size = 16u << 20;
+  std::uint32_t max_tries = 30;
 };
 
 struct Config {

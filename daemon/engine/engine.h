@@ -66,6 +66,7 @@ struct UploadOptions {
   std::uint64_t max_bandwidth = 0;       ///< bytes a second of all of them together; 0: no limit
   std::uint64_t chunk_size = 16u << 20;  ///< server::UploadSettings
   std::uint64_t keep_free = 1ull << 30;  ///< of the state directory's disk, when a file is copied there
+  std::uint32_t most_failures = 30;      ///< of one file, on the way or at its store, while others get through
   std::chrono::milliseconds pace{10};    ///< UploadSlots
 };
 

@@ -33,7 +33,6 @@ namespace {
 constexpr std::uint32_t most_signings = 3;    // of URLs that are refused at once
 constexpr std::uint32_t most_beginnings = 5;  // of sessions that are gone each time
 constexpr std::uint32_t most_stalls = 8;      // of a store that answers, and does not take it
-constexpr std::uint32_t most_failures = 30;   // of the store, or on the way there, while other files get through
 // Of files that ended while the rest of their batch is on its way, some are put on record and told together. A kill may
 // cost what is not on record yet.
 constexpr std::chrono::milliseconds settled_every{250};
@@ -533,8 +532,9 @@ void Engine::put_off_file(UploadBatch& work, std::size_t index, const server::Up
   if (tries.count++ == 0) tries.others = work.feed->uploading->sent;
   // The network, or a store that fails, is not the file's fault, unless others get there.
   const bool others_pass = work.feed->uploading->sent > tries.others;
+  const auto most = options_.uploads.most_failures;
   const bool enough =
-      how.kind == Kind::stalled ? tries.count >= most_stalls : tries.count >= most_failures && others_pass;
+      how.kind == Kind::stalled ? tries.count >= std::min(most_stalls, most) : tries.count >= most && others_pass;
   if (enough) {
     item.refuse(how.code, given_up(how, advice_on(how, item.moved)));
   } else {

@@ -956,7 +956,7 @@ TEST(Uploads, OfOneAttributeDoNotWaitForOneThatIsRefused) {
 }
 
 TEST(Uploads, AreNotGivenUpForTheOthersOfTheirBatchThatAreThereAlready) {
-  Box box(box_with("max_bandwidth = \"8MiB\"\nchunk_size = \"256KiB\"\n"));
+  Box box(box_with("max_bandwidth = \"8MiB\"\nchunk_size = \"256KiB\"\nmax_tries = 3\n"));
   box.sandbox().control(R"({"workspace": "ml-team", "storage_provider": "gcp"})");
   create_run(box, "r-1");
   box.wait_synced();
@@ -969,9 +969,9 @@ TEST(Uploads, AreNotGivenUpForTheOthersOfTheirBatchThatAreThereAlready) {
   // More often than a file may fail while others get through: each time it is asked how far it is.
   const auto struck = [&box] { return box.sandbox().state("summary=1").at("faults_struck").to_number<int>(); };
   for (const auto until = std::chrono::steady_clock::now() + 60s;
-       struck() < 33 && std::chrono::steady_clock::now() < until;)
+       struck() < 6 && std::chrono::steady_clock::now() < until;)
     EXPECT_EQ(box.sync({"flush"}).status, 0);
-  EXPECT_GE(struck(), 33);
+  EXPECT_GE(struck(), 6);
   box.sandbox().control(R"({"reset": true})");
   box.wait_synced();
   EXPECT_EQ(stored_sha(box.sandbox().state(), "r-1", "large"), sha256(large));
@@ -1150,7 +1150,7 @@ TEST(Uploads, ArriveOverASlowLinkWhileMetadataFlowsBesideThemAndStatusTellsHowFa
 
 /// A store that takes next to nothing is waited for a second each time.
 Box::Options impatient_box() {
-  auto options = box_with("");
+  auto options = box_with("max_tries = 3\n");
   options.server = "request_timeout = \"1s\"\n";
   return options;
 }

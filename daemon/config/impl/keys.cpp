@@ -44,6 +44,7 @@ constexpr std::array kKeys{
     "uploads.max_concurrent"sv,
     "uploads.max_bandwidth"sv,
     "uploads.chunk_size"sv,
+    "uploads.max_tries"sv,
 };
 
 std::string_view last_part(std::string_view name) {
