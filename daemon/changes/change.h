@@ -105,6 +105,7 @@ struct Change {
   std::vector<ContainerName> after{};
   std::string payload{};  ///< run.create, run.update: the stored operation's wire bytes; else the change's compact JSON
   std::string idempotency_key{};  ///< empty: none
+  std::uint64_t content = 0;      ///< with a key: the same for the same content, as it was handed in; 0: not known
   bool discard_pending = false;   ///< of a removal: held writes to what it removes are recorded as rejected
 };
 

@@ -4,6 +4,7 @@
 
 #include "changes/file_upload.h"
 #include "changes/impl/attributes_json.h"
+#include "changes/impl/content.h"
 #include "changes/impl/management_json.h"
 #include "changes/impl/placement.h"
 #include "changes/impl/run_json.h"
@@ -120,6 +121,7 @@ std::expected<Change, Refusal> read_change(const Json& json, const ChangeFacts& 
       if (!must_name_project(*kind)) fields.default_project(facts.project);
       change = read_of_kind(*kind, fields, facts);
       read_common(fields, change);
+      if (!change.idempotency_key.empty()) change.content = changes::content_of(json, change.container.project.full());
     }
   }
   if (!verdict.ok()) return std::unexpected(*verdict.refusal());

@@ -77,7 +77,8 @@ class Control {
   virtual boost::asio::awaitable<api::TidyReply> tidy(TidyRequest request) = 0;
 
   /// Queues the changes of one request, all or none; their ids, once they are on disk. Errors: `queue_full` and
-  /// `disk_full` (507), `held_writes` (409: a removal whose target has writes that are held), `draining`.
+  /// `disk_full` (507), `held_writes` (409: a removal whose target has writes that are held), `idempotency_key_reused`
+  /// (409), `draining`.
   virtual boost::asio::awaitable<Result<std::vector<std::int64_t>>> accept(std::vector<Change> changes,
                                                                            Submitter by) = 0;
   /// Where one of them is. Errors: "unknown_change" when no change has that id.

@@ -758,6 +758,25 @@ TEST(Changes, HeldWritesToWhatIsDeletedAreKeptAsRejectedWhenThatWasAskedFor) {
     EXPECT_NE(std::string(change.at("reason").as_string()).find("discarded by"), std::string::npos);
 }
 
+TEST(Changes, UnderAKeyThatWasGivenToAnotherAreRefused) {
+  Box box(two_workspaces());
+  const auto log = [&box](const char* value) {
+    return box.sync(
+        {"run", "log", "r-1", value, "--step", "1", "--project", "ml-team/lab", "--idempotency-key", "once"});
+  };
+  EXPECT_EQ(log("loss=1").status, 0);
+  EXPECT_EQ(log("loss=1").status, 0) << "the same again";
+  const auto other = log("loss=2");
+  EXPECT_EQ(other.status, 1);
+  EXPECT_NE(other.err.find("The idempotency key 'once' was given to change 1 before, and the content differs."),
+            std::string::npos)
+      << other.err;
+  const auto [status, answer] = box.hand_in(
+      R"({"kind": "run.update", "project": "ml-team/lab", "run": "r-2", "assign": {"a": 1}, "idempotency_key": "once"})");
+  EXPECT_EQ(status, 409u);
+  EXPECT_EQ(answer.at("error").at("code").as_string(), "idempotency_key_reused") << json::serialize(answer);
+}
+
 TEST(Changes, TheServerRefusesAreKeptWithTheirReasonAndTheRestGoesOn) {
   Box box(two_workspaces());
   accepted(box, R"([{"kind": "project.create", "project": "ml-team/lab", "key": "LAB"},

@@ -175,7 +175,7 @@ Answer error_answer(const Error& error) {
     status = 400;
   else if (code == "conflict" || code.starts_with("already_"))
     status = 409;
-  else if (code == "held_writes")
+  else if (code == "held_writes" || code == "idempotency_key_reused")
     status = 409;
   else if (code == "queue_full" || code == "disk_full" || code == "low_disk")
     status = 507;

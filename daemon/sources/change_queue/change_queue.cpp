@@ -177,7 +177,9 @@ Commit commit(QueueStore& store, const ChangeQueueOptions& options, std::vector<
   auto accepted = store.accept(taken, now);
   for (std::size_t i = 0; i < places.size(); ++i) {
     auto& outcome = commit.outcomes[places[i]];
-    if (accepted) {
+    if (accepted && accepted->refused[i]) {
+      outcome = std::unexpected(std::move(*accepted->refused[i]));
+    } else if (accepted) {
       outcome = Taken{std::move(accepted->ids[i]), std::move(accepted->known[i])};
     } else {
       outcome = std::unexpected(explained(options, accepted.error()));

@@ -51,7 +51,7 @@ class ChangeQueue {
     std::vector<bool> known;  ///< it was accepted before, under its key, and is not queued again
   };
   /// Queues all of a request or nothing; what became of it once that is on disk. Errors: "queue_full", "low_disk",
-  /// "disk_full", and SQLite's own.
+  /// "disk_full", "idempotency_key_reused" (QueueStore::accept), and SQLite's own.
   boost::asio::awaitable<Result<Taken>> accept(std::vector<Change> changes, Submitter by);
   /// The same of a change that follows from one that was accepted: whatever the bounds say, and at that one's place in
   /// the row; 0: at its end.

@@ -30,7 +30,8 @@ CREATE TABLE changes (
   place INTEGER, payload BLOB NOT NULL);
 CREATE INDEX changes_of_stream ON changes (stream, seq, kind, size, creates);
 CREATE TABLE keys (
-  id INTEGER PRIMARY KEY, uid INTEGER NOT NULL, key TEXT NOT NULL, seq INTEGER NOT NULL, UNIQUE (uid, key));
+  id INTEGER PRIMARY KEY, uid INTEGER NOT NULL, key TEXT NOT NULL, seq INTEGER NOT NULL, content INTEGER,
+  UNIQUE (uid, key));
 CREATE TABLE queue (identity INTEGER NOT NULL);
 INSERT INTO queue (identity) VALUES ((random() & 0x7fffffffffffffff) | 1);
 )";
@@ -50,6 +51,9 @@ DROP TABLE streams_before;
 ALTER TABLE changes ADD COLUMN place INTEGER;
 )";
 
+/// Nothing was kept of what a change says whose key is known.
+constexpr const char* from_version_3 = "ALTER TABLE keys ADD COLUMN content INTEGER;";
+
 }  // namespace
 
 Result<void> prepare_queue(sqlite::Database& db, std::int64_t version) {
@@ -63,10 +67,13 @@ Result<void> prepare_queue(sqlite::Database& db, std::int64_t version) {
   if (!transaction) return std::unexpected(std::move(transaction.error()));
   if (version == queue_version) return {};
   if (version == 1) NEPTUNE_TRY(db.exec(from_version_1));
-  if (version > 0) NEPTUNE_TRY(db.exec("ALTER TABLE streams RENAME TO streams_before"));
-  NEPTUNE_TRY(db.exec(streams_table));
-  NEPTUNE_TRY(db.exec(version == 0 ? schema : from_version_2));
-  NEPTUNE_TRY(db.exec(changes_of_place));
+  if (version < 3) {
+    if (version > 0) NEPTUNE_TRY(db.exec("ALTER TABLE streams RENAME TO streams_before"));
+    NEPTUNE_TRY(db.exec(streams_table));
+    NEPTUNE_TRY(db.exec(version == 0 ? schema : from_version_2));
+    NEPTUNE_TRY(db.exec(changes_of_place));
+  }
+  if (version > 0) NEPTUNE_TRY(db.exec(from_version_3));
   NEPTUNE_TRY(db.exec(fmt::format("PRAGMA user_version = {}", queue_version)));
   return transaction->commit();
 }

@@ -135,6 +135,10 @@ Result<QueueStore::Accepted> QueueStore::accept(std::span<const Handed> requests
     const auto at_ms = to_unix_ms(std::min(request.at.value_or(now), now));
     auto& ids = accepted.ids.emplace_back();
     auto& again = accepted.known.emplace_back();
+    auto refused = other_content(request);
+    if (!refused) return std::unexpected(std::move(refused.error()));
+    const bool is_refused = accepted.refused.emplace_back(std::move(*refused)).has_value();
+    if (is_refused) continue;
     for (const auto& change : request.changes) {
       const auto known = id_of_key(request.by.uid, change.idempotency_key);
       if (!known) return std::unexpected(known.error());
@@ -163,6 +167,33 @@ Result<QueueStore::Accepted> QueueStore::accept(std::span<const Handed> requests
   NEPTUNE_TRY(transaction->commit());
   bytes_ += added;
   return accepted;
+}
+
+/// Whoever gives a key again means the same change: another one under it would be lost without a word.
+Result<std::optional<Error>> QueueStore::other_content(const Handed& request) {
+  std::map<std::string_view, std::uint64_t> given;
+  for (const auto& change : request.changes) {
+    const auto& key = change.idempotency_key;
+    if (key.empty() || change.content == 0) continue;
+    std::string before = "another change of this request";
+    auto content = given.emplace(key, change.content).first->second;
+    NEPTUNE_TRY(database_->each(
+        "SELECT seq, coalesce(content, 0) FROM keys WHERE uid = ? AND key = ?",
+        [&](const sqlite::Statement& row) {
+          before = fmt::format("change {}", row.number(0));
+          content = count_at(row, 1);
+          return false;
+        },
+        request.by.uid, key));
+    if (content != 0 && content != change.content)
+      return Error{"idempotency_key_reused",
+                   fmt::format("The idempotency key '{}' was given to {} before, and the content differs. Nothing of "
+                               "this request was taken; give each change a key of its own, and the same one only to "
+                               "hand in the same again.",
+                               key, before),
+                   false};
+  }
+  return std::nullopt;
 }
 
 Result<std::optional<std::int64_t>> QueueStore::id_of_key(std::uint32_t uid, std::string_view key) {
@@ -246,8 +277,8 @@ Result<std::int64_t> QueueStore::insert(const Change& change, const Handed& requ
       database_->run("UPDATE streams SET count = count + 1, bytes = bytes + ?, creates = creates + ? WHERE id = ?",
                      change.payload.size(), change.creates, stream));
   if (!change.idempotency_key.empty()) {
-    NEPTUNE_TRY(database_->run("INSERT INTO keys (uid, key, seq) VALUES (?, ?, ?)", request.by.uid,
-                               change.idempotency_key, id));
+    NEPTUNE_TRY(database_->run("INSERT INTO keys (uid, key, seq, content) VALUES (?, ?, ?, nullif(?, 0))",
+                               request.by.uid, change.idempotency_key, id, as_signed(change.content)));
     NEPTUNE_TRY(database_->run("DELETE FROM keys WHERE id <= ?", database_->db.last_insert_rowid() - keys_kept));
   }
   return id;

@@ -29,7 +29,7 @@ class Store;
 ///   changes   one a change that waits
 ///             seq · stream · kind, uid, at_ms, size, frees, creates · needs · place · payload
 ///   keys      idempotency keys, also of settled changes, numbered as they came
-///             id · uid, key → seq
+///             id · uid, key → seq · content (Change::content; none: not known, as of keys from before version 4)
 ///
 /// Invariants:
 ///  - seq numbers all changes in the order in which they were accepted, and is never used again (AUTOINCREMENT): a
@@ -103,7 +103,8 @@ class QueueStore {
     std::vector<QueuedStream> touched;           ///< streams that grew, as they are now
   };
   /// All requests in one transaction. An idempotency key that its user gave before keeps its first id, and its change
-  /// is not queued again.
+  /// is not queued again; a request that gives one to a change with other content is refused
+  /// ("idempotency_key_reused").
   Result<Accepted> accept(std::span<const Handed> requests, WallTime now);
 
   /// The id that this user's key was given; none: it is not known (any more).
@@ -200,6 +201,7 @@ class QueueStore {
   Result<Position> first_of(const std::vector<ContainerName>& containers, Position after, bool creates = false);
   Result<void> keep_behind_those_that_wait(const ContainerName& removals, std::vector<ContainerName>& after);
   Result<QueuedStream> stream(std::int64_t id);
+  Result<std::optional<Error>> other_content(const Handed& request);
   Result<std::int64_t> insert(const Change& change, const Handed& request, std::int64_t stream, std::int64_t now_ms);
   const std::filesystem::path file_;
   std::unique_ptr<sqlite::Store> database_;

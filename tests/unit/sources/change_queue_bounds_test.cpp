@@ -245,11 +245,27 @@ TEST_F(ChangeQueueFile, OfTheFirstVersionIsTakenOver) {
   open();
   ASSERT_TRUE(accept({update_of("a", "kept")}));
   close();
-  exec("DROP INDEX changes_of_place; ALTER TABLE changes DROP COLUMN place");
+  exec("DROP INDEX changes_of_place; ALTER TABLE changes DROP COLUMN place; ALTER TABLE keys DROP COLUMN content");
   exec("CREATE TABLE intents (seq INTEGER PRIMARY KEY, text TEXT NOT NULL); PRAGMA user_version = 1");
   open();
   EXPECT_EQ(loop.await(source(run_named("a"))->changes(1, 1)).value().front().payload, "kept");
   ASSERT_TRUE(accept({update_of("a")}));
+}
+
+TEST_F(ChangeQueueFile, OfTheThirdVersionKnowsItsKeysButNotWhatWasHandedInUnderThem) {
+  open();
+  auto change = keyed(update_of("a", "kept"), "once");
+  change.content = 1;
+  const auto first = accept({change}).value();
+  close();
+  exec("ALTER TABLE keys DROP COLUMN content; PRAGMA user_version = 3");
+  open();
+  change.content = 2;
+  EXPECT_EQ(accept({change}).value(), first) << "as it was before";
+  change.idempotency_key = "twice";
+  ASSERT_TRUE(accept({change}));
+  change.content = 3;
+  EXPECT_EQ(accept({change}).error().code, "idempotency_key_reused");
 }
 
 std::string first_version() {

@@ -7,7 +7,9 @@ namespace neptune::sources {
 namespace {
 
 using namespace std::chrono_literals;
+using ::testing::AllOf;
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 class ChangeQueueOrder : public ChangeQueueTest {};
@@ -170,6 +172,41 @@ TEST_F(ChangeQueueKeys, ARequestThatRepeatsAKeyQueuesItOnce) {
   EXPECT_THAT(accept(request).value(), ElementsAre(1, 2, 1));
   EXPECT_THAT(waiting(run_named("a")), ElementsAre(1, 2));
   EXPECT_THAT(waiting(run_named("b")), IsEmpty());
+}
+
+Change saying(std::uint64_t content, const char* run, const char* key) {
+  auto change = keyed(update_of(run), key);
+  change.content = content;
+  return change;
+}
+
+TEST_F(ChangeQueueKeys, AKeyWithOtherContentIsRefusedWithAllOfItsRequestAndKeepsItsId) {
+  open();
+  ASSERT_TRUE(accept({saying(7, "a", "k")}));
+  ASSERT_TRUE(settle(run_named("a"), 1));
+  reopen();
+  const auto refused = accept({update_of("b"), saying(8, "a", "k")});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, "idempotency_key_reused");
+  EXPECT_THAT(refused.error().message, AllOf(HasSubstr("'k'"), HasSubstr("change 1"), HasSubstr("content differs")));
+  EXPECT_FALSE(refused.error().retryable);
+  EXPECT_EQ(queue->totals().bytes, 0u) << "nothing of it is queued";
+  EXPECT_THAT(accept({saying(7, "a", "k")}).value(), ElementsAre(1));
+  EXPECT_EQ(accept({saying(1, "a", "twice"), saying(2, "a", "twice")}).error().code, "idempotency_key_reused");
+}
+
+TEST_F(ChangeQueueKeys, OfTwoWithOneKeyAtOnceTheOtherContentIsRefusedAloneAndKeepsBackNobody) {
+  open();
+  std::vector<std::vector<Change>> requests;
+  for (int i = 0; i < 10; ++i) {
+    requests.push_back({saying(i < 5 ? 1 : 2, "a", "k")});
+    requests.push_back({update_of("b")});
+  }
+  int refused = 0;
+  for (const auto& ids : accept_at_once(std::move(requests))) refused += ids ? 0 : 1;
+  EXPECT_EQ(refused, 5);
+  EXPECT_EQ(waiting(run_named("a")).size(), 1u);
+  EXPECT_EQ(waiting(run_named("b")).size(), 10u);
 }
 
 TEST_F(ChangeQueueKeys, ConcurrentRequestsOfOneKeyAreOneChange) {
