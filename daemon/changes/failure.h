@@ -54,6 +54,13 @@ inline bool speaks_of_the_change(const Failure& failure) {
   return failure.kind == Kind::forbidden;
 }
 
+/// There is no such container (yet). Ours: whoever looked it up says so.
+inline bool says_missing(const Failure& failure) {
+  static constexpr std::array<std::string_view, 4> codes{"run_not_found", "project_not_found", "model_not_found",
+                                                         "model_version_not_found"};
+  return std::ranges::find(codes, failure.code) != codes.end();
+}
+
 inline Failure called_off() {
   return {Failure::Kind::called_off, "called_off", "it was not sent: by then its scope took no writes any more",
           std::nullopt};

@@ -150,7 +150,12 @@ void Core::failed(StreamId id, std::optional<Sent> sent, Failure failure, Instan
       if (failure.retry_after) stream->not_before = std::max(*stream->not_before, now + *failure.retry_after);
       break;
     case Kind::forbidden:
-      bar(*stream, failure.message, now);
+      // What it is for may have been made a moment ago.
+      if (says_missing(failure) && stream->attempts < barred_after) {
+        retry(*stream, failure.message, options_.retry, now);
+      } else {
+        bar(*stream, failure.message, now);
+      }
       break;
     case Kind::read_only:
       read_only(scope, failure, id, now);
@@ -330,7 +335,7 @@ void Core::judge(Stream& stream, const RequestStatus& status, Instant now) {
     workspace_answered(stream, now);
     auto trouble =
         fmt::format("the server does not know the run {}; it was not created there, or was deleted", container.id);
-    if (stream.attempts < 3)
+    if (stream.attempts < barred_after)
       retry(stream, std::move(trouble), options_.retry, now);
     else
       bar(stream, std::move(trouble), now);

@@ -274,7 +274,7 @@ asio::awaitable<CallOutcome> Engine::make_version(FeedPtr feed, std::shared_ptr<
     // Should this not be written, it is looked for.
     std::string none(not_made);
     co_await outcome(intents.write(position, position, std::move(none)));
-    done.answer = std::unexpected(std::move(answer.error()));
+    done.answer = std::unexpected(waiting_for_container(std::move(answer.error())));
     co_return done;
   }
   feed->unclear_since->emplace(position, clock_.now());

@@ -777,6 +777,34 @@ TEST(Changes, UnderAKeyThatWasGivenToAnotherAreRefused) {
   EXPECT_EQ(answer.at("error").at("code").as_string(), "idempotency_key_reused") << json::serialize(answer);
 }
 
+TEST(Changes, OfAModelWaitForItsCreateThatComesLater) {
+  Box box(two_workspaces());
+  accepted(box, R"({"kind": "project.create", "project": "ml-team/lab", "key": "LAB"})");
+  box.wait_synced();
+  accepted(box, R"([{"kind": "model.update", "project": "ml-team/lab", "model": "FOREST", "append": {"auc": 1}},
+                    {"kind": "model_version.create", "project": "ml-team/lab", "model": "TREE"},
+                    {"kind": "model_version.update", "project": "ml-team/lab", "model_version": "LAB-OAK-1",
+                     "assign": {"a": 1}}])");
+  const auto all_wait = [&box](const auto&) {
+    const auto streams = json::serialize(box.get("/v1/streams"));
+    return streams.find("no model 'FOREST' in ml-team/lab; create it first") != std::string::npos &&
+           streams.find("no model 'TREE' in ml-team/lab; create it first") != std::string::npos &&
+           streams.find("no model version 'LAB-OAK-1' in ml-team/lab") != std::string::npos;
+  };
+  EXPECT_TRUE(box.wait_status(all_wait).first) << json::serialize(box.get("/v1/streams"));
+  accepted(box, R"([{"kind": "model.create", "project": "ml-team/lab", "key": "FOREST"},
+                    {"kind": "model.create", "project": "ml-team/lab", "key": "TREE"},
+                    {"kind": "model.create", "project": "ml-team/lab", "key": "OAK"},
+                    {"kind": "model_version.create", "project": "ml-team/lab", "model": "OAK"}])");
+  EXPECT_EQ(box.sync({"flush"}).status, 0);
+  box.wait_synced();
+  const auto state = box.sandbox().state();
+  EXPECT_EQ(values_at(state, {"containers", "ml-team/lab/LAB-FOREST", "series", "auc"}), "1");
+  EXPECT_TRUE(container(state, "ml-team/lab/LAB-TREE-1").is_object());
+  EXPECT_EQ(container(state, "ml-team/lab/LAB-OAK-1").at("attrs").at("a").as_int64(), 1);
+  EXPECT_EQ(box.get("/v1/status").at("totals").at("rejected").as_int64(), 0);
+}
+
 TEST(Changes, TheServerRefusesAreKeptWithTheirReasonAndTheRestGoesOn) {
   Box box(two_workspaces());
   accepted(box, R"([{"kind": "project.create", "project": "ml-team/lab", "key": "LAB"},

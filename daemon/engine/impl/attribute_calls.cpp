@@ -482,8 +482,7 @@ Failure still_in_doubt(std::chrono::milliseconds rest) {
 }
 
 Failure waiting_for_container(Failure failure) {
-  for (const auto* code : {"run_not_found", "project_not_found", "model_not_found", "model_version_not_found"})
-    if (failure.code == code) failure.kind = Failure::Kind::forbidden;
+  if (says_missing(failure)) failure.kind = Failure::Kind::forbidden;
   return failure;
 }
 
@@ -492,8 +491,6 @@ asio::awaitable<CallOutcome> update_attributes(AttributeCall call, std::shared_p
                                                std::vector<sources::QueuedChange> changes) {
   CallOutcome done;
   const auto first = changes.front().position;
-  // Of a container that may still come, as where the server takes runs by ingestion, or that is none of ours to make.
-  const bool waits = container.name.kind == ContainerKind::run || changes.front().kind == ChangeKind::client_operation;
   auto begun = co_await look_back(call.intents, first);
   if (begun && begun->last != 0 && begun->last != changes.back().position) {
     auto carried = co_await outcome(source->changes(first, begun->last));
@@ -511,7 +508,8 @@ asio::awaitable<CallOutcome> update_attributes(AttributeCall call, std::shared_p
   done.count = sending.batch().changes;
   done.last = sending.batch().last;
   auto sent = co_await sending.run();
-  if (!sent) done.answer = std::unexpected(waits ? waiting_for_container(sent.error()) : sent.error());
+  // Its container may still come, from here or elsewhere, as a run may where the server takes them by ingestion.
+  if (!sent) done.answer = std::unexpected(waiting_for_container(sent.error()));
   done.refused = sending.refusals();
   co_return done;
 }
