@@ -167,6 +167,7 @@ class Engine final : public Control, public sources::SourceListener {
   // SourceListener
   void source_changed(const sources::SourceInfo& info, std::shared_ptr<sources::Source> source) override;
   void source_written(const sources::SourceKey& key) override;
+  void source_grew(const sources::SourceKey& key, const sources::Growth& growth) override;
   void source_vanished(const sources::SourceKey& key) override;
   void source_unwatched(const sources::SourceKey& key) override;
   void first_scan_done() override;
@@ -200,6 +201,7 @@ class Engine final : public Control, public sources::SourceListener {
   void start_over(const FeedPtr& feed, Error problem);
   void tell_discovering();
   void expect_more(const Feed& feed, bool on);
+  void told(Feed& feed, sources::Position upto);
   void note_settling_in(const sources::SourceInfo& info);
   void tell_of(const sources::SourceInfo& info);
   void look_for_rest(FeedPtr feed);
@@ -441,6 +443,8 @@ class Engine final : public Control, public sources::SourceListener {
   std::map<core::ServerId, std::chrono::seconds> silent_servers() const;
   std::vector<api::Stuck> stuck() const;
   void fill(api::ScopeStatus& status, const Scope& scope) const;
+  template <class Counts>
+  void add_untold(Counts& counts, const std::function<bool(const ProjectName&)>& of) const;
   void fill_mode(api::ScopeStatus& status, const Scope& scope) const;
   void add_aside(api::Totals& totals, const Feed& feed) const;
   /// Workspaces and projects of which anything was found or handed in, or that have a token; sorted.
@@ -501,6 +505,11 @@ class Engine final : public Control, public sources::SourceListener {
   std::map<sources::SourceKey, FeedPtr> feeds_;
   std::map<core::StreamId, FeedPtr> streams_;
   std::set<FeedPtr> aside_;  // set aside with what waits in them, which the core does not know of meanwhile
+  /// What was accepted, and is not told to the core yet: of each project that has any.
+  struct Untold {
+    std::uint64_t writes = 0, frees = 0, bytes = 0;
+  };
+  std::map<ProjectName, Untold> untold_;
   std::map<ContainerName, std::set<sources::SourceKey>> expecting_;  // of the queue: to be looked into (expect_more)
   std::multiset<sources::SourceKey> calls_out_;  // of these a call is on its way, also of a stream that was closed
   std::multiset<sources::SourceKey> leaving_;    // files that are gone, and not all that is known of them is on record
@@ -552,17 +561,18 @@ struct Engine::Feed {
   std::shared_ptr<std::map<sources::Position, Instant>> unclear_since{};  ///< none before its first call
   std::optional<WallTime> synced_at;
   sources::Backlog backlog;
-  Rare<Error> problem;        ///< found by reading it; `info.problem` is what the watcher found
-  std::string unread;         ///< why what waits in it could not be counted the last time
-  unsigned unread_times = 0;  ///< in a row
-  bool opening = false;       ///< being looked up in the ledger
-  bool gone = false;          ///< its file is gone
-  bool unwatched = false;     ///< gone for us only: what is on record of it stays
-  std::uint64_t lost = 0;     ///< changes that were not synced when it went
-  bool finished = false;      ///< its end is on record
-  bool released = false;      ///< let go of since it came to rest
-  bool tidying = false;       ///< an alarm to remove it is set
-  bool told_synced = false;   ///< that it is at rest was told
+  Rare<Error> problem;                  ///< found by reading it; `info.problem` is what the watcher found
+  std::vector<sources::Growth> untold;  ///< not among what waits in it as the core knows it (yet)
+  std::string unread;                   ///< why what waits in it could not be counted the last time
+  unsigned unread_times = 0;            ///< in a row
+  bool opening = false;                 ///< being looked up in the ledger
+  bool gone = false;                    ///< its file is gone
+  bool unwatched = false;               ///< gone for us only: what is on record of it stays
+  std::uint64_t lost = 0;               ///< changes that were not synced when it went
+  bool finished = false;                ///< its end is on record
+  bool released = false;                ///< let go of since it came to rest
+  bool tidying = false;                 ///< an alarm to remove it is set
+  bool told_synced = false;             ///< that it is at rest was told
 
   FeedPtr files;            ///< of a run log: the files it asks for, once there are any
   std::weak_ptr<Feed> log;  ///< of such files: their run log

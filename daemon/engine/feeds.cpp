@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <limits>
+
 #include "engine/engine.h"
 #include "engine/impl/for_people.h"
 #include "engine/impl/with_ledger.h"
@@ -113,6 +115,35 @@ void Engine::source_written(const sources::SourceKey& key) {
   if (!is_in_line(*feed)) tend(feed);
 }
 
+/// It counts as waiting at once, though it is read only a little later.
+void Engine::source_grew(const sources::SourceKey& key, const sources::Growth& growth) {
+  const auto it = feeds_.find(key);
+  if (it == feeds_.end()) return;
+  auto& feed = *it->second;
+  const auto& container = *feed.info.container;
+  auto& untold = untold_[container.project];
+  (container.kind == ContainerKind::removals ? untold.frees : untold.writes) += growth.count;
+  untold.bytes += growth.bytes;
+  feed.untold.push_back(growth);
+  if (growth.first == 0) return;
+}
+
+/// The core knows what was accepted up to there.
+void Engine::told(Feed& feed, sources::Position upto) {
+  if (feed.untold.empty()) return;
+  const auto& container = *feed.info.container;
+  const auto of_project = untold_.find(container.project);
+  auto& [writes, frees, bytes] = of_project->second;
+  auto& changes = container.kind == ContainerKind::removals ? frees : writes;
+  std::erase_if(feed.untold, [&changes, &bytes, upto](const sources::Growth& growth) {
+    if (growth.last > upto) return false;
+    changes -= growth.count;
+    bytes -= growth.bytes;
+    return true;
+  });
+  if (writes + frees == 0) untold_.erase(of_project);
+}
+
 void Engine::source_vanished(const sources::SourceKey& key) {
   leave(key, false);
 }
@@ -136,6 +167,7 @@ void Engine::leave(const sources::SourceKey& key, bool unwatched) {
   if (!std::exchange(feed->gone, true)) leaving_.insert(file_of(key));
   feed->unwatched = unwatched;
   expect_more(*feed, false);
+  told(*feed, std::numeric_limits<sources::Position>::max());
   tell_of_leaving(*feed);
   aside_.erase(feed);
   close_stream(feed);

@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <array>
+#include <limits>
 
 #include "changes/wire.h"
 #include "engine/engine.h"
@@ -143,6 +144,8 @@ asio::awaitable<void> Engine::refresh(FeedPtr feed) {
   feed->last_looked = clock_.now();
   core_.backlog(stream, after, std::move(told), clock_.now());
   aside_.erase(feed);
+  // What came meanwhile is told with the next look.
+  this->told(*feed, feed->refresh_wanted ? feed->backlog.last : std::numeric_limits<sources::Position>::max());
   if (!feed->refresh_wanted) expect_more(*feed, false);
   look_again(feed);
   pump();

@@ -177,6 +177,18 @@ void Engine::add_aside(api::Totals& totals, const Feed& feed) const {
   totals.held_bytes += held ? feed.backlog.bytes : 0;
 }
 
+/// What was accepted a moment ago.
+template <class Counts>
+void Engine::add_untold(Counts& counts, const std::function<bool(const ProjectName&)>& of) const {
+  for (const auto& [project, untold] : untold_) {
+    if (!of(project)) continue;
+    const bool is_open = core_.is_open(project);
+    counts.pending += untold.frees + (is_open ? untold.writes : 0);
+    counts.held += is_open ? 0 : untold.writes;
+    counts.pending_bytes += untold.bytes;
+  }
+}
+
 void Engine::fill(api::ScopeStatus& status, const Scope& scope) const {
   const auto tally = core_.tally(scope);
   status.name = scope.is_workspace() ? scope.workspace : scope.project;
@@ -194,6 +206,7 @@ void Engine::fill(api::ScopeStatus& status, const Scope& scope) const {
     status.rejected += it->second.rejected;
     status.rejected_kept += it->second.kept;
   }
+  add_untold(status, [&scope](const ProjectName& project) { return scope.covers(project); });
   count_discarded(status);
   status.operator_hold = core_.scope(scope).operator_hold;
   fill_mode(status, scope);
@@ -395,6 +408,7 @@ api::Status Engine::status() const {
   status.totals.pending_bytes = total.bytes;
   status.totals.held_bytes = total.held_bytes;
   for (const auto& feed : aside_) add_aside(status.totals, *feed);
+  add_untold(status.totals, [](const ProjectName&) { return true; });
   for (const auto& [name, counts] : counts_) {
     status.totals.synced += counts.synced;
     status.totals.rejected += counts.rejected;

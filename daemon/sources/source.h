@@ -174,6 +174,12 @@ struct SourceInfo {
   std::optional<WallTime> left_until;                 ///< left_to_client: taken over then, unless it is written before
 };
 
+/// What one commit added to a source of the change queue, or what that held when it was announced (`first` is 0).
+struct Growth {
+  Position first = 0, last = 0;  ///< its positions lie between these
+  std::uint64_t count = 0, bytes = 0;
+};
+
 /// Of one source: whether nothing is news to who knows the other.
 bool tell_the_same(const SourceInfo& a, const SourceInfo& b);
 
@@ -186,6 +192,8 @@ class SourceListener {
   virtual void source_changed(const SourceInfo& info, std::shared_ptr<Source> source) = 0;
   /// Something was written to it.
   virtual void source_written(const SourceKey& key) = 0;
+  /// With either of the two: how much more waits, which it is not to be asked for.
+  virtual void source_grew(const SourceKey&, const Growth&) {}
   /// Its file is gone.
   virtual void source_vanished(const SourceKey& key) = 0;
   /// Its folder is not watched any more.

@@ -758,6 +758,24 @@ TEST(Changes, HeldWritesToWhatIsDeletedAreKeptAsRejectedWhenThatWasAskedFor) {
     EXPECT_NE(std::string(change.at("reason").as_string()).find("discarded by"), std::string::npos);
 }
 
+TEST(Changes, CountAsWaitingFromWhenTheyAreAcceptedOn) {
+  Box box(two_workspaces());
+  box.sandbox().control(R"({"faults": [{"path": "/api/", "status": 503, "times": 1000000}]})");
+  for (std::int64_t count = 1; count <= 30; ++count) {
+    accepted(box,
+             fmt::format(R"({{"kind": "run.update", "project": "ml-team/lab", "run": "r-{}", "assign": {{"a": 1}}}})",
+                         count % 10));
+    const auto status = box.get("/v1/status");
+    for (const auto& counts : {status.at("totals"), status.at("workspaces").at(0).at("projects").at(0)})
+      ASSERT_EQ(counts.at("pending").as_int64() + counts.at("in_flight").as_int64(), count) << json::serialize(status);
+  }
+  box.kill_daemon();
+  box.start_daemon();
+  const auto totals = box.get("/v1/status").at("totals");
+  EXPECT_EQ(totals.at("pending").as_int64() + totals.at("in_flight").as_int64(), 30) << json::serialize(totals);
+  box.sandbox().control(R"({"reset": true})");
+}
+
 TEST(Changes, UnderAKeyThatWasGivenToAnotherAreRefused) {
   Box box(two_workspaces());
   const auto log = [&box](const char* value) {

@@ -64,7 +64,7 @@ SourceInfo info_of(std::uint64_t queue, const QueuedStream& stream) {
 /// One commit for all requests in line; each is refused or accepted by itself.
 struct Commit {
   std::vector<Result<Taken>> outcomes;
-  std::vector<QueuedStream> touched;
+  std::vector<QueueStore::Accepted::Touched> touched;
   bool committed = false;
 };
 
@@ -223,7 +223,10 @@ class ChangeQueue::Impl {
   }
 
   void announce() {
-    for (const auto& stream : std::exchange(found_, {})) touch(stream);
+    for (const auto& stream : std::exchange(found_, {})) {
+      touch(stream);
+      grew(stream, {0, 0, stream.count, stream.bytes});
+    }
   }
 
   asio::awaitable<Result<Taken>> accept(Handed handed) {
@@ -324,7 +327,10 @@ class ChangeQueue::Impl {
         requests[i]->outcome = std::move(done.outcomes[i]);
         requests[i]->done.cancel();
       }
-      for (const auto& stream : done.touched) touch(stream);
+      for (const auto& [stream, growth] : done.touched) {
+        touch(stream);
+        grew(stream, growth);
+      }
     }
     committing_ = false;
   }
@@ -343,6 +349,10 @@ class ChangeQueue::Impl {
     source = std::make_shared<QueuedSource>(queue_, stream.id, std::move(emptied));
     listener_.source_changed(info_of(identity_, stream), source);
     if (stream.count == 0) let_go_later(name);
+  }
+
+  void grew(const QueuedStream& stream, const Growth& growth) {
+    if (growth.count > 0) listener_.source_grew(key_of(identity_, {stream.container, stream.lane}), growth);
   }
 
   void let_go_later(const StreamName& name) {

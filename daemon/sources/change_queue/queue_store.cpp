@@ -128,7 +128,11 @@ Result<QueueStore::Accepted> QueueStore::accept(std::span<const Handed> requests
   auto transaction = database_->begin(true);
   if (!transaction) return std::unexpected(std::move(transaction.error()));
   Accepted accepted;
-  std::map<std::pair<ContainerName, Lane>, std::int64_t> streams;
+  struct Into {
+    std::int64_t stream = 0;
+    Growth growth{};
+  };
+  std::map<std::pair<ContainerName, Lane>, Into> streams;
   std::uint64_t added = 0;
   for (const auto& request : requests) {
     const auto lane = request.place == 0 ? Lane::writes : Lane::assignments;
@@ -145,7 +149,7 @@ Result<QueueStore::Accepted> QueueStore::accept(std::span<const Handed> requests
       again.push_back(known->has_value());
       auto id = known->value_or(0);
       if (id == 0) {
-        auto& stream = streams[{change.container, lane}];
+        auto& [stream, growth] = streams[{change.container, lane}];
         if (stream == 0) {
           auto found = stream_of(change.container, at_ms, lane);
           if (!found) return std::unexpected(std::move(found.error()));
@@ -155,14 +159,17 @@ Result<QueueStore::Accepted> QueueStore::accept(std::span<const Handed> requests
         if (!made) return std::unexpected(std::move(made.error()));
         id = *made;
         added += change.payload.size();
+        if (growth.count++ == 0) growth.first = id;
+        growth.last = id;
+        growth.bytes += change.payload.size();
       }
       ids.push_back(id);
     }
   }
-  for (const auto& [name, id] : streams) {
-    auto grown = stream(id);
+  for (const auto& [name, into] : streams) {
+    auto grown = stream(into.stream);
     if (!grown) return std::unexpected(std::move(grown.error()));
-    accepted.touched.push_back(std::move(*grown));
+    accepted.touched.push_back({std::move(*grown), into.growth});
   }
   NEPTUNE_TRY(transaction->commit());
   bytes_ += added;

@@ -100,7 +100,12 @@ class QueueStore {
   struct Accepted {
     std::vector<std::vector<std::int64_t>> ids;  ///< a request each, a change each
     std::vector<std::vector<bool>> known;        ///< likewise: whether its key was known, so that it was not queued
-    std::vector<QueuedStream> touched;           ///< streams that grew, as they are now
+    std::vector<std::optional<Error>> refused;   ///< a request each: nothing of it was taken
+    struct Touched {
+      QueuedStream stream;  ///< as it is now
+      Growth growth;
+    };
+    std::vector<Touched> touched;  ///< streams that grew
   };
   /// All requests in one transaction. An idempotency key that its user gave before keeps its first id, and its change
   /// is not queued again; a request that gives one to a change with other content is refused
