@@ -267,6 +267,8 @@ void Engine::carry_out(core::Settle settle) {
   const auto feed = feed_of(settle.stream);
   if (!feed) return;
   feed->confirmed = settle.upto;
+  if (settle.create && feed->info.container->kind == ContainerKind::run)
+    search_lag_.created(*feed->info.container, clock_.now());
   if (const auto since = std::exchange(feed->taken_up_at, std::nullopt))
     metrics_.confirm_seconds[feed->info.container->project].observe(
         std::chrono::duration<double>(clock_.now() - *since).count());

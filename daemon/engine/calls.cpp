@@ -283,10 +283,10 @@ asio::awaitable<CallOutcome> Engine::make_version(FeedPtr feed, std::shared_ptr<
 }
 
 /// What is meant by runs that are not found: at first that the search does not know them yet.
-server::Missing Engine::missing_runs(const Feed& feed, sources::Position change, bool may_be_gone) const {
-  if (may_be_gone) return server::Missing::fine;
-  const auto since = feed.unclear_since->try_emplace(change, clock_.now()).first->second;
-  return clock_.now() - since < search_lag ? server::Missing::not_yet : server::Missing::refused;
+server::Missing Engine::missing_runs(const Feed& feed, const RunsChange& change, sources::Position position) const {
+  if (feed.replayed) position = 0;  // accepted long ago
+  return search_lag_.may_lack(change.project, change.runs, position, clock_.now()) ? server::Missing::not_yet
+                                                                                   : server::Missing::refused;
 }
 
 asio::awaitable<CallOutcome> Engine::manage(FeedPtr feed, std::shared_ptr<server::Server> server, Intents intents,
@@ -310,12 +310,10 @@ asio::awaitable<CallOutcome> Engine::manage(FeedPtr feed, std::shared_ptr<server
   }
   const auto* runs = std::get_if<RunsChange>(&*management);
   const bool may_be_gone = *again || (runs && runs->discard_pending);
-  const auto missing = runs ? missing_runs(*feed, change.position, may_be_gone) : server::Missing::refused;
+  auto missing = may_be_gone ? server::Missing::fine : server::Missing::refused;
+  if (runs && !may_be_gone) missing = missing_runs(*feed, *runs, change.position);
   auto answer = co_await outcome(server->manage(std::move(*management), std::move(may_begin), missing));
-  if (answer) {
-    feed->unclear_since->erase(change.position);
-    co_return done;
-  }
+  if (answer) co_return done;
   if (noted && !*again && !answer.error().in_doubt) {
     // Should this not be written, a person is asked to look, or what is gone counts as removed.
     std::string text(not_made);

@@ -25,6 +25,7 @@
 #include "engine/control.h"
 #include "engine/event_log.h"
 #include "engine/impl/attribute_calls.h"
+#include "engine/impl/search_lag.h"
 #include "engine/impl/together.h"
 #include "engine/impl/upload_slots.h"
 #include "engine/impl/why.h"
@@ -299,7 +300,7 @@ class Engine final : public Control, public sources::SourceListener {
   awaitable<CallOutcome> make_version(FeedPtr feed, std::shared_ptr<server::Server> server, Intents intents,
                                       server::MayBegin may_begin, sources::Position position,
                                       ModelVersionCreate create);
-  server::Missing missing_runs(const Feed& feed, sources::Position change, bool again) const;
+  server::Missing missing_runs(const Feed& feed, const RunsChange& change, sources::Position position) const;
   Intents intents_of(const Feed& feed, sources::Position position);
   awaitable<Result<std::optional<std::string>>> intent(Ledger::IntentOf of, sources::Position first);
   awaitable<Result<void>> intend(Ledger::IntentOf of, sources::Position first, sources::Position last,
@@ -527,6 +528,7 @@ class Engine final : public Control, public sources::SourceListener {
   bool draining_ = false;
   unsigned scans_done_ = 0;  // first ones, of run logs and of client directories
   bool scanned_ = false;
+  SearchLag search_lag_{clock_.now()};
   bool disk_full_;                            // until the reserve is whole again
   bool reserve_is_out_ = disk_full_;          // the same, as the ledger's thread has it
   std::set<sources::SourceKey> settling_in_;  // found, but not yet streams, or not known to be left alone
@@ -557,7 +559,7 @@ struct Engine::Feed {
   sources::Position recorded = 0;   ///< as the ledger has it; the source's rows follow
   sources::Position taken_out = 0;
   std::uint64_t synced = 0, rejected = 0, kept = 0;  ///< as LedgerSource
-  /// When it was first seen that a call from this change on has no answer, or that its runs are not found.
+  /// When it was first seen that a call from this change on has no answer.
   std::shared_ptr<std::map<sources::Position, Instant>> unclear_since{};  ///< none before its first call
   std::optional<WallTime> synced_at;
   sources::Backlog backlog;

@@ -126,6 +126,9 @@ void Engine::source_grew(const sources::SourceKey& key, const sources::Growth& g
   untold.bytes += growth.bytes;
   feed.untold.push_back(growth);
   if (growth.first == 0) return;
+  if (accepted_from_ == 0 || growth.first < accepted_from_) accepted_from_ = growth.first;
+  const bool of_runs = container.kind == ContainerKind::removals || container.id == restores_of_project;
+  if (of_runs) search_lag_.accepted(growth.first, growth.last, clock_.now());
 }
 
 /// The core knows what was accepted up to there.
