@@ -162,6 +162,7 @@ asio::awaitable<void> Engine::hand_in(FeedPtr feed, std::shared_ptr<sources::Sou
   } else if (batch.kind == sources::OperationKind::create) {
     auto create = co_await outcome(read_all(bytes));
     if (create) {
+      note_create(*feed, batch.last);
       body.head = wire::create_request(run, *create);
       answer = co_await outcome(slot.server->submit(std::move(body)));
     } else {

@@ -279,6 +279,7 @@ class Engine final : public Control, public sources::SourceListener {
   // particulars.cpp: what a check does not tell of a change
   RequestStatus with_particulars(core::StreamId stream, const std::string& request_id, RequestStatus status);
   awaitable<void> find_particulars(FeedPtr feed, core::StreamId stream, core::Sent carried, RequestStatus status);
+  void note_create(Feed& feed, sources::Position create) const;
   awaitable<RequestStatus> compare_run(ContainerName run, sources::QueuedChange create, RequestStatus status);
   awaitable<RequestStatus> find_refused(FeedPtr feed, core::StreamId stream, sources::QueuedChange change,
                                         RequestStatus status);
@@ -511,6 +512,7 @@ class Engine final : public Control, public sources::SourceListener {
     std::uint64_t writes = 0, frees = 0, bytes = 0;
   };
   std::map<ProjectName, Untold> untold_;
+  sources::Position accepted_from_ = 0;  // the first change of the queue that this process accepted; 0: none yet
   std::map<ContainerName, std::set<sources::SourceKey>> expecting_;  // of the queue: to be looked into (expect_more)
   std::multiset<sources::SourceKey> calls_out_;  // of these a call is on its way, also of a stream that was closed
   std::multiset<sources::SourceKey> leaving_;    // files that are gone, and not all that is known of them is on record
@@ -609,6 +611,9 @@ struct Engine::Feed {
     std::optional<RequestStatus> found{};  ///< none while it is being found out
   };
   std::optional<LookedInto> looked_into;
+  /// The create that was handed in last, and whether the server may have it from an earlier try.
+  sources::Position create_tried = 0;
+  bool create_may_be_ours = false;
   std::vector<std::string> refused_before;  ///< values of the last such update: the next is asked about these first
 
   // Work for the tending coroutine.

@@ -23,6 +23,7 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr std::chrono::milliseconds first_check{20}, last_check{500};
+constexpr std::chrono::seconds name_patience{2};  // our own bound
 // Our own bounds on the search for what was refused: past them all of the update is named.
 constexpr std::uint32_t most_searches = 4;        // at once, beside what [server] max_in_flight allows
 constexpr std::uint64_t most_bytes = 256u << 10;  // of an update, which is held in memory meanwhile, and taken apart
@@ -64,7 +65,7 @@ RequestStatus Engine::with_particulars(core::StreamId stream, const std::string&
   const auto found = core::examine(status);
   const bool in_part = !carried->create && found.refused > 0 && found.refused < found.total;
   const bool was_there = carried->create && found.refused == 0 && is_run_duplicate(status) &&
-                         feed->info.kind == sources::Kind::change_queue;
+                         feed->info.kind == sources::Kind::change_queue && !feed->create_may_be_ours;
   if (found.suspended || found.broken || (!in_part && !was_there)) return status;
   if (in_part && (searches_for_refused_ >= most_searches || carried->bytes > most_bytes)) return status;
   if (in_part) ++searches_for_refused_;
@@ -90,21 +91,39 @@ asio::awaitable<void> Engine::find_particulars(FeedPtr feed, core::StreamId stre
   if (feed->looked_into && feed->looked_into->request_id == request) feed->looked_into->found = std::move(status);
 }
 
-/// The server keeps a run that is there as it is, and says only that it is there: of another fork, it says so.
+/// A create is about to be handed in. The server may have it already from a try whose answer or check was lost: one of
+/// this process, or of an earlier one that accepted it.
+void Engine::note_create(Feed& feed, sources::Position create) const {
+  const bool tried = std::exchange(feed.create_tried, create) == create;
+  const bool is_of_before = !feed.replayed && (accepted_from_ == 0 || create < accepted_from_);
+  feed.create_may_be_ours = tried || is_of_before;
+}
+
+/// The server keeps a run that is there as it is, and says only that it is there: of another fork, it says so. Its
+/// experiment is its name, which people change: so it tells nothing of a run that may be the one we created.
 asio::awaitable<RequestStatus> Engine::compare_run(ContainerName run, sources::QueuedChange create,
                                                    RequestStatus status) {
   const auto wanted = leaderboard_create(create.payload);
   const auto server = servers_.at(server_of(run.project.workspace)).slot.server;
   if (!wanted || wanted->experiment.empty() || !server) co_return status;
-  server::Addressed addressed(run);
-  std::string name("sys/name");
-  const auto there = co_await outcome(server->string_value(std::move(addressed), std::move(name)));
-  if (!there || !*there || (*there)->empty() || **there == wanted->experiment) co_return status;
+  Answer<std::optional<std::string>> there;
+  // Of a run that was made a moment ago, the name may come a little later.
+  const auto until = clock_.now() + name_patience;
+  for (auto wait = first_check;; wait = std::min(wait * 2, last_check)) {
+    server::Addressed addressed(run);
+    std::string name("sys/name");
+    there = co_await outcome(server->string_value(std::move(addressed), std::move(name)));
+    if (!there || (*there && !(*there)->empty()) || clock_.now() >= until) break;
+    co_await pause(wait);
+  }
+  if (!there) co_return status;
+  const auto experiment = there->value_or("");
+  if (experiment == wanted->experiment) co_return status;
   status.differs_code = "experiment_differs";
   status.differs_reason = fmt::format(
-      "run {} exists in project {} already, and its experiment is '{}', not '{}'; give the new run "
-      "another id",
-      run.id, run.project.full(), shortened(**there), shortened(wanted->experiment));
+      "run {} exists in project {} already, and {}, not '{}'; give the new run another id", run.id, run.project.full(),
+      experiment.empty() ? "it is of no experiment" : fmt::format("its experiment is '{}'", shortened(experiment)),
+      shortened(wanted->experiment));
   co_return status;
 }
 

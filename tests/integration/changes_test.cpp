@@ -302,12 +302,40 @@ TEST(Changes, ThatCreateARunAgainAreDoneWhereItIsTheSameAndRejectedWhereItsExper
   const auto other = create({"r-1", "--experiment", "second"});
   EXPECT_EQ(other.status, 1) << other.out;
   EXPECT_NE(other.err.find("its experiment is 'first', not 'second'"), std::string::npos) << other.err;
+  const auto named = create({"base", "--experiment", "second"});
+  EXPECT_EQ(named.status, 1) << named.out;
+  EXPECT_NE(named.err.find("it is of no experiment, not 'second'"), std::string::npos) << named.err;
   const auto fork = create({"r-1", "--fork-run", "base", "--fork-step", "1"});
   EXPECT_EQ(fork.status, 1) << fork.out;
   EXPECT_NE(fork.err.find("RUN_CONFLICTING"), std::string::npos) << fork.err;
   EXPECT_EQ(box.sandbox().state().at("runs").at("ml-team/lab/r-1").at("experiment").as_string(), "first");
   EXPECT_EQ(box.sync({"run", "log", "r-1", "loss=1", "--project", "ml-team/lab", "--wait", "--timeout", "30s"}).status,
             0);
+}
+
+TEST(Changes, ThatCreateARunAreDoneThoughItGotAnotherExperimentBeforeItWasKnownThatTheyWere) {
+  Box box(two_workspaces());
+  accepted(box, R"({"kind": "project.create", "project": "ml-team/lab", "key": "LAB"})");
+  box.wait_synced();
+  // It is created, and nothing is heard of it: then somebody gives it another experiment.
+  box.sandbox().control(R"({"faults": [{"path": "/api/client/v1/ingest/check", "status": 503, "times": 1000000}]})");
+  accepted(box, R"({"kind": "run.create", "project": "ml-team/lab", "run": "r-1", "experiment": "first"})");
+  const auto there = [&box](const auto&) {
+    return box.sandbox().state().at("runs").as_object().contains("ml-team/lab/r-1");
+  };
+  ASSERT_TRUE(box.wait_status(there).first);
+  box.kill_daemon();
+  box.sandbox().control(R"({"reset": true})");
+  const auto renamed =
+      box.sandbox().call({.method = "POST",
+                          .target = "/api/leaderboard/v1/attributes/operations?experimentId=ml-team/lab/LAB-1",
+                          .headers = {{"Content-Type", "application/json"}},
+                          .body = R"([{"path": "sys/name", "assignString": {"value": "renamed"}}])"});
+  ASSERT_EQ(renamed.status, 200u) << renamed.body;
+  box.start_daemon();
+  box.wait_synced();
+  EXPECT_EQ(box.get("/v1/status").at("totals").at("rejected").as_int64(), 0)
+      << json::serialize(box.get("/v1/rejected"));
 }
 
 TEST(Changes, OfManyRunsThatWaitCostLittleMemoryEach) {
