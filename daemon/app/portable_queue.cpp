@@ -71,6 +71,7 @@ sources::Handed change_of(const json::object& line) {
   auto needs = sources::read_needs(text_of(line, "needs"));
   change.fork_parent = std::move(needs.fork_parent);
   change.after = std::move(needs.after);
+  change.discard_pending = needs.discards;
   change.payload = std::move(*payload);
   change.idempotency_key = text_of(line, "key");
   sources::Handed handed;
@@ -127,7 +128,7 @@ Result<void> PortableWriter::add(const sources::QueueStore::Whole& whole) {
                           {"at", format_time(change.at)},
                           {"frees", whole.frees},
                           {"creates", change.creates},
-                          {"needs", sources::write_needs(whole.fork_parent, whole.after)},
+                          {"needs", sources::write_needs(whole.needs)},
                           {"key", whole.idempotency_key},
                           {"payload", encode_base64(change.payload)}};
   changes_++;

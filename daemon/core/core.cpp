@@ -6,6 +6,8 @@ namespace neptune::core {
 
 namespace {
 
+constexpr std::uint32_t ways_before_it_steps_aside = 3;
+
 bool is_everything(const ContainerName& name) {
   return name.kind == ContainerKind::management && name.id == everything_in_project;
 }
@@ -360,6 +362,41 @@ void Core::step_aside(Stream& stream, Instant now) {
   actions_.emplace_back(StepAside{stream.spec.id, stream.backlog.ticket});
 }
 
+/// Has the way to be made first for a removal that throws away what stands in it? One whose turn it is goes in spite of
+/// what goes nowhere and could not be thrown away; one that waits keeps its place until that was tried a few times, as
+/// it would stand behind those that wait for what is not thrown away.
+bool Core::make_way(Stream& stream, bool waits, Instant now) {
+  if (!stream.backlog.discards) return false;
+  if (stream.making_way) return true;
+  const bool was_made = stream.way_made == stream.backlog.ticket;
+  if (was_made && !waits) return false;
+  const auto is_in_the_way = [&](const Stream* other) {
+    const auto ticket = other->backlog.ticket;
+    if (ticket == 0 || ticket >= stream.backlog.ticket || other->backlog.count == 0 || other->paused) return false;
+    return other->barred || is_held(verdict(*other, now).wait);
+  };
+  const auto has_some = [&](const ContainerName& name) {
+    if (is_everything(name)) return std::ranges::any_of(streams_of(name.project), is_in_the_way);
+    return std::ranges::any_of(streams_of(name), is_in_the_way);
+  };
+  if (std::ranges::none_of(stream.backlog.after, has_some)) return false;
+  if (was_made && stream.way_again > now) return stream.ways_made < ways_before_it_steps_aside;
+  stream.making_way = true;
+  actions_.emplace_back(MakeWay{stream.spec.id, stream.backlog.ticket});
+  return true;
+}
+
+void Core::way_made(StreamId id, Instant now) {
+  auto* stream = find(id);
+  if (!stream || !std::exchange(stream->making_way, false)) return;
+  if (std::exchange(stream->way_made, stream->backlog.ticket) != stream->backlog.ticket) stream->ways_made = 0;
+  stream->ways_made++;
+  stream->way_again = now + options_.way_again;
+  timers_.set({Alarm::Of::stream, id, {}}, stream->way_again);
+  ready(*stream);
+  schedule(now);
+}
+
 void Core::schedule(Instant now) {
   if (stopping_) return;
   for (auto& [of, line] : lines_) {
@@ -371,6 +408,8 @@ void Core::schedule(Instant now) {
       auto* stream = find(*next);
       if (!stream || stream->closing) continue;
       const auto [wait, until, confirming] = verdict(*stream, now);
+      const bool waits = wait == Wait::earlier_change || wait == Wait::project;
+      if ((wait == Wait::turn || waits) && make_way(*stream, waits, now)) continue;
       if (wait == Wait::turn) {
         start(*stream, confirming);
       } else if (wait == Wait::earlier_change) {

@@ -33,6 +33,7 @@ struct Options {
   BackoffLimits blocked{std::chrono::seconds(10), std::chrono::minutes(15)};  ///< no permission, no such project or run
   BackoffLimits server{std::chrono::milliseconds(250), std::chrono::seconds(30)};  ///< the server as a whole
   Duration token_pause = std::chrono::minutes(5);                                  ///< after the token was refused
+  Duration way_again = std::chrono::seconds(1);          ///< after a MakeWay, before the next of the same removal
   Duration parent_discovery = std::chrono::seconds(10);  ///< a fork's parent may still be found here
   Duration parent_patience = std::chrono::seconds(15);   ///< the server's "no such parent" becomes final after this
   GateOptions gate;
@@ -49,6 +50,9 @@ struct Options {
 ///  here, and a project's create before anything else of the project; a change goes after those it names
 ///  (Backlog::after), but a removal not after a write that is barred; a removal that has to wait for what is held keeps
 ///  back no other (StepAside), and a write that is barred no create of its container (LetCreatePass);
+///  - a removal that throws writes away waits for none of the queue that was accepted before it and is held, or comes
+///  to be held, in this life of the process or a later one (MakeWay); one that was accepted after it is never thrown
+///  away for it;
 ///  - no write starts into a scope known as read-only or held, but one confirming write at a time (Gates);
 ///  - a failure of one stream, project or workspace delays no other; a failure of the server delays all of its streams;
 ///  - what read-only mode sends back costs no attempt.
@@ -90,6 +94,9 @@ class Core {
   /// The stream's next `count` changes, up to `last`, were thrown away by a person, and are on record as rejected.
   /// False when a request of the stream is out: pause it first.
   bool discard(StreamId stream, Position last, std::uint64_t count, Instant now);
+  /// A MakeWay of this stream came to its end, whatever could be thrown away. What still stands in its way then, or
+  /// comes to, is asked for again a little later.
+  void way_made(StreamId stream, Instant now);
   /// Nothing was there to send.
   void nothing_to_send(StreamId stream, Instant now);
 
@@ -184,6 +191,10 @@ class Core {
     Instant opened_at;
     std::optional<Instant> orphan_since;  // the server first said that the fork's parent is unknown
     Tally counted;                        // its share of the tallies
+    bool making_way = false;              // a MakeWay is out
+    Position way_made = 0;                // the ticket of the removal that way was made for last
+    std::uint32_t ways_made = 0;          // for the same
+    Instant way_again;                    // not before, for the same
   };
 
   /// Those of a workspace lie together, in it those of a project, and in it those of a container, in their order.
@@ -275,6 +286,7 @@ class Core {
   void let_create_pass(const Stream& stream);
   bool waits_for_held(const Stream& stream, Instant now) const;
   void step_aside(Stream& stream, Instant now);
+  bool make_way(Stream& stream, bool waits, Instant now);
   bool goes_nowhere(const Stream& write) const;
   bool has_passed(const ContainerName& container) const;
   bool goes_before(const Stream& earlier, const Stream& stream) const;

@@ -46,6 +46,7 @@ struct Backlog {
   Rare<ContainerName> fork_parent{};  ///< when the first of them creates a fork
   bool creates_project = false;       ///< the create of its project is among them
   bool create_behind = false;         ///< a create of its container is among them, and not the first
+  bool discards = false;              ///< the first of them is a removal that throws writes away (MakeWay)
   /// When the first of them was accepted, among all that were handed in directly (they are numbered in one row); 0 for
   /// what has no place there, a run log's.
   Position ticket = 0;
@@ -107,6 +108,14 @@ struct StepAside {
   Position position;
 };
 
+/// The first change of this stream is a removal that was to throw away what stands in its way (Backlog::discards), and
+/// something of the queue that was accepted before it is held, or goes nowhere: record that as rejected, then tell
+/// `way_made`.
+struct MakeWay {
+  StreamId stream;
+  Position position;
+};
+
 /// What stands first goes nowhere, and a create of its container waits behind it, as one who logs before he creates
 /// leaves it: put the create into a stream of its own (StreamSpec::passed), then tell what is left.
 struct LetCreatePass {
@@ -144,7 +153,7 @@ struct ServerChanged {
 };
 
 using Action =
-    std::variant<Send, Check, Settle, Reject, StepAside, LetCreatePass, AskStatus, ModeChanged, ServerChanged>;
+    std::variant<Send, Check, Settle, Reject, StepAside, MakeWay, LetCreatePass, AskStatus, ModeChanged, ServerChanged>;
 
 // What people are told.
 

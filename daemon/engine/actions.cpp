@@ -206,6 +206,10 @@ void Engine::carry_out(core::StepAside aside) {
   tend(feed);
 }
 
+void Engine::carry_out(core::MakeWay way) {
+  tasks_.spawn("make way", make_way_for(way));
+}
+
 void Engine::carry_out(core::LetCreatePass pass) {
   const auto feed = feed_of(pass.stream);
   if (!feed) return;

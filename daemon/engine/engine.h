@@ -257,6 +257,7 @@ class Engine final : public Control, public sources::SourceListener {
   void carry_out(core::Settle settle);
   void carry_out(core::Reject reject);
   void carry_out(core::StepAside aside);
+  void carry_out(core::MakeWay way);
   void carry_out(core::LetCreatePass pass);
   void carry_out(core::AskStatus ask);
   void carry_out(core::ModeChanged changed);
@@ -394,6 +395,7 @@ class Engine final : public Control, public sources::SourceListener {
   std::vector<Target> stuck_targets(const Change& removal) const;
   Result<void> may_make_way(const Change& removal) const;
   awaitable<void> make_way(Change removal, sources::Position position, Submitter by);
+  awaitable<void> make_way_for(core::MakeWay way);
   /// What of a stream of the queue is thrown away.
   struct ToDiscard {
     sources::Position before = 0;         ///< what was accepted before this
@@ -521,7 +523,8 @@ class Engine final : public Control, public sources::SourceListener {
   std::map<Scope, KeptMode> modes_;
   std::map<std::string, WorkspaceStatus> workspace_status_;  // the last the status call told
   WorkspaceTypes workspace_types_;
-  std::set<std::string> learning_types_;  // being asked for
+  std::set<std::string> learning_types_;    // being asked for
+  std::set<sources::Position> making_way_;  // removals that what is in their way is being thrown away for
   core::StreamId last_stream_ = 0;
   std::deque<FeedPtr> to_open_;          // of the change queue
   std::size_t opening_ = 0;              // how many coroutines open them

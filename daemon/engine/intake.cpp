@@ -10,6 +10,7 @@
 #include "engine/impl/with_ledger.h"
 #include "support/pause.h"
 #include "support/sizes.h"
+#include "support/users.h"
 
 namespace neptune::engine {
 
@@ -272,8 +273,17 @@ Engine::FeedPtr Engine::lane_of(const Feed& feed, sources::Lane lane) const {
 }
 
 /// Throws away the writes to what a removal removes that were accepted before it and are held, or go nowhere. It waits
-/// for them until they are on record as rejected, and for what cannot be thrown away now.
+/// for them until they are on record as rejected. For what cannot be thrown away now, for what comes to be held later,
+/// and after a restart in the middle of it, the core asks for it again (core::MakeWay): that it was to throw writes
+/// away is kept with the removal.
 asio::awaitable<void> Engine::make_way(Change removal, sources::Position position, Submitter by) {
+  if (!making_way_.insert(position).second) co_return;
+  struct Done {
+    std::set<sources::Position>& making_way;
+    sources::Position position;
+    ~Done() { making_way.erase(position); }
+  };
+  const Done done{making_way_, position};
   const auto who = name_of(by);
   auto targets = stuck_targets(removal);
   std::ranges::stable_partition(targets, [](const Target& target) { return !is_passed(*target.feed); });
@@ -282,9 +292,31 @@ asio::awaitable<void> Engine::make_way(Change removal, sources::Position positio
     ToDiscard what{position, std::nullopt, fmt::format("discarded by {} with {}", who, name(removal.kind))};
     const auto discarded = co_await discard(feed, std::move(what));
     if (!discarded)
-      spdlog::warn("not discarded container={:?} change={} error={:?}", feed->info.container->label(), position,
+      spdlog::warn("not discarded yet container={:?} before={} error={:?}", feed->info.container->label(), position,
                    discarded.error().message);
   }
+}
+
+/// For a removal that was accepted before, maybe by an earlier process.
+asio::awaitable<void> Engine::make_way_for(core::MakeWay way) {
+  const auto feed = feed_of(way.stream);
+  if (making_way_.contains(way.position)) {
+    co_await pause(between_tries);
+  } else if (feed && feed->source && feed->backlog.ticket == way.position) {
+    Change removal;
+    removal.after = feed->backlog.after;
+    const auto source = feed->source;
+    const auto found = co_await outcome(source->changes(way.position, way.position));
+    if (found) {
+      removal.kind = found->front().kind;
+      Submitter by{found->front().uid.value_or(0)};
+      auto ask = [uid = by.uid] { return user_name(uid); };
+      by.name = (co_await file_threads_.run(std::move(ask))).value_or("");
+      co_await make_way(std::move(removal), way.position, std::move(by));
+    }
+  }
+  core_.way_made(way.stream, clock_.now());
+  pump();
 }
 
 /// The first changes that wait in a stream of the queue and are to be thrown away, with their bytes.

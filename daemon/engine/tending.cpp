@@ -137,8 +137,9 @@ asio::awaitable<void> Engine::refresh(FeedPtr feed) {
   told.frees_next = backlog->frees_next;
   told.creates_project = backlog->creates_project;
   told.create_behind = backlog->create_behind;
+  told.discards = backlog->discards;
   told.ticket = backlog->ticket;
-  told.after = std::move(backlog->after);
+  told.after = backlog->discards ? backlog->after : std::move(backlog->after);  // make_way_for asks for it again
   feed->backlog = std::move(*backlog);
   if (feed->backlog.uploads > 0) follow_files(feed);
   feed->last_looked = clock_.now();

@@ -1,16 +1,15 @@
 // What is synced and closed is removed: after a while, or because its owner says so.
 #include <fmt/format.h>
-#include <pwd.h>
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
 
-#include <array>
 #include <filesystem>
 
 #include "engine/engine.h"
 #include "engine/impl/kind_name.h"
 #include "engine/impl/with_ledger.h"
 #include "support/sizes.h"
+#include "support/users.h"
 
 namespace neptune::engine {
 
@@ -170,14 +169,6 @@ OnDisk look_on_disk(const fs::path& directory) {
   return found;
 }
 
-/// Blocks on the name service.
-std::string name_of_user(std::uint32_t uid) {
-  std::array<char, 4096> buffer{};
-  passwd entry{}, *found = nullptr;
-  if (::getpwuid_r(uid, &entry, buffer.data(), buffer.size(), &found) == 0 && found) return found->pw_name;
-  return fmt::format("the user {}", uid);
-}
-
 }  // namespace
 
 asio::awaitable<api::TidyItem> Engine::tidy_one(Candidate candidate, TidyRequest request) {
@@ -188,9 +179,10 @@ asio::awaitable<api::TidyItem> Engine::tidy_one(Candidate candidate, TidyRequest
   item.why = feed->gone ? "it is gone" : why_it_stays(*feed);
   if (!item.why.empty()) co_return item;
   if (!own && (feed->info.read_only || !request.is_operator)) {
-    auto ask = [uid = candidate.owner] { return name_of_user(uid); };
+    auto ask = [uid = candidate.owner] { return user_name(uid); };
     const auto name = co_await file_threads_.run(std::move(ask));
-    item.why = fmt::format("it belongs to {}, who may remove it with `neptune-sync tidy`", name);
+    item.why = fmt::format("it belongs to {}, who may remove it with `neptune-sync tidy`",
+                           name.value_or(fmt::format("the user {}", candidate.owner)));
     co_return item;
   }
   if (feed->info.kind == sources::Kind::client_dir) {

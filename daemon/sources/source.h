@@ -49,6 +49,7 @@ struct Backlog {
   bool frees_next = false;           ///< the first of them passes a read-only gate (Change::frees)
   bool creates_project = false;      ///< the create of the project is among them
   bool create_behind = false;        ///< the container's create is among them, and not the first
+  bool discards = false;             ///< the first of them throws held writes away (Change::discard_pending)
   Position ticket = 0;               ///< the first one's place in the row of all streams of the queue: its position, or
                                      ///< that of what it follows from
   std::vector<ContainerName> after;  ///< whose earlier changes go before the first of them (Change::after)

@@ -792,6 +792,70 @@ TEST(Changes, HeldWritesToWhatIsDeletedAreKeptAsRejectedWhenThatWasAskedFor) {
     EXPECT_NE(std::string(change.at("reason").as_string()).find("discarded by"), std::string::npos);
 }
 
+TEST(Changes, HeldLaterAreThrownAwayForARemovalThatSaidSoAlsoByALaterProcess) {
+  Box box(two_workspaces());
+  accepted(box, R"([{"kind": "run.create", "project": "full/lab", "run": "busy"},
+                    {"kind": "run.create", "project": "full/lab", "run": "other"}])");
+  box.wait_synced();
+  // Nothing is known of the mode when they are handed in.
+  box.sandbox().control(R"({"faults": [{"path": "/api/", "status": 503, "times": 1000000}]})");
+  accepted(box, R"([{"kind": "run.update", "project": "full/lab", "run": "busy", "step": 1, "append": {"loss": 1}},
+                    {"kind": "run.update", "project": "full/lab", "run": "other", "step": 1, "append": {"loss": 1}},
+                    {"kind": "run.trash", "project": "full/lab", "runs": ["busy"], "discard_pending": true},
+                    {"kind": "run.update", "project": "full/lab", "run": "busy", "step": 2, "append": {"loss": 2}}])");
+  box.kill_daemon();
+  box.start_daemon();
+  box.sandbox().control(R"({"reset": true})");
+  box.sandbox().control(R"({"workspace": "full", "mode": "read_only"})");
+  const auto thrown_away = [&box](const auto&) { return box.get("/v1/changes/5").at("state").as_string() == "done"; };
+  EXPECT_TRUE(box.wait_status(thrown_away).first) << json::serialize(box.get("/v1/streams"));
+  const auto rejected = box.get("/v1/rejected").at("rejected").as_array();
+  ASSERT_EQ(rejected.size(), 1u) << json::serialize(rejected);
+  const std::string reason(rejected[0].at("reason").as_string());
+  EXPECT_TRUE(reason.starts_with("discarded by ") && reason.ends_with(" with run.trash")) << reason;
+  EXPECT_EQ(box.get("/v1/changes/3").at("rejected").as_int64(), rejected[0].at("id").as_int64());
+  for (const char* stays : {"/v1/changes/4", "/v1/changes/6"})
+    EXPECT_EQ(box.get(stays).at("state").as_string(), "held") << stays << " is of another run, or came later";
+}
+
+TEST(Changes, ThatAreBeingThrownAwayWhenTheProcessIsKilledAreThrownAwayByTheNext) {
+  constexpr std::int64_t all = 20'000;
+  Box box(two_workspaces());
+  accepted(box, R"({"kind": "run.create", "project": "full/lab", "run": "busy"})");
+  box.wait_synced();
+  EXPECT_EQ(box.sync({"hold", "full"}).status, 0);
+  for (std::int64_t part = 0; part < 2; ++part) {
+    std::string body;
+    for (std::int64_t step = part * all / 2; step < (part + 1) * all / 2; ++step)
+      body += fmt::format(
+          R"({} {{"kind": "run.update", "project": "full/lab", "run": "busy", "step": {}, "append": {{"loss": 1}}}})",
+          body.empty() ? '[' : ',', step);
+    accepted(box, body + "]");
+  }
+  const auto held = [](std::int64_t count) {
+    return [count](const json::value& status) { return status.at("totals").at("held").as_int64() == count; };
+  };
+  ASSERT_TRUE(box.wait_status(held(all)).first);
+  Process remover({.binary = binary("neptune-sync"),
+                   .args = {"--socket", box.socket(), "project", "delete", "full/lab", "--discard-pending"},
+                   .env = {},
+                   .unset_env = {"NEPTUNE_SYNC_SOCKET"},
+                   .output_dir = box.dir(),
+                   .name = "remover",
+                   .working_dir = {}});
+  const auto some = [](const json::value& status) { return status.at("totals").at("rejected").as_int64() > 0; };
+  ASSERT_TRUE(box.wait_status(some).first);
+  box.kill_daemon();
+  remover.wait(10s);
+  box.start_daemon();
+  EXPECT_TRUE(box.wait_status(held(0)).first) << json::serialize(box.get("/v1/streams"));
+  const auto gone = [&box](const auto&) {
+    return !box.sandbox().state().at("projects").as_object().contains("full/lab");
+  };
+  EXPECT_TRUE(box.wait_status(gone).first) << json::serialize(box.get("/v1/streams"));
+  EXPECT_EQ(box.get("/v1/status").at("totals").at("rejected_kept").as_int64(), all);
+}
+
 TEST(Changes, CountAsWaitingFromWhenTheyAreAcceptedOn) {
   Box box(two_workspaces());
   box.sandbox().control(R"({"faults": [{"path": "/api/", "status": 503, "times": 1000000}]})");

@@ -9,6 +9,8 @@
 #include <cerrno>
 #include <vector>
 
+#include "support/users.h"
+
 namespace neptune::local_api {
 
 namespace {
@@ -16,17 +18,6 @@ namespace {
 constexpr auto keep_for = std::chrono::seconds(10);
 constexpr std::size_t keep_at_most = 256;
 constexpr std::size_t max_entry_bytes = 1 << 20;  // a group's entry lists all of its members
-
-std::optional<std::string> user_name(uid_t uid) {
-  for (std::size_t size = 4096; size <= max_entry_bytes; size *= 4) {
-    std::vector<char> buffer(size);
-    passwd entry{}, *found = nullptr;
-    const int rc = ::getpwuid_r(uid, &entry, buffer.data(), buffer.size(), &found);
-    if (rc == ERANGE) continue;
-    return rc == 0 && found ? std::optional<std::string>(entry.pw_name) : std::nullopt;
-  }
-  return std::nullopt;
-}
 
 std::optional<uid_t> user_id(const std::string& name) {
   for (std::size_t size = 4096; size <= max_entry_bytes; size *= 4) {

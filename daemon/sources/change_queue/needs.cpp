@@ -6,6 +6,8 @@ namespace neptune::sources {
 
 namespace {
 
+constexpr std::string_view discards_line = "!\n";
+
 void append(std::string& out, char mark, const ContainerName& name) {
   out += mark;
   out += static_cast<char>('0' + static_cast<int>(name.kind));
@@ -21,10 +23,11 @@ std::string_view take(std::string_view& text, char end) {
 
 }  // namespace
 
-std::string write_needs(const std::optional<ContainerName>& fork_parent, const std::vector<ContainerName>& after) {
+std::string write_needs(const Needs& needs) {
   std::string out;
-  if (fork_parent) append(out, '^', *fork_parent);
-  for (const auto& name : after) append(out, '-', name);
+  if (needs.fork_parent) append(out, '^', *needs.fork_parent);
+  for (const auto& name : needs.after) append(out, '-', name);
+  if (needs.discards) out += discards_line;
   return out;
 }
 
@@ -32,6 +35,7 @@ Needs read_needs(std::string_view text) {
   Needs needs;
   while (!text.empty()) {
     auto line = take(text, '\n');
+    needs.discards = needs.discards || line == discards_line.substr(0, 1);
     if (line.size() < 2) continue;
     ContainerName name;
     const bool fork = line[0] == '^';

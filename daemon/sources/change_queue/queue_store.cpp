@@ -273,7 +273,7 @@ Result<std::int64_t> QueueStore::stream_of(const ContainerName& container, std::
 
 Result<std::int64_t> QueueStore::insert(const Change& change, const Handed& request, std::int64_t stream,
                                         std::int64_t now_ms) {
-  const auto needs = write_needs(change.fork_parent, change.after);
+  const auto needs = write_needs({change.fork_parent, change.after, change.discard_pending});
   NEPTUNE_TRY(
       database_->run("INSERT INTO changes (stream, kind, uid, at_ms, size, frees, creates, needs, place, payload) "
                      "VALUES (?, ?, ?, ?, ?, ?, ?, nullif(?, ''), nullif(?, 0), ?)",
@@ -342,6 +342,7 @@ Result<Backlog> QueueStore::backlog(std::int64_t stream, Position after) {
         auto needs = read_needs(row.text(4));
         backlog.fork_parent = std::move(needs.fork_parent);
         backlog.after = std::move(needs.after);
+        backlog.discards = needs.discards;
         backlog.create_behind = creates && container.kind != ContainerKind::management && row.number(5) == 0;
         return false;
       },
@@ -628,9 +629,8 @@ Result<void> QueueStore::each_change(const std::function<Result<void>(const Whol
   static const auto sql = half("NULL") + " UNION ALL " + half("NOT NULL") + " ORDER BY 11, 1";
   Result<void> outcome;
   NEPTUNE_TRY(database_->each(sql, [&outcome, &f](const sqlite::Statement& row) {
-    auto needs = read_needs(row.text(12));
-    outcome = f({change_at(row), static_cast<Lane>(row.number(14)), row.number(11) != 0, std::move(needs.fork_parent),
-                 std::move(needs.after), std::string(row.text(13))});
+    outcome = f({change_at(row), static_cast<Lane>(row.number(14)), row.number(11) != 0, read_needs(row.text(12)),
+                 std::string(row.text(13))});
     return outcome.has_value();
   }));
   return outcome;

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "changes/change.h"
+#include "sources/change_queue/needs.h"
 #include "sources/source.h"
 #include "support/clock.h"
 #include "support/error.h"
@@ -178,8 +179,7 @@ class QueueStore {
     QueuedChange change;
     Lane lane = Lane::writes;
     bool frees = false;
-    std::optional<ContainerName> fork_parent;
-    std::vector<ContainerName> after;
+    Needs needs;
     std::string idempotency_key;
   };
   /// Hands out everything that is queued, in the order of the row, until `f` fails.

@@ -776,6 +776,63 @@ TEST_F(DirectChanges, ARemovalDoesNotWaitForWritesThatGoNowhere) {
   EXPECT_EQ(sends(), std::vector<StreamId>{2});
 }
 
+TEST_F(DirectChanges, ARemovalThatThrowsWritesAwayHasThatDoneAlsoOfOneThatComesBackHeldLater) {
+  wait_in(1, run_, {.count = 2, .bytes = 20, .ticket = 3});
+  wait_in(2, removals_,
+          {.count = 1, .bytes = 10, .frees_next = true, .discards = true, .ticket = 5, .after = {run_, other_}});
+  wait_in(3, other_, {.count = 1, .bytes = 10, .ticket = 6});
+  ASSERT_EQ(sends(), (std::vector<StreamId>{1, 3})) << "it waits for the first of them";
+  core_.failed(1, Sent{4, 2, 20, false}, failure(Failure::Kind::read_only), now_);
+  core_.failed(3, Sent{6, 1, 10, false}, failure(Failure::Kind::read_only), now_);
+  const auto way = take<MakeWay>();
+  ASSERT_EQ(way.size(), 1u);
+  EXPECT_EQ(way[0].stream, 2u);
+  EXPECT_EQ(way[0].position, 5);
+  core_.pause(1, true, now_);
+  ASSERT_TRUE(core_.discard(1, 4, 2, now_));
+  core_.pause(1, false, now_);
+  EXPECT_TRUE(sends().empty()) << "until the way is made";
+  core_.way_made(2, now_);
+  EXPECT_EQ(sends(), std::vector<StreamId>{2}) << "what came after it stays, and is not waited for";
+  EXPECT_EQ(core_.stream(3, now_).tally.held, 1u);
+}
+
+TEST_F(DirectChanges, WhatCouldNotBeThrownAwayForARemovalIsAskedForAgainAndKeepsBackNoOther) {
+  core_.hold(Scope::of(project), true, now_);
+  wait_in(1, run_, {.count = 2, .bytes = 20, .ticket = 3});
+  wait_in(2, removals_, {.count = 2, .bytes = 20, .frees_next = true, .discards = true, .ticket = 5, .after = {run_}});
+  for (int tried = 1; tried <= 3; ++tried) {
+    ASSERT_EQ(take<MakeWay>().size(), 1u);
+    core_.way_made(2, now_);
+    EXPECT_EQ(take<StepAside>().size(), tried < 3 ? 0u : 1u);
+    if (tried == 3) break;
+    now_ += 1s;
+    core_.time_passed(now_);
+  }
+  wait_in(3, waiting_, {.count = 1, .bytes = 10, .frees_next = true, .discards = true, .ticket = 5, .after = {run_}});
+  ASSERT_EQ(take<MakeWay>().size(), 1u);
+  core_.way_made(3, now_);
+  EXPECT_TRUE(take<MakeWay>().empty());
+  now_ += 1s;
+  core_.time_passed(now_);
+  EXPECT_EQ(take<MakeWay>().size(), 1u);
+}
+
+TEST_F(DirectChanges, ARemovalThatThrowsWritesAwayDoesNotPassThoseThatGoNowhereBeforeThatWasTried) {
+  wait_in(1, run_, {.count = 2, .bytes = 20, .ticket = 3});
+  wait_in(2, removals_, {.count = 1, .bytes = 10, .frees_next = true, .discards = true, .ticket = 5, .after = {run_}});
+  for (int attempt = 1; attempt <= 3; ++attempt) {
+    ASSERT_EQ(sends(), std::vector<StreamId>{1});
+    core_.failed(1, Sent{4, 2, 20, false}, failure(Failure::Kind::forbidden), now_);
+    if (attempt == 3) break;
+    now_ = *core_.stream(1, now_).until;
+    core_.time_passed(now_);
+  }
+  ASSERT_EQ(take<MakeWay>().size(), 1u);
+  core_.way_made(2, now_);
+  EXPECT_EQ(sends(), std::vector<StreamId>{2}) << "as any removal does";
+}
+
 TEST_F(DirectChanges, ACreatePassesTheWritesOfItsRunThatGoNowhereAndTheyFollow) {
   const auto refused = [this](std::uint64_t times) {
     for (std::uint64_t attempt = 1; attempt <= times; ++attempt) {

@@ -391,6 +391,29 @@ TEST_F(Removals, ThatStepAsideKeepTheirNumbersAndTheirOrderAlsoOverARestart) {
   EXPECT_TRUE(loop.until([&] { return source(lane) == nullptr; })) << "nothing is left in it";
 }
 
+TEST_F(Removals, KeepThatTheyThrowWritesAwayAlsoWhereTheyStepAside) {
+  open();
+  std::vector<Change> request{removing({"a"}), removing({"b"})};
+  request[0].discard_pending = true;
+  ASSERT_TRUE(accept(request));
+  reopen();
+  EXPECT_TRUE(backlog(lane).discards);
+  EXPECT_EQ(backlog(lane).after, request[0].after);
+  EXPECT_FALSE(backlog(lane, 1).discards);
+  step_aside(1);
+  EXPECT_TRUE(backlog(waiting_lane).discards);
+  EXPECT_FALSE(backlog(lane).discards);
+  close();
+  auto store = QueueStore::open(options.file);
+  ASSERT_TRUE(store);
+  std::vector<bool> discards;
+  ASSERT_TRUE((*store)->each_change([&discards](const QueueStore::Whole& whole) {
+    discards.push_back(whole.needs.discards);
+    return Result<void>{};
+  }));
+  EXPECT_THAT(discards, ElementsAre(true, false));
+}
+
 TEST_F(Removals, GoBehindThoseOfTheSameThingThatSteppedAsideAndBehindNoOthers) {
   open();
   std::vector<Change> request{removing({"a", "b"}), removing({"c"}), removing({"b"}),

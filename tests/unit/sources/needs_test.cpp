@@ -22,17 +22,27 @@ TEST(Needs, ComeBackAsTheyWereWritten) {
       {{"ws", ""}, "member jo", ContainerKind::management},
   };
   for (const auto& parent : names) {
-    const auto needs = read_needs(write_needs(parent, names));
+    const auto needs = read_needs(write_needs({parent, names}));
     EXPECT_EQ(needs.fork_parent, parent);
     EXPECT_EQ(needs.after, names);
   }
 }
 
 TEST(Needs, OfAChangeThatWaitsForNothingAreEmpty) {
-  EXPECT_EQ(write_needs({}, {}), "");
+  EXPECT_EQ(write_needs({}), "");
   const auto needs = read_needs("");
   EXPECT_FALSE(needs.fork_parent);
   EXPECT_TRUE(needs.after.empty());
+  EXPECT_FALSE(needs.discards);
+}
+
+TEST(Needs, SayOfARemovalThatItThrowsAwayWhatIsHeld) {
+  const ContainerName run{{"ml team", "lab"}, "!", ContainerKind::run};
+  for (const bool discards : {false, true}) {
+    const auto needs = read_needs(write_needs({{}, {run}, discards}));
+    EXPECT_EQ(needs.after, std::vector{run});
+    EXPECT_EQ(needs.discards, discards);
+  }
 }
 
 }  // namespace

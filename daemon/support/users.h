@@ -1,0 +1,13 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <optional>
+#include <string>
+
+namespace neptune {
+
+/// None: nobody is known by that number. Blocks on the name service.
+std::optional<std::string> user_name(uid_t uid);
+
+}  // namespace neptune
