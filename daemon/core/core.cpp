@@ -261,10 +261,43 @@ bool Core::goes_before(const Stream& earlier, const Stream& stream) const {
   if (earlier.spec.id == stream.spec.id || earlier.closing) return false;
   // Left to its own client: not ours to wait for. What is of the queue is paused only while it is thrown away.
   if (earlier.paused && earlier.phase == Phase::idle && earlier.backlog.ticket == 0) return false;
-  if (stream.backlog.frees_next && goes_nowhere(earlier)) return false;
+  if (stream.backlog.frees_next && (goes_nowhere(earlier) || waits_for_what_comes_after(earlier, stream))) return false;
   if (earlier.backlog_known && earlier.backlog.count == 0 && earlier.phase == Phase::idle) return false;
   const auto ticket = stream.backlog.ticket;
   return ticket == 0 || earlier.backlog.ticket == 0 || earlier.backlog.ticket < ticket;
+}
+
+/// A fork waits for the create of its parent. Where that goes after the removal, what is forked from it does, too, with
+/// what stands behind it and its run's files: were they waited for, none of them could go.
+bool Core::waits_for_what_comes_after(const Stream& stream, const Stream& removal) const {
+  const auto& [project, id, kind] = stream.spec.container;
+  if (kind != ContainerKind::run && kind != ContainerKind::files) return false;
+  for (const auto* of_run : streams_of(ContainerName{project, id, ContainerKind::run})) {
+    if (forks_from_what_comes_after(*of_run, removal)) return true;
+    if (of_run == &stream) break;
+  }
+  return false;
+}
+
+bool Core::forks_from_what_comes_after(const Stream& fork, const Stream& removal) const {
+  if (fork.phase != Phase::idle) return false;
+  const auto waits_for_it = [&](const Stream* of_parent) {
+    const auto& backlog = of_parent->backlog;
+    if (!may_create(*of_parent) || backlog.ticket == 0 || !goes_before(removal, *of_parent)) return false;
+    // What a create behind others waits for is told when it stands first: each goes after all removals.
+    const auto is_removal = [&](const ContainerName& name) { return name == removal.spec.container; };
+    return backlog.create_behind || std::ranges::any_of(backlog.after, is_removal);
+  };
+  const auto is_fork = [](const Stream* stream) { return stream->backlog.fork_parent.has_value(); };
+  auto parent = fork.backlog.fork_parent;
+  for (int generations = 0; parent && generations < 1000; ++generations) {
+    const auto streams = streams_of(*parent);
+    if (std::ranges::any_of(streams, waits_for_it)) return true;
+    const auto next = std::ranges::find_if(streams, is_fork);
+    if (next == streams.end()) return false;
+    parent = (*next)->backlog.fork_parent;
+  }
+  return false;
 }
 
 /// Is there something of `name` (Change::after) that is not told yet, in other containers than `but`?

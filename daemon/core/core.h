@@ -290,6 +290,8 @@ class Core {
   bool goes_nowhere(const Stream& write) const;
   bool has_passed(const ContainerName& container) const;
   bool goes_before(const Stream& earlier, const Stream& stream) const;
+  bool waits_for_what_comes_after(const Stream& stream, const Stream& removal) const;
+  bool forks_from_what_comes_after(const Stream& fork, const Stream& removal) const;
   bool is_expected(const ContainerName& name, const ContainerName& but) const;
   void keep_dependent(StreamId id, const std::vector<ContainerName>& after, bool on);
   void ready_dependents(const ContainerName& container);
@@ -310,6 +312,7 @@ class Core {
   void not_made(StreamId id);
   void confirm(Stream& stream, Instant now);
   void advance(Stream& stream, Instant now);
+  void try_forks_of(const ContainerName& parent);
   void tell_stored(StreamId id, const Sent& sent, std::vector<Refusal> refused);
   void move_on(Stream& stream, const Sent& request);
   void widen(Stream& stream);

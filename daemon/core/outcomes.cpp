@@ -414,7 +414,14 @@ void Core::advance(Stream& stream, Instant now) {
     stuck_.erase(sibling->spec.id);
     if (std::exchange(sibling->barred, false)) sibling->attempts = 0;
   }
-  if (request.create) ready_forks_of(stream.spec.container);
+  if (request.create) try_forks_of(stream.spec.container);
+}
+
+/// A refusal for want of it that is on its way says nothing any more.
+void Core::try_forks_of(const ContainerName& parent) {
+  for (const auto id : forks_)
+    if (auto& fork = streams_.at(id); fork.backlog.fork_parent == parent) fork.orphan_since.reset();
+  ready_forks_of(parent);
 }
 
 void Core::orphaned(Stream& stream, const std::string& code, const std::string& reason, Instant now) {

@@ -165,6 +165,29 @@ TEST_F(CoreTest, WhatTheServerTookHasNoTroubleAnyMore) {
   EXPECT_TRUE(core_.stuck().empty());
 }
 
+TEST_F(CoreTest, AForkWhoseParentIsMadeWhileItsLastRefusalIsOnItsWayIsTriedAgain) {
+  const auto refused = [this] {
+    now_ += 1s;
+    core_.time_passed(now_);
+    RequestStatus status;
+    status.counts = {{3, 1, IngestCode::run_fork_parent_not_found}};
+    for (const auto& check : take<Check>()) core_.checked(check, {status}, now_);
+  };
+  open(1, "child", 1, true, "parent");
+  ASSERT_EQ(take<Send>().size(), 1u);
+  core_.sent(1, {1, 1, 10, true}, "q", now_);
+  refused();
+  now_ += 20s;
+  core_.time_passed(now_);
+  ASSERT_EQ(take<Send>().size(), 1u);
+  core_.sent(1, {1, 1, 10, true}, "q", now_);
+  open(2, "parent", 1, true);
+  core_.stored(2, {1, 1, 10, true}, {}, now_);
+  refused();
+  EXPECT_TRUE(take<Reject>().empty());
+  EXPECT_EQ(core_.stream(1, now_).wait, Wait::retry);
+}
+
 TEST_F(CoreTest, AForkOfAnUnknownParentIsRefusedWithTheParentsName) {
   open(1, "child", 1, true, "parent");
   std::vector<Reject> rejected;
@@ -760,6 +783,32 @@ TEST_F(DirectChanges, ARemovalStepsAsideAlsoWhenItWaitsForOneOfTheProjectThatWai
   EXPECT_EQ(aside[0].stream, 2u);
   wait_in(2, removals_, {.count = 1, .bytes = 10, .frees_next = true, .ticket = 6});
   EXPECT_EQ(sends(), std::vector<StreamId>{2}) << "what makes room passes";
+}
+
+TEST_F(DirectChanges, ARemovalDoesNotWaitForALogThatForksFromARunWhichIsCreatedAfterIt) {
+  const ContainerName of_all{project, std::string(removals_of_all), ContainerKind::removals};
+  const ContainerName everything{project, std::string(everything_in_project), ContainerKind::management};
+  core_.expect(of_all, true, now_);
+  wait_in(1, run_, {.count = 1, .bytes = 10, .create_next = true, .ticket = 7, .after = {removals_, of_all}});
+  open(4, "fork", 10, true, run_.id);
+  open(5, "fork of it", 10, true, "fork");
+  wait_in(6, {project, "fork", ContainerKind::files}, {.count = 1, .bytes = 10, .ticket = 2});
+  open(8, "fork", 10, false, {}, "later");
+  wait_in(3, of_all, {.count = 1, .bytes = 10, .frees_next = true, .ticket = 5, .after = {everything}});
+  core_.expect(of_all, false, now_);
+  ASSERT_EQ(sends(), std::vector<StreamId>{3}) << "the create waits for it, and all of the forks for that";
+  core_.stored(3, {5, 1, 10, false}, {}, now_);
+  wait_in(3, of_all, {});
+  EXPECT_EQ(sends(), std::vector<StreamId>{1});
+  EXPECT_EQ(core_.stream(4, now_).wait, Wait::parent);
+}
+
+TEST_F(DirectChanges, ARemovalDoesNotWaitForALogThatForksFromARunWhichIsLoggedAndThenCreatedAfterIt) {
+  core_.hold(Scope::of(project), true, now_);
+  wait_in(1, run_, {.count = 2, .bytes = 20, .create_behind = true, .ticket = 7});
+  open(4, "fork", 10, true, run_.id);
+  wait_in(2, removals_, {.count = 1, .bytes = 10, .frees_next = true, .ticket = 5, .after = {{project, "fork"}}});
+  EXPECT_EQ(sends(), std::vector<StreamId>{2});
 }
 
 TEST_F(DirectChanges, ARemovalDoesNotWaitForWritesThatGoNowhere) {

@@ -8,6 +8,7 @@
 #include <map>
 #include <queue>
 #include <random>
+#include <ranges>
 #include <set>
 #include <vector>
 
@@ -85,6 +86,8 @@ class History {
     for (std::size_t i = 0, logs = lanes_.size(); i < logs; ++i) {
       const auto project = lanes_[i].name.project;
       if (!workspaces.insert(project.workspace).second) continue;
+      for (std::size_t log = 0; log < logs; ++log)
+        if (lanes_[log].name.project == project && lanes_[log].ingested() && chance(0.1)) lanes_[log].parent = "q0";
       const auto management = lanes_.size();
       lanes_.push_back({.name = {project, {}, ContainerKind::management}, .queued = true});
       lanes_.push_back({.name = {project, {}, ContainerKind::removals}, .queued = true});
@@ -183,10 +186,18 @@ class History {
     });
   }
 
+  bool is_held_here(std::size_t lane) const {
+    const auto id = stream_of(lane);
+    return streams_.contains(id) && core_->stream(id, now_).tally.held > 0;
+  }
+
+  /// What is held is thrown away for some.
   bool waits_for_some(std::size_t index, const Item& removal) const {
     for (std::size_t i = 0; i < lanes_.size(); ++i) {
       const auto& other = lanes_[i];
       if (i == index || !goes_after(removal, other)) continue;
+      if (removal.discards && other.queued && !other.passed && !other.assigns && is_held_here(i)) continue;
+      if (waits_for_what_comes_after(other, removal)) continue;
       // What goes nowhere is passed, unless the create behind it passes first.
       if (is_barred(i) && create_in(other, other.next(other.confirmed)) == other.items.end()) continue;
       if ((other.queued ? other.first_before(removal.position) : other.next(other.confirmed)) != other.items.end())
@@ -203,17 +214,39 @@ class History {
       held_.erase(scope);
       core_->hold(scope, false, now_);
     }
-    for (const auto management : queues_)
-      for (const auto run : {management + 3, management + 4}) create_for_files(run, management + 1);
+    for (const auto management : queues_) {
+      create_project(management);
+      for (const auto run : {management + 3, management + 4}) create_for_who_waits(run, management + 1);
+    }
     act();
   }
 
-  /// A create may have been thrown away while a file of its run was on its way: whoever is told that there is no such
-  /// run makes it.
-  void create_for_files(std::size_t run, std::size_t removals) {
-    const auto waits = [this](std::size_t lane) { return lanes_[lane].confirmed != lanes_[lane].last(); };
+  /// The create of a project may have been thrown away with all that was for it: whoever is told that there is none
+  /// makes it.
+  void create_project(std::size_t management) {
+    const auto& lane = lanes_[management];
+    const auto from = std::max(lane.confirmed, thrown_away_before(lane));
+    const auto creates = [](const Item& item) { return item.creates_project && !item.poison; };
+    if (!server_.missing_projects.contains(lane.name.project)) return;
+    if (std::any_of(lane.next(from), lane.items.end(), creates)) return;
+    add(management, {.is = Is::call, .creates_project = true, .after = removals_of(management + 1)});
+    lanes_[management].items.back().poison = false;
+    announce(management);
+  }
+
+  /// A create may have been thrown away while a file of its run was on its way, or a run log forks from it: whoever is
+  /// told that there is no such run makes it.
+  void create_for_who_waits(std::size_t run, std::size_t removals) {
+    const auto& name = lanes_[run].name;
     const auto files = files_of(run);
-    if (!needs_create(run) || !(waits(files) || waits(assignments_of(files)))) return;
+    if (server_.is_created(name)) try_forks_again(name);
+    const auto waits = [&](std::size_t lane) {
+      const auto& [project, parent] = std::tie(lanes_[lane].name.project, lanes_[lane].parent);
+      const bool forks = project == name.project && parent == name.id;
+      if (forks && orphans_.contains(lane)) return true;
+      return (forks || lane == files || lane == assignments_of(files)) && lanes_[lane].confirmed != lanes_[lane].last();
+    };
+    if (!needs_create(run) || std::ranges::none_of(std::views::iota(std::size_t{0}, lanes_.size()), waits)) return;
     add(run, {.is = Is::create, .after = removals_of(removals)});
     announce(run);
   }
@@ -253,20 +286,6 @@ class History {
   void restart() {
     report_.restarts++;
     start_core();
-    for (const auto& [lane, before] : unanswered_) hand_in_again(lane, before);
-  }
-
-  /// A removal that was to throw writes away when the process was killed: its answer was lost, so it comes again.
-  void hand_in_again(std::size_t lane, Position before) {
-    soon(50ms + span(500ms), [this, lane, before] {
-      const auto next = lanes_[lane].next(lanes_[lane].confirmed);
-      if (next == lanes_[lane].items.end() || next->place() >= before) {
-        unanswered_.erase(lane);
-        return;
-      }
-      if (streams_.contains(stream_of(lane)) && !discarding_.contains(lane)) throw_away(lane, before);
-      if (!discarding_.contains(lane)) hand_in_again(lane, before);
-    });
   }
 
   StreamId stream_of(std::size_t lane) const { return static_cast<StreamId>(life_ * 1000 + lane); }
@@ -308,6 +327,7 @@ class History {
     if (backlog.count > 0) {
       backlog.create_next = next->is == Is::create;
       backlog.frees_next = next->frees;
+      backlog.discards = next->discards;
       if (backlog.create_next && !lane.parent.empty())
         backlog.fork_parent = ContainerName{lane.name.project, lane.parent};
       backlog.creates_project = std::any_of(next, lane.items.end(), [](const Item& i) { return i.creates_project; });
@@ -419,11 +439,19 @@ class History {
 
   bool has_create(std::size_t index) const {
     const auto& lane = lanes_[index];
-    const auto being_discarded = unanswered_.find(index);
-    const auto from = being_discarded == unanswered_.end() ? 0 : being_discarded->second;
+    const auto from = thrown_away_before(lane);
     return std::ranges::any_of(lane.items, [&lane, from](const Item& item) {
       return item.is == Is::create && item.position >= from && !lane.discarded.contains(item.position);
     });
+  }
+
+  /// What of the lane was accepted before this may still be thrown away by a removal that waits.
+  Position thrown_away_before(const Lane& lane) const {
+    Position before = 0;
+    for (const auto& removals : lanes_)
+      for (auto item = removals.next(removals.confirmed); item != removals.items.end(); ++item)
+        if (item->discards && goes_after(*item, lane)) before = std::max(before, item->position);
+    return before;
   }
 
   /// The lane of the creates that passed the writes of a run's lane.
@@ -463,12 +491,17 @@ class History {
       }
       targets.push_back(index);
     }
+    removal.discards = discard;
     add(removals, removal);
     announce(removals);
-    // Writes before the create that passed them: what of them cannot be thrown away now needs it.
+    throw_away_from(std::move(targets), tickets_);
+  }
+
+  /// Writes before the create that passed them: what of them cannot be thrown away now needs it.
+  void throw_away_from(std::vector<std::size_t> targets, Position before) {
     std::ranges::stable_partition(targets, [this](std::size_t target) { return !lanes_[target].passed; });
     for (const auto target : targets)
-      if (!lanes_[target].passed || !writes_stay(target)) throw_away(target, tickets_);
+      if (!lanes_[target].passed || !writes_stay(target)) throw_away(target, before);
   }
 
   bool writes_stay(std::size_t passed) const {
@@ -485,7 +518,7 @@ class History {
       if (core_->discard(id, lanes_[index].last(), 1, now_)) violate("a discard met a request");
       return core_->pause(id, false, now_);
     }
-    discarding_[index] = unanswered_[index] = before;
+    discarding_[index] = before;
     throw_away_some(index, before);
   }
 
@@ -498,7 +531,6 @@ class History {
       if (all <= 0) {
         core_->pause(stream_of(index), false, now_);
         discarding_.erase(index);
-        unanswered_.erase(index);
         return look_into(index);
       }
       const auto count = 1 + static_cast<std::int64_t>(pick(static_cast<std::uint64_t>(all)));
@@ -621,6 +653,7 @@ class History {
     for (std::size_t i = 0; i < lanes_.size(); ++i) {
       const auto& other = lanes_[i];
       if (i == index || !goes_after(item, other) || (item.frees && is_barred(i))) continue;
+      if (item.frees && waits_for_what_comes_after(other, item)) continue;
       const auto next = other.queued ? other.first_before(item.position) : other.next(other.confirmed);
       if (next != other.items.end())
         return violate(fmt::format("change {} of {} went before change {} of {}", item.position,
@@ -635,6 +668,25 @@ class History {
     return std::ranges::any_of(lanes_, [&removal](const Lane& lane) {
       return lane.assigns && goes_after(removal, lane) && !lane.items.empty() &&
              lane.items.front().place() < removal.position;
+    });
+  }
+
+  /// A fork, or files of one.
+  bool waits_for_what_comes_after(const Lane& lane, const Item& removal) const {
+    if (!lane.files()) return forks_from_what_comes_after(lane, removal);
+    return std::ranges::any_of(lanes_, [&](const Lane& run) {
+      return run.name == ContainerName{lane.name.project, lane.name.id} && forks_from_what_comes_after(run, removal);
+    });
+  }
+
+  /// Its parent's create waits for this removal, or that of the parent's parent.
+  bool forks_from_what_comes_after(const Lane& fork, const Item& removal) const {
+    if (fork.parent.empty() || !creates_next(fork)) return false;
+    return std::ranges::any_of(lanes_, [&](const Lane& parent) {
+      if (parent.name != ContainerName{fork.name.project, fork.parent}) return false;
+      const auto create = create_in(parent, parent.next(parent.confirmed));
+      const bool is_after = parent.queued && create != parent.items.end() && create->position > removal.position;
+      return is_after || forks_from_what_comes_after(parent, removal);
     });
   }
 
@@ -682,7 +734,9 @@ class History {
     const Failure read_only{kind, "code", "over quota", {}, scope && !scope->is_workspace()};
     if (!chance(trouble_)) {
       if (scope && http && !lane.frees()) return {false, read_only};
-      if (!lane.ingested() && server_.missing_projects.contains(lane.name.project) && !creates_project(lane))
+      // What is to be removed of it is gone.
+      if (!lane.ingested() && !lane.frees() && server_.missing_projects.contains(lane.name.project) &&
+          !creates_project(lane))
         return {false, Failure{Failure::Kind::forbidden, "http_403", "no such project", {}, false}};
       return {true, std::nullopt};
     }
@@ -902,7 +956,35 @@ class History {
     }
     if (settle.count != count) return violate("a settle counts wrong");
     lane.confirmed = settle.upto;
+    if (settle.create) try_forks_again(lane.name);
     settled(settle.stream);
+  }
+
+  /// Those that were refused for want of it, as the engine does, or a person: they are stored then.
+  void try_forks_again(const ContainerName& parent) {
+    for (const auto index : std::set<std::size_t>(orphans_)) {
+      auto& lane = lanes_[index];
+      if (ContainerName{lane.name.project, lane.parent} != parent) continue;
+      orphans_.erase(index);
+      tried_again_.insert(index);
+      lane.rejected.erase(lane.items.front().position);
+      lane.created = true;
+      lane.stored.insert(lane.stored.begin(), lane.items.front().position);
+      try_forks_again(lane.name);
+    }
+  }
+
+  /// It was told that it is on the server, and not just now by what was tried again, of which the core knows nothing
+  /// here: what comes to be refused for want of it is not tried again by itself.
+  bool is_told_created(const ContainerName& run) const {
+    return std::ranges::any_of(lanes_, [this, &run](const Lane& lane) {
+      if (tried_again_.contains(static_cast<std::size_t>(&lane - lanes_.data()))) return false;
+      const auto is_told = [&lane](const Item& item) {
+        return item.is == Is::create && item.position <= lane.confirmed && !lane.rejected.contains(item.position) &&
+               !lane.discarded.contains(item.position);
+      };
+      return lane.name == run && std::ranges::any_of(lane.items, is_told);
+    });
   }
 
   void carry_out(const Reject& reject) {
@@ -913,11 +995,18 @@ class History {
       return violate("a rejection out of order");
     for (auto it = lane.next(lane.confirmed); it != item; ++it)
       if (lane.ingested() || !lane.is_stored(it->position)) return violate("a rejection went past what was not stored");
-    if (!item->poison)
+    const ContainerName parent{lane.name.project, lane.parent};
+    const bool is_orphan = reject.code == name(IngestCode::run_fork_parent_not_found) && item->is == Is::create &&
+                           !is_told_created(parent);
+    if (!item->poison && !is_orphan)
       return violate(fmt::format("{}: change {} rejected with {}, and nothing is wrong with it", lane.name.label(),
                                  reject.position, reject.code));
+    if (is_orphan) orphans_.insert(streams_.at(reject.stream));
+    report_.orphans += is_orphan ? 1 : 0;
     lane.rejected.insert(reject.position);
     lane.confirmed = reject.position;
+    const auto is_parent = [this, &parent](std::size_t index) { return lanes_[index].name == parent; };
+    if (is_orphan && std::ranges::any_of(tried_again_, is_parent)) try_forks_again(parent);
     settled(reject.stream);
   }
 
@@ -934,6 +1023,23 @@ class History {
       lane.items.erase(item);
       announce(waiting(index));
       look_into(index);
+    });
+  }
+
+  void carry_out(const MakeWay& way) {
+    soon(span(20ms), [this, way] {
+      const auto& removal = *lanes_[streams_.at(way.stream)].next(way.position - 1);
+      if (!removal.discards || removal.position != way.position) return violate("way was made for nothing");
+      report_.ways_made++;
+      std::vector<std::size_t> targets;
+      for (const auto& [id, index] : streams_) {
+        const auto view = core_->stream(id, now_);
+        const bool stuck = view.tally.held > 0 || view.barred;
+        if (stuck && lanes_[index].queued && goes_after(removal, lanes_[index]) && !discarding_.contains(index))
+          targets.push_back(index);
+      }
+      throw_away_from(std::move(targets), way.position);
+      soon(span(200ms), [this, way] { core_->way_made(way.stream, now_); });
     });
   }
 
@@ -1120,7 +1226,8 @@ class History {
   std::map<ContainerName, std::set<std::size_t>> expecting_;
   std::set<StreamId> out_;                      // handed in, and its fate not known yet
   std::map<StreamId, Request> requests_of_;     // the last of each
-  std::map<std::size_t, Position> unanswered_;  // removals that throw away, of which their client knows nothing yet
+  std::set<std::size_t> tried_again_;           // of those below, once they are stored
+  std::set<std::size_t> orphans_;               // run logs whose create was refused for want of its parent
   std::map<std::size_t, Position> discarding_;  // of these lanes, what was accepted before
   const Lane* answered_call_ = nullptr;         // what follows is what its success means
   std::map<Scope, Mode> durable_modes_;

@@ -24,7 +24,7 @@ struct HistoryReport {
   std::uint64_t calls = 0, removals = 0, removals_while_read_only = 0, refused_removals = 0, discarded = 0,
                 opened_by_calls = 0, files = 0, told_in_part = 0, put_back = 0, called_off = 0, jumps = 0,
                 stepped_aside = 0, passed = 0, assigned = 0, removals_after_uploads = 0, relieved = 0,
-                created_again = 0, seen_to_go = 0;
+                created_again = 0, seen_to_go = 0, ways_made = 0, orphans = 0;
 };
 
 /// Plays one history of the core against a model of a server, from a seed, in simulated time, and checks every

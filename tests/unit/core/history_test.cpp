@@ -48,6 +48,8 @@ void play_many(std::uint64_t count, const HistoryOptions& options, HistoryReport
     sum.relieved += report.relieved;
     sum.created_again += report.created_again;
     sum.seen_to_go += report.seen_to_go;
+    sum.ways_made += report.ways_made;
+    sum.orphans += report.orphans;
   }
 }
 
@@ -104,6 +106,8 @@ TEST(History, LosesNothingAndRepeatsNothingOverFailuresRestartsAndModes) {
   EXPECT_GT(sum.relieved, 0u);
   EXPECT_GT(sum.created_again, 0u);
   EXPECT_GT(sum.seen_to_go, 0u) << "while other changes stay held";
+  EXPECT_GT(sum.orphans, 0u);
+  EXPECT_GT(sum.ways_made, 0u) << "also for what came to be held later, or in a life before";
 }
 
 }  // namespace

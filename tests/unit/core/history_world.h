@@ -19,7 +19,8 @@ struct Item {
   Position position = 0;
   Is is = Is::update;
   bool frees = false;
-  bool poison = false;  ///< the server refuses it for good
+  bool discards = false;  ///< a removal that throws away what is held of what it removes
+  bool poison = false;    ///< the server refuses it for good
   bool creates_project = false;
   std::vector<ContainerName> after{};
   Position follows = 0;  ///< of what assigns a file: its upload, at whose place it stands; 0: it stands at its own
