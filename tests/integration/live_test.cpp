@@ -1,8 +1,10 @@
 // Logs that a job still writes.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <boost/json/serialize.hpp>
+#include <filesystem>
 
 #include "tests/integration/box.h"
 #include "tests/integration/support/run_log_writer.h"
@@ -39,6 +41,37 @@ TEST(Live, ALogIsFollowedWhileItGrowsAndItsJobIsNeverDisturbed) {
   EXPECT_EQ(box.sync({"wait", "--run", "r-1", "--timeout", "20s"}).status, 0);
   // The producer found its log emptied and removed it: no orphans stay.
   EXPECT_TRUE(box.wait_status([&box](const auto&) { return std::filesystem::is_empty(box.runs()); }).first);
+}
+
+/// Whether the daemon has a file of this directory open.
+bool has_open(Box& box, const std::filesystem::path& directory) {
+  std::error_code gone;
+  for (const auto& fd : std::filesystem::directory_iterator(fmt::format("/proc/{}/fd", box.daemon().pid())))
+    if (std::filesystem::read_symlink(fd, gone).parent_path() == directory) return true;
+  return false;
+}
+
+TEST(Live, ALogOfAnotherUserThatIsClosedAfterAQuietTimeIsReadToItsEnd) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root to make another user's log";
+  Box box({.reads_everything = false});
+  RunLogWriter log({.directory = box.runs(), .project = "ml-team/lab", .run = "r-1", .experiment = {}, .fork = {}});
+  const auto directory = log.path().parent_path();
+  for (const auto& entry : std::filesystem::directory_iterator(directory))
+    ASSERT_EQ(::chown(entry.path().c_str(), 1234, 1234), 0);
+  ASSERT_EQ(::chown(directory.c_str(), 1234, 1234), 0);
+  log.append(1'000'000, {{"loss", 1.0}});
+  // Its job's closing removes the -shm only while we are not in it, which we are not once it was quiet for a while.
+  ASSERT_TRUE(box.wait_status([&](const auto& s) {
+                   return s.at("totals").at("synced").as_int64() == 2 && !has_open(box, directory);
+                 })
+                  .first);
+  log.append(2'000'000, {{"loss", 0.5}});
+  log.close(false);
+  const auto waited = box.sync({"wait", "--run", "r-1", "--timeout", "20s"});
+  EXPECT_EQ(waited.status, 0) << waited.out << waited.err;
+  const auto status = box.get("/v1/status");
+  EXPECT_EQ(status.at("totals").at("synced").as_int64(), 3);
+  EXPECT_EQ(status.at("sources").at(0).at("state").as_string(), "synced") << boost::json::serialize(status);
 }
 
 TEST(Live, ASyncedClosedLogIsRemovedAfterCleanupAfter) {

@@ -86,6 +86,12 @@ asio::awaitable<void> RunLogWatch::run() {
   co_await asio::this_coro::throw_if_cancelled(true);
 }
 
+// The operator's word: what was refused may be mended in ways that its files do not show.
+void RunLogWatch::rescan() {
+  for (auto& [path, entry] : entries_) entry.refused.reset();
+  folder_watch_.rescan();
+}
+
 void RunLogWatch::follow(std::vector<WatchFolder> folders) {
   options_.folders = std::move(folders);
   folder_watch_.follow(run_log_folders(options_));
@@ -225,7 +231,9 @@ asio::awaitable<void> RunLogWatch::decide(std::string path, LogFacts facts, cons
   info.read_only = !facts.may_write;
   info.network = entry.file_system.network;
   info.holders = holders;
-  if (auto problem = entry.damage ? std::exchange(entry.damage, {}) : facts.problem) {
+  auto problem = entry.damage ? std::exchange(entry.damage, {}) : facts.problem;
+  if (!problem && info.state == SourceState::closed) problem = needs_its_owner(facts);
+  if (problem) {
     info.state = SourceState::set_aside;
     info.problem = std::move(problem);
     entry.refused = facts.stamp;

@@ -28,7 +28,7 @@ class RunLogWatch : private FolderWatch::Listener {
   ~RunLogWatch() override;
 
   boost::asio::awaitable<void> run();
-  void rescan() { folder_watch_.rescan(); }
+  void rescan();
   void follow(std::vector<WatchFolder> folders);
   std::vector<WatchState> folders() const;
   boost::asio::awaitable<Result<bool>> remove(SourceKey key, Position confirmed);

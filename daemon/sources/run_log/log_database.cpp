@@ -153,12 +153,12 @@ Result<void> LogDatabase::open() {
   const bool has_wal = ::stat(paths_.wal.c_str(), &beside) == 0 && beside.st_size > 0;
   if (mode_.read_only && !has_shm) {
     // SQLite would have to create the -shm. Nobody writes a closed log, so its file can be read as it is, unless a part
-    // of it is still in the -wal.
+    // of it is still in the -wal. Whether it stays like that is for those to say who look at it from outside.
     if (live_ || has_wal)
-      return fail("run_log_needs_its_owner",
-                  fmt::format("the run log in {} was not closed properly and belongs to another user, so it cannot be "
-                              "read completely; its owner can open it once, or run a daemon of their own",
-                              paths_.directory.string()));
+      return fail("run_log_closing",
+                  fmt::format("the run log in {} is being closed by its job; it is read once that is done",
+                              paths_.directory.string()),
+                  true);
     options.immutable = true;
   }
   registry_->files.opened(id);

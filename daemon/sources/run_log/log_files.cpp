@@ -58,6 +58,10 @@ bool writable(const fs::path& path) {
   return faccessat(AT_FDCWD, path.c_str(), W_OK, AT_EACCESS) == 0 || errno == ENOENT;
 }
 
+bool readable(const fs::path& path) {
+  return faccessat(AT_FDCWD, path.c_str(), R_OK, AT_EACCESS) == 0 || errno == ENOENT;
+}
+
 Descriptor open_to_read(const fs::path& path) {
   return Descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
 }
@@ -145,6 +149,7 @@ LogFacts look_at(const LogPaths& paths, OpenFiles& open_files) {
   if (database.data.stx_mask & STATX_BTIME) facts.key.born_ms = ns(database.data.stx_btime) / 1'000'000;
   const auto wal = stat_of(paths.wal);
   facts.stamp = stamp(database, wal);
+  facts.stamp.beside_readable = readable(paths.wal) && readable(paths.shm);
   const auto fallback = facts.key.born_ms > 0 ? ns(database.data.stx_btime) : facts.stamp.written_ns;
   facts.order = fmt::format("{:020}", creation_ns(paths.directory).value_or(static_cast<std::uint64_t>(fallback)));
   if (!S_ISREG(database.data.stx_mode)) {
@@ -167,6 +172,15 @@ LogFacts look_at(const LogPaths& paths, OpenFiles& open_files) {
     if (facts.has_shm) facts.unseen_holder = locked_by_somebody(paths.shm);
   });
   return facts;
+}
+
+std::optional<Error> needs_its_owner(const LogFacts& facts) {
+  if (facts.may_write || facts.has_shm || facts.wal_bytes == 0) return std::nullopt;
+  return Error{
+      "run_log_needs_its_owner",
+      fmt::format("the run log in {} was not closed properly and belongs to another user, so it cannot be read "
+                  "completely; its owner can open it once, or run a daemon of their own",
+                  facts.key.path)};
 }
 
 void remove_orphans(const LogPaths& paths, const LockTable& locks) {

@@ -33,6 +33,7 @@ struct LogStamp {
   std::uint64_t size = 0, wal_size = 0;
   std::int64_t written_ns = 0, wal_written_ns = 0;  ///< of the `-wal`: 0 while it is empty
   std::int64_t changed_ns = 0;                      ///< ctime: also owner and mode
+  bool beside_readable = true;                      ///< `-wal` and `-shm`, as far as they are there
   auto operator<=>(const LogStamp&) const = default;
 };
 
@@ -50,6 +51,10 @@ struct LogFacts {
   std::string order;           ///< SourceInfo::order
   Duration quiet_for{};        ///< since the last write, by the wall clock
 };
+
+/// Why a log that nobody has open cannot be read: a part of it is in its `-wal`, and only who may write beside it can
+/// make the `-shm` that it takes to read that.
+std::optional<Error> needs_its_owner(const LogFacts& facts);
 
 /// None when it is gone.
 std::optional<LogStamp> stamp_of(const LogPaths& paths);

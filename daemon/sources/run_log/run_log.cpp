@@ -23,7 +23,7 @@ constexpr Duration least_pause = 2ms;
 
 bool says_damaged(const Error& error) {
   return error.code == "sqlite_corrupt" || error.code == "sqlite_not_a_database" || error.code == "sqlite_no_table" ||
-         error.code == "sqlite_error" || error.code == "run_log_needs_its_owner";
+         error.code == "sqlite_error";
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 
 #include "changes/file_upload.h"
@@ -27,6 +28,16 @@ class BadLogTest : public testing::Test {
     if (sql.empty()) return;
     auto database = sqlite::Database::open(database_of(fixture.log), {});
     ASSERT_TRUE(database->exec(sql));
+  }
+
+  // The second half of its pages: what says whose log it is stays as it was.
+  void spoil() {
+    std::fstream file(database_of(fixture.log), std::ios::in | std::ios::out | std::ios::binary);
+    const auto size = static_cast<std::streamoff>(fs::file_size(database_of(fixture.log)));
+    for (std::streamoff at = size / 2 / 4096 * 4096; at < size; at += 4096) {
+      file.seekp(at);
+      file << std::string(4096, '\xA5');
+    }
   }
 
   // Set aside for this reason, and left as it was.
@@ -129,14 +140,7 @@ TEST_F(BadLogTest, ALinkInTheFilesPlaceIsNotFollowed) {
 
 TEST_F(BadLogTest, CorruptPagesAreFoundWhenTheyAreReadAndSetTheLogAside) {
   make("create");
-  {
-    std::fstream file(database_of(fixture.log), std::ios::in | std::ios::out | std::ios::binary);
-    const auto size = static_cast<std::streamoff>(fs::file_size(database_of(fixture.log)));
-    for (std::streamoff at = size / 2 / 4096 * 4096; at < size; at += 4096) {
-      file.seekp(at);
-      file << std::string(4096, '\xA5');
-    }
-  }
+  spoil();
   fixture.start();
   ASSERT_TRUE(fixture.reaches(fixture.log, SourceState::closed));
   auto source = fixture.source(fixture.log);
@@ -145,6 +149,17 @@ TEST_F(BadLogTest, CorruptPagesAreFoundWhenTheyAreReadAndSetTheLogAside) {
   EXPECT_EQ(planned.error().code, "sqlite_corrupt");
   ASSERT_TRUE(fixture.reaches(fixture.log, SourceState::set_aside));
   EXPECT_EQ(fixture.listener.at(fixture.log)->info.problem->code, "sqlite_corrupt");
+}
+
+TEST_F(BadLogTest, ACorruptLogIsTriedAgainOnTheOperatorsWord) {
+  make("create");
+  spoil();
+  fixture.start();
+  ASSERT_TRUE(fixture.reaches(fixture.log, SourceState::closed));
+  ASSERT_FALSE(fixture.loop.await(fixture.source(fixture.log)->next_batch(1, {100000, 16 << 20})));
+  ASSERT_TRUE(fixture.reaches(fixture.log, SourceState::set_aside));
+  fixture.logs->rescan();
+  EXPECT_TRUE(fixture.reaches(fixture.log, SourceState::closed));
 }
 
 TEST_F(BadLogTest, ADirectoryThatVanishesIsReported) {
@@ -269,6 +284,83 @@ TEST_F(OtherUserTest, ALogOfAKilledJobIsReadWithWhatItsWalHolds) {
   writer("insert 9 10");
   writer.kill();
   EXPECT_EQ(as_nobody([&] { return follow(SourceState::closed, 10); }), 0);
+}
+
+TEST_F(OtherUserTest, ALiveLogThatIsClosedWhileItIsNotOpenHereIsReadToItsEnd) {
+  Writer writer;
+  writer("begin " + log.string() + " create");
+  writer("insert 9 10");
+  const auto look = [&] {
+    RunLogsFixture fixture([&](RunLogsOptions& options) {
+      options.folders[0].path = folder;
+      options.closed_after = 500ms;
+    });
+    fixture.start();
+    if (!fixture.reaches(log, SourceState::live)) return 1;
+    auto source = fixture.source(log);
+    if (!fixture.loop.await(source->backlog(0))) return 2;
+    fixture.loop.await(source->release());
+    writer("insert 1 10");
+    writer("close");
+    // Its -shm went with it, and it does not count as closed yet.
+    const auto between = fixture.loop.await(source->backlog(0));
+    if (between || !between.error().retryable) return 3;
+    if (!fixture.reaches(log, SourceState::closed)) return 4;
+    const auto rest = fixture.loop.await(fixture.source(log)->backlog(0));
+    if (!rest || rest->count != 11) return 5;
+    source.reset();
+    fixture.stop();
+    return std::ranges::count(fixture.listener.states, SourceState::set_aside) == 0 ? 0 : 6;
+  };
+  EXPECT_EQ(as_nobody(look), 0);
+}
+
+TEST_F(OtherUserTest, ALogThatWasNotClosedProperlyIsSetAsideUntilItsOwnerOpensIt) {
+  Writer writer;
+  writer("begin " + (temp / "log_1").string() + " create");
+  writer("insert 9 10");
+  fs::create_directories(log);
+  for (const auto* file : {"run_operations.sqlite3", "run_operations.sqlite3-wal"})
+    fs::copy_file(temp / "log_1" / file, log / file);
+  writer("close");
+  const auto look = [&] {
+    RunLogsFixture fixture([&](RunLogsOptions& options) { options.folders[0].path = folder; });
+    fixture.start();
+    if (!fixture.reaches(log, SourceState::set_aside)) return 1;
+    if (fixture.listener.at(log)->info.problem->code != "run_log_needs_its_owner") return 2;
+    writer("attach " + log.string());
+    writer("close");
+    if (!fixture.reaches(log, SourceState::closed)) return 3;
+    const auto waiting = fixture.loop.await(fixture.source(log)->backlog(0));
+    if (!waiting || waiting->count != 10) return 4;
+    fixture.stop();
+    return 0;
+  };
+  EXPECT_EQ(as_nobody(look), 0);
+}
+
+TEST_F(OtherUserTest, ALogWhoseWalMayNotBeReadIsSetAsideUntilItMay) {
+  Writer writer, owner;
+  writer("begin " + log.string() + " create");
+  writer("insert 9 10");
+  writer.kill();
+  const auto wal = database_of(log).string() + "-wal";
+  fs::permissions(wal, fs::perms(0600));
+  const auto look = [&] {
+    RunLogsFixture fixture([&](RunLogsOptions& options) {
+      options.folders[0].path = folder;
+      options.rescan = 1h;
+    });
+    fixture.start();
+    if (!fixture.reaches(log, SourceState::set_aside)) return 1;
+    owner("mode " + wal + " 644");
+    if (!fixture.reaches(log, SourceState::closed)) return 2;
+    const auto waiting = fixture.loop.await(fixture.source(log)->backlog(0));
+    if (!waiting || waiting->count != 10) return 3;
+    fixture.stop();
+    return 0;
+  };
+  EXPECT_EQ(as_nobody(look), 0);
 }
 
 TEST_F(OtherUserTest, ALogThatMayNotBeReadIsSetAsideUntilItMay) {

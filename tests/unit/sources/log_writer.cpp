@@ -7,6 +7,7 @@
 //   paced COUNT SIZE PAUSE_MS    rows committed one by one; answers the longest commit in microseconds
 //   hold / let-go                takes the write lock, gives it back
 //   upload [FILE SIZE TEMPORARY]  asks for a file to be uploaded
+//   mode FILE MODE               changes a file's mode (octal)
 //   close                        closes the database
 //   close-and-remove             what the client does at its end: closes, and removes the log if it is empty
 #include <fcntl.h>
@@ -54,6 +55,7 @@ class Writer {
     if (verb == "hold") return exec("BEGIN IMMEDIATE");
     if (verb == "let-go") return exec("ROLLBACK");
     if (verb == "upload") return upload(words);
+    if (verb == "mode") return mode(words);
     if (verb == "close") return close();
     if (verb == "close-and-remove") return close_and_remove();
     return fail("usage", "what is " + verb + "?");
@@ -123,6 +125,14 @@ class Writer {
     if (!row) return std::unexpected(row.error());
     if (auto done = row->bind(std::string_view(file), size, temporary).run(); !done)
       return std::unexpected(done.error());
+    return "";
+  }
+
+  static Result<std::string> mode(std::istream& words) {
+    fs::path file;
+    unsigned mode = 0;
+    words >> file >> std::oct >> mode;
+    fs::permissions(file, fs::perms(mode));
     return "";
   }
 
