@@ -324,6 +324,22 @@ std::map<core::ServerId, std::chrono::seconds> Engine::silent_servers() const {
   return silent;
 }
 
+namespace {
+
+/// Directories that may hold anything, which is not seen: each is told as a log that cannot be read.
+void add_closed(api::Status& status, const sources::WatchState& folder, sources::Kind kind) {
+  for (const auto& closed : folder.closed) {
+    if (std::ranges::find(status.sources, closed.path, &api::SourceStatus::path) != status.sources.end()) continue;
+    auto& source = status.sources.emplace_back();
+    source.path = closed.path;
+    source.kind = kind_name(kind);
+    source.state = "set_aside";
+    source.detail = why_closed(closed);
+  }
+}
+
+}  // namespace
+
 api::Status Engine::status() const {
   api::Status status;
   status.version = options_.version;
@@ -428,12 +444,14 @@ api::Status Engine::status() const {
     status.sources.push_back(std::move(gone));
   }
   std::map<std::string, sources::WatchState> folders;
-  for (const auto& list : {run_logs_ ? run_logs_->folders() : std::vector<sources::WatchState>(),
-                           client_dirs_ ? client_dirs_->folders() : std::vector<sources::WatchState>()})
-    for (const auto& folder : list) {
+  const auto of_runs = run_logs_ ? run_logs_->folders() : std::vector<sources::WatchState>();
+  const auto of_clients = client_dirs_ ? client_dirs_->folders() : std::vector<sources::WatchState>();
+  for (const auto* list : {&of_runs, &of_clients})
+    for (const auto& folder : *list) {
       const auto [known, fresh] = folders.emplace(folder.path, folder);
       const bool worse = folder.followed ? known->second.problem.empty() : known->second.followed;
       if (!fresh && worse) known->second = folder;
+      add_closed(status, folder, list == &of_runs ? sources::Kind::run_log : sources::Kind::client_dir);
     }
   for (const auto& [path, folder] : folders) {
     api::SourceStatus watch;

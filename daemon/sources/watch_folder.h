@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace neptune::sources {
 
@@ -24,11 +25,21 @@ constexpr bool is_within(std::string_view path, std::string_view folder) {
   return path.starts_with(folder) && (path.size() == folder.size() || path[folder.size()] == '/');
 }
 
+/// A directory below a watched folder that the daemon's user may not look through: no log in it is seen.
+struct ClosedDirectory {
+  std::string path;
+  std::string owner;  ///< a user's name, or "the user N"
+};
+
+/// Why, and what to do, in a sentence about its path.
+std::string why_closed(const ClosedDirectory& directory);
+
 struct WatchState {
   std::string path;
   std::string problem;  ///< empty when all is well; else a sentence
   bool network = false;
-  bool followed = true;  ///< false: nothing of it is, as it is not there or cannot be read
+  bool followed = true;                   ///< false: nothing of it is, as it is not there or cannot be read
+  std::vector<ClosedDirectory> closed{};  ///< below it; the first of them, when they are many
 };
 
 }  // namespace neptune::sources

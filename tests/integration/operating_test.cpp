@@ -13,6 +13,7 @@
 #include "tests/integration/box.h"
 #include "tests/integration/loss_log.h"
 #include "tests/integration/support/http_client.h"
+#include "tests/integration/support/samples.h"
 
 namespace neptune::testing {
 namespace {
@@ -214,6 +215,42 @@ TEST(Explain, TellsOfAServerThatIsAwayAndOfALogThatCannotBeRead) {
   EXPECT_THAT(box.sync({"explain", broken}).out, AllOf(HasSubstr(broken.string()), HasSubstr("Mend that")));
 }
 
+/// How many lines of the daemon's log warn of this path.
+long warnings_of(Box& box, const std::filesystem::path& path) {
+  std::istringstream log(box.daemon().err());
+  long found = 0;
+  for (std::string line; std::getline(log, line);)
+    if (line.find("warn") != std::string::npos && line.find("path=\"" + path.string() + '"') != std::string::npos)
+      ++found;
+  return found;
+}
+
+TEST(Status, TellsOfADirectoryThatTheDaemonMayNotLookInto) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root to make another user's directory";
+  Box box({.reads_everything = false, .start = false});
+  write_loss_log(box, "ml-team/lab", "r-1", 5);
+  const auto log = run_logs_in(box.runs()).front().parent_path();
+  ASSERT_EQ(::chown(log.c_str(), 1234, 1234), 0);
+  std::filesystem::permissions(log, std::filesystem::perms::owner_all);
+  box.start_daemon();
+  const auto [told, status] = box.wait_status([](const auto& s) {
+    return boost::json::serialize(s.at("sources")).find(R"("kind":"run-log","state":"set_aside")") != std::string::npos;
+  });
+  ASSERT_TRUE(told) << boost::json::serialize(status);
+  EXPECT_THAT(box.sync({"status"}).out, AllOf(HasSubstr(log.string() + " is set aside: it belongs to the user 1234"),
+                                              Not(HasSubstr("Everything is synced"))));
+  const auto waited = box.sync({"wait", "--timeout", "5s"});
+  EXPECT_EQ(waited.status, 1) << waited.out << waited.err;
+  EXPECT_THAT(box.sync({"explain", log / "run_operations.sqlite3"}).out, HasSubstr("umask 022"));
+  EXPECT_THAT(box.sync({"doctor"}).out, HasSubstr(log.string()));
+  EXPECT_THAT(metrics_of(box), HasSubstr("neptune_sync_sources{kind=\"run-log\",state=\"set_aside\"} 1\n"));
+  EXPECT_EQ(warnings_of(box, log), 1) << box.daemon().err();
+
+  std::filesystem::permissions(log, std::filesystem::perms(0755));
+  box.wait_synced();
+  EXPECT_EQ(box.get("/v1/status").at("totals").at("synced").as_int64(), 6);
+}
+
 TEST(Status, TellsOfAFolderThatCannotBeReadOrIsNotThere) {
   Box box({.sandbox_args = {"--workspace", "ml-team:team"},
            .config = "[[watch]]\npath = \"@DIR@/secret\"\n[[watch]]\npath = \"@DIR@/not-there\"\n",
@@ -236,6 +273,7 @@ TEST(Status, TellsOfAFolderThatCannotBeReadOrIsNotThere) {
               AllOf(HasSubstr("  ! The watched folder " + missing.string() + " is not there yet;"),
                     HasSubstr("Everything else is synced"), HasSubstr("1 folder is watched")));
   EXPECT_THAT(metrics_of(box), HasSubstr("neptune_sync_sources{kind=\"watch\",state=\"set_aside\"} 2\n"));
+  for (const auto& folder : {secret, missing}) EXPECT_EQ(warnings_of(box, folder), 1) << box.daemon().err();
 
   std::filesystem::permissions(secret, std::filesystem::perms::owner_all);
   ASSERT_EQ(box.sync({"flush"}).status, 0);

@@ -1,6 +1,7 @@
 #include "sources/folder_watch/folder_watch.h"
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 #include <sys/inotify.h>
 #include <unistd.h>
 
@@ -50,6 +51,13 @@ std::optional<Waiting> watch_parent(Inotify& inotify, fs::path folder) {
 }
 
 }  // namespace
+
+void log_trouble(const fs::path& path, const std::string& trouble) {
+  if (trouble.empty())
+    spdlog::info("folder is watched path={:?}", path.string());
+  else
+    spdlog::warn("folder not watched as it should be path={:?} reason={:?}", path.string(), trouble);
+}
 
 FolderWatch::FolderWatch(asio::any_io_executor executor, WorkerPool& pool, std::vector<fs::path> folders,
                          ScanRules rules, std::chrono::milliseconds rescan_interval, Listener& listener,
@@ -173,6 +181,7 @@ asio::awaitable<void> FolderWatch::scan_folder(std::size_t folder) {
   states_[folder].network = found.file_system.network;
   if (found.scan.missing && found.parent) waiting_[found.parent->watch][folder] = found.parent->name;
   describe(folder, found.scan);
+  take_closed(folder, found.scan, states_[folder].folder);
   take_scan(folder, found.scan);
 }
 
@@ -183,6 +192,7 @@ asio::awaitable<void> FolderWatch::scan_part(Request request) {
   };
   const auto scan = co_await pool_.run(std::move(work));
   if (scan.watch_problem || scan.too_deep > 0) describe(request.folder, scan);
+  take_closed(request.folder, scan, request.directory);
   take_scan(request.folder, scan);
 }
 
@@ -200,36 +210,56 @@ void FolderWatch::take_scan(std::size_t folder, const Scan& scan) {
   }
 }
 
+/// What was closed below `scanned` is known anew.
+void FolderWatch::take_closed(std::size_t folder, const Scan& scan, const fs::path& scanned) {
+  auto& closed = states_[folder].closed;
+  const auto known = std::exchange(closed, {});
+  for (const auto& one : known)
+    if (!is_below(one.path, scanned)) closed.push_back(one);
+  for (const auto& one : scan.closed) {
+    if (closed.size() == closed_at_most) return;
+    closed.push_back(one);
+    if (std::ranges::find(known, one.path, &ClosedDirectory::path) == known.end())
+      listener_.trouble_told(one.path, why_closed(one));
+  }
+}
+
 void FolderWatch::describe(std::size_t folder, const Scan& scan) {
+  auto& state = states_[folder];
+  state.followed = !scan.missing && scan.error == 0;
+  auto trouble = trouble_of(folder, scan);
+  if (trouble == state.problem) return;
+  state.problem = std::move(trouble);
+  listener_.trouble_told(state.folder, state.problem);
+}
+
+std::string FolderWatch::trouble_of(std::size_t folder, const Scan& scan) const {
   const auto directories = [](std::size_t n) {
     return n == 1 ? "1 directory is" : fmt::format("{} directories are", n);
   };
-  auto& state = states_[folder];
+  const auto& state = states_[folder];
   const auto path = state.folder.string();
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(interval_).count();
-  state.followed = !scan.missing && scan.error == 0;
   const auto* problem = scan.watch_problem ? &*scan.watch_problem : inotify_problem_ ? &*inotify_problem_ : nullptr;
-  if (scan.missing)
-    state.problem = fmt::format("{} is not there yet; it will be watched as soon as it is made", path);
-  else if (scan.error != 0)
-    state.problem = fmt::format("{} cannot be read ({}); let the daemon's user read it", path, strerror(scan.error));
-  else if (state.network)
-    state.problem = fmt::format(
+  if (scan.missing) return fmt::format("{} is not there yet; it will be watched as soon as it is made", path);
+  if (scan.error != 0)
+    return fmt::format("{} cannot be read ({}); let the daemon's user read it", path, strerror(scan.error));
+  if (state.network)
+    return fmt::format(
         "{} is on a network file system ({}): only closed run logs are taken from it, and it is "
         "looked through every {} seconds",
         path, file_systems_[folder].name, seconds);
-  else if (problem)
-    state.problem =
-        fmt::format("{} is followed by looking through it every {} seconds only: {}", path, seconds, problem->message);
-  else if (scan.unreadable > 0)
-    state.problem =
-        fmt::format("below {}, {} left out, which the daemon's user cannot read", path, directories(scan.unreadable));
-  else if (scan.too_deep > 0)
-    state.problem = fmt::format(
+  if (problem)
+    return fmt::format("{} is followed by looking through it every {} seconds only: {}", path, seconds,
+                       problem->message);
+  if (scan.closed_more > 0)
+    return fmt::format("below {}, {} left out which the daemon's user cannot read, besides those that are named", path,
+                       directories(scan.closed_more));
+  if (scan.too_deep > 0)
+    return fmt::format(
         "more than {1} levels below {2}, {0} not looked into; what is logged there needs a [[watch]] nearer to it",
         directories(scan.too_deep), rules_.depth, path);
-  else
-    state.problem.clear();
+  return {};
 }
 
 void FolderWatch::handle(const Inotify::Event& event) {
@@ -279,6 +309,8 @@ void FolderWatch::handle_directory(const Watched& watched, const Inotify::Event&
 
 // A watch stays with a directory that is moved, under a name that is no longer right.
 void FolderWatch::forget_below(const fs::path& directory) {
+  for (auto& state : states_)
+    std::erase_if(state.closed, [&directory](const auto& closed) { return is_below(closed.path, directory); });
   for (auto it = watched_.begin(); it != watched_.end();) {
     if (!is_below(it->second.path, directory)) {
       ++it;

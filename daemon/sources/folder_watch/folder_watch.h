@@ -19,6 +19,9 @@
 
 namespace neptune::sources {
 
+/// A line in the log of what Listener::trouble_told says.
+void log_trouble(const std::filesystem::path& path, const std::string& trouble);
+
 /// Finds certain directories below some folders (ScanRules), and reports what happens in them.
 ///
 /// Operation: each folder is looked through (scan_tree) at the start, on `rescan`, every `rescan` interval, and after
@@ -42,6 +45,8 @@ class FolderWatch {
     virtual void directory_left(const std::filesystem::path& directory) = 0;
     /// Every folder was looked through; those not found by it are gone.
     virtual void looked_through() = 0;
+    /// What is wrong with a folder, or with a directory below it, has changed: a sentence; empty when nothing is.
+    virtual void trouble_told(const std::filesystem::path& path, const std::string& trouble) = 0;
   };
 
   struct State {
@@ -49,6 +54,7 @@ class FolderWatch {
     std::string problem;  ///< a sentence; empty when all is well
     bool network = false;
     bool followed = true;  ///< false: it is not there, or cannot be read
+    std::vector<ClosedDirectory> closed{};
   };
 
   FolderWatch(boost::asio::any_io_executor executor, WorkerPool& pool, std::vector<std::filesystem::path> folders,
@@ -87,6 +93,8 @@ class FolderWatch {
   void set_folders(std::vector<std::filesystem::path> folders);
   void unwatch_all();
   void describe(std::size_t folder, const Scan& scan);
+  std::string trouble_of(std::size_t folder, const Scan& scan) const;
+  void take_closed(std::size_t folder, const Scan& scan, const std::filesystem::path& scanned);
   void request(Request request);
   void wake();
   void handle(const Inotify::Event& event);

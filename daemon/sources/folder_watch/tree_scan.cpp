@@ -9,6 +9,8 @@
 #include <memory>
 #include <string_view>
 
+#include "support/users.h"
+
 namespace neptune::sources {
 
 namespace fs = std::filesystem;
@@ -22,7 +24,7 @@ constexpr std::uint32_t every_touch = coming_and_going | IN_MODIFY | IN_OPEN | I
 
 // Large trees that never hold what is looked for, and for run logs the directories of neptune 1.x.
 bool skipped(const fs::path& directory, std::string_view name, const ScanRules& rules) {
-  for (const auto* never : {".git", "node_modules", "__pycache__", ".venv", ".cache"})
+  for (const auto* never : {".git", "node_modules", "__pycache__", ".venv", ".cache", "lost+found"})
     if (name == never) return true;
   return !rules.marked && directory.filename() == ".neptune" &&
          (name == "offline" || name == "async" || name == "sync");
@@ -86,7 +88,7 @@ class Scanner {
     if (!listing.readable) {
       if (first) scan_.error = listing.error;
       scan_.missing |= first && (listing.error == ENOENT || listing.error == ENOTDIR);
-      if (listing.error == EACCES) ++scan_.unreadable;
+      if (listing.error == EACCES && depth > 0) add_closed(path);
       return;
     }
     if (listing.marked) watch(path, every_touch, follow);
@@ -101,6 +103,16 @@ class Scanner {
   Scan take() { return std::move(scan_); }
 
  private:
+  void add_closed(const fs::path& path) {
+    struct stat data{};
+    if (::lstat(path.c_str(), &data) != 0) return;
+    if (scan_.closed.size() == closed_at_most)
+      ++scan_.closed_more;
+    else
+      scan_.closed.push_back(
+          {path.string(), user_name(data.st_uid).value_or("the user " + std::to_string(data.st_uid))});
+  }
+
   static bool is_mounted(const fs::path& path) {
     struct stat data{}, parent{};
     return lstat(path.c_str(), &data) == 0 && lstat(path.parent_path().c_str(), &parent) == 0 &&

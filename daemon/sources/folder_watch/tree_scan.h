@@ -7,6 +7,7 @@
 
 #include "sources/folder_watch/file_system.h"
 #include "sources/folder_watch/inotify.h"
+#include "sources/watch_folder.h"
 
 namespace neptune::sources {
 
@@ -25,13 +26,17 @@ struct ScannedDirectory {
   std::optional<FileSystem> file_system{};  ///< of one that is on another than its folder, or may be
 };
 
+/// Our own bound: each of them is told to people.
+inline constexpr std::size_t closed_at_most = 20;
+
 struct Scan {
   std::vector<ScannedDirectory> directories;
-  std::optional<Error> watch_problem;  ///< some of them could not be watched
-  unsigned unreadable = 0;             ///< directories that could not be listed
-  unsigned too_deep = 0;               ///< directories below ScanRules::depth, which were not looked into
-  bool missing = false;                ///< the directory it began with is not there
-  int error = 0;                       ///< errno of the one it began with
+  std::optional<Error> watch_problem;   ///< some of them could not be watched
+  std::vector<ClosedDirectory> closed;  ///< the first closed_at_most of those below the folder
+  unsigned closed_more = 0;             ///< and how many more there are
+  unsigned too_deep = 0;                ///< directories below ScanRules::depth, which were not looked into
+  bool missing = false;                 ///< the directory it began with is not there
+  int error = 0;                        ///< errno of the one it began with
 };
 
 /// Looks through `directory` (itself at `depth`), and watches what it finds: each directory first, then it is listed,

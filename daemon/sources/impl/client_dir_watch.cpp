@@ -88,7 +88,7 @@ void ClientDirWatch::follow(std::vector<WatchFolder> folders) {
 std::vector<WatchState> ClientDirWatch::folders() const {
   std::vector<WatchState> out;
   for (const auto& state : folder_watch_.states())
-    out.push_back({state.folder.string(), state.problem, state.network, state.followed});
+    out.push_back({state.folder.string(), state.problem, state.network, state.followed, state.closed});
   return out;
 }
 
@@ -132,6 +132,12 @@ void ClientDirWatch::directory_left(const fs::path& directory) {
 
 void ClientDirWatch::looked_through() {
   due_.add_all(entries_);
+}
+
+// Of a folder of both kinds, the watch for run logs tells the same.
+void ClientDirWatch::trouble_told(const fs::path& path, const std::string& trouble) {
+  const auto* folder = folder_of(path.string());
+  if (folder && folder->kind == WatchFolder::Kind::client_1x) log_trouble(path, trouble);
 }
 
 asio::awaitable<void> ClientDirWatch::run_looks() {

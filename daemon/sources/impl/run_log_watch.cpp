@@ -104,7 +104,7 @@ void RunLogWatch::follow(std::vector<WatchFolder> folders) {
 std::vector<WatchState> RunLogWatch::folders() const {
   std::vector<WatchState> out;
   for (const auto& state : folder_watch_.states()) {
-    out.push_back({state.folder.string(), state.problem, state.network, state.followed});
+    out.push_back({state.folder.string(), state.problem, state.network, state.followed, state.closed});
     // No log is taken while nobody can tell who has it open.
     if (locks_problem_) out.back().problem = locks_problem_->message, out.back().followed = false;
   }
@@ -139,6 +139,10 @@ void RunLogWatch::directory_left(const fs::path& directory) {
 
 void RunLogWatch::looked_through() {
   due_.add_all(entries_);
+}
+
+void RunLogWatch::trouble_told(const fs::path& path, const std::string& trouble) {
+  log_trouble(path, trouble);
 }
 
 asio::awaitable<void> RunLogWatch::run_looks() {

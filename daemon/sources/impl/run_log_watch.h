@@ -64,6 +64,7 @@ class RunLogWatch : private FolderWatch::Listener {
   void file_touched(const std::filesystem::path& directory, const std::string& name, std::uint32_t mask) override;
   void directory_left(const std::filesystem::path& directory) override;
   void looked_through() override;
+  void trouble_told(const std::filesystem::path& path, const std::string& trouble) override;
 
   boost::asio::awaitable<void> run_looks();
   boost::asio::awaitable<void> look_at_all(DueLooks::Due due);

@@ -363,6 +363,52 @@ TEST_F(OtherUserTest, ALogWhoseWalMayNotBeReadIsSetAsideUntilItMay) {
   EXPECT_EQ(as_nobody(look), 0);
 }
 
+TEST_F(OtherUserTest, ADirectoryThatMayNotBeLookedIntoIsNamedUntilItMay) {
+  Writer owner;
+  owner("begin " + log.string() + " create");
+  owner("close");
+  fs::permissions(log, fs::perms(0700));
+  const auto look = [&] {
+    RunLogsFixture fixture([&](RunLogsOptions& options) {
+      options.folders[0].path = folder;
+      options.rescan = 1h;
+    });
+    const auto closed = [&] { return fixture.logs->folders()[0].closed; };
+    fixture.start();
+    if (!fixture.loop.until([&] { return fixture.listener.first_scan; })) return 1;
+    if (closed().size() != 1 || closed()[0].path != log || closed()[0].owner != "root") return 2;
+    owner("mode " + log.string() + " 755");
+    if (!fixture.reaches(log, SourceState::closed) || !closed().empty()) return 3;
+    const auto later = (folder / "w_p_r_200").string();
+    owner("begin " + later + " create");
+    owner("mode " + later + " 700");
+    if (!fixture.loop.until([&] { return closed().size() == 1 && closed()[0].path == later; })) return 4;
+    owner("remove " + later);
+    if (!fixture.loop.until([&] { return closed().empty(); })) return 5;
+    fixture.stop();
+    return 0;
+  };
+  EXPECT_EQ(as_nobody(look), 0);
+}
+
+TEST_F(OtherUserTest, OfManyDirectoriesThatMayNotBeLookedIntoTheFirstAreNamedAndTheOthersCounted) {
+  for (int i = 0; i < 23; ++i) {
+    fs::create_directories(folder / std::to_string(i));
+    fs::permissions(folder / std::to_string(i), fs::perms(0700));
+  }
+  fs::create_directories(folder / "lost+found");
+  fs::permissions(folder / "lost+found", fs::perms(0700));
+  const auto look = [&] {
+    RunLogsFixture fixture([&](RunLogsOptions& options) { options.folders[0].path = folder; });
+    fixture.start();
+    if (!fixture.loop.until([&] { return fixture.listener.first_scan; })) return 1;
+    const auto state = fixture.logs->folders()[0];
+    fixture.stop();
+    return state.closed.size() == 20 && state.problem.find("3 directories are left out") != std::string::npos ? 0 : 2;
+  };
+  EXPECT_EQ(as_nobody(look), 0);
+}
+
 TEST_F(OtherUserTest, ALogThatMayNotBeReadIsSetAsideUntilItMay) {
   {
     Writer writer;

@@ -8,6 +8,7 @@
 //   hold / let-go                takes the write lock, gives it back
 //   upload [FILE SIZE TEMPORARY]  asks for a file to be uploaded
 //   mode FILE MODE               changes a file's mode (octal)
+//   remove FILE                  removes it, with all that is in it
 //   close                        closes the database
 //   close-and-remove             what the client does at its end: closes, and removes the log if it is empty
 #include <fcntl.h>
@@ -56,6 +57,7 @@ class Writer {
     if (verb == "let-go") return exec("ROLLBACK");
     if (verb == "upload") return upload(words);
     if (verb == "mode") return mode(words);
+    if (verb == "remove") return remove(words);
     if (verb == "close") return close();
     if (verb == "close-and-remove") return close_and_remove();
     return fail("usage", "what is " + verb + "?");
@@ -133,6 +135,13 @@ class Writer {
     unsigned mode = 0;
     words >> file >> std::oct >> mode;
     fs::permissions(file, fs::perms(mode));
+    return "";
+  }
+
+  static Result<std::string> remove(std::istream& words) {
+    fs::path file;
+    words >> file;
+    fs::remove_all(file);
     return "";
   }
 
