@@ -205,7 +205,15 @@ void Engine::tell_of_leaving(Feed& feed) {
   }
   // What was confirmed meanwhile is not lost, though the source was not counted again.
   feed.lost = feed.stream != 0 ? core_.stream(feed.stream, clock_.now()).tally.changes() : feed.backlog.count;
-  if (feed.lost == 0) return;
+  if (feed.lost == 0) {
+    // Of one that is its client's there is nothing to tell, nor of one that could not be read.
+    const bool ours = takeable(feed.info.state) || feed.info.state == SourceState::settling_in;
+    const bool never_looked = feed.ledger_id == 0 && !feed.last_looked;
+    if (ours && never_looked && !feed.info.key.files && feed.info.kind != sources::Kind::change_queue)
+      events_.add("source_gone", path + " was removed before it was looked into; nothing of it was sent from here",
+                  std::move(about));
+    return;
+  }
   spdlog::warn("log gone path={:?} unsent={}", path, feed.lost);
   about.count = feed.lost;
   events_.add("source_gone",

@@ -74,6 +74,19 @@ TEST(Live, ALogOfAnotherUserThatIsClosedAfterAQuietTimeIsReadToItsEnd) {
   EXPECT_EQ(status.at("sources").at(0).at("state").as_string(), "synced") << boost::json::serialize(status);
 }
 
+TEST(Live, ALogThatIsRemovedBeforeItWasLookedIntoIsTold) {
+  Box box;
+  RunLogWriter log({.directory = box.runs(), .project = "ml-team/lab", .run = "r-1", .experiment = {}, .fork = {}});
+  const auto directory = log.path().parent_path();
+  const auto events_say = [&box](const std::string& words) {
+    return box.wait_status([&](const auto&) { return box.sync({"events"}).out.find(words) != std::string::npos; })
+        .first;
+  };
+  ASSERT_TRUE(events_say("found " + directory.string()));
+  std::filesystem::remove_all(directory);
+  EXPECT_TRUE(events_say("removed before it was looked into"));
+}
+
 TEST(Live, ASyncedClosedLogIsRemovedAfterCleanupAfter) {
   Box box({.cleanup_after = "1s"});
   auto job = writer(box, "r-1", {"--ops", "20", "--keep"});
