@@ -138,6 +138,18 @@ TEST_F(TidyOfAnotherUser, IsDoneByItsOwnerOnTheDaemonsWord) {
   EXPECT_THAT(box->sync({"events"}).out, Not(HasSubstr("not synced yet")));
 }
 
+TEST_F(TidyOfAnotherUser, TakesTheFilesOfALogThatWasMovedToo) {
+  const auto made = make_log();
+  const auto log = box->runs() / "moved" / made.filename();
+  fs::create_directory(log.parent_path());
+  ASSERT_EQ(::chown(log.parent_path().c_str(), owner, owner), 0);
+  fs::rename(made, log);
+  box->start_daemon();
+  ASSERT_TRUE(box->wait_status([](const auto& s) { return s.at("totals").at("synced").as_int64() == 3; }).first);
+  EXPECT_THAT(sync_as_owner({"tidy"}).out, HasSubstr("1 log removed"));
+  EXPECT_FALSE(fs::exists(log));
+}
+
 TEST_F(TidyOfAnotherUser, IsNotOfferedWhileChangesWait) {
   const auto log = make_log();
   box->sandbox().control(R"({"workspace": "ml-team", "mode": "read_only", "reason": "full"})");

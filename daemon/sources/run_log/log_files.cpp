@@ -183,6 +183,13 @@ std::optional<Error> needs_its_owner(const LogFacts& facts) {
                   facts.key.path)};
 }
 
+std::string moved_along(const fs::path& directory, const fs::path& file) {
+  const auto before = stat_of(file);
+  if (before.there || (before.error != ENOENT && before.error != ENOTDIR)) return {};
+  const auto now = stat_of(directory / file.filename());
+  return now.there && S_ISREG(now.data.stx_mode) ? file.filename().string() : std::string();
+}
+
 void remove_orphans(const LogPaths& paths, const LockTable& locks) {
   if (!creation_ns(paths.directory) || stat_of(paths.database).error != ENOENT) return;
   if (const auto shm = stat_of(paths.shm); shm.there && !locks.holders(id_of(shm.data)).empty()) return;

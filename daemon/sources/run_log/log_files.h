@@ -65,6 +65,10 @@ LogFacts look_at(const LogPaths& paths, OpenFiles& open_files);
 /// `<workspace>_<project>_<run id>_<ns>`: the trailing number, if the name ends in one.
 std::optional<std::uint64_t> creation_ns(const std::filesystem::path& directory);
 
+/// A log that was moved names its temporary files where they were. The name in the log's directory of one that came
+/// along: it is gone from there, and what has its name here is a regular file. Empty: it did not.
+std::string moved_along(const std::filesystem::path& directory, const std::filesystem::path& file);
+
 /// Removes `-wal` and `-shm` (and the directory, if nothing is left in it) of a log whose database is gone, when the
 /// directory's name is a run log's and nobody holds them.
 void remove_orphans(const LogPaths& paths, const LockTable& locks);

@@ -8,6 +8,7 @@
 #include "changes/limits.h"
 #include "changes/wire.h"
 #include "sources/run_log/log_database.h"
+#include "sources/run_log/log_files.h"
 
 /// What LogDatabase reads.
 namespace neptune::sources {
@@ -276,8 +277,11 @@ Result<std::optional<std::vector<std::string>>> LogDatabase::leftovers(Position 
     after = requests->back().id;
     if (after > files_confirmed) return std::nullopt;
     for (const auto& request : *requests) {
+      if (!request.is_temporary) continue;
       const std::filesystem::path file(request.source_path);
-      if (request.is_temporary && file.parent_path() == paths_.directory) names.push_back(file.filename().string());
+      auto name =
+          file.parent_path() == paths_.directory ? file.filename().string() : moved_along(paths_.directory, file);
+      if (!name.empty()) names.push_back(std::move(name));
     }
   }
 }

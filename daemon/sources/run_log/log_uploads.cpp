@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "changes/file_upload.h"
+#include "sources/run_log/log_files.h"
 #include "support/pause.h"
 
 namespace neptune::sources {
@@ -29,8 +30,8 @@ std::string path_below(const std::filesystem::path& folder, const std::string& f
   return inside.starts_with(prefix) ? inside.substr(prefix.size()) : std::string();
 }
 
-/// A temporary file lies in the log's directory, and nowhere else is anything deleted; nothing at all where the log may
-/// only be read.
+/// A temporary file lies in the log's directory, also after that was moved, and nowhere else is anything deleted;
+/// nothing at all where the log may only be read.
 FileUpload upload_of(LogDatabase::FileRequest request, const ContainerName& run, const LogDatabase& database) {
   const auto& directory = database.paths().directory;
   FileUpload upload{.project = run.project, .run = run.id};
@@ -41,7 +42,9 @@ FileUpload upload_of(LogDatabase::FileRequest request, const ContainerName& run,
   seen.size = request.size;
   upload.seen = seen;
   if (!request.is_temporary) return upload;
-  if (auto inside = path_below(directory, upload.file); !inside.empty()) {
+  auto inside = path_below(directory, upload.file);
+  if (inside.empty()) inside = moved_along(directory, upload.file);
+  if (!inside.empty()) {
     upload.beneath = directory.string();
     upload.file = std::move(inside);
     upload.temporary = !database.is_read_only();

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <fstream>
 #include <limits>
 
 #include "changes/file_upload.h"
@@ -139,6 +140,35 @@ TEST_F(LogUploadsTest, AreOursToDeleteOnlyInTheLogsOwnFolder) {
     EXPECT_FALSE(upload(outside).temporary) << outside;
     EXPECT_EQ(upload(outside).beneath, "") << outside;
   }
+}
+
+TEST_F(LogUploadsTest, AreFoundBesideALogThatWasMoved) {
+  const auto before = fixture.temp / "before";
+  Writer writer;
+  writer("begin " + before.string() + " create");
+  for (const auto* file : {"memory.bin", "gone.bin", "linked.bin"})
+    writer("upload " + (before / file).string() + " 7 1");
+  writer("upload " + (before / "kept.bin").string() + " 7 0");
+  writer("upload " + (fixture.temp / "there.bin").string() + " 7 1");
+  writer("close");
+  for (const auto& file :
+       {before / "memory.bin", before / "kept.bin", before / "there.bin", fixture.temp / "there.bin"})
+    std::ofstream(file) << "content";
+  std::filesystem::create_symlink("/etc/passwd", before / "linked.bin");
+  std::filesystem::rename(before, fixture.log);
+  const auto files = files_of(SourceState::closed);
+  ASSERT_TRUE(files);
+  const auto changes = fixture.loop.await(files->changes(1, 5));
+  ASSERT_TRUE(changes && changes->size() == 5);
+  const auto upload = [&changes](std::size_t index) { return read_upload(changes->at(index).payload).value(); };
+  EXPECT_EQ(upload(0).beneath, fixture.log);
+  EXPECT_EQ(upload(0).file, "memory.bin");
+  EXPECT_TRUE(upload(0).temporary);
+  EXPECT_EQ(upload(1).file, before / "gone.bin");
+  EXPECT_EQ(upload(2).file, before / "linked.bin") << "no link is followed";
+  EXPECT_EQ(upload(3).file, before / "kept.bin") << "what is not the log's own does not go with it";
+  EXPECT_EQ(upload(4).file, fixture.temp / "there.bin") << "it is where it was";
+  for (const std::size_t not_ours : {1u, 2u, 3u, 4u}) EXPECT_EQ(upload(not_ours).beneath, "") << not_ours;
 }
 
 TEST_F(LogUploadsTest, AreNotAskedForByAnybodyWhileTheWalIsAnotherUsers) {
