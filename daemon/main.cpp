@@ -73,7 +73,8 @@ int main(int argc, char** argv) try {
          "Configuration file; by default /etc/neptune-syncd/config.toml, or ~/.config/neptune-syncd/config.toml when "
          "not root")
       ->type_name("FILE");
-  cli.add_flag("--check-config", check, "Read and check the configuration, say what was found, and end");
+  auto* check_flag =
+      cli.add_flag("--check-config", check, "Read and check the configuration, say what was found, and end");
   cli.add_flag(
       "--check-unsent", unsent,
       "Tell whether a daemon that does not run keeps changes that are not on the server, and end (with 1: it does)");
@@ -97,6 +98,8 @@ int main(int argc, char** argv) try {
     throw CLI::Success();
   };
   cli.add_flag_callback("--man-page", print_man_page)->group("");
+  bool as_checks = false;  // what `neptune-sync doctor` asks for
+  cli.add_flag("--as-checks", as_checks)->group("")->needs(check_flag);
   try {
     cli.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -106,6 +109,10 @@ int main(int argc, char** argv) try {
   neptune::app::Flags flags;
   if (!config.empty()) flags.config = config;
   std::optional<neptune::Result<std::string>> findings;
+  if (as_checks) {
+    std::puts(neptune::app::config_as_checks(flags).c_str());
+    return 0;
+  }
   if (check) findings = neptune::app::check_config(flags);
   if (unsent) findings = neptune::app::check_unsent(flags);
   if (queue) findings = neptune::app::check_queue(flags, repair);

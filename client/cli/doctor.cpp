@@ -40,7 +40,7 @@ struct Said {
 
 Said run(const std::string& command) {
   Said said;
-  auto* pipe = ::popen((command + " 2>&1").c_str(), "r");
+  auto* pipe = ::popen((command + " 2>/dev/null").c_str(), "r");
   if (!pipe) return said;
   std::array<char, 4096> piece{};
   while (const auto got = std::fread(piece.data(), 1, piece.size(), pipe)) said.text.append(piece.data(), got);
@@ -68,46 +68,41 @@ bool is_own(std::int64_t pid) {
   return ::stat(("/proc/" + std::to_string(pid)).c_str(), &info) == 0 && info.st_uid == ::geteuid();
 }
 
-/// Whether a token is spoken of that the environment of a running daemon may have, which tells of it itself. A file
-/// that the configuration names is nobody's environment.
-bool is_of_the_token(std::string_view line) {
-  return line.find("API token") != std::string_view::npos && !line.starts_with("warning: the API token file ");
-}
-
-/// What the daemon's own program says of the configuration. `remedy`: what follows a mend.
+/// What the daemon's own program says of the configuration. Of a token that it may have from its environment a running
+/// daemon tells itself. `remedy`: what follows a mend.
 std::vector<api::Check> check_configuration(const std::string& file, bool of_the_token_too, const std::string& remedy) {
   const auto config = file.empty() ? std::string() : " --config " + quoted(file);
-  const auto said = run(quoted(daemon_program()) + config + " --check-config");
+  const auto said = run(quoted(daemon_program()) + config + " --check-config --as-checks");
   constexpr int not_found = 127;
   if (WIFEXITED(said.status) && WEXITSTATUS(said.status) == not_found)
     return {{"config", "warn", "the program neptune-syncd is not found, so its configuration is not checked",
              "Install it, or put it on the PATH."}};
+  const auto told = api::from_json<api::Diagnosis>(said.text);
+  if (!told)
+    return {{"config", "warn", "the program neptune-syncd is of another version, so its configuration is not checked",
+             "Install both of one version; `neptune-syncd --check-config` checks it."}};
   std::vector<api::Check> checks;
-  std::string_view rest = said.text;
-  while (!rest.empty()) {
-    const auto end = rest.find('\n');
-    auto line = rest.substr(0, end);
-    rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
-    if (line.empty() || (!of_the_token_too && is_of_the_token(line))) continue;
-    line = line.substr(0, line.find(", but see the warning"));  // each is a check of its own
-    const bool warns = line.starts_with("warning: ");
-    if (warns) line.remove_prefix(9);
-    if (line.starts_with("neptune-syncd: ")) line.remove_prefix(15);
-    const bool fails = said.status != 0;
-    if (line.ends_with('.')) line.remove_suffix(1);  // as in the other lines of a diagnosis
-    checks.push_back({"config",
-                      fails   ? "fail"
-                      : warns ? "warn"
-                              : "ok",
-                      std::string(line), fails || warns ? remedy : ""});
+  for (auto check : told->checks) {
+    if (check.check == "token" && !of_the_token_too) continue;
+    if (check.message.ends_with('.')) check.message.pop_back();  // as in the other lines of a diagnosis
+    if (check.state != "ok") check.remedy = remedy;
+    checks.push_back(std::move(check));
   }
   return checks;
+}
+
+api::Check may_not_use(const std::string& path) {
+  return {
+      "socket", "fail", fmt::format("you may not use {}", path),
+      "Join the group neptune-sync (`usermod -aG neptune-sync $USER`, then log in again), or name your own daemon's "
+      "socket with --socket."};
 }
 
 std::vector<api::Check> check_socket(const std::string& path, const Error* failure) {
   std::vector<api::Check> checks;
   struct stat info{};
   if (failure) {
+    if (failure->code == client::not_permitted) return {may_not_use(path)};
     checks.push_back(
         {"daemon", "fail", failure->message,
          "Until it runs, nothing is sent; what is on disk waits. Its log says why it ended; the service's is "
@@ -117,8 +112,7 @@ std::vector<api::Check> check_socket(const std::string& path, const Error* failu
   }
   if (::stat(path.c_str(), &info) != 0) return checks;
   if (::access(path.c_str(), R_OK | W_OK) != 0)
-    checks.push_back({"socket", "fail", fmt::format("you may not use {}", path),
-                      "Join the group neptune-sync (`usermod -aG neptune-sync $USER`), or use your own daemon's."});
+    checks.push_back(may_not_use(path));
   else
     checks.push_back(
         {"socket", "ok", fmt::format("{} is yours to use (mode {:04o})", path, info.st_mode & 07777u), {}});
@@ -178,15 +172,18 @@ void examine(Session& session, const std::optional<std::string>& config) {
   findings.add(check_socket(client.socket(), status ? nullptr : &status.error()));
   const auto remedy =
       status ? "Mend that, then " + status->value.reload_with + "." : std::string("Mend that, then start it.");
-  if (config || !status)
+  const bool kept_out = !status && status.error().code == client::not_permitted;
+  if (config || !(status || kept_out))
     findings.add(check_configuration(config.value_or(""), true, remedy));
-  else if (is_own(status->value.pid))
+  else if (status && is_own(status->value.pid))
     findings.add(check_configuration(configuration_of(status->value.pid), false, remedy));
+  else if (status)
+    findings.add({{"config", "ok", "the daemon, another user's, runs with its own; --config FILE checks a file", {}}});
   if (status) {
     if (const auto told = ask_daemon(client, findings); !told) return session.fail_with(told.error());
   } else {
     findings.add({{"server", "warn", "the way to the server is not checked: only the daemon knows it",
-                   "Start the daemon, and ask again."}});
+                   kept_out ? "Ask again when you may use the socket." : "Start the daemon, and ask again."}});
   }
   findings.conclude();
   if (findings.any_failed()) session.exit = failed;

@@ -14,6 +14,7 @@
 #include "client/cli/refusals.h"
 #include "client/cli/views.h"
 #include "client/lib/json.h"
+#include "client/lib/modes.h"
 #include "client/lib/names.h"
 #include "client/lib/time.h"
 
@@ -63,16 +64,6 @@ constexpr std::array cures{
     Cure{"server",
          "It is tried again by itself, ever more rarely; `neptune-sync flush` tries at once, and "
          "`neptune-sync doctor` goes the way to the server step by step."},
-    Cure{"workspace_mode",
-         "It goes on by itself when the server takes writes again: free space in {workspace}, or "
-         "raise its limit. `neptune-sync probe {workspace}` asks the server now. Removals are sent "
-         "meanwhile."},
-    Cure{"project_mode",
-         "It goes on by itself when the server takes writes again: free space in {project}, raise its "
-         "limit, or take it out of the archive. `neptune-sync probe {project}` asks the server now. "
-         "Removals are sent meanwhile."},
-    Cure{"workspace_held", "`neptune-sync release {workspace}` lets it go; with --dry-run it first tells how much."},
-    Cure{"project_held", "`neptune-sync release {project}` lets it go; with --dry-run it first tells how much."},
     Cure{"ramp", "It goes by itself: what was held is let go over a while, so that not all machines begin at once."},
     Cure{"source", "Mend that. It is tried again when the file changes, or with `neptune-sync flush`."},
     Cure{"set_aside", "Mend that. It is tried again when the file changes, or with `neptune-sync flush`."},
@@ -118,12 +109,15 @@ void replace_all(std::string& text, std::string_view what, const std::string& wi
 }
 
 std::string cure(std::string_view waiting_for, const std::string& project, const std::string& run,
-                 const std::string& why, bool of_files = false) {
+                 bool of_files = false) {
+  if (waiting_for.ends_with("_mode"))
+    return api::end_of_read_only(clean(waiting_for.starts_with("project") ? project : workspace_of(project)));
+  if (waiting_for.ends_with("_held"))
+    return api::end_of_hold(clean(waiting_for.starts_with("project") ? project : workspace_of(project)));
   const auto own = std::ranges::find(file_cures, waiting_for, &Cure::waiting_for);
   const auto found = std::ranges::find(cures, waiting_for, &Cure::waiting_for);
   if (found == cures.end()) return {};
   std::string text(of_files && own != file_cures.end() ? own->next : found->next);
-  if (waiting_for == "server" && why.find("oken") != std::string::npos) text = token_cure;
   replace_all(text, "{project}", clean(project));
   replace_all(text, "{workspace}", clean(workspace_of(project)));
   replace_all(text, "{run}", clean(run));
@@ -301,16 +295,17 @@ class Explainer {
     for (const auto& upload : stream.active_uploads)
       one.why += (one.why.empty() ? "" : " ") + progress_of(upload) + ".";
     one.waiting_for = stream.waiting_for;
-    one.next = cure(stream.waiting_for, stream.project, stream.container, stream.why, is_files(stream));
+    one.next = stream.missing == "token" ? std::string(token_cure)
+                                         : cure(stream.waiting_for, stream.project, stream.container, is_files(stream));
     if (const auto all = closures(stream.project); all.size() > 1 && waits_for_mode(stream.waiting_for))
       one.next = what_opens(all);
-    if (stream.waiting_for == "retry" && api::lacks_run(stream.why))
+    if (stream.missing == "run")
       one.next = fmt::format(
           "`neptune-sync run create {} --project {}` creates it. What waits is tried again by itself, ever more "
           "rarely; "
           "`neptune-sync flush` tries at once.",
           clean(stream.container), clean(stream.project));
-    if (stream.waiting_for == "retry" && api::lacks_project(stream.why)) {
+    if (stream.missing == "project") {
       one.why += clean(api::project_meant(stream.project, status_));
       one.next = fmt::format(
           "`neptune-sync project create {}` creates it. What waits is tried again by itself, ever more rarely; "
@@ -428,7 +423,7 @@ class Explainer {
       one.state = "All of it is on the server.";
       one.waiting_for = "nothing";
     }
-    one.next = cure(one.waiting_for, source.project.value_or(""), source.run.value_or(""), one.why);
+    one.next = cure(one.waiting_for, source.project.value_or(""), source.run.value_or(""));
     found_.push_back(std::move(one));
   }
 
@@ -469,7 +464,7 @@ class Explainer {
     if (watch.state == "settling_in") {
       one.state = "It is being looked through for the first time.";
       one.waiting_for = "settling_in";
-      one.next = cure("settling_in", {}, {}, {});
+      one.next = cure("settling_in", {}, {});
     } else if (watch.detail) {
       one.state = watch.state == "set_aside" ? "The daemon cannot look into it: what jobs log there is not sent."
                                              : "The daemon looks after it, but not as it should.";
@@ -658,8 +653,6 @@ class Explainer {
     rejected_of([&name](const api::Rejected& rejected) { return within(rejected.project, name); });
   }
 
-  static bool is_workspace(const std::string& scope) { return scope.find('/') == std::string::npos; }
-
   static void add_to(Explanation& one, const std::string& why, const std::string& next) {
     one.why += (one.why.empty() ? "" : " ") + why;
     one.next += (one.next.empty() ? "" : " ") + next;
@@ -672,7 +665,7 @@ class Explainer {
   void add_read_only(Explanation& one, const api::ScopeStatus& scope, const std::string& name) const {
     if (scope.own_mode() != "read_only") return;
     one.waiting_for = "read_only";
-    auto next = cure(is_workspace(name) ? "workspace_mode" : "project_mode", name, {}, {});
+    auto next = api::end_of_read_only(clean(name));
     if (scope.next_probe_at) next += " The next probe is in " + until(scope.next_probe_at, now()) + ".";
     add_to(one,
            sentence(clean(name) + " is read-only on the server" + for_as_long(scope) +
@@ -685,9 +678,9 @@ class Explainer {
     if (one.waiting_for != "read_only") one.waiting_for = "held";
     const bool own_reason = scope.mode == "held";
     add_to(one,
-           sentence(own_reason ? hold_in_words(clean(name), scope.reason, for_as_long(scope))
-                               : hold_in_words(clean(name), std::nullopt, "")),
-           cure(is_workspace(name) ? "workspace_held" : "project_held", name, {}, {}));
+           sentence(own_reason ? api::hold_in_words(clean(name), scope.reason, for_as_long(scope))
+                               : api::hold_in_words(clean(name), std::nullopt, "")),
+           api::end_of_hold(clean(name)));
   }
 
   /// What the streams of a scope wait for, once a reason: the words of the largest stand for all.

@@ -134,13 +134,7 @@ std::string bytes(std::uint64_t value) {
 }
 
 std::string age(SystemClock::duration duration) {
-  using namespace std::chrono;
-  const auto s = std::max<std::int64_t>(duration_cast<seconds>(duration).count(), 0);
-  if (s < 60) return fmt::format("{} s", s);
-  if (s < 3600) return fmt::format("{} min", s / 60);
-  if (s < 48 * 3600)
-    return s % 3600 < 60 ? fmt::format("{} h", s / 3600) : fmt::format("{} h {} min", s / 3600, s % 3600 / 60);
-  return fmt::format("{} d", s / 86400);
+  return age_text(std::chrono::duration_cast<std::chrono::seconds>(duration));
 }
 
 std::string since(const std::optional<std::string>& time, SystemClock::time_point now) {
@@ -151,12 +145,6 @@ std::string since(const std::optional<std::string>& time, SystemClock::time_poin
 std::string until(const std::optional<std::string>& time, SystemClock::time_point now) {
   const auto at = time ? api::parse_time(*time) : std::nullopt;
   return at ? age(*at - now) : "-";
-}
-
-std::string hold_in_words(const std::string& name, const std::optional<std::string>& reason,
-                          const std::string& as_long) {
-  const auto how = reason && reason->starts_with("held by ") ? *reason : std::string("held by an operator");
-  return name + (as_long.empty() ? " is " : " has been ") + how + as_long;
 }
 
 std::string changes(std::uint64_t value) {

@@ -72,11 +72,6 @@ std::string short_path(std::string_view path, std::size_t width);
 /// The same of text with colours in it, which take no columns; a cut ends them.
 std::string cut_painted(std::string_view text, std::size_t width);
 
-/// "ml-team has been held by jackie for 3 min": `reason` as the daemon tells it, "held by jackie", or none;
-/// `as_long`: " for 3 min", or nothing.
-std::string hold_in_words(const std::string& name, const std::optional<std::string>& reason,
-                          const std::string& as_long);
-
 /// "30s", "5m", "1h", "500ms", "2d", "90" (seconds).
 std::optional<std::chrono::milliseconds> parse_duration(std::string_view text);
 

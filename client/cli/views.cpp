@@ -8,6 +8,7 @@
 
 #include "client/cli/refusals.h"
 #include "client/cli/table.h"
+#include "client/lib/modes.h"
 #include "client/lib/names.h"
 #include "client/lib/time.h"
 
@@ -77,8 +78,8 @@ void add_scope_problem(Problems& problems, const api::ScopeStatus& scope, const 
   }
   if (scope.mode == "held" || scope.operator_hold) {
     const bool own_reason = scope.mode == "held";
-    auto text = sentence(own_reason ? hold_in_words(clean(name), scope.reason, for_as_long(scope.since, now))
-                                    : hold_in_words(clean(name), std::nullopt, ""));
+    auto text = sentence(own_reason ? api::hold_in_words(clean(name), scope.reason, for_as_long(scope.since, now))
+                                    : api::hold_in_words(clean(name), std::nullopt, ""));
     if (own_reason) text += " " + held_changes(scope);
     problems.add(Colour::yellow, text + " `neptune-sync release " + clean(name) + "` lets " +
                                      (scope.held == 1 ? "it" : "them") + " go.");
@@ -96,7 +97,7 @@ void add_stuck(Problems& problems, const api::Status& status) {
     problems.add(Colour::red,
                  fmt::format("{} of {}{} cannot go: {}{} `neptune-sync explain {}` tells more.", changes(one.changes),
                              run ? "run " + clean(one.container) + " of " : "", clean(one.project), sentence(one.why),
-                             api::lacks_project(one.why) ? clean(api::project_meant(one.project, status)) : "",
+                             one.missing == "project" ? clean(api::project_meant(one.project, status)) : "",
                              clean(run ? one.container : one.project)));
   }
   if (stuck.size() > stuck_shown)

@@ -100,7 +100,7 @@ Error dial_error(const std::string& path, int error) {
               "neptune-syncd is not running: nobody answers on " + path + ". " + how_to_start(path) + "."};
     case EACCES:
     case EPERM:
-      return {"daemon_not_permitted",
+      return {std::string(not_permitted),
               "You may not use " + path +
                   ". Ask for membership of the group neptune-sync (`usermod -aG neptune-sync "
                   "$USER`, then log in again), or name your own daemon's socket with --socket."};

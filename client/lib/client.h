@@ -33,6 +33,9 @@ std::string default_socket();
 /// The daemon could not be asked (not running, no permission, no answer in time), as opposed to: it said no.
 bool is_unreachable(const Error& error);
 
+/// The code of what is unreachable as this user may not use its socket.
+inline constexpr std::string_view not_permitted = "daemon_not_permitted";
+
 /// For a segment of a path or a value of a query: everything but letters, digits and -._~ is encoded.
 std::string percent_encode(std::string_view text);
 

@@ -117,6 +117,7 @@ void members(V& v, T& x) {
   v("streams", x.streams);
   v("changes", x.changes);
   v("why", x.why);
+  v("missing", x.missing);
 }
 
 template <class V, Is<DiscardReply> T>
@@ -154,6 +155,7 @@ void members(V& v, T& x) {
   v("state", x.state);
   v("why", x.why);
   v("waiting_for", x.waiting_for);
+  v("missing", x.missing);
   v("retry_at", x.retry_at);
   v("closed", x.closed);
   counts(v, x);

@@ -19,14 +19,6 @@ std::vector<std::string> scope_names(const Status& status) {
   return {names.begin(), names.end()};
 }
 
-bool lacks_project(const std::string& why) {
-  return why.find("does not know the project") != std::string::npos;
-}
-
-bool lacks_run(const std::string& why) {
-  return why.find("does not know the run") != std::string::npos;
-}
-
 std::string project_meant(const std::string& project, const Status& status) {
   std::vector<std::string> there;
   for (const auto& workspace : status.workspaces)

@@ -15,10 +15,6 @@ std::vector<std::string> scope_names(const Status& status);
 /// Runs, models and others, by themselves: "trial-7".
 std::vector<std::string> container_names(const Status& status, const std::vector<Stream>& streams);
 
-/// Of a stream's reason: the project is not on the server, as one that was mistyped, or is yet to be created.
-bool lacks_project(const std::string& why);
-/// The same of a run.
-bool lacks_run(const std::string& why);
 /// " Did you mean ml-team/lab?" of a project that the server does not know: one of which something is synced.
 std::string project_meant(const std::string& project, const Status& status);
 

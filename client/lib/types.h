@@ -99,7 +99,8 @@ struct Stuck {
   std::string container;
   std::uint64_t streams = 0;
   std::uint64_t changes = 0;
-  std::string why;  ///< a sentence
+  std::string why;                       ///< a sentence
+  std::optional<std::string> missing{};  ///< as of a Stream
 
   bool is_of_one_run() const { return streams == 1 && (container_type == "run" || container_type == "files"); }
 };
@@ -136,6 +137,9 @@ struct Stream : Counts {
   /// "project_mode" | "workspace_held" | "project_held" | "ramp" | "recording" (confirmed, not on record yet) |
   /// "source" (it cannot be read) | "lookup" (it was just found).
   std::string waiting_for = "nothing";
+  /// What has to be made before it goes on: "project" or "run" (the server knows none of that name), "token" (there is
+  /// none, or the server refuses it); null: nothing of these.
+  std::optional<std::string> missing{};
   std::optional<std::string> retry_at;  ///< when it moves by itself, where that is a matter of time
   bool closed = false;                  ///< nobody writes to its source any more
   std::uint64_t pending_bytes = 0;
@@ -282,9 +286,9 @@ struct SubmitReply {
 
 /// One thing that was looked at.
 struct Check {
-  std::string check;  ///< "state" | "disk" | "queue" | "files" | "inotify" | "processes" | "changes" | "folder" | "log"
-                      ///< | "name" | "connection" | "encryption" | "server" | "clock" | "token"; with a workspace's own
-                      ///< server in brackets
+  std::string check;  ///< "state" | "disk" | "queue" | "files" | "inotify" | "processes" | "mode" | "changes" |
+                      ///< "folder" | "log" | "name" | "connection" | "encryption" | "server" | "clock" | "token"; with
+                      ///< a workspace's own server in brackets
   std::string state;  ///< "ok" | "warn" | "fail"
   std::string message;  ///< what was found
   std::string remedy;   ///< a sentence, or a few; empty when all is well

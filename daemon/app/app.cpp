@@ -20,6 +20,8 @@
 #include "app/logging.h"
 #include "app/service_manager.h"
 #include "app/status_line.h"
+#include "client/lib/json.h"
+#include "client/lib/types.h"
 #include "config/config.h"
 #include "engine/engine.h"
 #include "local_api/local_api.h"
@@ -391,50 +393,89 @@ namespace {
 
 /// What was found, and what is to be seen to before it is as it was meant.
 struct Report {
-  std::string found;
-  std::vector<std::string> warnings;
+  std::string headline;
+  std::vector<api::Check> checks;
+  std::optional<Error> error;  ///< the last of them failed for it
+
+  std::ptrdiff_t count(std::string_view state) const { return std::ranges::count(checks, state, &api::Check::state); }
+  void found(std::string what) { checks.push_back({"config", "ok", std::move(what), {}}); }
+  void warn(std::string what) { checks.push_back({"config", "warn", std::move(what), {}}); }
+  void fail(std::string_view check, Error why) {
+    checks.push_back({std::string(check), "fail", why.message, {}});
+    error = std::move(why);
+  }
 };
 
 /// One that is not there may still come, or be another's to read: a warning. One that is there and is none is an error.
-Result<void> check_token(const config::Config& config, const std::string& workspace, Report& report) {
+void check_token(const config::Config& config, const std::string& workspace, Report& report) {
   const auto token = config::read_token(config, workspace);
-  if (!token && (token.error().code == "token_missing" || token.error().code == "token_file_unreadable")) {
-    report.warnings.push_back(token.error().message);
-    return {};
+  if (!token && token.error().code == "token_missing") {
+    report.checks.push_back({"token", "warn", token.error().message, {}});
+  } else if (!token && token.error().code == "token_file_unreadable") {
+    report.warn(token.error().message);
+  } else if (!token) {
+    report.fail("token", token.error());
+  } else if (const auto server = server::server_named_by(token->text); !server) {
+    report.fail("token", in_its_file(*token, server.error()));
+  } else {
+    report.checks.push_back({"token",
+                             "ok",
+                             fmt::format("The API token{} is read from {}; it is for {}",
+                                         workspace.empty() ? "" : " of workspace " + workspace, token->origin, *server),
+                             {}});
   }
-  if (!token) return std::unexpected(token.error());
-  const auto server = server::server_named_by(token->text);
-  if (!server) return std::unexpected(in_its_file(*token, server.error()));
-  report.found += fmt::format("The API token{} is read from {}; it is for {}.\n",
-                              workspace.empty() ? "" : " of workspace " + workspace, token->origin, *server);
-  return {};
+}
+
+void check_tokens(const config::Config& config, Report& report) {
+  check_token(config, {}, report);
+  for (const auto& workspace : config.workspaces)
+    if (!report.error && !workspace.api_token_file.empty()) check_token(config, workspace.name, report);
+}
+
+Report look_at_config(const Flags& flags) {
+  Report report;
+  const auto config = config::load(flags.config);
+  if (!config) {
+    report.fail("config", config.error());
+    return report;
+  }
+  const auto about = flags.config ? config::AboutDefaultPath() : config::about_default_path();
+  for (const auto& warning : config->warnings) report.warn(warning);
+  if (!about.overlooked.empty()) report.warn(about.overlooked);
+  if (config->watches.empty()) report.warn("there is no [[watch]]: only what is handed in over the socket is synced");
+  report.found(
+      fmt::format("State is kept in {}, the socket is {}", config->state_dir.string(), config->socket.string()));
+  for (const auto& watch : config->watches)
+    report.found(fmt::format("Watched: {} (kind {})", watch.path.string(), watch.kind));
+  check_tokens(*config, report);
+  report.headline = !about.absent.empty()       ? about.absent
+                    : report.count("warn") == 0 ? fmt::format("{} is fine", config->file.string())
+                                                : fmt::format("{} can be used", config->file.string());
+  return report;
 }
 
 }  // namespace
 
 Result<std::string> check_config(const Flags& flags) {
-  auto config = config::load(flags.config);
-  if (!config) return std::unexpected(config.error());
-  const auto about = flags.config ? config::AboutDefaultPath() : config::about_default_path();
-  Report report{.found = {}, .warnings = config->warnings};
-  if (!about.overlooked.empty()) report.warnings.push_back(about.overlooked);
-  report.found +=
-      fmt::format("State is kept in {}, the socket is {}.\n", config->state_dir.string(), config->socket.string());
-  for (const auto& watch : config->watches)
-    report.found += fmt::format("Watched: {} (kind {}).\n", watch.path.string(), watch.kind);
-  if (config->watches.empty())
-    report.warnings.emplace_back("there is no [[watch]]: only what is handed in over the socket is synced");
-  NEPTUNE_TRY(check_token(*config, {}, report));
-  for (const auto& workspace : config->workspaces)
-    if (!workspace.api_token_file.empty()) NEPTUNE_TRY(check_token(*config, workspace.name, report));
-  auto text = about.absent;
-  if (text.empty())
-    text = report.warnings.empty() ? fmt::format("{} is fine.", config->file.string())
-                                   : fmt::format("{} can be used, but see the warning{}:", config->file.string(),
-                                                 report.warnings.size() == 1 ? "" : "s");
-  text += "\n";
-  for (const auto& warning : report.warnings) text += "warning: " + warning + "\n";
-  return text + report.found;
+  const auto report = look_at_config(flags);
+  if (report.error) return std::unexpected(*report.error);
+  const auto warnings = report.count("warn");
+  auto text = report.headline;
+  if (warnings == 0 || text.ends_with('.'))
+    text += text.ends_with('.') ? "\n" : ".\n";
+  else
+    text += fmt::format(", but see the warning{}:\n", warnings == 1 ? "" : "s");
+  for (const auto& check : report.checks)
+    if (check.state == "warn") text += "warning: " + check.message + "\n";
+  for (const auto& check : report.checks)
+    if (check.state == "ok") text += check.message + ".\n";
+  return text;
+}
+
+std::string config_as_checks(const Flags& flags) {
+  auto report = look_at_config(flags);
+  if (!report.headline.empty()) report.checks.insert(report.checks.begin(), {"config", "ok", report.headline, {}});
+  return api::to_json(api::Diagnosis{std::move(report.checks)});
 }
 
 namespace {

@@ -22,6 +22,10 @@ std::string version();
 /// Reads and checks the configuration and the tokens, and says what it found; for `--check-config`.
 Result<std::string> check_config(const Flags& flags);
 
+/// The same as `neptune-sync doctor` takes it: JSON of an api::Diagnosis, with checks of "config" and "token" that have
+/// no remedies.
+std::string config_as_checks(const Flags& flags);
+
 /// Whether the change queue holds nothing, of a daemon that does not run: a sentence. An error when it holds something,
 /// or that cannot be told.
 Result<std::string> check_unsent(const Flags& flags);

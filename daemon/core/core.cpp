@@ -565,7 +565,7 @@ StreamView Core::stream(StreamId id, Instant now) const {
   const auto [wait, until, confirming] = verdict(stream, now);
   StreamView view{&stream.spec, stream.counted,  wait,          stream.trouble,
                   until,        stream.attempts, stream.barred, stream.ambiguous || stream.doubts > 0};
-  if (wait == Wait::server) view.trouble = servers_.at(stream.spec.server).trouble;
+  if (wait == Wait::server) view.trouble = {servers_.at(stream.spec.server).trouble};
   return view;
 }
 

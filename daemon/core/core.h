@@ -186,7 +186,7 @@ class Core {
     bool ambiguous = false;             // its last answer may speak of a limit: the status call is being asked
     bool barred = false;       // stuck so often that it goes nowhere until somebody makes that, or gives the right
     std::uint32_t doubts = 0;  // such answers in a row that the status call did not explain (2), or could not (1)
-    std::string trouble;
+    Trouble trouble;
     bool told_by_check = false;  // the trouble: that the next request is accepted says nothing against it
     Instant opened_at;
     std::optional<Instant> orphan_since;  // the server first said that the fork's parent is unknown
@@ -318,8 +318,8 @@ class Core {
   void widen(Stream& stream);
   void refuse(Stream& stream, const std::string& code, const std::string& reason, Instant now,
               const std::string& part = {});
-  void retry(Stream& stream, std::string trouble, BackoffLimits limits, Instant now);
-  void bar(Stream& stream, std::string trouble, Instant now);
+  void retry(Stream& stream, Trouble trouble, BackoffLimits limits, Instant now);
+  void bar(Stream& stream, Trouble trouble, Instant now);
   void judge(Stream& stream, const RequestStatus& status, Instant now);
   void orphaned(Stream& stream, const std::string& code, const std::string& reason, Instant now);
   void read_only(const Scope& scope, const Failure& failure, StreamId by, Instant now);

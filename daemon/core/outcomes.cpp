@@ -72,7 +72,7 @@ void Core::sent(StreamId id, Sent sent, std::string request_id, Instant now) {
     stream->ambiguous = false;
     if (!stream->told_by_check) {
       stuck_.erase(id);  // the server took it after all
-      stream->trouble.clear();
+      stream->trouble = {};
     }
     stream->doubts = 0;
     stream->request_id = std::move(request_id);
@@ -102,7 +102,7 @@ void Core::failed(StreamId id, std::optional<Sent> sent, Failure failure, Instan
     server_failed(server, failure, now);
     // What it said of the stream before need not be so any more: the next answer tells.
     stuck_.erase(id);
-    stream->trouble.clear();
+    stream->trouble = {};
   } else if (failure.kind == Kind::source) {
     servers_[server].trying = false;
   } else {
@@ -122,14 +122,14 @@ void Core::failed(StreamId id, std::optional<Sent> sent, Failure failure, Instan
     case Kind::unreachable:
       // The first failure of a server that served others may be this request's own fault: it steps back for a while.
       if (server_is_up) {
-        retry(*stream, failure.message, options_.retry, now);
+        retry(*stream, {failure.message}, options_.retry, now);
       } else {
         back(*stream, now);
       }
       break;
     case Kind::busy:
       if ((at_once && ++stream->attempts > 3) || (too_busy && server_is_up)) {
-        retry(*stream, failure.message, options_.retry, now);
+        retry(*stream, {failure.message}, options_.retry, now);
       } else {
         back(*stream, now);
       }
@@ -145,23 +145,23 @@ void Core::failed(StreamId id, std::optional<Sent> sent, Failure failure, Instan
       [[fallthrough]];
     case Kind::source:
     case Kind::called_off:  // taken back above
-      retry(*stream, failure.message, options_.retry, now);
+      retry(*stream, {failure.message}, options_.retry, now);
       // Of an object store, which asks for a pause of the files alone.
       if (failure.retry_after) stream->not_before = std::max(*stream->not_before, now + *failure.retry_after);
       break;
     case Kind::forbidden:
       // What it is for may have been made a moment ago.
       if (says_missing(failure) && stream->attempts < barred_after) {
-        retry(*stream, failure.message, options_.retry, now);
+        retry(*stream, {failure.message}, options_.retry, now);
       } else {
-        bar(*stream, failure.message, now);
+        bar(*stream, {failure.message}, now);
       }
       break;
     case Kind::read_only:
       read_only(scope, failure, id, now);
       // A removal passes the gate, so the gate cannot hold it back when the server refuses even that.
       if (stream->backlog.frees_next) {
-        bar(*stream, failure.message, now);
+        bar(*stream, {failure.message}, now);
       } else {
         back(*stream, now);
       }
@@ -169,7 +169,7 @@ void Core::failed(StreamId id, std::optional<Sent> sent, Failure failure, Instan
     case Kind::ambiguous_limit:
       stream->ambiguous = sent.has_value();
       gates_.doubted(id);
-      retry(*stream, failure.message, options_.retry, now);
+      retry(*stream, {failure.message}, options_.retry, now);
       ask_status(project.workspace, now);
       break;
     case Kind::too_large:
@@ -177,7 +177,7 @@ void Core::failed(StreamId id, std::optional<Sent> sent, Failure failure, Instan
       if (sent && !speaks_of_the_route(failure)) {
         refuse(*stream, failure.code, failure.message, now);
       } else {
-        bar(*stream, failure.message, now);
+        bar(*stream, {failure.message}, now);
       }
       break;
   }
@@ -307,7 +307,7 @@ void Core::judge(Stream& stream, const RequestStatus& status, Instant now) {
     apply(gates_.suspect(container.project, reason, stream.spec.id, now), now);
     back(stream, now);
   } else if (found.broken || found.total == 0) {
-    retry(stream, "the server failed to process the request; it is sent again", options_.retry, now);
+    retry(stream, {"the server failed to process the request; it is sent again"}, options_.retry, now);
   } else if (found.refused == 0 && !status.differs_code.empty()) {
     write_was_taken(stream, now);
     refuse(stream, status.differs_code, status.differs_reason, now);
@@ -320,21 +320,23 @@ void Core::judge(Stream& stream, const RequestStatus& status, Instant now) {
   } else if (found.worst == IngestCode::project_not_found) {
     workspace_answered(stream, now);
     bar(stream,
-        fmt::format("the server does not know the project {}; create it, or see that the token may use it",
-                    container.project.full()),
+        {fmt::format("the server does not know the project {}; create it, or see that the token may use it",
+                     container.project.full()),
+         Lacks::project},
         now);
   } else if (found.worst == IngestCode::project_invalid_name) {
     workspace_answered(stream, now);
     bar(stream,
-        fmt::format(
+        {fmt::format(
             "the server refuses the project name {}: it must have {} to {} characters, none of them / \\ # ? % : "
             "or an emoji",
-            container.project.full(), limits::project_name_min, limits::project_name_max),
+            container.project.full(), limits::project_name_min, limits::project_name_max)},
         now);
   } else if (!stream.request.create && found.only_run_missing) {
     workspace_answered(stream, now);
-    auto trouble =
-        fmt::format("the server does not know the run {}; it was not created there, or was deleted", container.id);
+    Trouble trouble{
+        fmt::format("the server does not know the run {}; it was not created there, or was deleted", container.id),
+        Lacks::run};
     if (stream.attempts < barred_after)
       retry(stream, std::move(trouble), options_.retry, now);
     else
@@ -364,7 +366,7 @@ void Core::refuse(Stream& stream, const std::string& code, const std::string& re
   if (count > 1) {
     stream.suspects = count;
     stream.limit = (count + 1) / 2;
-    stream.trouble = reason;
+    stream.trouble = {reason};
     back(stream, now);
     return;
   }
@@ -398,7 +400,7 @@ void Core::advance(Stream& stream, Instant now) {
   stuck_.erase(stream.spec.id);
   stream.ambiguous = stream.barred = false;
   stream.doubts = 0;
-  stream.trouble.clear();
+  stream.trouble = {};
   stream.not_before.reset();
   stream.orphan_since.reset();
   if (request.create) {
@@ -427,14 +429,14 @@ void Core::try_forks_of(const ContainerName& parent) {
 void Core::orphaned(Stream& stream, const std::string& code, const std::string& reason, Instant now) {
   if (stream.backlog.fork_parent && left_to_its_client(*stream.backlog.fork_parent)) {
     stream.orphan_since.reset();
-    return retry(stream, reason, options_.retry, now);
+    return retry(stream, {reason}, options_.retry, now);
   }
   if (!stream.orphan_since) stream.orphan_since = now;
   if (now - *stream.orphan_since >= options_.parent_patience) {
     write_was_taken(stream, now);
     refuse(stream, code, reason, now);
   } else {
-    retry(stream, reason, parent_retry, now);
+    retry(stream, {reason}, parent_retry, now);
   }
 }
 
@@ -453,7 +455,7 @@ void Core::not_made(StreamId id) {
   for (const auto& scope : gates_.not_made(id)) ready_scope(scope);
 }
 
-void Core::retry(Stream& stream, std::string trouble, BackoffLimits limits, Instant now) {
+void Core::retry(Stream& stream, Trouble trouble, BackoffLimits limits, Instant now) {
   stream.trouble = std::move(trouble);
   stream.not_before = now + backoff(limits, ++stream.attempts, random_);
   stuck_.erase(stream.spec.id);
@@ -462,7 +464,7 @@ void Core::retry(Stream& stream, std::string trouble, BackoffLimits limits, Inst
 }
 
 /// As `retry`; the server knows nothing that the change is for, or the token has no right to it.
-void Core::bar(Stream& stream, std::string trouble, Instant now) {
+void Core::bar(Stream& stream, Trouble trouble, Instant now) {
   retry(stream, std::move(trouble), options_.blocked, now);
   stuck_.insert(stream.spec.id);
   stream.barred = stream.attempts >= barred_after;
@@ -555,7 +557,7 @@ void Core::explain_limits(const std::string& workspace, Gates::StatusWord::Is wo
     } else if ((stream->doubts += word == Is::normal ? 2 : 1) >= 4) {
       stream->doubts = 0;
       stream->not_before.reset();
-      refuse(*stream, "http_422", stream->trouble, now);
+      refuse(*stream, "http_422", stream->trouble.text, now);
     } else if (word == Is::normal) {
       stream->not_before.reset();
     }

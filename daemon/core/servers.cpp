@@ -110,7 +110,7 @@ void Core::checked(const Check& check, const std::vector<RequestStatus>& statuse
     if (!statuses[i].pending) {
       judge(*stream, statuses[i], now);
     } else if (now - stream->unconfirmed_since > options_.unconfirmed_max) {
-      retry(*stream, "the server took the request but never processed it; it is sent again", options_.retry, now);
+      retry(*stream, {"the server took the request but never processed it; it is sent again"}, options_.retry, now);
     }
   }
   if (auto& checks = checks_[key]; checks.waiting.empty()) {
@@ -148,9 +148,9 @@ void Core::check_failed(const Check& check, const Failure& failure, Instant now)
       auto* stream = find(check.streams[i]);
       if (!stream || stream->phase != Phase::unconfirmed || stream->request_id != check.ids[i]) continue;
       if (forgotten) {
-        retry(*stream, failure.message, options_.retry, now);
+        retry(*stream, {failure.message}, options_.retry, now);
       } else {
-        stream->trouble = failure.message;
+        stream->trouble = {failure.message};
       }
     }
     if (failure.kind == Kind::read_only) {

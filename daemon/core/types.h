@@ -186,6 +186,15 @@ constexpr bool is_held(Wait wait) {
   return wait >= Wait::workspace_mode && wait <= Wait::project_held;
 }
 
+/// What somebody has to make on the server before it goes on.
+enum class Lacks : std::uint8_t { nothing, project, run };
+
+/// What became of the last try.
+struct Trouble {
+  std::string text{};  ///< a sentence; empty when it went well
+  Lacks lacks = Lacks::nothing;
+};
+
 /// What a scope or a stream has waiting. `held`: waiting because its scope is not writable.
 struct Tally {
   std::uint64_t pending = 0, held = 0, in_flight = 0, bytes = 0, held_bytes = 0;
@@ -200,7 +209,7 @@ struct StreamView {
   const StreamSpec* spec = nullptr;
   Tally tally;
   Wait wait = Wait::nothing;
-  std::string trouble;           ///< the last failure, a sentence; empty when the last request went well
+  Trouble trouble;
   std::optional<Instant> until;  ///< when it will be tried again, where that is a matter of time
   std::uint32_t attempts = 0;
   bool barred = false;   ///< what waits goes nowhere until somebody makes what it is for, or gives a right to it

@@ -41,6 +41,7 @@ api::Diagnosis Engine::diagnose_box() {
   const auto watch = [](const api::SourceStatus& source) { return source.kind == "watch"; };
   if (std::ranges::none_of(now.sources, watch))
     checks.push_back({"folder", "warn", "no folder is watched", "Add a [[watch]] where your jobs log to."});
+  check_modes(checks, now.workspaces, clock_.wall());
   check_stuck(checks, now.stuck);
   for (const auto& source : now.sources) check_source(checks, source);
   return diagnosis;

@@ -442,6 +442,7 @@ class Engine final : public Control, public sources::SourceListener {
   // views.cpp
   std::vector<std::string> problems() const;
   std::vector<Closed> closed(const Scope& scope) const;
+  bool token_is_missing(core::ServerId id) const;
   std::optional<std::chrono::seconds> unanswered(const Feed& feed) const;
   std::string last_error(core::ServerId id) const;
   std::map<core::ServerId, std::chrono::seconds> silent_servers() const;

@@ -72,6 +72,12 @@ void count_discarded(api::Counts& counts) {
   counts.discarded = counts.rejected - std::min(counts.rejected, counts.rejected_kept);
 }
 
+std::optional<std::string> missing(core::Lacks lacks) {
+  if (lacks == core::Lacks::project) return "project";
+  if (lacks == core::Lacks::run) return "run";
+  return std::nullopt;
+}
+
 constexpr std::chrono::hours lost_shown{24};
 constexpr std::chrono::seconds silence_told{10};
 constexpr std::chrono::minutes no_room_told{1};
@@ -100,12 +106,18 @@ std::string Engine::why(const Feed& feed, const core::StreamView& view) const {
   waiting.left_to_client = feed.info.state == SourceState::left_to_client;
   waiting.unread = feed.unread;
   if (feed.backlog.fork_parent) waiting.fork_parent = *feed.backlog.fork_parent;
-  waiting.trouble = view.trouble;
+  waiting.trouble = view.trouble.text;
   waiting.lacks_token = servers_.at(server_of(waiting.container.project.workspace)).slot.lacks_token();
   waiting.when = in_seconds(view.until, clock_.now());
   if (view.wait == Wait::sending) waiting.unanswered = unanswered(feed);
   if (core::is_held(view.wait)) waiting.closed = closed(Scope::of(waiting.container.project));
   return engine::why(waiting);
+}
+
+/// There is none to use, or the server refuses it.
+bool Engine::token_is_missing(core::ServerId id) const {
+  const auto& server = servers_.at(id);
+  return server.state == core::ServerChanged::State::token_rejected || server.slot.lacks_token();
 }
 
 /// How long the server has had nothing to say to what is being sent. A file takes its time.
@@ -151,8 +163,11 @@ std::vector<api::Stuck> Engine::stuck() const {
     const auto view = core_.stream(id, clock_.now());
     if (core::is_held(view.wait) || view.tally.changes() == 0) continue;
     const auto& container = view.spec->container;
-    auto& one = by_reason[{container.project, view.trouble}];
-    if (one.streams++ == 0) one = stuck_in(container, view.trouble);
+    auto& one = by_reason[{container.project, view.trouble.text}];
+    if (one.streams++ == 0) {
+      one = stuck_in(container, view.trouble.text);
+      one.missing = missing(view.trouble.lacks);
+    }
     one.changes += view.tally.changes();
   }
   for (const auto& feed : aside_) {
@@ -641,6 +656,9 @@ api::Stream Engine::describe(const Feed& feed) const {
   } else {
     stream.why = why(feed, view);
     stream.waiting_for = view.doubted && view.wait == Wait::retry ? "doubt" : core::word(view.wait);
+    if (view.wait == Wait::retry) stream.missing = missing(view.trouble.lacks);
+    if (view.wait == Wait::server && token_is_missing(server_of(feed.info.container->project.workspace)))
+      stream.missing = "token";
     if (view.until) stream.retry_at = rfc3339(*view.until);
   }
   return stream;
@@ -663,6 +681,7 @@ void add_create(api::Stream& writes, const api::Stream& create) {
   writes.state = create.state;
   writes.why = create.why;
   writes.waiting_for = create.waiting_for;
+  writes.missing = create.missing;
   writes.retry_at = create.retry_at;
 }
 

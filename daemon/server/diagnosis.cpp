@@ -8,6 +8,7 @@
 #include "server/impl/retry_after.h"
 #include "server/impl/server_impl.h"
 #include "server/impl/transport.h"
+#include "support/sizes.h"
 
 namespace neptune::server {
 
@@ -20,12 +21,9 @@ using State = Step::State;
 /// The step that a failure to reach the server belongs to.
 Step::At step_of(const Failure& failure) {
   const std::string_view code = failure.code;
-  if (code == "dns_failed" || (code == "timed_out" && failure.message.starts_with("looking up"))) return Step::At::name;
-  const bool tls =
-      code.starts_with("tls_") || (code == "timed_out" && failure.message.starts_with("the TLS handshake"));
-  if (tls) return Step::At::encryption;
-  // It was connected to, and then is silent.
-  if (code == "timed_out" && failure.message.find(" did not answer for ") != std::string::npos) return Step::At::answer;
+  if (code.starts_with("dns_")) return Step::At::name;
+  if (code.starts_with("tls_")) return Step::At::encryption;
+  if (code == "answer_timed_out") return Step::At::answer;  // it was connected to, and then is silent
   const bool on_the_way = code == "timed_out" || code == "connection_refused" || code == "connect_failed" ||
                           code.starts_with("proxy_") || code == "connection_lost";
   return on_the_way ? Step::At::connection : Step::At::answer;
@@ -44,16 +42,19 @@ void add_fine(std::vector<Step>& steps, Step::At last, const std::string& url, b
   if (last > At::answer) add(steps, At::answer, State::fine, "a Neptune server answers there");
 }
 
+/// Any server that answers tells its time, whatever else is wrong with it.
 void add_clock(std::vector<Step>& steps, const Response& response, WallTime now) {
   const auto date = parse_date(response.header("Date"));
-  if (!date) return;
-  const auto ahead = std::chrono::round<std::chrono::seconds>(now - *date).count();
-  const auto off = ahead < 0 ? -ahead : ahead;
-  constexpr std::int64_t small = 30;  // an HTTP date is of whole seconds, and the answer took a while
+  if (!date)
+    return add(steps, Step::At::clock, State::poor,
+               "this machine's clock is not compared with the server's, whose answer names no time");
+  const auto ahead = std::chrono::round<std::chrono::seconds>(now - *date);
+  const auto off = std::chrono::abs(ahead);
+  constexpr std::chrono::seconds small{30};  // an HTTP date is of whole seconds, and the answer took a while
   add(steps, Step::At::clock, off <= small ? State::fine : State::poor,
-      off <= small
-          ? "this machine's clock agrees with the server's"
-          : fmt::format("this machine's clock is {} s {} the server's", off, ahead > 0 ? "ahead of" : "behind"));
+      off <= small ? "this machine's clock agrees with the server's"
+                   : fmt::format("this machine's clock is {} {} the server's", age_text(off),
+                                 ahead.count() > 0 ? "ahead of" : "behind"));
 }
 
 }  // namespace
@@ -81,6 +82,7 @@ asio::awaitable<std::vector<Step>> diagnose(std::shared_ptr<Session> session, co
     add(steps, Step::At::answer, State::failed,
         fmt::format("{} answers with HTTP {}; check that it is a Neptune server's address, and that the server is well",
                     url, answer->status));
+    add_clock(steps, *answer, clock.wall());
     co_return steps;
   }
   add_fine(steps, Step::At::token, url, base.tls);

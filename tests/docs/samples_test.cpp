@@ -130,6 +130,8 @@ TEST(Samples, TheDiagnosisOfTheOperationsPageIsWhatIsPrinted) {
   engine::check_files(checks, 524288);
   engine::check_inotify(checks, {12, 65536}, {2, 128});
   engine::check_processes(checks, true, true);
+  engine::check_modes(checks, full_workspace().workspaces, now);
+  engine::check_stuck(checks, {});
   engine::check_source(checks, full_workspace().sources[0]);
   const auto step = [&checks](Step::At at, Step::State state, const char* message) {
     engine::check_step(checks, {at, state, message}, "", "");

@@ -425,9 +425,16 @@ TEST(Doctor, GoesTheWayToTheServerAndLooksAtTheBox) {
   const auto well = box.sync({"doctor"});
   EXPECT_EQ(well.status, 0) << well.out << well.err;
   for (const char* line : {"daemon", "socket", "config", "state", "disk", "files", "inotify", "name", "connection",
-                           "server", "the server takes the API token"})
+                           "server", "clock agrees with the server's", "no workspace or project is read-only or held",
+                           "the server takes the API token"})
     EXPECT_THAT(well.out, HasSubstr(line));
   EXPECT_THAT(well.out, HasSubstr((box.dir() / "not-there").string()));
+
+  ASSERT_EQ(box.sync({"hold", "ml-team"}).status, 0);
+  EXPECT_THAT(box.sync({"doctor"}).out,
+              AllOf(ContainsRegex("warn +mode +ml-team has been held by root for [0-9]+ s"),
+                    HasSubstr("-> `neptune-sync release ml-team` lets it go")));
+  ASSERT_EQ(box.sync({"release", "ml-team"}).status, 0);
 
   box.sandbox().stop();
   const auto away = box.sync({"doctor"});

@@ -1,5 +1,7 @@
 #include "tests/sandbox/http_server.h"
 
+#include <fmt/chrono.h>
+
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -49,6 +51,12 @@ Request request_of(const http::request_header<>& head) {
     request.headers[name] = std::string(field.value());
   }
   return request;
+}
+
+/// "Sun, 06 Nov 1994 08:49:37 GMT": by it clients see how far their clock is off.
+std::string http_date() {
+  const auto now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+  return fmt::format("{:%a, %d %b %Y %H:%M:%S} GMT", fmt::gmtime(now));
 }
 
 std::int64_t wall_ms() {
@@ -268,6 +276,7 @@ class Session {
     http::response<http::string_body> message{http::int_to_status(response.status), 11};
     message.result(response.status);
     message.set(http::field::server, "neptune-sandbox");
+    message.set(http::field::date, http_date());
     if (!response.content_type.empty()) message.set(http::field::content_type, response.content_type);
     for (const auto& [name, value] : response.headers) message.set(name, value);
     message.body() = std::move(response.body);

@@ -6,6 +6,9 @@
 #include <fstream>
 #include <string>
 
+#include "client/lib/modes.h"
+#include "client/lib/names.h"
+#include "client/lib/time.h"
 #include "support/service.h"
 #include "support/sizes.h"
 
@@ -172,6 +175,43 @@ void check_stuck(Checks& checks, const std::vector<api::Stuck>& stuck) {
                     run ? one.container : one.project, discard));
   }
   if (stuck.empty()) add(checks, "changes", "ok", "no change waits for a project, a run or a right that is not there");
+}
+
+namespace {
+
+std::string for_as_long(const api::ScopeStatus& scope, WallTime now) {
+  const auto since = scope.since ? api::parse_time(*scope.since) : std::nullopt;
+  if (!since) return {};
+  return " for " + age_text(std::chrono::duration_cast<std::chrono::seconds>(now - *since));
+}
+
+/// `name`: in full. What a project has of its workspace is told there.
+void check_mode(Checks& checks, const api::ScopeStatus& scope, const std::string& name, WallTime now) {
+  const auto mode = scope.own_mode();
+  const auto waits =
+      scope.held == 0 ? std::string() : "; " + number_of(scope.held, "change") + " wait" + (scope.held == 1 ? "s" : "");
+  if (mode == "read_only")
+    add(checks, "mode", "warn",
+        fmt::format("{} is read-only on the server{}: {}{}", name, for_as_long(scope, now),
+                    scope.reason.value_or("no reason is given"), waits),
+        api::end_of_read_only(name));
+  if (mode == "held" || scope.operator_hold)
+    add(checks, "mode", "warn",
+        api::hold_in_words(name, mode == "held" ? scope.reason : std::nullopt,
+                           mode == "held" ? for_as_long(scope, now) : "") +
+            waits,
+        api::end_of_hold(name));
+}
+
+}  // namespace
+
+void check_modes(Checks& checks, const std::vector<api::WorkspaceStatus>& workspaces, WallTime now) {
+  const auto before = checks.size();
+  for (const auto& workspace : workspaces) {
+    check_mode(checks, workspace, workspace.name, now);
+    for (const auto& project : workspace.projects) check_mode(checks, project, api::full_name(workspace, project), now);
+  }
+  if (checks.size() == before) add(checks, "mode", "ok", "no workspace or project is read-only or held");
 }
 
 void check_source(Checks& checks, const api::SourceStatus& source) {

@@ -9,6 +9,7 @@
 
 #include "client/lib/types.h"
 #include "server/server.h"
+#include "support/clock.h"
 
 /// What a diagnosis makes of what it finds on the box: a line each, with what to do where something is wrong.
 namespace neptune::engine {
@@ -46,6 +47,9 @@ void check_processes(Checks& checks, bool locks, bool others);
 
 /// What goes nowhere until somebody mends it on the server.
 void check_stuck(Checks& checks, const std::vector<api::Stuck>& stuck);
+
+/// Workspaces and projects whose writes wait, read-only or held: a line each, or one that there is none.
+void check_modes(Checks& checks, const std::vector<api::WorkspaceStatus>& workspaces, WallTime now);
 
 /// A watched folder, or a source that is set aside.
 void check_source(Checks& checks, const api::SourceStatus& source);

@@ -66,9 +66,9 @@ asio::awaitable<Answer<Endpoints>> resolve(Url url, milliseconds limit) {
   co_await lookup.done.async_wait(asio::redirect_error(asio::use_awaitable, error));
   co_await throw_if_cancelled();
   if (!lookup.answered) {
-    co_return unreachable("timed_out", fmt::format("looking up the host name {} took more than {} s; check the DNS "
-                                                   "servers of this machine",
-                                                   url.host, seconds(limit)));
+    co_return unreachable("dns_timed_out", fmt::format("looking up the host name {} took more than {} s; check the DNS "
+                                                       "servers of this machine",
+                                                       url.host, seconds(limit)));
   }
   if (lookup.error || lookup.endpoints.empty()) {
     co_return unreachable("dns_failed", fmt::format("the host name {} cannot be found ({}); check the server's address "

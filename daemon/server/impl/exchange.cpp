@@ -232,7 +232,7 @@ Response take_response(Talk& talk) {
 Failure no_answer(const Talk& talk, std::chrono::milliseconds limit) {
   const auto peer = fmt::format("{} port {}", talk.request.url.host, talk.request.url.port);
   if (talk.dog.has_bitten())
-    return {Failure::Kind::unreachable, "timed_out",
+    return {Failure::Kind::unreachable, talk.sent_all ? "answer_timed_out" : "timed_out",
             fmt::format("{} {} for {} s", peer, talk.sent_all ? "did not answer" : "took no more data", seconds(limit)),
             std::nullopt};
   if (talk.nonsense == http::error::body_limit || talk.nonsense == http::error::header_limit)

@@ -123,7 +123,7 @@ class SslTls final : public Tls {
     const auto peer = fmt::format("{} port {}", host, port);
     if (timed_out) {
       co_return std::unexpected(Failure{
-          Failure::Kind::unreachable, "timed_out",
+          Failure::Kind::unreachable, "tls_timed_out",
           fmt::format("the TLS handshake with {} did not end within {} s", peer, seconds(limit)), std::nullopt});
     }
     if (verdict.wrong_name)

@@ -156,7 +156,12 @@ TEST(Explanation, OfWhatIsOnTheServerIsCalm) {
 TEST(Explanation, OfAServerThatIsAwayOrATokenThatIsMissingSaysWhichItIs) {
   const auto away = explain(about("r1"), box(), {waiting("server", "connection refused; tried again in 8 s")});
   EXPECT_THAT(away[0].next, Not(HasSubstr("SIGHUP")));
-  const auto no_token = explain(about("r1"), box(), {waiting("server", "no API token: set api_token_file")});
+  const auto of_away = away[0].next;
+  EXPECT_EQ(explain(about("r1"), box(), {waiting("server", "the gateway wants a token")})[0].next, of_away)
+      << "the words do not tell";
+  auto stream = waiting("server", "there is none to use");
+  stream.missing = "token";
+  const auto no_token = explain(about("r1"), box(), {stream});
   EXPECT_THAT(no_token[0].next, HasSubstr("neptune-sync doctor` goes the way"));
   EXPECT_THAT(no_token[0].next, HasSubstr("where a new one goes"));
   EXPECT_THAT(no_token[0].next, AllOf(HasSubstr("every five minutes"), Not(HasSubstr("flush` tries"))));
@@ -257,9 +262,12 @@ TEST(Explanation, DoesNotSayThatAllIsThereWhereSomethingWasRejected) {
 }
 
 TEST(Explanation, OfARunThatIsNotThereSaysHowItIsMade) {
-  const auto stream = waiting("retry", "the server does not know the run r1; it was not created there, or was deleted");
+  auto stream = waiting("retry", "there is none; it was not created there, or was deleted");
+  stream.missing = "run";
   EXPECT_THAT(explain(about("r1"), box(), {stream})[0].next,
               HasSubstr("`neptune-sync run create r1 --project ml-team/lab` creates it."));
+  const auto fork = waiting("retry", "the server does not know the run r0 of ml-team/lab, which it is a fork of");
+  EXPECT_THAT(explain(about("r1"), box(), {fork})[0].next, Not(HasSubstr("run create"))) << "its parent is not there";
 }
 
 api::Stream files_waiting(const std::string& source) {
@@ -613,7 +621,8 @@ TEST(Explanation, OfAnUnknownNameSaysWhatIsKnown) {
 }
 
 TEST(Explanation, OfAProjectThatIsNotThereSaysHowItIsMadeAndWhichMayBeMeant) {
-  auto stream = waiting("retry", "the server does not know the project ml-teem/lab; create it; tried again in 8 s");
+  auto stream = waiting("retry", "there is none, or it may not be used; tried again in 8 s");
+  stream.missing = "project";
   stream.project = "ml-teem/lab";
   auto status = box();
   status.workspaces[0].projects[0].synced = 7;

@@ -316,8 +316,9 @@ TEST(StatusView, LeavesOutAScopeOfWhichAllWasRejectedAndDropped) {
 TEST(StatusView, TellsOfChangesThatCannotGoWhyAndWhereMoreIsTold) {
   api::Status status;
   status.state = "running";
-  status.stuck.push_back({"ml-teem/lab", "run", "r1", 2, 3, "the server does not know the project ml-teem/lab"});
-  status.stuck.push_back({"ml-team/lab", "run", "r2", 1, 1, "the server does not know the run r2"});
+  status.stuck.push_back(
+      {"ml-teem/lab", "run", "r1", 2, 3, "the server does not know the project ml-teem/lab", "project"});
+  status.stuck.push_back({"ml-team/lab", "run", "r2", 1, 1, "the server does not know the run r2", "run"});
   const auto text = view(status, {}, now);
   EXPECT_NE(text.find("  ! 3 changes of ml-teem/lab cannot go: the server does not know the project ml-teem/lab. "
                       "`neptune-sync explain ml-teem/lab` tells more.\n"),

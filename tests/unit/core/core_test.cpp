@@ -149,7 +149,7 @@ TEST_F(CoreTest, WhatAsksForAPauseIsNotStuckAndTheAnswerBeforeIsForgotten) {
   EXPECT_TRUE(core_.stuck().empty());
   EXPECT_EQ(core_.next_try_of(0), now_ + 18s);
   EXPECT_EQ(core_.stream(1, now_).wait, Wait::server);
-  EXPECT_EQ(core_.stream(1, now_ + 18s).trouble, "");
+  EXPECT_EQ(core_.stream(1, now_ + 18s).trouble.text, "");
 }
 
 TEST_F(CoreTest, WhatTheServerTookHasNoTroubleAnyMore) {
@@ -161,7 +161,7 @@ TEST_F(CoreTest, WhatTheServerTookHasNoTroubleAnyMore) {
   ASSERT_EQ(take<Send>().size(), 1u);
   core_.sent(1, Sent{10, 10, 100, false}, "q", now_);
   EXPECT_EQ(core_.stream(1, now_).wait, Wait::unconfirmed);
-  EXPECT_EQ(core_.stream(1, now_).trouble, "");
+  EXPECT_EQ(core_.stream(1, now_).trouble.text, "");
   EXPECT_TRUE(core_.stuck().empty());
 }
 
@@ -645,6 +645,33 @@ TEST_F(CoreTest, AWorkspaceIsOpenWhenItsServerLooksAtAWriteThoughTheRunIsGone) {
   ASSERT_EQ(changes.size(), 1u);
   EXPECT_EQ(changes[0].mode, Mode::normal);
   EXPECT_EQ(core_.stream(1, now_).wait, Wait::retry);
+}
+
+TEST_F(CoreTest, TellsWhatHasToBeMadeOnTheServerFirst) {
+  open(1, "r", 10);
+  take<Send>();
+  answer(1, 10, 10, false, IngestCode::run_not_found);
+  EXPECT_EQ(core_.stream(1, now_).trouble.lacks, Lacks::run);
+  now_ = *core_.next_wakeup();
+  core_.time_passed(now_);
+  ASSERT_EQ(take<Send>().size(), 1u);
+  answer(1, 10, 10, false, IngestCode::project_not_found);
+  EXPECT_EQ(core_.stream(1, now_).trouble.lacks, Lacks::project);
+  now_ = *core_.next_wakeup();
+  core_.time_passed(now_);
+  ASSERT_EQ(take<Send>().size(), 1u);
+  core_.failed(1, Sent{10, 10, 100, false}, failure(Failure::Kind::forbidden), now_);
+  EXPECT_EQ(core_.stream(1, now_).trouble.lacks, Lacks::nothing);
+}
+
+TEST_F(CoreTest, AForkOfAnUnknownParentLacksNoRunOfItsOwn) {
+  open(1, "child", 1, true, "parent");
+  now_ += 1h;  // its parent was looked for long enough
+  core_.time_passed(now_);
+  ASSERT_EQ(take<Send>().size(), 1u);
+  answer(1, 1, 1, true, IngestCode::run_fork_parent_not_found);
+  EXPECT_EQ(core_.stream(1, now_).wait, Wait::retry);
+  EXPECT_EQ(core_.stream(1, now_).trouble.lacks, Lacks::nothing);
 }
 
 TEST_F(CoreTest, NothingPollsWhenNothingIsToBeDone) {
@@ -1201,7 +1228,7 @@ TEST_F(CoreTest, AWriteThatHadNotBegunWhenItsWorkspaceClosedIsTakenBackAtNoCost)
   const auto view = core_.stream(2, now_);
   EXPECT_EQ(view.wait, Wait::workspace_mode);
   EXPECT_EQ(view.attempts, 0u);
-  EXPECT_EQ(view.trouble, "");
+  EXPECT_EQ(view.trouble.text, "");
   EXPECT_EQ(view.tally.held, 10u);
   EXPECT_TRUE(take<Send>().empty());
 }

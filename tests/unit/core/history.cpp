@@ -1187,9 +1187,10 @@ class History {
       const auto& lane = lanes_[i];
       if (lane.confirmed == lane.last()) continue;
       const auto view = core_->stream(stream_of(i), now_);
-      text += fmt::format("{}{}/{}{} stopped at {} of {}, before {}: wait {} trouble '{}'", text.empty() ? "" : "; ",
-                          lane.name.project.full(), lane.name.label(), lane.passed ? " (passed)" : "", lane.confirmed,
-                          lane.last(), lane.next(lane.confirmed)->position, static_cast<int>(view.wait), view.trouble);
+      text +=
+          fmt::format("{}{}/{}{} stopped at {} of {}, before {}: wait {} trouble '{}'", text.empty() ? "" : "; ",
+                      lane.name.project.full(), lane.name.label(), lane.passed ? " (passed)" : "", lane.confirmed,
+                      lane.last(), lane.next(lane.confirmed)->position, static_cast<int>(view.wait), view.trouble.text);
     }
     return text;
   }

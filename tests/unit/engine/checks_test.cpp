@@ -6,6 +6,7 @@
 #include <fstream>
 #include <set>
 
+#include "client/lib/time.h"
 #include "tests/integration/support/temp_dir.h"
 
 namespace neptune::engine {
@@ -46,6 +47,48 @@ TEST(Checks, OfChangesThatGoNowhereNameThemTheReasonAndTheCommands) {
   EXPECT_EQ(run.message, "1 change of run r1 of ml-team/lab cannot go: the server does not know the run r1");
   EXPECT_THAT(run.remedy,
               AllOf(HasSubstr("`neptune-sync explain r1`"), HasSubstr("`neptune-sync discard ml-team/lab --run r1`")));
+}
+
+TEST(Checks, OfWhatIsReadOnlyOrHeldNameTheScopeTheReasonSinceWhenAndWhatEndsIt) {
+  const auto now = *api::parse_time("2026-01-02T12:00:00.000Z");
+  const auto lines = [now](const std::vector<api::WorkspaceStatus>& workspaces) {
+    Checks checks;
+    check_modes(checks, workspaces, now);
+    return checks;
+  };
+  api::WorkspaceStatus team;
+  team.name = "ml-team";
+  auto& lab = team.projects.emplace_back();
+  lab.name = "lab";
+  EXPECT_EQ(verdict(line_of([&](Checks& checks) { check_modes(checks, {team}, now); })), "ok mode");
+
+  team.mode = lab.mode = "read_only";
+  team.reason = lab.reason = "storage is full";
+  team.since = "2026-01-02T09:45:00.000Z";
+  team.held = 3;
+  lab.inherited = true;
+  const auto read_only = lines({team});
+  ASSERT_EQ(read_only.size(), 1u) << "its project is told of with it";
+  EXPECT_EQ(verdict(read_only[0]), "warn mode");
+  EXPECT_EQ(read_only[0].message, "ml-team is read-only on the server for 2 h 15 min: storage is full; 3 changes wait");
+  EXPECT_THAT(read_only[0].remedy,
+              AllOf(HasSubstr("free space in ml-team"), HasSubstr("`neptune-sync probe ml-team`")));
+
+  team.operator_hold = true;
+  lab = {};
+  lab.name = "lab";
+  lab.mode = "held";
+  lab.operator_hold = true;
+  lab.reason = "held by jackie";
+  lab.since = "2026-01-02T11:57:00.000Z";
+  lab.held = 1;
+  const auto all = lines({team});
+  ASSERT_EQ(all.size(), 3u);
+  EXPECT_EQ(all[1].message, "ml-team is held by an operator; 3 changes wait");
+  EXPECT_THAT(all[1].remedy, HasSubstr("`neptune-sync release ml-team`"));
+  EXPECT_EQ(all[2].message, "ml-team/lab has been held by jackie for 3 min; 1 change waits");
+  EXPECT_THAT(all[2].remedy, HasSubstr("`neptune-sync release ml-team/lab`"));
+  EXPECT_EQ(verdict(all[2]), "warn mode");
 }
 
 TEST(Checks, OfTheDiskGoByWhatTheQueueKeepsFree) {

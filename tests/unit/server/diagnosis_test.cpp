@@ -35,6 +35,7 @@ TEST_F(Diagnosis, OfAServerThatIsWellGoesTheWholeWay) {
   EXPECT_EQ(steps_of(*server), (std::vector<std::pair<At, State>>{{At::name, State::fine},
                                                                   {At::connection, State::fine},
                                                                   {At::answer, State::fine},
+                                                                  {At::clock, State::fine},
                                                                   {At::token, State::fine}}));
 }
 
@@ -61,8 +62,8 @@ TEST_F(Diagnosis, OfAServerThatHangsEndsInItsOwnTimeAndSaysAfterHowLong) {
   neptune.meddle = [silence](const Received& request) {
     return request.target.find("oauth-token") != std::string::npos ? std::optional(silence) : std::nullopt;
   };
-  EXPECT_THAT(steps_of(*make_server(patient)),
-              testing::ElementsAre(testing::_, testing::_, testing::_, std::pair(At::answer, State::failed)))
+  EXPECT_THAT(steps_of(*make_server(patient)), testing::ElementsAre(testing::_, testing::_, testing::_, testing::_,
+                                                                    std::pair(At::answer, State::failed)))
       << "the token is not to blame";
 }
 
@@ -74,7 +75,21 @@ TEST_F(Diagnosis, TellsTheClocksApart) {
   const auto steps = run(server->diagnose());
   ASSERT_EQ(steps.size(), 5u);
   EXPECT_EQ(steps[3].state, State::poor);
-  EXPECT_EQ(steps[3].message, "this machine's clock is 115 s behind the server's");
+  EXPECT_EQ(steps[3].message, "this machine's clock is 1 min behind the server's");
+}
+
+TEST_F(Diagnosis, SaysOfTheClockWhateverAServerAnswers) {
+  const auto server = make_server();
+  answer_once(http_reply(503, "maintenance", {"Date: Fri, 02 Jan 2026 01:04:05 GMT"}));
+  const auto unwell = run(server->diagnose());
+  ASSERT_FALSE(unwell.empty());
+  EXPECT_EQ(unwell.back().message, "this machine's clock is 2 h ahead of the server's");
+  answer_once(http_reply(200, "{}"));
+  const auto timeless = run(server->diagnose());
+  ASSERT_EQ(timeless.size(), 5u);
+  EXPECT_EQ(timeless[3].at, At::clock);
+  EXPECT_EQ(timeless[3].state, State::poor);
+  EXPECT_THAT(timeless[3].message, testing::HasSubstr("names no time"));
 }
 
 TEST_F(Diagnosis, LooksAtTheCertificateWhereThereIsOne) {
@@ -88,6 +103,7 @@ TEST_F(Diagnosis, LooksAtTheCertificateWhereThereIsOne) {
                                                                                  {At::connection, State::fine},
                                                                                  {At::encryption, State::fine},
                                                                                  {At::answer, State::fine},
+                                                                                 {At::clock, State::fine},
                                                                                  {At::token, State::fine}}));
   const std::vector<std::pair<At, State>> failed{
       {At::name, State::fine}, {At::connection, State::fine}, {At::encryption, State::failed}};
@@ -103,8 +119,10 @@ TEST_F(Diagnosis, LooksAtTheCertificateWhereThereIsOne) {
 TEST_F(Diagnosis, EndsAtTheFirstStepThatFails) {
   const auto server = make_server();
   answer_once(http_reply(502, "bad gateway"));
-  EXPECT_EQ(steps_of(*server).back(), std::pair(At::answer, State::failed));
-  EXPECT_NE(last_message.find("HTTP 502"), std::string::npos);
+  const auto steps = run(server->diagnose());
+  ASSERT_EQ(steps.size(), 4u);
+  EXPECT_EQ(steps[2].state, State::failed);
+  EXPECT_NE(steps[2].message.find("HTTP 502"), std::string::npos);
 
   neptune.meddle = [](const Received& request) {
     return request.target.find("oauth-token") == std::string::npos ? std::nullopt : std::optional(http_reply(401));

@@ -56,8 +56,10 @@ Reply FakeNeptune::operator()(const Received& request) {
   }
   if (request.target.starts_with("/api/backend/v1/clients/config")) {
     return http_reply(
-        200, fmt::format(R"({{"apiUrl":"{0}","security":{{"openIdDiscovery":"{0}/openid","clientId":"neptune-cli"}}}})",
-                         base));
+        200,
+        fmt::format(R"({{"apiUrl":"{0}","security":{{"openIdDiscovery":"{0}/openid","clientId":"neptune-cli"}}}})",
+                    base),
+        {"Date: Fri, 02 Jan 2026 03:04:05 GMT"});
   }
   if (request.target == "/openid")
     return http_reply(200,

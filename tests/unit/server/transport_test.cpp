@@ -292,7 +292,7 @@ TEST_F(TransportTest, GivesUpWhenNothingMoves) {
   const auto failed = ask(make([](auto& settings) { settings.timeout = 50ms; }), peer.url());
   ASSERT_FALSE(failed);
   EXPECT_EQ(failed.error().kind, Kind::unreachable);
-  EXPECT_EQ(failed.error().code, "timed_out");
+  EXPECT_EQ(failed.error().code, "answer_timed_out");
 }
 
 asio::awaitable<Result<std::string_view>> slow_piece(std::shared_ptr<int> left) {
