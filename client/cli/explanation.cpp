@@ -589,10 +589,7 @@ class Explainer {
   /// A log that was not looked into yet: the client makes its folder's name of the project and the run.
   void just_found(const std::string& run) {
     for (const auto& source : status_.sources) {
-      if (source.run || source.kind == "watch" || source.state != "settling_in") continue;
-      auto folder = source.path.substr(source.path.rfind('/') + 1);
-      folder.resize(folder.find_last_not_of("0123456789") + 1);  // when it was made
-      if (!folder.ends_with("_" + run + "_")) continue;
+      if (!api::may_be_log_of(source, std::nullopt, run)) continue;
       const auto before = found_.size();
       add(source);
       if (found_.size() > before) found_.back().subject = "Run " + clean(run);

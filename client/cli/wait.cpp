@@ -88,8 +88,8 @@ void add_wait(Verb& top, Session& session) {
   auto verb = top.add("wait", "Wait until all is synced: of a run, of a project, or of everything");
   const auto what = std::make_shared<client::WaitFor>();
   verb.optional("--run RUN", what->run,
-                "Only for this run, by its id, in $NEPTUNE_PROJECT if it is there and --project is not given; one that "
-                "was not seen yet is waited for");
+                "Only for this run, by its id, in $NEPTUNE_PROJECT where --project is not given, without either in any "
+                "project; one that was not seen yet is waited for");
   verb.optional("--project SCOPE", what->project, "Only for this workspace/project, or workspace");
   verb.flag("--now", what->now, "Don't wait for runs to be closed: nothing left at this instant is enough");
   const auto timeout = std::make_shared<std::optional<std::string>>();

@@ -1,5 +1,6 @@
 #include "client/lib/names.h"
 
+#include <cctype>
 #include <set>
 
 #include "support/spelling.h"
@@ -34,6 +35,25 @@ std::vector<std::string> container_names(const Status& status, const std::vector
   for (const auto& source : status.sources)
     if (source.run) names.insert(*source.run);
   return {names.begin(), names.end()};
+}
+
+namespace {
+
+std::string as_in_a_folder(std::string name) {
+  for (auto& c : name)
+    if (std::isalnum(static_cast<unsigned char>(c)) == 0 && c != '-') c = '_';
+  return name;
+}
+
+}  // namespace
+
+bool may_be_log_of(const SourceStatus& source, const std::optional<std::string>& project,
+                   const std::optional<std::string>& run) {
+  if (source.run || source.kind == "watch" || source.state != "settling_in") return false;
+  auto folder = as_in_a_folder(source.path.substr(source.path.rfind('/') + 1));
+  folder.resize(folder.find_last_not_of("0123456789") + 1);
+  return (!run || folder.ends_with("_" + as_in_a_folder(*run) + "_")) &&
+         (!project || folder.starts_with(as_in_a_folder(*project) + "_"));
 }
 
 std::string did_you_mean(const std::string& name, const std::vector<std::string>& known) {

@@ -35,6 +35,7 @@ bool knows_project(const api::Status& status, const std::string& wanted) {
 
 bool concerns(const WaitFor& what, const api::SourceStatus& source) {
   if (source.kind == "watch") return false;
+  if (api::may_be_log_of(source, what.project, what.run)) return true;
   if (what.run && source.run != what.run) return false;
   return !what.project || (source.project && within(*source.project, *what.project));
 }
@@ -51,8 +52,14 @@ void add_reason(std::vector<std::string>& reasons, const std::string& reason) {
   if (std::find(reasons.begin(), reasons.end(), reason) == reasons.end()) reasons.push_back(reason);
 }
 
+void add_project(Progress& progress, const std::string& project) {
+  const auto at = std::ranges::lower_bound(progress.projects, project);
+  if (at == progress.projects.end() || *at != project) progress.projects.insert(at, project);
+}
+
 void add(Progress& progress, const api::Stream& stream) {
   progress.seen = true;
+  add_project(progress, stream.project);
   progress.pending += stream.pending;
   progress.held += stream.held;
   progress.in_flight += stream.in_flight;
@@ -179,6 +186,9 @@ class Waiter {
          std::chrono::milliseconds recheck, const std::function<void(const Progress&)>& progress)
       : client_(client), what_(what), notice_(notice), tell_(progress), recheck_(recheck) {
     if (what.timeout) until_ = Clock::now() + *what.timeout;
+    // Another project's run of that name says nothing of the one that is meant: its log may be yet to be found.
+    at_hand_ = what_.run && !what_.project && what_.project_at_hand;
+    if (at_hand_) what_.project = what_.project_at_hand;
     std::ranges::sort(left_);
     left_.erase(std::ranges::unique(left_).begin(), left_.end());
   }
@@ -233,11 +243,7 @@ class Waiter {
   /// Reads where things are; a result when that decides it.
   std::optional<WaitResult> look() {
     const auto status = client_.status();
-    auto streams = status ? client_.streams({what_.project, what_.run}) : std::unexpected(status.error());
-    if (streams && is_in_project_at_hand(status->value, streams->value.streams)) {
-      what_.project = what_.project_at_hand;
-      streams = client_.streams({what_.project, what_.run});
-    }
+    const auto streams = status ? client_.streams({what_.project, what_.run}) : std::unexpected(status.error());
     reached_last_time_ = streams.has_value();
     if (!streams) return unreachable(streams.error());
     ever_reached_ = true;
@@ -248,6 +254,7 @@ class Waiter {
     json_ = streams->json;
     progress_ = assess(what_, status->value, streams->value.streams);
     if (tell_) tell_(progress_);
+    say_which_is_meant(status->value);
     if (!progress_.complete(what_.now)) return std::nullopt;
     if (progress_.rejected > 0) return some_rejected("All else of it is synced.");
     if (!progress_.set_aside.empty()) {
@@ -261,16 +268,41 @@ class Waiter {
       return result(Outcome::failed, lost);
     }
     if (progress_.discarded > 0) return some_discarded();
-    return result(Outcome::synced, subject_of(what_) + " is synced.");
+    return result(Outcome::synced, what_was_found() + " is synced.");
   }
 
-  bool is_in_project_at_hand(const api::Status& status, const std::vector<api::Stream>& streams) const {
-    if (!what_.run || what_.project || !what_.project_at_hand) return false;
-    const auto& here = *what_.project_at_hand;
-    return std::ranges::any_of(streams, [&here](const auto& stream) { return stream.project == here; }) ||
-           std::ranges::any_of(status.sources, [this, &here](const auto& source) {
-             return source.run == what_.run && source.project == here;
-           });
+  /// Of a run whose project was not named, with the one that it is in.
+  std::string what_was_found() const {
+    if (!what_.run || what_.project || progress_.projects.empty()) return subject_of(what_);
+    return subject_of(what_) + " of " + list(progress_.projects);
+  }
+
+  static std::string list(const std::vector<std::string>& names) {
+    std::string text;
+    for (const auto& name : names) text += (text.empty() ? "" : &name == &names.back() ? " and " : ", ") + name;
+    return text;
+  }
+
+  /// Where one name may mean several runs, once.
+  void say_which_is_meant(const api::Status& status) {
+    if (!what_.run || told_which_) return;
+    if (!what_.project && progress_.projects.size() > 1) {
+      told_which_ = true;
+      notice_("A run " + *what_.run + " is in " + list(progress_.projects) +
+              ", and all of these are waited for; --project names one.");
+    } else if (at_hand_ && !progress_.seen && progress_.settling == 0) {
+      const auto elsewhere = projects_elsewhere(status);
+      if (elsewhere.empty()) return;
+      told_which_ = true;
+      notice_("A run " + *what_.run + " is in " + list(elsewhere) + ", but none in " + *what_.project +
+              " (of $NEPTUNE_PROJECT), which is waited for; --project names another.");
+    }
+  }
+
+  std::vector<std::string> projects_elsewhere(const api::Status& status) const {
+    const auto streams = client_.streams({std::nullopt, what_.run});
+    if (!streams) return {};
+    return assess({.run = what_.run}, status, streams->value.streams).projects;
   }
 
   /// Nobody waits for what somebody threw away; but a run of which something was is not all there.
@@ -453,6 +485,8 @@ class Waiter {
   Deadline until_ = Deadline::max();
   std::chrono::milliseconds backoff_ = first_retry;
   bool ever_reached_ = false, reached_last_time_ = false, told_gone_ = false;
+  bool at_hand_ = false;     // the project is that of $NEPTUNE_PROJECT
+  bool told_which_ = false;  // where the run's name means several
   Progress progress_;
   std::string json_;
   std::vector<std::int64_t> left_ = what_.changes;  // of the changes, those not known to be done; in order
@@ -471,6 +505,7 @@ Progress assess(const WaitFor& what, const api::Status& status, const std::vecto
     // A folder that was not looked through yet may hold anything.
     if (source.kind == "watch" && source.state == "settling_in") ++progress.settling;
     if (!concerns(what, source)) continue;
+    if (source.project) add_project(progress, *source.project);
     // What is counted of one that is blocked is told with its stream.
     const bool blocked = source.state == "blocked";
     if (source.state == "settling_in" || (blocked && source.pending == 0)) ++progress.settling;

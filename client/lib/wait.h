@@ -15,7 +15,7 @@ namespace neptune::client {
 struct WaitFor {
   std::optional<std::string> project{};  ///< "workspace/project", or a workspace for all of its projects
   std::optional<std::string> run{};
-  /// Where no project is named: of runs of that name, the one in this project, if there is one.
+  /// Where no project is named with a run: it is this one's.
   std::optional<std::string> project_at_hand{};
   bool now = false;                                    ///< empty at this instant is enough, closed or not
   std::optional<std::chrono::milliseconds> timeout{};  ///< none: for ever
@@ -26,7 +26,8 @@ struct WaitFor {
 
 /// Where those changes are at one moment.
 struct Progress {
-  bool seen = false;  ///< the daemon knows of what is waited for
+  bool seen = false;                  ///< the daemon knows of what is waited for
+  std::vector<std::string> projects;  ///< those that it is in, sorted
   std::uint64_t pending = 0, held = 0, in_flight = 0, synced = 0, rejected = 0, discarded = 0;
   std::uint64_t uploads = 0;                ///< files of theirs that are not on the server yet
   std::vector<api::Upload> active_uploads;  ///< and what of them is being sent

@@ -359,7 +359,10 @@ TEST_F(Command, OfRunsOfOneNameMeansThatOfTheProjectAtHand) {
   for (const char* verb : {"streams --run r1", "explain r1"})
     EXPECT_THAT(ask(verb).out, testing::AllOf(HasSubstr("ml-team/x"), testing::Not(HasSubstr("ml-team/other"))));
   ::setenv("NEPTUNE_PROJECT", "ml-team/third", 1);
-  EXPECT_EQ(ask("wait --run r1 --timeout 50ms").exit, 4) << "it is not there";
+  const auto not_there = ask("wait --run r1 --now --timeout 50ms");
+  EXPECT_EQ(not_there.exit, 4) << "those of other projects say nothing of it";
+  EXPECT_THAT(not_there.err, HasSubstr("A run r1 is in ml-team/other and ml-team/x, but none in ml-team/third (of "
+                                       "$NEPTUNE_PROJECT), which is waited for; --project names another."));
   for (const char* verb : {"streams --run r1", "explain r1"})
     EXPECT_THAT(ask(verb).out, testing::AllOf(HasSubstr("ml-team/x"), HasSubstr("ml-team/other")));
   ::unsetenv("NEPTUNE_PROJECT");

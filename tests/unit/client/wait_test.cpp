@@ -201,6 +201,49 @@ TEST_F(Waiting, OfARunSaysWhatOfItWasThrownAway) {
   EXPECT_EQ(wait({.run = "r1"}).message, "Nothing of run r1 is on the server: 2 changes were thrown away.");
 }
 
+TEST_F(Waiting, ForARunOfNoProjectNamesThoseItIsIn) {
+  tell({stream_of("r1", 0, true)});
+  EXPECT_EQ(wait({.run = "r1"}).message, "Run r1 of ml-team/x is synced.");
+  auto other = stream_of("r1", 0, true);
+  other.project = "ml-team/other";
+  tell({stream_of("r1", 0, true), other});
+  EXPECT_EQ(wait({.run = "r1"}).message, "Run r1 of ml-team/other and ml-team/x is synced.");
+  EXPECT_EQ(notices_,
+            "A run r1 is in ml-team/other and ml-team/x, and all of these are waited for; --project names one.\n");
+}
+
+TEST_F(Waiting, ForARunOfTheProjectAtHandIsNotOverForAnotherProjectsRun) {
+  tell({stream_of("r1", 0, true)});
+  const WaitFor what{.run = "r1", .project_at_hand = "ml-team/third", .now = true, .timeout = 50ms};
+  EXPECT_EQ(wait(what).outcome, Outcome::timed_out);
+  auto ours = stream_of("r1", 0, true);
+  ours.project = "ml-team/third";
+  tell({stream_of("r1", 3, true), ours});
+  EXPECT_EQ(wait(what).message, "Run r1 of ml-team/third is synced.");
+}
+
+TEST_F(Waiting, ForARunIsNotOverWhileALogThatMayBeItsIsNotLookedIntoYet) {
+  tell({stream_of("r1", 0, true)});
+  const auto find = [this](const char* folder) {
+    served_.on_loop([folder](FixedControl& control) {
+      auto& source = control.status_now.sources.emplace_back();
+      source.path = std::string("/runs/") + folder;
+      source.kind = "run-log";
+      source.state = "settling_in";
+    });
+  };
+  find("ml-team_lab_r2_1767350000");
+  const WaitFor what{.run = "r1", .now = true, .timeout = 50ms};
+  EXPECT_EQ(wait(what).outcome, Outcome::synced) << "that is another run's";
+  find("ml-team_lab_r1_1767350000");
+  const auto result = wait(what);
+  EXPECT_EQ(result.outcome, Outcome::timed_out);
+  EXPECT_THAT(result.message, HasSubstr("1 source was just found"));
+  EXPECT_EQ(wait({.project = "ml-team/x", .run = "r1", .now = true, .timeout = 50ms}).outcome, Outcome::synced)
+      << "that is another project's";
+  EXPECT_EQ(wait({.project = "ml-team/lab", .now = true, .timeout = 50ms}).outcome, Outcome::timed_out);
+}
+
 // Of changes that were handed in.
 
 class WaitingForChanges : public Waiting {
