@@ -90,7 +90,7 @@ class Control {
   virtual boost::asio::awaitable<Result<api::ServerProjectList>> server_projects(std::string workspace) = 0;
   virtual boost::asio::awaitable<Result<api::MemberList>> members(ProjectName project) = 0;
 
-  /// Throws it away: it is kept as rejected.
+  /// Throws it away: it is kept as rejected. Errors: "unknown_scope" and "unknown_run" where nothing is known of it.
   virtual boost::asio::awaitable<Result<api::DiscardReply>> discard_waiting(DiscardRequest request) = 0;
 
   virtual boost::asio::awaitable<Result<api::ScopeReply>> hold(Scope scope, std::string by) = 0;

@@ -412,6 +412,7 @@ class Engine final : public Control, public sources::SourceListener {
   std::vector<FeedPtr> waiting_in(const DiscardRequest& request) const;
   static bool means(const DiscardRequest& request, const ContainerName& container);
   std::vector<FinishedSource> lost_in(const DiscardRequest& request) const;
+  std::optional<Error> nothing_known(const DiscardRequest& request) const;
   awaitable<Result<std::uint64_t>> give_up_lost(DiscardRequest request);
   static bool is_passed(const Feed& feed);
   bool writes_stay(const Feed& passed) const;

@@ -10,6 +10,7 @@
 #include "engine/impl/with_ledger.h"
 #include "support/pause.h"
 #include "support/sizes.h"
+#include "support/spelling.h"
 #include "support/users.h"
 
 namespace neptune::engine {
@@ -469,6 +470,27 @@ asio::awaitable<Result<std::uint64_t>> Engine::give_up_lost(DiscardRequest reque
   co_return count;
 }
 
+/// Where nothing was ever known here of what is meant, as of a name that was mistyped.
+std::optional<Error> Engine::nothing_known(const DiscardRequest& request) const {
+  const auto scope = request.scope.text();
+  const auto of_scope = if_unknown(
+      request.scope, fmt::format("Nothing is known of {}: no change of it was found, or came over the socket.", scope));
+  if (!of_scope.empty()) return Error{"unknown_scope", of_scope};
+  if (!request.run) return std::nullopt;
+  std::set<std::string> runs;
+  const auto add = [&runs, &request](const ContainerName& container) {
+    if (means({.scope = request.scope, .run = container.id}, container)) runs.insert(container.id);
+  };
+  for (const auto& [key, feed] : feeds_)
+    if (feed->info.container) add(*feed->info.container);
+  for (const auto& finished : finished_) add(finished.container);
+  if (runs.contains(*request.run)) return std::nullopt;
+  const auto near = closest(*request.run, {runs.begin(), runs.end()});
+  return Error{"unknown_run",
+               fmt::format("{} has no run {} here: no change of it was found, or came over the socket.{}", scope,
+                           *request.run, near.empty() ? "" : " Did you mean " + near + "?")};
+}
+
 asio::awaitable<Result<api::DiscardReply>> Engine::discard_waiting(DiscardRequest request) {
   const auto what =
       request.run ? fmt::format("run {} of {}", *request.run, request.scope.text()) : request.scope.text();
@@ -497,6 +519,9 @@ asio::awaitable<Result<api::DiscardReply>> Engine::discard_waiting(DiscardReques
   if (!lost) co_return std::unexpected(lost.error());
   reply.lost = *lost;
   for (const auto& feed : waiting_in(request)) reply.left += core_.stream(feed->stream, clock_.now()).tally.changes();
+  if (reply.discarded + reply.lost + reply.left == 0) {
+    if (auto unknown = nothing_known(request)) co_return std::unexpected(std::move(*unknown));
+  }
   if (reply.discarded > 0)
     reply.message = fmt::format(
         "{} of {} {} thrown away, and kept as rejected: `neptune-sync rejected discard --project {}{}` drops that for "

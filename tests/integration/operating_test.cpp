@@ -93,6 +93,13 @@ TEST(Discard, ThrowsAwayWhatWaitsForAMistypedProjectAndTheRestGoesOn) {
   EXPECT_THAT(box.sync({"discard", "ml-teem/lab"}).out, HasSubstr("Nothing of it waits"));
   EXPECT_THAT(box.sync({"explain", "3"}).out,
               AllOf(HasSubstr("thrown away before the server had it"), HasSubstr("Discarded by root")));
+  const auto mistyped = box.sync({"discard", "ml-teem/lab", "--run", "r-11"});
+  EXPECT_EQ(mistyped.status, 1) << mistyped.out;
+  EXPECT_THAT(mistyped.err, AllOf(HasSubstr("ml-teem/lab has no run r-11 here"), HasSubstr("Did you mean r-1?")));
+  const auto no_scope = box.sync({"discard", "ml-tem/lab"});
+  EXPECT_EQ(no_scope.status, 1) << no_scope.out;
+  EXPECT_THAT(no_scope.err, AllOf(HasSubstr("Nothing is known of ml-tem/lab"), HasSubstr("Did you mean ml-te")));
+  EXPECT_EQ(box.sync({"discard", "ml-teem/lab", "--run", "r-2"}).status, 0) << "nothing of it waits any more";
   ASSERT_EQ(box.sync({"rejected", "discard", "--project", "ml-teem/lab"}).status, 0);
   EXPECT_EQ(box.sync({"wait", "--timeout", "20s"}).status, 0);
   const auto gone = box.sync({"wait", "--run", "r-1", "--timeout", "20s"});
