@@ -111,7 +111,8 @@ void each(Session& session, const Chosen& chosen, Does does, const char* done) {
                              : fmt::format("{} {}.\n", changes(count), done));
 }
 
-/// One a line, with its bytes: JSON as the daemon gives it, and "payload" in base64.
+/// One a line, with its bytes: JSON as the daemon gives it, and "payload" in base64. Where "part" names attributes, the
+/// payload has the others, too.
 void write_out(Session& session, const Chosen& chosen) {
   check(chosen);
   const auto client = session.client();

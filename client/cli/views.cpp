@@ -1,6 +1,7 @@
 #include "client/cli/views.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <map>
@@ -389,6 +390,8 @@ std::string view(const api::Rejected& rejected, const Style& style) {
       {from_queue ? "change" : "position", std::to_string(rejected.position)},
       {"code", rejected.code},
       {"reason", rejected.reason}};
+  if (!rejected.part.empty())
+    lines.emplace_back("refused", fmt::format("{}; the rest of it is on the server", fmt::join(rejected.part, ", ")));
   if (const auto means = meaning(rejected.code); !means.empty()) lines.emplace_back("that is", means);
   std::string out;
   for (const auto& [name, value] : lines) {

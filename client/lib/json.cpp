@@ -181,6 +181,7 @@ void rejected(V& v, T& x) {
   v("reason", x.reason);
   v("bytes", x.bytes);
   v("uid", x.uid);
+  v("part", x.part);
 }
 
 template <class V, Is<Rejected> T>

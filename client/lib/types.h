@@ -171,6 +171,9 @@ struct Rejected {
   std::string reason;         ///< a sentence
   std::uint64_t bytes = 0;
   std::optional<std::int64_t> uid;  ///< who handed it in, or owns its log; null where that is not known
+  /// Of one that was stored in part, the attributes that were refused; its bytes are of all of it. Empty: all of it
+  /// was.
+  std::vector<std::string> part{};
 };
 
 /// A person threw it away before the server had it.

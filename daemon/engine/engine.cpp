@@ -9,6 +9,7 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "engine/impl/attribute_batch.h"
 #include "engine/impl/outcome.h"
 #include "engine/impl/with_ledger.h"
 #include "support/spelling.h"
@@ -420,15 +421,27 @@ api::Rejected to_api(const Rejection& rejection) {
   return out;
 }
 
+/// The bytes of what was stored in part are looked into where the record alone does not tell which part.
+Result<std::vector<api::Rejected>> listed(Ledger& ledger, std::int64_t before, std::uint32_t limit) {
+  const auto list = ledger.rejections(before, limit);
+  if (!list) return std::unexpected(list.error());
+  std::vector<api::Rejected> out;
+  for (const auto& rejection : *list) {
+    auto& one = out.emplace_back(to_api(rejection));
+    if (rejection.part.empty()) continue;
+    Result<std::string> payload;
+    if (!names_values(rejection.part)) payload = ledger.payload(rejection.id);
+    if (!payload) return std::unexpected(payload.error());
+    one.part = refused_attributes(rejection.change, rejection.part, *payload);
+  }
+  return out;
+}
+
 }  // namespace
 
 asio::awaitable<Result<std::vector<api::Rejected>>> Engine::rejected(std::int64_t before, std::uint32_t limit) {
-  auto read = [before, limit](Ledger& ledger) { return ledger.rejections(before, limit); };
-  auto list = co_await with_ledger(std::move(read));
-  if (!list) co_return std::unexpected(list.error());
-  std::vector<api::Rejected> out;
-  for (const auto& rejection : *list) out.push_back(to_api(rejection));
-  co_return out;
+  auto read = [before, limit](Ledger& ledger) { return listed(ledger, before, limit); };
+  co_return co_await with_ledger(std::move(read));
 }
 
 asio::awaitable<Result<std::string>> Engine::rejected_payload(std::int64_t id) {

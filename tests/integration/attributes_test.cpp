@@ -154,6 +154,7 @@ TEST_F(SharedCalls, WhatWasStoredOfAChangeIsNotSentAgainWithTheRest) {
   EXPECT_EQ(states(ids), States{"rejected"});
   EXPECT_NE(std::string(rejected().at("reason").as_string()).find("the rest of the change was stored"),
             std::string::npos);
+  EXPECT_EQ(boost::json::serialize(rejected().at("part")), R"(["x"])");
   hand_in(metadata(R"("assign": {"y": 2})"));
   EXPECT_EQ(states(ids), States{"rejected"});
   const auto counted = [this] { return requests("POST /api/leaderboard/v1/attributes/operations"); };

@@ -273,7 +273,12 @@ TEST(Changes, ThatWereRefusedInPartNameThatPartAndItAloneIsTriedAgain) {
     const std::string reason(rejected[i].at("reason").as_string());
     EXPECT_NE(reason.find("(2 of 62 values; the others were stored)"), std::string::npos) << reason;
     EXPECT_NE(reason.find(fmt::format("(of bad/loss, bad/lr at step {})", 3 - i)), std::string::npos) << reason;
+    EXPECT_EQ(boost::json::serialize(rejected[i].at("part")), R"(["bad/loss","bad/lr"])");
   }
+  const auto exported = box.sync({"rejected", "export", "--all"}).out;
+  EXPECT_NE(exported.find(R"("part":["bad/loss","bad/lr"],"payload":")"), std::string::npos) << exported;
+  EXPECT_NE(box.sync({"rejected", "show", "1"}).out.find("bad/loss, bad/lr; the rest of it is on the server"),
+            std::string::npos);
   EXPECT_NE(box.sync({"events"}).out.find("(of bad/loss, bad/lr at step 1)"), std::string::npos);
 
   ASSERT_EQ(box.sync({"rejected", "retry", "--all"}).status, 0);  // in vain once more

@@ -168,4 +168,25 @@ std::vector<core::Refusal> refusals_of(const AttributeBatch& batch, const std::v
   return out;
 }
 
+bool names_values(std::string_view part) {
+  return values_in(part).has_value();
+}
+
+std::vector<std::string> refused_attributes(ChangeKind kind, std::string_view part, const std::string& payload) {
+  std::set<std::string> names;
+  if (const auto values = values_in(part)) {
+    for (const auto& value : *values) names.insert(value.substr(1));
+  } else if (!part.empty()) {
+    sources::QueuedChange change;
+    change.kind = kind;
+    change.payload = payload;
+    const auto update = read(change);
+    if (!update) return {};
+    for (const auto place : read_part(part, update->operations).value_or(std::set<std::size_t>{}))
+      if (place < update->operations.size()) names.insert(update->operations[place].path);
+    for (const auto& [path, reason] : update->left_out) names.insert(path);
+  }
+  return {names.begin(), names.end()};
+}
+
 }  // namespace neptune::engine

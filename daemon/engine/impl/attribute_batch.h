@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "changes/attributes.h"
@@ -42,5 +43,10 @@ struct RefusedOperation {
 /// What that means for the changes, in the order of their positions: each with which of its operations were refused
 /// (core::Refusal::part), so that no other is sent again with it.
 std::vector<core::Refusal> refusals_of(const AttributeBatch& batch, const std::vector<RefusedOperation>& refused);
+
+/// What of a rejected change was refused, for people: the attributes of those operations, in order. Empty: all of it,
+/// or that cannot be told. `payload` may be missing of a part that names its values (names_values).
+std::vector<std::string> refused_attributes(ChangeKind kind, std::string_view part, const std::string& payload);
+bool names_values(std::string_view part);
 
 }  // namespace neptune::engine

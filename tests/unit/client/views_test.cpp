@@ -392,6 +392,10 @@ TEST(RejectedView, GivesTheReasonInFullAndTheWayToOlderOnes) {
   EXPECT_NE(view(one, {}).find("rejected     7\n"), std::string::npos) << view(one, {});
   EXPECT_NE(view(one, {}).find("change       42\n"), std::string::npos) << view(one, {});
   EXPECT_NE(view(one, {}).find("\nrun          r1\n"), std::string::npos) << view(one, {});
+  EXPECT_EQ(view(one, {}).find("refused"), std::string::npos) << view(one, {});
+  one.part = {"lr", "metrics/loss"};
+  EXPECT_NE(view(one, {}).find("\nrefused      lr, metrics/loss; the rest of it is on the server\n"), std::string::npos)
+      << view(one, {});
   one.container_type = "model";
   EXPECT_NE(view(one, {}).find("\nmodel        r1\n"), std::string::npos) << view(one, {});
   one.source = "/runs/a";
