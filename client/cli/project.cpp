@@ -91,7 +91,8 @@ void add_storage_limit(Verb& parent, Session& session) {
   verb.optional("--bytes NUMBER", arguments->bytes, "The limit; without it the limit is lifted");
   finish(verb, session, arguments, [arguments] {
     const auto bytes = arguments->bytes ? number_json(*arguments->bytes) : std::string("null");
-    if (!bytes) wrong_usage("--bytes", "'" + *arguments->bytes + "' is no number of bytes; write it in digits.");
+    if (!bytes || bytes->starts_with('-'))
+      wrong_usage("--bytes", "'" + *arguments->bytes + "' is no number of bytes; write it in digits.");
     return ChangeText("project.set_storage_limit").json("bytes", *bytes);
   });
 }

@@ -107,7 +107,7 @@ void add_run_verbs(Verb& top, Session& session) {
   add_upload(run, session);
   add_many(run, session, "trash", "Move runs to the trash", true);
   add_many(run, session, "restore", "Take runs out of the trash", false);
-  add_many(run, session, "delete", "Delete runs for good", true);
+  add_many(run, session, "delete", "Delete runs for good, which must be in the trash", true);
   add_many(run, session, "archive", "Archive runs", true);
   add_many(run, session, "unarchive", "Take runs out of the archive", false);
 }

@@ -82,8 +82,9 @@ void add_scope_problem(Problems& problems, const api::ScopeStatus& scope, const 
     auto text = sentence(own_reason ? api::hold_in_words(clean(name), scope.reason, for_as_long(scope.since, now))
                                     : api::hold_in_words(clean(name), std::nullopt, ""));
     if (own_reason) text += " " + held_changes(scope);
-    problems.add(Colour::yellow, text + " `neptune-sync release " + clean(name) + "` lets " +
-                                     (scope.held == 1 ? "it" : "them") + " go.");
+    // What is read-only as well stays where it is.
+    const auto* goes = !own_reason || scope.held == 0 ? "ends that" : scope.held == 1 ? "lets it go" : "lets them go";
+    problems.add(Colour::yellow, text + " `neptune-sync release " + clean(name) + "` " + goes + ".");
   }
 }
 

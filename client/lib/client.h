@@ -127,6 +127,8 @@ class Client {
                            std::string_view body_type = {}, std::uint64_t copies = 0) const;
   template <class T>
   Result<Reply<T>> ask(std::string_view method, const std::string& target) const;
+  template <class T>
+  Result<Reply<T>> nudge(const std::string& target) const;
 
   Options options_;
 };

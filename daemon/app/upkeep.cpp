@@ -86,10 +86,9 @@ Result<std::optional<sqlite::Finding>> numbers_behind(const fs::path& queue, con
     return std::nullopt;
   }
   return sqlite::Finding{
-      .what =
-          fmt::format("It gives out the numbers {} to {} again, which are on record as confirmed: an older copy of it "
-                      "was put back.",
-                      *last + 1, confirmed),
+      .what = fmt::format("It gives out the {} again, on record as confirmed: an older copy of it was put back.",
+                          confirmed == *last + 1 ? fmt::format("number {}", confirmed)
+                                                 : fmt::format("numbers {} to {}", *last + 1, confirmed)),
       .plan = "The next number is set behind them.",
       .repairable = true};
 }
@@ -226,7 +225,9 @@ Result<void> take_out(sources::QueueStore& store, const Carried& carried) {
 std::string sentence_of(const Carried& carried, const std::string& file, bool move) {
   auto out = fmt::format("{} {} written to {}, and {}.\n", number_of(carried.changes, "change"),
                          carried.changes == 1 ? "was" : "were", file == "-" ? "standard output" : file,
-                         move ? "left this machine's queue" : "stay in this machine's queue as well");
+                         move                   ? "left this machine's queue"
+                         : carried.changes == 1 ? "stays in this machine's queue as well"
+                                                : "stay in this machine's queue as well");
   if (carried.uploads > 0)
     out += fmt::format("Not in it: {} to be uploaded, on this machine. Copy them, and hand them in there.\n",
                        number_of(carried.uploads, "file"));

@@ -82,7 +82,7 @@ class Gates {
 
   struct StatusWord {
     enum class Is : std::uint8_t { normal, read_only, unknown, unanswered } is;
-    std::string details;  ///< what the call adds to the reason ("12 GB of 10 GB storage used"), may be empty
+    std::string details;  ///< what the call adds to the reason ("12.0 GiB of 10.0 GiB storage used"), may be empty
   };
   /// The status call's word. `writes_wait`: something could confirm it.
   Effect status(const std::string& workspace, const StatusWord& word, bool writes_wait, Instant now);

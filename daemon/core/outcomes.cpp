@@ -2,11 +2,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 
 #include "changes/limits.h"
 #include "core/core.h"
 #include "core/findings.h"
+#include "support/sizes.h"
 
 namespace neptune::core {
 
@@ -15,14 +15,8 @@ namespace {
 constexpr std::uint32_t barred_after = 3;  // attempts: a right that was just given may take a moment
 constexpr BackoffLimits parent_retry{std::chrono::seconds(1), std::chrono::seconds(4)};
 
-/// In the units in which storage is sold.
 std::string storage(std::int64_t bytes) {
-  static constexpr std::array units{"kB", "MB", "GB", "TB"};
-  if (bytes < 1000) return fmt::format("{} bytes", bytes);
-  auto value = static_cast<double>(bytes) / 1e3;
-  std::size_t unit = 0;
-  for (; value >= 999.95 && unit + 1 < units.size(); ++unit) value /= 1e3;
-  return fmt::format("{:.1f} {}", value, units[unit]);
+  return size_text(static_cast<std::uint64_t>(std::max<std::int64_t>(bytes, 0)));
 }
 
 std::string details(const WorkspaceStatus& status) {
@@ -31,9 +25,11 @@ std::string details(const WorkspaceStatus& status) {
   if (status.storage_limit && status.storage_available)
     add(fmt::format("{} of {} storage used", storage(*status.storage_limit - *status.storage_available),
                     storage(*status.storage_limit)));
-  if (status.active_projects) add(fmt::format("{} active projects", *status.active_projects));
+  if (status.active_projects) add(number_of(static_cast<std::uint64_t>(*status.active_projects), "active project"));
   if (status.monitoring_seconds_available)
-    add(fmt::format("{} monitoring hours left", *status.monitoring_seconds_available / 3600));
+    add(number_of(static_cast<std::uint64_t>(std::max<std::int64_t>(*status.monitoring_seconds_available / 3600, 0)),
+                  "monitoring hour") +
+        " left");
   if (!status.subscription.empty()) add("subscription " + status.subscription);
   return text;
 }

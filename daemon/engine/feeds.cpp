@@ -467,7 +467,8 @@ void Engine::look_for_rest(FeedPtr feed) {
     events_.add(
         "run_synced",
         fmt::format(
-            "{} is synced{}{}", name_of(feed->info), feed->info.state == SourceState::closed ? "" : " up to now",
+            "{} {} synced{}{}", name_of(feed->info), feed->info.container->kind == ContainerKind::files ? "are" : "is",
+            feed->info.state == SourceState::closed ? "" : " up to now",
             feed->rejected > 0 ? fmt::format(", but for {} rejected", number_of(feed->rejected, "change")) : ""),
         {.scope = Scope::of(feed->info.container->project).text(),
          .stream = feed->info.container->label(),

@@ -242,11 +242,13 @@ Result<void> Engine::may_make_way(const Change& removal) const {
         fmt::format(
             "{} to {} {} held; {} would go before {}. {}", number_of(held, "write"), feed->info.container->label(),
             held == 1 ? "is" : "are", name(removal.kind), held == 1 ? "it" : "them",
-            queued ? "Send it again with \"discard_pending\": true (`--discard-pending` of neptune-sync) to throw "
-                     "them away (they are kept as rejected), or wait until they are synced."
-                   : fmt::format("They are in the run log {}: wait until they are synced, or remove "
-                                 "the log.",
-                                 feed->info.key.path)));
+            queued
+                ? fmt::format("Hand it in again with --discard-pending (in JSON: \"discard_pending\": true) to throw "
+                              "{0} away ({1} kept as rejected), or wait until {1} synced.",
+                              held == 1 ? "it" : "them", held == 1 ? "it is" : "they are")
+                : fmt::format("{0} in the run log {1}: wait until {2} synced, or remove the log.",
+                              held == 1 ? "It is" : "They are", feed->info.key.path,
+                              held == 1 ? "it is" : "they are")));
   }
   return {};
 }

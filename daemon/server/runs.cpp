@@ -84,7 +84,8 @@ Failure refused(std::string_view done, const std::vector<ItemError>& errors, std
   for (std::size_t i = 0; i < std::min(errors.size(), most_named); ++i)
     list += fmt::format("{}{} ({})", i == 0 ? "" : ", ", excerpt(errors[i].item, 100), explained(errors[i].reason));
   if (errors.size() > most_named) list += fmt::format(" and {} more", errors.size() - most_named);
-  return refusal("runs_refused", fmt::format("{} of {} runs could not be {}: {}", errors.size(), of, done, list));
+  const auto which = of == 1 ? std::string("the run") : fmt::format("{} of {} runs", errors.size(), of);
+  return refusal("runs_refused", fmt::format("{} could not be {}: {}", which, done, list));
 }
 
 /// The answer's errors but those whose reason is fine.

@@ -28,15 +28,18 @@ inline std::size_t edits_between(std::string_view from, std::string_view to) {
   return row.back();
 }
 
-/// The closest of `known`; one that `word` is the beginning of is nearer than its length says. Empty when none comes
-/// near.
+/// The closest of `known`; one that `word` is the beginning of, or the last part of after a slash, is nearer than its
+/// length says. Empty when none comes near.
 inline std::string closest(std::string_view word, const std::vector<std::string>& known) {
   constexpr std::size_t longest = 64, beginning = 3;
   std::string best;
   if (word.size() > longest) return best;
   auto fewest = std::max<std::size_t>(1, (word.size() + 1) / 3) + 1;
   for (const auto& each : known) {
-    const auto edits = word.size() >= beginning && each.starts_with(word) ? 1 : edits_between(word, each);
+    const bool is_part =
+        word.size() >= beginning && (each.starts_with(word) || (each.ends_with(word) && each.size() > word.size() &&
+                                                                each[each.size() - word.size() - 1] == '/'));
+    const auto edits = is_part ? 1 : edits_between(word, each);
     if (edits >= fewest) continue;
     best = each;
     fewest = edits;

@@ -77,7 +77,8 @@ Result<std::vector<Finding>> findings_of(Database& db, const Examined& database)
     const auto count = db.number(rule.count);
     if (!count) return std::unexpected(count.error());
     if (*count > 0)
-      found.push_back({fmt::format(fmt::runtime(rule.broken), *count), rule.plan, rule.repair != nullptr});
+      found.push_back({*count == 1 ? rule.of_one : fmt::format(fmt::runtime(rule.broken), *count), rule.plan,
+                       rule.repair != nullptr});
   }
   return found;
 }

@@ -14,7 +14,8 @@ namespace neptune::sqlite {
 /// Something that must hold. SQL of the owner of the tables.
 struct Rule {
   const char* count;   ///< one number: how often it does not hold
-  const char* broken;  ///< a sentence with {} for that number
+  const char* of_one;  ///< a sentence, where it does not hold once
+  const char* broken;  ///< a sentence with {} for that number, where it is more often
   const char* repair;  ///< statements after which it holds; null: nothing can be done by itself
   const char* plan;    ///< a sentence: what the repair does, or, without one, what to do by hand
 };

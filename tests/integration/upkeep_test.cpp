@@ -89,9 +89,9 @@ TEST_F(Upkeep, WhatIsWrongIsToldAndRepairedOnlyWhenThatIsAskedFor) {
         "('ml-team/x', -1, 0)");
   const auto told = upkeep(box, {"queue", "check"});
   EXPECT_EQ(told.status, 1);
-  EXPECT_THAT(told.out, AllOf(HasSubstr("The counts of 1 streams are not those of their changes"),
+  EXPECT_THAT(told.out, AllOf(HasSubstr("The counts of 1 stream are not those of its changes"),
                               HasSubstr("repair: They are counted again"), HasSubstr("would be given out again"),
-                              HasSubstr("1 notes are of changes that are gone"), HasSubstr("--repair")));
+                              HasSubstr("1 note is of a change that is gone"), HasSubstr("--repair")));
   EXPECT_EQ(upkeep(box, {"queue", "check"}).out, told.out) << "a check changes nothing";
   EXPECT_FALSE(fs::exists(box.dir() / "state" / "changes.sqlite3.before-repair"));
 

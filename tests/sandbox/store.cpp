@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cctype>
 
+#include "support/sizes.h"
+
 namespace neptune::sandbox {
 
 namespace {
@@ -196,7 +198,8 @@ std::string reason(const Scope& scope, const ScopeState& state) {
   const auto what = (scope.is_workspace() ? "Workspace " : "Project ") + scope.text();
   if (state.archived) return what + " is archived: it is read-only";
   if (state.over_limit())
-    return fmt::format("{} is read-only: it uses {} bytes of storage, its limit is {}", what, state.used, *state.limit);
+    return fmt::format("{} is read-only: it uses {} of storage, its limit is {}", what, size_text(state.used),
+                       size_text(*state.limit));
   return what + " is read-only";
 }
 

@@ -235,10 +235,11 @@ void check_new_project_name(const std::string& name, const std::string& field, V
   const auto characters = static_cast<std::size_t>(
       std::count_if(name.begin(), name.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
   if (characters < limits::project_name_min || characters > limits::project_name_max)
-    return verdict.refuse("project_name_length",
-                          fmt::format("The project name {} has {} characters; it must have {} to {}.", quoted(name),
-                                      characters, limits::project_name_min, limits::project_name_max),
-                          field);
+    return verdict.refuse(
+        "project_name_length",
+        fmt::format("The project name {} has {} character{}; it must have {} to {}.", quoted(name), characters,
+                    characters == 1 ? "" : "s", limits::project_name_min, limits::project_name_max),
+        field);
   if (const auto at = name.find_first_of("/\\#?%:"); at != std::string::npos)
     return verdict.refuse(
         "project_name_characters",

@@ -165,17 +165,20 @@ Result<void> prepare_ledger(sqlite::Database& db, std::int64_t version) {
 sqlite::Examined examined_ledger(const std::filesystem::path& file) {
   static constexpr sqlite::Rule rules[] = {
       {.count = "SELECT count(*) FROM sources WHERE confirmed < 0 OR synced < 0 OR rejected < 0",
+       .of_one = "1 source has a negative position or count.",
        .broken = "{} sources have a negative position or count.",
        .repair =
            "UPDATE sources SET confirmed = max(confirmed, 0), synced = max(synced, 0), rejected = max(rejected, 0)",
        .plan = "It is set to 0: what is still in such a source is sent again."},
       {.count = "SELECT count(*) FROM counters WHERE synced < 0 OR rejected < 0",
+       .of_one = "The counts of 1 project are negative.",
        .broken = "The counts of {} projects are negative.",
        .repair = "UPDATE counters SET synced = max(synced, 0), rejected = max(rejected, 0)",
        .plan = "They are set to 0."},
       {.count =
            "SELECT count(*) FROM (SELECT 1 FROM sources WHERE finished_at_ms IS NULL GROUP BY path, device, inode, "
            "born_ms, project, kind, container HAVING count(*) > 1)",
+       .of_one = "1 source is on record twice.",
        .broken = "{} sources are on record twice.",
        .repair = "DELETE FROM sources WHERE finished_at_ms IS NULL AND id NOT IN (SELECT id FROM (SELECT id, "
                  "row_number() OVER (PARTITION BY path, device, inode, born_ms, project, kind, container ORDER BY "
@@ -183,6 +186,7 @@ sqlite::Examined examined_ledger(const std::filesystem::path& file) {
        .plan = "The record that is furthest stays."},
       {.count = "SELECT count(*) FROM rejected WHERE id > coalesce((SELECT seq FROM sqlite_sequence WHERE name = "
                 "'rejected'), 0)",
+       .of_one = "1 rejected change has a number that would be given out again.",
        .broken = "{} rejected changes have numbers that would be given out again.",
        .repair = "DELETE FROM sqlite_sequence WHERE name = 'rejected'; INSERT INTO sqlite_sequence (name, seq) SELECT "
                  "'rejected', max(id) FROM rejected",
@@ -191,6 +195,7 @@ sqlite::Examined examined_ledger(const std::filesystem::path& file) {
                 "(SELECT count(*) FROM intents WHERE rejection != 0 AND rejection NOT IN (SELECT id FROM rejected)) + "
                 "(SELECT count(*) FROM uploads WHERE source != 0 AND source NOT IN (SELECT id FROM sources)) + (SELECT "
                 "count(*) FROM uploads WHERE rejection != 0 AND rejection NOT IN (SELECT id FROM rejected))",
+       .of_one = "1 note is of a change that is gone.",
        .broken = "{} notes are of changes that are gone.",
        .repair =
            "DELETE FROM intents WHERE source != 0 AND source NOT IN (SELECT id FROM sources); DELETE FROM intents "

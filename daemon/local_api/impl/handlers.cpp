@@ -61,7 +61,7 @@ asio::awaitable<Answer> get_workspace(Context context, Call call) {
 }
 
 Answer not_for(const Call& call, const std::string& what, const std::string& whom) {
-  return error_answer(403, "not_permitted", what + " is not for " + call.by + ", but for " + whom + ".");
+  return error_answer(403, "not_permitted", what + " is not for " + user_in_words(call.by) + ", but for " + whom + ".");
 }
 
 /// Who may manage a workspace may see what its token sees.

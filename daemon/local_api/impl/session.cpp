@@ -174,9 +174,9 @@ std::optional<Answer> check_body(const std::string& type, bool empty, Takes take
 
 Answer not_an_operator(const Standing& standing, const std::string& group) {
   return error_answer(403, "not_permitted",
-                      standing.name +
-                          " may look, but not change anything here. That is for root, the daemon's own user "
-                          "and the members of group " +
+                      "This is not for " + user_in_words(standing.name) +
+                          ", who may look here, and hand in metadata, but for root, the daemon's own user and the "
+                          "members of group " +
                           group + " (`usermod -aG " + group + " " + standing.name + "` adds one).");
 }
 
@@ -185,10 +185,10 @@ std::optional<Answer> check_allowance(Connection& connection, const Call& call) 
   const auto cost = static_cast<double>(1 + call.body.size() / progress_bytes);
   const auto wait = connection.door.allowances.take(connection.peer.uid, cost);
   if (!wait) return std::nullopt;
-  auto answer = error_answer(429, "too_often",
-                             call.by +
-                                 " hands in more than neptune-syncd takes of one user, and nothing of this was "
-                                 "taken. Put many changes into one request, or try again in a moment.");
+  auto answer =
+      error_answer(429, "too_often",
+                   "More is handed in than neptune-syncd takes of one user, here of " + call.by +
+                       ", and nothing of this was taken. Put many changes into one request, or try again in a moment.");
   answer.headers.emplace_back("Retry-After", std::to_string(std::chrono::ceil<std::chrono::seconds>(*wait).count()));
   return answer;
 }
@@ -205,7 +205,9 @@ asio::awaitable<std::optional<Answer>> check_permission(Connection& connection, 
   if (route.needs == Needs::operate) co_return not_an_operator(standing, door.operators.group());
   const auto now = door.context.clock.now();
   if (now - door.last_nudge < nudge_interval && door.last_nudge != Instant{}) {
-    auto answer = error_answer(429, "too_often", "This was asked for within the last second already; it is under way.");
+    auto answer = error_answer(
+        429, "too_often",
+        "A flush, a probe or a diagnosis was asked for within the last second already. Ask again in a second.");
     answer.headers.emplace_back("Retry-After", "1");
     co_return answer;
   }

@@ -25,4 +25,9 @@ struct Standing {
   bool may_manage(std::string_view workspace) const { return is_operator || workspaces.contains(workspace); }
 };
 
+/// "the user jackie", "the user with uid 1000".
+inline std::string user_in_words(const std::string& name) {
+  return (name.starts_with("uid ") ? "the user with " : "the user ") + name;
+}
+
 }  // namespace neptune::local_api

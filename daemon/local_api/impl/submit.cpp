@@ -107,7 +107,7 @@ std::optional<Answer> check_power(const std::vector<Change>& changes, const Call
   const auto& workspace = refused->container.project.workspace;
   const auto index = several ? std::to_string(refused - changes.begin()) + "." : std::string();
   return error_answer(403, "not_permitted",
-                      "A " + kind + " in " + workspace + " is not for " + standing.name +
+                      "A " + kind + " in " + workspace + " is not for " + user_in_words(standing.name) +
                           ", and nothing was taken. Ask an administrator to add you to the group " +
                           std::string(group) + " (`usermod -aG " + std::string(group) + " " + standing.name +
                           "`), or to name you in `allow_users` of workspace " + workspace + " in the configuration.",

@@ -81,11 +81,13 @@ Result<void> prepare_queue(sqlite::Database& db, std::int64_t version) {
 sqlite::Examined examined_queue(const std::filesystem::path& file) {
   static constexpr sqlite::Rule rules[] = {
       {.count = "SELECT count(*) FROM changes WHERE stream NOT IN (SELECT id FROM streams)",
+       .of_one = "1 change belongs to no stream: whose it is cannot be told, and it is never sent.",
        .broken = "{} changes belong to no stream: whose they are cannot be told, and they are never sent.",
        .repair = nullptr,
        .plan = "They are left where they are. Their bytes: sqlite3 FILE \"SELECT * FROM changes WHERE stream NOT IN "
                "(SELECT id FROM streams)\"."},
       {.count = "SELECT count(*) FROM changes WHERE size != length(payload)",
+       .of_one = "1 change is not as long as when it was accepted.",
        .broken = "{} changes are not as long as when they were accepted.",
        .repair = nullptr,
        .plan = "Something else wrote to the file. They are sent as they are; restore the file from a copy, or look at "
@@ -93,18 +95,21 @@ sqlite::Examined examined_queue(const std::filesystem::path& file) {
       {.count =
            "SELECT count(*) FROM streams WHERE (count, bytes, creates) IS NOT (SELECT count(*), coalesce(sum(size), "
            "0), coalesce(sum(creates), 0) FROM changes WHERE stream = streams.id)",
+       .of_one = "The counts of 1 stream are not those of its changes.",
        .broken = "The counts of {} streams are not those of their changes.",
        .repair = "UPDATE streams SET (count, bytes, creates) = (SELECT count(*), coalesce(sum(size), 0), "
                  "coalesce(sum(creates), 0) FROM changes WHERE stream = streams.id)",
        .plan = "They are counted again."},
       {.count = "SELECT max(coalesce((SELECT max(seq) FROM changes), 0), coalesce((SELECT max(seq) FROM keys), 0)) > "
                 "coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'changes'), 0)",
+       .of_one = "Numbers that were given out would be given out again.",
        .broken = "Numbers that were given out would be given out again.",
        .repair =
            "DELETE FROM sqlite_sequence WHERE name = 'changes'; INSERT INTO sqlite_sequence (name, seq) SELECT "
            "'changes', max(coalesce((SELECT max(seq) FROM changes), 0), coalesce((SELECT max(seq) FROM keys), 0))",
        .plan = "The next number is set behind the last that was given out."},
       {.count = "SELECT (SELECT count(*) FROM queue WHERE identity != 0) != 1",
+       .of_one = "The queue does not say which queue it is.",
        .broken = "The queue does not say which queue it is.",
        .repair = "DELETE FROM queue; INSERT INTO queue (identity) VALUES ((random() & 0x7fffffffffffffff) | 1)",
        .plan = "It gets a new identity: changes that were confirmed and not taken out yet are sent again."}};

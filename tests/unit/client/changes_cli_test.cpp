@@ -145,6 +145,7 @@ TEST_F(HandingIn, WhatTheDaemonFindsWrongWithAChangeIsAWrongUsage) {
   EXPECT_EQ(ran.exit, 2);
   EXPECT_THAT(ran.out, IsEmpty());
   EXPECT_THAT(ran.err, HasSubstr("secret"));
+  EXPECT_THAT(ask("project storage-limit a/lab --bytes -1").err, HasSubstr("--bytes: '-1' is no number of bytes"));
   for (const auto& wrong :
        std::vector<std::string>{"run create " + std::string(731, 'r') + " --project a/lab",
                                 "run create r1 --project lab", "run log r1 a=1 --step 1e12 --project a/lab"})

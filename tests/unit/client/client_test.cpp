@@ -124,6 +124,22 @@ TEST(Client, SaysThatChangesMayHaveBeenTakenWhenTheAnswerIsLost) {
   EXPECT_THAT(reply.error().message, HasSubstr("idempotency key"));
 }
 
+TEST(Client, AsksAgainForWhatOthersAskedForWithinTheLastSecond) {
+  Folder folder;
+  BareListener listener((folder / "api.sock").string());
+  const auto client = client_of((folder / "api.sock").string());
+  const std::string body = R"({"error":{"code":"too_often","message":"Ask again in a second."}})";
+  auto answering = listener.answer("HTTP/1.1 429 Too Many Requests\r\nServer: neptune-syncd/1\r\nContent-Length: " +
+                                   std::to_string(body.size()) + "\r\n\r\n" + body);
+  std::thread later([&] {
+    answering.join();
+    listener.answer("HTTP/1.1 200 OK\r\nServer: neptune-syncd/1\r\nContent-Length: 2\r\n\r\n{}").join();
+  });
+  const auto reply = client.flush();
+  later.join();
+  EXPECT_TRUE(reply) << reply.error().message;
+}
+
 TEST(Client, GivesADaemonThatCopiesAFileTheTimeForThat) {
   Folder folder;
   BareListener listener((folder / "api.sock").string());

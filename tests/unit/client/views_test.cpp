@@ -189,7 +189,7 @@ TEST(StatusView, NamesEveryCauseAndWhatToDo) {
       "  ! The server cannot be reached: the server refused the connection. It last answered 2 s ago. Changes wait "
       "on disk meanwhile.\n"
       "  ! ml-team is held by jackie. Nothing waits behind it yet. `neptune-sync release "
-      "ml-team` lets them go.\n"
+      "ml-team` ends that.\n"
       "  ! /runs/a is set aside: the file is not a database.\n"
       "\n"
       "SCOPE    MODE  PENDING  HELD  SENT  SYNCED  REJECTED  SIZE  OLDEST\n"

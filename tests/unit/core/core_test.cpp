@@ -420,11 +420,11 @@ TEST_F(CoreTest, TheReasonOfAModeIsTheServersWordsAloneAndWhatTheStatusCallAdds)
   full.storage_limit = 10'000'000'000;
   full.storage_available = 0;
   core_.status_told(std::get<AskStatus>(actions[1]), full, now_);
-  EXPECT_EQ(core_.scope(Scope::of("ml")).reason, "Storage is full (10.0 GB of 10.0 GB storage used)");
+  EXPECT_EQ(core_.scope(Scope::of("ml")).reason, "Storage is full (9.3 GiB of 9.3 GiB storage used)");
   full.storage_limit = 200'000;
   full.storage_available = 199'100;
   core_.status_told(std::get<AskStatus>(actions[1]), full, now_);
-  EXPECT_EQ(core_.scope(Scope::of("ml")).reason, "Storage is full (900 bytes of 200.0 kB storage used)");
+  EXPECT_EQ(core_.scope(Scope::of("ml")).reason, "Storage is full (900 B of 195.3 KiB storage used)");
 }
 
 TEST_F(CoreTest, AModeWithoutAWordOfTheServerIsToldInOurs) {

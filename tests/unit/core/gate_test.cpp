@@ -151,8 +151,8 @@ TEST_F(GatesTest, AProbeNowIsDueAtOnce) {
 
 TEST_F(GatesTest, TheReasonCarriesWhatTheStatusCallAdds) {
   gates_.enter(workspace, "full", 7, now_);
-  gates_.status("ml", {Is::read_only, "12.0 GB of 10.0 GB storage used"}, true, now_);
-  EXPECT_EQ(gates_.view(workspace).reason, "full (12.0 GB of 10.0 GB storage used)");
+  gates_.status("ml", {Is::read_only, "12.0 GiB of 10.0 GiB storage used"}, true, now_);
+  EXPECT_EQ(gates_.view(workspace).reason, "full (12.0 GiB of 10.0 GiB storage used)");
 }
 
 TEST_F(GatesTest, AWriteThatWasLetGoMayNotBeginOnceItsScopeClosedUnlessItIsTheOneThatConfirms) {
@@ -185,7 +185,7 @@ TEST_F(GatesTest, AWorkspaceOfAServerThatCannotTellOpensWhenNothingWaits) {
 
 TEST_F(GatesTest, ItsWordsAreKeptApartFromWhatTheStatusCallAdds) {
   gates_.enter(workspace, "full", 7, now_);
-  gates_.status("ml", {Is::read_only, "12.0 GB of 10.0 GB storage used"}, true, now_);
+  gates_.status("ml", {Is::read_only, "12.0 GiB of 10.0 GiB storage used"}, true, now_);
   EXPECT_EQ(gates_.view(workspace).words, "full");
 }
 

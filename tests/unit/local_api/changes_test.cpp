@@ -236,7 +236,7 @@ TEST_F(Power, MetadataIsEverybodysAndManagementIsNot) {
   const auto error = error_of(refused);
   EXPECT_EQ(error.code, "not_permitted");
   EXPECT_EQ(error.field, "kind");
-  EXPECT_THAT(error.message, HasSubstr("A project.delete in ml-team is not for nobody"));
+  EXPECT_THAT(error.message, HasSubstr("A project.delete in ml-team is not for the user nobody"));
   EXPECT_THAT(error.message, HasSubstr("no-such-group"));
   EXPECT_THAT(error.message, HasSubstr("allow_users"));
   EXPECT_EQ(status_of(submit(served, removal)), 202) << "root may";

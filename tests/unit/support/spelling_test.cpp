@@ -24,6 +24,7 @@ TEST(Spelling, TakesWhatComesNearestAndNothingThatIsFar) {
   EXPECT_EQ(closest("upload", known), "");
   EXPECT_EQ(closest("x", known), "");
   EXPECT_EQ(closest(std::string(1000, 's'), known), "");
+  EXPECT_EQ(closest("lab", {"ml-team", "ml-team/lab"}), "ml-team/lab") << "its workspace was left out";
 }
 
 }  // namespace
