@@ -548,6 +548,21 @@ std::string verdict(const api::Diagnosis& diagnosis, const Style& style) {
   return "\n" + number(failures, "failure") + ", " + number(warnings, "warning") + ".\n";
 }
 
+namespace {
+
+/// "p.png, q.png and 3 more stay there".
+std::string what_is_left(const api::TidyItem& item) {
+  constexpr std::size_t most = 5;
+  const auto shown = std::min(item.left.size(), most);
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < shown; ++i) names.push_back(clean(item.left[i]));
+  const auto more = item.left.size() - shown;
+  return fmt::format("{}{} {} there", fmt::join(names, ", "), more > 0 ? fmt::format(" and {} more", more) : "",
+                     item.left.size() == 1 ? "stays" : "stay");
+}
+
+}  // namespace
+
 std::string view(const api::TidyReply& reply, const Style& style) {
   auto items = reply.found;
   const auto stays = [](const api::TidyItem& item) { return item.action == "kept"; };
@@ -563,7 +578,9 @@ std::string view(const api::TidyReply& reply, const Style& style) {
     const auto colour = stays(item) ? Colour::yellow : Colour::green;
     out += paint(style, colour, fmt::format("{:<9}", clean(item.action))) +
            fmt::format("  {:>9}  {}\n", bytes(item.bytes), clean(item.path));
-    if (!item.why.empty()) out += wrap(clean(item.why), style.width, "           ", "           ");
+    auto why = clean(item.why);
+    if (!item.left.empty()) why = what_is_left(item) + (why.empty() ? "" : ": " + why);
+    if (!why.empty()) out += wrap(why, style.width, "           ", "           ");
   }
   const auto logs = [](std::uint64_t n) { return fmt::format("{} log{}", n, n == 1 ? "" : "s"); };
   const auto kept = items.size() - gone - removable;

@@ -231,6 +231,7 @@ void members(V& v, T& x) {
   v("bytes", x.bytes);
   v("fingerprint", x.fingerprint);
   v("files", x.files);
+  v("left", x.left);
 }
 
 template <class V, Is<TidyReply> T>

@@ -311,10 +311,11 @@ struct TidyItem {
   /// "removed" | "removable" (a dry run: it would be) | "yours" (only the caller may remove it, and it is done with) |
   /// "kept".
   std::string action{};
-  std::string why{};                 ///< a sentence: of one that is kept, why; else empty
-  std::uint64_t bytes = 0;           ///< on disk
-  std::string fingerprint{};         ///< of one that is the caller's to remove: it is still so when this is the same
+  std::string why{};          ///< a sentence: of one that is kept, or of which something is left, why; else empty
+  std::uint64_t bytes = 0;    ///< on disk, without what is left
+  std::string fingerprint{};  ///< of one that is the caller's to remove: it is still so when this is the same
   std::vector<std::string> files{};  ///< of such a run log: uploaded temporary files beside it, which go with it
+  std::vector<std::string> left{};   ///< what lies beside a run log that is removed, and stays; the first 20
 };
 struct TidyReply {
   std::vector<TidyItem> found;

@@ -215,6 +215,7 @@ class Engine final : public Control, public sources::SourceListener {
   awaitable<Result<std::optional<sources::Removal>>> removable(FeedPtr feed);
   std::vector<Candidate> candidates(const std::string& below) const;
   std::string why_it_stays(const Feed& feed) const;
+  awaitable<api::TidyItem> with_what_is_left(api::TidyItem item, bool keeps_rejected);
   awaitable<api::TidyItem> tidy_one(Candidate candidate, TidyRequest request);
   awaitable<Result<bool>> keeps_rejected(FeedPtr feed);
   const std::optional<std::chrono::milliseconds>* cleanup_after(const Feed& feed) const;

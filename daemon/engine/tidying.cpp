@@ -171,6 +171,19 @@ OnDisk look_on_disk(const fs::path& directory) {
 
 }  // namespace
 
+/// Of one that is removed, or would be: what lies beside it is told, as it stays.
+asio::awaitable<api::TidyItem> Engine::with_what_is_left(api::TidyItem item, bool keeps_rejected) {
+  if (item.kind != kind_name(sources::Kind::run_log)) co_return item;  // goes with all that is in it
+  auto look = [path = item.path, gone = item.files] { return sources::beside_log(path, gone); };
+  auto beside = co_await file_threads_.run(std::move(look));
+  if (beside.names.empty()) co_return item;
+  item.left = std::move(beside.names);
+  item.bytes -= std::min(item.bytes, beside.bytes);
+  item.why = keeps_rejected ? "changes of the run were refused, and a retry may need that (`neptune-sync rejected`)"
+                            : "that is no part of the log, and nothing here waits for it";
+  co_return item;
+}
+
 asio::awaitable<api::TidyItem> Engine::tidy_one(Candidate candidate, TidyRequest request) {
   auto item = std::move(candidate.item);
   const auto feed = candidate.feed;
@@ -185,14 +198,12 @@ asio::awaitable<api::TidyItem> Engine::tidy_one(Candidate candidate, TidyRequest
                            name.value_or(fmt::format("the user {}", candidate.owner)));
     co_return item;
   }
-  if (feed->info.kind == sources::Kind::client_dir) {
-    const auto refused = co_await keeps_rejected(feed);
-    if (!refused || *refused) {
-      item.why = refused ? "changes of it were refused, and their files may lie in it; retry or discard them first "
-                           "(`neptune-sync rejected`)"
-                         : refused.error().message;
-      co_return item;
-    }
+  const auto refused = co_await keeps_rejected(feed);
+  if (!refused || (*refused && feed->info.kind == sources::Kind::client_dir)) {
+    item.why = refused ? "changes of it were refused, and their files may lie in it; retry or discard them first "
+                         "(`neptune-sync rejected`)"
+                       : refused.error().message;
+    co_return item;
   }
   constexpr auto in_use = "somebody has it open, or wrote to it just now";
   if (feed->info.read_only) {
@@ -202,16 +213,15 @@ asio::awaitable<api::TidyItem> Engine::tidy_one(Candidate candidate, TidyRequest
     item.action = "yours";
     item.fingerprint = (*found)->fingerprint;
     item.files = (*found)->files;
-    co_return item;
-  }
-  if (request.dry_run) {
+  } else if (request.dry_run) {
     item.action = "removable";
-    co_return item;
+  } else {
+    const auto removed = co_await remove_synced(feed);
+    if (removed && *removed) item.action = "removed";
+    if (!removed || !*removed) item.why = removed ? in_use : removed.error().message;
+    if (!removed || !*removed) co_return item;
   }
-  const auto removed = co_await remove_synced(feed);
-  if (removed && *removed) item.action = "removed";
-  if (!removed || !*removed) item.why = removed ? in_use : removed.error().message;
-  co_return item;
+  co_return co_await with_what_is_left(std::move(item), *refused);
 }
 
 asio::awaitable<api::TidyReply> Engine::tidy(TidyRequest request) {

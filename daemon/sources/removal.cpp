@@ -73,6 +73,22 @@ Result<void> remove_log(const Removal& removal) {
 
 }  // namespace
 
+Beside beside_log(const fs::path& directory, const std::vector<std::string>& gone) {
+  Beside beside;
+  std::error_code error;
+  for (fs::recursive_directory_iterator entry(directory, error), end; !error && entry != end; entry.increment(error)) {
+    const auto name = entry->path().filename().string();
+    const bool goes = name.starts_with(run_log_file) || std::ranges::find(gone, name) != gone.end();
+    if (entry.depth() == 0 && goes) continue;
+    struct stat data{};
+    if (::lstat(entry->path().c_str(), &data) == 0) beside.bytes += static_cast<std::uint64_t>(data.st_blocks) * 512;
+    if (entry.depth() == 0) beside.names.push_back(name);
+  }
+  std::ranges::sort(beside.names);
+  if (beside.names.size() > most_beside) beside.names.resize(most_beside);
+  return beside;
+}
+
 Result<std::string> fingerprint(const fs::path& directory) {
   struct stat data{};
   if (::lstat(directory.c_str(), &data) != 0) return unreadable(directory, std::strerror(errno));

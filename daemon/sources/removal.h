@@ -26,6 +26,15 @@ struct Removal {
   std::vector<std::string> files;  ///< of a run log: names of uploaded temporary files beside it, which go with it
 };
 
+/// What lies in a run log's directory besides the log, and stays there when that is removed.
+struct Beside {
+  std::vector<std::string> names{};  ///< sorted, as many as people read
+  std::uint64_t bytes = 0;           ///< on disk, of all
+};
+constexpr std::size_t most_beside = 20;
+/// `gone`: names of files that go with the log. Nothing where there is no such directory.
+Beside beside_log(const std::filesystem::path& directory, const std::vector<std::string>& gone);
+
 /// Removes it, when it is as it was, nobody has it open and the directory is this user's own.
 /// Errors: "in_use", "changed", "not_yours", "directory_unreadable", "not_removed"; it stays, each message says why.
 Result<void> remove_own(const Removal& removal);

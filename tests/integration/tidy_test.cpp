@@ -45,8 +45,13 @@ TEST(Tidy, RemovesWhatIsSyncedAndClosedAndSaysWhyTheRestStays) {
                  })
                   .first);
 
+  fs::path done;
+  for (const auto& log : logs_in(box))
+    if (log.string().find("_done_") != std::string::npos) done = log;
+  std::ofstream(done / "notes.txt") << "mine";
   const auto plan = box.sync({"tidy", "--dry-run"});
   EXPECT_EQ(plan.status, 0) << plan.err;
+  EXPECT_THAT(plan.out, HasSubstr("notes.txt stays there: that is no part of the log"));
   EXPECT_THAT(plan.out, AllOf(HasSubstr("removable"), HasSubstr("ml-team_lab_done_"), HasSubstr("1 log ("),
                               HasSubstr("would be removed, 2 kept")));
   EXPECT_EQ(logs_in(box).size(), 3u) << "a dry run removes nothing";
@@ -55,6 +60,8 @@ TEST(Tidy, RemovesWhatIsSyncedAndClosedAndSaysWhyTheRestStays) {
   EXPECT_EQ(ran.status, 0) << ran.err;
   EXPECT_THAT(ran.out, AllOf(HasSubstr("1 log removed"), HasSubstr("writes it"),
                              HasSubstr("11 changes of it are not on the server yet; `neptune-sync explain")));
+  EXPECT_THAT(ran.out, HasSubstr("notes.txt stays there: that is no part of the log"));
+  EXPECT_TRUE(fs::exists(done / "notes.txt"));
   const auto left = logs_in(box);
   ASSERT_EQ(left.size(), 2u);
   for (const auto& log : left) EXPECT_THAT(log.string(), Not(HasSubstr("_done_")));

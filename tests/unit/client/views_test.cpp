@@ -436,6 +436,17 @@ TEST(TidyView, TellsWhatWentAndWhyTheRestStays) {
             "           process 7 writes it\n"
             "\n"
             "2 logs removed (3.0 MiB), 1 kept.\n");
+  reply.found = {{.path = "/runs/d",
+                  .kind = "run-log",
+                  .action = "removed",
+                  .why = "no part of the log",
+                  .bytes = 4096,
+                  .left = {"a", "b", "c", "d", "e", "f"}}};
+  EXPECT_EQ(view(reply, {}),
+            "removed      4.0 KiB  /runs/d\n"
+            "           a, b, c, d, e and 1 more stay there: no part of the log\n"
+            "\n"
+            "1 log removed (4.0 KiB), 0 kept.\n");
   EXPECT_EQ(view(api::TidyReply{}, {}), "There is no log here that the daemon knows.\n");
 }
 
