@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
+#include <fstream>
 #include <sstream>
 #include <thread>
 
@@ -50,11 +52,14 @@ class Terminal : public test::CommandTest {
   /// A shell in a terminal of that size, in which the command is started. Each is a server of its own: one that was
   /// told to end still answers at its socket for a while.
   void start(const std::string& arguments, int width, int height = 24) {
+    start_line(std::string(NEPTUNE_SYNC) + " --socket " + served_.path() + " " + arguments, width, height);
+  }
+  void start_line(const std::string& line, int width, int height = 24) {
     tmux("kill-server");
     ++terminals_;
     tmux("new-session -d -x " + std::to_string(width) + " -y " + std::to_string(height) + " \"PS1='ready> ' sh\"");
     ASSERT_TRUE(shows("ready>"));
-    type(std::string(NEPTUNE_SYNC) + " --socket " + served_.path() + " " + arguments + "; echo ended $?");
+    type(line + "; echo ended $?");
   }
   void type(const std::string& line) { tmux("send-keys -l '" + line + "'"), tmux("send-keys Enter"); }
   std::string screen() { return tmux("capture-pane -p"); }
@@ -140,6 +145,30 @@ TEST_F(Terminal, WatchTakesTheWidthOfTheTerminalAlsoWhenThatChanges) {
   EXPECT_TRUE(shows("ended 0")) << screen();
 }
 
+TEST_F(Terminal, WatchOfALowTerminalShowsWhatIsWrongAndTheRate) {
+  served_.on_loop([](FixedControl& control) {
+    auto& workspace = control.status_now.workspaces[0];
+    workspace.mode = "read_only";
+    workspace.reason = "storage is full";
+    control.status_now.server.url = "https://neptune.example.org";
+    for (int i = 0; i < 30; ++i) workspace.projects.emplace_back().name = "p" + std::to_string(i);
+    control.happen({.type = "mode_changed", .message = "ml-team is read-only."});
+  });
+  start("watch", 80, 8);
+  ASSERT_TRUE(shows("ml-team is read-only: storage is full")) << screen();
+  EXPECT_TRUE(shows("changes/s")) << screen();
+  EXPECT_THAT(screen(), AllOf(HasSubstr("neptune-syncd 0.1.0"), HasSubstr("more lines: `neptune-sync status`")));
+  tmux("resize-window -x 80 -y 3");
+  EXPECT_TRUE(shows("more lines")) << screen();
+  tmux("resize-window -x 80 -y 30");
+  EXPECT_TRUE(shows("LAST EVENTS")) << screen();
+  tmux("resize-window -x 80 -y 8");
+  EXPECT_TRUE(shows("LAST EVENTS", false)) << screen();
+  tmux("send-keys q");
+  ASSERT_TRUE(shows("ended 0")) << screen();
+  EXPECT_THAT(screen(), Not(HasSubstr("read-only")));
+}
+
 TEST_F(Terminal, WatchOutlivesItsDaemon) {
   start("watch", 80);
   ASSERT_TRUE(shows("trial-7")) << screen();
@@ -210,6 +239,73 @@ TEST_F(Terminal, ABarOfAWaitTakesOneLineAlsoAtTwoHundredColumns) {
   EXPECT_LE(longest_line(written.substr(at)), 200u) << written;
   EXPECT_EQ(written.find("0 of 12 changes"), written.rfind("0 of 12 changes")) << "drawn once";
   tmux("send-keys C-c");
+}
+
+/// The epilog that docs/operations.md gives, run where the job's node has a terminal to show it.
+class Epilog : public Terminal {
+ protected:
+  void SetUp() override {
+    Terminal::SetUp();
+    const auto page = read(NEPTUNE_DOCS "/operations.md");
+    const auto begin = page.find("# /etc/slurm/epilog.d/");
+    ASSERT_NE(begin, std::string::npos);
+    auto script = page.substr(begin, page.find("```", begin) - begin);
+    put(script, "/run/neptune-syncd/api.sock", served_.path());
+    put(script, "ml-team/classification", "ml-team/lab");
+    put(script, "--timeout 5m", "--timeout 1s");
+    std::ofstream(folder_ / "epilog.sh") << "set -eu\n" << script;
+    std::filesystem::create_directory(folder_ / "bin");
+    std::ofstream(folder_ / "bin/logger") << "#!/bin/sh\nprintf 'logged: %s\\n' \"$*\"\n";
+    std::filesystem::permissions(folder_ / "bin/logger", std::filesystem::perms::owner_all);
+    std::filesystem::create_symlink(NEPTUNE_SYNC, folder_ / "bin/neptune-sync");
+  }
+
+  static void put(std::string& text, const std::string& what, const std::string& with) {
+    ASSERT_NE(text.find(what), std::string::npos) << what;
+    for (auto at = text.find(what); at != std::string::npos; at = text.find(what, at + with.size()))
+      text.replace(at, what.size(), with);
+  }
+
+  /// What it logs, in one line.
+  std::string logged() {
+    start_line("SLURM_JOB_ID=7 PATH=" + (folder_ / "bin").string() + ":$PATH sh " + (folder_ / "epilog.sh").string(),
+               80, 40);
+    EXPECT_TRUE(shows("ended 0")) << "it must not drain the node: " << screen();
+    const auto text = tmux("capture-pane -p -J");
+    const auto begin = text.find("logged: ");
+    return begin == std::string::npos ? std::string() : text.substr(begin);
+  }
+};
+
+TEST_F(Epilog, OfAJobThatIsNotSyncedSaysThatItGoesOn) {
+  EXPECT_THAT(logged(), HasSubstr("logged: neptune: job 7 is not synced yet; it goes on in the background"));
+}
+
+TEST_F(Epilog, OfAJobThatIsHeldSaysWhyAndWhatEndsIt) {
+  served_.on_loop([](FixedControl& control) {
+    auto& stream = control.streams_now[0];
+    std::swap(stream.pending, stream.held);
+    stream.state = "held";
+    stream.waiting_for = "workspace_held";
+    stream.why = "ml-team is held by root";
+    control.status_now.workspaces[0].projects.emplace_back().name = "lab";
+  });
+  EXPECT_THAT(logged(), AllOf(HasSubstr("logged: neptune: what job 7 logged is held; it is safe on disk: "),
+                              HasSubstr("ml-team is held by root"), HasSubstr("neptune-sync release ml-team")));
+}
+
+TEST_F(Epilog, OfAJobOfWhichSomethingWasRefusedOrWithoutADaemonSaysWhatIsToBeDone) {
+  served_.on_loop([](FixedControl& control) {
+    auto& stream = control.streams_now[0];
+    stream.pending = 0;
+    stream.closed = true;
+    stream.rejected = stream.rejected_kept = 1;
+    control.status_now.totals.pending = 0;
+  });
+  EXPECT_THAT(logged(), AllOf(HasSubstr("logged: neptune: job 7: neptune-sync: "), HasSubstr("neptune-sync rejected")));
+  served_.stop();
+  EXPECT_THAT(logged(), AllOf(HasSubstr("logged: neptune: job 7: neptune-sync: "), HasSubstr(served_.path())));
+  served_.restart();
 }
 
 TEST_F(Terminal, StatusIsWithinTheWidthAndColouredOnlyWhereThatIsWanted) {
