@@ -655,17 +655,13 @@ class Explainer {
     one.next += (one.next.empty() ? "" : " ") + next;
   }
 
-  std::string for_as_long(const api::ScopeStatus& scope) const {
-    return scope.since && api::parse_time(*scope.since) ? " for " + since(scope.since, now()) : "";
-  }
-
   void add_read_only(Explanation& one, const api::ScopeStatus& scope, const std::string& name) const {
     if (scope.own_mode() != "read_only") return;
     one.waiting_for = "read_only";
     auto next = api::end_of_read_only(clean(name));
     if (scope.next_probe_at) next += " The next probe is in " + until(scope.next_probe_at, now()) + ".";
     add_to(one,
-           sentence(clean(name) + " is read-only on the server" + for_as_long(scope) +
+           sentence(clean(name) + " is read-only on the server" + api::for_as_long(scope.since, now()) +
                     (scope.reason ? ": " + *scope.reason : "")),
            next);
   }
@@ -673,11 +669,7 @@ class Explainer {
   void add_hold(Explanation& one, const api::ScopeStatus& scope, const std::string& name) const {
     if (!scope.operator_hold && scope.own_mode() != "held") return;
     if (one.waiting_for != "read_only") one.waiting_for = "held";
-    const bool own_reason = scope.mode == "held";
-    add_to(one,
-           sentence(own_reason ? api::hold_in_words(clean(name), scope.reason, for_as_long(scope))
-                               : api::hold_in_words(clean(name), std::nullopt, "")),
-           api::end_of_hold(clean(name)));
+    add_to(one, sentence(api::hold_in_words(clean(name), scope, now())), api::end_of_hold(clean(name)));
   }
 
   /// What the streams of a scope wait for, once a reason: the words of the largest stand for all.

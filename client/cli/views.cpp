@@ -11,7 +11,6 @@
 #include "client/cli/table.h"
 #include "client/lib/modes.h"
 #include "client/lib/names.h"
-#include "client/lib/time.h"
 
 namespace neptune::cli {
 
@@ -23,10 +22,6 @@ std::string sentence(std::string_view text) {
   while (!out.empty() && out.back() == ' ') out.pop_back();
   if (!out.empty() && std::string_view(".!?").find(out.back()) == std::string_view::npos) out += '.';
   return out;
-}
-
-std::string for_as_long(const std::optional<std::string>& time, Now now) {
-  return time && api::parse_time(*time) ? " for " + since(time, now) : "";
 }
 
 class Problems {
@@ -72,18 +67,17 @@ std::string held_changes(const api::ScopeStatus& scope) {
 void add_scope_problem(Problems& problems, const api::ScopeStatus& scope, const std::string& name, Now now) {
   const std::string reason = scope.reason ? ": " + *scope.reason : "";
   if (scope.mode == "read_only") {
-    auto text =
-        sentence(clean(name) + " is read-only" + for_as_long(scope.since, now) + reason) + " " + held_changes(scope);
+    auto text = sentence(clean(name) + " is read-only" + api::for_as_long(scope.since, now) + reason) + " " +
+                held_changes(scope);
     if (scope.next_probe_at) text += " The next try is in " + until(scope.next_probe_at, now) + ".";
     problems.add(Colour::yellow, text);
   }
   if (scope.mode == "held" || scope.operator_hold) {
-    const bool own_reason = scope.mode == "held";
-    auto text = sentence(own_reason ? api::hold_in_words(clean(name), scope.reason, for_as_long(scope.since, now))
-                                    : api::hold_in_words(clean(name), std::nullopt, ""));
-    if (own_reason) text += " " + held_changes(scope);
+    const bool alone = scope.mode == "held";
+    auto text = sentence(api::hold_in_words(clean(name), scope, now));
+    if (alone) text += " " + held_changes(scope);
     // What is read-only as well stays where it is.
-    const auto* goes = !own_reason || scope.held == 0 ? "ends that" : scope.held == 1 ? "lets it go" : "lets them go";
+    const auto* goes = !alone || scope.held == 0 ? "ends that" : scope.held == 1 ? "lets it go" : "lets them go";
     problems.add(Colour::yellow, text + " `neptune-sync release " + clean(name) + "` " + goes + ".");
   }
 }
@@ -280,7 +274,7 @@ std::string to_the_second(const std::string& time) {
 /// Painted afterwards: colours take no columns.
 std::string header_of(const api::Status& status, const Style& style, Now now) {
   const auto name = "neptune-syncd " + clean(status.version);
-  auto text = name + " · " + clean(status.state) + for_as_long(status.started_at, now);
+  auto text = name + " · " + clean(status.state) + api::for_as_long(status.started_at, now);
   if (!status.server.url.empty()) text += " · " + clean(status.server.url);
   const auto lines = wrap(text, style.width, "", "  ");
   return lines.starts_with(name) ? paint(style, Colour::bold, name) + lines.substr(name.size()) : lines;

@@ -43,6 +43,8 @@ void scope(V& v, T& x) {
   v("since", x.since);
   v("next_probe_at", x.next_probe_at);
   v("operator_hold", x.operator_hold);
+  v("held_by", x.held_by);
+  v("held_since", x.held_since);
   v("inherited", x.inherited);
   totals(v, x);
 }

@@ -1,10 +1,20 @@
 #include "client/lib/modes.h"
 
+#include "client/lib/time.h"
+#include "support/sizes.h"
+
 namespace neptune::api {
 
-std::string hold_in_words(const std::string& name, const std::optional<std::string>& reason,
-                          const std::string& as_long) {
-  return name + (as_long.empty() ? " is " : " has been ") + reason.value_or("held by an operator") + as_long;
+std::string for_as_long(const std::optional<std::string>& since, std::chrono::system_clock::time_point now) {
+  const auto at = since ? parse_time(*since) : std::nullopt;
+  return at ? " for " + age_text(std::chrono::duration_cast<std::chrono::seconds>(now - *at)) : std::string();
+}
+
+std::string hold_in_words(const std::string& name, const ScopeStatus& scope,
+                          std::chrono::system_clock::time_point now) {
+  const auto as_long = for_as_long(scope.held_since, now);
+  return name + (as_long.empty() ? " is " : " has been ") + "held by " + scope.held_by.value_or("an operator") +
+         as_long;
 }
 
 std::string end_of_read_only(const std::string& scope) {

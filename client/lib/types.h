@@ -36,8 +36,10 @@ struct ScopeStatus : Totals {
   std::optional<std::string> reason;
   std::optional<std::string> since;
   std::optional<std::string> next_probe_at;
-  bool operator_hold = false;  ///< an operator's hold stands, whatever the server says
-  bool inherited = false;      ///< the mode, its reason and times are the workspace's
+  bool operator_hold = false;               ///< an operator's hold stands, whatever the server says
+  std::optional<std::string> held_by{};     ///< whose that is: "jackie"
+  std::optional<std::string> held_since{};  ///< likewise
+  bool inherited = false;                   ///< the mode, its reason and times are the workspace's
 
   std::string own_mode() const { return inherited ? "normal" : mode; }
 };

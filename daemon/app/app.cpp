@@ -406,19 +406,27 @@ struct Report {
   }
 };
 
+/// A file that the configuration names is a part of it; else a token is from the environment, which a running daemon
+/// may have another of.
+std::string check_of_token(const config::Config& config, const std::string& workspace) {
+  const auto own = std::ranges::find(config.workspaces, workspace, &config::WorkspaceConfig::name);
+  const bool named =
+      !config.server.api_token_file.empty() || (own != config.workspaces.end() && !own->api_token_file.empty());
+  return named ? "config" : "token";
+}
+
 /// One that is not there may still come, or be another's to read: a warning. One that is there and is none is an error.
 void check_token(const config::Config& config, const std::string& workspace, Report& report) {
+  const auto check = check_of_token(config, workspace);
   const auto token = config::read_token(config, workspace);
-  if (!token && token.error().code == "token_missing") {
-    report.checks.push_back({"token", "warn", token.error().message, {}});
-  } else if (!token && token.error().code == "token_file_unreadable") {
-    report.warn(token.error().message);
+  if (!token && (token.error().code == "token_missing" || token.error().code == "token_file_unreadable")) {
+    report.checks.push_back({check, "warn", token.error().message, {}});
   } else if (!token) {
-    report.fail("token", token.error());
+    report.fail(check, token.error());
   } else if (const auto server = server::server_named_by(token->text); !server) {
-    report.fail("token", in_its_file(*token, server.error()));
+    report.fail(check, in_its_file(*token, server.error()));
   } else {
-    report.checks.push_back({"token",
+    report.checks.push_back({check,
                              "ok",
                              fmt::format("The API token{} is read from {}; it is for {}",
                                          workspace.empty() ? "" : " of workspace " + workspace, token->origin, *server),
@@ -448,9 +456,8 @@ Report look_at_config(const Flags& flags) {
   for (const auto& watch : config->watches)
     report.found(fmt::format("Watched: {} (kind {})", watch.path.string(), watch.kind));
   check_tokens(*config, report);
-  report.headline = !about.absent.empty()       ? about.absent
-                    : report.count("warn") == 0 ? fmt::format("{} is fine", config->file.string())
-                                                : fmt::format("{} can be used", config->file.string());
+  const auto* how = report.error ? "can be read" : report.count("warn") == 0 ? "is fine" : "can be used";
+  report.headline = about.absent.empty() ? fmt::format("{} {}", config->file.string(), how) : about.absent;
   return report;
 }
 

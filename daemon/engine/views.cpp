@@ -224,6 +224,10 @@ void Engine::fill(api::ScopeStatus& status, const Scope& scope) const {
   add_untold(status, [&scope](const ProjectName& project) { return scope.covers(project); });
   count_discarded(status);
   status.operator_hold = core_.scope(scope).operator_hold;
+  if (const auto kept = modes_.find(scope); status.operator_hold && kept != modes_.end()) {
+    status.held_by = kept->second.held_by;
+    if (kept->second.held_since) status.held_since = format_time(*kept->second.held_since);
+  }
   fill_mode(status, scope);
 }
 

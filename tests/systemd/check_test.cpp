@@ -10,9 +10,11 @@ namespace {
 
 using namespace std::chrono_literals;
 
-Ran check(const Box& box, const std::string& flag) {
+Ran check(const Box& box, const std::string& flag, const std::vector<std::string>& more = {}) {
+  std::vector<std::string> args{"--config", box.dir() / "config.toml", flag};
+  args.insert(args.end(), more.begin(), more.end());
   Process process({.binary = binary("neptune-syncd"),
-                   .args = {"--config", box.dir() / "config.toml", flag},
+                   .args = std::move(args),
                    .env = {},
                    .unset_env = {},
                    .output_dir = box.dir() / "output",
@@ -120,6 +122,21 @@ TEST(CheckConfig, DoesNotTakeJunkForAToken) {
   const auto open = check(box, "--check-config");
   EXPECT_EQ(open.status, 1);
   EXPECT_NE(open.err.find("chmod 600"), std::string::npos) << open.err;
+}
+
+TEST(CheckConfig, TellsTheDoctorOfAFileThatItNamesAsOfItself) {
+  Box box({.server = {}, .config = {}, .start = false});
+  const auto told = [&box] { return check(box, "--check-config", {"--as-checks"}); };
+  const auto file = (box.dir() / "config.toml").string();
+  EXPECT_NE(told().out.find(R"({"check":"config","state":"ok","message":")" + file + " is fine\""), std::string::npos)
+      << told().out;
+  std::ofstream(box.sandbox().token_file()) << "junk!";
+  const auto junk = told();
+  EXPECT_EQ(junk.status, 0) << "it tells what it found";
+  EXPECT_NE(junk.out.find(R"({"check":"config","state":"fail","message":")" + box.sandbox().token_file().string()),
+            std::string::npos)
+      << junk.out;
+  EXPECT_EQ(junk.out.find("is fine"), std::string::npos) << junk.out;
 }
 
 TEST(Usage, OfEachProgramThatIsWrongEndsWithTwoAndNamesWhatWasMeant) {

@@ -8,7 +8,6 @@
 
 #include "client/lib/modes.h"
 #include "client/lib/names.h"
-#include "client/lib/time.h"
 #include "support/service.h"
 #include "support/sizes.h"
 
@@ -179,28 +178,19 @@ void check_stuck(Checks& checks, const std::vector<api::Stuck>& stuck) {
 
 namespace {
 
-std::string for_as_long(const api::ScopeStatus& scope, WallTime now) {
-  const auto since = scope.since ? api::parse_time(*scope.since) : std::nullopt;
-  if (!since) return {};
-  return " for " + age_text(std::chrono::duration_cast<std::chrono::seconds>(now - *since));
-}
-
 /// `name`: in full. What a project has of its workspace is told there.
 void check_mode(Checks& checks, const api::ScopeStatus& scope, const std::string& name, WallTime now) {
-  const auto mode = scope.own_mode();
-  const auto waits =
-      scope.held == 0 ? std::string() : "; " + number_of(scope.held, "change") + " wait" + (scope.held == 1 ? "s" : "");
-  if (mode == "read_only")
+  const bool read_only = scope.own_mode() == "read_only";
+  std::string waits;
+  if (scope.held > 0) waits = fmt::format("; {} wait{}", number_of(scope.held, "change"), scope.held == 1 ? "s" : "");
+  if (read_only)
     add(checks, "mode", "warn",
-        fmt::format("{} is read-only on the server{}: {}{}", name, for_as_long(scope, now),
+        fmt::format("{} is read-only on the server{}: {}{}", name, api::for_as_long(scope.since, now),
                     scope.reason.value_or("no reason is given"), waits),
         api::end_of_read_only(name));
-  if (mode == "held" || scope.operator_hold)
-    add(checks, "mode", "warn",
-        api::hold_in_words(name, mode == "held" ? scope.reason : std::nullopt,
-                           mode == "held" ? for_as_long(scope, now) : "") +
-            waits,
-        api::end_of_hold(name));
+  if (scope.operator_hold)
+    add(checks, "mode", "warn", api::hold_in_words(name, scope, now) + waits,
+        read_only ? fmt::format("`neptune-sync release {}` ends the hold.", name) : api::end_of_hold(name));
 }
 
 }  // namespace

@@ -371,6 +371,8 @@ TEST(Explanation, OfAScopeTellsItsModeAndEachReasonOnce) {
   workspace.since = "2026-01-02T11:00:00.000Z";
   workspace.next_probe_at = "2026-01-02T12:02:00.000Z";
   workspace.operator_hold = true;
+  workspace.held_by = "root";
+  workspace.held_since = "2026-01-02T11:57:00.000Z";
   workspace.held = 40;
   std::vector<api::Stream> streams;
   for (const char* run : {"a", "b", "c", "d"}) {
@@ -384,7 +386,8 @@ TEST(Explanation, OfAScopeTellsItsModeAndEachReasonOnce) {
   ASSERT_THAT(found, SizeIs(3));
   EXPECT_EQ(found[0].subject, "Workspace ml-team");
   EXPECT_EQ(found[0].why,
-            "ml-team is read-only on the server for 1 h: Storage limit exceeded. ml-team is held by an operator.");
+            "ml-team is read-only on the server for 1 h: Storage limit exceeded. ml-team has been held by root for "
+            "3 min.");
   EXPECT_THAT(found[0].next, AllOf(HasSubstr("neptune-sync probe ml-team`"), HasSubstr("The next probe is in 2 min."),
                                    HasSubstr("neptune-sync release ml-team`")));
   EXPECT_THAT(words_of(found),
@@ -408,11 +411,12 @@ TEST(Explanation, OfAProjectHasTheModeOfItsWorkspaceToo) {
   EXPECT_THAT(read_only[0].next, HasSubstr("neptune-sync probe ml-team`"));
 
   workspace.mode = "held";
-  workspace.reason = "held by jackie";
+  workspace.operator_hold = true;
+  workspace.held_by = "jackie";
   const auto held = explain(about("ml-team/lab"), status, {});
   EXPECT_EQ(held[0].waiting_for, "held");
   EXPECT_EQ(held[0].why, "ml-team is held by jackie.");
-  workspace.since = "2026-01-02T11:57:00.000Z";
+  workspace.held_since = "2026-01-02T11:57:00.000Z";
   EXPECT_EQ(explain(about("ml-team/lab"), status, {})[0].why, "ml-team has been held by jackie for 3 min.");
   EXPECT_THAT(held[0].next, HasSubstr("neptune-sync release ml-team`"));
 }

@@ -38,10 +38,10 @@ TEST(ApiJson, WritesKeysInAFixedOrderAndNullForWhatIsAbsent) {
       R"("totals":{"pending":3,"held":0,"in_flight":0,"synced":0,"rejected":0,"rejected_kept":0,"discarded":0,"pending_bytes":0,"held_bytes":0,)"
       R"("oldest_pending_at":"2026-01-02T03:04:05.678Z"},"problems":[],"stuck":[],)"
       R"("workspaces":[{"name":"ml-team","mode":"read_only","reason":"storage is used up","since":null,)"
-      R"("next_probe_at":null,"operator_hold":false,"inherited":false,"pending":0,"held":0,"in_flight":0,"synced":0,"rejected":0,"rejected_kept":0,"discarded":0,)"
+      R"("next_probe_at":null,"operator_hold":false,"held_by":null,"held_since":null,"inherited":false,"pending":0,"held":0,"in_flight":0,"synced":0,"rejected":0,"rejected_kept":0,"discarded":0,)"
       R"("pending_bytes":0,"held_bytes":0,"oldest_pending_at":null,)"
       R"("projects":[{"name":"classification","mode":"normal","reason":null,"since":null,)"
-      R"("next_probe_at":null,"operator_hold":false,"inherited":false,"pending":0,"held":0,"in_flight":0,"synced":0,"rejected":0,"rejected_kept":0,"discarded":0,)"
+      R"("next_probe_at":null,"operator_hold":false,"held_by":null,"held_since":null,"inherited":false,"pending":0,"held":0,"in_flight":0,"synced":0,"rejected":0,"rejected_kept":0,"discarded":0,)"
       R"("pending_bytes":0,"held_bytes":0,"oldest_pending_at":null}]}],)"
       R"("sources":[{"path":"/runs/a","kind":"run-log","state":"live","detail":null,"project":null,"run":null,)"
       R"("pending":0,"uploads":0,"read_only":false}],"uploads":[]})");

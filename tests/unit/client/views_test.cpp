@@ -174,7 +174,7 @@ TEST(StatusView, NamesEveryCauseAndWhatToDo) {
   status.server.last_error = "the server refused the connection";
   status.workspaces[0].mode = "held";
   status.workspaces[0].operator_hold = true;
-  status.workspaces[0].reason = "held by jackie";
+  status.workspaces[0].held_by = "jackie";
   status.workspaces[0].projects.clear();
   status.totals.rejected = 3;
   status.totals.rejected_kept = 2;

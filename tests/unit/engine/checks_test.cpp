@@ -75,17 +75,18 @@ TEST(Checks, OfWhatIsReadOnlyOrHeldNameTheScopeTheReasonSinceWhenAndWhatEndsIt) 
               AllOf(HasSubstr("free space in ml-team"), HasSubstr("`neptune-sync probe ml-team`")));
 
   team.operator_hold = true;
+  team.held_by = "root";
   lab = {};
   lab.name = "lab";
   lab.mode = "held";
   lab.operator_hold = true;
-  lab.reason = "held by jackie";
-  lab.since = "2026-01-02T11:57:00.000Z";
+  lab.held_by = "jackie";
+  lab.held_since = "2026-01-02T11:57:00.000Z";
   lab.held = 1;
   const auto all = lines({team});
   ASSERT_EQ(all.size(), 3u);
-  EXPECT_EQ(all[1].message, "ml-team is held by an operator; 3 changes wait");
-  EXPECT_THAT(all[1].remedy, HasSubstr("`neptune-sync release ml-team`"));
+  EXPECT_EQ(all[1].message, "ml-team is held by root; 3 changes wait");
+  EXPECT_THAT(all[1].remedy, HasSubstr("`neptune-sync release ml-team` ends the hold."));
   EXPECT_EQ(all[2].message, "ml-team/lab has been held by jackie for 3 min; 1 change waits");
   EXPECT_THAT(all[2].remedy, HasSubstr("`neptune-sync release ml-team/lab`"));
   EXPECT_EQ(verdict(all[2]), "warn mode");
