@@ -93,7 +93,8 @@ TEST(Units, ThatTheDocumentationShowsAreWhatSystemdUnderstandsToo) {
   if (!has_systemd()) GTEST_SKIP() << "systemd is not installed here";
   ShownUnits shown(units);
   int blocks = 0;
-  const std::regex block("\n```ini\n(# /etc/systemd/system/(\\S+)\n)?([^`]*)```");
+  const std::regex block(
+      "\n```ini tested by tests/systemd/units_test.cpp\n(# /etc/systemd/system/(\\S+)\n)?([^`]*)```");
   for (const auto& page : std::filesystem::recursive_directory_iterator(NEPTUNE_DOCS)) {
     if (page.path().extension() != ".md") continue;
     const auto text = text_of(page.path());

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <regex>
@@ -164,6 +165,36 @@ TEST(ManualPages, EachExampleIsACommandLineThatIsUnderstood) {
     const auto status = output_of(line);
     EXPECT_NE(status, "2\n") << example << " is a wrong usage";
     EXPECT_NE(status, "127\n") << example;
+  }
+}
+
+/// Every `neptune-sync ...` that stands in the text of a page, without the brackets of what may be left out.
+std::set<std::string> commands_on(const std::string& page) {
+  const std::regex block("```[^`]*```"), span("`(neptune-sync [^`]+)`"), brackets("[\\[\\]]"), space("\\s+");
+  const auto text = std::regex_replace(text_of(page), block, "");
+  std::set<std::string> found;
+  for (std::sregex_iterator it(text.begin(), text.end(), span), end; it != end; ++it)
+    found.insert(std::regex_replace(std::regex_replace((*it)[1].str(), brackets, ""), space, " "));
+  return found;
+}
+
+TEST(Documentation, EveryCommandInThePagesIsOneOrNamesOne) {
+  std::set<std::string> commands;
+  for (const auto& page : std::filesystem::recursive_directory_iterator(NEPTUNE_DOCS))
+    if (page.path().extension() == ".md") commands.merge(commands_on(page.path()));
+  commands.merge(commands_on(NEPTUNE_DOCS "/../README.md"));
+  EXPECT_GT(commands.size(), 30u);
+  for (const auto& command : commands) {
+    const auto arguments = command.substr(std::string("neptune-sync").size());
+    // Understood as it stands, but for the daemon, which is not there; or the words alone of a command that wants more.
+    const auto in_a_folder = [&arguments](const std::string& more) {
+      return output_of("cd $(mktemp -d) && touch FILE && { NEPTUNE_PROJECT=w/p timeout 5 " NEPTUNE_SYNC
+                       " --socket /nowhere" +
+                       arguments + more + "; } 2>&1 </dev/null; echo \"status $?\"; rm -r \"$PWD\"");
+    };
+    const bool is_one = in_a_folder("").find("status 2\n") == std::string::npos;
+    const bool names_one = in_a_folder(" --help").find("Usage: " + command) != std::string::npos;
+    EXPECT_TRUE(is_one || names_one) << command;
   }
 }
 

@@ -2,9 +2,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cctype>
 #include <filesystem>
 #include <map>
 #include <regex>
+#include <set>
 
 #include "tests/unit/layering/source_tree.h"
 
@@ -39,9 +41,95 @@ std::vector<std::string> unknown_sections(const SourceFile& file, const std::str
   return unknown;
 }
 
-TEST(Documentation, EveryLinkLeadsToAFile) {
-  auto pages = files_below({"docs"}, {".md"});
+/// What stands between backticks, on one line.
+std::set<std::string> names_on(const SourceFile& page) {
+  // Blocks are not names, and their fences are no pairs of backticks.
+  const auto text = std::regex_replace(page.text, std::regex("```[^`]*```"), "");
+  const std::regex span("`([^`\n]+)`");
+  std::set<std::string> names;
+  for (std::sregex_iterator it(text.begin(), text.end(), span), end; it != end; ++it) names.insert((*it)[1]);
+  return names;
+}
+
+std::vector<SourceFile> all_pages() {
+  auto pages = files_below({"docs", "tests"}, {".md"});
   for (const auto* page : {"README.md", "CONTRIBUTING.md", "CHANGELOG.md"}) pages.push_back(read_source(page));
+  return pages;
+}
+
+/// Every test of the sources, "Suite.Name".
+std::set<std::string> tests_there() {
+  const std::regex test("\\b(?:TEST|TEST_F|TEST_P|RC_GTEST_PROP)\\(\\s*(\\w+),\\s*(\\w+)");
+  std::set<std::string> names;
+  for (const auto& file : files_below({"tests"}, {".cpp"}))
+    for (std::sregex_iterator it(file.text.begin(), file.text.end(), test), end; it != end; ++it)
+      names.insert((*it)[1].str() + "." + (*it)[2].str());
+  return names;
+}
+
+TEST(Documentation, EveryTestThatAPageNamesIsThere) {
+  const auto there = tests_there();
+  const std::regex test("[A-Z]\\w*\\.([A-Z]\\w*)?\\*?");
+  std::size_t named = 0;
+  for (const auto& page : all_pages())
+    for (const auto& name : names_on(page)) {
+      if (!std::regex_match(name, test)) continue;
+      ++named;
+      const auto begin = name.substr(0, name.find('*'));
+      const auto first = there.lower_bound(begin);
+      EXPECT_TRUE(first != there.end() && (begin == name ? *first == name : first->starts_with(begin)))
+          << page.path << " names " << name;
+    }
+  EXPECT_GT(named, 15u);
+}
+
+/// What a page for contributors may name: the files, and every word in them.
+struct Names {
+  std::vector<std::string> files;
+  std::set<std::string, std::less<>> words;
+};
+
+Names names_there() {
+  Names there;
+  auto sources = files_below({"daemon", "client", "tests"}, {".h", ".cpp", ".txt", ".md"});
+  for (const auto* file : {"CMakePresets.json", "config.example.toml"}) sources.push_back(read_source(file));
+  const auto part_of_a_word = [](char c) { return c == '_' || std::isalnum(static_cast<unsigned char>(c)) != 0; };
+  for (const auto& source : sources) {
+    there.files.push_back("/" + source.path);
+    for (auto at = source.text.begin(); at != source.text.end();) {
+      const auto begin = std::find_if(at, source.text.end(), part_of_a_word);
+      at = std::find_if_not(begin, source.text.end(), part_of_a_word);
+      there.words.emplace(begin, at);
+    }
+  }
+  return there;
+}
+
+/// Whether a name of the code, or of a file or folder of it, is one; whatever else it may be is not looked into.
+bool is_there(const Names& names, const std::string& name) {
+  static const std::regex file("[\\w/]+\\.(h|cpp|toml|md)"), folder("(daemon|client|tests|docs|script)(/\\w+)+"),
+      word("(?:\\w+::)?(\\w+)(?:<T>)?");
+  std::smatch parts;
+  if (std::regex_match(name, file))
+    return std::ranges::any_of(names.files, [&name](const auto& path) { return path.ends_with("/" + name); });
+  if (std::regex_match(name, folder))
+    return name == "daemon/proto" /* generated */ || std::filesystem::exists(std::filesystem::path(SOURCE_DIR) / name);
+  return !std::regex_match(name, parts, word) || names.words.contains(parts[1].str());
+}
+
+TEST(Documentation, WhatThePagesForContributorsNameIsThere) {
+  const auto there = names_there();
+  for (const auto* page : {"docs/architecture.md", "docs/extending.md", "CONTRIBUTING.md"})
+    for (const auto& name : names_on(read_source(page)))
+      EXPECT_TRUE(is_there(there, name)) << page << " names " << name;
+  for (const auto* gone : {"impl/nowhere.cpp", "daemon/nowhere",
+                           "no_such_"
+                           "function"})
+    EXPECT_FALSE(is_there(there, gone)) << gone;
+}
+
+TEST(Documentation, EveryLinkLeadsToAFile) {
+  const auto pages = all_pages();
   ASSERT_GT(pages.size(), 5u);
   for (const auto& page : pages) EXPECT_THAT(broken_links(page), IsEmpty());
 }
@@ -54,48 +142,58 @@ TEST(Documentation, EverySectionThatCodeRefersToIsThere) {
     }
 }
 
-/// Blocks of commands that are neither run by a test (tests/docs) nor said to be for somebody at the keyboard.
-std::vector<std::string> unmarked_examples(const SourceFile& page) {
-  const std::regex fence("(^|\n)```(sh|console|python|toml)([^\n]*)\n"), bare("\n```\n\\$ [^\n]*");
-  std::vector<std::string> found;
-  for (std::sregex_iterator it(page.text.begin(), page.text.end(), fence), end; it != end; ++it) {
-    const std::string mark = (*it)[3];
-    if (mark != " tested" && mark != " tested daemon" && mark != " tested script" && mark != " by-hand")
-      found.push_back(page.path + ": " + (*it)[2].str() + mark);
+/// The test that a block's mark names, "tested by tests/...", if it does.
+std::string named_test(const std::string& mark) {
+  const std::string by = " tested by ";
+  return mark.starts_with(by) ? mark.substr(by.size()) : "";
+}
+
+/// Whether a block with that mark is run: by tests/docs/run_examples, or by the test that the mark names, which finds
+/// it by its mark on this page, or on every page.
+bool is_run(const std::string& page, const std::string& language, const std::string& mark) {
+  static const std::set<std::string> languages_run{"sh", "console", "python", "toml"};
+  static const std::set<std::string> on_every_page{"tests/docs/run_in_a_clone", "tests/systemd/units_test.cpp"};
+  if (mark == " tested" || mark == " tested daemon" || mark == " tested script") {
+    const auto is_a_page_of_its_own = page == "README.md" || std::filesystem::path(page).parent_path() == "docs";
+    return languages_run.contains(language) && is_a_page_of_its_own;
   }
+  const auto test = named_test(mark);
+  if (test.empty() || !std::filesystem::exists(std::filesystem::path(SOURCE_DIR) / test)) return false;
+  const auto text = read_source(test).text;
+  return text.find(language + mark) != std::string::npos &&
+         (on_every_page.contains(test) ||
+          text.find("/" + std::filesystem::path(page).filename().string()) != text.npos);
+}
+
+/// Blocks in a language, or of commands, behind which no test is.
+std::vector<std::string> unrun_examples(const SourceFile& page) {
+  const std::regex fence("(^|\n)```([^\\s`]+)([^\n]*)\n"), bare("\n```\n\\$ [^\n]*");
+  std::vector<std::string> found;
+  for (std::sregex_iterator it(page.text.begin(), page.text.end(), fence), end; it != end; ++it)
+    if (!is_run(page.path, (*it)[2], (*it)[3])) found.push_back(page.path + ": " + (*it)[2].str() + (*it)[3].str());
   for (std::sregex_iterator it(page.text.begin(), page.text.end(), bare), end; it != end; ++it)
     found.push_back(page.path + ": " + it->str().substr(5));
   return found;
 }
 
-std::size_t count_of(const std::string& text, const std::string& what) {
-  std::size_t count = 0;
-  for (auto at = text.find(what); at != std::string::npos; at = text.find(what, at + 1)) ++count;
-  return count;
+TEST(Documentation, EveryExampleIsRunByATest) {
+  for (const auto& page : all_pages()) EXPECT_THAT(unrun_examples(page), IsEmpty());
 }
 
-TEST(Documentation, OnlyWhatBuildsOrTakesAMachineOfItsOwnIsLeftToAPerson) {
-  const std::map<std::string, std::size_t> by_hand{
-      {"README.md", 2}, {"CONTRIBUTING.md", 2}, {"docs/walkthrough.md", 1}, {"docs/operations.md", 3}};
-  auto pages = files_below({"docs"}, {".md"});
-  for (const auto* page : {"README.md", "CONTRIBUTING.md"}) pages.push_back(read_source(page));
-  for (const auto& page : pages) {
-    const auto found = by_hand.find(page.path);
-    EXPECT_EQ(count_of(page.text, " by-hand\n"), found == by_hand.end() ? 0 : found->second) << page.path;
-    // tests/docs runs these pages; a mark elsewhere would promise what nobody does.
-    const bool is_run = page.path == "README.md" || std::filesystem::path(page.path).parent_path() == "docs";
-    if (!is_run) {
-      EXPECT_EQ(count_of(page.text, " tested\n"), 0u) << page.path;
-    }
-  }
-}
-
-TEST(Documentation, EveryExampleIsRunByATestOrSaysThatItIsNot) {
-  auto pages = files_below({"docs"}, {".md"});
-  for (const auto* page : {"README.md", "CONTRIBUTING.md"}) pages.push_back(read_source(page));
-  for (const auto& page : pages) EXPECT_THAT(unmarked_examples(page), IsEmpty());
-  EXPECT_EQ(unmarked_examples({"a.md", "text\n```sh\nls\n```\n"}), std::vector<std::string>{"a.md: sh"});
-  EXPECT_EQ(unmarked_examples({"a.md", "text\n```\n$ ls\n```\n"}), std::vector<std::string>{"a.md: $ ls"});
+TEST(Documentation, AnExampleThatNoTestRunsIsFound) {
+  const auto found = [](const std::string& fence, const std::string& page = "docs/a.md") {
+    return !unrun_examples({page, "text\n```" + fence + "\nls\n```\n"}).empty();
+  };
+  EXPECT_TRUE(found("sh"));
+  EXPECT_TRUE(found("sh by-hand"));
+  EXPECT_TRUE(found("\n$ ls"));
+  EXPECT_FALSE(found("sh tested"));
+  EXPECT_TRUE(found("sh tested", "docs/decisions/a.md")) << "which nobody runs";
+  EXPECT_TRUE(found("json tested")) << "which is not run as it is";
+  EXPECT_TRUE(found("sh tested by tests/nowhere"));
+  EXPECT_TRUE(found("sh tested by tests/package/boot")) << "which knows nothing of that page";
+  EXPECT_TRUE(found("ini tested by tests/package/boot", "docs/operations.md")) << "which looks for another mark";
+  EXPECT_FALSE(found("sh tested by tests/package/boot", "docs/operations.md"));
 }
 
 TEST(Documentation, TheReadmeShowsAJobInOfflineModeAndAScriptThatIsRun) {
@@ -108,7 +206,7 @@ TEST(Documentation, TheReadmeShowsAJobInOfflineModeAndAScriptThatIsRun) {
   };
   using ::testing::HasSubstr;
   // Without offline mode the job's own process has the log, and nothing on the page works.
-  EXPECT_THAT(blocks_of("python by-hand"), HasSubstr("mode=\"offline\""));
+  EXPECT_THAT(blocks_of("python tested"), HasSubstr("mode=\"offline\""));
   EXPECT_THAT(blocks_of("sh tested"),
               ::testing::AllOf(HasSubstr("neptune-sync run create"), HasSubstr("neptune-sync run log"),
                                HasSubstr("neptune-sync wait --run")));

@@ -4,8 +4,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <boost/json.hpp>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 
 #include "client/lib/json.h"
 #include "tests/integration/support/temp_dir.h"
@@ -55,6 +57,21 @@ TEST(Answers, StatusAndWorkspaces) {
   const auto unknown = get(served, "/v1/workspaces/other");
   EXPECT_EQ(status_of(unknown), 404);
   EXPECT_NE(unknown.find("Known: ml-team."), std::string::npos);
+}
+
+TEST(Answers, AnErrorIsTheOneOfThePage) {
+  Served served;
+  served.on_loop([](FixedControl& control) {
+    for (const auto* name : {"ml-team", "vision"}) control.status_now.workspaces.emplace_back().name = name;
+  });
+  std::ostringstream page;
+  page << std::ifstream(NEPTUNE_DOCS "/local-api.md").rdbuf();
+  const auto text = page.str();
+  const std::string mark = "```json tested by tests/unit/local_api/answers_test.cpp\n";
+  const auto at = text.find(mark);
+  ASSERT_NE(at, std::string::npos);
+  const auto shown = text.substr(at + mark.size(), text.find("```", at + mark.size()) - at - mark.size());
+  EXPECT_EQ(boost::json::parse(body_of(get(served, "/v1/workspaces/visoin"))), boost::json::parse(shown));
 }
 
 TEST(Answers, StreamsOfAProjectOrARun) {

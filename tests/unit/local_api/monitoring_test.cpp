@@ -52,6 +52,14 @@ TEST(Monitoring, TheAlertsAndTheDashboardNameOnlyMetricsThatAreTold) {
   }
 }
 
+TEST(Monitoring, ThePagesNameOnlyMetricsThatAreTold) {
+  auto there = told();
+  there.insert(
+      {"neptune_sync_up", "neptune_sync_workspace"});  // the latter of "neptune_sync_workspace_...", which are many
+  for (const auto* page : {"README.md", "../read-only-mode.md", "../operations.md", "../uploads.md"})
+    for (const auto& name : named_in(text_of(page))) EXPECT_TRUE(there.contains(name)) << page << " names " << name;
+}
+
 TEST(Monitoring, PrometheusOwnToolFindsNoFaultWithTheRulesAndTheMetrics) {
   if (std::system("command -v promtool >/dev/null") != 0) GTEST_SKIP() << "there is no promtool here";
   EXPECT_EQ(std::system("promtool check rules " NEPTUNE_DOCS "/monitoring/alerts.yml >/dev/null"), 0);
