@@ -154,8 +154,9 @@ bool is_run(const std::string& page, const std::string& language, const std::str
   static const std::set<std::string> languages_run{"sh", "console", "python", "toml"};
   static const std::set<std::string> on_every_page{"tests/docs/run_in_a_clone", "tests/systemd/units_test.cpp"};
   if (mark == " tested" || mark == " tested daemon" || mark == " tested script") {
-    const auto is_a_page_of_its_own = page == "README.md" || std::filesystem::path(page).parent_path() == "docs";
-    return languages_run.contains(language) && is_a_page_of_its_own;
+    static const std::set<std::string> pages_run{"README.md", "tests/sandbox/README.md"};
+    return languages_run.contains(language) &&
+           (pages_run.contains(page) || std::filesystem::path(page).parent_path() == "docs");
   }
   const auto test = named_test(mark);
   if (test.empty() || !std::filesystem::exists(std::filesystem::path(SOURCE_DIR) / test)) return false;
@@ -167,7 +168,7 @@ bool is_run(const std::string& page, const std::string& language, const std::str
 
 /// Blocks in a language, or of commands, behind which no test is.
 std::vector<std::string> unrun_examples(const SourceFile& page) {
-  const std::regex fence("(^|\n)```([^\\s`]+)([^\n]*)\n"), bare("\n```\n\\$ [^\n]*");
+  const std::regex fence("(^|\n)```([^\\s`]+)([^\n]*)\n"), bare("\n```\n(\\$|neptune-|curl|sudo|script/)[^\n]*");
   std::vector<std::string> found;
   for (std::sregex_iterator it(page.text.begin(), page.text.end(), fence), end; it != end; ++it)
     if (!is_run(page.path, (*it)[2], (*it)[3])) found.push_back(page.path + ": " + (*it)[2].str() + (*it)[3].str());
@@ -187,6 +188,7 @@ TEST(Documentation, AnExampleThatNoTestRunsIsFound) {
   EXPECT_TRUE(found("sh"));
   EXPECT_TRUE(found("sh by-hand"));
   EXPECT_TRUE(found("\n$ ls"));
+  EXPECT_TRUE(found("\ncurl localhost"));
   EXPECT_FALSE(found("sh tested"));
   EXPECT_TRUE(found("sh tested", "docs/decisions/a.md")) << "which nobody runs";
   EXPECT_TRUE(found("json tested")) << "which is not run as it is";

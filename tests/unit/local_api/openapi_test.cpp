@@ -5,6 +5,7 @@
 #include <fstream>
 #include <map>
 #include <optional>
+#include <regex>
 #include <set>
 #include <sstream>
 
@@ -239,6 +240,36 @@ TEST(OpenApi, EveryReasonIsExplainedToOperators) {
   page << std::ifstream(NEPTUNE_DOCS "/operations.md").rdbuf();
   const auto& own = schema("Stream").at("allOf").at(1).at("properties").at("waiting_for").at("enum");
   for (const auto& word : own.as_array()) EXPECT_NE(page.str().find("`" + text(word) + "`"), std::string::npos) << word;
+}
+
+/// Whether docs/local-api.md has a route, by itself or behind one in whose row it stands, whole or by its end:
+/// "`POST /v1/scopes/{scope}/hold` · `/release`".
+bool is_on(const std::string& page, const std::string& method, const std::string& path) {
+  for (const auto& shown : {"`" + method + " " + path, "· `" + path, "· `" + path.substr(path.rfind('/'))})
+    if (page.find(shown) != std::string::npos) return true;
+  return false;
+}
+
+TEST(OpenApi, HasTheRoutesOfThePageAndThePageHasAll) {
+  std::ostringstream text_of_page;
+  text_of_page << std::ifstream(NEPTUNE_DOCS "/local-api.md").rdbuf();
+  const auto page = text_of_page.str();
+  Names there;
+  for (const auto& [path, methods] : document().at("paths").as_object())
+    for (const auto& [word, method] : {std::pair{"get", "GET"}, std::pair{"post", "POST"}}) {
+      const auto* about = methods.as_object().if_contains(word);
+      if (!about) continue;
+      there.insert(std::string(method) + " " + std::string(path));
+      EXPECT_TRUE(is_on(page, method, path)) << method << ' ' << path;
+      const auto* parameters = about->as_object().if_contains("parameters");
+      for (const auto& one : parameters ? parameters->as_array() : json::array())
+        if (one.at("in") == "query") {
+          EXPECT_NE(page.find(text(one.at("name")) + "="), std::string::npos) << path << ' ' << one.at("name");
+        }
+    }
+  const std::regex route("`((GET|POST) /[^`?]+)");
+  for (std::sregex_iterator it(page.begin(), page.end(), route), end; it != end; ++it)
+    EXPECT_TRUE(there.contains((*it)[1].str())) << (*it)[1];
 }
 
 TEST(OpenApi, RefersOnlyToWhatItHas) {
