@@ -55,7 +55,14 @@ std::string man_page(const CLI::App& app) {
   for (const auto& [code, text, more] : exit_texts)
     exits.entries.push_back({std::to_string(code), std::string(text) + more});
   const man::Section shown{.title = "EXAMPLES", .entries = examples()};
-  page.sections = {{.title = "THE SOCKET", .text = socket_text}, exits, shown};
+  const man::Section variables{
+      .title = "ENVIRONMENT",
+      .entries = {{"NEPTUNE_SYNC_SOCKET", "The daemon's socket, where --socket does not name it."},
+                  {"NEPTUNE_PROJECT",
+                   "The project, as workspace/project, where --project does not name it; and of runs of one name, in "
+                   "which one is meant."},
+                  {"NO_COLOR", "Whatever it is set to: no colours."}}};
+  page.sections = {{.title = "THE SOCKET", .text = socket_text}, exits, shown, variables};
   return man::manual(man::command_tree(app), page);
 }
 

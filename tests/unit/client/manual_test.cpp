@@ -100,6 +100,14 @@ TEST(ManualPages, HaveEveryVerbArgumentAndOptionOfTheHelp) {
     EXPECT_THAT(daemon, HasSubstr("       " + std::regex_replace(names, std::regex(","), ", ")));
 }
 
+TEST(ManualPages, NameTheVariablesThatTheCommandListensTo) {
+  if (!can_render()) GTEST_SKIP() << "there is no man here";
+  const auto page = rendered("neptune-sync.1");
+  const auto about = page.substr(std::min(page.find("\nENVIRONMENT\n"), page.size()));
+  for (const auto* variable : {"NEPTUNE_SYNC_SOCKET", "NEPTUNE_PROJECT", "NO_COLOR"})
+    EXPECT_THAT(about, HasSubstr("\n       " + std::string(variable) + "\n"));
+}
+
 TEST(ManualPages, HaveAnExampleOfEveryVerb) {
   const auto page = text_of(NEPTUNE_PAGES "/neptune-sync.1");
   const auto begin = page.find("EXAMPLES");
