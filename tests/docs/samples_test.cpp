@@ -2,6 +2,8 @@
 
 #include <filesystem>
 #include <fstream>
+#include <regex>
+#include <set>
 #include <sstream>
 
 #include "client/cli/explanation.h"
@@ -84,6 +86,25 @@ api::Status full_workspace() {
   add("run-log", "closed", "/runs/a");
   add("run-log", "closed", "/runs/b");
   return status;
+}
+
+TEST(Samples, OfWhatPagesShowOfOutputAreAllHeldAgainstTheProgramHere) {
+  std::set<std::string> shown;
+  std::vector<std::filesystem::path> pages{"README.md"};
+  for (const auto& page : std::filesystem::recursive_directory_iterator(SOURCE_DIR "/docs"))
+    if (page.path().extension() == ".md") pages.push_back(std::filesystem::relative(page.path(), SOURCE_DIR));
+  const std::regex block("(^|\n)```console[^\n]*\n\\$ ([^\n]*)\n");
+  for (const auto& page : pages) {
+    std::ostringstream text;
+    text << std::ifstream(std::filesystem::path(SOURCE_DIR) / page).rdbuf();
+    const auto all = text.str();
+    for (std::sregex_iterator it(all.begin(), all.end(), block), end; it != end; ++it)
+      shown.insert(page.string() + ": " + (*it)[2].str());
+  }
+  EXPECT_EQ(shown, (std::set<std::string>{
+                       "README.md: neptune-sync status", "docs/read-only-mode.md: neptune-sync status",
+                       "docs/operations.md: neptune-sync explain trial-7", "docs/operations.md: neptune-sync doctor"}))
+      << "what is new wants a test below";
 }
 
 TEST(Samples, TheStatusOfTheReadmeIsWhatIsPrinted) {
