@@ -1,11 +1,13 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "app/app.h"
+#include "app/carry.h"
 #include "app/upkeep.h"
 #include "client/man/help.h"
 #include "client/man/page.h"
@@ -28,7 +30,11 @@ std::string man_page(const CLI::App& cli) {
                 {{"SIGTERM, SIGINT", "Take nothing more in, let what is in flight finish, and end."},
                  {"SIGHUP",
                   "Read the configuration and the tokens anew. A configuration that is wrong changes nothing."}}},
-           {.title = "EXIT STATUS", .entries = {{"0", "done"}, {"1", "failed"}, {"2", "usage"}}},
+           {.title = "EXIT STATUS",
+            .entries = {{"0", "done"},
+                        {"1", "failed"},
+                        {"2", "usage"},
+                        {"6", "exported, but something that waits here is not in the file: the output names it"}}},
            {.title = "EXAMPLES", .entries = examples()},
            {.title = "ENVIRONMENT",
             .entries =
@@ -55,10 +61,18 @@ int report(const neptune::Error& error) {
   return error.code == "usage" ? neptune::man::wrong_usage : 1;
 }
 
+constexpr int not_everything = 6;
+
+int end_of(const neptune::Result<neptune::app::Exported>& exported, const std::string& file) {
+  if (!exported) return report(exported.error());
+  std::fputs(exported->text.c_str(), file == "-" ? stderr : stdout);
+  return exported->everything ? 0 : not_everything;
+}
+
 std::string footer(bool) {
   return "As a service: `systemctl start neptune-syncd`. `neptune-sync status` asks it how\n"
          "things are.\n"
-         "Exit codes: 0 done, 1 failed, 2 usage.\n";
+         "Exit codes: 0 done, 1 failed, 2 usage, 6 exported, but not everything.\n";
 }
 
 }  // namespace
@@ -79,19 +93,25 @@ int main(int argc, char** argv) try {
       "--check-unsent", unsent,
       "Tell whether a daemon that does not run keeps changes that are not on the server, and end (with 1: it does)");
   bool queue = false, repair = false, move = false;
-  std::string export_to, import_from;
+  std::string export_to, import_from, into;
   auto* check_queue = cli.add_flag("--check-queue", queue,
                                    "Go through the change queue and the memory of a daemon that does not run, and end "
                                    "(with 1: something is wrong)");
   cli.add_flag("--repair", repair, "With --check-queue: repair what can be, after copying the files")
       ->needs(check_queue);
   auto* export_option =
-      cli.add_option("--export", export_to, "Write the queued changes to a file (-: standard output), and end")
+      cli.add_option("--export", export_to,
+                     "Write what is not on the server to a file (-: standard output), and end (with 6: "
+                     "something that waits is not in it)")
           ->type_name("FILE");
-  cli.add_flag("--move", move, "With --export, of a daemon that does not run: take them out of the queue")
+  cli.add_flag("--move", move, "With --export, of a daemon that does not run: take it out of here")
       ->needs(export_option);
-  cli.add_option("--import", import_from, "Queue the changes of such a file, of a daemon that does not run, and end")
-      ->type_name("FILE");
+  auto* import_option =
+      cli.add_option("--import", import_from, "Take what such a file holds, of a daemon that does not run, and end")
+          ->type_name("FILE");
+  cli.add_option("--into", into, "With --import: put logs below this folder, which is to be a watched one")
+      ->type_name("DIR")
+      ->needs(import_option);
   cli.set_version_flag("--version", "neptune-syncd " + neptune::app::version());
   const auto print_man_page = [&cli] {
     std::fputs(man_page(cli).c_str(), stdout);
@@ -116,11 +136,15 @@ int main(int argc, char** argv) try {
   if (check) findings = neptune::app::check_config(flags);
   if (unsent) findings = neptune::app::check_unsent(flags);
   if (queue) findings = neptune::app::check_queue(flags, repair);
-  if (!export_to.empty()) findings = neptune::app::export_queue(flags, export_to, move);
-  if (!import_from.empty()) findings = neptune::app::import_queue(flags, import_from);
+  if (!export_to.empty()) return end_of(neptune::app::export_unsent(flags, export_to, move), export_to);
+  if (!import_from.empty()) {
+    std::optional<std::filesystem::path> folder;
+    if (!into.empty()) folder = into;
+    findings = neptune::app::import_unsent(flags, import_from, folder);
+  }
   if (findings) {
     if (!*findings) return report(findings->error());
-    std::fputs((*findings)->c_str(), export_to == "-" ? stderr : stdout);
+    std::fputs((*findings)->c_str(), stdout);
     return 0;
   }
   const auto ended = neptune::app::run(flags);

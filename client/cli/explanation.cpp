@@ -247,6 +247,18 @@ class Explainer {
     return there.empty() ? "Nothing of it waits." : "All that was found of it is on the server: " + there + ".";
   }
 
+  Explanation explain_moved(Explanation one, const api::Stream& stream, const std::string& there) const {
+    one.state =
+        fmt::format("{} moved to another machine in {}{}, which sends {}. On the server from here: {}.",
+                    stream.moved == 1 ? "1 change was" : changes(stream.moved) + " were", clean(stream.moved_to),
+                    stream.moved_at ? " " + since(*stream.moved_at, now()) + " ago" : std::string(),
+                    stream.moved == 1 ? "it" : "them", there.empty() ? "nothing" : there);
+    one.next =
+        fmt::format("`neptune-sync import` of {} takes {} in, there or, should it not have been done there, here.",
+                    clean(stream.moved_to), stream.moved == 1 ? "it" : "them");
+    return one;
+  }
+
   /// Of what has nothing that waits: the streams of one run, or a single one.
   Explanation explain_done(const std::vector<const api::Stream*>& streams) const {
     const auto& first = *streams.front();
@@ -264,6 +276,9 @@ class Explainer {
       if (!stream->closed && stream->state != "done") one.next = "What its job still writes is sent as it comes.";
     }
     const auto there = what_is_there(streams);
+    if (const auto moved = std::ranges::find_if(streams, [](const auto* stream) { return stream->moved > 0; });
+        moved != streams.end())
+      return explain_moved(std::move(one), **moved, there);
     one.state = nothing_waits(there, sum.rejected_kept > 0);
     if (sum.discarded > 0)
       one.state = fmt::format("Not all of it is on the server: {} thrown away, {} there.",

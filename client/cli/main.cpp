@@ -35,7 +35,8 @@ constexpr std::array exit_texts{
     ExitText{timed_out, "timed out", ""},
     ExitText{held, "held",
              ": of status, changes are held, or a hold is set that the next ones will wait for; of wait, what remains "
-             "when the time is up is held"}};
+             "when the time is up is held"},
+    ExitText{partly, "exported in part", ": something that waits is not in the file; the output names it"}};
 
 std::string footer(bool top) {
   if (!top) return "`neptune-sync --help` tells of --socket, --json and the exit codes.\n";

@@ -4,14 +4,14 @@
 #include "client/cli/verb.h"
 #include "client/cli/verbs.h"
 
-// What is done to the queue on disk: by the daemon's own program, which alone knows its files.
+// What is done to what waits on disk: by the daemon's own program, which alone knows its files.
 namespace neptune::cli {
 
 namespace {
 
 struct Arguments {
   std::string file = "-";
-  std::optional<std::string> config;
+  std::optional<std::string> config, into;
   bool repair = false, move = false;
 };
 
@@ -41,11 +41,13 @@ void add_queue(Verb& top, Session& session) {
     run(session, *of_check, std::move(words));
   });
 
-  auto write =
-      top.add("export", "Write the changes that wait in the queue to a file, to carry them to another machine");
+  auto write = top.add("export",
+                       "Write what is not on the server to a file, to carry it to another machine: changes in the "
+                       "queue, run logs, 1.x directories, and files to be uploaded");
   const auto of_export = std::make_shared<Arguments>();
   write.required("FILE", of_export->file, "The file, which must not be there yet; - is standard output");
-  write.flag("--move", of_export->move, "Take them out of the queue once the file is on disk; the daemon must not run");
+  write.flag("--move", of_export->move,
+             "Take it out of here once the file is on disk; the daemon must not run. 1.x directories travel so alone");
   add_config(write, of_export);
   write.action([&session, of_export] {
     std::vector<std::string> words{"--export", of_export->file};
@@ -53,12 +55,17 @@ void add_queue(Verb& top, Session& session) {
     run(session, *of_export, std::move(words));
   });
 
-  auto read =
-      top.add("import", "Queue the changes that another machine's `export` wrote to a file; the daemon must not run");
+  auto read = top.add("import", "Take what another machine's `export` wrote to a file; the daemon must not run");
   const auto of_import = std::make_shared<Arguments>();
   read.required("FILE", of_import->file, "The file. It is checked as a whole first; importing it twice does no harm");
+  read.optional("--into DIR", of_import->into,
+                "Put logs below this folder, in `imported`; it must be watched. By default the first watched one");
   add_config(read, of_import);
-  read.action([&session, of_import] { run(session, *of_import, {"--import", of_import->file}); });
+  read.action([&session, of_import] {
+    std::vector<std::string> words{"--import", of_import->file};
+    if (of_import->into) words.insert(words.end(), {"--into", *of_import->into});
+    run(session, *of_import, std::move(words));
+  });
 }
 
 }  // namespace neptune::cli

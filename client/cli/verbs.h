@@ -19,7 +19,7 @@ namespace neptune::cli {
 
 class Verb;
 
-enum Exit : int { done = 0, failed = 1, usage = 2, unreachable = 3, timed_out = 4, held = 5 };
+enum Exit : int { done = 0, failed = 1, usage = 2, unreachable = 3, timed_out = 4, held = 5, partly = 6 };
 
 struct Session {
   std::string socket;

@@ -163,6 +163,9 @@ void members(V& v, T& x) {
   counts(v, x);
   v("pending_bytes", x.pending_bytes);
   v("lost", x.lost);
+  v("moved", x.moved);
+  v("moved_to", x.moved_to);
+  v("moved_at", x.moved_at);
   v("uploads", x.uploads);
   v("active_uploads", x.active_uploads);
   v("oldest_pending_at", x.oldest_pending_at);

@@ -145,7 +145,10 @@ struct Stream : Counts {
   std::optional<std::string> retry_at;  ///< when it moves by itself, where that is a matter of time
   bool closed = false;                  ///< nobody writes to its source any more
   std::uint64_t pending_bytes = 0;
-  std::uint64_t lost = 0;              ///< changes that were removed with their source before they were synced
+  std::uint64_t lost = 0;   ///< changes that were removed with their source before they were synced
+  std::uint64_t moved = 0;  ///< changes that left for another machine, in an exported file
+  std::string moved_to;     ///< the name of that file, of the last where there were several
+  std::optional<std::string> moved_at;
   std::uint64_t uploads = 0;           ///< files that wait or are being sent
   std::vector<Upload> active_uploads;  ///< of those, what is being sent (container_type "files")
   std::optional<std::string> oldest_pending_at;

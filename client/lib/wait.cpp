@@ -68,6 +68,10 @@ void add(Progress& progress, const api::Stream& stream) {
   progress.discarded += stream.discarded;
   if (stream.lost > 0)
     progress.lost.push_back(stream.why + ". `" + api::discard_command(stream) + "` gives up what was lost.");
+  if (stream.moved > 0)
+    progress.moved.push_back(api::grouped(stream.moved) + " of its changes " + (stream.moved == 1 ? "was" : "were") +
+                             " moved to another machine in " + stream.moved_to + ", which sends " +
+                             (stream.moved == 1 ? "it." : "them."));
   // A log's files are counted with its own stream and with theirs.
   progress.uploads = std::max(progress.uploads, stream.uploads);
   progress.active_uploads.insert(progress.active_uploads.end(), stream.active_uploads.begin(),
@@ -266,6 +270,11 @@ class Waiter {
       auto lost = not_synced(what_) + ": a part of it was removed before that.";
       for (const auto& each : progress_.lost) lost += " " + each;
       return result(Outcome::failed, lost);
+    }
+    if (!progress_.moved.empty() && what_.run) {
+      auto moved = not_synced(what_) + " from here.";
+      for (const auto& each : progress_.moved) moved += " " + each;
+      return result(Outcome::failed, moved);
     }
     if (progress_.discarded > 0) return some_discarded();
     return result(Outcome::synced, what_was_found() + " is synced.");

@@ -36,6 +36,7 @@ struct Progress {
   std::uint64_t being_recorded = 0;         ///< streams with nothing on its way of which not all is on record yet
   std::vector<std::string> why;             ///< sentences: what the rest waits for
   std::vector<std::string> set_aside;       ///< sources that can't be read: their sentences
+  std::vector<std::string> moved;           ///< what another machine sends, by the file it left in: sentences
   std::vector<std::string> lost;            ///< sources that were removed before all was synced: their sentences
 
   bool complete(bool now) const {

@@ -20,6 +20,7 @@
 #include "app/logging.h"
 #include "app/service_manager.h"
 #include "app/status_line.h"
+#include "app/watch_folders.h"
 #include "client/lib/json.h"
 #include "client/lib/types.h"
 #include "config/config.h"
@@ -78,21 +79,6 @@ engine::ServerSlot make_server(const asio::any_io_executor& executor, const Cloc
   spdlog::info("server url={} token_from={:?} workspace={}", (*made)->url(), token->origin,
                workspace.empty() ? "*" : workspace);
   return {std::move(*made), {}, std::move(remedy)};
-}
-
-sources::WatchFolder watch_folder(const config::WatchConfig& watch) {
-  using Kind = sources::WatchFolder::Kind;
-  sources::WatchFolder folder;
-  folder.path = watch.path;
-  folder.kind = watch.kind == "run-logs"    ? Kind::run_logs
-                : watch.kind == "client-1x" ? Kind::client_1x
-                                            : Kind::automatic;
-  folder.project = watch.project;
-  // What the client itself goes by.
-  if (const char* project = std::getenv("NEPTUNE_PROJECT"); folder.project.empty() && project) folder.project = project;
-  folder.cleanup_after = watch.cleanup_after;
-  folder.takeover_after = watch.takeover_after;
-  return folder;
 }
 
 engine::RunsBy runs_by(const std::string& word) {
@@ -212,7 +198,7 @@ class Daemon {
 
   sources::RunLogsOptions run_logs_options() const {
     sources::RunLogsOptions options;
-    for (const auto& watch : config_.watches) options.folders.push_back(watch_folder(watch));
+    options.folders = watch_folders(config_);
     return options;
   }
 

@@ -11,6 +11,8 @@
 
 namespace neptune {
 
+inline constexpr auto copies_folder = "files";  ///< in the state directory: where FileUpload::copied_as is
+
 /// A file on its way to the server: what a run.upload says and the daemon adds to it when it takes it, or a request of
 /// a run log. Its JSON is the payload of a change of kind run_upload.
 struct FileUpload {

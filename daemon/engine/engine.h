@@ -460,6 +460,8 @@ class Engine final : public Control, public sources::SourceListener {
   api::ScopeReply scope_reply(const Scope& scope, std::string message) const;
   std::string still_closed(const Scope& scope) const;
   api::Stream describe(const Feed& feed) const;
+  void tell_moved(api::Stream& stream, const Moved& moved, const ContainerName& container,
+                  std::int64_t ledger_id) const;
   bool is_lost(const FinishedSource& finished) const;
   static FinishedSource end_of(const Feed& feed, WallTime now);
   api::SourceStatus describe_source(const Feed& feed) const;
@@ -570,6 +572,7 @@ struct Engine::Feed {
   /// When it was first seen that a call from this change on has no answer.
   std::shared_ptr<std::map<sources::Position, Instant>> unclear_since{};  ///< none before its first call
   std::optional<WallTime> synced_at;
+  Moved moved;  ///< likewise
   sources::Backlog backlog;
   Rare<Error> problem;                  ///< found by reading it; `info.problem` is what the watcher found
   std::vector<sources::Growth> untold;  ///< not among what waits in it as the core knows it (yet)

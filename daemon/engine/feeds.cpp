@@ -367,6 +367,7 @@ void Engine::begin_stream(const FeedPtr& feed, const LedgerSource& known) {
   feed->rejected = known.rejected;
   feed->kept = known.kept;
   feed->synced_at = known.synced_at;
+  feed->moved = known.moved;
   feed->stream = ++last_stream_;
   feed->refresh_wanted = true;
   feed->take_out_wanted = known.confirmed > 0;

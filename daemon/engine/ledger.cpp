@@ -35,6 +35,11 @@ std::optional<WallTime> time_at(const sqlite::Statement& row, int column) {
   return from_unix_ms(row.number(column));
 }
 
+/// Columns moved, moved_at_ms, moved_to, from `column` on.
+Moved moved_at(const sqlite::Statement& row, int column) {
+  return {count_at(row, column), time_at(row, column + 1), std::string(row.text(column + 2))};
+}
+
 /// Columns project, kind, container, from `column` on. A workspace's management has no project.
 ContainerName container_at(const sqlite::Statement& row, int column) {
   const auto scope = Scope::parse(row.text(column));
@@ -158,12 +163,14 @@ Result<LedgerSource> Ledger::source(const sources::SourceKey& key, const Contain
   const bool file = key.inode != 0;
   const auto project = scope_text(container.project);
   NEPTUNE_TRY(impl_->each(
-      fmt::format("SELECT id, confirmed, synced, rejected, {}, synced_at_ms FROM sources WHERE path = ? AND device = ? "
+      fmt::format("SELECT id, confirmed, synced, rejected, {}, synced_at_ms, moved, moved_at_ms, "
+                  "moved_to FROM sources WHERE path = ? AND device = ? "
                   "AND inode = ? AND born_ms = ? AND project = ? AND kind = ? AND container = ? AND (finished_at_ms IS "
                   "NULL OR NOT ?)",
                   kept_of_source),
       [&found](const sqlite::Statement& row) {
-        found = {row.number(0), row.number(1), count_at(row, 2), count_at(row, 3), count_at(row, 4), time_at(row, 5)};
+        found = {row.number(0),    row.number(1),   count_at(row, 2), count_at(row, 3),
+                 count_at(row, 4), time_at(row, 5), moved_at(row, 6)};
       },
       key.path, as_signed(key.device), as_signed(key.inode), key.born_ms, project, container.kind, container.id, file));
   if (found.id != 0) {
@@ -228,6 +235,79 @@ Result<std::map<std::string, Ledger::QueueRecord>> Ledger::queue_record(std::uin
       },
       as_signed(queue)));
   return record;
+}
+
+namespace {
+
+constexpr const char* has_intent =
+    "EXISTS (SELECT 1 FROM intents WHERE intents.source = sources.id AND intents.last > confirmed)";
+
+/// Columns id, confirmed, has_intent.
+void add_to(Ledger::LogRecord& record, const sqlite::Statement& row) {
+  record.ids.push_back(row.number(0));
+  record.confirmed = std::max(record.confirmed, row.number(1));
+  record.in_doubt = record.in_doubt || row.number(2) != 0;
+}
+
+}  // namespace
+
+Result<Ledger::LogRecord> Ledger::log_record(const sources::SourceKey& key, const ContainerName& container) {
+  LogRecord record;
+  NEPTUNE_TRY(impl_->each(
+      fmt::format("SELECT id, confirmed, {} FROM sources WHERE path = ? AND device = ? AND inode = ? AND born_ms = ? "
+                  "AND project = ? AND kind = ? AND container = ? AND finished_at_ms IS NULL",
+                  has_intent),
+      [&record](const sqlite::Statement& row) { add_to(record, row); }, key.path, as_signed(key.device),
+      as_signed(key.inode), key.born_ms, scope_text(container.project), container.kind, container.id));
+  return record;
+}
+
+Result<Ledger::LogRecord> Ledger::directory_record(const sources::SourceKey& key) {
+  LogRecord record;
+  NEPTUNE_TRY(impl_->each(
+      fmt::format("SELECT id, confirmed, {} FROM sources WHERE inode != 0 AND inode = ?1 AND born_ms = ?2 AND (path = "
+                  "?3 OR (device = ?4 AND born_ms != 0))",
+                  has_intent),
+      [&record](const sqlite::Statement& row) { add_to(record, row); }, as_signed(key.inode), key.born_ms, key.path,
+      as_signed(key.device)));
+  return record;
+}
+
+Result<void> Ledger::move_out(const LogRecord& record, sources::Position upto, const Moved& moved) {
+  auto transaction = impl_->begin(true);
+  if (!transaction) return std::unexpected(transaction.error());
+  for (const auto id : record.ids) {
+    NEPTUNE_TRY(impl_->run(
+        "UPDATE sources SET confirmed = max(confirmed, ?), moved = moved + ?, moved_at_ms = ?, moved_to = ? WHERE id = "
+        "?",
+        upto, as_signed(moved.count), to_unix_ms(*moved.at), moved.to, id));
+    NEPTUNE_TRY(impl_->forget_intents(id, upto));
+  }
+  return transaction->commit();
+}
+
+Result<void> Ledger::moved_from_queue(const sources::SourceKey& key, const ContainerName& container,
+                                      const Moved& moved) {
+  const auto known = source(key, container);
+  if (!known) return std::unexpected(known.error());
+  NEPTUNE_TRY(move_out({.ids = {known->id}}, 0, moved));
+  return finish(known->id, 0, *moved.at);
+}
+
+Result<Ledger::Import> Ledger::import_of(const std::string& origin) {
+  Import import;
+  NEPTUNE_TRY(impl_->each(
+      "SELECT upto, building FROM imports WHERE origin = ?",
+      [&import](const sqlite::Statement& row) { import = {row.number(0), std::string(row.text(1))}; }, origin));
+  return import;
+}
+
+Result<void> Ledger::note_import(const std::string& origin, const Import& import, WallTime now) {
+  auto transaction = impl_->begin(true);
+  if (!transaction) return std::unexpected(transaction.error());
+  NEPTUNE_TRY(impl_->run("INSERT OR REPLACE INTO imports (origin, upto, building, at_ms) VALUES (?, ?, ?, ?)", origin,
+                         import.upto, import.building, to_unix_ms(now)));
+  return transaction->commit();
 }
 
 Result<void> Ledger::move(std::int64_t source, const sources::SourceKey& key) {
@@ -334,13 +414,14 @@ Result<std::vector<FinishedSource>> Ledger::finished() {
   std::vector<FinishedSource> list;
   NEPTUNE_TRY(impl_->each(
       fmt::format(
-          "SELECT id, path, project, kind, container, synced, rejected, {}, lost, synced_at_ms, finished_at_ms FROM "
+          "SELECT id, path, project, kind, container, synced, rejected, {}, lost, synced_at_ms, finished_at_ms, moved, "
+          "moved_at_ms, moved_to FROM "
           "sources WHERE finished_at_ms IS NOT NULL ORDER BY finished_at_ms",
           kept_of_source),
       [&list](const sqlite::Statement& row) {
         list.push_back({row.number(0), std::string(row.text(1)), container_at(row, 2), count_at(row, 5),
                         count_at(row, 6), count_at(row, 7), count_at(row, 8), time_at(row, 9),
-                        from_unix_ms(row.number(10))});
+                        from_unix_ms(row.number(10)), moved_at(row, 11)});
       }));
   return list;
 }

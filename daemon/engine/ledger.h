@@ -21,7 +21,7 @@
 /// The daemon's own memory: `memory.sqlite3` in the state directory.
 ///
 ///   sources   id · path, device, inode, born_ms · project, kind, container · confirmed · synced, rejected ·
-///             synced_at_ms · finished_at_ms
+///             synced_at_ms · finished_at_ms · moved, moved_at_ms, moved_to
 ///   counters  project → synced, rejected, retried
 ///   rejected  id · at_ms · source, position · project, kind, container · change, code, reason · payload · retry · uid
 ///   ·
@@ -33,6 +33,7 @@
 ///   parts     of such a file: number → tag
 ///   discarded id (of the rejection) · queue, position · at_ms, by_whom · code, reason
 ///   forgotten queue → upto: what was discarded of it up to there is not all on record
+///   imports   origin (of a log on another machine) → upto · building · at_ms
 ///   modes     scope → mode, reason, since_ms, held_by, held_since_ms
 ///   workspaces the server's URL, name → type (WorkspaceType), as it was told last
 ///
@@ -56,12 +57,20 @@
 /// Concurrency: one thread at a time; the engine calls it on a worker thread of its own, in order.
 namespace neptune::engine {
 
+/// What of a source's changes is another machine's to send.
+struct Moved {
+  std::uint64_t count = 0;
+  std::optional<WallTime> at{};
+  std::string to{};  ///< the name of the file it left in, the last time
+};
+
 struct LedgerSource {
   std::int64_t id = 0;
   sources::Position confirmed = 0;
   std::uint64_t synced = 0, rejected = 0;
   std::uint64_t kept = 0;  ///< of those that were rejected, what is neither discarded nor stored by a retry
   std::optional<WallTime> synced_at;
+  Moved moved{};
 };
 
 struct FinishedSource {
@@ -72,6 +81,7 @@ struct FinishedSource {
   std::uint64_t lost = 0;  ///< changes that were not synced when it went
   std::optional<WallTime> synced_at;
   WallTime finished_at{};
+  Moved moved{};
 };
 
 struct ProjectCounts {
@@ -155,6 +165,28 @@ class Ledger {
     bool in_doubt = false;  ///< a call was begun that must not be repeated, and what came of it is not known
   };
   Result<std::map<std::string, QueueRecord>> queue_record(std::uint64_t queue);
+  /// What is on record of a log, or of a 1.x client's directory, that this daemon may have seen.
+  struct LogRecord {
+    std::vector<std::int64_t> ids;  ///< of its rows; none: it was never seen
+    sources::Position confirmed = 0;
+    bool in_doubt = false;  ///< as QueueRecord::in_doubt
+  };
+  Result<LogRecord> log_record(const sources::SourceKey& key, const ContainerName& container);
+  /// Whatever it is of.
+  Result<LogRecord> directory_record(const sources::SourceKey& key);
+  /// These of its changes, up to `upto`, are another machine's to send. On disk when it returns.
+  Result<void> move_out(const LogRecord& record, sources::Position upto, const Moved& moved);
+  /// Likewise of a stream of the change queue, which they have left.
+  Result<void> moved_from_queue(const sources::SourceKey& key, const ContainerName& container, const Moved& moved);
+  /// Up to where a log of another machine was taken. `building`: not all of that is certain, see there.
+  struct Import {
+    sources::Position upto = 0;
+    std::string building;
+  };
+  Result<Import> import_of(const std::string& origin);
+  /// On disk when it returns.
+  Result<void> note_import(const std::string& origin, const Import& import, WallTime now);
+
   /// It was renamed, or moved.
   Result<void> move(std::int64_t source, const sources::SourceKey& key);
   Result<void> confirm(std::int64_t source, const ProjectName& project, sources::Position upto, std::uint64_t count,

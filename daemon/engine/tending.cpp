@@ -409,7 +409,7 @@ asio::awaitable<void> Engine::take_out(FeedPtr feed) {
 
 FinishedSource Engine::end_of(const Feed& feed, WallTime now) {
   return {feed.ledger_id, feed.info.key.path, *feed.info.container, feed.synced, feed.rejected,
-          feed.kept,      feed.lost,          feed.synced_at,       now};
+          feed.kept,      feed.lost,          feed.synced_at,       now,         feed.moved};
 }
 
 /// The source is gone and all that was known of it is on record.

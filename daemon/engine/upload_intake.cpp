@@ -45,7 +45,7 @@ Result<server::FileIdentity> copy_to(const server::SourceFile& from, const std::
 }  // namespace
 
 std::filesystem::path Engine::copies_dir() const {
-  return state_dir_.path() / "files";
+  return state_dir_.path() / copies_folder;
 }
 
 /// What is read for an upload, and on whose behalf: a copy was made for whoever asked, and is the daemon's own. Where

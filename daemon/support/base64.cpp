@@ -1,5 +1,6 @@
 #include "support/base64.h"
 
+#include <array>
 #include <cstdint>
 
 namespace neptune {
@@ -8,15 +9,24 @@ namespace {
 
 constexpr std::string_view alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
+/// What each character stands for; 64: nothing.
+constexpr auto values = [] {
+  std::array<std::uint8_t, 256> table{};
+  table.fill(64);
+  for (std::size_t i = 0; i < alphabet.size(); ++i)
+    table[static_cast<std::uint8_t>(alphabet[i])] = static_cast<std::uint8_t>(i);
+  return table;
+}();
+
 std::optional<std::uint32_t> sextet(char c, Base64 kind) {
   if (kind == Base64::url) {
     if (c == '+' || c == '/') return std::nullopt;
     if (c == '-') c = '+';
     if (c == '_') c = '/';
   }
-  const auto at = alphabet.find(c);
-  if (at == std::string_view::npos) return std::nullopt;
-  return static_cast<std::uint32_t>(at);
+  const auto value = values[static_cast<std::uint8_t>(c)];
+  if (value == 64) return std::nullopt;
+  return value;
 }
 
 }  // namespace

@@ -1,18 +1,14 @@
 // What is done to the state directory by hand: the queue checked and repaired, exported and imported.
-#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <boost/json/parse.hpp>
-#include <cstdlib>
 #include <fstream>
-#include <iterator>
-#include <sstream>
 
-#include "tests/integration/box.h"
-#include "tests/integration/support/sqlite.h"
+#include "tests/integration/client_1x.h"
+#include "tests/integration/upkeep.h"
 
 namespace neptune::testing {
 namespace {
@@ -21,52 +17,6 @@ namespace fs = std::filesystem;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-std::string text_of(const fs::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
-
-std::vector<std::string> lines_of(const std::string& text) {
-  std::vector<std::string> lines;
-  std::istringstream in(text);
-  for (std::string line; std::getline(in, line);) lines.push_back(line);
-  return lines;
-}
-
-/// A box whose queue holds changes that the server has not seen.
-class Upkeep : public ::testing::Test {
- protected:
-  void SetUp() override {
-    // An installed client finds the daemon's program beside itself.
-    if (const char* path = std::getenv("PATH")) path_ = path;
-    ::setenv("PATH", (binary("neptune-syncd").parent_path().string() + ":" + path_).c_str(), 1);
-  }
-  void TearDown() override { ::setenv("PATH", path_.c_str(), 1); }
-
-  static Box::Options options() { return {.config = "[queue]\nmin_free_disk = \"1MiB\"\n"}; }
-
-  void fill(Box& of, int updates = 20) {
-    ASSERT_EQ(of.sync({"hold", "ml-team"}).status, 0);
-    std::string changes = R"([{"kind": "run.create", "project": "ml-team/lab", "run": "r-1"})";
-    for (int step = 1; step <= updates; ++step)
-      changes += fmt::format(
-          R"(, {{"kind": "run.update", "project": "ml-team/lab", "run": "r-1", "step": {0}, "append": {{"loss": {0}.5}}}})",
-          step);
-    ASSERT_EQ(of.hand_in(changes + "]").first, 202u);
-  }
-
-  Ran upkeep(Box& of, std::vector<std::string> args) {
-    args.insert(args.end(), {"--config", of.dir() / "config.toml"});
-    return of.sync(std::move(args));
-  }
-
-  sqlite::Db open(const char* name) { return sqlite::open((box.dir() / "state" / name).string()); }
-  void spoil(const char* name, const std::string& sql) { sqlite::exec(open(name), sql); }
-
-  Box box{options()};
-  std::string path_;
-};
 
 TEST_F(Upkeep, ASoundQueueIsWell) {
   fill(box);
@@ -172,14 +122,13 @@ TEST_F(Upkeep, WhatIsExportedStaysQueuedAndImportingItTwiceIsHarmless) {
   const auto written = upkeep(box, {"export", file});
   ASSERT_EQ(written.status, 0) << written.out << written.err;
   EXPECT_THAT(written.out, HasSubstr("21 changes were written to"));
-  EXPECT_THAT(written.out, HasSubstr("stay in this machine's queue as well"));
-  EXPECT_THAT(written.out, HasSubstr("copy what is closed in " + box.runs().string()));
+  EXPECT_THAT(written.out, HasSubstr("stay on this machine as well"));
   EXPECT_THAT(written.out, Not(HasSubstr("rejected change")));
   const auto again = upkeep(box, {"export", file});
   EXPECT_EQ(again.status, 1) << "nothing is overwritten";
   EXPECT_THAT(upkeep(box, {"export", "-"}).out, HasSubstr("neptune_sync_export"));
   ASSERT_EQ(box.stop_daemon(), 0);
-  EXPECT_THAT(upkeep(box, {"import", file}).err, HasSubstr("from this very queue"));
+  EXPECT_THAT(upkeep(box, {"import", file}).err, HasSubstr("on this very machine"));
   box.start_daemon();
   const auto lines = lines_of(text_of(file));
   ASSERT_EQ(lines.size(), 23u);
@@ -214,7 +163,7 @@ TEST_F(Upkeep, WhatIsMovedIsQueuedThereAndNoMoreHere) {
   EXPECT_NE(upkeep(box, {"export", "--move", "-"}).status, 0);
   const auto written = upkeep(box, {"export", "--move", file});
   ASSERT_EQ(written.status, 0) << written.err;
-  EXPECT_THAT(written.out, HasSubstr("left this machine's queue"));
+  EXPECT_THAT(written.out, HasSubstr("left this machine"));
   EXPECT_EQ(sqlite::integer(open("changes.sqlite3"), "SELECT count(*) FROM changes"), 0);
   ASSERT_EQ(upkeep(box, {"import", file}).status, 0);
   EXPECT_THAT(upkeep(box, {"import", file}).out, HasSubstr("0 changes of"));
@@ -273,10 +222,10 @@ TEST_F(Upkeep, AFileThatIsNotWholeIsNotImported) {
   for (std::size_t i = 0; i < lines.size(); ++i)
     if (i != 4) without_a_line += lines[i] + "\n";
   auto newer = whole;
-  newer.replace(newer.find("export\":1"), 9, "export\":2");
+  newer.replace(newer.find("export\":2"), 9, "export\":3");
   for (const auto& [text, why] : std::vector<std::pair<std::string, std::string>>{
            {altered, "checksum"},
-           {without_a_line, "should hold 21 changes, and holds 20"},
+           {without_a_line, "should hold 21 lines, and holds 20"},
            {whole.substr(0, whole.size() / 2), "not a whole export"},
            {whole.substr(0, whole.size() - 1), "has no end"},
            {newer, "newer neptune-syncd"},

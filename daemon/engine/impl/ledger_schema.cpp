@@ -128,10 +128,15 @@ Result<void> migrate_uploads_from_7(sqlite::Database& db) {
 /// Version 8 did not count how much of what was rejected a retry stored.
 constexpr const char* migrate_from_8 = "ALTER TABLE counters ADD COLUMN retried INTEGER NOT NULL DEFAULT 0;";
 
-/// Up to version 9 whose a workspace is was not kept.
-constexpr const char* workspaces_table = R"(
+/// Version 9 did not keep whose a workspace is, nor know of logs that are carried from one machine to another.
+constexpr const char* migrate_from_9 = R"(
 CREATE TABLE workspaces (
   server TEXT NOT NULL, name TEXT NOT NULL, type INTEGER NOT NULL, PRIMARY KEY (server, name)) WITHOUT ROWID;
+ALTER TABLE sources ADD COLUMN moved INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE sources ADD COLUMN moved_at_ms INTEGER;
+ALTER TABLE sources ADD COLUMN moved_to TEXT NOT NULL DEFAULT '';
+CREATE TABLE imports (
+  origin TEXT PRIMARY KEY, upto INTEGER NOT NULL, building TEXT NOT NULL, at_ms INTEGER NOT NULL) WITHOUT ROWID;
 )";
 
 }  // namespace
@@ -157,7 +162,7 @@ Result<void> prepare_ledger(sqlite::Database& db, std::int64_t version) {
   if (version < 8) NEPTUNE_TRY(db.exec(discarded_tables));
   if (version >= 1 && version <= 7) NEPTUNE_TRY(migrate_discarded_from_7(db));
   if (version < 9) NEPTUNE_TRY(db.exec(migrate_from_8));
-  NEPTUNE_TRY(db.exec(workspaces_table));
+  NEPTUNE_TRY(db.exec(migrate_from_9));
   NEPTUNE_TRY(db.exec(fmt::format("PRAGMA user_version = {}", ledger_version)));
   return transaction->commit();
 }

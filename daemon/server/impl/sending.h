@@ -12,7 +12,7 @@
 
 #include "server/impl/api.h"
 #include "server/impl/http.h"
-#include "server/impl/source_file.h"
+#include "server/source_file.h"
 #include "server/uploads.h"
 
 namespace neptune::server {

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "server/impl/source_file.h"
+#include "server/source_file.h"
 
 namespace neptune::server {
 

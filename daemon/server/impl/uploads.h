@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "server/impl/api.h"
-#include "server/impl/source_file.h"
+#include "server/source_file.h"
 #include "server/uploads.h"
 
 namespace neptune::server {

@@ -183,7 +183,7 @@ Result<void> write_ack(const Descriptor& directory, const fs::path& path, Positi
   return {};
 }
 
-Result<ClientMetadata> read_metadata(const Descriptor& directory, const fs::path& path) {
+Result<std::string> metadata_text(const Descriptor& directory, const fs::path& path) {
   const auto file = path / "metadata.json";
   const auto opened = open_below(directory, "metadata.json", O_RDONLY);
   if (!opened && errno == ENOENT)
@@ -192,9 +192,16 @@ Result<ClientMetadata> read_metadata(const Descriptor& directory, const fs::path
                             "the file back",
                             path.string()));
   if (!opened) return std::unexpected(unreadable(file, errno));
-  const auto text = read_small(opened, longest_metadata);
+  auto text = read_small(opened, longest_metadata);
   if (!text && errno == EFBIG) return damaged(file, "is much larger than the client writes it");
   if (!text) return std::unexpected(unreadable(file, errno));
+  return std::move(*text);
+}
+
+Result<ClientMetadata> read_metadata(const Descriptor& directory, const fs::path& path) {
+  const auto file = path / "metadata.json";
+  const auto text = metadata_text(directory, path);
+  if (!text) return std::unexpected(text.error());
   json::error_code error;
   const auto value = json::parse(*text, error);
   if (error || !value.is_object()) return damaged(file, "is not the JSON object that the client writes");

@@ -46,6 +46,9 @@ struct ClientMetadata {
 /// Errors: "client_dir_without_metadata", "client_dir_unreadable", "client_dir_damaged", "client_dir_version".
 Result<ClientMetadata> read_metadata(const Descriptor& directory, const std::filesystem::path& path);
 
+/// All that metadata.json holds, as it was written. Errors: as `read_metadata`, but of its form.
+Result<std::string> metadata_text(const Descriptor& directory, const std::filesystem::path& path);
+
 /// The error for what could not be opened or read.
 Error unreadable(const std::filesystem::path& path, int error);
 

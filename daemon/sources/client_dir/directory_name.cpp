@@ -18,13 +18,13 @@ namespace {
 constexpr std::string_view separator = "__";
 constexpr std::size_t longest_id = 64;  // ids are UUIDs
 
-struct Kind {
+struct KindWord {
   std::string_view word;
   ContainerKind kind;
 };
-constexpr std::array kinds{Kind{"run", ContainerKind::run}, Kind{"model", ContainerKind::model},
-                           Kind{"model_version", ContainerKind::model_version},
-                           Kind{"project", ContainerKind::project}};
+constexpr std::array kinds{KindWord{"run", ContainerKind::run}, KindWord{"model", ContainerKind::model},
+                           KindWord{"model_version", ContainerKind::model_version},
+                           KindWord{"project", ContainerKind::project}};
 
 std::vector<std::string_view> split(std::string_view name) {
   std::vector<std::string_view> parts;
@@ -52,7 +52,7 @@ std::optional<std::int32_t> pid_of(std::string_view text) {
 std::optional<ClientDirName> parse_name(std::string_view name, bool offline) {
   const auto parts = split(name);
   if (parts.size() != 4) return std::nullopt;
-  const auto kind = std::ranges::find(kinds, parts[0], &Kind::word);
+  const auto kind = std::ranges::find(kinds, parts[0], &KindWord::word);
   const auto pid = pid_of(parts[2]);
   const auto most = offline ? limits::custom_id_characters : longest_id;
   if (kind == kinds.end() || !pid || !is_word(parts[1]) || parts[1].size() > most || !is_word(parts[3]))
@@ -62,6 +62,11 @@ std::optional<ClientDirName> parse_name(std::string_view name, bool offline) {
 }
 
 }  // namespace
+
+std::string directory_name_of(const ClientDirName& said) {
+  const auto kind = std::ranges::find(kinds, said.container, &KindWord::kind);
+  return fmt::format("{1}{0}{2}{0}{3}{0}{4}", separator, kind->word, said.id, said.pid, said.key);
+}
 
 bool is_client_dir(const fs::path& directory) {
   const auto folder = directory.parent_path();
@@ -96,7 +101,8 @@ std::optional<fs::path> registered_path(const fs::path& offline_directory, const
                                         std::string_view server_id) {
   if (!is_word(server_id) || server_id.size() > longest_id) return std::nullopt;
   return offline_directory.parent_path().parent_path() / "async" /
-         fmt::format("run{0}{1}{0}{2}{0}{3}", separator, server_id, name.pid, name.key);
+         directory_name_of(
+             {.container = ContainerKind::run, .id = std::string(server_id), .pid = name.pid, .key = name.key});
 }
 
 }  // namespace neptune::sources

@@ -23,6 +23,12 @@ struct ClientDirName {
   std::string key;
 };
 
+/// A pid that the kernel gives to no process: of a directory that was written on another machine.
+inline constexpr std::int32_t nobodys_pid = 4'194'304;
+
+/// The name of a directory that says this.
+std::string directory_name_of(const ClientDirName& name);
+
 /// Whether the client puts its directories where `directory` is: in the folder `offline` or `async` of a `.neptune`, or
 /// under a name of its kind in such folders elsewhere.
 bool is_client_dir(const std::filesystem::path& directory);

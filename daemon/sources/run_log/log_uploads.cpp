@@ -30,8 +30,8 @@ std::string path_below(const std::filesystem::path& folder, const std::string& f
   return inside.starts_with(prefix) ? inside.substr(prefix.size()) : std::string();
 }
 
-/// A temporary file lies in the log's directory, also after that was moved, and nowhere else is anything deleted;
-/// nothing at all where the log may only be read.
+}  // namespace
+
 FileUpload upload_of(LogDatabase::FileRequest request, const ContainerName& run, const LogDatabase& database) {
   const auto& directory = database.paths().directory;
   FileUpload upload{.project = run.project, .run = run.id};
@@ -51,8 +51,6 @@ FileUpload upload_of(LogDatabase::FileRequest request, const ContainerName& run,
   }
   return upload;
 }
-
-}  // namespace
 
 LogUploads::LogUploads(WorkerPool& pool, std::shared_ptr<LogDatabase> database, ContainerName run)
     : pool_(pool), database_(std::move(database)), run_(std::move(run)) {

@@ -2,11 +2,16 @@
 
 #include <memory>
 
+#include "changes/file_upload.h"
 #include "sources/run_log/log_database.h"
 #include "sources/source.h"
 #include "support/worker_pool.h"
 
 namespace neptune::sources {
+
+/// What is uploaded for a request. A temporary file lies in the log's directory, also after that was moved, and
+/// nowhere else is anything deleted; nothing at all where the log may only be read.
+FileUpload upload_of(LogDatabase::FileRequest request, const ContainerName& run, const LogDatabase& database);
 
 /// The files that a run log asks to upload, as a Source beside the log's operations: each request is one change of kind
 /// run_upload. A settle deletes their rows, and nothing else: a temporary file goes with its upload, before.

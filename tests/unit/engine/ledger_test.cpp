@@ -48,7 +48,10 @@ class LedgerTest : public ::testing::Test {
         DROP TABLE discarded; DROP TABLE forgotten; DROP INDEX rejected_of_source; DROP INDEX sources_by_file;
         ALTER TABLE uploads DROP COLUMN ctime_ns; ALTER TABLE uploads ADD COLUMN device INTEGER;
         ALTER TABLE uploads ADD COLUMN expires_ms INTEGER; ALTER TABLE counters DROP COLUMN retried;
-        DROP TABLE workspaces; PRAGMA user_version = 7;)" +
+        DROP TABLE workspaces;
+        ALTER TABLE sources DROP COLUMN moved; ALTER TABLE sources DROP COLUMN moved_at_ms;
+        ALTER TABLE sources DROP COLUMN moved_to; DROP TABLE imports;
+        PRAGMA user_version = 7;)" +
                            also));
     }
     reopen();
@@ -446,6 +449,45 @@ TEST_F(LedgerTest, KeepsWhoseAWorkspaceIsAsItsServerToldLast) {
   EXPECT_EQ(kept[0].name, "ml-team");
   EXPECT_EQ(kept[0].type, WorkspaceType::team);
   EXPECT_EQ(kept[1].type, WorkspaceType::individual);
+}
+
+TEST_F(LedgerTest, WhatWasMovedOutIsSentFromHereNoMoreAndIsNoneOfWhatWasSynced) {
+  const auto id = source().id;
+  ASSERT_TRUE(ledger_->confirm(id, run.project, 4, 4, now));
+  ASSERT_TRUE(ledger_->intend({id, 0}, 5, 6, "doubt"));
+  const auto record = ledger_->log_record(key, run);
+  ASSERT_TRUE(record);
+  EXPECT_EQ(record->confirmed, 4);
+  EXPECT_TRUE(record->in_doubt);
+  EXPECT_EQ(ledger_->directory_record(key)->ids, record->ids);
+  ASSERT_TRUE(ledger_->move_out(*record, 9, {5, now, "stick.jsonl"}));
+  reopen();
+  const auto after = source();
+  EXPECT_EQ(after.confirmed, 9);
+  EXPECT_EQ(after.synced, 4u);
+  EXPECT_EQ(after.moved.count, 5u);
+  EXPECT_EQ(after.moved.to, "stick.jsonl");
+  EXPECT_EQ(after.moved.at, now);
+  EXPECT_FALSE(ledger_->log_record(key, run)->in_doubt);
+  EXPECT_TRUE(ledger_->log_record({.path = "/never/seen"}, run)->ids.empty());
+}
+
+TEST_F(LedgerTest, OfTheChangeQueueOnlyIsToldThatSomethingLeft) {
+  const sources::SourceKey stream{.path = "change queue: ml-team/lab run r", .device = 11};
+  ASSERT_TRUE(ledger_->moved_from_queue(stream, run, {3, now, "stick.jsonl"}));
+  ASSERT_EQ(ledger_->finished()->size(), 1u);
+  EXPECT_EQ(ledger_->finished()->front().moved.count, 3u);
+  EXPECT_EQ(ledger_->source(stream, run)->confirmed, 0) << "what is brought back has a number of its own";
+}
+
+TEST_F(LedgerTest, KnowsUpToWhereALogOfAnotherMachineWasTaken) {
+  EXPECT_EQ(ledger_->import_of("abc")->upto, 0);
+  ASSERT_TRUE(ledger_->note_import("abc", {7, "/runs/imported/abc/building"}, now));
+  reopen();
+  EXPECT_EQ(ledger_->import_of("abc")->building, "/runs/imported/abc/building");
+  ASSERT_TRUE(ledger_->note_import("abc", {9, ""}, now));
+  EXPECT_EQ(ledger_->import_of("abc")->upto, 9);
+  EXPECT_EQ(ledger_->import_of("abc")->building, "");
 }
 
 TEST_F(LedgerTest, FindsWhatWasRejectedOfOneChangeQueueByItsNumber) {

@@ -1,4 +1,4 @@
-#include "server/impl/source_file.h"
+#include "server/source_file.h"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>

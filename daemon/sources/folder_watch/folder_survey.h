@@ -1,0 +1,24 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "sources/folder_watch/file_system.h"
+#include "sources/folder_watch/tree_scan.h"
+#include "sources/watch_folder.h"
+
+namespace neptune::sources {
+
+struct FoundDirectory {
+  std::filesystem::path path;
+  FileSystem file_system;
+  WatchFolder folder;  ///< the watched one it lies in; of several the innermost
+};
+
+/// Directories that `rules` mark in watched folders, but for those `not_of` this kind; each once. A folder that is not
+/// there holds nothing; `problems` gets a sentence for what could not be looked into. Blocks.
+std::vector<FoundDirectory> survey_folders(const std::vector<WatchFolder>& folders, WatchFolder::Kind not_of,
+                                           const ScanRules& rules, std::vector<std::string>& problems);
+
+}  // namespace neptune::sources
