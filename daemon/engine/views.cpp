@@ -604,6 +604,9 @@ api::SourceStatus Engine::describe_source(const Feed& feed) const {
     source.detail = fmt::format("it keeps its name for now: {}", feed.client->not_renamed);
   if (!source.detail && feed.info.state == SourceState::closed && feed.backlog.unwritten > 0)
     source.detail = fmt::format("lost by the client: {}", feed.backlog.unwritten);
+  if (!source.detail && feed.moved.count > 0)
+    source.detail =
+        fmt::format("{} moved to another machine in {}", number_of(feed.moved.count, "change"), feed.moved.to);
   return source;
 }
 

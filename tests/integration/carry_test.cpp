@@ -117,6 +117,7 @@ TEST_F(Carry, ARunLogThatIsMovedIsOnTheServerOfTheOtherMachineOnceAndNotSentFrom
   ASSERT_EQ(box.sync({"release", "ml-team"}).status, 0);
   box.wait_synced();
   EXPECT_TRUE(has_no_runs(box)) << "another machine sends it";
+  EXPECT_THAT(box.sync({"--json", "status"}).out, HasSubstr("51 changes moved to another machine in unsent.jsonl"));
   EXPECT_THAT(box.sync({"explain", "r-1"}).out, HasSubstr("51 changes were moved to another machine in unsent.jsonl"));
   const auto waited = box.sync({"wait", "--run", "r-1", "--timeout", "5s"});
   EXPECT_EQ(waited.status, 1) << "nobody here can tell when it is synced";
@@ -135,6 +136,23 @@ TEST_F(Carry, WhatIsOnTheServerOfALogDoesNotTravel) {
   const auto lines = lines_of(text_of(file));
   ASSERT_EQ(lines.size(), 2u + 1u + 30u);
   EXPECT_EQ(json::parse(lines[2]).at("op").as_int64(), 22);
+}
+
+TEST_F(Carry, ALogWithACallOfWhichTheOutcomeIsNotKnownStaysHere) {
+  ASSERT_EQ(box.sync({"release", "ml-team"}).status, 0);
+  const auto log = log_of("r-1", 3);
+  box.wait_status([](const auto& s) { return s.at("totals").at("synced").as_int64() == 4; });
+  ASSERT_EQ(box.sync({"hold", "ml-team"}).status, 0);
+  add_points(*log, 4, 6);
+  log->close(false);
+  ASSERT_EQ(box.stop_daemon(), 0);
+  spoil("memory.sqlite3",
+        "INSERT INTO intents SELECT id, 0, confirmed + 1, 'doubt' FROM sources WHERE inode != 0 AND confirmed > 0");
+  const auto stays = move_to(file);
+  EXPECT_EQ(stays.status, 6);
+  EXPECT_THAT(stays.out, HasSubstr("start the daemon here to finish that"));
+  EXPECT_EQ(sqlite::integer(open("memory.sqlite3"), "SELECT count(*) FROM intents"), 1);
+  EXPECT_EQ(rows(log->path()), 3);
 }
 
 TEST_F(Carry, WhatAJobStillWritesIsCopiedUpToThereAndMovedOnlyWhenItHasEnded) {
@@ -364,11 +382,13 @@ TEST_F(Carry, FilesOfALogTravelWithItAndGoWhenTheyAreOnTheServer) {
   std::ofstream(kept) << std::string(5, 'b');
   log->add_upload(temporary, "r-1/preds/1/in-memory.bin", "application/octet-stream", true);
   log->add_upload(kept, "r-1/weights/none/weights.bin", "application/octet-stream", false);
+  log->assign({{"note", std::string(600'000, 'n')}});
   log->close(false);
   ASSERT_EQ(box.stop_daemon(), 0);
   const auto written = move_to(file);
   ASSERT_EQ(written.status, 0) << written.out << written.err;
   EXPECT_THAT(written.out, HasSubstr("and 2 files"));
+  for (const auto& line : lines_of(text_of(file))) EXPECT_LT(line.size(), 300'000u) << "lines are bounded";
   EXPECT_FALSE(fs::exists(temporary));
   EXPECT_TRUE(fs::exists(kept));
 
@@ -384,6 +404,8 @@ TEST_F(Carry, FilesOfALogTravelWithItAndGoWhenTheyAreOnTheServer) {
     EXPECT_EQ(found->value().at("sha256").as_string(), sandbox::sha256_of(std::string_view(content)));
   }
   EXPECT_EQ(misses(other, "r-1", 2), "");
+  EXPECT_THAT(json::serialize(other.sandbox().state().at("runs").at("ml-team/lab/r-1").at("attrs").at("note")),
+              HasSubstr(std::string(600'000, 'n')));
   for (const auto& entry : fs::recursive_directory_iterator(other.runs()))
     EXPECT_FALSE(entry.path().filename().string().starts_with("carried-")) << "they were ours to delete";
 }
@@ -449,8 +471,8 @@ class CarryClient1x : public Client1x {
   }
   static Box::Options other_machine(const std::string& project = "ml-team/lab") {
     Box::Options options;
-    options.config = "[[watch]]\npath = \"@DIR@/jobs\"\nkind = \"client-1x\"\nproject = \"" + project +
-                     "\"\n[queue]\nmin_free_disk = \"1MiB\"\n";
+    options.config = "[[watch]]\npath = \"@DIR@/jobs\"\nkind = \"client-1x\"\ntakeover_after = \"1s\"\nproject = \"" +
+                     project + "\"\n[queue]\nmin_free_disk = \"1MiB\"\n";
     options.start = false;
     return options;
   }
@@ -500,6 +522,33 @@ TEST_F(CarryClient1x, WhatIsNotAcknowledgedIsMovedOnceAndInOrder) {
   ASSERT_EQ(box->sync({"release", "ml-team"}).status, 0);
   box->wait_synced();
   EXPECT_EQ(box->get("/v1/status").at("totals").at("synced").as_int64(), 0);
+}
+
+TEST_F(CarryClient1x, WhatAStoppedClientLeftOfARunThatTheServerKnowsGoesToThatRun) {
+  Box other(other_machine());
+  other.sandbox().control(R"({"project": "ml-team/lab"})");
+  fs::create_directory(other.dir() / "jobs");
+  offline_run("abc-1", 1, 3);
+  const auto first = box->dir() / "first.jsonl", second = box->dir() / "second.jsonl";
+  ASSERT_EQ(run_on(*box, {"export", "--move", first}).status, 0);
+  ASSERT_EQ(run_on(other, {"import", first}).status, 0);
+  other.start_daemon();
+  other.wait_synced();
+  const auto id = std::string(other.sandbox().state().at("containers").at("ml-team/lab/LAB-1").at("id").as_string());
+  ASSERT_EQ(other.stop_daemon(), 0);
+
+  const auto left = finished_run("left", 1, 9);
+  write(left / "last_ack_version", "3");
+  age(left, 60s);
+  fs::rename(left, place("async") / fmt::format("run__{}__{}__abcdefgh", id, dead_pid));
+  const auto moved = run_on(*box, {"export", "--move", second});
+  ASSERT_EQ(moved.status, 0) << moved.out << moved.err;
+  const auto taken = run_on(other, {"import", second});
+  ASSERT_EQ(taken.status, 0) << taken.err;
+  EXPECT_THAT(taken.out, HasSubstr("6 operations"));
+  other.start_daemon();
+  other.wait_synced();
+  EXPECT_EQ(points(other, "abc-1"), "1 2 3 4 5 6 7 8 9 ");
 }
 
 TEST_F(CarryClient1x, ARunThatWasMadeOfflineGoesOnlyWhereItsProjectIs) {
