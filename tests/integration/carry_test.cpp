@@ -404,8 +404,8 @@ TEST_F(Carry, FilesOfALogTravelWithItAndGoWhenTheyAreOnTheServer) {
     EXPECT_EQ(found->value().at("sha256").as_string(), sandbox::sha256_of(std::string_view(content)));
   }
   EXPECT_EQ(misses(other, "r-1", 2), "");
-  EXPECT_THAT(json::serialize(other.sandbox().state().at("runs").at("ml-team/lab/r-1").at("attrs").at("note")),
-              HasSubstr(std::string(600'000, 'n')));
+  EXPECT_EQ(other.sandbox().state().at("runs").at("ml-team/lab/r-1").at("attrs").at("note").at("length").as_int64(),
+            600'000);
   for (const auto& entry : fs::recursive_directory_iterator(other.runs()))
     EXPECT_FALSE(entry.path().filename().string().starts_with("carried-")) << "they were ours to delete";
 }
