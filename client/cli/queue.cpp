@@ -46,8 +46,9 @@ void add_queue(Verb& top, Session& session) {
                        "queue, run logs, 1.x directories, and files to be uploaded");
   const auto of_export = std::make_shared<Arguments>();
   write.required("FILE", of_export->file, "The file, which must not be there yet; - is standard output");
-  write.flag("--move", of_export->move,
-             "Take it out of here once the file is on disk; the daemon must not run. 1.x directories travel with this only");
+  write.flag(
+      "--move", of_export->move,
+      "Take it out of here once the file is on disk; the daemon must not run. 1.x directories travel with this only");
   add_config(write, of_export);
   write.action([&session, of_export] {
     std::vector<std::string> words{"--export", of_export->file};

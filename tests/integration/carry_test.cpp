@@ -359,6 +359,14 @@ TEST_F(Carry, ALogThatMayNotBeReadIsNamedAndTheExitCodeSaysSo) {
   // By the ledger's record alone it is not sent from here.
   const auto again = move_to(box.dir() / "again.jsonl");
   EXPECT_THAT(again.out, Not(HasSubstr("operations of")));
+  // What comes later travels alone, though what was moved is still there.
+  sqlite::exec(
+      sqlite::open(readable.string()),
+      "INSERT INTO run_operations (timestamp, operation_type, operation, operation_size_bytes) SELECT timestamp, "
+      "operation_type, operation, operation_size_bytes FROM run_operations ORDER BY sequence_id DESC LIMIT 1");
+  const auto later = move_to(box.dir() / "later.jsonl");
+  EXPECT_THAT(later.out, HasSubstr("1 operation of 1 run log was written"));
+  EXPECT_THAT(text_of(box.dir() / "later.jsonl"), AllOf(HasSubstr("\"op\":7"), Not(HasSubstr("\"op\":6"))));
 }
 
 TEST_F(Carry, AFileOfTheFirstVersionIsStillRead) {
