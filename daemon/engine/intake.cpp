@@ -45,7 +45,7 @@ asio::awaitable<void> Engine::learn_type(std::string workspace) {
       const KeptWorkspace kept{server->url(), workspace, *type};
       auto keep = [kept](Ledger& ledger) { return ledger.keep(kept); };
       if (const auto done = co_await with_ledger(std::move(keep)); !done)
-        spdlog::warn("not recorded workspace={} error=\"{}\"", workspace, done.error().message);
+        spdlog::warn("not recorded workspace={:?} error={:?}", workspace, done.error().message);
     }
   }
   learning_types_.erase(workspace);

@@ -11,6 +11,7 @@
 #include "engine/impl/outcome.h"
 #include "engine/impl/part.h"
 #include "engine/impl/with_ledger.h"
+#include "support/disk.h"
 #include "support/sizes.h"
 
 namespace neptune::engine {
@@ -94,7 +95,9 @@ bool Engine::may_record(const Feed& feed) {
 asio::awaitable<void> Engine::count_aside(FeedPtr feed) {
   const auto source = feed->source;
   auto backlog = co_await outcome(source->backlog(feed->recorded));
-  if (backlog && feed->stream == 0 && aside_.contains(feed)) feed->backlog = std::move(*backlog);
+  if (!backlog || feed->stream != 0 || !aside_.contains(feed)) co_return;
+  feed->backlog = std::move(*backlog);
+  told(*feed, feed->backlog.last);
 }
 
 asio::awaitable<void> Engine::refresh(FeedPtr feed) {
@@ -398,7 +401,9 @@ asio::awaitable<void> Engine::take_out(FeedPtr feed) {
     }
   } else if (settled ? !feed->info.read_only : settled.error().retryable) {
     // The disk is full: nothing tells when it has room again. Where it is the daemon's own, there is the reserve.
-    if (!settled && settled.error().code == "sqlite_full") co_await give_back_reserve();
+    const bool own = feed->info.kind == sources::Kind::change_queue;
+    if (own && free_space(state_dir_.path()).value_or(StateDir::left_beside) < StateDir::left_beside)
+      co_await give_back_reserve();
     feed->take_out_again = true;
     alarms_.set({Alarm::Of::tend, feed->info.key}, clock_.now() + (settled ? 5s : 1s));
     rearm();

@@ -120,8 +120,8 @@ class Source {
   virtual boost::asio::awaitable<Result<std::vector<QueuedChange>>> changes(Position first, Position last) = 0;
 
   /// Takes confirmed operations (positions up to `upto`) out, durably, in small transactions. False when this source
-  /// may only be read, or its disk is full: what was not taken out stays, and the engine's record of the position
-  /// stands in for it. "sqlite_full": the same, of the disk of the daemon's own files.
+  /// may only be read, or its disk is full: nothing was taken out, and the engine's record of the position stands in
+  /// for it.
   virtual boost::asio::awaitable<Result<bool>> settle(Position upto) = 0;
 
   /// The files that are asked for beside its operations, as a source of their own, always the same one; their positions

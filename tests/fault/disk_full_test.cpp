@@ -15,8 +15,6 @@
 namespace neptune::testing {
 namespace {
 
-using namespace std::chrono_literals;
-
 // The default would be more than the whole disk, and a problem of its own.
 constexpr const char* no_bound = "[queue]\nmin_free_disk = \"0\"\n";
 
@@ -126,7 +124,7 @@ void drains(Box& box, const std::filesystem::path& state_dir, int accepted) {
   EXPECT_EQ(totals.at("rejected").as_int64(), 0);
   const auto queue = sqlite::open(state_dir / "changes.sqlite3");
   const auto is_empty = [&queue](const auto&) { return sqlite::integer(queue, "SELECT count(*) FROM changes") == 0; };
-  EXPECT_TRUE(box.wait_status(is_empty, 10s).first) << sqlite::integer(queue, "SELECT count(*) FROM changes");
+  EXPECT_TRUE(box.wait_status(is_empty).first) << sqlite::integer(queue, "SELECT count(*) FROM changes");
 }
 
 /// With nothing else done for it.

@@ -16,7 +16,7 @@ auto Engine::with_ledger(F f) -> awaitable<std::invoke_result_t<F&, Ledger&>> {
   auto work = [this, f, full]() mutable {
     auto result = f(*ledger_);
     const auto finds_no_room = [&result] { return !result && result.error().code == "sqlite_full"; };
-    const auto once_more = [&] {
+    const auto once_more = [this, &f, &result] {
       if (ledger_->give_back_log()) result = f(*ledger_);
     };
     if (finds_no_room()) once_more();

@@ -74,7 +74,8 @@ asio::awaitable<Result<bool>> QueuedSource::settle(Position upto) {
   for (;;) {
     auto work = [queue = queue_, stream = stream_, upto] { return queue->store->settle(stream, upto); };
     auto settled = co_await queue_->thread.run(std::move(work));
-    if (!settled && settled.error().code == "sqlite_readonly") co_return false;
+    if (!settled && (settled.error().code == "sqlite_full" || settled.error().code == "sqlite_readonly"))
+      co_return false;
     if (!settled) co_return std::unexpected(std::move(settled.error()));
     if (settled->more) continue;
     if (settled->left.count == 0 && emptied_) emptied_();

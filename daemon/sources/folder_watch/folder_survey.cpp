@@ -20,8 +20,8 @@ std::vector<FoundDirectory> survey_folders(const std::vector<WatchFolder>& folde
     const auto directories = [](std::size_t n) { return n == 1 ? "a directory" : fmt::format("{} directories", n); };
     if (scan.error != 0)
       problems.push_back(fmt::format("{} cannot be looked through ({})", path, std::strerror(scan.error)));
-    else if (scan.unreadable > 0)
-      problems.push_back(fmt::format("{} in {} cannot be read", directories(scan.unreadable), path));
+    else if (!scan.closed.empty())
+      problems.push_back(fmt::format("{} in {} cannot be read", directories(scan.closed.size() + scan.closed_more), path));
     if (scan.too_deep > 0)
       problems.push_back(fmt::format("{} more than {} levels below {}", directories(scan.too_deep), rules.depth, path));
     for (const auto& directory : scan.directories) {
