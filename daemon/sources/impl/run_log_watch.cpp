@@ -247,12 +247,14 @@ asio::awaitable<void> RunLogWatch::decide(std::string path, LogFacts facts, cons
   if (!takeable(info.state)) {
     co_await withdraw(path, std::move(info));
   } else if (entry.source && info.read_only == entry.info.read_only) {
-    announce(entry, std::move(info), entry.source);
-    auto database = entry.source->shared_database();
-    const bool live = entry.info.state == SourceState::live;
-    if (database->is_live() == live) co_return;
-    auto work = [database, live] { database->set_live(live); };
-    co_await pool_.run(std::move(work));
+    const auto source = entry.source;
+    // Before it is told: who then reads it must find it as it is told.
+    auto work = [database = source->shared_database(), live = info.state == SourceState::live] {
+      database->set_live(live);
+    };
+    if (source->shared_database()->is_live() != (info.state == SourceState::live)) co_await pool_.run(std::move(work));
+    found = entries_.find(path);
+    if (found != entries_.end() && found->second.source == source) announce(found->second, std::move(info), source);
   } else {
     co_await take_up(path, std::move(facts), std::move(info));
   }
