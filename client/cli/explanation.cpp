@@ -601,10 +601,10 @@ class Explainer {
     return rejected ? fmt::format(" (as rejected {})", *rejected) : "";
   }
 
-  /// A log that was not looked into yet: the client makes its folder's name of the project and the run.
-  void just_found(const std::string& run) {
+  /// A log that was not looked into yet, or cannot be.
+  void unread(const std::string& run) {
     for (const auto& source : status_.sources) {
-      if (!api::may_be_log_of(source, std::nullopt, run)) continue;
+      if (!api::is_named_as_log_of(source, std::nullopt, run)) continue;
       const auto before = found_.size();
       add(source);
       if (found_.size() > before) found_.back().subject = "Run " + clean(run);
@@ -637,7 +637,7 @@ class Explainer {
     add_all(named);
     for (const auto& source : status_.sources)
       if (source.run && means(source.project.value_or(""), *source.run)) add(source);
-    just_found(text);
+    unread(text);
     // Also of what has no stream any more.
     rejected_of([&means](const api::Rejected& one) { return means(one.project, one.container); });
     for (const auto& workspace : status_.workspaces) {

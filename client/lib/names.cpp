@@ -2,6 +2,7 @@
 
 #include <cctype>
 #include <set>
+#include <string_view>
 
 #include "support/spelling.h"
 
@@ -39,21 +40,63 @@ std::vector<std::string> container_names(const Status& status, const std::vector
 
 namespace {
 
-std::string as_in_a_folder(std::string name) {
-  for (auto& c : name)
-    if (std::isalnum(static_cast<unsigned char>(c)) == 0 && c != '-') c = '_';
-  return name;
+constexpr std::size_t digits_of_time = 10;  // at least: that of seconds
+constexpr std::size_t surely_whole = 60;    // what is longer, the client may have cut
+constexpr std::size_t surely_of_the_name = 20;
+
+/// Letters, digits and -, and one underscore for all that is between: whatever a client leaves of a name, it comes out
+/// the same.
+std::string plain(std::string_view name) {
+  std::string text;
+  for (const auto c : name) {
+    const bool kept = std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-';
+    if (kept || !text.ends_with('_')) text += kept ? c : '_';
+  }
+  return text;
+}
+
+/// As a part of a folder's name, between underscores; of one that may have been cut, its beginning.
+std::string part_of_name(const std::string& name) {
+  auto text = plain("_" + name);
+  if (name.size() > surely_whole) return text.substr(0, surely_of_the_name);
+  if (!text.ends_with('_')) text += '_';
+  return text;
+}
+
+bool is_unread(const SourceStatus& source) {
+  return source.kind != "watch" && !source.project && source.state != "left_to_client";
+}
+
+/// Of a log's folder, what is before the time, if that has so many digits; else nothing.
+std::string names_in_folder(const SourceStatus& source, std::size_t digits) {
+  const auto folder = plain("_" + source.path.substr(source.path.rfind('/') + 1));
+  auto names = folder.substr(0, folder.find_last_not_of("0123456789") + 1);
+  const bool has_time = folder.size() - names.size() >= digits && names.ends_with('_');
+  return source.kind == "run-log" && has_time ? names : std::string();
+}
+
+bool are_of(const std::string& names, const std::optional<std::string>& project,
+            const std::optional<std::string>& run) {
+  if (project && !names.starts_with(part_of_name(*project))) return false;
+  if (!run) return true;
+  const auto part = part_of_name(*run);
+  return part.ends_with('_') ? names.ends_with(part) : names.find(part) != std::string::npos;
 }
 
 }  // namespace
 
 bool may_be_log_of(const SourceStatus& source, const std::optional<std::string>& project,
                    const std::optional<std::string>& run) {
-  if (source.run || source.kind == "watch" || source.state != "settling_in") return false;
-  auto folder = as_in_a_folder(source.path.substr(source.path.rfind('/') + 1));
-  folder.resize(folder.find_last_not_of("0123456789") + 1);
-  return (!run || folder.ends_with("_" + as_in_a_folder(*run) + "_")) &&
-         (!project || folder.starts_with(as_in_a_folder(*project) + "_"));
+  if (!is_unread(source)) return false;
+  const auto names = names_in_folder(source, digits_of_time);
+  return names.empty() || are_of(names, project, run);
+}
+
+bool is_named_as_log_of(const SourceStatus& source, const std::optional<std::string>& project,
+                        const std::optional<std::string>& run) {
+  if (!is_unread(source)) return false;
+  const auto names = names_in_folder(source, 1);
+  return !names.empty() && are_of(names, project, run);
 }
 
 std::string did_you_mean(const std::string& name, const std::vector<std::string>& known) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,10 +19,15 @@ std::vector<std::string> container_names(const Status& status, const std::vector
 /// " Did you mean ml-team/lab?" of a project that the server does not know: one of which something is synced.
 std::string project_meant(const std::string& project, const Status& status);
 
-/// Of a run log that was not looked into yet, as far as its folder's name tells: the client makes it of the project,
-/// the run and the time, what is no letter, digit or - as a _.
+// Of a log that was not looked into yet, or cannot be: the client makes its folder's name of the project, the run and
+// the time, sanitised and cut.
+
+/// Its folder's name says that it is a log of this project and run, or does not say whose it is.
 bool may_be_log_of(const SourceStatus& source, const std::optional<std::string>& project,
                    const std::optional<std::string>& run);
+/// Its folder's name says so.
+bool is_named_as_log_of(const SourceStatus& source, const std::optional<std::string>& project,
+                        const std::optional<std::string>& run);
 
 /// " Did you mean trial-7?"; empty when nothing that is known is near.
 std::string did_you_mean(const std::string& name, const std::vector<std::string>& known);

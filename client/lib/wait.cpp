@@ -35,9 +35,11 @@ bool knows_project(const api::Status& status, const std::string& wanted) {
 
 bool concerns(const WaitFor& what, const api::SourceStatus& source) {
   if (source.kind == "watch") return false;
-  if (api::may_be_log_of(source, what.project, what.run)) return true;
+  if (!what.run && !what.project) return true;
+  // Nobody knows yet whose it is: all that may be meant is waited for.
+  if (!source.project) return api::may_be_log_of(source, what.project, what.run);
   if (what.run && source.run != what.run) return false;
-  return !what.project || (source.project && within(*source.project, *what.project));
+  return !what.project || within(*source.project, *what.project);
 }
 
 /// An event that names another run or project can't matter; all else may.
@@ -167,11 +169,25 @@ std::string what_waits(const Progress& progress) {
   return text;
 }
 
+// Sentences that follow others, each after a space.
+
+std::string what_is_set_aside(const Progress& progress) {
+  std::string text;
+  for (const auto& each : progress.set_aside) text += " " + each + (each.ends_with('.') ? "" : ".");
+  return text.empty() ? text : " What is set aside waits until somebody mends it:" + text;
+}
+
+std::string what_was_lost(const Progress& progress) {
+  std::string text;
+  for (const auto& each : progress.lost) text += " " + each;
+  return text.empty() ? text : " A part of it was removed before it was synced:" + text;
+}
+
 /// `meant`: what may be, of what was not seen.
 std::string what_remains(const WaitFor& what, const Progress& progress, const std::string& meant) {
   if (!progress.seen)
     return subject_of(what) + " was not seen: no watched folder has it, and nothing of it came over the socket." +
-           meant;
+           meant + what_is_set_aside(progress);
   auto text = what_waits(progress);
   if (text.empty() && progress.being_recorded > 0) text = "what the server confirmed is being recorded";
   if (text.empty())
@@ -181,7 +197,7 @@ std::string what_remains(const WaitFor& what, const Progress& progress, const st
   std::string why;
   for (const auto& reason : progress.why)
     why += (why.empty() ? " Why: " : "; and ") + reason.substr(0, reason.size() - (reason.ends_with('.') ? 1 : 0));
-  return why.empty() ? text : text + why + ".";
+  return (why.empty() ? text : text + why + ".") + what_is_set_aside(progress);
 }
 
 class Waiter {
@@ -260,17 +276,9 @@ class Waiter {
     if (tell_) tell_(progress_);
     say_which_is_meant(status->value);
     if (!progress_.complete(what_.now)) return std::nullopt;
-    if (progress_.rejected > 0) return some_rejected("All else of it is synced.");
-    if (!progress_.set_aside.empty()) {
-      auto aside = not_synced(what_) + ": what is set aside waits until somebody mends it.";
-      for (const auto& each : progress_.set_aside) aside += " " + each;
-      return result(Outcome::failed, aside);
-    }
-    if (!progress_.lost.empty()) {
-      auto lost = not_synced(what_) + ": a part of it was removed before that.";
-      for (const auto& each : progress_.lost) lost += " " + each;
-      return result(Outcome::failed, lost);
-    }
+    const auto missing = what_is_set_aside(progress_) + what_was_lost(progress_);
+    if (progress_.rejected > 0) return some_rejected(missing.empty() ? " All else of it is synced." : missing);
+    if (!missing.empty()) return result(Outcome::failed, not_synced(what_) + "." + missing);
     if (!progress_.moved.empty() && what_.run) {
       auto moved = not_synced(what_) + " from here.";
       for (const auto& each : progress_.moved) moved += " " + each;
@@ -446,7 +454,7 @@ class Waiter {
 
   WaitResult time_is_up() const {
     const auto rest = what_remains(what_, progress_, progress_.seen ? std::string() : what_may_be_meant());
-    if (progress_.rejected > 0) return some_rejected(rest);
+    if (progress_.rejected > 0) return some_rejected(" " + rest);
     if (progress_.only_held()) return result(Outcome::held, rest);
     return result(Outcome::timed_out, "Time is up. " + rest);
   }
@@ -465,7 +473,7 @@ class Waiter {
   WaitResult some_rejected(const std::string& rest) const {
     const auto name = name_of(what_);
     return result(Outcome::rejected,
-                  what_was_rejected(look_through_rejected(), name.empty() ? "all runs" : name) + " " + rest);
+                  what_was_rejected(look_through_rejected(), name.empty() ? "all runs" : name) + rest);
   }
 
   /// Of what is kept as rejected, how much for which reason; as far as the list tells.
@@ -515,6 +523,8 @@ Progress assess(const WaitFor& what, const api::Status& status, const std::vecto
     if (source.kind == "watch" && source.state == "settling_in") ++progress.settling;
     if (!concerns(what, source)) continue;
     if (source.project) add_project(progress, *source.project);
+    if ((source.project && source.state == "set_aside") || api::is_named_as_log_of(source, what.project, what.run))
+      progress.seen = true;
     // What is counted of one that is blocked is told with its stream.
     const bool blocked = source.state == "blocked";
     if (source.state == "settling_in" || (blocked && source.pending == 0)) ++progress.settling;

@@ -85,6 +85,22 @@ TEST(Live, ALogThatIsRemovedBeforeItWasLookedIntoIsTold) {
   EXPECT_TRUE(events_say("removed before it was looked into"));
 }
 
+TEST(Live, AWaitIsNotOverWhileALogOfItsProjectOrRunWasOnlyJustFound) {
+  Box box;
+  EXPECT_EQ(writer(box, "r-1", {"--ops", "5", "--keep"}).wait(20s), 0);
+  box.wait_synced();
+  for (const std::vector<std::string>& scope :
+       {std::vector<std::string>{"--project", "ml-team/lab"}, {"--run", "r-1"}}) {
+    const auto before = box.get("/v1/status").at("totals").at("synced").as_int64();
+    EXPECT_EQ(writer(box, "r-1", {"--ops", "500", "--keep"}).wait(20s), 0);
+    std::vector<std::string> args = {"wait", "--now", "--timeout", "30s"};
+    args.insert(args.end(), scope.begin(), scope.end());
+    EXPECT_EQ(box.sync(args).status, 0);
+    const auto totals = box.get("/v1/status").at("totals");
+    EXPECT_GE(totals.at("synced").as_int64() + totals.at("rejected").as_int64(), before + 501) << scope[0];
+  }
+}
+
 TEST(Live, ASyncedClosedLogIsRemovedAfterCleanupAfter) {
   Box box({.cleanup_after = "1s"});
   auto job = writer(box, "r-1", {"--ops", "20", "--keep"});

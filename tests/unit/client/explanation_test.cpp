@@ -602,6 +602,20 @@ TEST(Explanation, OfAFileInALogIsThatOfItsLog) {
   const auto found = explain(about(file, file), box(), {waiting("turn", "its turn comes")});
   ASSERT_THAT(found, SizeIs(1));
   EXPECT_EQ(found[0].subject, "Run r1 of ml-team/lab");
+TEST(Explanation, OfARunWhoseLogWasSetAsideBeforeItWasLookedIntoSaysWhy) {
+  auto status = box();
+  auto& source = status.sources.emplace_back();
+  source.kind = "run-log";
+  source.path = "/runs/ml-team_lab_trial-7_1795452630867980288";
+  source.state = "set_aside";
+  source.detail = "it is no database";
+  const auto found = explain(about("trial-7"), status, {});
+  ASSERT_THAT(found, SizeIs(1));
+  EXPECT_EQ(found[0].subject, "Run trial-7");
+  EXPECT_EQ(found[0].waiting_for, "set_aside");
+  EXPECT_EQ(found[0].why, "It is no database.");
+}
+
 }
 
 TEST(Explanation, BeginsWithWhatKeepsEverything) {

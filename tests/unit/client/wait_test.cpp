@@ -244,6 +244,98 @@ TEST_F(Waiting, ForARunIsNotOverWhileALogThatMayBeItsIsNotLookedIntoYet) {
   EXPECT_EQ(wait({.project = "ml-team/lab", .now = true, .timeout = 50ms}).outcome, Outcome::timed_out);
 }
 
+// Of logs that were not looked into.
+
+class WaitingForLogs : public Waiting {
+ protected:
+  /// As the client names its folder, or otherwise.
+  void find(const char* folder, const char* state, const char* kind = "run-log") {
+    served_.on_loop([&](FixedControl& control) {
+      control.status_now.workspaces.assign(1, {});
+      control.status_now.workspaces[0].name = "ml-team";
+      control.status_now.workspaces[0].projects.emplace_back().name = "x";
+      auto& source = control.status_now.sources.emplace_back();
+      source.path = std::string("/runs/") + folder;
+      source.kind = kind;
+      source.state = state;
+      source.detail = std::string(state) == "set_aside" ? "it is no database" : "found lately";
+    });
+  }
+  void find_nothing() {
+    served_.on_loop([](FixedControl& control) { control.status_now.sources.clear(); });
+  }
+};
+
+TEST_F(WaitingForLogs, WaitsForOneThatMayBeOfWhatIsMeant) {
+  tell({stream_of("r1", 0, true)});
+  const WaitFor run{.run = "r1", .now = true, .timeout = 50ms}, project{.project = "ml-team/x", .timeout = 50ms};
+  const WaitFor workspace{.project = "ml-team", .timeout = 50ms};
+  find("ml-team_x_r1_1795452629836373760", "settling_in");
+  for (const auto& what : {run, project, workspace}) {
+    const auto result = wait(what);
+    EXPECT_EQ(result.outcome, Outcome::timed_out) << "a job that was started again";
+    EXPECT_THAT(result.message, HasSubstr("1 source was just found"));
+  }
+  find_nothing();
+  find("ml-team_y_r2_1795452629836373760", "settling_in");
+  for (const auto& what : {run, project}) EXPECT_EQ(wait(what).outcome, Outcome::synced) << "another's, by its name";
+  EXPECT_EQ(wait(workspace).outcome, Outcome::timed_out);
+  for (const auto* folder : {"from-node-7", "job_17"}) {
+    find_nothing();
+    find(folder, "settling_in");
+    for (const auto& what : {run, project, workspace}) EXPECT_EQ(wait(what).outcome, Outcome::timed_out) << folder;
+  }
+  find_nothing();
+  find("run__0b1e__17__ab_1795452629836373760", "settling_in", "client-1x");
+  EXPECT_EQ(wait(project).outcome, Outcome::timed_out) << "of a 1.x client's, its name does not tell";
+}
+
+TEST_F(WaitingForLogs, FailsForOneThatIsSetAsideAndMayBeOfWhatIsMeant) {
+  tell({stream_of("r1", 0, true)});
+  find("ml-team_x_r1_1795452629836373760", "set_aside");
+  const auto run = wait({.run = "r1"});
+  EXPECT_EQ(run.outcome, Outcome::failed);
+  EXPECT_EQ(run.message,
+            "Run r1 is not synced. What is set aside waits until somebody mends it: "
+            "/runs/ml-team_x_r1_1795452629836373760: it is no database.");
+  EXPECT_EQ(wait({.project = "ml-team/x"}).outcome, Outcome::failed);
+  EXPECT_EQ(wait({.project = "ml-team/x", .run = "r2", .timeout = 50ms}).outcome, Outcome::timed_out);
+  find_nothing();
+  find("ml-team_y_r1_1795452629836373760", "set_aside");
+  EXPECT_EQ(wait({.project = "ml-team/x"}).outcome, Outcome::synced) << "another's, by its name";
+  find_nothing();
+  find("from-node-7", "set_aside");
+  EXPECT_EQ(wait({.project = "ml-team/x"}).outcome, Outcome::failed);
+}
+
+TEST_F(WaitingForLogs, KnowsARunByItsFolderBeforeItsLogWasLookedInto) {
+  find("ml-team_x_r1_1795452629836373760", "set_aside");
+  EXPECT_EQ(wait({.run = "r1"}).outcome, Outcome::failed);
+  find_nothing();
+  find("from-node-7", "set_aside");
+  const auto other = wait({.run = "r1", .timeout = 50ms});
+  EXPECT_EQ(other.outcome, Outcome::timed_out) << "it may come yet";
+  EXPECT_THAT(other.message, HasSubstr("was not seen"));
+  EXPECT_THAT(other.message, HasSubstr("/runs/from-node-7: it is no database."));
+}
+
+TEST_F(WaitingForLogs, SaysWhatIsSetAsideAlsoWhenTimeIsUpOrSomethingWasRejected) {
+  tell({stream_of("r1", 0, false)});
+  find("from-node-7", "set_aside");
+  const auto open = wait({.timeout = 50ms});
+  EXPECT_EQ(open.outcome, Outcome::timed_out);
+  EXPECT_THAT(open.message, HasSubstr("1 run is still being written"));
+  EXPECT_THAT(open.message, testing::EndsWith("mends it: /runs/from-node-7: it is no database."));
+  auto stream = stream_of("r1", 0, true);
+  stream.rejected_kept = 1;
+  keep({"http_400"});
+  tell({stream});
+  const auto refused = wait({.run = "r1"});
+  EXPECT_EQ(refused.outcome, Outcome::rejected);
+  EXPECT_THAT(refused.message, HasSubstr("/runs/from-node-7: it is no database."));
+  EXPECT_THAT(refused.message, testing::Not(HasSubstr("All else of it is synced")));
+}
+
 // Of changes that were handed in.
 
 class WaitingForChanges : public Waiting {
@@ -404,6 +496,9 @@ TEST(Assess, ASourceThatWasJustFoundIsWaitedForAndOneSetAsideIsNot) {
   source.kind = "run-log";
   source.state = "settling_in";
   EXPECT_FALSE(assess({}, status, {}).complete(true));
+  EXPECT_FALSE(assess({.run = "r1"}, status, {stream_of("r1", 0, true)}).complete(false)) << "it may be that run's";
+  source.project = "ml-team/x";
+  source.run = "r2";
   EXPECT_TRUE(assess({.run = "r1"}, status, {stream_of("r1", 0, true)}).complete(false)) << "another run's";
   source.state = "set_aside";
   source.detail = "It is no database.";
