@@ -92,10 +92,8 @@ std::vector<api::Check> check_configuration(const std::string& file, bool of_the
 }
 
 api::Check may_not_use(const std::string& path) {
-  return {
-      "socket", "fail", fmt::format("you may not use {}", path),
-      "Join the group neptune-sync (`usermod -aG neptune-sync $USER`, then log in again), or name your own daemon's "
-      "socket with --socket."};
+  return {"socket", "fail", fmt::format("you may not use {}", path),
+          "It is another user's, or lies where you may not go: use the system's daemon, or your own."};
 }
 
 std::vector<api::Check> check_socket(const std::string& path, const Error* failure) {

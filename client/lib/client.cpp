@@ -103,8 +103,8 @@ Error dial_error(const std::string& path, int error) {
     case EPERM:
       return {std::string(not_permitted),
               "You may not use " + path +
-                  ". Ask for membership of the group neptune-sync (`usermod -aG neptune-sync "
-                  "$USER`, then log in again), or name your own daemon's socket with --socket."};
+                  ": it is another user's, or lies where you may not go. Name the system's daemon (" +
+                  std::string(system_socket) + ") or your own with --socket or NEPTUNE_SYNC_SOCKET."};
     case ENOTSOCK:
     case ENOTDIR:
     case EPROTOTYPE:
