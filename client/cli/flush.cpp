@@ -11,7 +11,7 @@ void add_flush(Verb& top, Session& session) {
     const auto client = session.client();
     const auto text = [&client](const api::FlushReply& reply) {
       const auto status = client.status();
-      return view(reply, status && status->value.server.token_remedy.has_value());
+      return view(reply, status ? status->value : api::Status{});
     };
     show(session, client.flush(), text);
   });

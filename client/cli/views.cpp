@@ -427,8 +427,16 @@ std::string view(const api::Event& event, const Style& style) {
   return paint(style, Colour::dim, when) + "  " + paint(style, colour_of(event), clean(event.type)) + "\n" + lines;
 }
 
-std::string view(const api::FlushReply& reply, bool token_refused) {
+std::string view(const api::FlushReply& reply, const api::Status& status) {
   const auto left = reply.pending + reply.held + reply.in_flight;
+  const bool token_refused = status.server.token_remedy.has_value();
+  const auto aside = std::ranges::count(status.sources, "set_aside", &api::SourceStatus::state);
+  if (left == 0 && aside > 0)
+    return fmt::format(
+        "All that can be read is synced. {} set aside, and {} looked at again now: `neptune-sync status` says why.\n",
+        aside == 1 ? "1 log or folder is" : fmt::format("{} logs and folders are", aside), aside == 1 ? "is" : "are");
+  if (left == 0 && std::ranges::count(status.sources, "settling_in", &api::SourceStatus::state) > 0)
+    return "All that was looked into is synced; something was just found.\n";
   if (left == 0) return "Everything is synced.\n";
   auto text = fmt::format("{}{} not synced yet", token_refused ? "" : "Trying everything now: ", changes(left));
   if (reply.held > 0) text += fmt::format(", {} of them held", count(reply.held));

@@ -21,7 +21,8 @@ std::string view(const api::Rejected& rejected, const Style& style);
 Colour colour_of(const api::Event& event);
 std::string view(const api::Event& event, const Style& style);
 /// `token_refused`: what needs that one is not tried.
-std::string view(const api::FlushReply& reply, bool token_refused);
+/// `status`: as it is after it; empty where it is not known.
+std::string view(const api::FlushReply& reply, const api::Status& status);
 std::string view(const api::WorkspaceList& list, const Style& style);
 std::string view(const api::ServerProjectList& list, const Style& style);
 std::string view(const api::MemberList& list, bool service_accounts, const Style& style);

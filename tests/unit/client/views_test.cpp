@@ -404,10 +404,17 @@ TEST(RejectedView, GivesTheReasonInFullAndTheWayToOlderOnes) {
 
 TEST(FlushView, SaysWhatIsLeft) {
   api::FlushReply reply;
-  EXPECT_EQ(view(reply, false), "Everything is synced.\n");
+  api::Status status;
+  EXPECT_EQ(view(reply, status), "Everything is synced.\n");
+  status.sources.emplace_back().state = "settling_in";
+  EXPECT_EQ(view(reply, status), "All that was looked into is synced; something was just found.\n");
+  status.sources.emplace_back().state = "set_aside";
+  EXPECT_EQ(view(reply, status),
+            "All that can be read is synced. 1 log or folder is set aside, and is looked at again now: `neptune-sync "
+            "status` says why.\n");
   reply.pending = 12;
   reply.held = 1204;
-  EXPECT_EQ(view(reply, false), "Trying everything now: 1,216 changes not synced yet, 1,204 of them held.\n");
+  EXPECT_EQ(view(reply, status), "Trying everything now: 1,216 changes not synced yet, 1,204 of them held.\n");
 }
 
 TEST(SubmitView, SaysWhatWasTakenAndToAReaderWhatToDoNext) {
