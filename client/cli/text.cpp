@@ -20,10 +20,6 @@ namespace {
 
 using SystemClock = std::chrono::system_clock;
 
-bool continues(char c) {
-  return (static_cast<unsigned char>(c) & 0xC0u) == 0x80u;
-}
-
 std::size_t width_of(int descriptor) {
   winsize size{};
   if (::ioctl(descriptor, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
@@ -185,19 +181,25 @@ std::string cut(std::string_view text, std::size_t width) {
   if (columns(text) <= width) return std::string(text);
   if (width == 0) return {};
   std::size_t end = 0, taken = 0;
-  while (end < text.size() && (continues(text[end]) || taken < width - 1)) taken += continues(text[end++]) ? 0 : 1;
+  for (auto one = man::first_character(text); taken + one.columns < width;
+       one = man::first_character(text.substr(end))) {
+    taken += one.columns;
+    end += one.bytes;
+  }
   return std::string(text.substr(0, end)) + "…";
 }
 
 namespace {
 
-/// The last `n` characters.
-std::string_view tail(std::string_view text, std::size_t n) {
-  auto begin = text.size();
-  for (; begin > 0 && n > 0; --n) do
-      --begin;
-    while (begin > 0 && continues(text[begin]));
-  return text.substr(begin);
+/// Its last characters, in at most `width` columns.
+std::string_view tail(std::string_view text, std::size_t width) {
+  auto left = columns(text);
+  while (left > width) {
+    const auto one = man::first_character(text);
+    left -= one.columns;
+    text.remove_prefix(one.bytes);
+  }
+  return text;
 }
 
 }  // namespace
@@ -218,26 +220,28 @@ std::string short_path(std::string_view path, std::size_t width) {
 
 std::string cut_painted(std::string_view text, std::size_t width) {
   std::string out;
-  std::size_t taken = 0, last = 0;  // where the last character that fits begins
+  std::size_t taken = 0, kept = 0;  // of what was put out, what leaves a column for the "…"
   bool painted = false;
   for (std::size_t i = 0; i < text.size();) {
-    std::size_t end = i + 1;
+    std::size_t end = i;
     if (text[i] == '\x1b') {
       end = std::min(text.find('m', i), text.size() - 1) + 1;
       painted = text.substr(i, end - i) != "\x1b[0m";
     } else {
-      while (end < text.size() && continues(text[end])) ++end;
-      if (++taken > width) {
-        if (width > 0) out = out.substr(0, last) + "…";
+      const auto one = man::first_character(text.substr(i));
+      end += one.bytes;
+      taken += one.columns;
+      if (taken > width) {
+        if (width > 0) out = out.substr(0, kept) + "…";
         return painted ? out + "\x1b[0m" : out;
       }
-      last = out.size();
     }
     out += text.substr(i, end - i);
     i = end;
   }
   return out;
 }
+    if (taken < width) kept = out.size();
 
 std::optional<std::chrono::milliseconds> parse_duration(std::string_view text) {
   static constexpr std::array<std::pair<std::string_view, double>, 6> units{

@@ -15,6 +15,16 @@ Table sample() {
   return table;
 }
 
+TEST(Table, ARowWithNamesOfDoubleWidthFits) {
+  Table table({{"RUN", false, true}, {"STATE"}});
+  table.add({{"分類器の学習と評価-最後の試行"}, {"synced"}});
+  table.add({{"trial-7"}, {"synced"}});
+  const auto text = table.render({false, 24});
+  EXPECT_NE(text.find("…"), std::string::npos) << text;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) EXPECT_LE(columns(line), 24u) << line;
+}
+
 TEST(Table, MakesColumnsAsWideAsTheirContentsAndEndsNoLineInBlanks) {
   EXPECT_EQ(sample().render({}),
             "RUN                     PENDING  WHY\n"

@@ -40,6 +40,11 @@ TEST(Text, CutsByCharactersNotByBytes) {
   EXPECT_EQ(cut("caf\xc3\xa9", 4), "caf\xc3\xa9");
   EXPECT_EQ(cut("\xc3\xa9\xc3\xa9\xc3\xa9", 2), "\xc3\xa9…");
   EXPECT_EQ(cut("abc", 0), "");
+  EXPECT_EQ(cut("分類器", 6), "分類器") << "of double width";
+  EXPECT_EQ(cut("分類器", 5), "分類…");
+  EXPECT_EQ(cut("分類器", 4), "分…");
+  EXPECT_EQ(cut("분류기-7", 8), "분류기-7");
+  EXPECT_EQ(cut("cafe\u0301 x", 6), "cafe\u0301 x") << "an accent takes no column of its own";
 }
 
 TEST(Text, WrapsAtTheWidthAndNeverInsideAWord) {
@@ -74,12 +79,15 @@ TEST(Text, CutPaintedCountsNoColours) {
   EXPECT_EQ(cut_painted(text, 11), paint(colours, Colour::red, "rejected") + " t…");
   EXPECT_EQ(cut_painted(text, 4), "\x1b[31mrej…\x1b[0m");
   EXPECT_EQ(cut_painted("naïve", 3), "na…");
+  EXPECT_EQ(cut_painted("分類器", 5), "分類…");
+  EXPECT_EQ(cut_painted("分類器", 4), "分…");
 }
 
 TEST(Text, CutsNamesInTheirMiddleAndPathsBeforeTheirLastName) {
   EXPECT_EQ(cut_middle("trial-with-a-long-name-17", 30), "trial-with-a-long-name-17");
   EXPECT_EQ(cut_middle("trial-with-a-long-name-17", 11), "trial…me-17");
   EXPECT_EQ(cut_middle("naïveté-naïveté", 6), "naï…té");
+  EXPECT_EQ(cut_middle("分類器の学習-7", 9), "分類…習-7");
   EXPECT_EQ(cut_middle("trial", 2), "t…");
   const std::string path = "/var/lib/neptune-syncd/runs/ml-team_lab_trial-7_17";
   EXPECT_EQ(short_path(path, 0), path);
