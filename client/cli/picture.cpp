@@ -75,7 +75,8 @@ void append(Lines& to, Lines from) {
 std::string rate_line(const Rates& rates, const Style& style) {
   const auto head = fmt::format("{:>9} changes/s  ", api::grouped(static_cast<std::uint64_t>(rates.latest() + 0.5)));
   const std::size_t width = style.width > columns(head) + 24 ? style.width - columns(head) - 24 : 0;
-  return head + rates.graph(width) + title(style, fmt::format("  at most {}/s", api::grouped(rates.highest(width))));
+  const auto highest = rates.highest(width > 0 ? width : std::string_view::npos);  // of what is drawn, if anything is
+  return head + rates.graph(width) + title(style, fmt::format("  at most {}/s", api::grouped(highest)));
 }
 
 /// "11:59:58Z": what is shown is of the last minutes, or `neptune-sync events` tells the day.
@@ -91,6 +92,17 @@ Lines last_events(const std::deque<api::Event>& events, std::size_t rows, const 
   auto lines = lines_of(table.render(style));
   lines.erase(lines.begin());  // the titles
   return lines;
+}
+
+bool is_busy(const api::ScopeStatus& scope) {
+  return scope.pending + scope.held + scope.in_flight > 0 || scope.own_mode() != "normal";
+}
+
+/// Where not all have room, those that something is told of are seen.
+api::Status busy_first(api::Status status) {
+  std::ranges::stable_partition(status.workspaces, is_busy);
+  for (auto& workspace : status.workspaces) std::ranges::stable_partition(workspace.projects, is_busy);
+  return status;
 }
 
 }  // namespace
@@ -133,7 +145,7 @@ std::vector<std::string> picture(const Watched& watched, const Style& style, std
                                 style.width, "  ! ", "    ")));
     lines.emplace_back();
   }
-  append(lines, lines_of(view(watched.status, style, now)));
+  append(lines, lines_of(view(busy_first(watched.status), style, now)));
   // What is below has its place, however many workspaces there are; on a low screen what is wrong is more.
   const auto below = 1 + 1 + (rows < low_screen ? 0 : least_streams + 2 + least_events);
   if (rows > below && lines.size() > rows - below) {

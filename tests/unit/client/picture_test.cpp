@@ -90,6 +90,20 @@ TEST(Picture, SaysHowMuchItLeavesOut) {
   EXPECT_THAT(lines, Contains(HasSubstr("run-99"))) << "the largest first";
 }
 
+TEST(Picture, ShowsTheWorkspacesInWhichSomethingWaitsBeforeIdleOnes) {
+  auto watched = busy_box(40, 3);
+  for (auto& workspace : watched.status.workspaces) workspace.pending = workspace.name == "workspace-9" ? 7 : 0;
+  watched.status.workspaces.back().mode = "read_only";
+  const auto lines = picture(watched, {false, 80}, 24, now);
+  EXPECT_THAT(lines, Contains(HasSubstr("workspace-9 ")));
+  EXPECT_THAT(lines, Contains(HasSubstr("workspace-39 ")));
+  EXPECT_THAT(lines, Not(Contains(HasSubstr("workspace-38 "))));
+}
+
+TEST(Picture, TellsTheHighestRateAlsoWhereNoneIsDrawn) {
+  EXPECT_THAT(picture(busy_box(1, 0), {false, 40}, 24, now), Contains(HasSubstr("at most 50/s")));
+}
+
 TEST(Picture, OfALowScreenShowsWhatIsWrongRatherThanEvents) {
   auto watched = busy_box(4, 100);
   watched.status.problems.push_back("The disk of the state directory /var is full, so that nothing is recorded");
