@@ -10,9 +10,9 @@ void Session::print(std::string_view text) const {
 }
 
 void Session::fail_with(const Error& error) {
-  const std::string text = json ? api::to_json(api::ErrorReply{error.code, error.message, std::nullopt})
-                                : "neptune-sync: " + capital(clean(error.message));
-  std::fprintf(stderr, "%s\n", text.c_str());
+  const std::string text = json ? api::to_json(api::ErrorReply{error.code, error.message, std::nullopt}) + "\n"
+                                : message(capital(error.message));
+  std::fputs(text.c_str(), stderr);
   exit = client::is_unreachable(error) ? unreachable : exit_of_refusal(error.code);
 }
 

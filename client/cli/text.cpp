@@ -177,6 +177,10 @@ std::string clean(std::string_view text) {
   return out;
 }
 
+std::string message(std::string_view text) {
+  return wrap(clean(text), terminal_width(STDERR_FILENO), "neptune-sync: ", "  ");
+}
+
 std::string cut(std::string_view text, std::size_t width) {
   if (columns(text) <= width) return std::string(text);
   if (width == 0) return {};
@@ -237,11 +241,11 @@ std::string cut_painted(std::string_view text, std::size_t width) {
       }
     }
     out += text.substr(i, end - i);
+    if (taken < width) kept = out.size();
     i = end;
   }
   return out;
 }
-    if (taken < width) kept = out.size();
 
 std::optional<std::chrono::milliseconds> parse_duration(std::string_view text) {
   static constexpr std::array<std::pair<std::string_view, double>, 6> units{

@@ -27,6 +27,9 @@ Style style_of_output();
 /// Columns of the terminal that a descriptor is; 0 when it is none that can draw.
 std::size_t terminal_width(int descriptor);
 
+/// For standard error: in lines as wide as the terminal that it is, else in one line.
+std::string message(std::string_view text);
+
 /// How far something is, in one line of at most `width` columns: "████░░░░  50 %  1,204 of 2,408 changes, 31 held".
 std::string progress_bar(std::uint64_t done, std::uint64_t left, std::uint64_t held, std::size_t width);
 

@@ -69,7 +69,7 @@ void wait_for(Session& session, const client::WaitFor& what) {
   Bar bar(session.json ? 0 : terminal_width(STDERR_FILENO));
   const std::function<void(const std::string&)> notice = [&bar](const std::string& text) {
     bar.erase();
-    std::fprintf(stderr, "neptune-sync: %s\n", clean(text).c_str());
+    std::fputs(message(text).c_str(), stderr);
   };
   const std::function<void(const client::Progress&)> progress = [&bar](const client::Progress& now) { bar.show(now); };
   // Somebody looks on: then it moves each second.

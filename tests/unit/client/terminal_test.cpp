@@ -77,6 +77,16 @@ class Terminal : public test::CommandTest {
   int terminals_ = 0;
 };
 
+TEST_F(Terminal, MessagesAreNotCutWithinWords) {
+  start("wait --run r1 --timeout 0s", 44);
+  ASSERT_TRUE(shows("ended 4")) << screen();
+  EXPECT_THAT(screen(),
+              AllOf(HasSubstr("neptune-sync: Time is up. Run r1 was not\n"), HasSubstr("\n  seen: no watched")));
+  start("hold ml-team/lab/none/of/these", 44);
+  ASSERT_TRUE(shows("ended")) << screen();
+  EXPECT_THAT(screen(), HasSubstr("\n  "));
+}
+
 TEST_F(Terminal, WatchShowsWhatChangesAtEightyColumnsAndGivesTheTerminalBack) {
   start("watch", 80);
   ASSERT_TRUE(shows("trial-7")) << screen();
