@@ -91,7 +91,7 @@ void add_wait(Verb& top, Session& session) {
                 "Only for this run, by its id, in $NEPTUNE_PROJECT where --project is not given, without either in any "
                 "project; one that was not seen yet is waited for");
   verb.optional("--project SCOPE", what->project, "Only for this workspace/project, or workspace");
-  verb.flag("--now", what->now, "Don't wait for runs to be closed: nothing left at this instant is enough");
+  verb.flag("--now", what->now, "Don't wait for runs to be closed: all that is there when this begins is enough");
   const auto timeout = std::make_shared<std::optional<std::string>>();
   verb.optional(
       "--timeout TIME", *timeout,

@@ -170,6 +170,9 @@ void members(V& v, T& x) {
   v("active_uploads", x.active_uploads);
   v("oldest_pending_at", x.oldest_pending_at);
   v("last_synced_at", x.last_synced_at);
+  v("known_through", x.known_through);
+  v("done_through", x.done_through);
+  v("known_at", x.known_at);
 }
 
 template <class V, class T>
@@ -285,6 +288,7 @@ void members(V& v, T& x) {
 template <class V, Is<StreamList> T>
 void members(V& v, T& x) {
   v("streams", x.streams);
+  v("asked_at", x.asked_at);
 }
 
 template <class V, Is<RejectedList> T>

@@ -153,6 +153,9 @@ struct Stream : Counts {
   std::vector<Upload> active_uploads;  ///< of those, what is being sent (container_type "files")
   std::optional<std::string> oldest_pending_at;
   std::optional<std::string> last_synced_at;
+  /// Of a log that was looked through: the position of the newest change known, that up to which all is dealt with and
+  /// on record, and when it was so (as StreamList::asked_at): what was logged until then is among what is known.
+  std::optional<std::int64_t> known_through{}, done_through{}, known_at{};
 
   bool is_of_run() const { return container_type == "run" || container_type == "files"; }
 };
@@ -249,6 +252,7 @@ struct WorkspaceList {
 /// `GET /v1/streams`.
 struct StreamList {
   std::vector<Stream> streams;
+  std::int64_t asked_at = 0;  ///< in microseconds, on the daemon's own clock
 };
 
 /// One page of `GET /v1/rejected`, newest first. `next_before` asks for the following page; null on the last one.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "client/lib/mark.h"
 #include "client/lib/names.h"
 #include "client/lib/numbers.h"
 
@@ -47,6 +48,13 @@ bool concerns(const WaitFor& what, const api::Event& event) {
   if (what.run && event.stream && *event.stream != *what.run && *event.stream != "files of " + *what.run) return false;
   if (!what.project || !event.scope) return true;
   return within(*event.scope, *what.project) || within(*what.project, *event.scope);
+}
+
+/// It may hold anything.
+bool looks_through_a_folder(const api::Status& status) {
+  return std::ranges::any_of(status.sources, [](const api::SourceStatus& source) {
+    return source.kind == "watch" && source.state == "settling_in";
+  });
 }
 
 void add_reason(std::vector<std::string>& reasons, const std::string& reason) {
@@ -241,7 +249,7 @@ class Waiter {
     auto recheck = recheck_;
     if (progress_.being_recorded > 0) {
       recheck = until_recorded;
-    } else if (progress_.settling > 0) {
+    } else if (progress_.settling > 0 || mark_.awaits_reading()) {
       recheck = std::min(recheck, until_settled);  // no event tells that a folder, or a stream, was looked through
     }
     const auto recheck_at = std::min(until_, Clock::now() + recheck);
@@ -268,6 +276,7 @@ class Waiter {
     if (!streams) return unreachable(streams.error());
     ever_reached_ = true;
     if (status->value.state != "draining") {
+      if (told_gone_) mark_.forget();
       told_gone_ = false;
       backoff_ = first_retry;
     }
@@ -275,7 +284,7 @@ class Waiter {
     progress_ = assess(what_, status->value, streams->value.streams);
     if (tell_) tell_(progress_);
     say_which_is_meant(status->value);
-    if (!progress_.complete(what_.now)) return std::nullopt;
+    if (!is_complete(status->value, streams->value)) return std::nullopt;
     const auto missing = what_is_set_aside(progress_) + what_was_lost(progress_);
     if (progress_.rejected > 0) return some_rejected(missing.empty() ? " All else of it is synced." : missing);
     if (!missing.empty()) return result(Outcome::failed, not_synced(what_) + "." + missing);
@@ -285,7 +294,18 @@ class Waiter {
       return result(Outcome::failed, moved);
     }
     if (progress_.discarded > 0) return some_discarded();
-    return result(Outcome::synced, what_was_found() + " is synced.");
+    const auto* up_to = what_.now && !progress_.complete(true) ? " as far as it was logged when this began." : ".";
+    return result(Outcome::synced, what_was_found() + " is synced" + up_to);
+  }
+
+  /// With --now, when all that was there at the first look is dealt with: a job beside it may log on and on.
+  bool is_complete(const api::Status& status, const api::StreamList& streams) {
+    if (!what_.now || streams.asked_at == 0) return progress_.complete(what_.now);
+    if (!progress_.seen || looks_through_a_folder(status)) return false;
+    std::vector<api::SourceStatus> meant;
+    for (const auto& source : status.sources)
+      if (concerns(what_, source)) meant.push_back(source);
+    return mark_.is_reached(meant, streams);
   }
 
   /// Of a run whose project was not named, with the one that it is in.
@@ -505,6 +525,7 @@ class Waiter {
   bool at_hand_ = false;     // the project is that of $NEPTUNE_PROJECT
   bool told_which_ = false;  // where the run's name means several
   Progress progress_;
+  Mark mark_;  // with --now
   std::string json_;
   std::vector<std::int64_t> left_ = what_.changes;  // of the changes, those not known to be done; in order
   api::ChangePlace next_;                           // the first of them, as it was last

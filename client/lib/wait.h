@@ -17,7 +17,7 @@ struct WaitFor {
   std::optional<std::string> run{};
   /// Where no project is named with a run: it is this one's.
   std::optional<std::string> project_at_hand{};
-  bool now = false;                                    ///< empty at this instant is enough, closed or not
+  bool now = false;  ///< all that is there when it begins is enough, closed or not, whatever is logged after it
   std::optional<std::chrono::milliseconds> timeout{};  ///< none: for ever
   /// Of what was handed in over the socket, by id: these alone, whatever else is on its way. Nothing else of the above
   /// but the timeout counts then.

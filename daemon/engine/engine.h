@@ -207,6 +207,7 @@ class Engine final : public Control, public sources::SourceListener {
   void tell_of(const sources::SourceInfo& info);
   void look_for_rest(FeedPtr feed);
   bool at_rest(const Feed& feed) const;
+  std::optional<Instant> known_at(const Feed& feed) const;
   // tidying.cpp: what is synced and closed is removed, after a while or because its owner says so
   struct Candidate;
   void tidy_later(const FeedPtr& feed);
@@ -637,6 +638,8 @@ struct Engine::Feed {
   bool echoed = false;                 ///< since then, our own last look was taken for a write
   std::optional<Instant> last_looked;  ///< a write told right after is our own opening and closing of the log
   bool take_out_wanted = false;
+  std::optional<Instant> looked_from;  ///< when that look began
+  bool look_due = false;               ///< it is looked at again though no write is told
   bool take_out_again = false;  ///< it failed, and may succeed with the next alarm
   bool release_wanted = false;
 };

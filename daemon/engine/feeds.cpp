@@ -439,6 +439,18 @@ bool Engine::at_rest(const Feed& feed) const {
          feed.recorded == feed.confirmed && core_.stream(feed.stream, clock_.now()).wait == core::Wait::nothing;
 }
 
+/// Since when nothing may have been logged that was not read; none: it was never read, or may not be now.
+std::optional<Instant> Engine::known_at(const Feed& feed) const {
+  if (feed.stream == 0 || !feed.source || !feed.looked_from) return std::nullopt;
+  const bool behind = feed.tended || feed.refresh_wanted || feed.look_due;
+  const auto own = behind ? *feed.looked_from : clock_.now();
+  const auto log = feed.log.lock();
+  if (!log) return own;
+  // Of files a look at their log tells.
+  const auto of_log = known_at(*log);
+  return of_log ? std::optional(std::min(own, *of_log)) : std::nullopt;
+}
+
 void Engine::look_for_rest(FeedPtr feed) {
   if (feed->stream == 0 && !feed->problem) open_stream(feed);
   if (!at_rest(*feed)) {

@@ -109,6 +109,7 @@ asio::awaitable<void> Engine::refresh(FeedPtr feed) {
   const auto source = feed->source;
   const auto stream = feed->stream;
   const auto after = feed->confirmed;
+  const auto began = clock_.now();
   feed->released = false;
   auto backlog = co_await outcome(source->backlog(after));
   if (feed->stream != stream || feed->gone) co_return;
@@ -146,6 +147,7 @@ asio::awaitable<void> Engine::refresh(FeedPtr feed) {
   feed->backlog = std::move(*backlog);
   if (feed->backlog.uploads > 0) follow_files(feed);
   feed->last_looked = clock_.now();
+  feed->looked_from = began;
   core_.backlog(stream, after, std::move(told), clock_.now());
   aside_.erase(feed);
   // What came meanwhile is told with the next look.
@@ -188,7 +190,8 @@ asio::awaitable<void> Engine::let_create_pass(FeedPtr feed) {
 /// which nothing tells: so a live log is looked at again a few times after each write, and then no more.
 void Engine::look_again(const FeedPtr& feed) {
   static constexpr std::array<Duration, looks_after_a_write> pauses{20ms, 80ms, 320ms, 1280ms};
-  if (feed->info.state != sources::SourceState::live || feed->looks >= pauses.size()) return;
+  feed->look_due = feed->info.state == sources::SourceState::live && feed->looks < pauses.size();
+  if (!feed->look_due) return;
   alarms_.set({Alarm::Of::tend, feed->info.key}, clock_.now() + pauses[feed->looks++]);
 }
 

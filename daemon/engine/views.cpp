@@ -657,6 +657,11 @@ api::Stream Engine::describe(const Feed& feed) const {
   stream.pending_bytes = view.tally.bytes;
   stream.state = state_name(view.wait);
   // What is confirmed but not on record yet is not idle: whoever waits for "synced" must be able to rely on it.
+  if (const auto at = known_at(feed); at && feed.info.kind != sources::Kind::change_queue) {
+    stream.known_through = std::max({feed.backlog.last, feed.confirmed, feed.recorded});
+    stream.done_through = feed.recorded;
+    stream.known_at = std::chrono::duration_cast<std::chrono::microseconds>(at->time_since_epoch()).count();
+  }
   if (view.wait == Wait::nothing && !at_rest(feed)) {
     stream.state = "unconfirmed";
     stream.why = "confirmed; being recorded";

@@ -101,6 +101,29 @@ TEST(Live, AWaitIsNotOverWhileALogOfItsProjectOrRunWasOnlyJustFound) {
   }
 }
 
+TEST(Live, AWaitForWhatIsThereNowIsOverBesideAJobThatLogsOnAndOn) {
+  Box box;
+  auto job = writer(box, "r-1", {"--ops", "100000", "--interval-ms", "4"});
+  ASSERT_TRUE(box.wait_status([](const auto& s) { return s.at("totals").at("synced").as_int64() > 10; }).first);
+  for (int time = 0; time < 5; ++time) {
+    const auto waited = box.sync({"wait", "--project", "ml-team/lab", "--now", "--timeout", "5s"});
+    EXPECT_EQ(waited.status, 0) << waited.out << waited.err;
+  }
+  EXPECT_TRUE(job.running()) << "it logs on";
+}
+
+TEST(Live, AWaitForWhatIsThereNowMissesNothingThatWasJustLogged) {
+  Box box;
+  RunLogWriter log({.directory = box.runs(), .project = "ml-team/lab", .run = "r-1", .experiment = {}, .fork = {}});
+  std::int64_t logged = 1;
+  for (int time = 0; time < 20; ++time) {
+    for (int i = 0; i <= time; ++i) log.append(static_cast<std::uint64_t>(++logged) * 1'000'000, {{"loss", 0.5}});
+    const auto waited = box.sync({"wait", "--run", "r-1", "--now", "--timeout", "30s"});
+    EXPECT_EQ(waited.status, 0) << waited.out << waited.err;
+    EXPECT_EQ(box.get("/v1/status").at("totals").at("synced").as_int64(), logged) << time;
+  }
+}
+
 TEST(Live, ASyncedClosedLogIsRemovedAfterCleanupAfter) {
   Box box({.cleanup_after = "1s"});
   auto job = writer(box, "r-1", {"--ops", "20", "--keep"});

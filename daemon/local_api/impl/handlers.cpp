@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <chrono>
 #include <iterator>
 #include <limits>
 
@@ -90,6 +91,12 @@ asio::awaitable<Answer> get_members(Context context, Call call) {
   co_return json(list);
 }
 
+/// As they are at this moment.
+Answer list_of(const Context& context, std::vector<api::Stream> streams) {
+  const auto now = context.clock.now().time_since_epoch();
+  return json(api::StreamList{std::move(streams), std::chrono::duration_cast<std::chrono::microseconds>(now).count()});
+}
+
 asio::awaitable<Answer> get_streams(Context context, Call call) {
   engine::StreamFilter filter;
   if (const auto project = call.query.find("project"); project != call.query.end()) {
@@ -99,10 +106,10 @@ asio::awaitable<Answer> get_streams(Context context, Call call) {
   }
   if (const auto run = call.query.find("run"); run != call.query.end()) filter.run = run->second;
   const auto file = call.query.find("file");
-  if (file == call.query.end()) co_return json(api::StreamList{context.control.streams(filter)});
+  if (file == call.query.end()) co_return list_of(context, context.control.streams(filter));
   auto found = co_await context.control.streams_of_file(std::move(filter), file->second);
   if (!found) co_return error_answer(found.error());
-  co_return json(api::StreamList{std::move(*found)});
+  co_return list_of(context, std::move(*found));
 }
 
 asio::awaitable<Answer> get_rejected_page(Context context, Call call) {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <future>
+#include <limits>
 
 #include "tests/unit/local_api/served.h"
 
@@ -334,6 +335,134 @@ TEST_F(WaitingForLogs, SaysWhatIsSetAsideAlsoWhenTimeIsUpOrSomethingWasRejected)
   EXPECT_EQ(refused.outcome, Outcome::rejected);
   EXPECT_THAT(refused.message, HasSubstr("/runs/from-node-7: it is no database."));
   EXPECT_THAT(refused.message, testing::Not(HasSubstr("All else of it is synced")));
+}
+
+// Beside a job that logs on: what was there when the wait began.
+
+class WaitingNow : public WaitingForLogs {
+ protected:
+  /// A look at it began `at`, on the daemon's clock.
+  static api::Stream log_of(const char* run, std::int64_t known, std::int64_t done, std::int64_t at = later) {
+    auto stream = stream_of(run, static_cast<std::uint64_t>(known - done), false);
+    stream.id = stream.source = std::string("/runs/ml-team_x_") + run + "_1795452629836373760";
+    stream.known_through = known;
+    stream.done_through = done;
+    stream.known_at = at;
+    return stream;
+  }
+  static constexpr std::int64_t before = 1, later = std::numeric_limits<std::int64_t>::max();
+
+  /// The first look is at these; the end of the wait is one at the others.
+  WaitResult wait_from(std::vector<api::Stream> first, std::vector<api::Stream> last,
+                       std::optional<std::chrono::milliseconds> timeout = 1min) {
+    tell(std::move(first));
+    const auto looked = served_.on_loop([](FixedControl& control) { return control.streams_asked; });
+    auto result = std::async(std::launch::async, [this, timeout] {
+      return wait({.project = "ml-team/x", .now = true, .timeout = timeout});
+    });
+    EXPECT_TRUE(asked(looked + 1));
+    tell(std::move(last));
+    return result.get();
+  }
+};
+
+TEST_F(WaitingNow, IsOverWhenAllThatWasLoggedAtTheBeginningIsOnTheServer) {
+  const auto end = wait_from({log_of("r1", 100, 40)}, {log_of("r1", 130, 100)});
+  EXPECT_EQ(end.outcome, Outcome::synced);
+  EXPECT_EQ(end.message, "ml-team/x is synced as far as it was logged when this began.");
+  EXPECT_EQ(wait_from({log_of("r1", 100, 40)}, {log_of("r1", 130, 99)}, 100ms).outcome, Outcome::timed_out);
+  auto files = log_of("r1", 7, 3);
+  files.id += " (files)";
+  EXPECT_EQ(wait_from({log_of("r1", 9, 9), files}, {log_of("r1", 9, 9), files}, 100ms).outcome, Outcome::timed_out);
+}
+
+TEST_F(WaitingNow, DoesNotWaitForALogThatCameLater) {
+  EXPECT_EQ(wait_from({log_of("r1", 100, 40)}, {log_of("r1", 100, 100), log_of("r2", 5, 0)}).outcome, Outcome::synced);
+}
+
+TEST_F(WaitingNow, WaitsForWhatWasLoggedAndNotReadYetAtTheBeginning) {
+  const auto end = wait_from({log_of("r1", 100, 100, before)}, {log_of("r1", 130, 100)}, 100ms);
+  EXPECT_EQ(end.outcome, Outcome::timed_out) << "30 more were there";
+  EXPECT_EQ(wait_from({log_of("r1", 100, 100, before)}, {log_of("r1", 130, 130)}).outcome, Outcome::synced);
+  auto unread = log_of("r2", 0, 0);
+  unread.waiting_for = "lookup";
+  unread.known_through = unread.done_through = unread.known_at = std::nullopt;
+  EXPECT_EQ(wait_from({unread}, {log_of("r2", 7, 0)}, 100ms).outcome, Outcome::timed_out);
+}
+
+TEST_F(WaitingNow, LooksAgainByItselfUntilALogWasRead) {
+  tell({log_of("r1", 100, 100, before)});
+  const auto looked = served_.on_loop([](FixedControl& control) { return control.streams_asked; });
+  auto result =
+      std::async(std::launch::async, [this] { return wait({.project = "ml-team/x", .now = true, .timeout = 1min}); });
+  EXPECT_TRUE(asked(looked + 1));
+  served_.on_loop([](FixedControl& control) { control.streams_now = {log_of("r1", 100, 100)}; });  // without an event
+  EXPECT_EQ(result.get().outcome, Outcome::synced);
+}
+
+TEST_F(WaitingNow, WaitsForALogThatWasFoundAtTheBeginningAndGoesOnWithWhatItHolds) {
+  find("ml-team_x_r1_1795452629836373760", "settling_in");
+  tell({});
+  const auto looked = served_.on_loop([](FixedControl& control) { return control.streams_asked; });
+  auto result =
+      std::async(std::launch::async, [this] { return wait({.project = "ml-team/x", .now = true, .timeout = 1min}); });
+  ASSERT_TRUE(asked(looked + 1));
+  served_.on_loop([](FixedControl& control) {
+    auto& source = control.status_now.sources.back();
+    source.state = "live";
+    source.project = "ml-team/x";
+    source.run = "r1";
+    control.streams_now = {log_of("r1", 9, 0)};
+  });
+  tell({log_of("r1", 9, 0)});
+  ASSERT_TRUE(asked(looked + 2));
+  tell({log_of("r1", 12, 9)});
+  EXPECT_EQ(result.get().outcome, Outcome::synced);
+}
+
+TEST_F(WaitingNow, ALogThatIsMovedMeanwhileIsWaitedForWhereItIsThen) {
+  auto moved = log_of("r1", 100, 40);
+  moved.id = moved.source = "/runs/elsewhere";
+  auto ended = log_of("r1", 100, 40);
+  ended.state = "done";
+  ended.pending = 0;
+  EXPECT_EQ(wait_from({log_of("r1", 100, 40)}, {moved, ended}, 100ms).outcome, Outcome::timed_out);
+}
+
+TEST_F(WaitingNow, ALogThatTookThePlaceOfAnotherHasPositionsOfItsOwn) {
+  EXPECT_EQ(wait_from({log_of("r1", 100, 40)}, {log_of("r1", 3, 3)}).outcome, Outcome::synced);
+}
+
+TEST_F(WaitingNow, WhatWasHandedInIsWaitedForUntilNothingIsLeft) {
+  auto queued = stream_of("r1", 1, false);
+  queued.source = "change queue: ml-team/x r1";
+  EXPECT_EQ(wait_from({queued}, {queued}, 100ms).outcome, Outcome::timed_out);
+  auto empty = queued;
+  empty.pending = 0;
+  EXPECT_EQ(wait_from({queued}, {empty}).outcome, Outcome::synced);
+}
+
+TEST_F(WaitingNow, WhatCannotBeReadNowIsWaitedForUnlessItIsSetAside) {
+  auto log = log_of("r1", 9, 9);
+  log.state = "blocked";
+  log.waiting_for = "source";
+  log.known_through = log.done_through = log.known_at = std::nullopt;
+  const auto source = log.source.substr(6);
+  find(source.c_str(), "settling_in");
+  EXPECT_EQ(wait_from({log}, {log}, 100ms).outcome, Outcome::timed_out);
+  find_nothing();
+  find(source.c_str(), "set_aside");
+  EXPECT_EQ(wait_from({log}, {log}).outcome, Outcome::failed);
+}
+
+TEST_F(WaitingNow, WhatIsLeftToItsClientIsNotWaitedFor) {
+  auto own = log_of("r1", 0, 0);
+  own.known_through = own.done_through = own.known_at = std::nullopt;
+  own.waiting_for = "lookup";
+  find("ml-team_x_r1_1795452629836373760", "left_to_client");
+  served_.on_loop([](FixedControl& control) { control.status_now.sources.back().project = "ml-team/x"; });
+  tell({own});
+  EXPECT_EQ(wait({.project = "ml-team/x", .now = true, .timeout = 1min}).outcome, Outcome::synced);
 }
 
 // Of changes that were handed in.
