@@ -296,6 +296,7 @@ class Explainer {
                     .next = {}};
     if (stream.lost > 0) {
       one.state = sentence(stream.why);
+      one.waiting_for = "lost";
       one.next = "Put a copy of it into a watched folder, if there is one. " +
                  (stream.synced == 0 ? std::string("Nothing") : changes(stream.synced)) +
                  (stream.synced > 1 ? " of it are on the server. " : " of it is on the server. ") +
@@ -690,9 +691,13 @@ class Explainer {
   /// What the streams of a scope wait for, once a reason: the words of the largest stand for all.
   void streams_in(const std::string& scope) {
     std::map<std::string, std::vector<const api::Stream*>> by_reason;
-    for (const auto& stream : streams_)
-      if (within(stream.project, scope) && (left(stream) > 0 || stream.waiting_for == "source"))
+    for (const auto& stream : streams_) {
+      if (!within(stream.project, scope)) continue;
+      if (stream.lost > 0)
+        found_.push_back(explain(stream));
+      else if (left(stream) > 0 || stream.waiting_for == "source")
         by_reason[stream.waiting_for].push_back(&stream);
+    }
     for (auto& [reason, group] : by_reason) {
       std::ranges::sort(group, [](const auto* a, const auto* b) { return left(*a) > left(*b); });
       auto one = explain(*group.front());
@@ -806,7 +811,8 @@ std::string view(const std::vector<Explanation>& explanations, const Style& styl
       const std::string indent(first.size(), ' ');
       out += paint(style, Colour::dim, first) + paint(style, colour, wrap(text, style.width, indent, indent).substr(9));
     };
-    part("", one.state, waits ? Colour::plain : Colour::green);
+    const bool lost = one.waiting_for == "lost";
+    part("", one.state, lost ? Colour::yellow : waits ? Colour::plain : Colour::green);
     part("where", one.where, Colour::plain);
     part("why", one.why, Colour::yellow);
     part("then", one.next, Colour::plain);

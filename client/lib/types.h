@@ -137,7 +137,7 @@ struct Stream : Counts {
   /// The same as a word: "nothing" | "turn" | "sending" | "unconfirmed" | "counting" | "paused" | "earlier_source" |
   /// "parent" | "discovery" | "project" | "earlier_change" | "retry" | "doubt" | "server" | "workspace_mode" |
   /// "project_mode" | "workspace_held" | "project_held" | "ramp" | "recording" (confirmed, not on record yet) |
-  /// "source" (it cannot be read) | "lookup" (it was just found).
+  /// "source" (it cannot be read) | "lookup" (it was just found) | "lost" (as the state).
   std::string waiting_for = "nothing";
   /// What has to be made before it goes on: "project" or "run" (the server knows none of that name), "token" (there is
   /// none, or the server refuses it); null: nothing of these.

@@ -57,6 +57,15 @@ std::string set_aside(const api::Status& status) {
                      first->detail.value_or("it cannot be read"));
 }
 
+/// Logs that were removed before all of them was synced.
+std::string gone(const api::Status& status) {
+  const auto is_gone = [](const api::SourceStatus& source) { return source.state == "gone"; };
+  const auto first = std::ranges::find_if(status.sources, is_gone);
+  if (first == status.sources.end()) return {};
+  const auto others = std::ranges::count_if(status.sources, is_gone) - 1;
+  return first->detail.value_or(first->path + " is gone") + (others > 0 ? fmt::format("; and {} more", others) : "");
+}
+
 }  // namespace
 
 std::string status_line(const api::Status& status) {
@@ -71,6 +80,7 @@ std::string status_line(const api::Status& status) {
   if (!status.server.reachable && status.server.last_error)
     return fmt::format("The server is not reached: {} {}", *status.server.last_error, waiting_on_disk(waiting));
   if (auto aside = set_aside(status); !aside.empty()) return aside;
+  if (auto lost = gone(status); !lost.empty()) return lost;
   if (const auto scopes = scopes_in(status, "held"); !scopes.empty()) return about(scopes, "held by an operator");
   if (waiting > 0) return number_of(waiting, "change") + " to be synced";
   return "All is synced";

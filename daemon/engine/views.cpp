@@ -631,7 +631,7 @@ api::Stream Engine::describe(const Feed& feed) const {
   if (feed.backlog.oldest_at && feed.backlog.count > 0) stream.oldest_pending_at = format_time(*feed.backlog.oldest_at);
   // Also while its end is being recorded, nobody may take it for synced.
   if (const auto end = end_of(feed, clock_.wall()); feed.gone && is_lost(end)) {
-    stream.state = "lost";
+    stream.state = stream.waiting_for = "lost";
     stream.lost = feed.lost;
     stream.why = sentence_of_lost(end);
     return stream;
@@ -765,7 +765,7 @@ std::vector<api::Stream> Engine::streams(const StreamFilter& filter) const {
     stream.rejected_kept = it->kept;
     count_discarded(stream);
     if (is_lost(*it)) {
-      stream.state = "lost";
+      stream.state = stream.waiting_for = "lost";
       stream.lost = it->lost;
       stream.why = sentence_of_lost(*it);
     }

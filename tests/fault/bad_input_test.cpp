@@ -184,6 +184,10 @@ TEST(BadInputRetry, ALogThatIsRemovedBeforeItIsSyncedIsToldUntilItComesBack) {
     EXPECT_NE(told.out.find("was removed with 2 changes of r-1 that were not synced"), std::string::npos) << told.out;
     const auto explained = box.sync({"explain", "r-1"});
     EXPECT_NE(explained.out.find("was removed with 2 changes"), std::string::npos) << explained.out;
+    for (const char* verb : {"explain", "streams"}) {
+      const auto word = verb == std::string("explain") ? box.sync({"--json", verb, "r-1"}) : box.sync({"--json", verb});
+      EXPECT_NE(word.out.find(R"("waiting_for":"lost")"), std::string::npos) << word.out;
+    }
     box.stop_daemon();
     box.start_daemon();
   }

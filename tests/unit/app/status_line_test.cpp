@@ -58,6 +58,18 @@ TEST(StatusLine, NamesAFolderOrALogThatIsSetAsideWhereAllElseIsSynced) {
   EXPECT_EQ(status_line(status), "/runs and 1 more are set aside: /runs cannot be read");
 }
 
+TEST(StatusLine, NamesALogThatWasRemovedBeforeItWasSynced) {
+  auto status = well();
+  status.totals.pending = 3;
+  api::SourceStatus gone;
+  gone.state = "gone";
+  gone.detail = "/runs/a was removed with 2 changes of r1 that were not synced";
+  status.sources.push_back(gone);
+  EXPECT_EQ(status_line(status), "/runs/a was removed with 2 changes of r1 that were not synced");
+  status.sources.push_back(gone);
+  EXPECT_EQ(status_line(status), "/runs/a was removed with 2 changes of r1 that were not synced; and 1 more");
+}
+
 TEST(StatusLine, NamesTheFileOfATokenThatIsNotThere) {
   auto status = well();
   status.server.reachable = false;

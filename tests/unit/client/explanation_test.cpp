@@ -103,9 +103,9 @@ TEST(Explanation, SaysForEveryReasonWhatItIsAndWhatMakesItMove) {
       {"ramp", "let go over a while"},
       {"source", "Mend that"}};
   const auto words = words_of_the_daemon();
-  EXPECT_THAT(words, SizeIs(what_moves_it.size() + 1)) << "and \"nothing\"";
+  EXPECT_THAT(words, SizeIs(what_moves_it.size() + 2)) << "and \"nothing\", and \"lost\", which does not wait";
   for (const auto& word : words) {
-    if (word == "nothing") continue;
+    if (word == "nothing" || word == "lost") continue;
     const auto found = explain(about("r1"), box(), {waiting(word, "the daemon's own reason")});
     ASSERT_THAT(found, SizeIs(1)) << word;
     EXPECT_EQ(found[0].subject, "Run r1 of ml-team/lab");
@@ -151,6 +151,21 @@ TEST(Explanation, OfWhatIsOnTheServerIsCalm) {
   EXPECT_EQ(found[0].state,
             "All that was found of it is on the server: 1,204 changes. The last was confirmed 1 min ago.");
   EXPECT_THAT(found[0].next, HasSubstr("as it comes"));
+}
+
+TEST(Explanation, OfALogThatWasRemovedUnsyncedIsNotCalm) {
+  auto stream = waiting("lost", "/runs/a was removed with 3 changes of r1 that were not synced");
+  stream.state = "lost";
+  stream.pending = 0;
+  stream.lost = 3;
+  for (const auto* text : {"r1", "ml-team/lab", "ml-team"}) {
+    const auto found = explain(about(text), box(), {stream});
+    const auto lost = std::ranges::find(found, "lost", &Explanation::waiting_for);
+    ASSERT_NE(lost, found.end()) << text;
+    EXPECT_EQ(lost->state, "/runs/a was removed with 3 changes of r1 that were not synced.");
+    EXPECT_THAT(lost->next, HasSubstr("`neptune-sync discard ml-team/lab --run r1` gives up what was lost."));
+    EXPECT_THAT(view({*lost}, {true, 0}), HasSubstr("\x1b[33m/runs/a was removed"));
+  }
 }
 
 TEST(Explanation, OfAServerThatIsAwayOrATokenThatIsMissingSaysWhichItIs) {
@@ -587,6 +602,20 @@ TEST(Explanation, OfARunWhoseLogWasJustFoundSaysThatItIsSettlingIn) {
   for (const auto* other : {"trial", "lab", "7"}) EXPECT_THAT(explain(about(other), status, {}), IsEmpty()) << other;
 }
 
+TEST(Explanation, OfARunWhoseLogWasSetAsideBeforeItWasLookedIntoSaysWhy) {
+  auto status = box();
+  auto& source = status.sources.emplace_back();
+  source.kind = "run-log";
+  source.path = "/runs/ml-team_lab_trial-7_1795452630867980288";
+  source.state = "set_aside";
+  source.detail = "it is no database";
+  const auto found = explain(about("trial-7"), status, {});
+  ASSERT_THAT(found, SizeIs(1));
+  EXPECT_EQ(found[0].subject, "Run trial-7");
+  EXPECT_EQ(found[0].waiting_for, "set_aside");
+  EXPECT_EQ(found[0].why, "It is no database.");
+}
+
 TEST(Explanation, OfAPathNobodyWatchesSaysWhatIsWatched) {
   const auto found = explain(about("/home/jo/runs", "/home/jo/runs"), box(), {});
   ASSERT_THAT(found, SizeIs(1));
@@ -602,20 +631,6 @@ TEST(Explanation, OfAFileInALogIsThatOfItsLog) {
   const auto found = explain(about(file, file), box(), {waiting("turn", "its turn comes")});
   ASSERT_THAT(found, SizeIs(1));
   EXPECT_EQ(found[0].subject, "Run r1 of ml-team/lab");
-TEST(Explanation, OfARunWhoseLogWasSetAsideBeforeItWasLookedIntoSaysWhy) {
-  auto status = box();
-  auto& source = status.sources.emplace_back();
-  source.kind = "run-log";
-  source.path = "/runs/ml-team_lab_trial-7_1795452630867980288";
-  source.state = "set_aside";
-  source.detail = "it is no database";
-  const auto found = explain(about("trial-7"), status, {});
-  ASSERT_THAT(found, SizeIs(1));
-  EXPECT_EQ(found[0].subject, "Run trial-7");
-  EXPECT_EQ(found[0].waiting_for, "set_aside");
-  EXPECT_EQ(found[0].why, "It is no database.");
-}
-
 }
 
 TEST(Explanation, BeginsWithWhatKeepsEverything) {
