@@ -426,6 +426,18 @@ void check_tokens(const config::Config& config, Report& report) {
     if (!report.error && !workspace.api_token_file.empty()) check_token(config, workspace.name, report);
 }
 
+/// For one that is not there yet the daemon waits.
+void check_watch(const std::filesystem::path& path, Report& report) {
+  std::error_code error;
+  const auto there = std::filesystem::status(path, error);
+  if (there.type() == std::filesystem::file_type::not_found) return;
+  if (!error && !std::filesystem::is_directory(there))
+    report.warn(fmt::format("{}, which is to be watched, is no directory", path.string()));
+  else if (error || (std::filesystem::directory_iterator(path, error), error))
+    report.warn(
+        fmt::format("{}, which is to be watched, cannot be read by you: {}", path.string(), error.message()));
+}
+
 Report look_at_config(const Flags& flags) {
   Report report;
   const auto config = config::load(flags.config);
@@ -439,8 +451,10 @@ Report look_at_config(const Flags& flags) {
   if (config->watches.empty()) report.warn("there is no [[watch]]: only what is handed in over the socket is synced");
   report.found(
       fmt::format("State is kept in {}, the socket is {}", config->state_dir.string(), config->socket.string()));
-  for (const auto& watch : config->watches)
+  for (const auto& watch : config->watches) {
     report.found(fmt::format("Watched: {} (kind {})", watch.path.string(), watch.kind));
+    check_watch(watch.path, report);
+  }
   check_tokens(*config, report);
   const auto* how = report.error ? "can be read" : report.count("warn") == 0 ? "is fine" : "can be used";
   report.headline = about.absent.empty() ? fmt::format("{} {}", config->file.string(), how) : about.absent;

@@ -105,6 +105,18 @@ TEST(CheckConfig, TellsWhatTheDaemonWouldGoByAndWhatItWouldMiss) {
   EXPECT_NE(wrong.err.find("kind"), std::string::npos) << wrong.err;
 }
 
+TEST(CheckConfig, WarnsOfAWatchedPathThatIsNoDirectory) {
+  Box box({.server = {}, .config = {}, .start = false});
+  std::filesystem::remove(box.runs());
+  EXPECT_EQ(check(box, "--check-config").out.find("warning"), std::string::npos) << "it may come yet";
+  std::ofstream(box.runs()) << "a file";
+  const auto found = check(box, "--check-config");
+  EXPECT_EQ(found.status, 0) << "the daemon starts with it: " << found.err;
+  EXPECT_NE(found.out.find("warning: " + box.runs().string() + ", which is to be watched, is no directory\n"),
+            std::string::npos)
+      << found.out;
+}
+
 TEST(CheckConfig, DoesNotTakeJunkForAToken) {
   Box box({.server = {}, .config = {}, .start = false});
   const auto token = box.sandbox().token_file();
