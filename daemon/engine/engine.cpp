@@ -124,6 +124,10 @@ void Engine::replace_server(core::ServerId id, ServerSlot slot) {
     state.slot.token_remedy = std::move(slot.token_remedy);
     return;
   }
+  if (state.slot.server && slot.server && state.slot.server->url() != slot.server->url()) {
+    state.last_success.reset();  // that was another one's
+    state.last_error.clear();
+  }
   state.slot = std::move(slot);
   state.token_problem.clear();
   if (!state.slot.server) {

@@ -356,6 +356,23 @@ TEST(Status, TellsATokenThatIsRefusedFromAServerThatIsAway) {
   EXPECT_THAT(box.sync({"status"}).out, Not(HasSubstr("token")));
 }
 
+TEST(Status, DoesNotTellOfANewServerWhatTheOneBeforeItDid) {
+  Box box({.sandbox_args = {"--workspace", "ml-team:team"}});
+  ASSERT_EQ(box.sync({"run", "create", "r-1", "--project", "ml-team/lab"}).status, 0);
+  box.wait_synced();
+  EXPECT_TRUE(box.get("/v1/status").at("server").at("last_success_at").is_string());
+  std::ofstream(box.sandbox().token_file())
+      << encode_base64(R"({"api_address":"http://127.0.0.1:9","api_key":"of another server"})");
+  box.daemon().signal(SIGHUP);
+  const auto switched = [](const auto& s) { return s.at("server").at("url").as_string().ends_with(":9"); };
+  const auto [is_there, status] = box.wait_status(switched);
+  ASSERT_TRUE(is_there);
+  EXPECT_TRUE(status.at("server").at("last_success_at").is_null());
+  ASSERT_EQ(box.sync({"run", "create", "r-2", "--project", "ml-team/lab"}).status, 0);
+  ASSERT_TRUE(box.wait_status([](const auto& s) { return s.at("server").at("last_error").is_string(); }).first);
+  EXPECT_THAT(box.sync({"status"}).out, Not(HasSubstr("last answered")));
+}
+
 TEST(Hold, OfWhatNobodyKnowsIsKeptAndSaidWithTheNameThatMayBeMeant) {
   Box box({.sandbox_args = {"--workspace", "ml-team:team"}});
   ASSERT_EQ(box.sync({"run", "create", "r-1", "--project", "ml-team/lab"}).status, 0);
