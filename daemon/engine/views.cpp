@@ -390,8 +390,10 @@ api::Status Engine::status() const {
   };
   for (const auto& [name, counts] : counts_) add_project(name);
   for (const auto& [scope, mode] : modes_) {
+    // One that was, and of which nothing else is known, was mistyped, or is gone.
+    if (!mode.read_only && mode.held_by.empty()) continue;
     if (scope.is_workspace()) {
-      if (mode.read_only || !mode.held_by.empty()) workspaces[scope.workspace];
+      workspaces[scope.workspace];
     } else {
       add_project({scope.workspace, scope.project});
     }
@@ -655,13 +657,13 @@ api::Stream Engine::describe(const Feed& feed) const {
   stream.held = view.tally.held;
   stream.in_flight = view.tally.in_flight;
   stream.pending_bytes = view.tally.bytes;
-  stream.state = state_name(view.wait);
-  // What is confirmed but not on record yet is not idle: whoever waits for "synced" must be able to rely on it.
   if (const auto at = known_at(feed); at && feed.info.kind != sources::Kind::change_queue) {
     stream.known_through = std::max({feed.backlog.last, feed.confirmed, feed.recorded});
     stream.done_through = feed.recorded;
     stream.known_at = std::chrono::duration_cast<std::chrono::microseconds>(at->time_since_epoch()).count();
   }
+  stream.state = state_name(view.wait);
+  // What is confirmed but not on record yet is not idle: whoever waits for "synced" must be able to rely on it.
   if (view.wait == Wait::nothing && !at_rest(feed)) {
     stream.state = "unconfirmed";
     stream.why = "confirmed; being recorded";

@@ -385,6 +385,11 @@ TEST(Hold, OfWhatNobodyKnowsIsKeptAndSaidWithTheNameThatMayBeMeant) {
   EXPECT_EQ(box.sync({"release", "ml-taem"}).status, 0);
   EXPECT_THAT(box.sync({"release", "ml-taem"}).err,
               HasSubstr("nothing to release. Nothing of it is known here. Did you mean ml-team?"));
+  const auto names = [&box] { return boost::json::serialize(box.get("/v1/status").at("workspaces")); };
+  EXPECT_EQ(box.sync({"hold", "ml-team/lba"}).status, 0);
+  EXPECT_THAT(names(), HasSubstr("lba"));
+  EXPECT_EQ(box.sync({"release", "ml-team/lba"}).status, 0);
+  EXPECT_THAT(names(), Not(HasSubstr("lba"))) << "nor is it completed";
   const auto probed = box.sync({"probe", "ml-taem"});
   EXPECT_EQ(probed.status, 1);
   EXPECT_THAT(probed.err, AllOf(HasSubstr("Nothing is known of ml-taem"), HasSubstr("Did you mean ml-team?")));
