@@ -247,6 +247,7 @@ class Engine final : public Control, public sources::SourceListener {
   awaitable<void> retry_forks_of(ContainerName parent);
   awaitable<Result<sources::QueuedChange>> change_to_keep(FeedPtr feed, core::Reject reject);
   awaitable<void> take_out(FeedPtr feed);
+  void tell_of_end(const Feed& feed);
   awaitable<void> finish(FeedPtr feed);
   void not_recorded(const FeedPtr& feed, const Error& error);
   void look_again(const FeedPtr& feed);
@@ -637,9 +638,9 @@ struct Engine::Feed {
   std::size_t looks = 0;               ///< since it was last written to
   bool echoed = false;                 ///< since then, our own last look was taken for a write
   std::optional<Instant> last_looked;  ///< a write told right after is our own opening and closing of the log
-  bool take_out_wanted = false;
   std::optional<Instant> looked_from;  ///< when that look began
   bool look_due = false;               ///< it is looked at again though no write is told
+  bool take_out_wanted = false;
   bool take_out_again = false;  ///< it failed, and may succeed with the next alarm
   bool release_wanted = false;
 };

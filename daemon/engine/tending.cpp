@@ -420,6 +420,15 @@ FinishedSource Engine::end_of(const Feed& feed, WallTime now) {
           feed.kept,      feed.lost,          feed.synced_at,       now,         feed.moved};
 }
 
+/// Of a log, with its files.
+void Engine::tell_of_end(const Feed& feed) {
+  const auto kept = feed.kept + (feed.files ? feed.files->kept : 0);
+  events_.add("source_gone",
+              fmt::format("{} is gone; all of it that was known is synced{}", feed.info.key.path,
+                          kept > 0 ? fmt::format(", but for {} rejected", number_of(kept, "change")) : ""),
+              {.scope = Scope::of(feed.info.container->project).text(), .stream = feed.info.container->label()});
+}
+
 /// The source is gone and all that was known of it is on record.
 asio::awaitable<void> Engine::finish(FeedPtr feed) {
   if (std::exchange(feed->finished, true)) co_return;
@@ -435,9 +444,7 @@ asio::awaitable<void> Engine::finish(FeedPtr feed) {
     if (!recorded) spdlog::warn("not recorded path={:?} error={:?}", feed->info.key.path, recorded.error().message);
     finished_.push_back(end_of(*feed, now));
     if (finished_.size() > Ledger::finished_kept) finished_.pop_front();
-    if (feed->lost == 0 && feed->info.kind != sources::Kind::change_queue)
-      events_.add("source_gone", feed->info.key.path + " is gone; all of it that was known is synced",
-                  {.scope = Scope::of(feed->info.container->project).text(), .stream = feed->info.container->label()});
+    if (feed->lost == 0 && feed->info.kind != sources::Kind::change_queue && !feed->info.key.files) tell_of_end(*feed);
   }
   const auto it = feeds_.find(feed->info.key);
   if (it != feeds_.end() && it->second == feed) {

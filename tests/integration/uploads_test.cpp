@@ -158,6 +158,26 @@ TEST(UploadsOfRunLogs, TheSamplesThreeFilesArriveByteForByteAndTemporaryOnesAreG
   EXPECT_EQ(box.get("/v1/status").at("sources").at(0).at("uploads").to_number<int>(), 0);
 }
 
+TEST(UploadsOfRunLogs, TheEndOfALogIsToldOnceAndNamesWhatOfItWasRejected) {
+  Box box;
+  RunLogWriter log({.directory = box.runs(), .project = "ml-team/lab", .run = "r-1", .experiment = "", .fork = {}});
+  const auto file = random_file(box.dir() / "model.bin", 100);
+  for (const auto* name : {"a", "b"})
+    log.add_upload(file, fmt::format("r-1/model/none/{}", name), "application/octet-stream", false);
+  fs::remove(file);
+  log.close(false);
+  ASSERT_TRUE(
+      box.wait_status([](const json::value& s) { return s.at("totals").at("rejected").to_number<int>() == 2; }).first);
+  ASSERT_EQ(box.sync({"wait", "--run", "r-1", "--timeout", "30s"}).status, 1);
+  fs::remove_all(log.path().parent_path());
+  ASSERT_TRUE(box.wait_status([](const auto& s) { return s.at("sources").as_array().size() == 1; }).first);
+  const auto events = box.sync({"--json", "events"}).out;
+  const std::string end = "all of it that was known is synced, but for 2 changes rejected";
+  const auto told = events.find(end);
+  ASSERT_NE(told, std::string::npos) << events;
+  EXPECT_EQ(events.find("is gone", told), std::string::npos) << "and once";
+}
+
 TEST(UploadsOfRunLogs, AFileThatVanishedIsRejectedWithItsReasonAndArrivesWhenItIsBackAndTriedAgain) {
   Box box;
   const auto file = random_file(box.dir() / "model.bin", 10'000);
