@@ -434,8 +434,7 @@ void check_watch(const std::filesystem::path& path, Report& report) {
   if (!error && !std::filesystem::is_directory(there))
     report.warn(fmt::format("{}, which is to be watched, is no directory", path.string()));
   else if (error || (std::filesystem::directory_iterator(path, error), error))
-    report.warn(
-        fmt::format("{}, which is to be watched, cannot be read by you: {}", path.string(), error.message()));
+    report.warn(fmt::format("{}, which is to be watched, cannot be read by you: {}", path.string(), error.message()));
 }
 
 Report look_at_config(const Flags& flags) {

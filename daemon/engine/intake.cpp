@@ -521,7 +521,7 @@ asio::awaitable<Result<api::DiscardReply>> Engine::discard_waiting(DiscardReques
   if (!lost) co_return std::unexpected(lost.error());
   reply.lost = *lost;
   for (const auto& feed : waiting_in(request)) reply.left += core_.stream(feed->stream, clock_.now()).tally.changes();
-  if (reply.discarded + reply.lost + reply.left == 0) {
+  if (reply.discarded + reply.lost + reply.left == 0 && lost_in(request).empty()) {
     if (auto unknown = nothing_known(request)) co_return std::unexpected(std::move(*unknown));
   }
   if (reply.discarded > 0)

@@ -417,8 +417,7 @@ TEST(Changes, ADeleteWhoseTargetTurnsOutToBeHeldKeepsBackNoOther) {
                     {"kind": "run.trash", "project": "full/lab", "runs": ["old"]},
                     {"kind": "run.delete", "project": "full/lab", "runs": ["busy"]},
                     {"kind": "run.delete", "project": "full/lab", "runs": ["old"]}])");
-  box.sandbox().control(R"({"reset": true})");
-  box.sandbox().control(R"({"workspace": "full", "mode": "read_only"})");
+  box.sandbox().control(R"({"reset": true, "workspace": "full", "mode": "read_only"})");
   const auto gone = [&box](const char* run) { return !box.sandbox().state().at("runs").as_object().contains(run); };
   EXPECT_TRUE(box.wait_status([&](const auto&) { return gone("full/lab/old"); }).first)
       << json::serialize(box.get("/v1/streams"));
@@ -445,8 +444,7 @@ class ArchivedAndTakenOut : public ::testing::Test {
                       {"kind": "project.update", "project": "full/lab", "archived": true},
                       {"kind": "project.update", "project": "full/lab", "archived": false},
                       {"kind": "project.set_storage_limit", "project": "full/lab", "bytes": 1000000}])");
-    box.sandbox().control(R"({"reset": true})");
-    box.sandbox().control(R"({"workspace": "full", "mode": "read_only"})");
+    box.sandbox().control(R"({"reset": true, "workspace": "full", "mode": "read_only"})");
     const auto limit_went = [this](const auto& s) {
       return s.at("totals").at("held").as_int64() == 1 && box.get("/v1/changes/6").at("state").as_string() == "done";
     };
@@ -500,8 +498,7 @@ TEST(Changes, ThatMakeRoomPassADeleteThatWaitsForAnArchivingThatWaitsForAHeldWri
                     {"kind": "run.delete", "project": "full/lab", "runs": ["old"]},
                     {"kind": "trash.empty", "project": "full/lab"},
                     {"kind": "project.set_storage_limit", "project": "full/lab", "bytes": 1000000}])");
-  box.sandbox().control(R"({"reset": true})");
-  box.sandbox().control(R"({"workspace": "full", "mode": "read_only"})");
+  box.sandbox().control(R"({"reset": true, "workspace": "full", "mode": "read_only"})");
   const auto made_room = [&box](const auto& s) {
     return s.at("totals").at("held").as_int64() == 1 && box.get("/v1/changes/8").at("state").as_string() == "done" &&
            box.get("/v1/changes/9").at("state").as_string() == "done";
@@ -810,8 +807,7 @@ TEST(Changes, HeldLaterAreThrownAwayForARemovalThatSaidSoAlsoByALaterProcess) {
                     {"kind": "run.update", "project": "full/lab", "run": "busy", "step": 2, "append": {"loss": 2}}])");
   box.kill_daemon();
   box.start_daemon();
-  box.sandbox().control(R"({"reset": true})");
-  box.sandbox().control(R"({"workspace": "full", "mode": "read_only"})");
+  box.sandbox().control(R"({"reset": true, "workspace": "full", "mode": "read_only"})");
   const auto thrown_away = [&box](const auto&) { return box.get("/v1/changes/5").at("state").as_string() == "done"; };
   EXPECT_TRUE(box.wait_status(thrown_away).first) << json::serialize(box.get("/v1/streams"));
   const auto rejected = box.get("/v1/rejected").at("rejected").as_array();

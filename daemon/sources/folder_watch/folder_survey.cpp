@@ -21,7 +21,8 @@ std::vector<FoundDirectory> survey_folders(const std::vector<WatchFolder>& folde
     if (scan.error != 0)
       problems.push_back(fmt::format("{} cannot be looked through ({})", path, std::strerror(scan.error)));
     else if (!scan.closed.empty())
-      problems.push_back(fmt::format("{} in {} cannot be read", directories(scan.closed.size() + scan.closed_more), path));
+      problems.push_back(
+          fmt::format("{} in {} cannot be read", directories(scan.closed.size() + scan.closed_more), path));
     if (scan.too_deep > 0)
       problems.push_back(fmt::format("{} more than {} levels below {}", directories(scan.too_deep), rules.depth, path));
     for (const auto& directory : scan.directories) {
