@@ -223,28 +223,6 @@ TEST_F(Waiting, ForARunOfTheProjectAtHandIsNotOverForAnotherProjectsRun) {
   EXPECT_EQ(wait(what).message, "Run r1 of ml-team/third is synced.");
 }
 
-TEST_F(Waiting, ForARunIsNotOverWhileALogThatMayBeItsIsNotLookedIntoYet) {
-  tell({stream_of("r1", 0, true)});
-  const auto find = [this](const char* folder) {
-    served_.on_loop([folder](FixedControl& control) {
-      auto& source = control.status_now.sources.emplace_back();
-      source.path = std::string("/runs/") + folder;
-      source.kind = "run-log";
-      source.state = "settling_in";
-    });
-  };
-  find("ml-team_lab_r2_1767350000");
-  const WaitFor what{.run = "r1", .now = true, .timeout = 50ms};
-  EXPECT_EQ(wait(what).outcome, Outcome::synced) << "that is another run's";
-  find("ml-team_lab_r1_1767350000");
-  const auto result = wait(what);
-  EXPECT_EQ(result.outcome, Outcome::timed_out);
-  EXPECT_THAT(result.message, HasSubstr("1 source was just found"));
-  EXPECT_EQ(wait({.project = "ml-team/x", .run = "r1", .now = true, .timeout = 50ms}).outcome, Outcome::synced)
-      << "that is another project's";
-  EXPECT_EQ(wait({.project = "ml-team/lab", .now = true, .timeout = 50ms}).outcome, Outcome::timed_out);
-}
-
 // Of logs that were not looked into.
 
 class WaitingForLogs : public Waiting {
@@ -275,7 +253,7 @@ TEST_F(WaitingForLogs, WaitsForOneThatMayBeOfWhatIsMeant) {
   for (const auto& what : {run, project, workspace}) {
     const auto result = wait(what);
     EXPECT_EQ(result.outcome, Outcome::timed_out) << "a job that was started again";
-    EXPECT_THAT(result.message, HasSubstr("1 source was just found"));
+    EXPECT_THAT(result.message, HasSubstr("1 source is not counted yet"));
   }
   find_nothing();
   find("ml-team_y_r2_1795452629836373760", "settling_in");
