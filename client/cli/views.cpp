@@ -437,6 +437,8 @@ std::string view(const api::FlushReply& reply, const api::Status& status) {
         aside == 1 ? "1 log or folder is" : fmt::format("{} logs and folders are", aside), aside == 1 ? "is" : "are");
   if (left == 0 && std::ranges::count(status.sources, "settling_in", &api::SourceStatus::state) > 0)
     return "All that was looked into is synced; something was just found.\n";
+  if (left == 0 && std::ranges::count(status.sources, "blocked", &api::SourceStatus::state) > 0)
+    return "All that was counted is synced; something cannot go on now: `neptune-sync streams` says why.\n";
   if (left == 0) return "Everything is synced.\n";
   auto text = fmt::format("{}{} not synced yet", token_refused ? "" : "Trying everything now: ", changes(left));
   if (reply.held > 0) text += fmt::format(", {} of them held", count(reply.held));

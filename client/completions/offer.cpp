@@ -18,6 +18,7 @@ constexpr std::array known{
     Known{"RUN", Offer::runs},        Known{"WHAT", Offer::runs},        Known{"--run", Offer::runs},
     Known{"--fork-run", Offer::runs}, Known{"--socket", Offer::files},   Known{"--file", Offer::files},
     Known{"FILE", Offer::files},      Known{"PATH", Offer::files},       Known{"--config", Offer::files},
+    Known{"--into", Offer::files},
 };
 
 }  // namespace

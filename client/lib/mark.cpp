@@ -37,7 +37,7 @@ bool Mark::is_reached(const std::vector<api::SourceStatus>& sources, const api::
   unread_ = false;
   const auto counts = [&](const std::string& source) { return sources_.contains(source) && !passed.contains(source); };
   for (const auto& source : sources)
-    if (source.state == "settling_in" && counts(source.path)) open_.insert(source.path);
+    if ((source.state == "settling_in" || source.state == "blocked") && counts(source.path)) open_.insert(source.path);
   for (const auto& stream : list.streams)
     if (!has_ended(stream) && counts(stream.source) && !is_dealt_with(stream)) open_.insert(stream.source);
   return open_.empty();

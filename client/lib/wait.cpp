@@ -24,12 +24,11 @@ bool within(const std::string& project, const std::string& scope) {
   return project == scope || project.starts_with(scope + "/");
 }
 
-/// The projects a status names are full names or bare ones.
 bool knows_project(const api::Status& status, const std::string& wanted) {
   for (const auto& workspace : status.workspaces) {
     if (workspace.name == wanted) return true;
     for (const auto& project : workspace.projects)
-      if (project.name == wanted || workspace.name + "/" + project.name == wanted) return true;
+      if (api::full_name(workspace, project) == wanted) return true;
   }
   return false;
 }
@@ -286,7 +285,8 @@ class Waiter {
     say_which_is_meant(status->value);
     if (!is_complete(status->value, streams->value)) return std::nullopt;
     const auto missing = what_is_set_aside(progress_) + what_was_lost(progress_);
-    if (progress_.rejected > 0) return some_rejected(missing.empty() ? " All else of it is synced." : missing);
+    if (progress_.rejected > 0)
+      return some_rejected(missing.empty() && progress_.moved.empty() ? " All else of it is synced." : missing);
     if (!missing.empty()) return result(Outcome::failed, not_synced(what_) + "." + missing);
     if (!progress_.moved.empty() && what_.run) {
       auto moved = not_synced(what_) + " from here.";

@@ -124,7 +124,8 @@ void Engine::replace_server(core::ServerId id, ServerSlot slot) {
     state.slot.token_remedy = std::move(slot.token_remedy);
     return;
   }
-  if (state.slot.server && slot.server && state.slot.server->url() != slot.server->url()) {
+  const auto before = state.slot.server ? state.slot.server->url() : std::string();
+  if (slot.server && slot.server->url() != before) {
     state.last_success.reset();  // that was another one's
     state.last_error.clear();
   }

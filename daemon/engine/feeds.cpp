@@ -63,6 +63,7 @@ void Engine::source_changed(const sources::SourceInfo& info, std::shared_ptr<sou
   } else if (info.state == SourceState::set_aside) {
     aside_.erase(feed);
     close_stream(feed);
+    feed->backlog = {};  // also what was counted while it was set aside here
   } else if (feed->stream != 0) {
     core_.pause(feed->stream, true, now);
   }
@@ -402,6 +403,9 @@ void Engine::set_aside(const FeedPtr& feed, Error problem) {
     aside_.insert(feed);
     feed->backlog = std::move(last_counted);
     feed->refresh_wanted = true;
+  } else {
+    aside_.erase(feed);
+    feed->backlog = {};
   }
   tend(feed);
 }
@@ -475,14 +479,17 @@ void Engine::look_for_rest(FeedPtr feed) {
   if (!feed->released) alarms_.set({Alarm::Of::release, feed->info.key}, clock_.now() + options_.idle_release);
   if (!feed->tidying && feed->info.state == SourceState::closed) tidy_later(feed);
   // What was thrown away or refused, all of it, is not on the server.
-  const bool on_server = feed->synced > 0 || feed->rejected == 0;
+  const bool on_server = feed->synced > 0 || feed->rejected + feed->moved.count == 0;
   if (!std::exchange(feed->told_synced, true) && feed->info.container && on_server)
     events_.add(
         "run_synced",
-        fmt::format(
-            "{} {} synced{}{}", name_of(feed->info), feed->info.container->kind == ContainerKind::files ? "are" : "is",
-            feed->info.state == SourceState::closed ? "" : " up to now",
-            feed->rejected > 0 ? fmt::format(", but for {} rejected", number_of(feed->rejected, "change")) : ""),
+        fmt::format("{} {} synced{}{}{}", name_of(feed->info),
+                    feed->info.container->kind == ContainerKind::files ? "are" : "is",
+                    feed->info.state == SourceState::closed ? "" : " up to now",
+                    feed->rejected > 0 ? fmt::format(", but for {} rejected", number_of(feed->rejected, "change")) : "",
+                    feed->moved.count > 0
+                        ? fmt::format(", but for {} moved to another machine", number_of(feed->moved.count, "change"))
+                        : ""),
         {.scope = Scope::of(feed->info.container->project).text(),
          .stream = feed->info.container->label(),
          .count = feed->synced});

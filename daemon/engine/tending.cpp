@@ -423,10 +423,13 @@ FinishedSource Engine::end_of(const Feed& feed, WallTime now) {
 /// Of a log, with its files.
 void Engine::tell_of_end(const Feed& feed) {
   const auto kept = feed.kept + (feed.files ? feed.files->kept : 0);
-  events_.add("source_gone",
-              fmt::format("{} is gone; all of it that was known is synced{}", feed.info.key.path,
-                          kept > 0 ? fmt::format(", but for {} rejected", number_of(kept, "change")) : ""),
-              {.scope = Scope::of(feed.info.container->project).text(), .stream = feed.info.container->label()});
+  const auto moved = feed.moved.count + (feed.files ? feed.files->moved.count : 0);
+  events_.add(
+      "source_gone",
+      fmt::format("{} is gone; all of it that was known is synced{}{}", feed.info.key.path,
+                  kept > 0 ? fmt::format(", but for {} rejected", number_of(kept, "change")) : "",
+                  moved > 0 ? fmt::format(", but for {} moved to another machine", number_of(moved, "change")) : ""),
+      {.scope = Scope::of(feed.info.container->project).text(), .stream = feed.info.container->label()});
 }
 
 /// The source is gone and all that was known of it is on record.

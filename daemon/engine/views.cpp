@@ -300,9 +300,9 @@ std::vector<std::string> Engine::problems() const {
     problems.push_back(queue_problem_.message + " Until then the daemon takes no changes over the socket.");
   if (!refused_configuration_.empty())
     problems.push_back(
-        fmt::format("The configuration that was read last is not used: {} What was read before stays; "
+        fmt::format("The configuration that was read last is not used: {}{} What was read before stays; "
                     "after a restart there would be none.",
-                    refused_configuration_));
+                    refused_configuration_, refused_configuration_.ends_with('.') ? "" : "."));
   const auto no_new_token = [&problems](const std::string& whose, const ServerState& server) {
     if (!server.token_problem.empty())
       problems.push_back(fmt::format(
@@ -690,6 +690,10 @@ void add_create(api::Stream& writes, const api::Stream& create) {
   writes.rejected += create.rejected;
   writes.rejected_kept += create.rejected_kept;
   writes.discarded += create.discarded;
+  if (writes.moved == 0) {
+    writes.moved_to = create.moved_to;
+    writes.moved_at = create.moved_at;
+  }
   writes.moved += create.moved;
   writes.pending_bytes += create.pending_bytes;
   writes.last_synced_at = std::max(writes.last_synced_at, create.last_synced_at);

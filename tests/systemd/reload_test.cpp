@@ -20,6 +20,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using ::testing::AllOf;
+using ::testing::AnyOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -260,6 +261,19 @@ TEST(Reload, ATokenThatCannotBeUsedFailsTheDiagnosisAndItsRemedyIsInTheStatus) {
   put_back();
   ASSERT_TRUE(service.reload());
   EXPECT_EQ(box.sync({"doctor"}).status, 0) << box.sync({"doctor"}).out;
+}
+
+TEST(Reload, ATokenThatCameLateEndsWhatWasToldOfItsAbsence) {
+  Box box({.server = {}, .config = {}, .start = false});
+  const auto token = box.sandbox().token_file();
+  const auto good = box.dir() / "good-token";
+  std::filesystem::rename(token, good);
+  Service service(box);
+  EXPECT_THAT(box.sync({"status"}).out, HasSubstr("No such file"));
+  std::filesystem::rename(good, token);
+  ASSERT_TRUE(service.reload());
+  EXPECT_THAT(box.sync({"status"}).out, Not(AnyOf(HasSubstr("No such file"), HasSubstr("cannot be reached"))));
+  EXPECT_EQ(box.sync({"doctor"}).status, 0);
 }
 
 TEST(Reload, SaysWhichKeysNeedARestart) {

@@ -51,6 +51,7 @@ void judge(Looked& looked, const Result<LockTable>& locks, OpenFiles& open_files
 void open(SurveyedLog& log, bool network, const std::shared_ptr<LogRegistry>& registry) {
   const LogPaths paths(log.facts.key.path);
   log.problem = log.facts.problem;
+  if (!log.problem && log.state == SourceState::closed) log.problem = needs_its_owner(log.facts);
   if (log.problem) return;
   const LogDatabase::Mode mode{
       .live = log.state != SourceState::closed, .read_only = !log.facts.may_write, .network = network};

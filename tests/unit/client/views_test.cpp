@@ -406,6 +406,9 @@ TEST(FlushView, SaysWhatIsLeft) {
   api::FlushReply reply;
   api::Status status;
   EXPECT_EQ(view(reply, status), "Everything is synced.\n");
+  status.sources.emplace_back().state = "blocked";
+  EXPECT_EQ(view(reply, status),
+            "All that was counted is synced; something cannot go on now: `neptune-sync streams` says why.\n");
   status.sources.emplace_back().state = "settling_in";
   EXPECT_EQ(view(reply, status), "All that was looked into is synced; something was just found.\n");
   status.sources.emplace_back().state = "set_aside";

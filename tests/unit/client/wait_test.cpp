@@ -426,7 +426,8 @@ TEST_F(WaitingNow, WhatCannotBeReadNowIsWaitedForUnlessItIsSetAside) {
   log.waiting_for = "source";
   log.known_through = log.done_through = log.known_at = std::nullopt;
   const auto source = log.source.substr(6);
-  find(source.c_str(), "settling_in");
+  find(source.c_str(), "blocked");
+  EXPECT_EQ(wait_from({}, {}, 100ms).outcome, Outcome::timed_out) << "it has no stream yet";
   EXPECT_EQ(wait_from({log}, {log}, 100ms).outcome, Outcome::timed_out);
   find_nothing();
   find(source.c_str(), "set_aside");
