@@ -83,7 +83,7 @@ TEST_F(Terminal, MessagesAreNotCutWithinWords) {
   EXPECT_THAT(screen(),
               AllOf(HasSubstr("neptune-sync: Time is up. Run r1 was not\n"), HasSubstr("\n  seen: no watched")));
   start("hold ml-team/lab/none/of/these", 44);
-  ASSERT_TRUE(shows("ended")) << screen();
+  ASSERT_TRUE(shows("ended 2")) << screen();
   EXPECT_THAT(screen(), HasSubstr("\n  "));
 }
 
