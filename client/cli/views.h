@@ -20,7 +20,6 @@ std::string view(const api::RejectedList& list, const Style& style, Now now);
 std::string view(const api::Rejected& rejected, const Style& style);
 Colour colour_of(const api::Event& event);
 std::string view(const api::Event& event, const Style& style);
-/// `token_refused`: what needs that one is not tried.
 /// `status`: as it is after it; empty where it is not known.
 std::string view(const api::FlushReply& reply, const api::Status& status);
 std::string view(const api::WorkspaceList& list, const Style& style);

@@ -9,9 +9,10 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <utility>
+
+#include "support/new_file.h"
 
 namespace neptune::app {
 
@@ -19,18 +20,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// 0, or errno. Never over another file.
-int rename_to_new(const std::string& from, const std::string& to) {
-  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return 0;
-  if (errno != EINVAL && errno != ENOSYS) return errno;
-  // A file system that does not know that.
-  struct stat data{};
-  if (::lstat(to.c_str(), &data) == 0) return EEXIST;
-  return ::rename(from.c_str(), to.c_str()) == 0 ? 0 : errno;
-}
-
 int give_name_and_keep_it(const std::string& part, const std::string& file, int directory) {
-  if (const int error = rename_to_new(part, file); error != 0) return error;
+  if (const int error = rename_to_new(part.c_str(), file.c_str()); error != 0) return error;
   return ::fsync(directory) == 0 || errno == EINVAL ? 0 : errno;
 }
 

@@ -14,6 +14,7 @@
 
 #include "app/sha256.h"
 #include "support/base64.h"
+#include "support/new_file.h"
 #include "support/sizes.h"
 #include "support/try.h"
 
@@ -35,13 +36,8 @@ PortableWriter::PortableWriter(int fd, std::string name)
 PortableWriter::~PortableWriter() = default;
 
 Result<void> PortableWriter::flush() {
-  std::string_view left = buffer_;
-  while (!left.empty()) {
-    const auto n = ::write(fd_, left.data(), left.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return fail("export_not_written", fmt::format("{} cannot be written: {}", name_, std::strerror(errno)));
-    left.remove_prefix(static_cast<std::size_t>(n));
-  }
+  if (const int error = write_all(fd_, buffer_); error != 0)
+    return fail("export_not_written", fmt::format("{} cannot be written: {}", name_, std::strerror(error)));
   buffer_.clear();
   return {};
 }

@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "changes/names.h"
 #include "client/lib/time.h"
 #include "sources/change_queue/needs.h"
 #include "support/base64.h"
@@ -42,9 +43,8 @@ std::string plain_name_in(const json::object& line) {
 }  // namespace
 
 bool is_plain_name(std::string_view name) {
-  const auto control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f || c == '/'; };
   return !name.empty() && name.size() <= longest_name && name != "." && name != ".." &&
-         std::ranges::none_of(name, control);
+         name.find('/') == std::string_view::npos && !has_control_characters(name);
 }
 
 std::string bytes_of(const json::object& line, const char* key) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "client/lib/names.h"
 #include "support/sizes.h"
 
 namespace neptune::app {
@@ -29,7 +30,7 @@ std::vector<NamedScope> scopes_in(const api::Status& status, std::string_view mo
       continue;
     }
     for (const auto& project : workspace.projects)
-      if (project.mode == mode) found.push_back({workspace.name + "/" + project.name, &project});
+      if (project.mode == mode) found.push_back({api::full_name(workspace, project), &project});
   }
   return found;
 }

@@ -4,6 +4,10 @@
 
 namespace neptune {
 
+bool has_control_characters(std::string_view text) {
+  return std::ranges::any_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+}
+
 Result<ProjectName> ProjectName::parse(std::string_view full) {
   const auto slash = full.find('/');
   if (slash == std::string_view::npos || slash == 0 || slash + 1 == full.size() ||
@@ -14,7 +18,7 @@ Result<ProjectName> ProjectName::parse(std::string_view full) {
 
 Result<Scope> Scope::parse(std::string_view text) {
   if (text.empty()) return fail("invalid_scope", "a scope is a workspace or workspace/project; it was empty");
-  if (std::ranges::any_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }))
+  if (has_control_characters(text))
     return fail("invalid_scope", "the scope's name holds a control character; leave it out");
   if (text.find('/') == std::string_view::npos) return Scope{std::string(text), {}};
   const auto name = ProjectName::parse(text);

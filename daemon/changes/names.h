@@ -13,6 +13,9 @@ namespace neptune {
 /// Whose a workspace is: one user's, or many people's.
 enum class WorkspaceType : std::uint8_t { unknown, individual, team };
 
+/// Such as a line break: no name has any.
+bool has_control_characters(std::string_view text);
+
 /// `workspace/project`, the full name of a project.
 struct ProjectName {
   std::string workspace;

@@ -574,7 +574,7 @@ struct Engine::Feed {
   /// When it was first seen that a call from this change on has no answer.
   std::shared_ptr<std::map<sources::Position, Instant>> unclear_since{};  ///< none before its first call
   std::optional<WallTime> synced_at;
-  Moved moved;  ///< likewise
+  Moved moved;  ///< as LedgerSource
   sources::Backlog backlog;
   Rare<Error> problem;                  ///< found by reading it; `info.problem` is what the watcher found
   std::vector<sources::Growth> untold;  ///< not among what waits in it as the core knows it (yet)

@@ -47,12 +47,14 @@ struct Options {
 /// operator group: who asks is told by the kernel (SO_PEERCRED).
 /// An error of the engine is answered by its code: `not_found`, `unknown_*` and `*_not_found` 404, `invalid_*` 400,
 /// `conflict`, `held_writes`, `idempotency_key_reused` and `already_*` 409, `queue_full`, `disk_full` and `low_disk`
-/// 507, `draining` and whatever is retryable 503, the rest 500. A body of changes is read whoever sent it; who may hand
-/// in which kind is decided change by change. One user's bodies take at most half of `max_bodies_bytes`. Changes take
-/// more memory than their JSON until the engine has them: long ones hardly more, the shortest thirteen times as much
-/// (16 MiB of them: 210 MiB). Events are never buffered for a reader: each stream takes what the engine still keeps, at
-/// its own pace. Concurrency: one executor, one thread; name service lookups run on a thread of their own, and so does
-/// the reading of large bodies.
+/// 507, `draining` and whatever is retryable 503, the rest 500.
+///
+/// A body of changes is read whoever sent it; who may hand in which kind is decided change by change. One user's bodies
+/// take at most half of `max_bodies_bytes`. Changes take more memory than their JSON until the engine has them: long
+/// ones hardly more, the shortest thirteen times as much (16 MiB of them: 210 MiB).
+/// Events are never buffered for a reader: each stream takes what the engine still keeps, at its own pace.
+/// Concurrency: one executor, one thread; name service lookups run on a thread of their own, and so does the reading of
+/// large bodies.
 class LocalApi {
  public:
   /// Binds and listens, but answers nobody before `start`. Refuses when a living daemon answers on the path

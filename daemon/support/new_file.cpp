@@ -2,9 +2,11 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 
 #include "support/try.h"
@@ -15,8 +17,7 @@ namespace {
 
 constexpr std::size_t buffered = 256u << 10;
 
-std::unexpected<Error> not_written(const std::filesystem::path& file) {
-  const int error = errno;
+std::unexpected<Error> not_written(const std::filesystem::path& file, int error = errno) {
   return fail(error == ENOSPC || error == EDQUOT ? "disk_full" : "file_not_written",
               fmt::format("{} cannot be written: {}", file.string(), std::strerror(error)));
 }
@@ -36,13 +37,7 @@ Result<void> NewFile::write(std::string_view bytes) {
 }
 
 Result<void> NewFile::flush() {
-  std::string_view left = buffer_;
-  while (!left.empty()) {
-    const auto n = ::write(fd_.get(), left.data(), left.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return not_written(file_);
-    left.remove_prefix(static_cast<std::size_t>(n));
-  }
+  if (const int error = write_all(fd_.get(), buffer_); error != 0) return not_written(file_, error);
   buffer_.clear();
   return {};
 }
@@ -52,6 +47,25 @@ Result<void> NewFile::finish() {
   if (::fsync(fd_.get()) != 0) return not_written(file_);
   fd_ = Descriptor();
   return {};
+}
+
+int write_all(int fd, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const auto written = ::write(fd, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return errno;
+    bytes.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return 0;
+}
+
+int rename_to_new(const char* from, const char* to) {
+  if (::renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) return 0;
+  if (errno != EINVAL && errno != ENOSYS) return errno;
+  // A file system that does not know that.
+  struct stat data{};
+  if (::lstat(to, &data) == 0) return EEXIST;
+  return ::rename(from, to) == 0 ? 0 : errno;
 }
 
 Result<void> sync_folder(const std::filesystem::path& folder) {

@@ -29,6 +29,13 @@ class NewFile {
   std::string buffer_;
 };
 
+// Each gives 0, or errno, and takes no memory: a process may be forked for it.
+
+/// All of them, whatever a call takes at once.
+int write_all(int fd, std::string_view bytes);
+/// Never over what is there under that name.
+int rename_to_new(const char* from, const char* to);
+
 /// What was made, renamed or removed in it is so after a power cut, too.
 Result<void> sync_folder(const std::filesystem::path& folder);
 

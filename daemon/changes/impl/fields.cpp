@@ -189,11 +189,6 @@ Moment read_moment(const Json& value, const std::string& field, Verdict& verdict
   return *out;
 }
 
-bool has_control_characters(std::string_view text) {
-  return std::any_of(text.begin(), text.end(),
-                     [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
-}
-
 void check_name(const std::string& name, std::string_view what, std::size_t bytes, const std::string& field,
                 Verdict& verdict) {
   if (name.empty()) return verdict.refuse("empty_name", fmt::format("{} is empty; name one.", what), field);

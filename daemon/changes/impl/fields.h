@@ -81,6 +81,5 @@ void check_name(const std::string& name, std::string_view what, std::size_t byte
                 Verdict& verdict);
 void check_string(std::string_view text, const std::string& field, Verdict& verdict);
 void check_field_path(const std::string& path, const std::string& field, Verdict& verdict);
-bool has_control_characters(std::string_view text);
 
 }  // namespace neptune::changes

@@ -15,6 +15,7 @@
 
 #include "server/impl/text.h"
 #include "support/disk.h"
+#include "support/new_file.h"
 #include "support/reading.h"
 
 namespace neptune::server {
@@ -225,23 +226,12 @@ Result<void> has_room(const std::filesystem::path& to, std::uint64_t size, std::
               true);
 }
 
-Result<void> write_all(int fd, const char* bytes, std::size_t size, const std::filesystem::path& to) {
-  while (size > 0) {
-    const auto written = ::write(fd, bytes, size);
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return not_copied(to, errno);
-    bytes += written;
-    size -= static_cast<std::size_t>(written);
-  }
-  return {};
-}
-
 Result<FileIdentity> copy_into(const OpenFile& from, int fd, const std::filesystem::path& to) {
   std::vector<char> piece(copy_piece);
   for (std::uint64_t offset = 0; offset < from.size(); offset += piece.size()) {
     const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(copy_piece, from.size() - offset));
     if (auto read = from.read(offset, piece.data(), size); !read) return std::unexpected(read.error());
-    if (auto written = write_all(fd, piece.data(), size, to); !written) return std::unexpected(written.error());
+    if (const int error = write_all(fd, {piece.data(), size}); error != 0) return not_copied(to, error);
   }
   if (auto same = from.check(); !same) return std::unexpected(same.error());
   struct stat about{};

@@ -30,7 +30,7 @@ class Store;
 ///   changes   one a change that waits
 ///             seq · stream · kind, uid, at_ms, size, frees, creates · needs · place · payload
 ///   keys      idempotency keys, also of settled changes, numbered as they came
-///             id · uid, key → seq · content (Change::content; none: not known, as of keys from before version 4)
+///             id · uid, key → seq · content (Change::content; none: not known, as of an import, or before version 4)
 ///
 /// Invariants:
 ///  - seq numbers all changes in the order in which they were accepted, and is never used again (AUTOINCREMENT): a

@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <cstdio>
 #include <cstring>
 #include <utility>
 
@@ -109,10 +108,8 @@ Result<void> DirMaker::place(const fs::path& building, const fs::path& directory
   std::error_code error;
   fs::create_directories(directory.parent_path(), error);
   if (error) return not_made(directory, error.value());
-  if (::renameat2(AT_FDCWD, building.c_str(), AT_FDCWD, directory.c_str(), RENAME_NOREPLACE) != 0) {
-    // Where the file system does not know that, an empty directory at most would be replaced.
-    if (errno != EINVAL || ::rename(building.c_str(), directory.c_str()) != 0) return not_made(directory, errno);
-  }
+  if (const int failed = rename_to_new(building.c_str(), directory.c_str()); failed != 0)
+    return not_made(directory, failed);
   return sync_folder(directory.parent_path());
 }
 
