@@ -243,7 +243,7 @@ std::string verdict(const api::Status& status, const Style& style, bool no_probl
     });
   };
   const auto found = in_state("settling_in"), blocked = in_state("blocked");
-  std::string done = aside || !status.problems.empty() ? "Everything else is synced." : "Everything is synced.";
+  std::string done = aside || in_state("gone") > 0 || !status.problems.empty() ? "Everything else is synced." : "Everything is synced.";
   if (found > 0) {
     no_problems = false;
     done = fmt::format("All that was counted is synced; {} just found and {} not counted yet.",
@@ -439,6 +439,8 @@ std::string view(const api::FlushReply& reply, const api::Status& status) {
     return "All that was looked into is synced; something was just found.\n";
   if (left == 0 && std::ranges::count(status.sources, "blocked", &api::SourceStatus::state) > 0)
     return "All that was counted is synced; something cannot go on now: `neptune-sync streams` says why.\n";
+  if (left == 0 && std::ranges::count(status.sources, "gone", &api::SourceStatus::state) > 0)
+    return "All that is there is synced; something was removed before it was: `neptune-sync status` says what.\n";
   if (left == 0) return "Everything is synced.\n";
   auto text = fmt::format("{}{} not synced yet", token_refused ? "" : "Trying everything now: ", changes(left));
   if (reply.held > 0) text += fmt::format(", {} of them held", count(reply.held));
