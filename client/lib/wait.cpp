@@ -96,6 +96,14 @@ void add(Progress& progress, const api::Stream& stream) {
   }
 }
 
+/// It waits for somebody to mend its source, and not for anything that comes by itself.
+bool is_set_aside(const api::Stream& stream, const api::Status& status) {
+  return stream.waiting_for == "source" &&
+         std::ranges::any_of(status.sources, [&stream](const api::SourceStatus& source) {
+           return source.path == stream.source && source.state == "set_aside";
+         });
+}
+
 /// "run r1 of ml-team/lab", "ml-team"; empty: everything.
 std::string name_of(const WaitFor& what) {
   const auto run = what.run ? "run " + *what.run : std::string();
@@ -536,7 +544,16 @@ class Waiter {
 
 Progress assess(const WaitFor& what, const api::Status& status, const std::vector<api::Stream>& streams) {
   Progress progress;
-  for (const auto& stream : streams) add(progress, stream);
+  api::Counts aside;
+  for (const auto& stream : streams) {
+    if (!is_set_aside(stream, status)) {
+      add(progress, stream);
+      continue;
+    }
+    progress.seen = true;
+    aside.pending += stream.pending;
+    aside.held += stream.held;
+  }
   // Streams that are done long since are not listed any more; a project is known all the same.
   if (!what.run) progress.seen = progress.seen || !what.project || knows_project(status, *what.project);
   for (const auto& source : status.sources) {
@@ -555,8 +572,9 @@ Progress assess(const WaitFor& what, const api::Status& status, const std::vecto
       progress.set_aside.push_back(source.path + ": " + source.detail.value_or("set aside."));
   }
   if (!what.run && !what.project) {
-    progress.pending = std::max(progress.pending, status.totals.pending);
-    progress.held = std::max(progress.held, status.totals.held);
+    progress.pending =
+        std::max(progress.pending, status.totals.pending - std::min(aside.pending, status.totals.pending));
+    progress.held = std::max(progress.held, status.totals.held - std::min(aside.held, status.totals.held));
     progress.in_flight = std::max(progress.in_flight, status.totals.in_flight);
   }
   return progress;

@@ -616,6 +616,29 @@ TEST(Assess, ASourceThatWasJustFoundIsWaitedForAndOneSetAsideIsNot) {
   EXPECT_THAT(progress.set_aside[0], HasSubstr("It is no database."));
 }
 
+TEST(Assess, WhatWaitsInWhatIsSetAsideIsToldAndNotWaitedFor) {
+  api::Status status;
+  auto& source = status.sources.emplace_back();
+  source.path = "change queue: run ml-team/x/r1";
+  source.kind = "change-queue";
+  source.state = "set_aside";
+  source.detail = "It cannot be read.";
+  source.project = "ml-team/x";
+  auto stream = stream_of("r1", 3, true);
+  stream.source = source.path;
+  stream.waiting_for = "source";
+  status.totals.pending = 3;
+  for (const auto& what : {WaitFor{}, WaitFor{.project = "ml-team/x"}, WaitFor{.run = "r1"}}) {
+    EXPECT_TRUE(assess(what, status, {stream}).complete(false));
+    status.totals.pending = 4;
+    EXPECT_EQ(assess(what, status, {stream, stream_of("r2", 1, true)}).pending, 1u) << "another one's";
+    status.totals.pending = 3;
+  }
+  EXPECT_EQ(assess({}, status, {stream}).set_aside.size(), 1u);
+  status.sources.front().state = "blocked";
+  EXPECT_FALSE(assess({}, status, {stream}).complete(false)) << "that goes by itself";
+}
+
 TEST(Assess, WhatIsConfirmedAndNotOnRecordYetIsNotDone) {
   auto stream = stream_of("r1", 0, true);
   EXPECT_TRUE(assess({.run = "r1"}, {}, {stream}).complete(true));
