@@ -75,80 +75,93 @@ std::string footer(bool) {
          "Exit codes: 0 done, 1 failed, 2 usage, 6 exported, but not everything.\n";
 }
 
-}  // namespace
-
-int main(int argc, char** argv) try {
-  CLI::App cli("Keeps experiment metadata safe on disk and syncs it to a Neptune server.", "neptune-syncd");
-  neptune::man::use_help(cli, examples, footer);
+struct Arguments {
   std::string config;
-  bool check = false, unsent = false;
+  bool check = false, as_checks = false, unsent = false, queue = false, repair = false, move = false;
+  std::string export_to, import_from, into;
+};
+
+void add_checks(CLI::App& cli, Arguments& given) {
+  auto* check =
+      cli.add_flag("--check-config", given.check, "Read and check the configuration, say what was found, and end");
+  cli.add_flag("--as-checks", given.as_checks)->group("")->needs(check);  // what `neptune-sync doctor` asks for
+  cli.add_flag(
+      "--check-unsent", given.unsent,
+      "Tell whether a daemon that does not run keeps changes that are not on the server, and end (with 1: it does)");
+  auto* queue = cli.add_flag("--check-queue", given.queue,
+                             "Go through the change queue and the memory of a daemon that does not run, and end "
+                             "(with 1: something is wrong)");
+  cli.add_flag("--repair", given.repair, "With --check-queue: repair what can be, after copying the files")
+      ->needs(queue);
+}
+
+void add_carrying(CLI::App& cli, Arguments& given) {
+  auto* to = cli.add_option("--export", given.export_to,
+                            "Write what is not on the server to a file (-: standard output), and end (with 6: "
+                            "something that waits is not in it)")
+                 ->type_name("FILE");
+  cli.add_flag("--move", given.move, "With --export, of a daemon that does not run: take it out of here")->needs(to);
+  auto* from = cli.add_option("--import", given.import_from,
+                              "Take what such a file holds, of a daemon that does not run, and end")
+                   ->type_name("FILE");
+  cli.add_option("--into", given.into, "With --import: put logs below this folder, which is to be a watched one")
+      ->type_name("DIR")
+      ->needs(from);
+}
+
+void add_options(CLI::App& cli, Arguments& given) {
   cli.add_option(
-         "--config", config,
+         "--config", given.config,
          "Configuration file; by default /etc/neptune-syncd/config.toml, or ~/.config/neptune-syncd/config.toml when "
          "not root")
       ->type_name("FILE");
-  auto* check_flag =
-      cli.add_flag("--check-config", check, "Read and check the configuration, say what was found, and end");
-  cli.add_flag(
-      "--check-unsent", unsent,
-      "Tell whether a daemon that does not run keeps changes that are not on the server, and end (with 1: it does)");
-  bool queue = false, repair = false, move = false;
-  std::string export_to, import_from, into;
-  auto* check_queue = cli.add_flag("--check-queue", queue,
-                                   "Go through the change queue and the memory of a daemon that does not run, and end "
-                                   "(with 1: something is wrong)");
-  cli.add_flag("--repair", repair, "With --check-queue: repair what can be, after copying the files")
-      ->needs(check_queue);
-  auto* export_option =
-      cli.add_option("--export", export_to,
-                     "Write what is not on the server to a file (-: standard output), and end (with 6: "
-                     "something that waits is not in it)")
-          ->type_name("FILE");
-  cli.add_flag("--move", move, "With --export, of a daemon that does not run: take it out of here")
-      ->needs(export_option);
-  auto* import_option =
-      cli.add_option("--import", import_from, "Take what such a file holds, of a daemon that does not run, and end")
-          ->type_name("FILE");
-  cli.add_option("--into", into, "With --import: put logs below this folder, which is to be a watched one")
-      ->type_name("DIR")
-      ->needs(import_option);
+  add_checks(cli, given);
+  add_carrying(cli, given);
   cli.set_version_flag("--version", "neptune-syncd " + neptune::app::version());
   const auto print_man_page = [&cli] {
     std::fputs(man_page(cli).c_str(), stdout);
     throw CLI::Success();
   };
   cli.add_flag_callback("--man-page", print_man_page)->group("");
-  bool as_checks = false;  // what `neptune-sync doctor` asks for
-  cli.add_flag("--as-checks", as_checks)->group("")->needs(check_flag);
+}
+
+int print(const neptune::Result<std::string>& findings) {
+  if (!findings) return report(findings.error());
+  std::fputs(findings->c_str(), stdout);
+  return 0;
+}
+
+int run(const Arguments& given) {
+  neptune::app::Flags flags;
+  if (!given.config.empty()) flags.config = given.config;
+  if (given.as_checks) return print(neptune::app::config_as_checks(flags) + "\n");
+  if (given.check) return print(neptune::app::check_config(flags));
+  if (given.unsent) return print(neptune::app::check_unsent(flags));
+  if (given.queue) return print(neptune::app::check_queue(flags, given.repair));
+  if (!given.export_to.empty())
+    return end_of(neptune::app::export_unsent(flags, given.export_to, given.move), given.export_to);
+  if (!given.import_from.empty()) {
+    std::optional<std::filesystem::path> folder;
+    if (!given.into.empty()) folder = given.into;
+    return print(neptune::app::import_unsent(flags, given.import_from, folder));
+  }
+  const auto ended = neptune::app::run(flags);
+  return ended ? 0 : report(ended.error());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) try {
+  CLI::App cli("Keeps experiment metadata safe on disk and syncs it to a Neptune server.", "neptune-syncd");
+  neptune::man::use_help(cli, examples, footer);
+  Arguments given;
+  add_options(cli, given);
   try {
     cli.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return neptune::man::end_of_usage(cli, error);
   }
-
-  neptune::app::Flags flags;
-  if (!config.empty()) flags.config = config;
-  std::optional<neptune::Result<std::string>> findings;
-  if (as_checks) {
-    std::puts(neptune::app::config_as_checks(flags).c_str());
-    return 0;
-  }
-  if (check) findings = neptune::app::check_config(flags);
-  if (unsent) findings = neptune::app::check_unsent(flags);
-  if (queue) findings = neptune::app::check_queue(flags, repair);
-  if (!export_to.empty()) return end_of(neptune::app::export_unsent(flags, export_to, move), export_to);
-  if (!import_from.empty()) {
-    std::optional<std::filesystem::path> folder;
-    if (!into.empty()) folder = into;
-    findings = neptune::app::import_unsent(flags, import_from, folder);
-  }
-  if (findings) {
-    if (!*findings) return report(findings->error());
-    std::fputs((*findings)->c_str(), stdout);
-    return 0;
-  }
-  const auto ended = neptune::app::run(flags);
-  return ended ? 0 : report(ended.error());
+  return run(given);
 } catch (const std::exception& error) {
   std::fprintf(stderr, "neptune-syncd: %s\n", error.what());
   return 1;
