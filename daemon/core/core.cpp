@@ -624,6 +624,9 @@ void Core::hold(const Scope& scope, bool on, Instant now) {
 
 bool Core::probe(const Scope& scope, Instant now) {
   if (!gates_.probe_now(scope, now)) return false;
+  // Whoever asks may know that the server is back.
+  auto& server = servers_[workspace_servers_[scope.workspace]];
+  if (server.state != ServerChanged::State::token_rejected) server.not_before.reset();
   time_passed(now);
   return true;
 }

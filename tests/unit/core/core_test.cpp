@@ -588,6 +588,23 @@ TEST_F(CoreTest, AfterOneSmallWriteTheOthersFollowWithinTheRampAndARelapseHoldsT
   EXPECT_EQ(core_.total().held, 20u * 1000 - 100);
 }
 
+TEST_F(CoreTest, AProbeThatSomebodyAsksForGoesToAServerThatWasAway) {
+  const auto workspace = Scope::of(project.workspace);
+  core_.restore(workspace, "full", now_);
+  open(1, "r", 10);
+  const AskStatus ask{0, project.workspace};
+  for (int i = 0; i < 5; ++i) {
+    now_ += 1h;
+    core_.time_passed(now_);
+    ASSERT_EQ(take<AskStatus>().size(), 1u);
+    core_.status_told(ask, std::unexpected(failure(Failure::Kind::unreachable)), now_);
+  }
+  core_.time_passed(now_ + 10ms);
+  ASSERT_TRUE(take<AskStatus>().empty()) << "it is left alone for a while";
+  EXPECT_TRUE(core_.probe(workspace, now_ + 20ms));
+  EXPECT_EQ(take<AskStatus>().size(), 1u);
+}
+
 TEST_F(CoreTest, AStreamThatCannotConfirmLeavesThePlaceToAnother) {
   open(1, "gone", 10);
   take<Send>();
