@@ -67,6 +67,8 @@ void explain_it(Session& session, const std::string& text) {
   const auto client = session.client();
   Question question{
       .text = text, .path = path_of(text), .project = project_at_hand(), .now = std::chrono::system_clock::now()};
+  std::error_code looked;
+  question.is_there = std::filesystem::exists(question.path, looked) || looked;
   const auto status = client.status();
   if (!status) return session.fail_with(status.error());
   const auto streams = client.streams({});

@@ -130,7 +130,9 @@ class Explainer {
 
   void path() {
     const auto& path = question_.path;
-    const auto meant = [&path](const std::string& other) { return within(path, other) || within(other, path); };
+    const auto meant = [&path](const std::string& other) {
+      return api::within(path, other) || api::within(other, path);
+    };
     std::vector<const api::Stream*> below;
     for (const auto& stream : streams_)
       if (!stream.source.starts_with(api::queue_source) && meant(stream.source)) below.push_back(&stream);
@@ -148,6 +150,7 @@ class Explainer {
     // The folder above is only of interest where nothing was found in it, or where it has a problem.
     for (const auto& watch : status_.sources) {
       if (watch.kind != "watch" || !meant(watch.path)) continue;
+      if (found_.empty() && !question_.is_there && path != watch.path) return;  // mistyped
       if (found_.empty() || watch.detail) add_watch(watch);
     }
     if (found_.empty()) not_watched();
@@ -173,7 +176,9 @@ class Explainer {
       one.waiting_for = "problem";
       one.next = "Mend that, unless it is meant so; `neptune-sync flush` looks through the folder anew.";
     } else {
-      one.state = "It is watched, and has no run there that is not synced.";
+      one.state = question_.path == watch.path
+                      ? "It is watched, and has no run there that is not synced."
+                      : "It is watched, and nothing is known of " + clean(question_.path) + ".";
       one.next =
           "A run log is a folder with a file run_operations.sqlite3; `neptune-sync flush` looks through it at "
           "once.";
@@ -277,8 +282,8 @@ class Explainer {
     std::ranges::move(explain_streams_of(name, streams_, explainer_), std::back_inserter(found_));
     files_in(name);
     for (const auto& source : status_.sources)
-      if (source.project && within(*source.project, name) && is_no_stream_yet(source)) add(source);
-    rejected_of([&name](const api::Rejected& rejected) { return within(rejected.project, name); });
+      if (source.project && api::within(*source.project, name) && is_no_stream_yet(source)) add(source);
+    rejected_of([&name](const api::Rejected& rejected) { return api::within(rejected.project, name); });
   }
 
   static bool is_no_stream_yet(const api::SourceStatus& source) {
@@ -289,7 +294,7 @@ class Explainer {
   void files_in(const std::string& scope) {
     std::uint64_t files = 0;
     for (const auto& stream : streams_)
-      if (within(stream.project, scope)) files += files_of_no_stream(stream);
+      if (api::within(stream.project, scope)) files += files_of_no_stream(stream);
     if (files == 0) return;
     found_.push_back({.subject = "Files of " + clean(scope),
                       .state = files_wait(files),

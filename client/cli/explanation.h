@@ -17,6 +17,7 @@ using Time = std::chrono::system_clock::time_point;
 struct Question {
   std::string text;
   std::string path{};                        ///< absolute, when it may be a path; else empty
+  bool is_there = true;                      ///< of a path: something is, as far as may be looked
   std::optional<std::string> project{};      ///< of what has that name in several projects, this one's, if it is there
   bool is_number = false;                    ///< it may be that of a change
   std::optional<api::ChangePlace> change{};  ///< when there is one of that number

@@ -58,24 +58,33 @@ class Problems {
   std::string text_;
 };
 
-std::string held_changes(const api::ScopeStatus& scope) {
+/// Something of the scope, or maybe of it, was found and is not counted yet.
+bool is_uncounted(const api::Status& status, const std::string& scope) {
+  return std::ranges::any_of(status.sources, [&scope](const api::SourceStatus& source) {
+    return source.state == "settling_in" && (!source.project || api::within(*source.project, scope));
+  });
+}
+
+std::string held_changes(const api::ScopeStatus& scope, bool uncounted) {
+  if (scope.held == 0 && uncounted) return "What waits behind it is not counted yet.";
   if (scope.held == 0) return "Nothing waits behind it yet.";
   return fmt::format("{} ({}) {} safe on disk.", changes(scope.held), bytes(scope.held_bytes),
                      scope.held == 1 ? "waits" : "wait");
 }
 
-void add_scope_problem(Problems& problems, const api::ScopeStatus& scope, const std::string& name, Now now) {
+void add_scope_problem(Problems& problems, const api::Status& status, const api::ScopeStatus& scope,
+                       const std::string& name, Now now) {
+  const auto waits = held_changes(scope, is_uncounted(status, name));
   const std::string reason = scope.reason ? ": " + *scope.reason : "";
   if (scope.mode == "read_only") {
-    auto text = sentence(clean(name) + " is read-only" + api::for_as_long(scope.since, now) + reason) + " " +
-                held_changes(scope);
+    auto text = sentence(clean(name) + " is read-only" + api::for_as_long(scope.since, now) + reason) + " " + waits;
     if (scope.next_probe_at) text += " The next try is in " + until(scope.next_probe_at, now) + ".";
     problems.add(Colour::yellow, text);
   }
   if (scope.mode == "held" || scope.operator_hold) {
     const bool alone = scope.mode == "held";
     auto text = sentence(api::hold_in_words(clean(name), scope, now));
-    if (alone) text += " " + held_changes(scope);
+    if (alone) text += " " + waits;
     // What is read-only as well stays where it is.
     const auto* goes = !alone || scope.held == 0 ? "ends that" : scope.held == 1 ? "lets it go" : "lets them go";
     problems.add(Colour::yellow, text + " `neptune-sync release " + clean(name) + "` " + goes + ".");
@@ -122,10 +131,10 @@ Problems problems_of(const api::Status& status, const Style& style, Now now) {
     problems.add(Colour::red, sentence("The server's last answer was an error: " + *status.server.last_error));
   }
   for (const auto& workspace : status.workspaces) {
-    add_scope_problem(problems, workspace, workspace.name, now);
+    add_scope_problem(problems, status, workspace, workspace.name, now);
     for (const auto& project : workspace.projects) {
       if (project.inherited) continue;
-      add_scope_problem(problems, project, api::full_name(workspace, project), now);
+      add_scope_problem(problems, status, project, api::full_name(workspace, project), now);
     }
   }
   add_stuck(problems, status);
@@ -243,7 +252,8 @@ std::string verdict(const api::Status& status, const Style& style, bool no_probl
     });
   };
   const auto found = in_state("settling_in"), blocked = in_state("blocked");
-  std::string done = aside || in_state("gone") > 0 || !status.problems.empty() ? "Everything else is synced." : "Everything is synced.";
+  std::string done = aside || in_state("gone") > 0 || !status.problems.empty() ? "Everything else is synced."
+                                                                               : "Everything is synced.";
   if (found > 0) {
     no_problems = false;
     done = fmt::format("All that was counted is synced; {} just found and {} not counted yet.",
@@ -602,13 +612,14 @@ std::string view(const api::TidyReply& reply, const Style& style) {
 
 bool anything_held(const api::Status& status) {
   if (status.totals.held > 0) return true;
-  const auto by_operator = [](const api::ScopeStatus& scope) {
-    return scope.held > 0 || scope.mode == "held" || scope.operator_hold;
+  const auto holds = [&status](const api::ScopeStatus& scope, const std::string& name) {
+    if (scope.held > 0 || scope.mode == "held" || scope.operator_hold) return true;
+    return scope.mode == "read_only" && is_uncounted(status, name);
   };
   for (const auto& workspace : status.workspaces) {
-    if (by_operator(workspace)) return true;
+    if (holds(workspace, workspace.name)) return true;
     for (const auto& project : workspace.projects)
-      if (by_operator(project)) return true;
+      if (holds(project, api::full_name(workspace, project))) return true;
   }
   return false;
 }

@@ -12,6 +12,10 @@ std::string full_name(const WorkspaceStatus& workspace, const ProjectStatus& pro
   return workspace.name + "/" + project.name;
 }
 
+bool within(std::string_view name, std::string_view scope) {
+  return name == scope || (name.starts_with(scope) && name.size() > scope.size() && name[scope.size()] == '/');
+}
+
 std::vector<std::string> scope_names(const Status& status) {
   std::set<std::string> names;
   for (const auto& workspace : status.workspaces) {

@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "client/lib/types.h"
@@ -11,6 +12,8 @@ namespace neptune::api {
 
 /// "ml-team/lab": a project comes in its workspace, by its own name.
 std::string full_name(const WorkspaceStatus& workspace, const ProjectStatus& project);
+/// Whether a project, or a path, is `scope` or below it.
+bool within(std::string_view name, std::string_view scope);
 /// "ml-team" and "ml-team/lab".
 std::vector<std::string> scope_names(const Status& status);
 /// Runs, models and others, by themselves: "trial-7".

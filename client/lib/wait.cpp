@@ -20,10 +20,6 @@ constexpr auto until_recorded = 20ms;  // no event tells its end, and it takes a
 constexpr std::chrono::milliseconds until_settled{250};
 constexpr std::size_t most_reasons = 5;
 
-bool within(const std::string& project, const std::string& scope) {
-  return project == scope || project.starts_with(scope + "/");
-}
-
 bool knows_project(const api::Status& status, const std::string& wanted) {
   for (const auto& workspace : status.workspaces) {
     if (workspace.name == wanted) return true;
@@ -39,14 +35,14 @@ bool concerns(const WaitFor& what, const api::SourceStatus& source) {
   // Nobody knows yet whose it is: all that may be meant is waited for.
   if (!source.project) return api::may_be_log_of(source, what.project, what.run);
   if (what.run && source.run != what.run) return false;
-  return !what.project || within(*source.project, *what.project);
+  return !what.project || api::within(*source.project, *what.project);
 }
 
 /// An event that names another run or project can't matter; all else may.
 bool concerns(const WaitFor& what, const api::Event& event) {
   if (what.run && event.stream && *event.stream != *what.run && *event.stream != "files of " + *what.run) return false;
   if (!what.project || !event.scope) return true;
-  return within(*event.scope, *what.project) || within(*what.project, *event.scope);
+  return api::within(*event.scope, *what.project) || api::within(*what.project, *event.scope);
 }
 
 /// It may hold anything.
@@ -129,7 +125,7 @@ std::string count(std::uint64_t n, const std::string& one, const std::string& ma
 bool concerns(const WaitFor& what, const api::Rejected& one) {
   if (what.run && (one.container != *what.run || (one.container_type != "run" && one.container_type != "files")))
     return false;
-  return !what.project || within(one.project, *what.project);
+  return !what.project || api::within(one.project, *what.project);
 }
 
 /// What is kept as rejected, by who it was that did not take it.

@@ -71,10 +71,11 @@ std::string nothing_known(const Question& question, const api::Status& status,
     if (!stream.container.empty()) known.push_back(stream.project + "/" + stream.container);
   std::ranges::move(api::container_names(status, streams), std::back_inserter(known));
   return fmt::format(
-      "The daemon knows nothing of '{}': no run, model, project or workspace of that name was found in the watched "
+      "{}The daemon knows nothing of '{}': no run, model, project or workspace of that name was found in the watched "
       "folders ({}) or came over the socket{}.{} Known projects: {}. A run log that was just made is found within "
       "seconds; `neptune-sync flush` looks at once.",
-      clean(question.text), folders.empty() ? "there are none" : fmt::format("{}", fmt::join(folders, ", ")),
+      question.path.empty() || question.is_there ? "" : "There is no such file or folder. ", clean(question.text),
+      folders.empty() ? "there are none" : fmt::format("{}", fmt::join(folders, ", ")),
       question.is_number ? ", and no change was handed in with that number" : "",
       clean(api::did_you_mean(question.text, known)),
       projects.empty() ? "none" : fmt::format("{}", fmt::join(projects, ", ")));

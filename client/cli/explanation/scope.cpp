@@ -11,6 +11,7 @@
 #include "client/cli/explanation/sentences.h"
 #include "client/cli/views.h"
 #include "client/lib/modes.h"
+#include "client/lib/names.h"
 
 namespace neptune::cli {
 
@@ -87,7 +88,7 @@ std::vector<Explanation> explain_streams_of(const std::string& name, const std::
   std::vector<Explanation> found;
   std::map<std::string, Group> by_reason;
   for (const auto& stream : streams) {
-    if (!within(stream.project, name)) continue;
+    if (!api::within(stream.project, name)) continue;
     if (stream.lost > 0)
       found.push_back(explainer.explain(stream));
     else if (left(stream) > 0 || stream.waiting_for == "source")

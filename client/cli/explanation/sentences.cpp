@@ -17,10 +17,6 @@ std::string sentence(std::string_view text) {
   return out;
 }
 
-bool within(std::string_view name, std::string_view scope, char separator) {
-  return name == scope || (name.starts_with(scope) && name.size() > scope.size() && name[scope.size()] == separator);
-}
-
 std::string workspace_of(const std::string& project) {
   return project.substr(0, project.find('/'));
 }

@@ -16,8 +16,6 @@ inline constexpr std::size_t named_at_most = 3;
 
 /// With a capital at its beginning and a full stop at its end, and nothing that a terminal would obey.
 std::string sentence(std::string_view text);
-/// Whether `name` is `scope`, or below it.
-bool within(std::string_view name, std::string_view scope, char separator = '/');
 std::string workspace_of(const std::string& project);
 void replace_all(std::string& text, std::string_view what, const std::string& with);
 

@@ -318,6 +318,15 @@ TEST(Explanation, OfFilesThatAreSentTellsHowFarTheyAreAndOfEachOnce) {
   EXPECT_THAT(of_project, AllOf(HasSubstr("Files of run r1"), Not(HasSubstr("wait to be uploaded"))));
 }
 
+TEST(Explanation, OfAPathInAWatchedFolderThatIsNotThereIsNotOfTheFolder) {
+  auto typo = about("/runs/trial", "/runs/trial");
+  EXPECT_THAT(words_of(explain(typo, box(), {})), HasSubstr("It is watched, and nothing is known of /runs/trial."));
+  typo.is_there = false;
+  EXPECT_THAT(explain(typo, box(), {}), IsEmpty());
+  EXPECT_THAT(nothing_known(typo, box(), {}), HasSubstr("There is no such file or folder."));
+  EXPECT_THAT(words_of(explain(about("/runs", "/runs"), box(), {})), Not(HasSubstr("nothing is known")));
+}
+
 TEST(Explanation, OfAFileThatIsBeingSentIsFoundByItsPath) {
   const auto source = "change queue: ml-team/lab files r1";
   const auto found = explain(about("/data/model.bin", "/data/model.bin"), box(), {files_waiting(source)});

@@ -262,6 +262,12 @@ TEST(AnythingHeld, MeansChangesOrAScopeAnOperatorHolds) {
   EXPECT_FALSE(anything_held(status));
   status.workspaces[0].mode = "read_only";
   EXPECT_FALSE(anything_held(status)) << "nothing waits for it";
+  auto& found = status.sources.emplace_back();
+  found.state = "settling_in";
+  EXPECT_TRUE(anything_held(status)) << "what was just found may be held";
+  found.project = "other-team/lab";
+  EXPECT_FALSE(anything_held(status));
+  status.sources.clear();
   status.workspaces[0].projects[0].held = 1;
   EXPECT_TRUE(anything_held(status));
   status = healthy();
