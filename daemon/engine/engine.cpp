@@ -282,7 +282,8 @@ std::vector<std::string> Engine::known_scopes() const {
     names.insert(project.workspace);
     names.insert(Scope::of(project).text());
   };
-  for (const auto& [project, counts] : counts_) add(project);
+  for (const auto& [project, counts] : counts_)
+    if (counts.tell_of_it()) add(project);
   for (const auto& [key, feed] : feeds_)
     if (feed->info.container) add(feed->info.container->project);
   for (const auto& [workspace, server] : workspace_servers_) names.insert(workspace);
@@ -401,6 +402,10 @@ Result<api::ScopeReply> Engine::probe(const Scope& scope) {
   if (view.operator_hold)
     return fail("conflict", scope.text() + " is held by an operator, not by the server; `neptune-sync release " +
                                 scope.text() + "` ends that.");
+  if (const auto above = Scope::of(scope.workspace); core_.scope(above).mode == core::Mode::read_only)
+    return fail("conflict",
+                fmt::format("{} is read-only with its workspace {}: `neptune-sync probe {}` asks the server.",
+                            scope.text(), above.text(), above.text()));
   return scope_reply(scope, scope.text() + " is not read-only; there is nothing to probe." +
                                 if_unknown(scope, " Nothing of it is known here."));
 }

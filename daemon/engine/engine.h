@@ -195,6 +195,7 @@ class Engine final : public Control, public sources::SourceListener {
   awaitable<Result<std::optional<ContainerName>>> known_container(FeedPtr feed);
   void leave(const sources::SourceKey& key, bool unwatched);
   void wake_what_came_back(const sources::SourceKey& key);
+  Lost lost_with(const Feed& feed) const;
   void tell_of_leaving(Feed& feed);
   void close_stream(const FeedPtr& feed);
   void set_aside(const FeedPtr& feed, Error problem);
@@ -391,6 +392,11 @@ class Engine final : public Control, public sources::SourceListener {
   awaitable<Result<api::ChangePlace>> place_of(std::int64_t id);
   awaitable<Result<api::ChangePlace>> recorded_change(std::int64_t id, std::int64_t through);
   void follow_up(std::int64_t upload, std::int64_t reference);
+  awaitable<void> learn_type(std::string workspace);
+  template <class F>
+  auto with_ledger(F f) -> awaitable<std::invoke_result_t<F&, Ledger&>>;
+
+  // discards.cpp: what is thrown away of what waits
   struct Target {
     FeedPtr feed;
     std::uint64_t held;
@@ -415,14 +421,16 @@ class Engine final : public Control, public sources::SourceListener {
   std::vector<FeedPtr> waiting_in(const DiscardRequest& request) const;
   static bool means(const DiscardRequest& request, const ContainerName& container);
   std::vector<FinishedSource> lost_in(const DiscardRequest& request) const;
+  struct Aside {
+    std::uint64_t count = 0;
+    std::string problem;
+  };
+  Aside aside_in(const DiscardRequest& request) const;
   std::optional<Error> nothing_known(const DiscardRequest& request) const;
   awaitable<Result<std::uint64_t>> give_up_lost(DiscardRequest request);
   static bool is_passed(const Feed& feed);
   bool writes_stay(const Feed& passed) const;
   FeedPtr lane_of(const Feed& feed, sources::Lane lane) const;
-  awaitable<void> learn_type(std::string workspace);
-  template <class F>
-  auto with_ledger(F f) -> awaitable<std::invoke_result_t<F&, Ledger&>>;
 
   // a full disk (engine.cpp)
   void note_disk_full(bool full);
@@ -443,11 +451,14 @@ class Engine final : public Control, public sources::SourceListener {
   void open_replay(const ContainerName& container);
   FeedPtr uploading_again(std::int64_t rejection) const;
 
-  // views.cpp
+  // status.cpp: how all stands
+  /// Since when the first change of a project waits, if one does: of each that has a stream.
+  using Oldest = std::map<ProjectName, std::optional<WallTime>>;
   std::vector<std::string> problems() const;
+  std::string lack_of_room(const sources::ChangeQueue::Totals& queue) const;
+  void add_problems_of_servers(std::vector<std::string>& problems) const;
   std::vector<Closed> closed(const Scope& scope) const;
   bool token_is_missing(core::ServerId id) const;
-  std::optional<std::chrono::seconds> unanswered(const Feed& feed) const;
   std::string last_error(core::ServerId id) const;
   std::map<core::ServerId, std::chrono::seconds> silent_servers() const;
   std::vector<api::Stuck> stuck() const;
@@ -461,20 +472,35 @@ class Engine final : public Control, public sources::SourceListener {
   std::string if_unknown(const Scope& scope, std::string text) const;
   api::ScopeReply scope_reply(const Scope& scope, std::string message) const;
   std::string still_closed(const Scope& scope) const;
-  api::Stream describe(const Feed& feed) const;
-  void tell_moved(api::Stream& stream, const Moved& moved, const ContainerName& container,
-                  std::int64_t ledger_id) const;
-  bool is_lost(const FinishedSource& finished) const;
-  static FinishedSource end_of(const Feed& feed, WallTime now);
+  api::ServerStatus describe_server() const;
+  std::vector<api::WorkspaceStatus> describe_workspaces(Oldest oldest) const;
+  api::Totals totals(const Oldest& oldest) const;
+
+  // source_views.cpp
+  Oldest add_feeds(std::vector<api::SourceStatus>& sources) const;
+  void add_lost(std::vector<api::SourceStatus>& sources) const;
+  void add_folders(std::vector<api::SourceStatus>& sources) const;
   api::SourceStatus describe_source(const Feed& feed) const;
+  void tell_state(api::SourceStatus& source, const Feed& feed) const;
   static bool is_one_of_many(const Feed& feed);
   static api::SourceStatus queue_of(const ProjectName& project);
   void add_queued(api::SourceStatus& source, const Feed& feed) const;
   std::uint64_t files_waiting(const Feed& feed) const;
+  bool counted(const Feed& feed) const;
+
+  // stream_views.cpp
+  api::Stream describe(const Feed& feed) const;
+  api::Stream describe(const FinishedSource& finished) const;
+  void tell_open(api::Stream& stream, const Feed& feed) const;
+  void tell_not_open(api::Stream& stream, const Feed& feed) const;
+  void tell_moved(api::Stream& stream, const Moved& moved, const ContainerName& container,
+                  std::int64_t ledger_id) const;
+  bool is_lost(const FinishedSource& finished) const;
+  static FinishedSource end_of(const Feed& feed, WallTime now);
+  std::optional<std::chrono::seconds> unanswered(const Feed& feed) const;
   static bool every_upload(const ActiveUpload&) { return true; }
   static api::Upload describe_upload(const ActiveUpload& active, Instant now);
   std::vector<api::Upload> uploads(const std::function<bool(const ActiveUpload&)>& wanted) const;
-  bool counted(const Feed& feed) const;
   std::string why(const Feed& feed, const core::StreamView& view) const;
   std::string rfc3339(Instant at) const;
 
@@ -583,7 +609,9 @@ struct Engine::Feed {
   bool opening = false;                 ///< being looked up in the ledger
   bool gone = false;                    ///< its file is gone
   bool unwatched = false;               ///< gone for us only: what is on record of it stays
-  std::uint64_t lost = 0;               ///< changes that were not synced when it went
+  bool uncounted = false;               ///< it was never read as far as it went, and cannot be now
+  std::uint64_t unread_count = 0;       ///< of one that cannot be read any more: what waited in it when it could
+  Lost lost{};                          ///< when it went
   bool finished = false;                ///< its end is on record
   bool released = false;                ///< let go of since it came to rest
   bool tidying = false;                 ///< an alarm to remove it is set

@@ -6,6 +6,7 @@
 
 #include "engine/engine.h"
 #include "engine/impl/for_people.h"
+#include "engine/impl/views.h"
 #include "engine/impl/with_ledger.h"
 #include "support/sizes.h"
 
@@ -196,6 +197,17 @@ void Engine::wake_what_came_back(const sources::SourceKey& key) {
   for (const auto& feed : again) tend(feed);
 }
 
+/// What was in a source that is gone and is not synced, as far as that can be known.
+Lost Engine::lost_with(const Feed& feed) const {
+  // What was confirmed meanwhile is not lost, though the source was not counted again.
+  if (feed.stream != 0) return {core_.stream(feed.stream, clock_.now()).tally.changes()};
+  const auto changes = std::max(feed.backlog.count, feed.unread_count);
+  const bool of_log = feed.info.container && !feed.info.key.files && feed.info.kind != sources::Kind::change_queue;
+  const bool unreadable = feed.problem && !feed.problem->retryable;
+  if (changes == 0 && feed.uncounted && unreadable && of_log) return {1, true};
+  return {changes};
+}
+
 void Engine::tell_of_leaving(Feed& feed) {
   const auto& path = feed.info.key.path;
   EventAbout about{.stream = feed.info.container ? std::optional(feed.info.container->label()) : std::nullopt,
@@ -204,9 +216,8 @@ void Engine::tell_of_leaving(Feed& feed) {
     events_.add("source_gone", path + " is not watched any more; what is in it stays there", std::move(about));
     return;
   }
-  // What was confirmed meanwhile is not lost, though the source was not counted again.
-  feed.lost = feed.stream != 0 ? core_.stream(feed.stream, clock_.now()).tally.changes() : feed.backlog.count;
-  if (feed.lost == 0) {
+  feed.lost = lost_with(feed);
+  if (feed.lost.changes == 0) {
     // Of one that is its client's there is nothing to tell, nor of one that could not be read.
     const bool ours = takeable(feed.info.state) || feed.info.state == SourceState::settling_in;
     const bool never_looked = feed.ledger_id == 0 && !feed.last_looked;
@@ -215,12 +226,9 @@ void Engine::tell_of_leaving(Feed& feed) {
                   std::move(about));
     return;
   }
-  spdlog::warn("log gone path={:?} unsent={}", path, feed.lost);
-  about.count = feed.lost;
-  events_.add("source_gone",
-              fmt::format("{} was removed with {} that {} not synced yet", path, number_of(feed.lost, "change"),
-                          feed.lost == 1 ? "was" : "were"),
-              std::move(about));
+  spdlog::warn("log gone path={:?} unsent={}{}", path, feed.lost.changes, feed.lost.uncounted ? " or more" : "");
+  about.count = feed.lost.changes;
+  events_.add("source_gone", sentence_of_lost(end_of(feed, clock_.wall())), std::move(about));
 }
 
 void Engine::first_scan_done() {
@@ -389,6 +397,8 @@ void Engine::close_stream(const FeedPtr& feed) {
 
 void Engine::set_aside(const FeedPtr& feed, Error problem) {
   if (feed->gone) return;
+  if (feed->info.kind == sources::Kind::change_queue && problem.code == "sqlite_corrupt")
+    problem.message += "; or stop the daemon and have `neptune-sync queue check --repair` look what can be mended";
   spdlog::warn("set aside path={:?} reason={:?}", feed->info.key.path, problem.message);
   events_.add("source_set_aside", problem.message,
               {.stream = feed->info.container ? std::optional(feed->info.container->label()) : std::nullopt});
@@ -397,14 +407,24 @@ void Engine::set_aside(const FeedPtr& feed, Error problem) {
   feed->problem = std::move(problem);
   feed->release_wanted = true;
   expect_more(*feed, true);
+  feed->uncounted = !feed->last_looked;
   auto last_counted = feed->backlog;
   close_stream(feed);
   if (waits) {
     aside_.insert(feed);
+    // What was accepted meanwhile is known, though it cannot be read.
+    for (const auto& growth : feed->untold) {
+      if (growth.last <= last_counted.last) continue;
+      last_counted.count += growth.count;
+      last_counted.bytes += growth.bytes;
+      last_counted.last = growth.last;
+    }
     feed->backlog = std::move(last_counted);
+    told(*feed, std::numeric_limits<sources::Position>::max());
     feed->refresh_wanted = true;
   } else {
     aside_.erase(feed);
+    feed->unread_count = std::max(feed->unread_count, feed->backlog.count);
     feed->backlog = {};
   }
   tend(feed);

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <cstdlib>
+
 #include <algorithm>
 #include <filesystem>
 #include <limits>
@@ -36,6 +38,11 @@ std::optional<WallTime> time_at(const sqlite::Statement& row, int column) {
 }
 
 /// Columns moved, moved_at_ms, moved_to, from `column` on.
+Lost lost_at(const sqlite::Statement& row, int column) {
+  const auto stored = row.number(column);
+  return {static_cast<std::uint64_t>(std::abs(stored)), stored < 0};
+}
+
 Moved moved_at(const sqlite::Statement& row, int column) {
   return {count_at(row, column), time_at(row, column + 1), std::string(row.text(column + 2))};
 }
@@ -291,7 +298,7 @@ Result<void> Ledger::moved_from_queue(const sources::SourceKey& key, const Conta
   const auto known = source(key, container);
   if (!known) return std::unexpected(known.error());
   NEPTUNE_TRY(move_out({.ids = {known->id}}, 0, moved));
-  return finish(known->id, 0, *moved.at);
+  return finish(known->id, {}, *moved.at);
 }
 
 Result<Ledger::Import> Ledger::import_of(const std::string& origin) {
@@ -368,10 +375,10 @@ Result<void> Ledger::reject_all(std::int64_t source, const std::vector<RejectedC
   return transaction->commit();
 }
 
-Result<void> Ledger::finish(std::int64_t source, std::uint64_t lost, WallTime now, bool may_come_back) {
+Result<void> Ledger::finish(std::int64_t source, Lost lost, WallTime now, bool may_come_back) {
   constexpr auto all = std::numeric_limits<sources::Position>::max();
   NEPTUNE_TRY(impl_->run("UPDATE sources SET finished_at_ms = ?, lost = ? WHERE id = ?", to_unix_ms(now),
-                         as_signed(lost), source));
+                         lost.uncounted ? -as_signed(lost.changes) : as_signed(lost.changes), source));
   if (!may_come_back) NEPTUNE_TRY(impl_->forget_intents(source, all));
   std::vector<std::int64_t> oldest;
   NEPTUNE_TRY(impl_->each(
@@ -388,8 +395,8 @@ Result<void> Ledger::give_up(const std::vector<FinishedSource>& lost) {
   auto transaction = impl_->begin(true);
   if (!transaction) return std::unexpected(transaction.error());
   for (const auto& source : lost) {
-    NEPTUNE_TRY(impl_->run("UPDATE sources SET rejected = rejected + lost, lost = 0 WHERE id = ?", source.id));
-    NEPTUNE_TRY(impl_->count(source.container.project, 0, as_signed(source.lost)));
+    NEPTUNE_TRY(impl_->run("UPDATE sources SET rejected = rejected + abs(lost), lost = 0 WHERE id = ?", source.id));
+    NEPTUNE_TRY(impl_->count(source.container.project, 0, as_signed(source.lost.changes)));
   }
   return transaction->commit();
 }
@@ -420,7 +427,7 @@ Result<std::vector<FinishedSource>> Ledger::finished() {
           kept_of_source),
       [&list](const sqlite::Statement& row) {
         list.push_back({row.number(0), std::string(row.text(1)), container_at(row, 2), count_at(row, 5),
-                        count_at(row, 6), count_at(row, 7), count_at(row, 8), time_at(row, 9),
+                        count_at(row, 6), count_at(row, 7), lost_at(row, 8), time_at(row, 9),
                         from_unix_ms(row.number(10)), moved_at(row, 11)});
       }));
   return list;

@@ -73,12 +73,18 @@ struct LedgerSource {
   Moved moved{};
 };
 
+/// What was removed with its source before it was synced.
+struct Lost {
+  std::uint64_t changes = 0;
+  bool uncounted = false;  ///< the source could not be read: there may have been more, or none
+};
+
 struct FinishedSource {
   std::int64_t id = 0;
   std::string path;
   ContainerName container;
   std::uint64_t synced = 0, rejected = 0, kept = 0;
-  std::uint64_t lost = 0;  ///< changes that were not synced when it went
+  Lost lost{};
   std::optional<WallTime> synced_at;
   WallTime finished_at{};
   Moved moved{};
@@ -87,6 +93,8 @@ struct FinishedSource {
 struct ProjectCounts {
   std::uint64_t synced = 0, rejected = 0, kept = 0;
   std::uint64_t retried = 0;  ///< had been rejected, and were stored by a retry: none of the rejected any more
+  /// Else all that came of it was thrown away: it may have been mistyped.
+  bool tell_of_it() const { return synced > 0 || kept > 0; }
 };
 
 /// Whose a workspace is, by this server's word.
@@ -196,7 +204,7 @@ class Ledger {
   /// Several of one source, in the order of their positions: all of them, or none.
   Result<void> reject_all(std::int64_t source, const std::vector<RejectedChange>& changes);
   /// It is gone. `may_come_back`: what was intended of its changes stays on record, as long as it does.
-  Result<void> finish(std::int64_t source, std::uint64_t lost, WallTime now, bool may_come_back = false);
+  Result<void> finish(std::int64_t source, Lost lost, WallTime now, bool may_come_back = false);
 
   /// What was lost with these finished sources is told no more: it counts as rejected, of which nothing is kept.
   Result<void> give_up(const std::vector<FinishedSource>& lost);

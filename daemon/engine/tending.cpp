@@ -133,6 +133,8 @@ asio::awaitable<void> Engine::refresh(FeedPtr feed) {
   }
   feed->unread.clear();
   feed->unread_times = 0;
+  feed->uncounted = false;
+  feed->unread_count = 0;
   core::Backlog told;
   told.count = backlog->count;
   told.bytes = backlog->bytes;
@@ -447,7 +449,8 @@ asio::awaitable<void> Engine::finish(FeedPtr feed) {
     if (!recorded) spdlog::warn("not recorded path={:?} error={:?}", feed->info.key.path, recorded.error().message);
     finished_.push_back(end_of(*feed, now));
     if (finished_.size() > Ledger::finished_kept) finished_.pop_front();
-    if (feed->lost == 0 && feed->info.kind != sources::Kind::change_queue && !feed->info.key.files) tell_of_end(*feed);
+    if (feed->lost.changes == 0 && feed->info.kind != sources::Kind::change_queue && !feed->info.key.files)
+      tell_of_end(*feed);
   }
   const auto it = feeds_.find(feed->info.key);
   if (it != feeds_.end() && it->second == feed) {

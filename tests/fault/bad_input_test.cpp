@@ -86,6 +86,8 @@ TEST_P(BadInput, IsSetAsideWithASentenceAndItsFileUntouchedWhileTheOthersFinish)
   });
   ASSERT_TRUE(aside) << boost::json::serialize(status);
   EXPECT_EQ(box.sync({"wait", "--timeout", "30s"}).status, 1) << "not all is synced, and waiting mends nothing";
+  const auto waited = box.sync({"wait", "--run", "bad", "--timeout", "30s"});
+  EXPECT_EQ(waited.status, 1) << waited.out << waited.err;
   for (const auto& source : status.at("sources").as_array())
     if (source.at("state").as_string() == "set_aside") {
       EXPECT_GT(source.at("detail").as_string().size(), 20u);
@@ -176,6 +178,43 @@ TEST(BadInputRetry, AVanishedFolderIsForgottenWithoutHarm) {
   write_log(box.runs(), "r-2");
   box.wait_synced();
   EXPECT_EQ(box.sync({"wait", "--run", "r-1", "--timeout", "5s"}).status, 0) << "what was synced stays known";
+}
+
+TEST(BadInputRetry, ALogThatIsRemovedWhileItCannotBeReadIsNotTakenForSynced) {
+  Box box({.start = false});
+  const auto file = write_log(box.runs(), "r-1", 20'000);
+  {
+    std::fstream pages(file, std::ios::in | std::ios::out | std::ios::binary);
+    pages.seekp(static_cast<std::streamoff>(std::filesystem::file_size(file) / 2));
+    pages << std::string(16000, '\xa5');
+  }
+  box.start_daemon();
+  ASSERT_TRUE(box.wait_status([](const auto& s) {
+                   return std::ranges::any_of(s.at("sources").as_array(), [](const auto& source) {
+                     return source.at("state").as_string() == "set_aside";
+                   });
+                 })
+                  .first);
+  std::filesystem::remove_all(file.parent_path());
+  ASSERT_TRUE(box.wait_status([](const auto& s) {
+                   return std::ranges::any_of(s.at("sources").as_array(), [](const auto& source) {
+                     return source.at("state").as_string() == "gone";
+                   });
+                 })
+                  .first);
+  for (int life = 0; life < 2; ++life) {
+    const auto waited = box.sync({"wait", "--run", "r-1", "--timeout", "20s"});
+    EXPECT_EQ(waited.status, 1) << waited.out << waited.err;
+    const auto told = box.sync({"status"});
+    EXPECT_NE(told.out.find("was removed while it could not be read"), std::string::npos) << told.out;
+    EXPECT_EQ(told.out.find("Everything is synced"), std::string::npos) << told.out;
+    EXPECT_EQ(box.sync({"flush"}).out.find("Everything is synced"), std::string::npos);
+    EXPECT_EQ(box.sync({"doctor"}).status, 1);
+    box.stop_daemon();
+    box.start_daemon();
+  }
+  EXPECT_EQ(box.sync({"discard", "ml-team", "--run", "r-1"}).status, 0);
+  EXPECT_EQ(box.sync({"status"}).out.find("was removed"), std::string::npos);
 }
 
 TEST(BadInputRetry, ALogThatIsRemovedBeforeItIsSyncedIsToldUntilItComesBack) {

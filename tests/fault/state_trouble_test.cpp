@@ -76,6 +76,38 @@ TEST(StateTrouble, ADamagedChangeQueueIsSaidRunLogsGoOnAndAMendedOneGoesOnWhereI
   EXPECT_TRUE(box.sandbox().state().at("runs").as_object().contains("ml-team/lab/r-1"));
 }
 
+TEST(StateTrouble, WhatADamagedPageOfTheChangeQueueHoldsIsSetAsideAndToldAndAllElseGoesOn) {
+  Box box({.config = small_queue});
+  EXPECT_EQ(box.sync({"hold", "ml-team"}).status, 0);
+  const std::string text(1500, 'x');
+  for (int run = 0; run < 20; ++run) {
+    const auto name = "run-" + std::to_string(run);
+    std::string changes = R"({"kind": "run.create", "project": "ml-team/lab", "run": ")" + name + R"("})";
+    for (int i = 0; i < 100; ++i)
+      changes += R"(, {"kind": "run.update", "project": "ml-team/lab", "run": ")" + name + R"(", "assign": {"t": ")" +
+                 text + R"("}})";
+    accepted(box, "[" + changes + "]");
+  }
+  EXPECT_EQ(box.stop_daemon(), 0);
+  const auto file = box.dir() / "state" / "changes.sqlite3";
+  sqlite::exec(sqlite::open(file), "PRAGMA wal_checkpoint(TRUNCATE)");
+  {
+    std::fstream pages(file, std::ios::in | std::ios::out | std::ios::binary);
+    pages.seekp(static_cast<std::streamoff>(fs::file_size(file) / 2 / 4096 * 4096));
+    pages << std::string(16 * 4096, '\xa5');
+  }
+  box.start_daemon();
+  EXPECT_EQ(box.sync({"release", "ml-team"}).status, 0);
+
+  const auto waited = box.sync({"wait", "--timeout", "60s"});
+  EXPECT_EQ(waited.status, 1) << waited.out << waited.err;
+  EXPECT_NE((waited.out + waited.err).find("What is set aside waits until somebody mends it"), std::string::npos)
+      << waited.out << waited.err;
+  EXPECT_GE(box.sandbox().state().at("runs").as_object().size(), 15u);
+  const auto discarded = box.sync({"discard", "ml-team/lab"});
+  EXPECT_NE(discarded.out.find("in what is set aside, and stays"), std::string::npos) << discarded.out << discarded.err;
+}
+
 TEST(StateTrouble, ASecondDaemonOfAStateDirectoryStopsWithASentenceAndTheFirstGoesOn) {
   Box box({.config = small_queue});
   std::stringstream config;

@@ -108,6 +108,10 @@ TEST(Discard, ThrowsAwayWhatWaitsForAMistypedProjectAndTheRestGoesOn) {
   EXPECT_THAT(box.sync({"explain", "r-1"}).out, HasSubstr("2 changes were thrown away"));
   EXPECT_THAT(box.sync({"status"}).out, Not(HasSubstr("cannot go")));
   EXPECT_THAT(box.sync({"explain", "3"}).out, AllOf(HasSubstr("thrown away"), Not(HasSubstr("The server has it"))));
+  // The queue forgets an empty stream after a while, or with a restart.
+  box.stop_daemon();
+  box.start_daemon();
+  EXPECT_THAT(box.sync({"status"}).out, AllOf(HasSubstr("ml-team"), Not(HasSubstr("ml-teem"))));
 }
 
 TEST(Discard, OfSomebodyElsesChangesIsForWhoMayRemove) {

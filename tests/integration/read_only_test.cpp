@@ -97,6 +97,9 @@ TEST(ReadOnlyMode, OfAWorkspaceIsToldOfItsProjectsToo) {
   EXPECT_TRUE(one.at("inherited").as_bool());
   EXPECT_NE(std::string(one.at("reason").as_string()).find("Storage limit exceeded"), std::string::npos);
   EXPECT_FALSE(one.at("next_probe_at").is_null());
+  const auto probed = box.sync({"probe", "ml-team/one"});
+  EXPECT_EQ(probed.status, 1);
+  EXPECT_NE(probed.err.find("`neptune-sync probe ml-team`"), std::string::npos) << probed.err;
   const auto metrics = http_unix(box.socket(), {.method = "GET", .target = "/metrics", .headers = {}, .body = {}}).body;
   const std::string of_project = R"(neptune_sync_mode{workspace="ml-team",project="one",mode="read_only"} )";
   EXPECT_NE(metrics.find(of_project + "0"), std::string::npos) << "its own mode: else one cause were many alerts";

@@ -211,6 +211,11 @@ void check_source(Checks& checks, const api::SourceStatus& source) {
   else if (source.kind == "watch")
     add(checks, "folder", source.detail ? "warn" : "ok", source.detail.value_or(source.path),
         source.detail ? "Mend that, unless it is meant so." : "");
+  else if (source.state == "gone")
+    add(checks, "log", "fail", source.detail.value_or(source.path + " was removed before it was synced"),
+        fmt::format("Put a copy of it into a watched folder, if there is one; else `neptune-sync discard {} --run {}` "
+                    "gives up what was lost.",
+                    source.project.value_or("PROJECT"), source.run.value_or("RUN")));
   else if (source.state == "set_aside")
     add(checks, "log", "fail", source.path + ": " + source.detail.value_or("it cannot be read"),
         "Mend that; it is tried again when the file changes, or with `neptune-sync flush`.");

@@ -51,7 +51,7 @@ void check_stuck(Checks& checks, const std::vector<api::Stuck>& stuck);
 /// Workspaces and projects whose writes wait, read-only or held: a line each, or one that there is none.
 void check_modes(Checks& checks, const std::vector<api::WorkspaceStatus>& workspaces, WallTime now);
 
-/// A watched folder, or a source that is set aside.
+/// A watched folder, or a source that is set aside, or was removed before it was synced.
 void check_source(Checks& checks, const api::SourceStatus& source);
 
 /// A step on the way to a server; `whose`: of which workspace, when it has a token of its own. `token_remedy`: how a

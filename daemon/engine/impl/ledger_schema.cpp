@@ -41,7 +41,7 @@ CREATE TABLE sources (
   id INTEGER PRIMARY KEY, path TEXT NOT NULL, device INTEGER NOT NULL, inode INTEGER NOT NULL, born_ms INTEGER NOT NULL,
   project TEXT NOT NULL, kind INTEGER NOT NULL, container TEXT NOT NULL, confirmed INTEGER NOT NULL DEFAULT 0,
   synced INTEGER NOT NULL DEFAULT 0, rejected INTEGER NOT NULL DEFAULT 0, synced_at_ms INTEGER, finished_at_ms INTEGER,
-  lost INTEGER NOT NULL DEFAULT 0);
+  lost INTEGER NOT NULL DEFAULT 0);  -- negative: what could not be counted, at least so many
 CREATE INDEX sources_by_path ON sources (path);
 CREATE INDEX sources_finished ON sources (finished_at_ms) WHERE finished_at_ms IS NOT NULL;
 CREATE TABLE counters (

@@ -194,6 +194,13 @@ TEST(Checks, OfAFolderAndOfALogSayWhatIsWrongWithThem) {
   log.detail = "it is no database";
   EXPECT_EQ(verdict(of(log)), "fail log");
   EXPECT_EQ(of(log).message, "/runs/a: it is no database");
+  log.state = "gone";
+  log.detail = "/runs/a was removed with 3 changes of r1 that were not synced";
+  log.project = "ml-team/lab";
+  log.run = "r1";
+  EXPECT_EQ(verdict(of(log)), "fail log");
+  EXPECT_EQ(of(log).message, *log.detail);
+  EXPECT_THAT(of(log).remedy, HasSubstr("`neptune-sync discard ml-team/lab --run r1`"));
   log.state = "live";
   Checks none;
   check_source(none, log);

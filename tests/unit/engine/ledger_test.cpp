@@ -101,7 +101,7 @@ TEST_F(LedgerTest, KnowsWhatIsKeptOfTheRejectedAndWhatWasDiscardedByWhom) {
   EXPECT_EQ(discarded->at, now);
   EXPECT_FALSE(*ledger_->next_discarded(8, 0)) << "of another queue";
   EXPECT_EQ(*ledger_->forgotten(7), 0);
-  ASSERT_TRUE(ledger_->finish(queued, 0, now));
+  ASSERT_TRUE(ledger_->finish(queued, {}, now));
   EXPECT_EQ(ledger_->finished()->at(0).kept, 1u);
 }
 
@@ -168,12 +168,25 @@ TEST_F(LedgerTest, TakesAnotherFileAtTheSamePathForAnotherSource) {
   EXPECT_EQ(ledger_->source(other_inode, run)->confirmed, 0);
 }
 
+TEST_F(LedgerTest, WhatWasLostAndCouldNotBeCountedStaysSoUntilItIsGivenUp) {
+  ASSERT_TRUE(ledger_->finish(source().id, {1, true}, now));
+  reopen();
+  const auto lost = *ledger_->finished();
+  ASSERT_EQ(lost.size(), 1u);
+  EXPECT_EQ(lost.front().lost.changes, 1u);
+  EXPECT_TRUE(lost.front().lost.uncounted);
+  ASSERT_TRUE(ledger_->give_up(lost));
+  EXPECT_EQ(ledger_->finished()->front().lost.changes, 0u);
+  EXPECT_EQ(ledger_->finished()->front().rejected, 1u);
+}
+
 TEST_F(LedgerTest, AFinishedSourceIsToldOfAndItsFileMayComeAgainAfresh) {
   ASSERT_TRUE(ledger_->confirm(source().id, project, 10, 10, now));
-  ASSERT_TRUE(ledger_->finish(source().id, 3, now));
+  ASSERT_TRUE(ledger_->finish(source().id, {3}, now));
   reopen();
   ASSERT_EQ(ledger_->finished()->size(), 1u);
-  EXPECT_EQ(ledger_->finished()->front().lost, 3u);
+  EXPECT_EQ(ledger_->finished()->front().lost.changes, 3u);
+  EXPECT_FALSE(ledger_->finished()->front().lost.uncounted);
   EXPECT_EQ(ledger_->finished()->front().finished_at, now);
   EXPECT_EQ(ledger_->finished()->front().synced, 10u);
   EXPECT_EQ(source().confirmed, 0);
@@ -183,7 +196,7 @@ TEST_F(LedgerTest, ADirectoryThatWasAwayGoesOnWhereItWasAndWithWhatWasIntended) 
   const auto id = ledger_->directory(key, run)->id;
   ASSERT_TRUE(ledger_->confirm(id, project, 10, 10, now));
   ASSERT_TRUE(ledger_->intend({id, 0}, 11, 12, "next two"));
-  ASSERT_TRUE(ledger_->finish(id, 3, now, true));
+  ASSERT_TRUE(ledger_->finish(id, {3}, now, true));
   reopen();
   EXPECT_EQ(ledger_->container_of(key).value(), run);
   const auto again = ledger_->directory(key, run);
@@ -221,7 +234,7 @@ TEST_F(LedgerTest, WhatWasIntendedOfASourceGoesWithTheLastThatIsKnownOfIt) {
   const auto finish = [this](const std::string& path, WallTime at, bool may_come_back) {
     const auto id = ledger_->directory({path, 1, 2, 3}, {project, path})->id;
     EXPECT_TRUE(ledger_->intend({id, 0}, 1, 1, "call"));
-    EXPECT_TRUE(ledger_->finish(id, 0, at, may_come_back));
+    EXPECT_TRUE(ledger_->finish(id, {}, at, may_come_back));
     return id;
   };
   EXPECT_FALSE(intended(finish("/runs/for-good", now, false)));
@@ -274,10 +287,10 @@ TEST_F(LedgerTest, ARetriedRejectionThatWasStoredCountsAsSynced) {
 }
 
 TEST_F(LedgerTest, WhatWasLostWithASourceCountsAsRejectedOnceItIsGivenUp) {
-  ASSERT_TRUE(ledger_->finish(source().id, 3, now));
+  ASSERT_TRUE(ledger_->finish(source().id, {3}, now));
   ASSERT_TRUE(ledger_->give_up(*ledger_->finished()));
   reopen();
-  EXPECT_EQ(ledger_->finished()->front().lost, 0u);
+  EXPECT_EQ(ledger_->finished()->front().lost.changes, 0u);
   EXPECT_EQ(ledger_->finished()->front().rejected, 3u);
   EXPECT_EQ(ledger_->finished()->front().kept, 0u);
   EXPECT_EQ(ledger_->counts()->at(project).rejected, 3u);
@@ -332,7 +345,7 @@ TEST_F(LedgerTest, AStreamOfTheChangeQueueGoesOnWithItsRowWhenItComesBack) {
   const sources::SourceKey queued{"change queue: ml-team/lab/r-1", 0, 0, 0};
   const auto id = ledger_->source(queued, run)->id;
   ASSERT_TRUE(ledger_->confirm(id, project, 7, 7, now));
-  ASSERT_TRUE(ledger_->finish(id, 0, now));
+  ASSERT_TRUE(ledger_->finish(id, {}, now));
   const auto again = ledger_->source(queued, run);
   ASSERT_TRUE(again);
   EXPECT_EQ(again->id, id);
