@@ -308,6 +308,17 @@ class Core {
   // Outcomes (outcomes.cpp)
   Stream* send_ended(StreamId id);
   Stream* being_sent(StreamId id);
+  struct Blame {
+    bool server_is_up = false;  ///< for others, until now
+    bool at_once = false;       ///< it is to be tried again without a pause
+    bool sizes_tell = false;    ///< so often in a row that smaller requests are to tell what is too much
+    bool no_answer = false;     ///< all streams of the server are to step back
+  };
+  Blame whose_fault(Stream& stream, const Failure& failure);
+  void tell_server(Stream& stream, const Failure& failure, const Blame& blame, Instant now);
+  void take_failure(Stream& stream, bool sent, const Failure& failure, const Blame& blame, Instant now);
+  void try_again(Stream& stream, const Failure& failure, Instant now);
+  void sent_back(Stream& stream, const Failure& failure, Instant now);
   void back(Stream& stream, Instant now);
   void not_made(StreamId id);
   void confirm(Stream& stream, Instant now);

@@ -85,99 +85,106 @@ void Core::failed(StreamId id, std::optional<Sent> sent, Failure failure, Instan
   auto* stream = send_ended(id);
   if (!stream) return;
   stream->told_by_check = false;
-  const auto server = stream->spec.server;
+  const auto blame = whose_fault(*stream, failure);
+  if (blame.sizes_tell && sent && sent->count > 1) stream->limit = (sent->count + 1) / 2;
+  tell_server(*stream, failure, blame, now);
+  if (stream->closing) {
+    drop(*stream);
+  } else {
+    if (sent) stream->request = *sent;
+    if (failure.kind != Failure::Kind::ambiguous_limit) stream->doubts = 0;
+    stream->ambiguous = false;
+    take_failure(*stream, sent.has_value(), failure, blame, now);
+  }
+  schedule(now);
+}
+
+/// Who is to step back: the server with all its streams, or this one alone.
+Core::Blame Core::whose_fault(Stream& stream, const Failure& failure) {
   using Kind = Failure::Kind;
-  const bool server_is_up = servers_[server].state == ServerChanged::State::up;
-  const bool at_once = failure.retry_after && failure.retry_after->count() == 0;
+  Blame blame;
+  blame.server_is_up = servers_[stream.spec.server].state == ServerChanged::State::up;
+  blame.at_once = failure.retry_after && failure.retry_after->count() == 0;
   // A gateway says so of a request that takes too long, too: smaller ones find that out, whosever fault it is.
-  const bool too_busy = failure.kind == Kind::busy && !at_once && ++stream->busy >= 3;
-  if (too_busy && sent && sent->count > 1) stream->limit = (sent->count + 1) / 2;
-  const bool no_answer = failure.kind == Kind::unreachable || failure.kind == Kind::token_rejected ||
-                         (failure.kind == Kind::busy && !at_once && !(too_busy && server_is_up));
-  if (no_answer) {
+  blame.sizes_tell = failure.kind == Kind::busy && !blame.at_once && ++stream.busy >= 3;
+  blame.no_answer = failure.kind == Kind::unreachable || failure.kind == Kind::token_rejected ||
+                    (failure.kind == Kind::busy && !blame.at_once && !(blame.sizes_tell && blame.server_is_up));
+  return blame;
+}
+
+void Core::tell_server(Stream& stream, const Failure& failure, const Blame& blame, Instant now) {
+  const auto server = stream.spec.server;
+  if (blame.no_answer) {
     server_failed(server, failure, now);
     // What it said of the stream before need not be so any more: the next answer tells.
-    stuck_.erase(id);
-    stream->trouble = {};
-  } else if (failure.kind == Kind::source) {
+    stuck_.erase(stream.spec.id);
+    stream.trouble = {};
+  } else if (failure.kind == Failure::Kind::source) {
     servers_[server].trying = false;
   } else {
     server_answered(server);
   }
-  if (stream->closing) {
-    drop(*stream);
-    schedule(now);
-    return;
-  }
-  if (sent) stream->request = *sent;
-  if (failure.kind != Kind::ambiguous_limit) stream->doubts = 0;
-  stream->ambiguous = false;
-  const auto& project = stream->spec.container.project;
-  const auto scope = failure.scope_is_project ? Scope::of(project) : Scope::of(project.workspace);
+}
+
+/// What the failure means for the stream. `sent`: something of it was read, and went out.
+void Core::take_failure(Stream& stream, bool sent, const Failure& failure, const Blame& blame, Instant now) {
+  using Kind = Failure::Kind;
   switch (failure.kind) {
     case Kind::unreachable:
       // The first failure of a server that served others may be this request's own fault: it steps back for a while.
-      if (server_is_up) {
-        retry(*stream, {failure.message}, options_.retry, now);
-      } else {
-        back(*stream, now);
-      }
-      break;
+      if (blame.server_is_up) return retry(stream, {failure.message}, options_.retry, now);
+      return back(stream, now);
     case Kind::busy:
-      if ((at_once && ++stream->attempts > 3) || (too_busy && server_is_up)) {
-        retry(*stream, {failure.message}, options_.retry, now);
-      } else {
-        back(*stream, now);
-      }
-      break;
+      if ((blame.at_once && ++stream.attempts > 3) || (blame.sizes_tell && blame.server_is_up))
+        return retry(stream, {failure.message}, options_.retry, now);
+      return back(stream, now);
     case Kind::token_rejected:
-      back(*stream, now);
-      break;
+      return back(stream, now);
     case Kind::server_error:
-      // Smaller requests find out which change the server stumbles over, and let the others pass. Of files only their
-      // signing is such a request, which is the same for all of them.
-      if (stream->attempts >= 2 && stream->request.count > 1 && carries(stream->spec.container.kind) != Carries::files)
-        stream->limit = (stream->request.count + 1) / 2;
-      [[fallthrough]];
     case Kind::source:
-    case Kind::called_off:  // taken back above
-      retry(*stream, {failure.message}, options_.retry, now);
-      // Of an object store, which asks for a pause of the files alone.
-      if (failure.retry_after) stream->not_before = std::max(*stream->not_before, now + *failure.retry_after);
-      break;
+    case Kind::called_off:  // taken back before
+      return try_again(stream, failure, now);
     case Kind::forbidden:
       // What it is for may have been made a moment ago.
-      if (says_missing(failure) && stream->attempts < barred_after) {
-        retry(*stream, {failure.message}, options_.retry, now);
-      } else {
-        bar(*stream, {failure.message}, now);
-      }
-      break;
+      if (says_missing(failure) && stream.attempts < barred_after)
+        return retry(stream, {failure.message}, options_.retry, now);
+      return bar(stream, {failure.message}, now);
     case Kind::read_only:
-      read_only(scope, failure, id, now);
-      // A removal passes the gate, so the gate cannot hold it back when the server refuses even that.
-      if (stream->backlog.frees_next) {
-        bar(*stream, {failure.message}, now);
-      } else {
-        back(*stream, now);
-      }
-      break;
+      return sent_back(stream, failure, now);
     case Kind::ambiguous_limit:
-      stream->ambiguous = sent.has_value();
-      gates_.doubted(id);
-      retry(*stream, {failure.message}, options_.retry, now);
-      ask_status(project.workspace, now);
-      break;
+      stream.ambiguous = sent;
+      gates_.doubted(stream.spec.id);
+      retry(stream, {failure.message}, options_.retry, now);
+      return ask_status(stream.spec.container.project.workspace, now);
     case Kind::too_large:
     case Kind::rejected:
-      if (sent && !speaks_of_the_route(failure)) {
-        refuse(*stream, failure.code, failure.message, now);
-      } else {
-        bar(*stream, {failure.message}, now);
-      }
-      break;
+      if (sent && !speaks_of_the_route(failure)) return refuse(stream, failure.code, failure.message, now);
+      return bar(stream, {failure.message}, now);
   }
-  schedule(now);
+}
+
+/// After a failure of the server at this request, or of its source.
+void Core::try_again(Stream& stream, const Failure& failure, Instant now) {
+  // Smaller requests find out which change the server stumbles over, and let the others pass. Of files only their
+  // signing is such a request, which is the same for all of them.
+  const bool files = carries(stream.spec.container.kind) == Carries::files;
+  if (failure.kind == Failure::Kind::server_error && stream.attempts >= 2 && stream.request.count > 1 && !files)
+    stream.limit = (stream.request.count + 1) / 2;
+  retry(stream, {failure.message}, options_.retry, now);
+  // Of an object store, which asks for a pause of the files alone.
+  if (failure.retry_after) stream.not_before = std::max(*stream.not_before, now + *failure.retry_after);
+}
+
+/// By a scope that takes no writes.
+void Core::sent_back(Stream& stream, const Failure& failure, Instant now) {
+  const auto& project = stream.spec.container.project;
+  read_only(failure.scope_is_project ? Scope::of(project) : Scope::of(project.workspace), failure, stream.spec.id, now);
+  // A removal passes the gate, so the gate cannot hold it back when the server refuses even that.
+  if (stream.backlog.frees_next) {
+    bar(stream, {failure.message}, now);
+  } else {
+    back(stream, now);
+  }
 }
 
 void Core::stored(StreamId id, Sent sent, std::vector<Refusal> refused, Instant now) {
