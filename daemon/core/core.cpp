@@ -1,6 +1,7 @@
 #include "core/core.h"
 
 #include <algorithm>
+#include <array>
 
 namespace neptune::core {
 
@@ -35,19 +36,11 @@ void Core::backlog(StreamId id, Position after, Backlog backlog, Instant now) {
   auto* stream = find(id);
   if (!stream || stream->closing || after != stream->spec.confirmed) return;
   stream->backlog_known = true;
-  keep_dependent(id, stream->backlog.after, false);
+  keep_dependent(*stream, false);
   stream->backlog = std::move(backlog);
-  keep_dependent(id, stream->backlog.after, true);
-  const auto keep = [id](std::set<StreamId>& streams, bool in) {
-    if (in) {
-      streams.insert(id);
-    } else {
-      streams.erase(id);
-    }
-  };
-  const bool was_creating = creating_projects_.contains(id);
-  keep(forks_, stream->backlog.fork_parent.has_value());
-  keep(creating_projects_, stream->backlog.creates_project);
+  keep_dependent(*stream, true);
+  const bool was_creating = creating_projects_.erase(id) > 0;
+  if (stream->backlog.creates_project != 0) creating_projects_.insert(id);
   // A log waits for a create of its project as long as that is behind no removal.
   const bool may_unblock = stream->spec.container.kind == ContainerKind::removals && !creating_projects_.empty();
   if (was_creating || may_unblock) ready_scope(Scope::of(stream->spec.container.project));
@@ -98,9 +91,8 @@ void Core::close(StreamId id, Instant now) {
   tallies_[container.project] -= stream->counted;
   stream->counted = {};
   containers_.erase(stream);
-  forks_.erase(id);
   stuck_.erase(id);
-  keep_dependent(id, stream->backlog.after, false);
+  keep_dependent(*stream, false);
   const bool was_creating = creating_projects_.erase(id) > 0;
   forget_check(*stream);
   if (stream->phase == Phase::sending) {
@@ -123,7 +115,8 @@ void Core::drop(Stream& stream) {
 
 void Core::discovering(bool on, Instant now) {
   if (std::exchange(discovering_, on) == on || on) return;
-  for (const auto id : forks_) ready(streams_.at(id));
+  for (const auto& [parent, forks] : forks_)
+    for (const auto id : forks) ready(streams_.at(id));
   schedule(now);
 }
 
@@ -176,15 +169,17 @@ bool Core::is_head(const Stream& stream) const {
   return true;
 }
 
-/// What goes nowhere, maybe for want of its container, lets the create of that pass; and, while such a create waits in
-/// the queue, what else is of the queue: it learns so that it goes nowhere, too, and is passed itself. A create that
-/// passed what stood before it has nothing to wait for in what was accepted after it.
+/// What is of the queue has nothing to wait for in what was accepted after it, as what assigns a file that was handed
+/// in for the next project of that name. What goes nowhere, maybe for want of its container, lets the create of that
+/// pass; and, while such a create waits in the queue, what else is of the queue: it learns so that it goes nowhere,
+/// too, and is passed itself.
 bool Core::may_pass(const Stream& stream, const Stream& earlier) const {
-  if (stream.spec.passed && earlier.backlog_known && earlier.backlog.ticket > stream.backlog.ticket) return true;
+  const auto ticket = stream.backlog.ticket;
+  if (ticket != 0 && earlier.backlog_known && earlier.backlog.ticket > ticket) return true;
   if (!earlier.barred) return false;
   if (stream.spec.passed || stream.backlog.create_next) return true;
   const auto holds_create = [](const Stream* other) {
-    return other->backlog.ticket != 0 && (other->backlog.create_next || other->backlog.create_behind);
+    return other->backlog.ticket != 0 && (other->backlog.create_next || other->backlog.create_behind != 0);
   };
   const bool both_direct = stream.backlog.ticket != 0 && earlier.backlog.ticket != 0;
   return both_direct && std::ranges::any_of(streams_of(stream.spec.container), holds_create);
@@ -211,7 +206,7 @@ bool Core::create_pending(const ContainerName& container) const {
 
 bool Core::may_create(const Stream& stream) {
   const auto& backlog = stream.backlog;
-  return !stream.paused && (!stream.backlog_known || backlog.create_next || backlog.create_behind);
+  return !stream.paused && (!stream.backlog_known || backlog.create_next || backlog.create_behind != 0);
 }
 
 /// Its source is here, and its own client may still create it on the server.
@@ -233,20 +228,47 @@ bool Core::depends_on(const ContainerName& container, const ContainerName& ances
   return true;
 }
 
-/// A write that needs something which nothing here makes: a create that stands behind it will pass, unless another one
-/// that passed already waits, which is the one that it is to be for. So do files that wait for a create which goes
-/// nowhere.
+/// A write that needs something which nothing here makes, or waits for one that does: a fork of such a run, its files,
+/// what stands behind it.
 bool Core::goes_nowhere(const Stream& write) const {
+  Nowhere known;
+  return goes_nowhere(write, known);
+}
+
+/// A create that stands behind what is barred will pass, unless another one that passed already waits, which is the one
+/// that it is to be for. `known`: of this walk; whatever stands in a circle goes on as soon as that is broken.
+bool Core::goes_nowhere(const Stream& write, Nowhere& known) const {
   if (write.backlog.frees_next || write.phase != Phase::idle) return false;
-  if (write.barred) return !write.backlog.create_behind || has_passed(write.spec.container);
+  if (write.barred) return write.backlog.create_behind == 0 || has_passed(write.spec.container);
+  if (!write.backlog_known || write.backlog.count == 0 || write.paused) return false;
+  const auto [it, is_new] = known.emplace(write.spec.id, false);
+  if (is_new) it->second = waits_for_what_goes_nowhere(write, known);
+  return it->second;
+}
+
+bool Core::waits_for_what_goes_nowhere(const Stream& write, Nowhere& known) const {
   const auto& [project, id, kind] = write.spec.container;
-  if (kind != ContainerKind::files) return false;
-  bool creates = false;
-  for (const auto* of_run : streams_of(ContainerName{project, id, ContainerKind::run})) {
-    if (may_create(*of_run) && !goes_nowhere(*of_run)) return false;
-    creates = creates || may_create(*of_run);
+  for (const auto* earlier : streams_of(write.spec.container)) {
+    if (earlier == &write) break;
+    if (goes_nowhere(*earlier, known) && !may_pass(write, *earlier)) return true;
   }
-  return creates;
+  if (kind == ContainerKind::files && creates_go_nowhere({project, id, ContainerKind::run}, known)) return true;
+  if (const auto& parent = write.backlog.fork_parent; parent && creates_go_nowhere(*parent, known)) return true;
+  const auto nowhere = [&](const Stream& earlier) { return goes_nowhere(earlier, known); };
+  if (any_awaited_project(write, nowhere)) return true;
+  return std::ranges::any_of(write.backlog.after,
+                             [&](const ContainerName& name) { return any_before(write, name, nowhere); });
+}
+
+/// Creates of it wait here, and none that goes anywhere.
+bool Core::creates_go_nowhere(const ContainerName& run, Nowhere& known) const {
+  bool creates = false;
+  for (const auto* of_run : streams_of(run)) {
+    if (!may_create(*of_run)) continue;
+    if (!goes_nowhere(*of_run, known)) return false;
+    creates = true;
+  }
+  return creates && !expected_.contains(run);
 }
 
 /// A create waits that passed the writes before it.
@@ -281,13 +303,7 @@ bool Core::waits_for_what_comes_after(const Stream& stream, const Stream& remova
 
 bool Core::forks_from_what_comes_after(const Stream& fork, const Stream& removal) const {
   if (fork.phase != Phase::idle) return false;
-  const auto waits_for_it = [&](const Stream* of_parent) {
-    const auto& backlog = of_parent->backlog;
-    if (!may_create(*of_parent) || backlog.ticket == 0 || !goes_before(removal, *of_parent)) return false;
-    // What a create behind others waits for is told when it stands first: each goes after all removals.
-    const auto is_removal = [&](const ContainerName& name) { return name == removal.spec.container; };
-    return backlog.create_behind || std::ranges::any_of(backlog.after, is_removal);
-  };
+  const auto waits_for_it = [&](const Stream* of_parent) { return creates_after(*of_parent, removal); };
   const auto is_fork = [](const Stream* stream) { return stream->backlog.fork_parent.has_value(); };
   auto parent = fork.backlog.fork_parent;
   for (int generations = 0; parent && generations < 1000; ++generations) {
@@ -316,16 +332,29 @@ bool Core::any_before(const Stream& stream, const ContainerName& name, Wanted wa
   return std::ranges::any_of(streams_of(name), is);
 }
 
-/// Does the next change of `create` go after a removal that waits for `stream`? Then what is in that is for the thing
-/// that is to be removed.
+/// Does the create that waits in the stream go after that removal? What one that stands behind others waits for is told
+/// when it stands first: each goes after all removals.
+bool Core::creates_after(const Stream& of_run, const Stream& removal) const {
+  const auto& backlog = of_run.backlog;
+  if (!may_create(of_run) || backlog.ticket == 0) return false;
+  if (backlog.create_behind != 0) return removal.backlog.count > 0 && removal.backlog.ticket < backlog.create_behind;
+  const auto names_it = [&](const ContainerName& name) { return name == removal.spec.container; };
+  return goes_before(removal, of_run) && std::ranges::any_of(backlog.after, names_it);
+}
+
+/// Does it go after a removal that waits for `stream`? Then what is in that is for the thing that is to be removed.
 bool Core::is_behind_removal_of(const Stream& create, const Stream& stream) const {
   const auto& container = stream.spec.container;
   const auto names_it = [&container](const ContainerName& name) { return name == container || is_everything(name); };
-  const auto removes_it = [&](const Stream& earlier) {
-    return std::ranges::any_of(earlier.backlog.after, names_it) && goes_before(stream, earlier);
+  const auto is_between = [&](const Stream* removal) {
+    return std::ranges::any_of(removal->backlog.after, names_it) && goes_before(stream, *removal) &&
+           creates_after(create, *removal);
   };
-  const auto is_removal = [&](const ContainerName& name) { return any_before(create, name, removes_it); };
-  return std::ranges::any_of(create.backlog.after, is_removal);
+  return std::ranges::any_of(
+      std::array<std::string_view, 3>{"", removals_that_wait, removals_of_all}, [&](std::string_view id) {
+        const ContainerName removals{container.project, std::string(id), ContainerKind::removals};
+        return std::ranges::any_of(streams_of(removals), is_between);
+      });
 }
 
 /// Do these files wait for a create of their run? Not for one behind another that passed: they are of the run that is
@@ -333,23 +362,31 @@ bool Core::is_behind_removal_of(const Stream& create, const Stream& stream) cons
 bool Core::awaits_create(const Stream& files, const ContainerName& run) const {
   const bool passed = has_passed(run);
   return std::ranges::any_of(streams_of(run), [&](const Stream* of_run) {
-    const bool is_behind_another = passed && of_run->backlog.create_behind;
+    const bool is_behind_another = passed && of_run->backlog.create_behind != 0;
     return may_create(*of_run) && !is_behind_another && !is_behind_removal_of(*of_run, files);
   });
 }
 
-/// A log has no place in the row of what was handed in. It does not wait for a create that is behind a removal, which
-/// may wait for that very log, or for one that waits for it: what is in it is for the project that is there now.
-bool Core::awaits_project(const Stream& stream) const {
+/// Is there such a stream with a create of the project that goes before the next change of `stream`? A log has no place
+/// in the row of what was handed in. It does not wait for a create that is behind a removal, which may wait for that
+/// very log, or for one that waits for it: what is in it is for the project that is there now.
+template <class Wanted>
+bool Core::any_awaited_project(const Stream& stream, Wanted wanted) const {
   if (creating_projects_.contains(stream.spec.id)) return false;
   const auto any = [](const Stream&) { return true; };
-  const auto is_awaited = [&](StreamId id) {
+  const auto ticket = stream.backlog.ticket;
+  return std::ranges::any_of(creating_projects_, [&](StreamId id) {
     const auto& create = streams_.at(id);
     if (create.spec.container.project != stream.spec.container.project || !goes_before(create, stream)) return false;
     const auto is_behind = [&](const ContainerName& name) { return any_before(create, name, any); };
-    return stream.backlog.ticket != 0 || std::ranges::none_of(create.backlog.after, is_behind);
-  };
-  return std::ranges::any_of(creating_projects_, is_awaited);
+    const bool is_later =
+        ticket != 0 ? create.backlog.creates_project > ticket : std::ranges::any_of(create.backlog.after, is_behind);
+    return !is_later && wanted(create);
+  });
+}
+
+bool Core::awaits_project(const Stream& stream) const {
+  return any_awaited_project(stream, [](const Stream&) { return true; });
 }
 
 Wait Core::dependencies(const Stream& stream) const {
@@ -369,7 +406,7 @@ Wait Core::dependencies(const Stream& stream) const {
 /// What goes nowhere, maybe for want of its container, does not keep back the create of that. One at a time: a later
 /// create makes the container anew, after it was removed, and what stands before that is for the one that is removed.
 void Core::let_create_pass(const Stream& stream) {
-  if (!stream.barred || !stream.backlog_known || !stream.backlog.create_behind) return;
+  if (!stream.barred || !stream.backlog_known || stream.backlog.create_behind == 0) return;
   if (expected_.contains(stream.spec.container) || has_passed(stream.spec.container)) return;
   actions_.emplace_back(LetCreatePass{stream.spec.id});
 }
@@ -493,28 +530,48 @@ void Core::ready_container(const ContainerName& container) {
 
 /// And its files.
 void Core::ready_forks_of(const ContainerName& container) {
-  for (const auto id : forks_)
-    if (const auto& fork = streams_.at(id); fork.backlog.fork_parent == container) ready(fork);
+  if (const auto forks = forks_.find(container); forks != forks_.end())
+    for (const auto id : forks->second) ready(streams_.at(id));
   if (container.kind == ContainerKind::run) ready_container({container.project, container.id, ContainerKind::files});
 }
 
-void Core::keep_dependent(StreamId id, const std::vector<ContainerName>& after, bool on) {
-  for (const auto& name : after) {
+void Core::keep_dependent(const Stream& stream, bool on) {
+  const auto keep = [id = stream.spec.id, on](std::map<ContainerName, std::set<StreamId>>& all,
+                                              const ContainerName& name) {
     if (on) {
-      dependents_[name].insert(id);
-    } else if (const auto it = dependents_.find(name); it != dependents_.end()) {
+      all[name].insert(id);
+    } else if (const auto it = all.find(name); it != all.end()) {
       it->second.erase(id);
-      if (it->second.empty()) dependents_.erase(it);
+      if (it->second.empty()) all.erase(it);
+    }
+  };
+  for (const auto& name : stream.backlog.after) keep(dependents_, name);
+  if (stream.backlog.fork_parent) keep(forks_, *stream.backlog.fork_parent);
+}
+
+/// What goes after this container's changes, after all of its project's, or after what is forked from it.
+void Core::ready_dependents(const ContainerName& container) {
+  ready_what_goes_after({container.project, std::string(everything_in_project), ContainerKind::management});
+  ready_what_goes_after(container);
+  if (!forks_.contains(container)) return;
+  std::vector<ContainerName> runs{container};
+  std::set<ContainerName> seen{container};
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    const auto forks = forks_.find(runs[i]);
+    if (forks == forks_.end()) continue;
+    for (const auto id : forks->second) {
+      const auto& fork = streams_.at(id).spec.container;
+      if (!seen.insert(fork).second) continue;
+      ready_what_goes_after(fork);
+      ready_what_goes_after({fork.project, fork.id, ContainerKind::files});
+      runs.push_back(fork);
     }
   }
 }
 
-/// What goes after this container's changes, or after all of its project's.
-void Core::ready_dependents(const ContainerName& container) {
-  const ContainerName everything{container.project, std::string(everything_in_project), ContainerKind::management};
-  for (const auto* name : {&container, &everything})
-    if (const auto it = dependents_.find(*name); it != dependents_.end())
-      for (const auto id : it->second) ready(streams_.at(id));
+void Core::ready_what_goes_after(const ContainerName& name) {
+  if (const auto it = dependents_.find(name); it != dependents_.end())
+    for (const auto id : it->second) ready(streams_.at(id));
 }
 
 bool Core::may_begin(StreamId id) const {

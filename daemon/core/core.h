@@ -48,8 +48,13 @@ struct Options {
 ///  - nothing is settled twice, nothing is skipped;
 ///  - a create is confirmed before its run's first update, a parent's create before its fork's when the parent is known
 ///  here, and a project's create before anything else of the project; a change goes after those it names
-///  (Backlog::after), but a removal not after a write that is barred; a removal that has to wait for what is held keeps
-///  back no other (StepAside), and a write that is barred no create of its container (LetCreatePass);
+///  (Backlog::after), but a removal not after a write that goes nowhere, as it is barred or waits for one that is; a
+///  removal that has to wait for what is held keeps back no other (StepAside), and a write that is barred no create of
+///  its container, management that is barred none of its project (LetCreatePass);
+///  - the row of what was handed in directly falls into generations, of a project and of the next one of that name, of
+///  a run and of the next: a removal ends one, a create begins one, and nothing that was accepted before that create
+///  waits for it, or for what does, where a removal stands between; nor does a log, which has no place in the row, wait
+///  for a create that is behind a removal, or a removal for a log that waits for such a one;
 ///  - a removal that throws writes away waits for none of the queue that was accepted before it and is held, or comes
 ///  to be held, in this life of the process or a later one (MakeWay); one that was accepted after it is never thrown
 ///  away for it;
@@ -275,9 +280,12 @@ class Core {
   bool may_pass(const Stream& stream, const Stream& earlier) const;
   bool create_pending(const ContainerName& container) const;
   static bool may_create(const Stream& stream);
+  bool creates_after(const Stream& of_run, const Stream& removal) const;
   bool is_behind_removal_of(const Stream& create, const Stream& stream) const;
   bool awaits_create(const Stream& files, const ContainerName& run) const;
   bool awaits_project(const Stream& stream) const;
+  template <class Wanted>
+  bool any_awaited_project(const Stream& stream, Wanted wanted) const;
   bool left_to_its_client(const ContainerName& container) const;
   bool depends_on(const ContainerName& container, const ContainerName& ancestor) const;
   Wait dependencies(const Stream& stream) const;
@@ -288,13 +296,18 @@ class Core {
   void step_aside(Stream& stream, Instant now);
   bool make_way(Stream& stream, bool waits, Instant now);
   bool goes_nowhere(const Stream& write) const;
+  using Nowhere = std::map<StreamId, bool>;
+  bool goes_nowhere(const Stream& write, Nowhere& known) const;
+  bool creates_go_nowhere(const ContainerName& run, Nowhere& known) const;
+  bool waits_for_what_goes_nowhere(const Stream& write, Nowhere& known) const;
   bool has_passed(const ContainerName& container) const;
   bool goes_before(const Stream& earlier, const Stream& stream) const;
   bool waits_for_what_comes_after(const Stream& stream, const Stream& removal) const;
   bool forks_from_what_comes_after(const Stream& fork, const Stream& removal) const;
   bool is_expected(const ContainerName& name, const ContainerName& but) const;
-  void keep_dependent(StreamId id, const std::vector<ContainerName>& after, bool on);
+  void keep_dependent(const Stream& stream, bool on);
   void ready_dependents(const ContainerName& container);
+  void ready_what_goes_after(const ContainerName& name);
   void retally(Stream& stream);
   Stream* find(StreamId stream);
   void drop(Stream& stream);
@@ -362,7 +375,7 @@ class Core {
   std::set<Stream*, ByContainer> containers_;
   std::set<ContainerName> expected_;  // of which something was handed in that is not told yet
   std::map<std::string, ServerId> workspace_servers_;
-  std::set<StreamId> forks_;                                // streams whose next change creates a fork
+  std::map<ContainerName, std::set<StreamId>> forks_;       // streams whose next change creates a fork of the run
   std::map<ContainerName, std::set<StreamId>> dependents_;  // streams whose next change goes after the container's
   std::set<StreamId> creating_projects_;                    // streams that hold the create of their project
   std::map<ProjectName, Tally> tallies_;

@@ -292,9 +292,8 @@ void Core::nothing_to_send(StreamId id, Instant now) {
   if (stream->closing) {
     drop(*stream);
   } else {
-    keep_dependent(id, stream->backlog.after, false);
+    keep_dependent(*stream, false);
     stream->backlog = {};
-    forks_.erase(id);
     back(*stream, now);
   }
   schedule(now);
@@ -408,8 +407,9 @@ void Core::advance(Stream& stream, Instant now) {
   stream.orphan_since.reset();
   if (request.create) {
     stream.backlog.create_next = false;
+    keep_dependent(stream, false);
     stream.backlog.fork_parent.reset();
-    forks_.erase(stream.spec.id);
+    keep_dependent(stream, true);
   }
   back(stream, now);
   // What failed for want of the container needs to wait no longer, and is not to be passed by a removal.
@@ -424,8 +424,8 @@ void Core::advance(Stream& stream, Instant now) {
 
 /// A refusal for want of it that is on its way says nothing any more.
 void Core::try_forks_of(const ContainerName& parent) {
-  for (const auto id : forks_)
-    if (auto& fork = streams_.at(id); fork.backlog.fork_parent == parent) fork.orphan_since.reset();
+  if (const auto forks = forks_.find(parent); forks != forks_.end())
+    for (const auto id : forks->second) streams_.at(id).orphan_since.reset();
   ready_forks_of(parent);
 }
 

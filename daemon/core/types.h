@@ -44,12 +44,13 @@ struct Backlog {
   bool create_next = false;           ///< the first of them creates the container
   bool frees_next = false;            ///< the first of them only removes: it passes a read-only gate
   Rare<ContainerName> fork_parent{};  ///< when the first of them creates a fork
-  bool creates_project = false;       ///< the create of its project is among them
-  bool create_behind = false;         ///< a create of its container is among them, and not the first
   bool discards = false;              ///< the first of them is a removal that throws writes away (MakeWay)
   /// When the first of them was accepted, among all that were handed in directly (they are numbered in one row); 0 for
   /// what has no place there, a run log's.
   Position ticket = 0;
+  /// The tickets of the first of them that creates its container (of management: the project), where that is not the
+  /// first of all, and of the first that creates their project; 0: none does.
+  Position create_behind = 0, creates_project = 0;
   /// Whose changes go before the first of them (Change::after), where those have an earlier ticket or none.
   std::vector<ContainerName> after{};
 };
@@ -116,8 +117,9 @@ struct MakeWay {
   Position position;
 };
 
-/// What stands first goes nowhere, and a create of its container waits behind it, as one who logs before he creates
-/// leaves it: put the create into a stream of its own (StreamSpec::passed), then tell what is left.
+/// What stands first goes nowhere, and a create of its container (of management: of the project) waits behind it, as
+/// one who logs before he creates leaves it: put the create into a stream of its own (StreamSpec::passed), then tell
+/// what is left.
 struct LetCreatePass {
   StreamId stream;
 };

@@ -47,11 +47,12 @@ struct Backlog {
   std::uint64_t unwritten = 0;        ///< of a client directory: what the client counted, and is not in its files (yet)
   // Of a change queue:
   bool frees_next = false;           ///< the first of them passes a read-only gate (Change::frees)
-  bool creates_project = false;      ///< the create of the project is among them
-  bool create_behind = false;        ///< the container's create is among them, and not the first
   bool discards = false;             ///< the first of them throws held writes away (Change::discard_pending)
   Position ticket = 0;               ///< the first one's place in the row of all streams of the queue: its position, or
                                      ///< that of what it follows from
+  Position create_behind = 0;        ///< of the first of them that creates the container (of management: the project),
+                                     ///< where that is not the first of all; 0: none does
+  Position creates_project = 0;      ///< of the first of them that creates the project; 0: none does
   std::vector<ContainerName> after;  ///< whose earlier changes go before the first of them (Change::after)
 };
 

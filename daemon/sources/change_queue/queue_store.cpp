@@ -323,7 +323,16 @@ Result<Backlog> QueueStore::backlog(std::int64_t stream, Position after) {
   backlog.bytes = whole->bytes - std::min(whole->bytes, confirmed->bytes);
   const auto& container = whole->container;
   const bool creates = whole->creates > confirmed->creates;
-  backlog.creates_project = container.kind == ContainerKind::management && creates;
+  Position create = 0;
+  if (creates)
+    NEPTUNE_TRY(database_->each(
+        "SELECT coalesce(min(seq), 0) FROM changes WHERE stream = ? AND seq > ? AND creates != 0",
+        [&create](const sqlite::Statement& row) {
+          create = row.number(0);
+          return false;
+        },
+        stream, after));
+  if (container.kind == ContainerKind::management) backlog.creates_project = create;
   NEPTUNE_TRY(database_->each(
       "SELECT coalesce(max(seq), 0) FROM changes WHERE stream = ?",
       [&](const sqlite::Statement& row) {
@@ -332,7 +341,7 @@ Result<Backlog> QueueStore::backlog(std::int64_t stream, Position after) {
       },
       stream));
   NEPTUNE_TRY(database_->each(
-      "SELECT seq, kind, at_ms, frees, needs, creates FROM changes WHERE stream = ? AND seq > ? ORDER BY seq LIMIT 1",
+      "SELECT seq, kind, at_ms, frees, needs FROM changes WHERE stream = ? AND seq > ? ORDER BY seq LIMIT 1",
       [&](const sqlite::Statement& row) {
         const auto kind = static_cast<ChangeKind>(row.number(1));
         backlog.ticket = row.number(0);
@@ -343,7 +352,7 @@ Result<Backlog> QueueStore::backlog(std::int64_t stream, Position after) {
         backlog.fork_parent = std::move(needs.fork_parent);
         backlog.after = std::move(needs.after);
         backlog.discards = needs.discards;
-        backlog.create_behind = creates && container.kind != ContainerKind::management && row.number(5) == 0;
+        backlog.create_behind = create == backlog.ticket ? 0 : create;
         return false;
       },
       stream, after));

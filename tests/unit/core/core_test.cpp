@@ -745,7 +745,7 @@ TEST_F(DirectChanges, EverythingOfAProjectWaitsForItsCreate) {
   open(1, "r", 10, true);
   take<Send>();
   core_.failed(1, Sent{1, 1, 10, true}, failure(Failure::Kind::server_error), now_);
-  wait_in(2, management_, {.count = 1, .bytes = 10, .creates_project = true, .ticket = 1});
+  wait_in(2, management_, {.count = 1, .bytes = 10, .ticket = 1, .creates_project = 1});
   EXPECT_EQ(sends(), std::vector<StreamId>{2});
   now_ += 1h;
   core_.time_passed(now_);
@@ -756,14 +756,40 @@ TEST_F(DirectChanges, EverythingOfAProjectWaitsForItsCreate) {
 }
 
 TEST_F(DirectChanges, WhatAProjectWasCreatedForGoesThoughItIsToBeCreatedAgainLater) {
-  wait_in(1, management_, {.count = 2, .bytes = 20, .creates_project = true, .ticket = 1});
+  wait_in(1, management_, {.count = 2, .bytes = 20, .ticket = 1, .creates_project = 1});
   wait_in(2, run_, {.count = 1, .bytes = 10, .ticket = 2});
   wait_in(3, removals_, {.count = 1, .bytes = 10, .frees_next = true, .ticket = 3, .after = {run_}});
   ASSERT_EQ(sends(), std::vector<StreamId>{1});
   EXPECT_EQ(core_.stream(2, now_).wait, Wait::project);
   core_.stored(1, {1, 1, 10, false}, {}, now_);
-  wait_in(1, management_, {.count = 1, .bytes = 10, .creates_project = true, .ticket = 4, .after = {removals_}});
+  wait_in(1, management_, {.count = 1, .bytes = 10, .ticket = 4, .creates_project = 4, .after = {removals_}});
   EXPECT_EQ(sends(), std::vector<StreamId>{2});
+}
+
+TEST_F(DirectChanges, NothingWaitsForACreateOfItsProjectThatWasAcceptedAfterIt) {
+  core_.hold(Scope::of(project), true, now_);
+  wait_in(1, management_, {.count = 2, .bytes = 20, .ticket = 1, .creates_project = 4});
+  wait_in(2, removals_, {.count = 1, .bytes = 10, .frees_next = true, .ticket = 3, .after = {run_}});
+  wait_in(3, waiting_, {.count = 1, .bytes = 10, .frees_next = true, .ticket = 5, .after = {run_}});
+  EXPECT_EQ(sends(), std::vector<StreamId>{2}) << "though other management is held before the create";
+  EXPECT_EQ(core_.stream(3, now_).wait, Wait::project);
+}
+
+TEST_F(DirectChanges, AWriteDoesNotWaitForTheAssignmentOfAFileOfTheNextProjectOfThatName) {
+  const ContainerName of_all{project, std::string(removals_of_all), ContainerKind::removals};
+  const ContainerName everything{project, std::string(everything_in_project), ContainerKind::management};
+  core_.hold(Scope::of(project), true, now_);
+  core_.open({.id = 1, .server = 0, .container = run_, .order = "1"}, now_);
+  core_.open({.id = 2, .server = 0, .container = run_, .order = "0"}, now_);
+  core_.backlog(1, 0, {.count = 1, .bytes = 10, .ticket = 1}, now_);
+  core_.backlog(2, 0, {.count = 1, .bytes = 10, .ticket = 4}, now_);
+  wait_in(3, of_all, {.count = 1, .bytes = 10, .frees_next = true, .ticket = 2, .after = {everything}});
+  wait_in(4, management_, {.count = 1, .bytes = 10, .ticket = 3, .creates_project = 3, .after = {of_all}});
+  core_.hold(Scope::of(project), false, now_);
+  ASSERT_EQ(sends(), std::vector<StreamId>{1}) << "the assignment waits for the create, that for the removal";
+  answer(1, 1, 1, false);
+  EXPECT_EQ(sends(), std::vector<StreamId>{3});
+  EXPECT_EQ(core_.stream(2, now_).wait, Wait::project);
 }
 
 TEST_F(DirectChanges, ALogOfAProjectThatIsToBeDeletedAndMadeAnewGoesBeforeBoth) {
@@ -773,7 +799,7 @@ TEST_F(DirectChanges, ALogOfAProjectThatIsToBeDeletedAndMadeAnewGoesBeforeBoth) 
   ASSERT_EQ(sends(), std::vector<StreamId>{1});
   core_.failed(1, Sent{10, 10, 100, false}, failure(Failure::Kind::server_error), now_);
   wait_in(2, of_all, {.count = 1, .bytes = 10, .frees_next = true, .ticket = 1, .after = {everything}});
-  wait_in(3, management_, {.count = 1, .bytes = 10, .creates_project = true, .ticket = 2, .after = {of_all}});
+  wait_in(3, management_, {.count = 1, .bytes = 10, .ticket = 2, .creates_project = 2, .after = {of_all}});
   now_ += 1h;
   core_.time_passed(now_);
   EXPECT_EQ(sends(), std::vector<StreamId>{1});
@@ -849,7 +875,7 @@ TEST_F(DirectChanges, ARemovalDoesNotWaitForALogThatForksFromARunWhichIsCreatedA
 
 TEST_F(DirectChanges, ARemovalDoesNotWaitForALogThatForksFromARunWhichIsLoggedAndThenCreatedAfterIt) {
   core_.hold(Scope::of(project), true, now_);
-  wait_in(1, run_, {.count = 2, .bytes = 20, .create_behind = true, .ticket = 7});
+  wait_in(1, run_, {.count = 2, .bytes = 20, .ticket = 7, .create_behind = 8});
   open(4, "fork", 10, true, run_.id);
   wait_in(2, removals_, {.count = 1, .bytes = 10, .frees_next = true, .ticket = 5, .after = {{project, "fork"}}});
   EXPECT_EQ(sends(), std::vector<StreamId>{2});
@@ -867,6 +893,53 @@ TEST_F(DirectChanges, ARemovalDoesNotWaitForWritesThatGoNowhere) {
     core_.time_passed(now_);
   }
   EXPECT_EQ(sends(), std::vector<StreamId>{2});
+}
+
+TEST_F(DirectChanges, ARemovalDoesNotWaitForWhatWaitsForWhatGoesNowhere) {
+  const ContainerName of_all{project, std::string(removals_of_all), ContainerKind::removals};
+  const ContainerName everything{project, std::string(everything_in_project), ContainerKind::management};
+  core_.expect(of_all, true, now_);
+  open(4, run_.id, 10, true);
+  open(5, "fork", 10, true, run_.id);
+  open(6, "fork of it", 10, true, "fork");
+  open(7, "fork of it", 10, false, {}, "later");
+  wait_in(8, {project, "fork of it", ContainerKind::files}, {.count = 1, .bytes = 10, .ticket = 2});
+  wait_in(3, of_all, {.count = 1, .bytes = 10, .frees_next = true, .ticket = 5, .after = {everything}});
+  core_.expect(of_all, false, now_);
+  refuse_until_barred(4, {1, 1, 10, true});
+  EXPECT_EQ(sends(), std::vector<StreamId>{3});
+}
+
+TEST_F(DirectChanges, ARemovalOfAForkIsLookedAtAgainWhenItsParentGoesNowhere) {
+  open(4, run_.id, 10, true);
+  open(5, "fork", 10, true, run_.id);
+  open(6, "fork of it", 10, true, "fork");
+  const ContainerName files{project, "fork of it", ContainerKind::files};
+  wait_in(8, files, {.count = 1, .bytes = 10, .ticket = 2});
+  wait_in(2, removals_, {.count = 1, .bytes = 10, .frees_next = true, .ticket = 5, .after = {files}});
+  refuse_until_barred(4, {1, 1, 10, true});
+  EXPECT_EQ(sends(), std::vector<StreamId>{2});
+}
+
+TEST_F(DirectChanges, ARemovalOfAForkIsLookedAtAgainWhenTheCreateOfItsParentIsHandedInAfterIt) {
+  core_.hold(Scope::of(project), true, now_);
+  open(4, "fork", 10, true, run_.id);
+  wait_in(1, run_, {.count = 1, .bytes = 10, .ticket = 3});
+  wait_in(2, waiting_, {.count = 1, .bytes = 10, .frees_next = true, .ticket = 4, .after = {{project, "fork"}}});
+  ASSERT_TRUE(sends().empty()) << "for what is held";
+  wait_in(1, run_, {.count = 2, .bytes = 20, .ticket = 3, .create_behind = 5});
+  EXPECT_EQ(sends(), std::vector<StreamId>{2});
+}
+
+TEST_F(DirectChanges, TheRemovalOfAProjectDoesNotWaitForWhatWaitsForACreateOfItThatGoesNowhere) {
+  const ContainerName of_all{project, std::string(removals_of_all), ContainerKind::removals};
+  const ContainerName everything{project, std::string(everything_in_project), ContainerKind::management};
+  wait_in(1, management_, {.count = 1, .bytes = 10, .ticket = 1, .creates_project = 1});
+  wait_in(2, run_, {.count = 2, .bytes = 20, .create_next = true, .ticket = 2});
+  wait_in(4, {project, run_.id, ContainerKind::files}, {.count = 1, .bytes = 10, .ticket = 3});
+  wait_in(3, of_all, {.count = 1, .bytes = 10, .frees_next = true, .ticket = 5, .after = {everything}});
+  refuse_until_barred(1, {1, 1, 10, false});
+  EXPECT_EQ(sends(), std::vector<StreamId>{3});
 }
 
 TEST_F(DirectChanges, ARemovalThatThrowsWritesAwayHasThatDoneAlsoOfOneThatComesBackHeldLater) {
@@ -942,20 +1015,20 @@ TEST_F(DirectChanges, ACreatePassesTheWritesOfItsRunThatGoNowhereAndTheyFollow) 
       core_.time_passed(now_);
     }
   };
-  wait_in(1, run_, {.count = 2, .bytes = 20, .create_behind = true, .ticket = 3});
+  wait_in(1, run_, {.count = 2, .bytes = 20, .ticket = 3, .create_behind = 5});
   wait_in(4, removals_, {.count = 1, .bytes = 10, .frees_next = true, .ticket = 6, .after = {run_}});
   refused(4);
   ASSERT_EQ(take<LetCreatePass>().size(), 1u);
   EXPECT_EQ(core_.stream(4, now_).wait, Wait::earlier_change) << "the create was handed in before the removal";
-  wait_in(1, run_, {.count = 2, .bytes = 20, .create_behind = true, .ticket = 3});
+  wait_in(1, run_, {.count = 2, .bytes = 20, .ticket = 3, .create_behind = 5});
   EXPECT_EQ(take<LetCreatePass>().size(), 1u) << "once more, should the first have failed";
   core_.expect(run_, true, now_);
-  wait_in(1, run_, {.count = 2, .bytes = 20, .create_behind = true, .ticket = 3});
+  wait_in(1, run_, {.count = 2, .bytes = 20, .ticket = 3, .create_behind = 5});
   EXPECT_TRUE(take<LetCreatePass>().empty()) << "a later create is for the time after the one that passes";
   core_.open({.id = 2, .server = 0, .container = run_, .order = "2", .confirmed = 0, .passed = true}, now_);
   core_.backlog(2, 0, {.count = 1, .bytes = 10, .ticket = 5}, now_);
   core_.expect(run_, false, now_);
-  wait_in(1, run_, {.count = 2, .bytes = 20, .create_behind = true, .ticket = 3});
+  wait_in(1, run_, {.count = 2, .bytes = 20, .ticket = 3, .create_behind = 7});
   const auto actions = core_.take_actions();
   ASSERT_EQ(actions.size(), 1u) << "the later create stays";
   ASSERT_EQ(std::get<Send>(actions[0]).stream, 2u);
@@ -967,11 +1040,25 @@ TEST_F(DirectChanges, ACreatePassesTheWritesOfItsRunThatGoNowhereAndTheyFollow) 
   EXPECT_EQ(sends(), std::vector<StreamId>{4});
 }
 
+TEST_F(DirectChanges, TheCreateOfAProjectPassesManagementOfItThatGoesNowhere) {
+  wait_in(1, management_, {.count = 2, .bytes = 20, .ticket = 1, .create_behind = 3, .creates_project = 3});
+  wait_in(3, run_, {.count = 1, .bytes = 10, .create_next = true, .ticket = 4});
+  refuse_until_barred(1, {1, 1, 10, false});
+  ASSERT_EQ(take<LetCreatePass>().size(), 1u);
+  core_.open({.id = 2, .server = 0, .container = management_, .order = "2", .confirmed = 0, .passed = true}, now_);
+  core_.backlog(2, 0, {.count = 1, .bytes = 10, .ticket = 3, .creates_project = 3}, now_);
+  wait_in(1, management_, {.count = 1, .bytes = 10, .ticket = 1});
+  ASSERT_EQ(sends(), std::vector<StreamId>{2});
+  core_.stored(2, {3, 1, 10, false}, {}, now_);
+  core_.backlog(2, 3, {}, now_);
+  EXPECT_EQ(sends(), (std::vector<StreamId>{1, 3})) << "at once";
+}
+
 TEST_F(DirectChanges, ARemovalPassesWritesThatGoNowhereThoughALaterCreateStandsBehindThoseOfTheOneThatPassed) {
   // Logged, removed, and created twice: the first create waits for the removal, and the second for the first.
   core_.open({.id = 1, .server = 0, .container = run_, .order = "1"}, now_);
   core_.open({.id = 2, .server = 0, .container = run_, .order = "2", .confirmed = 0, .passed = true}, now_);
-  core_.backlog(1, 0, {.count = 2, .bytes = 20, .create_behind = true, .ticket = 3}, now_);
+  core_.backlog(1, 0, {.count = 2, .bytes = 20, .ticket = 3, .create_behind = 8}, now_);
   core_.backlog(2, 0, {.count = 1, .bytes = 10, .create_next = true, .ticket = 7, .after = {removals_}}, now_);
   wait_in(4, removals_, {.count = 1, .bytes = 10, .frees_next = true, .ticket = 6, .after = {run_}});
   for (int attempt = 0; attempt < 4; ++attempt) {
@@ -1018,7 +1105,7 @@ TEST_F(DirectChanges, ACreateBehindAWriteAlsoPassesAnAssignmentThatGoesNowhere) 
   core_.open({.id = 2, .server = 0, .container = run_, .order = "0"}, now_);
   core_.open({.id = 1, .server = 0, .container = run_, .order = "1"}, now_);
   core_.backlog(2, 0, {.count = 1, .bytes = 10, .ticket = 1}, now_);
-  core_.backlog(1, 0, {.count = 2, .bytes = 20, .create_behind = true, .ticket = 3}, now_);
+  core_.backlog(1, 0, {.count = 2, .bytes = 20, .ticket = 3, .create_behind = 4}, now_);
   std::set<StreamId> passing;
   for (int step = 0; step < 40 && passing.empty(); ++step) {
     for (const auto& action : core_.take_actions()) {
@@ -1080,6 +1167,17 @@ TEST_F(DirectChanges, FilesDoNotWaitForACreateBehindTheRemovalOfTheWholeProjectE
   EXPECT_EQ(sends(), std::vector<StreamId>{3});
 }
 
+TEST_F(DirectChanges, FilesDoNotWaitForACreateBehindWritesThatIsBehindARemovalWhichWaitsForThem) {
+  const ContainerName files{project, "r", ContainerKind::files};
+  core_.expect(files, true, now_);
+  wait_in(4, removals_, {.count = 1, .bytes = 10, .frees_next = true, .ticket = 2, .after = {run_, files}});
+  wait_in(5, management_, {.count = 1, .bytes = 10, .ticket = 3, .creates_project = 3, .after = {removals_}});
+  wait_in(1, run_, {.count = 2, .bytes = 20, .ticket = 4, .create_behind = 6});
+  wait_in(3, files, {.count = 1, .bytes = 10, .ticket = 1});
+  core_.expect(files, false, now_);
+  EXPECT_EQ(sends(), std::vector<StreamId>{3}) << "what is logged waits for the project, that for the removal";
+}
+
 TEST_F(DirectChanges, WhatPassedWaitsAfterARestartUntilTheWritesAreRefusedAgain) {
   core_.open({.id = 2, .server = 0, .container = run_, .order = "2", .confirmed = 0, .passed = true}, now_);
   core_.open({.id = 1, .server = 0, .container = run_, .order = "1"}, now_);
@@ -1103,7 +1201,7 @@ TEST_F(DirectChanges, WhatPassedGoesAsSoonAsTheWritesAreRefusedOftenEnough) {
 }
 
 TEST_F(DirectChanges, AForkWaitsForTheCreateOfItsParentThatWaitsBehindWrites) {
-  wait_in(1, run_, {.count = 2, .bytes = 20, .create_behind = true, .ticket = 3});
+  wait_in(1, run_, {.count = 2, .bytes = 20, .ticket = 3, .create_behind = 4});
   EXPECT_EQ(sends(), std::vector<StreamId>{1});
   wait_in(2, other_, {.count = 1, .bytes = 10, .create_next = true, .fork_parent = run_, .ticket = 4});
   EXPECT_EQ(core_.stream(2, now_).wait, Wait::parent);

@@ -104,6 +104,7 @@ class History {
       lanes_.push_back({.name = {project, "q1"}, .queued = true, .assigns = true});
       for (const auto id : {limits_of_project, unarchiving_of_project})
         lanes_.push_back({.name = {project, std::string(id), ContainerKind::management}, .queued = true});
+      lanes_.push_back({.name = lanes_[management].name, .queued = true, .passed = true});
       queues_.push_back(management);
       if (!chance(0.2)) continue;
       server_.missing_projects.insert(project);
@@ -198,8 +199,9 @@ class History {
       if (i == index || !goes_after(removal, other)) continue;
       if (removal.discards && other.queued && !other.passed && !other.assigns && is_held_here(i)) continue;
       if (waits_for_what_comes_after(other, removal)) continue;
+      if (goes_nowhere(i)) continue;
       // What goes nowhere is passed, unless the create behind it passes first.
-      if (is_barred(i) && create_in(other, other.next(other.confirmed)) == other.items.end()) continue;
+      if (is_barred(i) && !has_create_behind(other)) continue;
       if ((other.queued ? other.first_before(removal.position) : other.next(other.confirmed)) != other.items.end())
         return true;
     }
@@ -224,11 +226,13 @@ class History {
   /// The create of a project may have been thrown away with all that was for it: whoever is told that there is none
   /// makes it.
   void create_project(std::size_t management) {
-    const auto& lane = lanes_[management];
-    const auto from = std::max(lane.confirmed, thrown_away_before(lane));
     const auto creates = [](const Item& item) { return item.creates_project && !item.poison; };
-    if (!server_.missing_projects.contains(lane.name.project)) return;
-    if (std::any_of(lane.next(from), lane.items.end(), creates)) return;
+    const auto is_to_create = [&](std::size_t index) {
+      const auto& lane = lanes_[index];
+      return std::any_of(lane.next(std::max(lane.confirmed, thrown_away_before(lane))), lane.items.end(), creates);
+    };
+    if (!server_.missing_projects.contains(lanes_[management].name.project)) return;
+    if (is_to_create(management) || is_to_create(passed_of(management))) return;
     add(management, {.is = Is::call, .creates_project = true, .after = removals_of(management + 1)});
     lanes_[management].items.back().poison = false;
     announce(management);
@@ -330,9 +334,10 @@ class History {
       backlog.discards = next->discards;
       if (backlog.create_next && !lane.parent.empty())
         backlog.fork_parent = ContainerName{lane.name.project, lane.parent};
-      backlog.creates_project = std::any_of(next, lane.items.end(), [](const Item& i) { return i.creates_project; });
+      const auto create = std::find_if(next, lane.items.end(), [](const Item& i) { return i.creates_project; });
+      if (create != lane.items.end()) backlog.creates_project = create->position;
       if (lane.queued) backlog.ticket = std::ranges::min_element(next, lane.items.end(), {}, &Item::place)->place();
-      backlog.create_behind = lane.queued && !backlog.create_next && create_in(lane, next) != lane.items.end();
+      if (lane.queued && has_create_behind(lane)) backlog.create_behind = create_in(lane, next)->position;
       backlog.after = next->after;
       if (is_removals(lane) && waits_for_the_same(*next, lanes_[waiting(index)]))
         backlog.after.push_back(lanes_[waiting(index)].name);
@@ -343,8 +348,15 @@ class History {
   }
 
   using Items = std::vector<Item>::const_iterator;
+  /// Of its run, or of its project.
   static Items create_in(const Lane& lane, Items from) {
-    return std::find_if(from, lane.items.end(), [](const Item& item) { return item.is == Is::create; });
+    return std::find_if(from, lane.items.end(),
+                        [](const Item& item) { return item.is == Is::create || item.creates_project; });
+  }
+  static bool has_create_behind(const Lane& lane) {
+    const auto next = lane.next(lane.confirmed);
+    const auto create = create_in(lane, next);
+    return create != next && create != lane.items.end();
   }
 
   static bool is_removals(const Lane& lane) { return lane.frees() && lane.name.id.empty(); }
@@ -454,8 +466,8 @@ class History {
     return before;
   }
 
-  /// The lane of the creates that passed the writes of a run's lane.
-  static std::size_t passed_of(std::size_t lane) { return lane + 3; }
+  /// The lane of the creates that passed the writes of a run's lane, or management.
+  std::size_t passed_of(std::size_t lane) const { return lane + (lanes_[lane].ingested() ? 3 : 15); }
   /// The lanes of its files, and of what assigns these.
   static std::size_t files_of(std::size_t lane) { return lane + 6; }
   static std::size_t assignments_of(std::size_t files) { return files + 2; }
@@ -505,8 +517,12 @@ class History {
   }
 
   bool writes_stay(std::size_t passed) const {
-    const auto writes = passed - 3;
-    const auto& lane = lanes_[writes];
+    const auto is_its = [&](const Lane& lane) {
+      return lane.name == lanes_[passed].name && !lane.passed && !lane.assigns;
+    };
+    const auto lane_it = std::ranges::find_if(lanes_, is_its);
+    const auto writes = static_cast<std::size_t>(lane_it - lanes_.begin());
+    const auto& lane = *lane_it;
     return !discarding_.contains(writes) && lane.confirmed != lane.last();
   }
 
@@ -652,7 +668,7 @@ class History {
   void check_order(std::size_t index, const Item& item) {
     for (std::size_t i = 0; i < lanes_.size(); ++i) {
       const auto& other = lanes_[i];
-      if (i == index || !goes_after(item, other) || (item.frees && is_barred(i))) continue;
+      if (i == index || !goes_after(item, other) || (item.frees && (is_barred(i) || goes_nowhere(i)))) continue;
       if (item.frees && waits_for_what_comes_after(other, item)) continue;
       const auto next = other.queued ? other.first_before(item.position) : other.next(other.confirmed);
       if (next != other.items.end())
@@ -703,6 +719,54 @@ class History {
                                  lanes_[stream.second].name == ContainerName{project, id, ContainerKind::run};
       return (stream.second == lane || is_its_create) && core_->stream(stream.first, now_).barred;
     });
+  }
+
+  /// It goes nowhere, or it waits for what does: for what stands before it, for its run's create or its parent's, for
+  /// that of its project, or for what it names.
+  bool goes_nowhere(std::size_t index, std::set<std::size_t> seen = {}) const {
+    const auto& lane = lanes_[index];
+    const auto next = lane.next(lane.confirmed);
+    if (lane.frees() || next == lane.items.end() || !seen.insert(index).second) return false;
+    if (core_->stream(stream_of(index), now_).barred)
+      return !lane.queued || !has_create_behind(lane) || has_passed(lane.name);
+    const auto stands_in_the_way = [&](std::size_t i) {
+      const auto& other = lanes_[i];
+      const auto first = other.next(other.confirmed);
+      if (i == index || first == other.items.end() || other.name.project != lane.name.project) return false;
+      if (other.name == lane.name)
+        return other.assigns && !lane.passed && first->place() < next->place() && !holds_create(lane.name) &&
+               goes_nowhere(i, seen);
+      const auto create = std::find_if(first, other.items.end(), [](const Item& item) { return item.creates_project; });
+      const bool is_awaited = create != other.items.end() && (!lane.queued || create->position < next->place());
+      if (is_awaited && other.queued) return goes_nowhere(i, seen);
+      return next->place() > first->place() && goes_after(*next, other) && goes_nowhere(i, seen);
+    };
+    if (std::ranges::any_of(std::views::iota(std::size_t{0}, lanes_.size()), stands_in_the_way)) return true;
+    if (lane.files() && creates_go_nowhere({lane.name.project, lane.name.id}, seen)) return true;
+    return next->is == Is::create && !lane.parent.empty() && creates_go_nowhere({lane.name.project, lane.parent}, seen);
+  }
+
+  bool creates_go_nowhere(const ContainerName& run, const std::set<std::size_t>& seen) const {
+    bool creates = false;
+    for (std::size_t i = 0; i < lanes_.size(); ++i) {
+      const auto& lane = lanes_[i];
+      if (lane.name != run || create_in(lane, lane.next(lane.confirmed)) == lane.items.end()) continue;
+      if (!goes_nowhere(i, seen)) return false;
+      creates = true;
+    }
+    return creates;
+  }
+
+  /// Then those behind what goes nowhere are tried, too.
+  bool holds_create(const ContainerName& run) const {
+    return std::ranges::any_of(lanes_, [&run](const Lane& lane) {
+      return lane.name == run && create_in(lane, lane.next(lane.confirmed)) != lane.items.end();
+    });
+  }
+
+  bool has_passed(const ContainerName& run) const {
+    return std::ranges::any_of(
+        lanes_, [&run](const Lane& lane) { return lane.passed && lane.name == run && lane.confirmed != lane.last(); });
   }
 
   /// Removals of the same thing go in the order in which they were handed in.
@@ -1048,7 +1112,8 @@ class History {
     soon(span(20ms), [this, pass] {
       const auto index = streams_.at(pass.stream);
       auto& lane = lanes_[index];
-      if (!lane.queued || !lane.ingested() || lane.passed) return violate("what is no write of the queue was passed");
+      const bool has_creates = lane.ingested() || lane.name.kind == ContainerKind::management;
+      if (!lane.queued || !has_creates || lane.passed) return violate("what is no write of the queue was passed");
       const auto first = lane.next(lane.confirmed);
       const auto create = create_in(lane, first);
       if (out_.contains(pass.stream) || !core_->stream(pass.stream, now_).barred) return;
@@ -1218,7 +1283,7 @@ class History {
   std::priority_queue<Event> events_;
   std::uint64_t events_made_ = 0;
   std::vector<Lane> lanes_;
-  std::vector<std::size_t> queues_;  // the first lane of each: management, removals, metadata and two runs
+  std::vector<std::size_t> queues_;  // the first lane of each: management, removals, metadata, two runs, ...
   HistoryServer server_{lanes_, [this](std::string what) { violate(std::move(what)); }};
   Position tickets_ = 0;
   std::unique_ptr<Core> core_;

@@ -316,14 +316,14 @@ TEST_F(ChangeQueueStreams, TellOfTheProjectsCreateUntilItIsConfirmed) {
   std::vector<Change> request{change_of(ChangeKind::member_add, management_lane()), create, run};
   ASSERT_TRUE(accept(request));
   reopen();
-  EXPECT_TRUE(backlog(management_lane()).creates_project);
-  EXPECT_TRUE(backlog(management_lane(), 1).creates_project);
-  EXPECT_FALSE(backlog(management_lane(), 2).creates_project);
-  EXPECT_FALSE(backlog(run_named("a")).creates_project);
+  EXPECT_EQ(backlog(management_lane()).creates_project, 2);
+  EXPECT_EQ(backlog(management_lane(), 1).creates_project, 2);
+  EXPECT_EQ(backlog(management_lane(), 2).creates_project, 0);
+  EXPECT_EQ(backlog(run_named("a")).creates_project, 0);
   ASSERT_TRUE(settle(management_lane(), 1));
-  EXPECT_TRUE(backlog(management_lane(), 1).creates_project);
+  EXPECT_EQ(backlog(management_lane(), 1).creates_project, 2);
   ASSERT_TRUE(settle(management_lane(), 2));
-  EXPECT_FALSE(backlog(management_lane(), 2).creates_project);
+  EXPECT_EQ(backlog(management_lane(), 2).creates_project, 0);
 }
 
 TEST_F(ChangeQueueStreams, TellWhetherTheirFirstChangePassesAGateAndWhatItWaitsFor) {
@@ -453,7 +453,7 @@ class Creates : public ChangeQueueTest {
 TEST_F(Creates, ThatWaitBehindWritesPassThemWithTheirNumbersAlsoOverARestart) {
   open();
   ASSERT_TRUE(accept({update_of("a"), update_of("a"), create_of("a"), update_of("a")}));
-  EXPECT_TRUE(waits(writes("a")).create_behind);
+  EXPECT_EQ(waits(writes("a")).create_behind, 3);
   ASSERT_TRUE(loop.await(queue->let_create_pass(run_named("a"), 1)));
   for (int life = 0; life < 2; ++life) {
     ASSERT_TRUE(passed("a"));
@@ -466,7 +466,7 @@ TEST_F(Creates, ThatWaitBehindWritesPassThemWithTheirNumbersAlsoOverARestart) {
               listener.logs.at(queue_path(run_named("a"), Lane::writes)).info.order);
     const auto rest = waits(writes("a"));
     EXPECT_EQ(rest.count, 3u);
-    EXPECT_FALSE(rest.create_behind);
+    EXPECT_EQ(rest.create_behind, 0);
     EXPECT_EQ(loop.await(queue->place(3)).value().lane, Lane::passed);
     EXPECT_EQ(loop.await(queue->place(4)).value().lane, Lane::writes);
     const auto counts = sqlite::check(examined_queue(options.file));
@@ -477,11 +477,26 @@ TEST_F(Creates, ThatWaitBehindWritesPassThemWithTheirNumbersAlsoOverARestart) {
   EXPECT_THAT(waiting(run_named("a")), ElementsAre(1, 2, 4)) << "the writes with lower numbers stay";
 }
 
+TEST_F(Creates, OfTheProjectPassItsOtherManagement) {
+  open();
+  auto create = change_of(ChangeKind::project_create, management_lane());
+  create.creates = true;
+  ASSERT_TRUE(accept(std::vector<Change>{change_of(ChangeKind::project_update, management_lane()), create}));
+  EXPECT_EQ(backlog(management_lane()).create_behind, 2);
+  ASSERT_TRUE(loop.await(queue->let_create_pass(management_lane(), 0)));
+  const auto passed = waits(listener.logs.at(queue_path(management_lane(), Lane::passed)).source);
+  EXPECT_EQ(passed.ticket, 2);
+  EXPECT_EQ(passed.creates_project, 2);
+  const auto rest = waits(listener.logs.at(queue_path(management_lane(), Lane::writes)).source);
+  EXPECT_EQ(rest.ticket, 1);
+  EXPECT_EQ(rest.creates_project, 0);
+}
+
 TEST_F(Creates, ThatStandFirstOrAreNotThereLetNothingBeMoved) {
   open();
   ASSERT_TRUE(accept({create_of("a"), update_of("a"), update_of("b")}));
-  EXPECT_FALSE(waits(writes("a")).create_behind);
-  EXPECT_FALSE(waits(writes("b")).create_behind);
+  EXPECT_EQ(waits(writes("a")).create_behind, 0);
+  EXPECT_EQ(waits(writes("b")).create_behind, 0);
   for (const auto* run : {"a", "b"}) {
     ASSERT_TRUE(loop.await(queue->let_create_pass(run_named(run), 0)));
     EXPECT_FALSE(passed(run));
