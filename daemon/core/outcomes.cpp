@@ -216,13 +216,9 @@ void Core::stored(StreamId id, Sent sent, std::vector<Refusal> refused, Instant 
   time_passed(now);
 }
 
-/// What was refused, then the rest as settled.
 void Core::tell_stored(StreamId id, const Sent& sent, std::vector<Refusal> refused) {
-  const auto left = sent.count - std::min<std::uint64_t>(refused.size(), sent.count);
-  for (auto& refusal : refused)
-    actions_.emplace_back(Reject{id, refusal.position, sent.create, std::move(refusal.code), std::move(refusal.reason),
-                                 std::move(refusal.part)});
-  if (left > 0) actions_.emplace_back(Settle{id, sent.last, left, sent.create});
+  for (auto& outcome : outcomes_of(id, sent, std::move(refused)))
+    std::visit([this](auto& told) { actions_.emplace_back(std::move(told)); }, outcome);
 }
 
 /// The stream whose Send is out, and still wanted.

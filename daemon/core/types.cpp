@@ -1,5 +1,8 @@
 #include "core/types.h"
 
+#include <algorithm>
+#include <utility>
+
 namespace neptune::core {
 
 Tally& Tally::operator+=(const Tally& other) {
@@ -18,6 +21,18 @@ Tally& Tally::operator-=(const Tally& other) {
   bytes -= other.bytes;
   held_bytes -= other.held_bytes;
   return *this;
+}
+
+std::vector<Outcome> outcomes_of(StreamId stream, const Sent& sent, std::vector<Refusal> refused) {
+  const auto stored = sent.count - std::min<std::uint64_t>(refused.size(), sent.count);
+  std::vector<Outcome> outcomes;
+  if (stored > 0) {
+    outcomes.emplace_back(Settle{stream, sent.last, stored, sent.create, std::move(refused)});
+    return outcomes;
+  }
+  for (auto& [position, code, reason, part] : refused)
+    outcomes.emplace_back(Reject{stream, position, sent.create, std::move(code), std::move(reason), std::move(part)});
+  return outcomes;
 }
 
 std::string_view word(Wait wait) {

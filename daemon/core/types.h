@@ -100,6 +100,8 @@ struct Settle {
   Position upto;
   std::uint64_t count;
   bool create = false;  ///< it created its container
+  /// Those of the changes that the same answer refused: both are on record, or neither.
+  std::vector<Refusal> refused{};
 };
 
 /// The first change of this stream, one of removals, has to wait for what is held: put it into the
@@ -133,6 +135,11 @@ struct Reject {
   std::string reason;
   std::string part{};  ///< Refusal::part
 };
+
+using Outcome = std::variant<Settle, Reject>;
+
+/// What the answer to a direct call says of its changes: in one word, where some were stored and others refused.
+std::vector<Outcome> outcomes_of(StreamId stream, const Sent& sent, std::vector<Refusal> refused);
 
 struct AskStatus {
   ServerId server;

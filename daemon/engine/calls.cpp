@@ -112,12 +112,9 @@ asio::awaitable<void> Engine::make_call(FeedPtr feed, std::shared_ptr<sources::S
 /// The answer to a call of a stream that was closed meanwhile, and so is nobody's in the core: what it says is put on
 /// record all the same, and its source goes on behind it when it is opened again.
 void Engine::record_late(const FeedPtr& feed, core::StreamId stream, const core::Sent& sent,
-                         const std::vector<core::Refusal>& refused) {
-  for (const auto& refusal : refused)
-    feed->outcomes.emplace_back(
-        core::Reject{stream, refusal.position, sent.create, refusal.code, refusal.reason, refusal.part});
-  const auto stored = sent.count - std::min<std::uint64_t>(refused.size(), sent.count);
-  if (stored > 0) feed->outcomes.emplace_back(core::Settle{stream, sent.last, stored, sent.create});
+                         std::vector<core::Refusal> refused) {
+  auto outcomes = core::outcomes_of(stream, sent, std::move(refused));
+  std::ranges::move(outcomes, std::back_inserter(feed->outcomes));
   feed->confirmed = std::max(feed->confirmed, sent.last);
 }
 

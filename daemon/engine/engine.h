@@ -239,6 +239,7 @@ class Engine final : public Control, public sources::SourceListener {
   static bool may_record(const Feed& feed);
   awaitable<void> record(FeedPtr feed, core::Settle settle);
   awaitable<void> record(FeedPtr feed, core::Reject reject);
+  awaitable<void> record_again(FeedPtr feed, core::Reject reject);
   static Rejection rejection_of(const Feed& feed, const sources::QueuedChange& change, std::string code,
                                 std::string reason, WallTime now);
   static std::string with_attributes(std::string reason, const sources::QueuedChange& change, const std::string& part);
@@ -246,7 +247,15 @@ class Engine final : public Control, public sources::SourceListener {
   void note_rejected(Feed& feed, const std::string& code, sources::Position last, std::uint64_t count);
   void no_longer_kept(const std::string& source, const ContainerName& container, bool stored);
   awaitable<void> retry_forks_of(ContainerName parent);
-  awaitable<Result<sources::QueuedChange>> change_to_keep(FeedPtr feed, core::Reject reject);
+  awaitable<Result<void>> resolve(FeedPtr feed, sources::Position upto);
+  awaitable<Result<std::vector<Rejection>>> settle(FeedPtr feed, core::Settle settle,
+                                                   std::vector<RejectedChange> refused, WallTime now);
+  void note_settled(Feed& feed, const core::Settle& settle, WallTime now);
+  awaitable<Result<sources::QueuedChange>> change_to_keep(FeedPtr feed, sources::Position position);
+  awaitable<Result<RejectedChange>> rejected_change(FeedPtr feed, core::Refusal refusal, WallTime now);
+  awaitable<Result<std::vector<RejectedChange>>> rejected_changes(FeedPtr feed, std::vector<core::Refusal> refused,
+                                                                  WallTime now);
+  void tell_rejected(const ContainerName& container, const Rejection& rejection);
   awaitable<void> take_out(FeedPtr feed);
   void tell_of_end(const Feed& feed);
   awaitable<void> finish(FeedPtr feed);
@@ -298,7 +307,7 @@ class Engine final : public Control, public sources::SourceListener {
   awaitable<void> make_call(FeedPtr feed, std::shared_ptr<sources::Source> source, core::StreamId stream,
                             sources::Batch batch);
   static void record_late(const FeedPtr& feed, core::StreamId stream, const core::Sent& sent,
-                          const std::vector<core::Refusal>& refused);
+                          std::vector<core::Refusal> refused);
   awaitable<CallOutcome> call(FeedPtr feed, std::shared_ptr<sources::Source> source, core::StreamId stream,
                               sources::Batch batch);
   awaitable<CallOutcome> manage(FeedPtr feed, std::shared_ptr<server::Server> server, Intents intents,
@@ -658,7 +667,7 @@ struct Engine::Feed {
   // Work for the tending coroutine.
   bool tended = false;
   std::optional<core::Send> send;
-  std::list<std::variant<core::Settle, core::Reject>> outcomes;
+  std::list<core::Outcome> outcomes;
   std::optional<core::StepAside> aside;
   bool create_passes = false;
   std::optional<Instant> taken_up_at;  ///< the batch that is out

@@ -331,14 +331,29 @@ Result<void> Ledger::move(std::int64_t source, const sources::SourceKey& key) {
 
 Result<void> Ledger::confirm(std::int64_t source, const ProjectName& project, sources::Position upto,
                              std::uint64_t count, WallTime now) {
-  auto transaction = impl_->begin(false);
+  const auto settled = settle(source, project, upto, count, {}, now);
+  if (!settled) return std::unexpected(settled.error());
+  return {};
+}
+
+Result<std::vector<std::int64_t>> Ledger::settle(std::int64_t source, const ProjectName& project,
+                                                 sources::Position upto, std::uint64_t count,
+                                                 const std::vector<RejectedChange>& refused, WallTime now) {
+  auto transaction = impl_->begin(!refused.empty());
   if (!transaction) return std::unexpected(transaction.error());
+  std::vector<std::int64_t> ids;
+  for (const auto& [rejection, payload] : refused) {
+    const auto id = impl_->reject(source, rejection, payload);
+    if (!id) return std::unexpected(id.error());
+    ids.push_back(*id);
+  }
   NEPTUNE_TRY(
       impl_->run("UPDATE sources SET confirmed = max(confirmed, ?), synced = synced + ?, synced_at_ms = ? WHERE id = ?",
                  upto, as_signed(count), to_unix_ms(now), source));
   NEPTUNE_TRY(impl_->forget_intents(source, upto));
   NEPTUNE_TRY(impl_->count(project, as_signed(count), 0));
-  return transaction->commit();
+  NEPTUNE_TRY(transaction->commit());
+  return ids;
 }
 
 /// Within a transaction.

@@ -199,6 +199,11 @@ class Ledger {
   Result<void> move(std::int64_t source, const sources::SourceKey& key);
   Result<void> confirm(std::int64_t source, const ProjectName& project, sources::Position upto, std::uint64_t count,
                        WallTime now);
+  /// What one answer says of the changes up to `upto`: `count` are on the server, and these were refused. All of that
+  /// is on record, or nothing; the ids of the rejections.
+  Result<std::vector<std::int64_t>> settle(std::int64_t source, const ProjectName& project, sources::Position upto,
+                                           std::uint64_t count, const std::vector<RejectedChange>& refused,
+                                           WallTime now);
   /// Records the rejection and confirms its position; its id.
   Result<std::int64_t> reject(std::int64_t source, const Rejection& rejection, std::string_view payload);
   /// Several of one source, in the order of their positions: all of them, or none.

@@ -85,10 +85,19 @@ asio::awaitable<bool> Engine::tend_once(FeedPtr feed) {
   co_return true;
 }
 
+namespace {
+
+bool is_settled_whole(const core::Outcome& outcome) {
+  const auto* settle = std::get_if<core::Settle>(&outcome);
+  return settle && settle->refused.empty();
+}
+
+}  // namespace
+
 /// A rejection is kept with its bytes: it waits for its source while that may not be read.
 bool Engine::may_record(const Feed& feed) {
   if (feed.outcomes.empty()) return false;
-  return feed.source || feed.gone || std::holds_alternative<core::Settle>(feed.outcomes.front());
+  return feed.source || feed.gone || is_settled_whole(feed.outcomes.front());
 }
 
 /// Of one that is set aside: what is not on record. Where that cannot be read, what was counted last stands.
@@ -201,55 +210,84 @@ void Engine::look_again(const FeedPtr& feed) {
 
 asio::awaitable<void> Engine::record(FeedPtr feed, core::Settle settle) {
   // One record for all that was confirmed in a row.
-  while (!feed->outcomes.empty() && std::holds_alternative<core::Settle>(feed->outcomes.front())) {
+  while (settle.refused.empty() && !feed->outcomes.empty() && is_settled_whole(feed->outcomes.front())) {
     const auto& next = std::get<core::Settle>(feed->outcomes.front());
     settle.upto = next.upto;
     settle.count += next.count;
     settle.create |= next.create;
     feed->outcomes.pop_front();
   }
-  const auto project = feed->info.container->project;
   const auto now = clock_.wall();
-  Result<void> recorded;
-  if (feed->replayed) {
-    std::vector<std::int64_t> stored(feed->replayed->begin() + feed->recorded, feed->replayed->begin() + settle.upto);
-    auto resolve = [project, stored](Ledger& ledger) { return ledger.resolve(project, stored); };
-    const auto resolved = co_await with_ledger(std::move(resolve));
-    if (resolved) {
-      for (const auto& source : *resolved) no_longer_kept(source, *feed->info.container, true);
-    } else {
-      recorded = std::unexpected(resolved.error());
-    }
-  } else {
-    auto confirm = [id = feed->ledger_id, project, settle, now](Ledger& ledger) {
-      return ledger.confirm(id, project, settle.upto, settle.count, now);
-    };
-    recorded = co_await with_ledger(std::move(confirm));
-  }
-  if (!recorded) {
-    not_recorded(feed, recorded.error());
+  auto refused = co_await rejected_changes(feed, std::move(settle.refused), now);
+  if (!refused) {
+    // Without their bytes they must not count as dealt with.
+    start_over(feed, refused.error());
     pump();
     co_return;
   }
-  auto& counts = counts_[project];
-  counts.synced += settle.count;
+  const auto rejections = co_await this->settle(feed, settle, std::move(*refused), now);
+  if (!rejections) {
+    not_recorded(feed, rejections.error());
+    pump();
+    co_return;
+  }
+  for (const auto& rejection : *rejections) {
+    note_rejected(*feed, rejection.code, rejection.position, 1);
+    tell_rejected(*feed->info.container, rejection);
+  }
+  note_settled(*feed, settle, now);
+  const auto rejected = counts_[feed->info.container->project].rejected;
+  if (settle.create && rejected > 0) co_await retry_forks_of(*feed->info.container);
+}
+
+/// In one transaction; what was refused, with its numbers.
+asio::awaitable<Result<std::vector<Rejection>>> Engine::settle(FeedPtr feed, core::Settle settle,
+                                                               std::vector<RejectedChange> refused, WallTime now) {
+  std::vector<Rejection> rejections;
   if (feed->replayed) {
+    auto resolved = co_await resolve(feed, settle.upto);
+    if (!resolved) co_return std::unexpected(std::move(resolved.error()));
+    co_return rejections;
+  }
+  for (const auto& change : refused) rejections.push_back(change.rejection);
+  auto record = [id = feed->ledger_id, project = feed->info.container->project, upto = settle.upto,
+                 count = settle.count, refused = std::move(refused),
+                 now](Ledger& ledger) { return ledger.settle(id, project, upto, count, refused, now); };
+  const auto ids = co_await with_ledger(std::move(record));
+  if (!ids) co_return std::unexpected(ids.error());
+  for (std::size_t i = 0; i < rejections.size(); ++i) rejections[i].id = ids->at(i);
+  co_return rejections;
+}
+
+/// Rejected changes that were tried again are stored now.
+asio::awaitable<Result<void>> Engine::resolve(FeedPtr feed, sources::Position upto) {
+  const auto& container = *feed->info.container;
+  std::vector<std::int64_t> stored(feed->replayed->begin() + feed->recorded, feed->replayed->begin() + upto);
+  auto resolve = [project = container.project, stored](Ledger& ledger) { return ledger.resolve(project, stored); };
+  const auto resolved = co_await with_ledger(std::move(resolve));
+  if (!resolved) co_return std::unexpected(resolved.error());
+  for (const auto& source : *resolved) no_longer_kept(source, container, true);
+  co_return Result<void>();
+}
+
+void Engine::note_settled(Feed& feed, const core::Settle& settle, WallTime now) {
+  const auto& container = *feed.info.container;
+  auto& counts = counts_[container.project];
+  counts.synced += settle.count;
+  if (feed.replayed) {
     counts.rejected -= std::min(counts.rejected, settle.count);
     counts.retried += settle.count;
   } else {
-    feed->synced += settle.count;
+    feed.synced += settle.count;
   }
-  feed->synced_at = now;
-  note_recorded(*feed, settle.upto);
-  rate_.add(static_cast<double>(feed->backlog.bytes) /
-                static_cast<double>(std::max<std::uint64_t>(1, feed->backlog.count)) *
-                static_cast<double>(settle.count),
+  feed.synced_at = now;
+  note_recorded(feed, settle.upto);
+  rate_.add(static_cast<double>(feed.backlog.bytes) /
+                static_cast<double>(std::max<std::uint64_t>(1, feed.backlog.count)) * static_cast<double>(settle.count),
             clock_.now());
   events_.add("synced",
-              fmt::format("{} {} on the server", changes_of(settle.count, *feed->info.container),
-                          settle.count == 1 ? "is" : "are"),
-              {.scope = Scope::of(project).text(), .stream = feed->info.container->label(), .count = settle.count});
-  if (settle.create && counts.rejected > 0) co_await retry_forks_of(*feed->info.container);
+              fmt::format("{} {} on the server", changes_of(settle.count, container), settle.count == 1 ? "is" : "are"),
+              {.scope = Scope::of(container.project).text(), .stream = container.label(), .count = settle.count});
 }
 
 /// One rejected change of a source was tried again and is synced, or was discarded.
@@ -282,7 +320,7 @@ asio::awaitable<void> Engine::retry_forks_of(ContainerName parent) {
 }
 
 /// What a rejected change is, with its bytes.
-asio::awaitable<Result<sources::QueuedChange>> Engine::change_to_keep(FeedPtr feed, core::Reject reject) {
+asio::awaitable<Result<sources::QueuedChange>> Engine::change_to_keep(FeedPtr feed, sources::Position position) {
   const auto source = feed->source;
   if (!source) co_return fail("source_gone", "its source may not be read now", true);
   // One that came back since its call was made has not been looked through yet.
@@ -290,9 +328,31 @@ asio::awaitable<Result<sources::QueuedChange>> Engine::change_to_keep(FeedPtr fe
     auto looked = co_await outcome(source->backlog(feed->recorded));
     if (!looked) co_return std::unexpected(std::move(looked.error()));
   }
-  auto changes = co_await outcome(source->changes(reject.position, reject.position));
+  auto changes = co_await outcome(source->changes(position, position));
   if (!changes) co_return std::unexpected(std::move(changes.error()));
   co_return std::move(changes->front());
+}
+
+asio::awaitable<Result<RejectedChange>> Engine::rejected_change(FeedPtr feed, core::Refusal refusal, WallTime now) {
+  auto change = co_await change_to_keep(feed, refusal.position);
+  if (!change) co_return std::unexpected(std::move(change.error()));
+  auto reason = with_attributes(std::move(refusal.reason), *change, refusal.part);
+  RejectedChange rejected{rejection_of(*feed, *change, std::move(refusal.code), std::move(reason), now),
+                          std::move(change->payload)};
+  rejected.rejection.part = std::move(refusal.part);
+  co_return rejected;
+}
+
+asio::awaitable<Result<std::vector<RejectedChange>>> Engine::rejected_changes(FeedPtr feed,
+                                                                              std::vector<core::Refusal> refused,
+                                                                              WallTime now) {
+  std::vector<RejectedChange> changes;
+  for (auto& refusal : refused) {
+    auto change = co_await rejected_change(feed, std::move(refusal), now);
+    if (!change) co_return std::unexpected(std::move(change.error()));
+    changes.push_back(std::move(*change));
+  }
+  co_return changes;
 }
 
 Rejection Engine::rejection_of(const Feed& feed, const sources::QueuedChange& change, std::string code,
@@ -339,55 +399,64 @@ void Engine::note_recorded(Feed& feed, sources::Position upto) {
 }
 
 asio::awaitable<void> Engine::record(FeedPtr feed, core::Reject reject) {
-  const auto now = clock_.wall();
-  const ContainerName container = *feed->info.container;
-  std::int64_t as = 0;  // the number it is rejected by
-  if (feed->replayed) {
-    const auto source = feed->source;
-    const auto change = co_await outcome(source->changes(reject.position, reject.position));
-    if (change) {
-      // Refused whole again: that is what was sent of it.
-      if (reject.part.empty()) reject.part = change->front().part;
-      reject.reason = with_attributes(std::move(reject.reason), change->front(), reject.part);
-    }
-    as = feed->replayed->at(static_cast<std::size_t>(reject.position - 1));
-    auto again = [as, reject, now](Ledger& ledger) {
-      return ledger.reject_again(as, reject.code, reject.reason, reject.part, now);
-    };
-    auto recorded = co_await with_ledger(std::move(again));
-    if (!recorded) {
-      not_recorded(feed, recorded.error());
-      pump();
-      co_return;
-    }
-    note_recorded(*feed, reject.position);
-  } else {
-    auto change = co_await change_to_keep(feed, reject);
-    if (!change) {
-      // Without its bytes it must not count as dealt with.
-      start_over(feed, change.error());
-      pump();
-      co_return;
-    }
-    reject.reason = with_attributes(std::move(reject.reason), *change, reject.part);
-    auto rejection = rejection_of(*feed, *change, reject.code, reject.reason, now);
-    rejection.part = reject.part;
-    auto keep = [id = feed->ledger_id, rejection = std::move(rejection),
-                 bytes = std::move(change->payload)](Ledger& ledger) { return ledger.reject(id, rejection, bytes); };
-    auto recorded = co_await with_ledger(std::move(keep));
-    if (!recorded) {
-      not_recorded(feed, recorded.error());
-      pump();
-      co_return;
-    }
-    as = *recorded;
-    note_rejected(*feed, reject.code, reject.position, 1);
+  if (feed->replayed) co_return co_await record_again(feed, std::move(reject));
+  core::Refusal refusal{reject.position, std::move(reject.code), std::move(reject.reason), std::move(reject.part)};
+  auto change = co_await rejected_change(feed, std::move(refusal), clock_.wall());
+  if (!change) {
+    // Without its bytes it must not count as dealt with.
+    start_over(feed, change.error());
+    pump();
+    co_return;
   }
-  spdlog::warn("rejected container={:?} position={} code={} reason={:?}", container.label(), reject.position,
-               reject.code, reject.reason);
+  auto rejection = change->rejection;
+  auto keep = [id = feed->ledger_id, change = std::move(*change)](Ledger& ledger) {
+    return ledger.reject(id, change.rejection, change.payload);
+  };
+  const auto recorded = co_await with_ledger(std::move(keep));
+  if (!recorded) {
+    not_recorded(feed, recorded.error());
+    pump();
+    co_return;
+  }
+  rejection.id = *recorded;
+  note_rejected(*feed, rejection.code, rejection.position, 1);
+  tell_rejected(*feed->info.container, rejection);
+}
+
+/// One that had been rejected was tried again, and is refused once more.
+asio::awaitable<void> Engine::record_again(FeedPtr feed, core::Reject reject) {
+  const auto source = feed->source;
+  const auto change = co_await outcome(source->changes(reject.position, reject.position));
+  if (change) {
+    // Refused whole again: that is what was sent of it.
+    if (reject.part.empty()) reject.part = change->front().part;
+    reject.reason = with_attributes(std::move(reject.reason), change->front(), reject.part);
+  }
+  const auto id = feed->replayed->at(static_cast<std::size_t>(reject.position - 1));
+  auto again = [id, reject, now = clock_.wall()](Ledger& ledger) {
+    return ledger.reject_again(id, reject.code, reject.reason, reject.part, now);
+  };
+  auto recorded = co_await with_ledger(std::move(again));
+  if (!recorded) {
+    not_recorded(feed, recorded.error());
+    pump();
+    co_return;
+  }
+  note_recorded(*feed, reject.position);
+  Rejection rejection;
+  rejection.id = id;
+  rejection.position = reject.position;
+  rejection.code = std::move(reject.code);
+  rejection.reason = std::move(reject.reason);
+  tell_rejected(*feed->info.container, rejection);
+}
+
+void Engine::tell_rejected(const ContainerName& container, const Rejection& rejection) {
+  spdlog::warn("rejected container={:?} position={} code={} reason={:?}", container.label(), rejection.position,
+               rejection.code, rejection.reason);
   events_.add("rejected",
               fmt::format("{} was refused: {}. It is kept: `neptune-sync rejected show {}`.", changes_of(1, container),
-                          reject.reason, as),
+                          rejection.reason, rejection.id),
               {.scope = Scope::of(container.project).text(), .stream = container.label(), .count = 1});
 }
 

@@ -1008,6 +1008,7 @@ class History {
 
   void carry_out(const Settle& settle) {
     auto& lane = lanes_[streams_.at(settle.stream)];
+    for (const auto& refusal : settle.refused) refuse(settle.stream, refusal.position, refusal.code);
     const auto request = requests_of_.extract(settle.stream);
     if (request.empty() || settle.upto != request.mapped().last || settle.upto < lane.confirmed)
       return violate("settled twice, or what was not sent");
@@ -1052,26 +1053,30 @@ class History {
   }
 
   void carry_out(const Reject& reject) {
+    refuse(reject.stream, reject.position, reject.code);
+    settled(reject.stream);
+  }
+
+  void refuse(StreamId stream, Position position, const std::string& code) {
     report_.rejected++;
-    auto& lane = lanes_[streams_.at(reject.stream)];
-    const auto item = lane.next(reject.position - 1);
-    if (reject.position <= lane.confirmed || item == lane.items.end() || item->position != reject.position)
+    auto& lane = lanes_[streams_.at(stream)];
+    const auto item = lane.next(position - 1);
+    if (position <= lane.confirmed || item == lane.items.end() || item->position != position)
       return violate("a rejection out of order");
     for (auto it = lane.next(lane.confirmed); it != item; ++it)
       if (lane.ingested() || !lane.is_stored(it->position)) return violate("a rejection went past what was not stored");
     const ContainerName parent{lane.name.project, lane.parent};
-    const bool is_orphan = reject.code == name(IngestCode::run_fork_parent_not_found) && item->is == Is::create &&
-                           !is_told_created(parent);
+    const bool is_orphan =
+        code == name(IngestCode::run_fork_parent_not_found) && item->is == Is::create && !is_told_created(parent);
     if (!item->poison && !is_orphan)
       return violate(fmt::format("{}: change {} rejected with {}, and nothing is wrong with it", lane.name.label(),
-                                 reject.position, reject.code));
-    if (is_orphan) orphans_.insert(streams_.at(reject.stream));
+                                 position, code));
+    if (is_orphan) orphans_.insert(streams_.at(stream));
     report_.orphans += is_orphan ? 1 : 0;
-    lane.rejected.insert(reject.position);
-    lane.confirmed = reject.position;
+    lane.rejected.insert(position);
+    lane.confirmed = position;
     const auto is_parent = [this, &parent](std::size_t index) { return lanes_[index].name == parent; };
     if (is_orphan && std::ranges::any_of(tried_again_, is_parent)) try_forks_again(parent);
-    settled(reject.stream);
   }
 
   /// Unless its turn came meanwhile.

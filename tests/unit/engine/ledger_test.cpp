@@ -540,6 +540,40 @@ TEST_F(LedgerTest, RefusesAFileThatIsNoDatabaseAndOneOfANewerVersion) {
   EXPECT_EQ(Ledger::open(file()).error().code, "state_too_new");
 }
 
+TEST_F(LedgerTest, WhatOneAnswerStoredAndRefusedIsOnRecordTogetherOrNotAtAll) {
+  RejectedChange refused;
+  refused.rejection.at = now;
+  refused.rejection.source = key.path;
+  refused.rejection.position = 2;
+  refused.rejection.container = run;
+  refused.rejection.code = "CODE";
+  refused.payload = "x";
+  const auto id = source().id;
+  {
+    auto other = sqlite::Database::open(file(), {.access = sqlite::Access::create});
+    ASSERT_TRUE(
+        other->exec("CREATE TRIGGER fails BEFORE UPDATE OF synced ON sources BEGIN SELECT RAISE(ABORT, 'no'); END"));
+  }
+  EXPECT_FALSE(ledger_->settle(id, project, 3, 2, {refused}, now));
+  reopen();
+  EXPECT_EQ(source().confirmed, 0);
+  EXPECT_EQ(*ledger_->rejected(), 0u);
+  EXPECT_TRUE(ledger_->counts()->empty());
+  {
+    auto other = sqlite::Database::open(file(), {.access = sqlite::Access::create});
+    ASSERT_TRUE(other->exec("DROP TRIGGER fails"));
+  }
+  const auto ids = ledger_->settle(id, project, 3, 2, {refused}, now);
+  ASSERT_TRUE(ids);
+  EXPECT_EQ(ids->size(), 1u);
+  reopen();
+  EXPECT_EQ(source().confirmed, 3);
+  EXPECT_EQ(source().synced, 2u);
+  EXPECT_EQ(source().rejected, 1u);
+  EXPECT_EQ(ledger_->rejection(ids->front())->position, 2);
+  EXPECT_EQ(ledger_->counts()->at(project).synced, 2u);
+}
+
 TEST_F(LedgerTest, SeveralChangesAreRejectedAsAWhole) {
   std::vector<RejectedChange> changes;
   for (sources::Position position = 1; position <= 3; ++position) {
