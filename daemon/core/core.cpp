@@ -641,13 +641,15 @@ bool Core::writes_wait(const Scope& scope) const {
 // Time and the operator
 
 void Core::time_passed(Instant now) {
+  std::vector<ServerId> servers;
   for (const auto& alarm : timers_.due(now)) {
     switch (alarm.of) {
       case Alarm::Of::stream:
         if (const auto* stream = find(alarm.id)) ready(*stream);
         break;
       case Alarm::Of::server:
-        break;  // its line stands ready
+        servers.push_back(static_cast<ServerId>(alarm.id));
+        break;
       case Alarm::Of::check:
         check_due({static_cast<ServerId>(alarm.id), alarm.project}, now);
         break;
@@ -664,6 +666,7 @@ void Core::time_passed(Instant now) {
     }
   }
   schedule(now);
+  for (const auto id : servers) ask_server(id, now);
 }
 
 std::optional<Instant> Core::next_wakeup() const {
@@ -703,6 +706,7 @@ void Core::flush(Instant now) {
   for (const auto& [key, checks] : checks_)
     if (!checks.out) arm_check(key, now);
   time_passed(now);
+  for (const auto& [id, server] : servers_) ask_server(id, now);
 }
 
 void Core::token_replaced(ServerId id, Instant now) {
@@ -710,6 +714,7 @@ void Core::token_replaced(ServerId id, Instant now) {
   server.not_before.reset();
   server.failures = 0;
   schedule(now);
+  ask_server(id, now);
 }
 
 }  // namespace neptune::core

@@ -120,7 +120,7 @@ class Core {
   /// Whether a write of this project may start now.
   bool is_open(const ProjectName& project) const { return gates_.verdict(project, false) == Gates::Verdict::open; }
 
-  // What became of a Check or an AskStatus.
+  // What became of a Check, an AskStatus or an AskServer.
   /// A request with one change may be told as pending, until more is found out of it (RequestStatus::refused_part,
   /// differs_code).
   void checked(const Check& check, const std::vector<RequestStatus>& statuses, Instant now);
@@ -128,6 +128,8 @@ class Core {
   std::optional<Sent> carried_alone(StreamId stream, const std::string& request_id) const;
   void check_failed(const Check& check, const Failure& failure, Instant now);
   void status_told(const AskStatus& ask, const Answer<WorkspaceStatus>& answer, Instant now);
+  /// Also unasked, as by a person's own question that was answered.
+  void server_told(const AskServer& ask, const Answer<void>& answer, Instant now);
 
   // Time and the operator.
   void time_passed(Instant now);
@@ -359,6 +361,8 @@ class Core {
   bool available(const Server& server, Instant now) const;
   void server_failed(ServerId id, const Failure& failure, Instant now);
   void server_answered(ServerId id);
+  void ask_server(ServerId id, Instant now);
+  bool is_tried(ServerId id, Instant now) const;
   void await_check(Stream& stream, Instant now);
   void forget_check(Stream& stream);
   void check_due(const CheckKey& key, Instant now);

@@ -49,6 +49,39 @@ void Core::server_answered(ServerId id) {
   actions_.emplace_back(ServerChanged{id, ServerChanged::State::up, {}});
 }
 
+/// Something waits, or is out, whose outcome shows whether the server is back.
+bool Core::is_tried(ServerId id, Instant now) const {
+  const auto tells = [&](const auto& each) {
+    if (each.second.spec.server != id) return false;
+    const auto wait = verdict(each.second, now).wait;
+    return wait == Wait::turn || wait == Wait::sending || wait == Wait::unconfirmed || wait == Wait::retry ||
+           wait == Wait::server || wait == Wait::ramp;
+  };
+  return std::ranges::any_of(streams_, tells);
+}
+
+/// Of a server that is not known to be up. What is tried today may be gone before it shows anything: so this is looked
+/// at again as long as nothing did.
+void Core::ask_server(ServerId id, Instant now) {
+  auto& server = servers_[id];
+  if (stopping_ || server.state == ServerChanged::State::up) return;
+  const bool asked = available(server, now) && !is_tried(id, now);
+  if (asked) actions_.emplace_back(AskServer{id});
+  server.trying = server.trying || asked;
+  timers_.set({Alarm::Of::server, id, {}}, std::max(server.not_before.value_or(now), now + options_.server.max));
+}
+
+void Core::server_told(const AskServer& ask, const Answer<void>& answer, Instant now) {
+  if (answer) {
+    server_answered(ask.server);
+  } else if (answer.error().kind == Failure::Kind::source) {
+    servers_[ask.server].trying = false;
+  } else {
+    server_failed(ask.server, answer.error(), now);
+  }
+  schedule(now);
+}
+
 // Checks
 
 /// An earlier one stays: what is sent meanwhile must not push it back for ever.

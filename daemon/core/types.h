@@ -146,6 +146,11 @@ struct AskStatus {
   std::string workspace;
 };
 
+/// Ask whether the server answers, and takes the token: nothing waits that would show it.
+struct AskServer {
+  ServerId server;
+};
+
 /// The server's mode of a scope changed: to be kept, so that it survives a restart, and told.
 struct ModeChanged {
   Scope scope;
@@ -161,8 +166,8 @@ struct ServerChanged {
   std::string message;
 };
 
-using Action =
-    std::variant<Send, Check, Settle, Reject, StepAside, MakeWay, LetCreatePass, AskStatus, ModeChanged, ServerChanged>;
+using Action = std::variant<Send, Check, Settle, Reject, StepAside, MakeWay, LetCreatePass, AskStatus, AskServer,
+                            ModeChanged, ServerChanged>;
 
 // What people are told.
 

@@ -266,6 +266,19 @@ asio::awaitable<void> Engine::ask_status(core::AskStatus ask) {
   pump();
 }
 
+void Engine::carry_out(core::AskServer ask) {
+  tasks_.spawn("ask server", ask_server(ask));
+}
+
+asio::awaitable<void> Engine::ask_server(core::AskServer ask) {
+  auto& slot = servers_.at(ask.server).slot;
+  auto answer = no_server<void>(slot.problem);
+  if (slot.server) answer = co_await outcome(slot.server->answers());
+  heard_from(ask.server, failure_of(answer));
+  core_.server_told(ask, answer, clock_.now());
+  pump();
+}
+
 // Settling
 
 void Engine::carry_out(core::Settle settle) {

@@ -273,6 +273,7 @@ class Engine final : public Control, public sources::SourceListener {
   void carry_out(core::MakeWay way);
   void carry_out(core::LetCreatePass pass);
   void carry_out(core::AskStatus ask);
+  void carry_out(core::AskServer ask);
   void carry_out(core::ModeChanged changed);
   void carry_out(core::ServerChanged changed);
   awaitable<void> take_batch(FeedPtr feed, core::Send send);
@@ -280,6 +281,7 @@ class Engine final : public Control, public sources::SourceListener {
                           sources::Batch batch);
   awaitable<void> check(core::Check check);
   awaitable<void> ask_status(core::AskStatus ask);
+  awaitable<void> ask_server(core::AskServer ask);
   awaitable<void> keep_mode(Scope scope);
   /// Whether the stream's write may still begin: what the gate let go may have closed while it was read and connected.
   server::MayBegin may_begin(core::StreamId stream) const {

@@ -162,6 +162,11 @@ asio::awaitable<std::vector<Step>> Server::diagnose() {
   return server::diagnose(impl_->api->session, impl_->api->clock, impl_->diagnosis_timeout);
 }
 
+asio::awaitable<Answer<void>> Server::answers() {
+  const auto& session = impl_->api->session;
+  return Session::try_token(session, session->transport()->apart(impl_->diagnosis_timeout));
+}
+
 Result<void> Server::set_token(std::string api_token) {
   auto token = ApiToken::parse(api_token);
   if (!token) return std::unexpected(token.error());

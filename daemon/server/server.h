@@ -245,6 +245,9 @@ class Server {
   /// may hang, are neither waited for nor closed.
   boost::asio::awaitable<std::vector<Step>> diagnose();
 
+  /// Whether it answers and takes the API token, asked anew as `diagnose` does.
+  boost::asio::awaitable<Answer<void>> answers();
+
   /// The token file was replaced.
   Result<void> set_token(std::string api_token);
 

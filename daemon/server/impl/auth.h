@@ -57,6 +57,8 @@ class Auth {
   void refused(std::uint64_t generation);
   /// The server took the token of that generation.
   void accepted(std::uint64_t generation);
+  /// The server was seen to take the API token by another way.
+  void forget_rejection() { rejected_until_.reset(); }
 
  private:
   struct Flight;

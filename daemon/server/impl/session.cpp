@@ -81,8 +81,10 @@ asio::awaitable<Answer<Response>> Session::call(std::shared_ptr<Session> self, C
 }
 
 asio::awaitable<Answer<void>> Session::try_token(std::shared_ptr<Session> self, std::shared_ptr<Transport> way) {
-  auto token = co_await Auth::token(self->auth_->afresh(std::move(way)));
+  const auto auth = self->auth_;
+  auto token = co_await Auth::token(auth->afresh(std::move(way)));
   if (!token) co_return std::unexpected(std::move(token.error()));
+  auth->forget_rejection();
   co_return Answer<void>();
 }
 

@@ -43,7 +43,8 @@ class Session {
   /// Calls in progress end with the token they began with.
   void set_token(ApiToken token);
 
-  /// Whether the server takes the API token now, whatever was known of it; asked through `way`.
+  /// Whether the server takes the API token now, whatever was known of it; asked through `way`. Where it does, the
+  /// calls that follow go by that.
   static boost::asio::awaitable<Answer<void>> try_token(std::shared_ptr<Session> self, std::shared_ptr<Transport> way);
 
   const Url& base() const { return auth_->base(); }

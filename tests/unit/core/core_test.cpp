@@ -700,6 +700,57 @@ TEST_F(CoreTest, NothingPollsWhenNothingIsToBeDone) {
   EXPECT_FALSE(core_.next_wakeup());
 }
 
+TEST_F(CoreTest, AServerThatIsAwayIsAskedEverMoreRarelyWhileNothingWaitsAndNoMoreOnceItAnswers) {
+  open(1, "r", 10);
+  int sent = 0, asked = 0;
+  const auto fail_for_ten_minutes = [&] {
+    for (const auto end = now_ + 10min;; core_.time_passed(now_ = *core_.next_wakeup())) {
+      for (const auto& action : core_.take_actions()) {
+        const auto none = failure(Failure::Kind::unreachable);
+        if (std::holds_alternative<Send>(action)) ++sent, core_.failed(1, Sent{10, 10, 100, false}, none, now_);
+        if (const auto* ask = std::get_if<AskServer>(&action))
+          ++asked, core_.server_told(*ask, std::unexpected(none), now_);
+      }
+      if (!core_.next_wakeup() || *core_.next_wakeup() > end) return;
+    }
+  };
+  fail_for_ten_minutes();
+  EXPECT_GT(sent, 20);
+  EXPECT_EQ(asked, 0) << "what waits finds out";
+  core_.close(1, now_);
+  fail_for_ten_minutes();
+  EXPECT_GE(asked, 20);
+  EXPECT_LT(asked, 60);
+  ASSERT_TRUE(core_.next_wakeup()) << "it is asked again";
+  core_.time_passed(now_ = *core_.next_wakeup());
+  const auto asks = take<AskServer>();
+  ASSERT_EQ(asks.size(), 1u);
+  core_.server_told(asks[0], {}, now_);
+  const auto changes = take<ServerChanged>();
+  ASSERT_EQ(changes.size(), 1u);
+  EXPECT_EQ(changes[0].state, ServerChanged::State::up);
+  EXPECT_FALSE(core_.next_wakeup()) << "nothing is polled while all is well";
+}
+
+TEST_F(CoreTest, AServerThatIsAwayIsAskedAtOnceByAFlushAndByANewToken) {
+  open(1, "r", 10);
+  take<Send>();
+  core_.failed(1, Sent{10, 10, 100, false}, failure(Failure::Kind::unreachable), now_);
+  core_.flush(now_);
+  EXPECT_EQ(take<Send>().size(), 1u) << "what waits finds out";
+  core_.failed(1, Sent{10, 10, 100, false}, failure(Failure::Kind::token_rejected), now_);
+  core_.close(1, now_);
+  core_.take_actions();
+  core_.flush(now_);
+  EXPECT_TRUE(take<AskServer>().empty()) << "a flush mends no token";
+  core_.token_replaced(0, now_);
+  const auto asks = take<AskServer>();
+  ASSERT_EQ(asks.size(), 1u);
+  core_.server_told(asks[0], std::unexpected(failure(Failure::Kind::unreachable)), now_);
+  core_.flush(now_);
+  EXPECT_EQ(take<AskServer>().size(), 1u);
+}
+
 class DirectChanges : public CoreTest {
  protected:
   void wait_in(StreamId id, const ContainerName& container, Backlog backlog) {

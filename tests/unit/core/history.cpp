@@ -1154,6 +1154,15 @@ class History {
     });
   }
 
+  void carry_out(const AskServer& ask) {
+    soon(span(50ms), [this, ask] {
+      Answer<void> answer;
+      if (chance(trouble_))
+        answer = std::unexpected(Failure{Failure::Kind::unreachable, "away", "no answer", {}, false});
+      core_->server_told(ask, answer, now_);
+    });
+  }
+
   void carry_out(const ModeChanged& changed) {
     durable_modes_[changed.scope] = changed.mode;
     writing_into_.erase(changed.scope);

@@ -207,6 +207,21 @@ TEST_F(AuthTest, OneCallThatIsAlwaysRefusedDoesNotStopTheOthers) {
   }
 }
 
+TEST_F(AuthTest, ATokenThatIsFoundToBeTakenIsUsedAtOnceThoughItWasRejectedLately) {
+  bool rejects = true;
+  neptune.meddle = [&rejects](const Received& request) -> std::optional<Reply> {
+    if (rejects && request.target.ends_with("/oauth-token")) return http_reply(401);
+    return std::nullopt;
+  };
+  const auto server = make_server();
+  ASSERT_FALSE(submit(*server));
+  EXPECT_EQ(run(server->answers()).error().kind, Kind::token_rejected);
+  rejects = false;
+  EXPECT_FALSE(submit(*server)) << "it is remembered";
+  EXPECT_TRUE(run(server->answers()));
+  EXPECT_TRUE(submit(*server));
+}
+
 TEST_F(AuthTest, ARejectedApiTokenIsNotTriedAgainForAWhile) {
   neptune.meddle = [](const Received& request) -> std::optional<Reply> {
     if (request.target.ends_with("/oauth-token")) return http_reply(401);
