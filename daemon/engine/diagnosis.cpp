@@ -56,6 +56,13 @@ asio::awaitable<api::Diagnosis> Engine::diagnose_way() {
       if (server == id) whose = " (" + workspace + ")";
     std::vector<server::Step> steps{{server::Step::At::token, server::Step::State::failed, slot.problem.message}};
     if (slot.server) steps = co_await slot.server->diagnose();
+    if (std::ranges::none_of(steps, [](const auto& step) { return step.state == server::Step::State::failed; })) {
+      // What was told of an earlier failure is over, also where nothing is sent that would show it.
+      const auto answering = static_cast<core::ServerId>(id);
+      heard_from(answering, nullptr);
+      core_.server_told({answering}, {}, clock_.now());
+      pump();
+    }
     // After a restart there would be none, however well the one before does.
     if (slot.server && !servers_[id].token_problem.empty())
       steps.push_back({server::Step::At::token, server::Step::State::failed,

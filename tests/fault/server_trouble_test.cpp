@@ -127,6 +127,32 @@ TEST(ServerTrouble, AServerThatIsAwayIsNamedInTheStatusAndItsChangesFollowWhenIt
   expect_whole(box, "r-1", 100);
 }
 
+TEST(ServerTrouble, IsOverWhenTheServerAnswersAgainThoughNothingWaitsToBeSent) {
+  TempDir kept;
+  Box box({.sandbox_args = {"--workspace", "ml-team:team", "--state", kept / "state"}});
+  box.sandbox().stop();
+  ASSERT_EQ(box.sync({"run", "create", "r-1", "--project", project}).status, 0);
+  ASSERT_TRUE(box.wait_status([](const auto& s) { return !s.at("server").at("last_error").is_null(); }).first);
+  ASSERT_EQ(box.sync({"discard", project, "--run", "r-1"}).status, 0);
+  EXPECT_NE(box.sync({"status"}).out.find("cannot be reached"), std::string::npos);
+  box.sandbox().start();
+  EXPECT_TRUE(box.wait_status([](const auto& s) { return s.at("server").at("reachable").as_bool(); }).first);
+  EXPECT_EQ(box.sync({"status"}).out.find("cannot be reached"), std::string::npos);
+}
+
+TEST(ServerTrouble, OfARefusedTokenIsOverWhenADiagnosisFindsThatItIsTaken) {
+  Box box;
+  box.sandbox().control(R"({"reject_api_token": true})");
+  ASSERT_EQ(box.sync({"run", "create", "r-1", "--project", project}).status, 0);
+  ASSERT_TRUE(box.wait_status([](const auto& s) { return !s.at("server").at("last_error").is_null(); }).first);
+  EXPECT_EQ(box.sync({"doctor"}).status, 1);
+  EXPECT_NE(box.sync({"status"}).out.find("The API token is refused"), std::string::npos);
+  box.sandbox().control(R"({"reset": true})");
+  EXPECT_EQ(box.sync({"doctor"}).status, 0);
+  EXPECT_EQ(box.sync({"status"}).out.find("The API token is refused"), std::string::npos);
+  box.wait_synced();
+}
+
 TEST(ServerTrouble, AServerThatHangsIsNamedByAllWhoAskInTheirOwnTime) {
   Box box;
   box.sandbox().process().signal(SIGSTOP);

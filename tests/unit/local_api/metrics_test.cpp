@@ -58,6 +58,15 @@ TEST(Metrics, KeepsWorkspacesInMetricsOfTheirOwnSoThatSumsCountNothingTwice) {
   EXPECT_TRUE(has_line(text, R"(neptune_sync_sources{kind="run-log",state="live"} 2)"));
 }
 
+TEST(Metrics, SayOfAServerThatWasNotAskedYetNeitherThatItAnswersNorThatItDoesNot) {
+  auto status = sample();
+  EXPECT_TRUE(has_line(text_of(status, now), "neptune_sync_server_reachable 1"));
+  status.server.reachable = false;
+  EXPECT_EQ(text_of(status, now).find("\nneptune_sync_server_reachable "), std::string::npos);
+  status.server.last_error = "nobody answers";
+  EXPECT_TRUE(has_line(text_of(status, now), "neptune_sync_server_reachable 0"));
+}
+
 TEST(Metrics, EscapesLabels) {
   auto status = sample();
   status.workspaces[0].name = "a\"b\\c\nd";
