@@ -199,7 +199,7 @@ struct ExportedRejection : Rejected {
   std::string payload;  ///< base64
 };
 
-/// Something that happened. Ids grow by one; a gap means that older events were dropped.
+/// Something that happened. Ids grow by one; a gap stands for those that were dropped.
 struct Event {
   std::uint64_t id = 0;
   std::string at{};

@@ -16,15 +16,33 @@ void EventLog::add(std::string type, std::string message, EventAbout about) {
   api::Event event;
   event.id = ++last_id_;
   event.at = format_time(clock_.wall());
+  classes_[{type, about.loss}].push_back(event.id);
   event.type = std::move(type);
   event.message = std::move(message);
   event.scope = std::move(about.scope);
   event.stream = std::move(about.stream);
   event.count = about.count;
   event.upload = std::move(about.upload);
-  events_.push_back(std::move(event));
-  if (events_.size() > kept) events_.pop_front();
+  events_.emplace_hint(events_.end(), event.id, std::move(event));
+  if (events_.size() > kept) drop_one();
   news_.cancel();
+}
+
+void EventLog::drop_one() {
+  const auto size = [](const auto& each) { return each.second.size(); };
+  auto& ids = std::ranges::max_element(classes_, {}, size)->second;
+  events_.erase(ids.front());
+  ids.pop_front();
+}
+
+api::Event EventLog::gap(std::uint64_t first, std::uint64_t last) const {
+  api::Event gap;
+  gap.id = last;
+  gap.at = format_time(clock_.wall());
+  gap.type = "gap";
+  gap.message = first == last ? fmt::format("event {} is no longer kept", first)
+                              : fmt::format("events {} to {} are no longer kept", first, last);
+  return gap;
 }
 
 asio::awaitable<std::vector<api::Event>> EventLog::after(std::uint64_t after) {
@@ -38,18 +56,13 @@ asio::awaitable<std::vector<api::Event>> EventLog::after(std::uint64_t after) {
       throw boost::system::system_error(asio::error::operation_aborted);
   }
   std::vector<api::Event> found;
-  const auto first = events_.front().id;
-  if (after + 1 < first && after != 0) {
-    api::Event gap;
-    gap.id = first - 1;
-    gap.at = format_time(clock_.wall());
-    gap.type = "gap";
-    gap.message = fmt::format("events {} to {} are no longer kept", after + 1, first - 1);
-    found.push_back(std::move(gap));
+  std::size_t answered = 0;
+  auto next = after == 0 ? events_.begin()->first : after + 1;
+  for (auto it = events_.lower_bound(next); it != events_.end() && answered < answered_at_once; ++it, ++answered) {
+    if (it->first > next) found.push_back(gap(next, it->first - 1));
+    found.push_back(it->second);
+    next = it->first + 1;
   }
-  const auto begin = events_.begin() + static_cast<std::ptrdiff_t>(after + 1 > first ? after + 1 - first : 0);
-  const auto count = std::min<std::ptrdiff_t>(events_.end() - begin, answered_at_once);
-  found.insert(found.end(), begin, begin + count);
   co_return found;
 }
 

@@ -217,6 +217,7 @@ void Engine::tell_of_leaving(Feed& feed) {
     return;
   }
   feed.lost = lost_with(feed);
+  about.loss = true;
   if (feed.lost.changes == 0) {
     // Of one that is its client's there is nothing to tell, nor of one that could not be read.
     const bool ours = takeable(feed.info.state) || feed.info.state == SourceState::settling_in;
