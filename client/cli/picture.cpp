@@ -16,7 +16,7 @@ namespace {
 
 using Lines = std::vector<std::string>;
 
-constexpr std::size_t least_events = 3, least_streams = 3, low_screen = 20;
+constexpr std::size_t least_events = 3, least_streams = 3, low_screen = 20, tiny_screen = 8;
 
 Lines lines_of(std::string_view text) {
   Lines lines;
@@ -94,15 +94,48 @@ Lines last_events(const std::deque<api::Event>& events, std::size_t rows, const 
   return lines;
 }
 
-bool is_busy(const api::ScopeStatus& scope) {
-  return scope.pending + scope.held + scope.in_flight > 0 || scope.own_mode() != "normal";
+bool is_closed(const api::ScopeStatus& scope) {
+  return scope.own_mode() != "normal" || scope.operator_hold;
 }
 
-/// Where not all have room, those that something is told of are seen.
-api::Status busy_first(api::Status status) {
+bool is_busy(const api::ScopeStatus& scope) {
+  return scope.pending + scope.held + scope.in_flight > 0;
+}
+
+/// Where not all have room, those that take no writes are seen, and then those in which something waits.
+api::Status closed_first(api::Status status) {
+  const auto has_closed = [](const api::WorkspaceStatus& workspace) {
+    return is_closed(workspace) || std::ranges::any_of(workspace.projects, is_closed);
+  };
   std::ranges::stable_partition(status.workspaces, is_busy);
-  for (auto& workspace : status.workspaces) std::ranges::stable_partition(workspace.projects, is_busy);
+  std::ranges::stable_partition(status.workspaces, has_closed);
+  for (auto& workspace : status.workspaces) {
+    std::ranges::stable_partition(workspace.projects, is_busy);
+    std::ranges::stable_partition(workspace.projects, is_closed);
+  }
   return status;
+}
+
+/// Up to where the causes end: they stand between the first two blank lines.
+std::size_t lines_of_causes(const Lines& lines) {
+  const auto head = std::ranges::find(lines, "");
+  return static_cast<std::size_t>(std::find(head == lines.end() ? head : head + 1, lines.end(), "") - lines.begin());
+}
+
+/// In at most so many lines: the causes, each in a line of its own where there is no room for all of their words, and
+/// the first scopes.
+Lines state_of(const api::Status& status, const Style& style, std::size_t rows, Now now) {
+  // A blank line and what is left out; and, where there is room for it, the titles and a scope.
+  const std::size_t least_scopes = rows < tiny_screen ? 2 : 4;
+  const auto sorted = closed_first(status);
+  auto lines = lines_of(view(sorted, style, now));
+  if (lines.size() > rows && lines_of_causes(lines) + least_scopes > rows)
+    lines = lines_of(view(sorted, style, now, Length::brief));
+  if (lines.size() <= rows || rows < 2) return lines;
+  const auto more = lines.size() - rows + 1;
+  lines.resize(rows - 1);
+  lines.push_back(title(style, fmt::format("… {} more lines: `neptune-sync status`", more)));
+  return lines;
 }
 
 }  // namespace
@@ -145,15 +178,9 @@ std::vector<std::string> picture(const Watched& watched, const Style& style, std
                                 style.width, "  ! ", "    ")));
     lines.emplace_back();
   }
-  append(lines, lines_of(view(busy_first(watched.status), style, now)));
   // What is below has its place, however many workspaces there are; on a low screen what is wrong is more.
-  const auto below = 1 + 1 + (rows < low_screen ? 0 : least_streams + 2 + least_events);
-  if (rows > below && lines.size() > rows - below) {
-    const auto most = rows - below;
-    const auto more = lines.size() - most + 1;
-    lines.resize(most - 1);
-    lines.push_back(title(style, fmt::format("… {} more lines: `neptune-sync status`", more)));
-  }
+  const auto below = rows < tiny_screen ? 0 : rows < low_screen ? 2 : 2 + least_streams + 2 + least_events;
+  append(lines, state_of(watched.status, style, rows - std::min(rows, below + lines.size()), now));
   lines.emplace_back();
   lines.push_back(rate_line(watched.rates, style));
 

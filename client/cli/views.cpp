@@ -26,13 +26,15 @@ std::string sentence(std::string_view text) {
 
 class Problems {
  public:
-  explicit Problems(const Style& style) : style_(style) {}
+  Problems(const Style& style, Length length) : style_(style), length_(length) {}
 
   void add(Colour colour, std::string_view text) {
-    const std::size_t mark = columns("  ! ");
-    // Wrapped without the colour, which takes no columns.
-    auto lines = wrap(with_short_paths(text), style_.width, std::string(mark, ' '), std::string(mark, ' '));
-    text_ += "  " + paint(style_, colour, "!") + lines.substr(3);
+    const std::string mark(columns("  ! "), ' ');
+    // Wrapped, or cut, without the colour, which takes no columns.
+    const auto told = with_short_paths(text);
+    const auto brief = cut(told, style_.width - std::min(style_.width, mark.size())) + "\n";
+    text_ += "  " + paint(style_, colour, "!") +
+             (length_ == Length::brief ? " " + brief : wrap(told, style_.width, mark, mark).substr(3));
   }
   bool none() const { return text_.empty(); }
   const std::string& text() const { return text_; }
@@ -55,6 +57,7 @@ class Problems {
   }
 
   const Style& style_;
+  Length length_;
   std::string text_;
 };
 
@@ -109,8 +112,8 @@ void add_stuck(Problems& problems, const api::Status& status) {
     problems.add(Colour::red, "More changes cannot go: `neptune-sync streams` says which, and why.");
 }
 
-Problems problems_of(const api::Status& status, const Style& style, Now now) {
-  Problems problems(style);
+Problems problems_of(const api::Status& status, const Style& style, Now now, Length length) {
+  Problems problems(style, length);
   if (status.state == "draining")
     problems.add(Colour::yellow, "The daemon is stopping; what is not synced yet stays on disk.");
   for (const auto& problem : status.problems) problems.add(Colour::red, sentence(problem));
@@ -292,9 +295,10 @@ std::string header_of(const api::Status& status, const Style& style, Now now) {
 
 }  // namespace
 
-std::string view(const api::Status& status, const Style& style, Now now) {
-  auto out = header_of(status, style, now) + "\n";
-  const auto problems = problems_of(status, style, now);
+std::string view(const api::Status& status, const Style& style, Now now, Length length) {
+  const auto problems = problems_of(status, style, now, length);
+  std::string out;
+  if (length == Length::whole || problems.none()) out += header_of(status, style, now) + "\n";
   if (!problems.none()) out += problems.text() + "\n";
   if (!std::ranges::all_of(status.workspaces, is_past)) out += scopes_of(status, style, now) + "\n";
   if (!status.uploads.empty()) out += uploads_of(status, style) + "\n";

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <string>
 
 #include "client/cli/text.h"
@@ -11,8 +12,10 @@ namespace neptune::cli {
 
 using Now = std::chrono::system_clock::time_point;
 
+/// `brief`: what is wrong begins it, a line each, cut where it is too long. Of a style with a width.
+enum class Length : std::uint8_t { whole, brief };
 /// What is wrong comes first, then the scopes, then a last line that sums up.
-std::string view(const api::Status& status, const Style& style, Now now);
+std::string view(const api::Status& status, const Style& style, Now now, Length length = Length::whole);
 /// "trial-7", "files of trial-7", "management".
 std::string name_of(const api::Stream& stream);
 std::string view(const api::StreamList& list, const Style& style, Now now);

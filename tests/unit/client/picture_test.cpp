@@ -113,6 +113,44 @@ TEST(Picture, OfALowScreenShowsWhatIsWrongRatherThanEvents) {
   EXPECT_THAT(lines, Not(Contains(HasSubstr("LAST EVENTS"))));
 }
 
+TEST(Picture, ShowsTheCauseAtAnySize) {
+  auto watched = busy_box(40, 100);
+  for (int i = 0; i < 4; ++i)
+    watched.status.stuck.push_back({.project = "workspace-1/a-project",
+                                    .container_type = "run",
+                                    .container = "run-" + std::to_string(i),
+                                    .streams = 1,
+                                    .changes = 3,
+                                    .why = "the server does not know the project, and this goes on for another line",
+                                    .missing = "project"});
+  auto& closed = watched.status.workspaces.back();
+  closed.mode = "read_only";
+  closed.reason = "its storage is full, which takes a few words more to say, so that the line has to be cut here";
+  closed.held = 100;
+  for (const std::size_t width : {40, 80})
+    for (const std::size_t rows : {2, 3, 5, 8, 12, 19, 24})
+      EXPECT_THAT(picture(watched, {false, width}, rows, now)[0],
+                  testing::StartsWith("  ! workspace-39 is read-only: "))
+          << width << " x " << rows;
+  EXPECT_THAT(picture(watched, {false, 80}, 60, now)[2], testing::StartsWith("  ! workspace-39 is read-only: "));
+  const auto usual = picture(watched, {false, 80}, 24, now);
+  EXPECT_THAT(usual[0], testing::EndsWith("…"));
+  EXPECT_THAT(usual, Contains(HasSubstr("run run-3 of workspace-1")));
+  EXPECT_THAT(usual, Contains(testing::StartsWith("workspace-39 "))) << "its row";
+}
+
+TEST(Picture, ShowsAProjectThatIsReadOnlyBeforeOthersInWhichMoreWaits) {
+  auto watched = busy_box(40, 3);
+  auto& projects = watched.status.workspaces.back().projects;
+  for (int i = 0; i < 30; ++i) {
+    auto& project = projects.emplace_back();
+    project.name = "project-" + std::to_string(i);
+    project.pending = 10;
+  }
+  projects.back().mode = "read_only";
+  EXPECT_THAT(picture(watched, {false, 80}, 24, now), Contains(testing::ContainsRegex("^  project-29 +read-only")));
+}
+
 TEST(Picture, SaysThatTheDaemonIsAway) {
   auto watched = busy_box(1, 1);
   watched.trouble = "neptune-syncd is not running.";
