@@ -52,8 +52,9 @@ bool looks_through_a_folder(const api::Status& status) {
   });
 }
 
-void add_reason(std::vector<std::string>& reasons, const std::string& reason) {
-  if (reason.empty() || reasons.size() >= most_reasons) return;
+void add_reason(std::vector<std::string>& reasons, const std::string& whose, const std::string& why) {
+  const auto reason = whose + why;
+  if (why.empty() || reasons.size() >= most_reasons) return;
   if (std::find(reasons.begin(), reasons.end(), reason) == reasons.end()) reasons.push_back(reason);
 }
 
@@ -62,7 +63,8 @@ void add_project(Progress& progress, const std::string& project) {
   if (at == progress.projects.end() || *at != project) progress.projects.insert(at, project);
 }
 
-void add(Progress& progress, const api::Stream& stream) {
+/// `of_project`: begins a reason, where it does not go without saying whose it is.
+void add(Progress& progress, const api::Stream& stream, const std::string& of_project) {
   progress.seen = true;
   add_project(progress, stream.project);
   progress.pending += stream.pending;
@@ -81,9 +83,9 @@ void add(Progress& progress, const api::Stream& stream) {
   progress.uploads = std::max(progress.uploads, stream.uploads);
   progress.active_uploads.insert(progress.active_uploads.end(), stream.active_uploads.begin(),
                                  stream.active_uploads.end());
-  if (!stream.closed && stream.state != "done") ++progress.open;
+  if (!stream.closed && stream.state != "done" && stream.container_type != "files") ++progress.open;
   if (stream.pending + stream.held + stream.in_flight > 0) {
-    add_reason(progress.why, stream.why);
+    add_reason(progress.why, of_project, stream.why);
   } else if (stream.state == "unconfirmed") {
     ++progress.being_recorded;
   } else if (stream.source.starts_with(api::queue_source) &&
@@ -194,6 +196,10 @@ std::string what_was_lost(const Progress& progress) {
   return text.empty() ? text : " A part of it was removed before it was synced:" + text;
 }
 
+std::string being_written(const Progress& progress) {
+  return count(progress.open, "run is still being written", "runs are still being written");
+}
+
 /// `meant`: what may be, of what was not seen.
 std::string what_remains(const WaitFor& what, const Progress& progress, const std::string& meant) {
   if (!progress.seen)
@@ -201,9 +207,7 @@ std::string what_remains(const WaitFor& what, const Progress& progress, const st
            meant + what_is_set_aside(progress);
   auto text = what_waits(progress);
   if (text.empty() && progress.being_recorded > 0) text = "what the server confirmed is being recorded";
-  if (text.empty())
-    text = count(progress.open, "run is still being written", "runs are still being written") +
-           "; what there is so far is synced (--now takes that for done)";
+  if (text.empty()) text = being_written(progress) + "; what there is so far is synced (--now takes that for done)";
   text = not_synced(what) + ": " + text + ".";
   std::string why;
   for (const auto& reason : progress.why)
@@ -298,8 +302,15 @@ class Waiter {
       return result(Outcome::failed, moved);
     }
     if (progress_.discarded > 0) return some_discarded();
-    const auto* up_to = what_.now && !progress_.complete(true) ? " as far as it was logged when this began." : ".";
-    return result(Outcome::synced, what_was_found() + " is synced" + up_to);
+    return result(Outcome::synced, what_is_synced());
+  }
+
+  std::string what_is_synced() const {
+    const auto all = what_was_found() + " is synced";
+    if (!what_.now || progress_.complete(false)) return all + ".";
+    auto text = all + " as far as it was logged when this began";
+    if (progress_.open > 0) text += "; " + (what_.run ? "the run is still being written" : being_written(progress_));
+    return text + ".";
   }
 
   /// With --now, when all that was there at the first look is dealt with: a job beside it may log on and on.
@@ -540,10 +551,14 @@ class Waiter {
 
 Progress assess(const WaitFor& what, const api::Status& status, const std::vector<api::Stream>& streams) {
   Progress progress;
+  const auto many = what.run && !streams.empty() && std::ranges::any_of(streams, [&streams](const api::Stream& stream) {
+                      return stream.project != streams.front().project;
+                    });
+  const auto of = [many](const std::string& project) { return many ? "in " + project + " " : std::string(); };
   api::Counts aside;
   for (const auto& stream : streams) {
     if (!is_set_aside(stream, status)) {
-      add(progress, stream);
+      add(progress, stream, of(stream.project));
       continue;
     }
     progress.seen = true;
@@ -563,7 +578,7 @@ Progress assess(const WaitFor& what, const api::Status& status, const std::vecto
     const bool blocked = source.state == "blocked";
     if (source.state == "settling_in" || (blocked && source.pending == 0)) ++progress.settling;
     if (source.state == "settling_in" || source.state == "left_to_client" || blocked)
-      add_reason(progress.why, source.detail.value_or(""));
+      add_reason(progress.why, source.project ? of(*source.project) : source.path + ": ", source.detail.value_or(""));
     if (source.state == "set_aside")
       progress.set_aside.push_back(source.path + ": " + source.detail.value_or("set aside."));
   }

@@ -31,7 +31,7 @@ struct Progress {
   std::uint64_t pending = 0, held = 0, in_flight = 0, synced = 0, rejected = 0, discarded = 0;
   std::uint64_t uploads = 0;                ///< files of theirs that are not on the server yet
   std::vector<api::Upload> active_uploads;  ///< and what of them is being sent
-  std::uint64_t open = 0;                   ///< streams somebody may still write to
+  std::uint64_t open = 0;                   ///< runs somebody may still write to
   std::uint64_t settling = 0;               ///< sources that were found, and are not looked into yet
   std::uint64_t being_recorded = 0;         ///< streams with nothing on its way of which not all is on record yet
   std::vector<std::string> why;             ///< sentences: what the rest waits for

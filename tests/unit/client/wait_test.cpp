@@ -107,7 +107,10 @@ TEST_F(Waiting, WaitsForALiveRunToBeClosedUnlessToldNotTo) {
   const auto open = wait({.run = "r1", .timeout = 50ms});
   EXPECT_EQ(open.outcome, Outcome::timed_out);
   EXPECT_THAT(open.message, HasSubstr("--now"));
-  EXPECT_EQ(wait({.run = "r1", .now = true}).outcome, Outcome::synced);
+  const auto now = wait({.run = "r1", .now = true});
+  EXPECT_EQ(now.outcome, Outcome::synced);
+  EXPECT_EQ(now.message,
+            "Run r1 of ml-team/x is synced as far as it was logged when this began; the run is still being written.");
 
   auto result = begin({.run = "r1"});
   tell({stream_of("r1", 0, true)}, "source_changed");
@@ -145,6 +148,18 @@ TEST_F(Waiting, SaysWhyWhatIsLeftWaitsAsOneSentence) {
       wait({.run = "r1", .timeout = 50ms}).message,
       "Time is up. Run r1 is not synced: 2 changes wait. Why: the server refuses the API token; and ml-team is held "
       "by root.");
+}
+
+TEST_F(Waiting, SaysWhoseReasonItIsWhereOneNameMeansSeveralRuns) {
+  auto ours = stream_of("r1", 1, true), other = ours;
+  ours.why = "it is being handed in";
+  other.project = "vision/y";
+  other.why = "vision is held by root.";
+  tell({ours, other});
+  EXPECT_EQ(
+      wait({.run = "r1", .timeout = 50ms}).message,
+      "Time is up. Run r1 is not synced: 2 changes wait. Why: in ml-team/x it is being handed in; and in vision/y "
+      "vision is held by root.");
 }
 
 TEST_F(Waiting, FailsWhenSomethingOfItWasRejected) {
@@ -263,6 +278,7 @@ TEST_F(WaitingForLogs, WaitsForOneThatMayBeOfWhatIsMeant) {
     find_nothing();
     find(folder, "settling_in");
     for (const auto& what : {run, project, workspace}) EXPECT_EQ(wait(what).outcome, Outcome::timed_out) << folder;
+    EXPECT_THAT(wait(run).message, HasSubstr(std::string("Why: /runs/") + folder + ": found lately"));
   }
   find_nothing();
   find("run__0b1e__17__ab_1795452629836373760", "settling_in", "client-1x");
@@ -347,7 +363,7 @@ class WaitingNow : public WaitingForLogs {
 TEST_F(WaitingNow, IsOverWhenAllThatWasLoggedAtTheBeginningIsOnTheServer) {
   const auto end = wait_from({log_of("r1", 100, 40)}, {log_of("r1", 130, 100)});
   EXPECT_EQ(end.outcome, Outcome::synced);
-  EXPECT_EQ(end.message, "ml-team/x is synced as far as it was logged when this began.");
+  EXPECT_EQ(end.message, "ml-team/x is synced as far as it was logged when this began; 1 run is still being written.");
   EXPECT_EQ(wait_from({log_of("r1", 100, 40)}, {log_of("r1", 130, 99)}, 100ms).outcome, Outcome::timed_out);
   auto files = log_of("r1", 7, 3);
   files.id += " (files)";
