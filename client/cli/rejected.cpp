@@ -9,6 +9,7 @@
 #include "client/cli/verbs.h"
 #include "client/cli/views.h"
 #include "client/lib/json.h"
+#include "client/lib/names.h"
 #include "support/base64.h"
 
 namespace neptune::cli {
@@ -77,6 +78,34 @@ Result<std::vector<api::Rejected>> find(const client::Client& client, const Chos
   return found;
 }
 
+std::string name_of(const Chosen& chosen) {
+  if (!chosen.run) return chosen.project.value_or("");
+  return "run " + *chosen.run + (chosen.project ? " of " + *chosen.project : "");
+}
+
+/// After none was found: whether the name is known here at all. Errors: "unknown_name", with what may be meant.
+Result<std::string> none_kept(const client::Client& client, const Chosen& chosen) {
+  if (chosen.all) return "No change is kept as rejected.\n";
+  const auto status = client.status();
+  if (!status) return std::unexpected(status.error());
+  const auto streams = client.streams({});
+  if (!streams) return std::unexpected(streams.error());
+  const auto fits = [&chosen](const api::Stream& stream) {
+    const bool of_project =
+        !chosen.project || stream.project == *chosen.project || stream.project.starts_with(*chosen.project + "/");
+    return of_project && (!chosen.run || stream.container == *chosen.run);
+  };
+  const auto scopes = api::scope_names(status->value);
+  const bool known = std::ranges::any_of(streams->value.streams, fits) ||
+                     (!chosen.run && std::ranges::find(scopes, chosen.project) != scopes.end());
+  if (known) return "No change of " + name_of(chosen) + " is kept as rejected.\n";
+  const auto meant = chosen.run
+                         ? api::did_you_mean(*chosen.run, api::container_names(status->value, streams->value.streams))
+                         : api::did_you_mean(*chosen.project, scopes);
+  return fail("unknown_name",
+              "No change of " + name_of(chosen) + " is kept as rejected, and nothing of it is known here." + meant);
+}
+
 void check(const Chosen& chosen) {
   const bool by_name = chosen.project || chosen.run;
   const int ways = (chosen.id > 0) + chosen.all + by_name;
@@ -95,6 +124,8 @@ void each(Session& session, const Chosen& chosen, Does does, const char* done) {
   }
   const auto found = find(client, chosen);
   if (!found) return session.fail_with(found.error());
+  const auto none = found->empty() ? none_kept(client, chosen) : Result<std::string>();
+  if (!none) return session.fail_with(none.error());
   std::uint64_t count = 0;
   for (const auto& one : *found) {
     const auto reply = does(client, one.id);
@@ -107,8 +138,7 @@ void each(Session& session, const Chosen& chosen, Does does, const char* done) {
   if (session.json)
     session.print(fmt::format("{{\"done\":{}}}\n", count));
   else
-    session.print(count == 0 ? "No rejected change is meant by that.\n"
-                             : fmt::format("{} {}.\n", changes(count), done));
+    session.print(found->empty() ? *none : fmt::format("{} {}.\n", changes(count), done));
 }
 
 /// One a line, with its bytes: JSON as the daemon gives it, and "payload" in base64. Where "part" names attributes, the
@@ -118,6 +148,8 @@ void write_out(Session& session, const Chosen& chosen) {
   const auto client = session.client();
   const auto found = find(client, chosen);
   if (!found) return session.fail_with(found.error());
+  const auto none = found->empty() ? none_kept(client, chosen) : Result<std::string>();
+  if (!none) return session.fail_with(none.error());
   for (const auto& one : *found) {
     const auto payload = client.rejected_payload(one.id);
     if (!payload) return session.fail_with(payload.error());

@@ -281,7 +281,18 @@ TEST_F(Command, RejectedChangesOfARunOrAllOfThemAreRetriedOldestFirst) {
   EXPECT_EQ(ask("rejected retry --run even").out, "2 changes will be sent again.\n");
   EXPECT_EQ(ask("rejected discard --project ml-team --run odd").out, "2 changes discarded.\n");
   EXPECT_EQ(ask("rejected retry --all --json").out, "{\"done\":4}\n");
-  EXPECT_EQ(ask("rejected retry --run other").out, "No rejected change is meant by that.\n");
+  served_.on_loop([](FixedControl& control) { control.streams_now.emplace_back().container = "fine"; });
+  for (const char* verb : {"retry", "discard", "export"}) {
+    const auto none = ask(std::string("rejected ") + verb + " --run fime");
+    EXPECT_EQ(none.exit, 1) << verb;
+    EXPECT_EQ(none.err,
+              "neptune-sync: No change of run fime is kept as rejected, and nothing of it is known here. Did you mean "
+              "fine?\n");
+  }
+  const auto fine = ask("rejected retry --run fine");
+  EXPECT_EQ(fine.exit, 0) << "there was nothing to be done";
+  EXPECT_EQ(fine.out, "No change of run fine is kept as rejected.\n");
+  EXPECT_EQ(ask("rejected discard --project ml-tea").exit, 1);
   EXPECT_EQ(served_.on_loop([](FixedControl& control) { return control.calls; }),
             (std::vector<std::string>{"retry 6", "retry 8", "discard 7", "discard 9", "retry 6", "retry 7", "retry 8",
                                       "retry 9"}));
