@@ -24,7 +24,7 @@ __neptune_sync_offer() {
       mapfile -t COMPREPLY < <(compgen -f -- "$1")
       compopt -o filenames 2>/dev/null
       ;;
-    scopes | projects | runs) __neptune_sync_names "$1" "$2" ;;
+    scopes | projects | runs | names | shells) __neptune_sync_names "$1" "$2" ;;
   esac
 }
 

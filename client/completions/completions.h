@@ -14,7 +14,7 @@ std::string zsh(const man::Command& program);
 std::string fish(const man::Command& program);
 
 /// What can be offered for an argument's value.
-enum class Offer { nothing, files, scopes, projects, runs };
+enum class Offer { nothing, files, scopes, projects, runs, names, shells };
 
 Offer offer_for(const man::Argument& argument);
 

@@ -15,10 +15,10 @@ struct Known {
 // By the names of arguments, which mean the same with every verb.
 constexpr std::array known{
     Known{"SCOPE", Offer::scopes},    Known{"PROJECT", Offer::projects}, Known{"--project", Offer::scopes},
-    Known{"RUN", Offer::runs},        Known{"WHAT", Offer::runs},        Known{"--run", Offer::runs},
+    Known{"RUN", Offer::runs},        Known{"WHAT", Offer::names},       Known{"--run", Offer::runs},
     Known{"--fork-run", Offer::runs}, Known{"--socket", Offer::files},   Known{"--file", Offer::files},
     Known{"FILE", Offer::files},      Known{"PATH", Offer::files},       Known{"--config", Offer::files},
-    Known{"--into", Offer::files},
+    Known{"--into", Offer::files},    Known{"SHELL", Offer::shells},
 };
 
 }  // namespace
@@ -38,6 +38,10 @@ std::string_view asked(Offer offer) {
       return "projects";
     case Offer::runs:
       return "runs";
+    case Offer::names:
+      return "names";
+    case Offer::shells:
+      return "shells";
     case Offer::nothing:
     case Offer::files:
       break;

@@ -92,8 +92,12 @@ TEST_F(Completion, OfBashOffersTheNamesTheDaemonKnows) {
   EXPECT_EQ(in_bash("neptune-sync hold ''"), "ml-team|ml-team/x|");
   EXPECT_EQ(in_bash("neptune-sync wait --project = ml-team/"), "ml-team/x|");
   EXPECT_EQ(in_bash("neptune-sync project delete ''"), "ml-team/x|");
+  served_.on_loop([](FixedControl& control) { control.streams_now.emplace_back().container = "trial-7"; });
+  EXPECT_EQ(in_bash("neptune-sync wait --run ''"), "trial-7|");
+  EXPECT_EQ(in_bash("neptune-sync explain ''"), "ml-team|ml-team/x|trial-7|");
   ::setenv("NEPTUNE_SYNC_SOCKET", "/nowhere", 1);
   EXPECT_EQ(in_bash("neptune-sync hold ''"), "") << "and nothing when there is no daemon";
+  EXPECT_EQ(in_bash("neptune-sync completion ''"), "bash|fish|zsh|");
 }
 
 TEST_F(Completion, RunsNothingThatStandsInTheNameOfARun) {
@@ -115,6 +119,8 @@ TEST_F(Completion, OfFishOffersTheSame) {
   EXPECT_THAT(in_fish("neptune-sync --socket x run lo"), testing::StartsWith("log\t"));
   EXPECT_THAT(in_fish("neptune-sync run log trial-7 --st"), testing::StartsWith("--step\t"));
   EXPECT_EQ(in_fish("neptune-sync hold "), "ml-team\nml-team/x\n");
+  EXPECT_EQ(in_fish("neptune-sync explain "), "ml-team\nml-team/x\n");
+  EXPECT_EQ(in_fish("neptune-sync completion "), "bash\nfish\nzsh\n");
 }
 
 TEST_F(Completion, ScriptsAreGoodShell) {
@@ -131,6 +137,8 @@ TEST_F(Completion, OfZshOffersTheSame) {
   EXPECT_TRUE(zsh_shows("neptune-sync run log trial-7 --st", "--step"));
   EXPECT_TRUE(zsh_shows("neptune-sync --socket x run u", "upload"));
   EXPECT_TRUE(zsh_shows("neptune-sync hold ml-team/", "ml-team/x"));
+  EXPECT_TRUE(zsh_shows("neptune-sync explain ml-team/", "ml-team/x"));
+  EXPECT_TRUE(zsh_shows("neptune-sync completion b", "bash"));
 }
 
 TEST_F(Completion, OfAnUnknownShellIsAWrongUsage) {
