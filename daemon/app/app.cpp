@@ -118,6 +118,7 @@ engine::EngineOptions engine_options(const config::Config& config) {
   options.core.max_files_in_flight = config.uploads.max_concurrent;
   options.uploads = upload_options(config);
   options.doubt_patience = std::min(config.server.request_timeout, options.doubt_patience);
+  options.socket = config.socket;
   return options;
 }
 

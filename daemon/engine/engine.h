@@ -84,6 +84,7 @@ struct EngineOptions {
   std::map<std::string, std::uint32_t> priorities;     ///< workspace → turns
   UploadOptions uploads{};
   std::chrono::milliseconds doubt_patience{60000};  ///< AttributeCall::patience
+  std::filesystem::path socket{};                   ///< where people ask: whether others may, too
 };
 
 struct UploadItem;

@@ -157,6 +157,15 @@ struct OnDisk {
   std::uint64_t bytes = 0;
 };
 
+/// Of a daemon of one's own, the socket lies where nobody else may go.
+bool others_may_reach(const fs::path& socket) {
+  for (auto folder = socket.parent_path();; folder = folder.parent_path()) {
+    struct stat data{};
+    if (::stat(folder.c_str(), &data) != 0 || (data.st_mode & S_IXOTH) == 0) return false;
+    if (folder == folder.parent_path()) return true;
+  }
+}
+
 OnDisk look_on_disk(const fs::path& directory) {
   OnDisk found;
   struct stat data{};
@@ -192,10 +201,13 @@ asio::awaitable<api::TidyItem> Engine::tidy_one(Candidate candidate, TidyRequest
   item.why = feed->gone ? "it is gone" : why_it_stays(*feed);
   if (!item.why.empty()) co_return item;
   if (!own && (feed->info.read_only || !request.is_operator)) {
-    auto ask = [uid = candidate.owner] { return user_name(uid); };
-    const auto name = co_await file_threads_.run(std::move(ask));
-    item.why = fmt::format("it belongs to {}, who may remove it with `neptune-sync tidy`",
-                           name.value_or(fmt::format("the user {}", candidate.owner)));
+    auto ask = [uid = candidate.owner, socket = options_.socket] {
+      const auto* how = others_may_reach(socket) ? "remove it with `neptune-sync tidy`"
+                                                 : "delete it: all of it is on the server. (They cannot reach this "
+                                                   "daemon for `neptune-sync tidy`)";
+      return fmt::format("it belongs to {}, who may {}", user_name(uid).value_or(fmt::format("the user {}", uid)), how);
+    };
+    item.why = co_await file_threads_.run(std::move(ask));
     co_return item;
   }
   const auto refused = co_await keeps_rejected(feed);

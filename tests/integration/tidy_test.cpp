@@ -145,6 +145,18 @@ TEST_F(TidyOfAnotherUser, IsDoneByItsOwnerOnTheDaemonsWord) {
   EXPECT_THAT(box->sync({"events"}).out, Not(HasSubstr("not synced yet")));
 }
 
+TEST_F(TidyOfAnotherUser, IsLeftToTheirOwnHandsWhereTheyCannotReachTheDaemon) {
+  const auto log = make_log();
+  box->start_daemon();
+  ASSERT_TRUE(box->wait_status([](const auto& s) { return s.at("totals").at("synced").as_int64() == 3; }).first);
+  EXPECT_THAT(box->sync({"tidy"}).out, HasSubstr("who may remove it with `neptune-sync tidy`"));
+  fs::permissions(box->dir(), fs::perms(0700));
+  EXPECT_THAT(box->sync({"tidy"}).out,
+              AllOf(HasSubstr("who may delete it: all of it is on the server. (They cannot reach"),
+                    Not(HasSubstr("who may remove it with"))));
+  EXPECT_TRUE(fs::exists(log));
+}
+
 TEST_F(TidyOfAnotherUser, TakesTheFilesOfALogThatWasMovedToo) {
   const auto made = make_log();
   const auto log = box->runs() / "moved" / made.filename();
