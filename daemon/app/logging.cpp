@@ -41,13 +41,25 @@ class Priority final : public spdlog::custom_flag_formatter {
   }
 };
 
+/// As the configuration's `log_level` calls them.
+class Level final : public spdlog::custom_flag_formatter {
+ public:
+  void format(const spdlog::details::log_msg& message, const std::tm&, spdlog::memory_buf_t& out) override {
+    const auto usual = spdlog::level::to_string_view(message.level);
+    const std::string_view name =
+        message.level == spdlog::level::warn ? "warn" : std::string_view(usual.data(), usual.size());
+    out.append(name.data(), name.data() + name.size());
+  }
+  std::unique_ptr<custom_flag_formatter> clone() const override { return std::make_unique<Level>(); }
+};
+
 }  // namespace
 
 void set_up_logging(const std::string& level) {
   auto logger = std::make_shared<spdlog::logger>("neptune-syncd", std::make_shared<spdlog::sinks::stderr_sink_mt>());
   auto formatter = std::make_unique<spdlog::pattern_formatter>(spdlog::pattern_time_type::utc);
-  formatter->add_flag<Priority>('*').set_pattern(is_the_journal(STDERR_FILENO) ? "%*level=%l %v"
-                                                                               : "%Y-%m-%dT%H:%M:%S.%eZ level=%l %v");
+  formatter->add_flag<Priority>('*').add_flag<Level>('l').set_pattern(
+      is_the_journal(STDERR_FILENO) ? "%*level=%l %v" : "%Y-%m-%dT%H:%M:%S.%eZ level=%l %v");
   logger->set_formatter(std::move(formatter));
   logger->set_level(spdlog::level::from_str(level));
   spdlog::set_default_logger(std::move(logger));

@@ -219,7 +219,7 @@ void read_places(Reader& reader, const toml::table& root, Config& config) {
   config.socket = impl::default_socket(is_root, config.state_dir);
   section.path("socket", config.socket, "/run/neptune-syncd/api.sock", impl::check_socket);
   if (const auto advice = impl::check_socket(config.socket)) section.refuse("socket", *advice);
-  section.choice("log_level", config.log_level, {"trace", "debug", "info", "warn", "error"});
+  section.choice("log_level", config.log_level, {"trace", "debug", "info", "warn", "warning", "error"});
 }
 
 void read_server(Section& section, ServerConfig& server) {

@@ -281,7 +281,8 @@ TEST(Reload, SaysWhichKeysNeedARestart) {
   Service service(box);
   edit_config(box, "api.sock", "other.sock");
   EXPECT_TRUE(service.reload());
-  EXPECT_NE(service.daemon().err().find("key=\"socket\"; that takes hold when the daemon is restarted"),
+  EXPECT_NE(service.daemon().err().find(
+                "level=warn config changed key=\"socket\"; that takes hold when the daemon is restarted"),
             std::string::npos);
   EXPECT_EQ(box.sync({"status"}).status, 0) << "it is where it was";
 }

@@ -78,6 +78,14 @@ TEST_F(Configuration, TheExampleNamesEveryKey) {
   }
 }
 
+TEST_F(Configuration, TheLevelWarnMayBeCalledWarningToo) {
+  for (const char* level : {"warn", "warning"}) {
+    const auto config = load_text(std::string("log_level = \"") + level + "\"\n");
+    ASSERT_TRUE(config) << config.error().message;
+    EXPECT_EQ(config->log_level, level);
+  }
+}
+
 TEST_F(Configuration, EveryKeyIsRead) {
   const auto config = load_text(R"(
 state_dir = "/srv/state/"
