@@ -109,6 +109,15 @@ asio::awaitable<void> Engine::count_aside(FeedPtr feed) {
   told(*feed, feed->backlog.last);
 }
 
+namespace {
+
+/// Of a log that its job ends, or that changes hands: who watches its files tells what becomes of it.
+bool is_usual(const Error& error) {
+  return error.code == "run_log_gone" || error.code == "run_log_closing" || error.code == "run_log_withdrawn";
+}
+
+}  // namespace
+
 asio::awaitable<void> Engine::refresh(FeedPtr feed) {
   if (!feed->source) co_return;
   if (feed->stream == 0) {
@@ -125,7 +134,8 @@ asio::awaitable<void> Engine::refresh(FeedPtr feed) {
   if (!backlog) {
     if (backlog.error().retryable) {
       if (feed->unread.empty())
-        spdlog::warn("not read path={:?} error={:?}", feed->info.key.path, backlog.error().message);
+        spdlog::log(is_usual(backlog.error()) ? spdlog::level::debug : spdlog::level::warn,
+                    "not read path={:?} error={:?}", feed->info.key.path, backlog.error().message);
       feed->unread = backlog.error().message;
       const auto pause = std::min<Duration>(1s * (1u << std::min(feed->unread_times++, 5u)), 30s);
       alarms_.set({Alarm::Of::tend, feed->info.key}, clock_.now() + pause);

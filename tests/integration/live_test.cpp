@@ -4,8 +4,10 @@
 #include <unistd.h>
 
 #include <boost/json/serialize.hpp>
+#include <csignal>
 #include <filesystem>
 
+#include "support/sqlite.h"
 #include "tests/integration/box.h"
 #include "tests/integration/support/run_log_writer.h"
 
@@ -49,6 +51,29 @@ bool has_open(Box& box, const std::filesystem::path& directory) {
   for (const auto& fd : std::filesystem::directory_iterator(fmt::format("/proc/{}/fd", box.daemon().pid())))
     if (std::filesystem::read_symlink(fd, gone).parent_path() == directory) return true;
   return false;
+}
+
+TEST(Live, TheCleanEndOfAQuietLogIsNothingToWarnOf) {
+  Box box;
+  RunLogWriter log({.directory = box.runs(), .project = "ml-team/lab", .run = "r-1", .experiment = {}, .fork = {}});
+  log.append(1'000'000, {{"loss", 1.0}});
+  const auto directory = log.path().parent_path();
+  ASSERT_TRUE(box.wait_status([&](const auto& s) {
+                   return s.at("totals").at("synced").as_int64() == 2 && !has_open(box, directory);
+                 })
+                  .first);
+  // The daemon hears of the last write to the -wal, that of a checkpoint, when all of it is gone.
+  box.daemon().signal(SIGSTOP);
+  {
+    auto database = neptune::sqlite::Database::open(log.path(), {});
+    ASSERT_TRUE(database && database->exec("PRAGMA wal_checkpoint(TRUNCATE)"));
+  }
+  log.close(true);
+  ASSERT_FALSE(std::filesystem::exists(directory));
+  box.daemon().signal(SIGCONT);
+  EXPECT_EQ(box.sync({"wait", "--run", "r-1", "--timeout", "20s"}).status, 0);
+  EXPECT_NE(box.daemon().err().find("not read"), std::string::npos) << "it did look";
+  EXPECT_EQ(box.daemon().err().find("level=warn"), std::string::npos) << box.daemon().err();
 }
 
 TEST(Live, ALogOfAnotherUserThatIsClosedAfterAQuietTimeIsSynced) {
