@@ -993,6 +993,7 @@ TEST(Uploads, AreNotGivenUpForTheOthersOfTheirBatchThatAreThereAlready) {
     EXPECT_EQ(box.sync({"flush"}).status, 0);
   EXPECT_GE(struck(), 6);
   box.sandbox().control(R"({"reset": true})");
+  box.sync({"flush"});  // after so many failures it would wait for long
   box.wait_synced();
   EXPECT_EQ(stored_sha(box.sandbox().state(), "r-1", "large"), sha256(large));
   const auto events = box.sync({"--json", "events"}).out;
