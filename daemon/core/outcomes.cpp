@@ -126,17 +126,27 @@ void Core::tell_server(Stream& stream, const Failure& failure, const Blame& blam
   }
 }
 
+namespace {
+
+Trouble trouble_of(const Failure& failure) {
+  if (failure.code == "project_not_found") return {failure.message, Lacks::project};
+  if (failure.code == "run_not_found") return {failure.message, Lacks::run};
+  return {failure.message};
+}
+
+}  // namespace
+
 /// What the failure means for the stream. `sent`: something of it was read, and went out.
 void Core::take_failure(Stream& stream, bool sent, const Failure& failure, const Blame& blame, Instant now) {
   using Kind = Failure::Kind;
   switch (failure.kind) {
     case Kind::unreachable:
       // The first failure of a server that served others may be this request's own fault: it steps back for a while.
-      if (blame.server_is_up) return retry(stream, {failure.message}, options_.retry, now);
+      if (blame.server_is_up) return retry(stream, trouble_of(failure), options_.retry, now);
       return back(stream, now);
     case Kind::busy:
       if ((blame.at_once && ++stream.attempts > 3) || (blame.sizes_tell && blame.server_is_up))
-        return retry(stream, {failure.message}, options_.retry, now);
+        return retry(stream, trouble_of(failure), options_.retry, now);
       return back(stream, now);
     case Kind::token_rejected:
       return back(stream, now);
@@ -147,19 +157,19 @@ void Core::take_failure(Stream& stream, bool sent, const Failure& failure, const
     case Kind::forbidden:
       // What it is for may have been made a moment ago.
       if (says_missing(failure) && stream.attempts < barred_after)
-        return retry(stream, {failure.message}, options_.retry, now);
-      return bar(stream, {failure.message}, now);
+        return retry(stream, trouble_of(failure), options_.retry, now);
+      return bar(stream, trouble_of(failure), now);
     case Kind::read_only:
       return sent_back(stream, failure, now);
     case Kind::ambiguous_limit:
       stream.ambiguous = sent;
       gates_.doubted(stream.spec.id);
-      retry(stream, {failure.message}, options_.retry, now);
+      retry(stream, trouble_of(failure), options_.retry, now);
       return ask_status(stream.spec.container.project.workspace, now);
     case Kind::too_large:
     case Kind::rejected:
       if (sent && !speaks_of_the_route(failure)) return refuse(stream, failure.code, failure.message, now);
-      return bar(stream, {failure.message}, now);
+      return bar(stream, trouble_of(failure), now);
   }
 }
 
@@ -170,7 +180,7 @@ void Core::try_again(Stream& stream, const Failure& failure, Instant now) {
   const bool files = carries(stream.spec.container.kind) == Carries::files;
   if (failure.kind == Failure::Kind::server_error && stream.attempts >= 2 && stream.request.count > 1 && !files)
     stream.limit = (stream.request.count + 1) / 2;
-  retry(stream, {failure.message}, options_.retry, now);
+  retry(stream, trouble_of(failure), options_.retry, now);
   // Of an object store, which asks for a pause of the files alone.
   if (failure.retry_after) stream.not_before = std::max(*stream.not_before, now + *failure.retry_after);
 }
@@ -181,7 +191,7 @@ void Core::sent_back(Stream& stream, const Failure& failure, Instant now) {
   read_only(failure.scope_is_project ? Scope::of(project) : Scope::of(project.workspace), failure, stream.spec.id, now);
   // A removal passes the gate, so the gate cannot hold it back when the server refuses even that.
   if (stream.backlog.frees_next) {
-    bar(stream, {failure.message}, now);
+    bar(stream, trouble_of(failure), now);
   } else {
     back(stream, now);
   }

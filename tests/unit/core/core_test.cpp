@@ -588,6 +588,20 @@ TEST_F(CoreTest, AfterOneSmallWriteTheOthersFollowWithinTheRampAndARelapseHoldsT
   EXPECT_EQ(core_.total().held, 20u * 1000 - 100);
 }
 
+TEST_F(CoreTest, WhatIsMissingOnAServerWithoutIngestionIsToldAsSuch) {
+  open(1, "r", 10);
+  open(2, "s", 10);
+  take<Send>();
+  auto no_project = failure(Failure::Kind::forbidden);
+  no_project.code = "project_not_found";
+  core_.failed(1, Sent{10, 10, 100, false}, no_project, now_);
+  EXPECT_EQ(core_.stream(1, now_).trouble.lacks, Lacks::project);
+  auto no_run = failure(Failure::Kind::source);
+  no_run.code = "run_not_found";
+  core_.failed(2, Sent{10, 10, 100, false}, no_run, now_);
+  EXPECT_EQ(core_.stream(2, now_).trouble.lacks, Lacks::run);
+}
+
 TEST_F(CoreTest, AProbeThatSomebodyAsksForGoesToAServerThatWasAway) {
   const auto workspace = Scope::of(project.workspace);
   core_.restore(workspace, "full", now_);
