@@ -10,8 +10,10 @@
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/string_body.hpp>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <filesystem>
+#include <random>
 #include <thread>
 #include <utility>
 
@@ -231,6 +233,16 @@ class Exchange {
     const auto server = parser_.get()[http::field::server];
     return std::string_view(server.data(), server.size()).starts_with("neptune-syncd/");
   }
+  /// When the daemon says to ask again what it has not taken up.
+  std::optional<std::chrono::seconds> come_back() const {
+    if (status() != 429 && status() != 503) return std::nullopt;
+    const auto field = parser_.get()[http::field::retry_after];
+    const std::string_view text(field.data(), field.size());
+    unsigned seconds = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
+    if (text.empty() || error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+    return std::chrono::seconds(seconds);
+  }
   std::string& body() { return parser_.get().body(); }
   const std::string& path() const { return path_; }
   int descriptor() const { return socket_.descriptor(); }
@@ -286,6 +298,12 @@ class Exchange {
   beast::flat_buffer buffer_;
   http::response_parser<http::string_body> parser_;
 };
+
+/// So that those who were told the same time do not all come at it.
+std::chrono::milliseconds some_more() {
+  thread_local std::minstd_rand random{std::random_device{}()};
+  return std::chrono::milliseconds(std::uniform_int_distribution<int>(0, 500)(random));
+}
 
 std::string rejected_path(std::int64_t id) {
   return "/v1/rejected/" + std::to_string(id);
@@ -364,24 +382,47 @@ Result<std::vector<Reply<api::Event>>> EventStream::next(Deadline deadline) {
   }
 }
 
-Result<std::string> Client::call(std::string_view method, const std::string& target, std::string_view body,
-                                 std::string_view body_type, std::uint64_t copies) const {
-  const auto for_body = std::chrono::seconds(body.size() >> 20), for_copies = std::chrono::seconds(copies >> 20);
+struct Client::Request {
+  std::string_view method;
+  const std::string& target;
+  std::string_view body{}, body_type{};
+  std::uint64_t copies = 0;
+  std::chrono::milliseconds busy_patience{0};
+};
+
+Result<std::string> Client::call_once(const Request& request, std::optional<std::chrono::seconds>& come_back) const {
+  const auto for_body = std::chrono::seconds(request.body.size() >> 20);
+  const auto for_copies = std::chrono::seconds(request.copies >> 20);
   const auto patience = options_.timeout + for_body + for_copies;
   const auto deadline = std::chrono::steady_clock::now() + patience;
   Exchange exchange(options_.socket, patience);
-  if (const auto asked = exchange.ask(method, target, deadline, body, body_type); !asked)
+  if (const auto asked = exchange.ask(request.method, request.target, deadline, request.body, request.body_type);
+      !asked)
     return std::unexpected(asked.error());
   if (const auto head = exchange.read_head(deadline); !head) return std::unexpected(head.error());
   if (const auto end = exchange.read_to_end(deadline); !end) return std::unexpected(end.error());
   if (options_.answered) *options_.answered = exchange.status();
+  come_back = exchange.come_back();
   if (const auto fine = exchange.check_status(); !fine) return std::unexpected(fine.error());
   return std::move(exchange.body());
 }
 
+Result<std::string> Client::call(const Request& request) const {
+  const auto give_up = std::chrono::steady_clock::now() + request.busy_patience;
+  for (;;) {
+    std::optional<std::chrono::seconds> come_back;
+    auto answer = call_once(request, come_back);
+    if (!come_back) return answer;
+    const auto at = std::chrono::steady_clock::now() + *come_back + some_more();
+    if (at > give_up) return answer;
+    std::this_thread::sleep_until(at);
+  }
+}
+
 template <class T>
-Result<Reply<T>> Client::ask(std::string_view method, const std::string& target) const {
-  auto body = call(method, target);
+Result<Reply<T>> Client::ask(std::string_view method, const std::string& target,
+                             std::chrono::milliseconds busy_patience) const {
+  auto body = call({.method = method, .target = target, .busy_patience = busy_patience});
   if (!body) return std::unexpected(body.error());
   auto value = api::from_json<T>(*body);
   if (!value) return std::unexpected(bad_answer(options_.socket, value.error().message));
@@ -423,7 +464,8 @@ Result<Reply<api::Rejected>> Client::rejected_one(std::int64_t id) const {
 }
 
 Result<std::string> Client::rejected_payload(std::int64_t id) const {
-  return call("GET", rejected_path(id) + "/payload");
+  const auto target = rejected_path(id) + "/payload";
+  return call({.method = "GET", .target = target});
 }
 
 Result<Reply<api::RejectedReply>> Client::retry(std::int64_t id) const {
@@ -447,13 +489,7 @@ Client Client::with_patience(std::chrono::milliseconds timeout) const {
 /// What all who are no operators may ask for once a second, together.
 template <class T>
 Result<Reply<T>> Client::nudge(const std::string& target) const {
-  constexpr int tries = 5;
-  auto reply = ask<T>("POST", target);
-  for (int again = 1; again < tries && !reply && reply.error().code == "too_often"; ++again) {
-    std::this_thread::sleep_for(std::chrono::seconds(1));
-    reply = ask<T>("POST", target);
-  }
-  return reply;
+  return ask<T>("POST", target, std::chrono::seconds(5));
 }
 
 Result<Reply<api::Diagnosis>> Client::diagnose_box() const {
@@ -500,7 +536,12 @@ Result<Reply<api::ReleasePlan>> Client::plan_release(std::string_view scope) con
 Result<Reply<api::SubmitReply>> Client::submit(std::string_view body, std::string_view content_type,
                                                const std::string& project, std::uint64_t copies) const {
   const auto target = project.empty() ? std::string("/v1/changes") : "/v1/changes?project=" + percent_encode(project);
-  auto json = call("POST", target, body, content_type, copies);
+  auto json = call({.method = "POST",
+                    .target = target,
+                    .body = body,
+                    .body_type = content_type,
+                    .copies = copies,
+                    .busy_patience = options_.busy_patience});
   if (!json) {
     auto error = json.error();
     if (error.code == "daemon_lost" || error.code == "daemon_timed_out")

@@ -21,6 +21,8 @@ struct Options {
   std::chrono::milliseconds timeout{10000};  ///< of one request, from dialling to the answer's last byte
   /// Where the HTTP status of each answer is left, for those who tell a wrong request from other refusals.
   unsigned* answered = nullptr;
+  /// How long changes are handed in again, at the times the daemon says, while it has no room for them.
+  std::chrono::milliseconds busy_patience{60000};
 };
 
 /// `$NEPTUNE_SYNC_SOCKET`; else the system daemon's socket, /run/neptune-syncd/api.sock; else, where only that one is
@@ -110,8 +112,8 @@ class Client {
   Result<Reply<api::ReleasePlan>> plan_release(std::string_view scope) const;
 
   /// Hands in a body of changes, all or none of them: JSON (one object, or an array) or NDJSON. `content_type` empty:
-  /// the daemon sees which. Takes longer than the timeout for a large body. When the answer is lost, whether they were
-  /// taken is not known.
+  /// the daemon sees which. Takes longer than the timeout for a large body, and up to `busy_patience` more while the
+  /// daemon is busy with others. When the answer is lost, whether they were taken is not known.
   /// `project`: of those that name none. `copies`: bytes of files that the daemon is to copy before it answers; it gets
   /// a second more for each MiB.
   Result<Reply<api::SubmitReply>> submit(std::string_view body, std::string_view content_type = {},
@@ -122,11 +124,15 @@ class Client {
   Result<EventStream> events(std::optional<std::uint64_t> since, bool follow) const;
 
  private:
+  struct Request;
+
   Client with_patience(std::chrono::milliseconds timeout) const;
-  Result<std::string> call(std::string_view method, const std::string& target, std::string_view body = {},
-                           std::string_view body_type = {}, std::uint64_t copies = 0) const;
+  Result<std::string> call(const Request& request) const;
+  /// `come_back`: when, if the daemon says so.
+  Result<std::string> call_once(const Request& request, std::optional<std::chrono::seconds>& come_back) const;
   template <class T>
-  Result<Reply<T>> ask(std::string_view method, const std::string& target) const;
+  Result<Reply<T>> ask(std::string_view method, const std::string& target,
+                       std::chrono::milliseconds busy_patience = std::chrono::milliseconds(0)) const;
   template <class T>
   Result<Reply<T>> nudge(const std::string& target) const;
 

@@ -48,7 +48,7 @@ bool BodyBudget::Share::grow_to(std::uint64_t bytes) {
   const auto more = bytes - bytes_;
   const auto mine = budget_.users_.find(uid_);
   const auto used_by_user = mine == budget_.users_.end() ? 0 : mine->second;
-  if (budget_.used_ + more > budget_.bytes_ || used_by_user + more > budget_.bytes_ / 2) return false;
+  if (budget_.used_ + more > budget_.bytes_ || used_by_user + more > most()) return false;
   budget_.used_ += more;
   budget_.users_[uid_] += more;
   bytes_ = bytes;

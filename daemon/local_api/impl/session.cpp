@@ -30,6 +30,8 @@ namespace {
 constexpr auto nudge_interval = std::chrono::seconds(1);
 constexpr std::size_t read_bytes = 4096;
 constexpr std::uint64_t progress_bytes = 64 << 10;
+constexpr std::size_t drain_bytes = 64 << 10;        // at a time
+constexpr std::uint64_t most_drained = 64ull << 20;  // as much as neptune-sync ever sends
 
 using Parser = http::request_parser<http::string_body>;
 
@@ -112,6 +114,16 @@ Answer no_room_for_body() {
   return answer;
 }
 
+/// Room for all of a large body, or none; of one that does not say its length, which is known by its first bytes to be
+/// large (`read`), for the largest there may be.
+bool has_room(const Parser& parser, BodyBudget::Share& share, const Options& options, std::uint64_t limit,
+              std::uint64_t read) {
+  const auto announced = parser.content_length();
+  const std::uint64_t size = announced ? *announced : read;
+  if (size <= options.max_body_bytes) return true;
+  return share.grow_to(announced ? size : std::max(size, std::min(limit, share.most())));
+}
+
 /// The time allowed begins anew with each 64 KiB, so that a large body may take long, but not one that drips.
 asio::awaitable<Read> read_body(Connection& connection, beast::flat_buffer& buffer, Parser& parser,
                                 BodyBudget::Share& share, std::uint64_t limit) {
@@ -122,7 +134,7 @@ asio::awaitable<Read> read_body(Connection& connection, beast::flat_buffer& buff
     co_await http::async_read_some(connection.stream, buffer, parser, asio::redirect_error(asio::use_awaitable, error));
     if (error) co_return Read::failed(error, options, limit);
     const std::uint64_t size = parser.get().body().size();
-    if (size > options.max_body_bytes && !share.grow_to(size)) co_return Read{false, no_room_for_body()};
+    if (!has_room(parser, share, options, limit, size)) co_return Read{false, no_room_for_body()};
     if (size < timed_at + progress_bytes) continue;
     timed_at = size;
     connection.stream.expires_after(options.request_timeout);
@@ -141,6 +153,7 @@ asio::awaitable<Read> read_request(Connection& connection, beast::flat_buffer& b
   const auto limit = body_limit_of(parser.get(), options);
   if (parser.content_length().value_or(0) > limit) co_return Read::failed(http::error::body_limit, options, limit);
   if (parser.is_done()) co_return Read{true, std::nullopt};
+  if (!has_room(parser, share, options, limit, 0)) co_return Read{false, no_room_for_body()};
   parser.body_limit(limit);
   if (beast::iequals(parser.get()[http::field::expect], "100-continue")) {
     static constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -259,22 +272,46 @@ asio::awaitable<bool> answer_request(Connection& connection, http::request<http:
   co_return co_await send(connection, std::move(answer), request.version(), head, keep_alive);
 }
 
+enum class Next { request, end, drain };
+
+asio::awaitable<Next> serve_one(Connection& connection, beast::flat_buffer& buffer) {
+  Parser parser;
+  parser.header_limit(connection.door.options.max_header_bytes);
+  BodyBudget::Share share(connection.door.bodies, connection.peer.uid);
+  auto read = co_await read_request(connection, buffer, parser, share);
+  if (read.whole) {
+    const bool more = co_await answer_request(connection, parser.get());
+    co_return more ? Next::request : Next::end;
+  }
+  if (!read.complaint) co_return Next::end;
+  co_await send(connection, std::move(*read.complaint), 11, false, false);
+  co_return Next::drain;
+}
+
+/// Reads on, for nothing, after an answer that came before its request's end: who is still sending would be cut off,
+/// and many clients do not look for an answer then.
+asio::awaitable<void> drain(Connection& connection) {
+  boost::system::error_code error;
+  connection.stream.socket().shutdown(asio::socket_base::shutdown_send, error);
+  connection.idle = true;  // it has its answer
+  connection.stream.expires_after(connection.door.options.request_timeout);
+  std::string rest(drain_bytes, '\0');
+  for (std::uint64_t drained = 0; !error && drained < most_drained && !connection.door.stopping;) {
+    const auto space = asio::buffer(rest);
+    drained += co_await connection.stream.async_read_some(space, asio::redirect_error(asio::use_awaitable, error));
+  }
+}
+
 }  // namespace
 
 asio::awaitable<void> serve(std::unique_ptr<Connection> connection) {
-  const auto& options = connection->door.options;
-  beast::flat_buffer buffer(options.max_header_bytes + 2 * read_bytes);
-  bool open = true;
-  while (open && !connection->door.stopping) {
+  beast::flat_buffer buffer(connection->door.options.max_header_bytes + 2 * read_bytes);
+  auto next = Next::request;
+  while (next == Next::request && !connection->door.stopping) {
     if (co_await wait_for_request(*connection, buffer)) break;
-    Parser parser;
-    parser.header_limit(options.max_header_bytes);
-    BodyBudget::Share share(connection->door.bodies, connection->peer.uid);
-    auto read = co_await read_request(*connection, buffer, parser, share);
-    open = read.whole;
-    if (open) open = co_await answer_request(*connection, parser.get());
-    if (read.complaint) co_await send(*connection, std::move(*read.complaint), 11, false, false);
+    next = co_await serve_one(*connection, buffer);
   }
+  if (next == Next::drain) co_await drain(*connection);
   boost::system::error_code ignored;
   connection->stream.socket().shutdown(asio::socket_base::shutdown_both, ignored);
 }

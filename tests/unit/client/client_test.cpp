@@ -8,7 +8,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <fstream>
+#include <thread>
 
 #include "tests/unit/local_api/served.h"
 
@@ -129,8 +131,9 @@ TEST(Client, AsksAgainForWhatOthersAskedForWithinTheLastSecond) {
   BareListener listener((folder / "api.sock").string());
   const auto client = client_of((folder / "api.sock").string());
   const std::string body = R"({"error":{"code":"too_often","message":"Ask again in a second."}})";
-  auto answering = listener.answer("HTTP/1.1 429 Too Many Requests\r\nServer: neptune-syncd/1\r\nContent-Length: " +
-                                   std::to_string(body.size()) + "\r\n\r\n" + body);
+  auto answering = listener.answer(
+      "HTTP/1.1 429 Too Many Requests\r\nServer: neptune-syncd/1\r\nRetry-After: 1\r\nContent-Length: " +
+      std::to_string(body.size()) + "\r\n\r\n" + body);
   std::thread later([&] {
     answering.join();
     listener.answer("HTTP/1.1 200 OK\r\nServer: neptune-syncd/1\r\nContent-Length: 2\r\n\r\n{}").join();
@@ -138,6 +141,34 @@ TEST(Client, AsksAgainForWhatOthersAskedForWithinTheLastSecond) {
   const auto reply = client.flush();
   later.join();
   EXPECT_TRUE(reply) << reply.error().message;
+}
+
+TEST(Client, HandsInAgainWhatTheDaemonHasNoRoomForYet) {
+  local_api::Options options;
+  options.max_bodies_bytes = 4 << 20;
+  Served served(options);
+  const auto body = R"({"kind": "trash.empty", "project": "a/b"})" + std::string(1'500'000, ' ');
+  std::atomic<int> taken = 0;
+  std::vector<std::thread> jobs;
+  for (int i = 0; i < 6; ++i)
+    jobs.emplace_back([&] { taken += client_of(served.path()).submit(body).has_value() ? 1 : 0; });
+  for (auto& job : jobs) job.join();
+  EXPECT_EQ(taken, 6);
+}
+
+TEST(Client, HandsInAgainForSoLongAndThenSaysWhatTheDaemonSaid) {
+  Folder folder;
+  BareListener listener((folder / "api.sock").string());
+  const Client client({.socket = (folder / "api.sock").string(), .busy_patience = 10s});
+  const std::string body = R"({"error":{"code":"too_many_bodies","message":"Try again."}})";
+  auto answering = listener.answer(
+      "HTTP/1.1 503 Service Unavailable\r\nServer: neptune-syncd/1\r\nRetry-After: 60\r\n"
+      "Content-Length: " +
+      std::to_string(body.size()) + "\r\n\r\n" + body);
+  const auto reply = client.submit("{}");
+  answering.join();
+  ASSERT_FALSE(reply);
+  EXPECT_EQ(reply.error().message, "Try again.");
 }
 
 TEST(Client, GivesADaemonThatCopiesAFileTheTimeForThat) {

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <pwd.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "client/lib/json.h"
@@ -180,6 +181,68 @@ TEST(Submitting, OneUsersLargeBodiesLeaveRoomForTheOthers) {
   EXPECT_EQ(status_of(submit(served, point)), 202) << "a small one needs no room";
   half.send(request(body).substr(120'000));
   EXPECT_EQ(status_of(half.read_to_end()), 202);
+}
+
+TEST(Submitting, LargeBodiesOfOneUserSideBySideDoNotKeepEachOtherFromTheirEnds) {
+  Options options;
+  options.max_bodies_bytes = 400'000;
+  Served served(options);
+  const std::string body = std::string(point) + std::string(150'000, ' ');
+  std::string chunked =
+      "POST /v1/changes HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
+  for (int i = 0; i < 3; ++i)
+    chunked += "C350\r\n" + (i ? std::string() : std::string(point)) +
+               std::string(50'000 - (i ? 0 : point.size()), ' ') + "\r\n";
+  chunked += "0\r\n\r\n";
+  for (const auto& text : {request(body), chunked}) {
+    RawSocket first(served.path()), second(served.path()), third(served.path());
+    for (auto* socket : {&first, &second, &third}) {
+      socket->send(std::string_view(text).substr(0, 66'300));
+      ASSERT_TRUE(all_read(served, *socket));
+    }
+    // All go on at the same moment.
+    served.on_loop([&](FixedControl&) {
+      for (auto* socket : {&first, &second, &third}) socket->send(std::string_view(text).substr(66'300, 20'000));
+    });
+    EXPECT_EQ(status_of(first.send(std::string_view(text).substr(86'300)).read_to_end()), 202);
+    EXPECT_EQ(status_of(second.read_to_end()), 503);
+    EXPECT_EQ(status_of(third.read_to_end()), 503);
+    EXPECT_EQ(status_of(RawSocket(served.path()).send(text).read_to_end()), 202) << "the room came back";
+  }
+}
+
+TEST(Submitting, WhoIsRefusedWhileStillSendingMaySendToTheEndAndReadsWhy) {
+  Options options;
+  options.max_bodies_bytes = 400'000;
+  Served served(options);
+  for (const auto& [size, code] :
+       std::map<std::size_t, std::string>{{1'000'000, "too_many_bodies"}, {20'000'000, "body_too_large"}}) {
+    const auto text = request(std::string(size, ' '));
+    RawSocket socket(served.path());
+    ASSERT_EQ(::send(socket.fd(), text.data(), text.size(), MSG_NOSIGNAL), static_cast<ssize_t>(text.size()));
+    EXPECT_EQ(error_of(socket.read_to_end()).code, code);
+  }
+  EXPECT_TRUE(served.reaches_connections(0));
+}
+
+TEST(Submitting, WhoGoesOnSendingAfterARefusalIsCutOffInTheEnd) {
+  Options options;
+  options.request_timeout = 200ms;
+  Served served(options);
+  RawSocket socket(served.path());
+  socket.send("POST /v1/changes HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n");
+  EXPECT_EQ(error_of(socket.read_to_end()).code, "body_too_large");
+  EXPECT_TRUE(served.reaches_connections(0));
+  EXPECT_LT(::send(socket.fd(), "x", 1, MSG_NOSIGNAL), 0);
+}
+
+TEST(Submitting, ARefusalThatIsStillBeingListenedToDoesNotKeepTheDaemonFromStopping) {
+  Served served;
+  RawSocket socket(served.path());
+  socket.send("POST /v1/changes HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n");
+  EXPECT_EQ(error_of(socket.read_to_end()).code, "body_too_large");
+  EXPECT_EQ(served.connections(), 1u);
+  EXPECT_LT(served.stop(), 500ms);
 }
 
 TEST(Submitting, ABodyThatDripsIsGivenUpAndOneThatFlowsIsNot) {
