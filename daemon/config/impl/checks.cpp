@@ -1,10 +1,14 @@
 #include "config/impl/checks.h"
 
 #include <fmt/format.h>
+#include <openssl/err.h>
+#include <openssl/x509_vfy.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include <boost/url/parse.hpp>
 #include <boost/url/url_view.hpp>
+#include <memory>
 
 #include "changes/names.h"
 
@@ -12,6 +16,14 @@ namespace neptune::config::impl {
 namespace {
 
 constexpr std::size_t kSocketBytes = sizeof(sockaddr_un::sun_path) - 1;  // what bind() can take
+
+/// As whoever speaks TLS will load them.
+bool holds_certificates(const std::filesystem::path& path) {
+  const std::unique_ptr<X509_STORE, decltype(&X509_STORE_free)> store(X509_STORE_new(), X509_STORE_free);
+  const bool loaded = store && X509_STORE_load_file(store.get(), path.c_str()) == 1;
+  ERR_clear_error();
+  return loaded;
+}
 
 }  // namespace
 
@@ -48,11 +60,21 @@ Advice check_user(const std::string& value) {
   return fmt::format("holds \"{}\", which is no user's name; write login names of this machine", value);
 }
 
+/// What is not this user's to read may be the daemon's: it tells when it is not.
 Advice check_ca_file(const std::filesystem::path& path) {
+  const auto is_wrong = [&path](std::string_view how) {
+    return fmt::format("names {}, which {}; write the path of a file with CA certificates in PEM form", path.native(),
+                       how);
+  };
   std::error_code error;
-  if (std::filesystem::exists(path, error) || error) return std::nullopt;
-  return fmt::format("names {}, which does not exist; write the path of a file with CA certificates in PEM form",
-                     path.native());
+  const auto kind = std::filesystem::status(path, error).type();
+  if (kind == std::filesystem::file_type::not_found) return is_wrong("does not exist");
+  if (error) return std::nullopt;
+  if (kind == std::filesystem::file_type::directory) return is_wrong("is a directory");
+  if (kind != std::filesystem::file_type::regular) return is_wrong("is not a regular file");
+  if (::access(path.c_str(), R_OK) != 0) return std::nullopt;
+  return holds_certificates(path) ? std::nullopt
+                                  : Advice(is_wrong("holds no certificates in PEM form, or broken ones"));
 }
 
 constexpr std::string_view kTokenFile = "/etc/neptune-syncd/api-token";

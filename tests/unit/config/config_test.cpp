@@ -19,6 +19,19 @@ using ::testing::StartsWith;
 
 using Configuration = ConfigTest;
 
+constexpr char certificate[] = R"(-----BEGIN CERTIFICATE-----
+MIIBkDCCATegAwIBAgIUQpOQtjVhQXEWRotMeI8s8UI+y4cwCgYIKoZIzj0EAwIw
+HTEbMBkGA1UEAwwSQSB0ZXN0J3MgYXV0aG9yaXR5MCAXDTI2MTEyOTExMTAwNloY
+DzIxMjYxMTA1MTExMDA2WjAdMRswGQYDVQQDDBJBIHRlc3QncyBhdXRob3JpdHkw
+WTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAASFKs+eFYJOkk5H6VPrUShXFScuHSz+
+2K8ucIuKLSqafasPGGhDEJOGKNFRUIvU+If7AtoWJpFtzq9RlebDsPeGo1MwUTAd
+BgNVHQ4EFgQUg+Ynixnug/FrKu2mu/ARUrUKvfswHwYDVR0jBBgwFoAUg+Ynixnu
+g/FrKu2mu/ARUrUKvfswDwYDVR0TAQH/BAUwAwEB/zAKBggqhkjOPQQDAgNHADBE
+AiAy4aYEgPMA8LQlAUx3xH/8qXc+prvkyAuTaYMV1xC/pAIgPC1alr/sB3akmD+u
+0nbAmYgiCKwgp0dMz8PTzi1+r/w=
+-----END CERTIFICATE-----
+)";
+
 std::string example() {
   std::ifstream in(EXAMPLE_FILE);
   return {std::istreambuf_iterator<char>(in), {}};
@@ -87,13 +100,14 @@ TEST_F(Configuration, TheLevelWarnMayBeCalledWarningToo) {
 }
 
 TEST_F(Configuration, EveryKeyIsRead) {
+  const auto certificates = write("ca.pem", certificate).native();
   const auto config = load_text(R"(
 state_dir = "/srv/state/"
 socket = "~/api.sock"
 log_level = "debug"
 [server]
 api_token_file = "/t"
-ca_file = "/dev/null"
+ca_file = ")" + certificates + R"("
 insecure = true
 proxy = "http://user:pw@proxy:3128"
 max_in_flight = 8
@@ -129,7 +143,7 @@ min_free_disk = "0"
   EXPECT_EQ(config->socket, "/home/jackie/api.sock");
   EXPECT_EQ(config->log_level, "debug");
   EXPECT_EQ(config->server.api_token_file, "/t");
-  EXPECT_EQ(config->server.ca_file, "/dev/null");
+  EXPECT_EQ(config->server.ca_file, certificates);
   EXPECT_TRUE(config->server.insecure);
   EXPECT_EQ(config->server.proxy, "http://user:pw@proxy:3128");
   EXPECT_EQ(config->server.max_in_flight, 8u);
@@ -260,6 +274,22 @@ constexpr Mistake kMistakes[] = {
 
 INSTANTIATE_TEST_SUITE_P(Configuration, Mistakes, ::testing::ValuesIn(kMistakes),
                          [](const auto& each) { return std::string(each.param.name); });
+
+TEST_F(Configuration, AFileOfCaCertificatesMustHoldSome) {
+  const std::string half(certificate, sizeof certificate / 2);
+  for (const auto& [text, what] : std::map<std::string, std::string>{{"", "holds no certificates in PEM form"},
+                                                                     {"garbage\n", "holds no certificates"},
+                                                                     {half, "holds no certificates"},
+                                                                     {certificate + half, "or broken ones"}}) {
+    const auto file = write("ca.pem", text).native();
+    EXPECT_THAT(refusal("[server]\nca_file = \"" + file + "\""),
+                testing::AllOf(StartsWith("config.toml:2: server.ca_file names " + file), HasSubstr(what)));
+  }
+  EXPECT_THAT(refusal("[server]\nca_file = \"" + directory_.native() + "\""), HasSubstr("is a directory; write"));
+  EXPECT_THAT(refusal("[server]\nca_file = \"/dev/null\""), HasSubstr("is not a regular file; write"));
+  const auto several = write("ca.pem", std::string("# ours\n") + certificate + "\n" + certificate).native();
+  EXPECT_TRUE(load_text("[server]\nca_file = \"" + several + "\""));
+}
 
 TEST_F(Configuration, ALongProbeIntervalRaisesTheMaximumThatIsNotGiven) {
   const auto config = load_text("[read_only]\nprobe_interval = \"1h\"");
