@@ -8,6 +8,7 @@ namespace neptune::core {
 namespace {
 
 constexpr std::uint32_t ways_before_it_steps_aside = 3;
+constexpr int longest_walk = 1000;  // our own bound: forks of forks, and what waits for what
 
 bool is_everything(const ContainerName& name) {
   return name.kind == ContainerKind::management && name.id == everything_in_project;
@@ -217,7 +218,7 @@ bool Core::left_to_its_client(const ContainerName& container) const {
 /// True when the creates that wait here lead from `container` up to `ancestor`: a circle no order can satisfy.
 bool Core::depends_on(const ContainerName& container, const ContainerName& ancestor) const {
   auto name = container;
-  for (int generations = 0; generations < 1000; ++generations) {
+  for (int generations = 0; generations < longest_walk; ++generations) {
     if (name == ancestor) return true;
     const auto streams = streams_of(name);
     const auto is_fork = [](const Stream* stream) { return stream->backlog.fork_parent.has_value(); };
@@ -231,41 +232,45 @@ bool Core::depends_on(const ContainerName& container, const ContainerName& ances
 /// A write that needs something which nothing here makes, or waits for one that does: a fork of such a run, its files,
 /// what stands behind it.
 bool Core::goes_nowhere(const Stream& write) const {
-  Nowhere known;
-  return goes_nowhere(write, known);
+  Walk walk;
+  return goes_nowhere(write, walk);
 }
 
 /// A create that stands behind what is barred will pass, unless another one that passed already waits, which is the one
-/// that it is to be for. `known`: of this walk; whatever stands in a circle goes on as soon as that is broken.
-bool Core::goes_nowhere(const Stream& write, Nowhere& known) const {
+/// that it is to be for. What the walk comes back to stands in a circle, and goes on as soon as that is broken.
+bool Core::goes_nowhere(const Stream& write, Walk& walk) const {
   if (write.backlog.frees_next || write.phase != Phase::idle) return false;
   if (write.barred) return write.backlog.create_behind == 0 || has_passed(write.spec.container);
   if (!write.backlog_known || write.backlog.count == 0 || write.paused) return false;
-  const auto [it, is_new] = known.emplace(write.spec.id, false);
-  if (is_new) it->second = waits_for_what_goes_nowhere(write, known);
+  if (walk.steps >= longest_walk) return false;
+  const auto [it, is_new] = walk.goes_nowhere.emplace(write.spec.id, false);
+  if (!is_new) return it->second;
+  walk.steps++;
+  it->second = waits_for_what_goes_nowhere(write, walk);
+  walk.steps--;
   return it->second;
 }
 
-bool Core::waits_for_what_goes_nowhere(const Stream& write, Nowhere& known) const {
+bool Core::waits_for_what_goes_nowhere(const Stream& write, Walk& walk) const {
   const auto& [project, id, kind] = write.spec.container;
   for (const auto* earlier : streams_of(write.spec.container)) {
     if (earlier == &write) break;
-    if (goes_nowhere(*earlier, known) && !may_pass(write, *earlier)) return true;
+    if (goes_nowhere(*earlier, walk) && !may_pass(write, *earlier)) return true;
   }
-  if (kind == ContainerKind::files && creates_go_nowhere({project, id, ContainerKind::run}, known)) return true;
-  if (const auto& parent = write.backlog.fork_parent; parent && creates_go_nowhere(*parent, known)) return true;
-  const auto nowhere = [&](const Stream& earlier) { return goes_nowhere(earlier, known); };
+  if (kind == ContainerKind::files && creates_go_nowhere({project, id, ContainerKind::run}, walk)) return true;
+  if (const auto& parent = write.backlog.fork_parent; parent && creates_go_nowhere(*parent, walk)) return true;
+  const auto nowhere = [&](const Stream& earlier) { return goes_nowhere(earlier, walk); };
   if (any_awaited_project(write, nowhere)) return true;
   return std::ranges::any_of(write.backlog.after,
                              [&](const ContainerName& name) { return any_before(write, name, nowhere); });
 }
 
 /// Creates of it wait here, and none that goes anywhere.
-bool Core::creates_go_nowhere(const ContainerName& run, Nowhere& known) const {
+bool Core::creates_go_nowhere(const ContainerName& run, Walk& walk) const {
   bool creates = false;
   for (const auto* of_run : streams_of(run)) {
     if (!may_create(*of_run)) continue;
-    if (!goes_nowhere(*of_run, known)) return false;
+    if (!goes_nowhere(*of_run, walk)) return false;
     creates = true;
   }
   return creates && !expected_.contains(run);
@@ -283,10 +288,10 @@ bool Core::goes_before(const Stream& earlier, const Stream& stream) const {
   if (earlier.spec.id == stream.spec.id || earlier.closing) return false;
   // Left to its own client: not ours to wait for. What is of the queue is paused only while it is thrown away.
   if (earlier.paused && earlier.phase == Phase::idle && earlier.backlog.ticket == 0) return false;
-  if (stream.backlog.frees_next && (goes_nowhere(earlier) || waits_for_what_comes_after(earlier, stream))) return false;
   if (earlier.backlog_known && earlier.backlog.count == 0 && earlier.phase == Phase::idle) return false;
   const auto ticket = stream.backlog.ticket;
-  return ticket == 0 || earlier.backlog.ticket == 0 || earlier.backlog.ticket < ticket;
+  if (ticket != 0 && earlier.backlog.ticket >= ticket) return false;
+  return !stream.backlog.frees_next || (!goes_nowhere(earlier) && !waits_for_what_comes_after(earlier, stream));
 }
 
 /// A fork waits for the create of its parent. Where that goes after the removal, what is forked from it does, too, with
@@ -306,7 +311,7 @@ bool Core::forks_from_what_comes_after(const Stream& fork, const Stream& removal
   const auto waits_for_it = [&](const Stream* of_parent) { return creates_after(*of_parent, removal); };
   const auto is_fork = [](const Stream* stream) { return stream->backlog.fork_parent.has_value(); };
   auto parent = fork.backlog.fork_parent;
-  for (int generations = 0; parent && generations < 1000; ++generations) {
+  for (int generations = 0; parent && generations < longest_walk; ++generations) {
     const auto streams = streams_of(*parent);
     if (std::ranges::any_of(streams, waits_for_it)) return true;
     const auto next = std::ranges::find_if(streams, is_fork);

@@ -298,10 +298,14 @@ class Core {
   void step_aside(Stream& stream, Instant now);
   bool make_way(Stream& stream, bool waits, Instant now);
   bool goes_nowhere(const Stream& write) const;
-  using Nowhere = std::map<StreamId, bool>;
-  bool goes_nowhere(const Stream& write, Nowhere& known) const;
-  bool creates_go_nowhere(const ContainerName& run, Nowhere& known) const;
-  bool waits_for_what_goes_nowhere(const Stream& write, Nowhere& known) const;
+  /// Along what waits for what.
+  struct Walk {
+    std::map<StreamId, bool> goes_nowhere{};  ///< of whom that was asked
+    int steps = 0;                            ///< from where it began
+  };
+  bool goes_nowhere(const Stream& write, Walk& walk) const;
+  bool creates_go_nowhere(const ContainerName& run, Walk& walk) const;
+  bool waits_for_what_goes_nowhere(const Stream& write, Walk& walk) const;
   bool has_passed(const ContainerName& container) const;
   bool goes_before(const Stream& earlier, const Stream& stream) const;
   bool waits_for_what_comes_after(const Stream& stream, const Stream& removal) const;

@@ -479,7 +479,10 @@ void Core::bar(Stream& stream, Trouble trouble, Instant now) {
   stream.barred = stream.attempts >= barred_after;
   let_create_pass(stream);
   const auto& [project, id, kind] = stream.spec.container;
-  if (stream.barred && kind == ContainerKind::run) ready_dependents({project, id, ContainerKind::files});
+  if (!stream.barred) return;
+  // No removal waits for what waits for it.
+  if (kind == ContainerKind::run) ready_dependents({project, id, ContainerKind::files});
+  if (creating_projects_.contains(stream.spec.id)) ready_scope(Scope::of(project));
 }
 
 // Modes

@@ -161,6 +161,23 @@ TEST(Changes, OfARunWhoseCreatePassesThemAreOneStreamWithIt) {
   EXPECT_TRUE(passes) << "both were seen in one stream";
 }
 
+TEST(Changes, TheCreateOfAProjectPassesTheUpdateThatTheServerRefusesForWantOfIt) {
+  Box box(two_workspaces());
+  box.sandbox().control(R"({"fault": {"method": "PUT", "path": "/v1/projects", "status": 403}})");
+  accepted(box, R"({"kind": "project.update", "project": "ml-team/lab", "description": "later"})");
+  accepted(box, R"({"kind": "project.create", "project": "ml-team/lab", "key": "LAB"})");
+  const auto is_created = [&box](const auto& status) {
+    if (status.at("totals").at("synced").as_int64() == 1) return true;
+    box.sync({"flush"});
+    return false;
+  };
+  EXPECT_TRUE(box.wait_status(is_created).first);
+  EXPECT_EQ(box.get("/v1/changes/2").at("state").as_string(), "synced");
+  box.sandbox().control(R"({"reset": true})");
+  box.sync({"flush"});
+  box.wait_synced();
+}
+
 /// With its project.
 void create_run(Box& box) {
   accepted(box, R"([{"kind": "project.create", "project": "ml-team/lab"},

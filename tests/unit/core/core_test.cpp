@@ -1009,6 +1009,26 @@ TEST_F(DirectChanges, TheRemovalOfAProjectDoesNotWaitForWhatWaitsForACreateOfItT
   EXPECT_EQ(sends(), std::vector<StreamId>{3});
 }
 
+TEST_F(DirectChanges, ARemovalIsLookedAtAgainWhenTheCreateOfItsProjectGoesNowhere) {
+  wait_in(1, management_, {.count = 1, .bytes = 10, .ticket = 1, .creates_project = 1});
+  wait_in(2, run_, {.count = 2, .bytes = 20, .create_next = true, .ticket = 2});
+  wait_in(3, removals_, {.count = 1, .bytes = 10, .frees_next = true, .ticket = 5, .after = {run_}});
+  refuse_until_barred(1, {1, 1, 10, false});
+  EXPECT_EQ(sends(), std::vector<StreamId>{3});
+}
+
+TEST_F(DirectChanges, TheRemovalOfAProjectDoesNotWaitForWhatIsForAModelWhoseCreateGoesNowhere) {
+  const ContainerName of_all{project, std::string(removals_of_all), ContainerKind::removals};
+  const ContainerName everything{project, std::string(everything_in_project), ContainerKind::management};
+  const ContainerName model{project, "FOREST", ContainerKind::model};
+  wait_in(1, model, {.count = 1, .bytes = 10, .create_next = true, .ticket = 1});
+  wait_in(2, {project, "FOREST-1", ContainerKind::model_version},
+          {.count = 1, .bytes = 10, .ticket = 2, .after = {model}});
+  wait_in(3, of_all, {.count = 1, .bytes = 10, .frees_next = true, .ticket = 3, .after = {everything}});
+  refuse_until_barred(1, {1, 1, 10, true});
+  EXPECT_EQ(sends(), std::vector<StreamId>{3});
+}
+
 TEST_F(DirectChanges, ARemovalThatThrowsWritesAwayHasThatDoneAlsoOfOneThatComesBackHeldLater) {
   wait_in(1, run_, {.count = 2, .bytes = 20, .ticket = 3});
   wait_in(2, removals_,

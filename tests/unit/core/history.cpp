@@ -170,7 +170,7 @@ class History {
     for (std::size_t i = 0; i < lanes_.size(); ++i) {
       const auto& lane = lanes_[i];
       const auto next = lane.next(lane.confirmed);
-      if (!lane.frees() || is_being_created(lane.name.project)) continue;
+      if (!lane.frees() || (next != lane.items.end() && awaits_project(lane, *next))) continue;
       if (next == lane.items.end()) {
         if (core_->total().held > 0) report_.seen_to_go++;
       } else if (!waits_for_some(i, *next)) {
@@ -180,11 +180,14 @@ class History {
     calm_at_ = now_;
   }
 
-  bool is_being_created(const ProjectName& project) const {
-    return std::ranges::any_of(lanes_, [&project](const Lane& lane) {
-      const auto creates = [](const Item& item) { return item.creates_project; };
-      return lane.name.project == project && std::any_of(lane.next(lane.confirmed), lane.items.end(), creates);
-    });
+  bool awaits_project(const Lane& removals, const Item& removal) const {
+    for (std::size_t i = 0; i < lanes_.size(); ++i) {
+      const auto& lane = lanes_[i];
+      const auto is_before = [&](const Item& item) { return item.creates_project && item.position < removal.position; };
+      const bool creates = std::any_of(lane.next(lane.confirmed), lane.items.end(), is_before);
+      if (creates && lane.name.project == removals.name.project && !goes_nowhere(i)) return true;
+    }
+    return false;
   }
 
   bool is_held_here(std::size_t lane) const {
