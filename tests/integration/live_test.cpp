@@ -7,9 +7,9 @@
 #include <csignal>
 #include <filesystem>
 
-#include "support/sqlite.h"
 #include "tests/integration/box.h"
 #include "tests/integration/support/run_log_writer.h"
+#include "tests/integration/support/sqlite.h"
 
 namespace neptune::testing {
 namespace {
@@ -64,10 +64,7 @@ TEST(Live, TheCleanEndOfAQuietLogIsNothingToWarnOf) {
                   .first);
   // The daemon hears of the last write to the -wal, that of a checkpoint, when all of it is gone.
   box.daemon().signal(SIGSTOP);
-  {
-    auto database = neptune::sqlite::Database::open(log.path(), {});
-    ASSERT_TRUE(database && database->exec("PRAGMA wal_checkpoint(TRUNCATE)"));
-  }
+  sqlite::exec(sqlite::open(log.path()), "PRAGMA wal_checkpoint(TRUNCATE)");
   log.close(true);
   ASSERT_FALSE(std::filesystem::exists(directory));
   box.daemon().signal(SIGCONT);
