@@ -63,16 +63,17 @@ int report(const neptune::Error& error) {
 
 constexpr int not_everything = 6;
 
-int end_of(const neptune::Result<neptune::app::Exported>& exported, const std::string& file) {
-  if (!exported) return report(exported.error());
-  std::fputs(exported->text.c_str(), file == "-" ? stderr : stdout);
-  return exported->everything ? 0 : not_everything;
+int end_of(const neptune::Result<neptune::app::Carried>& carried, std::FILE* said) {
+  if (!carried) return report(carried.error());
+  std::fputs(carried->text.c_str(), said);
+  return carried->everything ? 0 : not_everything;
 }
 
 std::string footer(bool) {
   return "As a service: `systemctl start neptune-syncd`. `neptune-sync status` asks it how\n"
          "things are.\n"
-         "Exit codes: 0 done, 1 failed, 2 usage, 6 exported, but not everything.\n";
+         "Exit codes: 0 done, 1 failed, 2 usage, 6 exported or imported, but not\n"
+         "everything.\n";
 }
 
 struct Arguments {
@@ -101,9 +102,11 @@ void add_carrying(CLI::App& cli, Arguments& given) {
                             "something that waits is not in it)")
                  ->type_name("FILE");
   cli.add_flag("--move", given.move, "With --export, of a daemon that does not run: take it out of here")->needs(to);
-  auto* from = cli.add_option("--import", given.import_from,
-                              "Take what such a file holds, of a daemon that does not run, and end")
-                   ->type_name("FILE");
+  auto* from =
+      cli.add_option("--import", given.import_from,
+                     "Take what such a file holds, of a daemon that does not run, and end (with 6: something in it was "
+                     "not taken)")
+          ->type_name("FILE");
   cli.add_option("--into", given.into, "With --import: put logs below this folder, which is to be a watched one")
       ->type_name("DIR")
       ->needs(from);
@@ -139,11 +142,12 @@ int run(const Arguments& given) {
   if (given.unsent) return print(neptune::app::check_unsent(flags));
   if (given.queue) return print(neptune::app::check_queue(flags, given.repair));
   if (!given.export_to.empty())
-    return end_of(neptune::app::export_unsent(flags, given.export_to, given.move), given.export_to);
+    return end_of(neptune::app::export_unsent(flags, given.export_to, given.move),
+                  given.export_to == "-" ? stderr : stdout);
   if (!given.import_from.empty()) {
     std::optional<std::filesystem::path> folder;
     if (!given.into.empty()) folder = given.into;
-    return print(neptune::app::import_unsent(flags, given.import_from, folder));
+    return end_of(neptune::app::import_unsent(flags, given.import_from, folder), stdout);
   }
   const auto ended = neptune::app::run(flags);
   return ended ? 0 : report(ended.error());

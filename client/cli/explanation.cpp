@@ -11,6 +11,7 @@
 
 #include "client/cli/explanation/change.h"
 #include "client/cli/explanation/cures.h"
+#include "client/cli/explanation/moved.h"
 #include "client/cli/explanation/rejected.h"
 #include "client/cli/explanation/scope.h"
 #include "client/cli/explanation/sentences.h"
@@ -79,7 +80,10 @@ class Explainer {
     }
     if (found_.size() == before) {
       found_.push_back(explainer_.explain_done(all));
-    } else if (const auto there = what_is_there(all); !there.empty() && all.size() > 1) {
+      return;
+    }
+    add_moved(found_[before], all, question_.now);
+    if (const auto there = what_is_there(all); !there.empty() && all.size() > 1) {
       found_[before].state += " Already there: " + there + ".";
     }
   }
@@ -278,7 +282,11 @@ class Explainer {
   /// `above`: of a project, its workspace.
   void scope(const api::ScopeStatus& scope, std::string subject, const std::string& name,
              const api::ScopeStatus* above = nullptr) {
+    std::vector<const api::Stream*> streams;
+    for (const auto& stream : streams_)
+      if (within(stream.project, name)) streams.push_back(&stream);
     found_.push_back(explain_scope(scope, std::move(subject), name, above, question_.now));
+    add_moved(found_.back(), streams, question_.now);
     std::ranges::move(explain_streams_of(name, streams_, explainer_), std::back_inserter(found_));
     files_in(name);
     for (const auto& source : status_.sources)

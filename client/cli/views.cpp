@@ -151,6 +151,11 @@ Problems problems_of(const api::Status& status, const Style& style, Now now, Len
     else if (source.state == "gone")
       problems.add(Colour::red, sentence(clean(source.detail.value_or(source.path + " is gone"))));
   }
+  for (const auto& moved : status.moved)
+    problems.add(Colour::yellow,
+                 fmt::format("{} of {} {} moved to another machine {} ago in {}, which sends {}.",
+                             changes(moved.changes), clean(moved.project), moved.changes == 1 ? "was" : "were",
+                             since(moved.at, now), clean(moved.to), moved.changes == 1 ? "it" : "them"));
   return problems;
 }
 
@@ -248,15 +253,17 @@ std::string sources_of(const api::Status& status) {
 std::string verdict(const api::Status& status, const Style& style, bool no_problems) {
   const auto& totals = status.totals;
   const auto left = totals.pending + totals.held + totals.in_flight;
-  const bool aside = std::ranges::count(status.sources, "set_aside", &api::SourceStatus::state) > 0;
+  const auto is_not_synced = [](const api::SourceStatus& source) {
+    return source.state == "set_aside" || source.state == "gone";
+  };
+  const bool some_else = std::ranges::any_of(status.sources, is_not_synced) || !status.moved.empty();
   const auto in_state = [&status](std::string_view state) {
     return std::ranges::count_if(status.sources, [state](const api::SourceStatus& source) {
       return source.state == state && source.kind != "watch";
     });
   };
   const auto found = in_state("settling_in"), blocked = in_state("blocked");
-  std::string done = aside || in_state("gone") > 0 || !status.problems.empty() ? "Everything else is synced."
-                                                                               : "Everything is synced.";
+  std::string done = some_else || !status.problems.empty() ? "Everything else is synced." : "Everything is synced.";
   if (found > 0) {
     no_problems = false;
     done = fmt::format("All that was counted is synced; {} just found and {} not counted yet.",
@@ -330,6 +337,9 @@ std::string view(const api::StreamList& list, const Style& style, Now now) {
     if (stream.uploads > 0 && stream.container_type != "files")
       why += fmt::format("{}{} to be uploaded.", why.empty() ? "" : " ",
                          stream.uploads == 1 ? "1 file waits" : count(stream.uploads) + " files wait");
+    if (stream.moved > 0)
+      why += fmt::format("{}{} moved to another machine in {}.", why.empty() ? "" : " ", changes(stream.moved),
+                         stream.moved_to);
     table.add({{name_of(stream), Colour::bold},
                {stream.project},
                {stream.state, state_colour(stream.state)},
@@ -455,6 +465,8 @@ std::string view(const api::FlushReply& reply, const api::Status& status) {
     return "All that was counted is synced; something cannot go on now: `neptune-sync streams` says why.\n";
   if (left == 0 && std::ranges::count(status.sources, "gone", &api::SourceStatus::state) > 0)
     return "All that is there is synced; something was removed before it was: `neptune-sync status` says what.\n";
+  if (left == 0 && !status.moved.empty())
+    return "Everything else is synced; something was moved to another machine: `neptune-sync status` says what.\n";
   if (left == 0) return "Everything is synced.\n";
   auto text = fmt::format("{}{} not synced yet", token_refused ? "" : "Trying everything now: ", changes(left));
   if (reply.held > 0) text += fmt::format(", {} of them held", count(reply.held));

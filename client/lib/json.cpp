@@ -122,6 +122,14 @@ void members(V& v, T& x) {
   v("missing", x.missing);
 }
 
+template <class V, Is<MovedAway> T>
+void members(V& v, T& x) {
+  v("project", x.project);
+  v("changes", x.changes);
+  v("to", x.to);
+  v("at", x.at);
+}
+
 template <class V, Is<DiscardReply> T>
 void members(V& v, T& x) {
   v("scope", x.scope);
@@ -145,6 +153,7 @@ void members(V& v, T& x) {
   v("workspaces", x.workspaces);
   v("sources", x.sources);
   v("uploads", x.uploads);
+  v("moved", x.moved);
 }
 
 template <class V, Is<Stream> T>
@@ -269,6 +278,8 @@ void members(V& v, T& x) {
   v("why", x.why);
   v("discarded_at", x.discarded_at);
   v("discarded_by", x.discarded_by);
+  v("moved_at", x.moved_at);
+  v("moved_to", x.moved_to);
   v("project", x.project);
   v("container_type", x.container_type);
   v("container", x.container);

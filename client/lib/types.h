@@ -107,6 +107,14 @@ struct Stuck {
   bool is_of_one_run() const { return streams == 1 && (container_type == "run" || container_type == "files"); }
 };
 
+/// What left for another machine in the last day, in an exported file, and was not brought back: of one project.
+struct MovedAway {
+  std::string project;
+  std::uint64_t changes = 0;
+  std::string to;  ///< the name of that file
+  std::string at;
+};
+
 struct Status {
   std::string version;
   std::int64_t pid = 0;
@@ -120,7 +128,8 @@ struct Status {
   std::vector<Stuck> stuck;           ///< the first 20, the most first
   std::vector<WorkspaceStatus> workspaces;
   std::vector<SourceStatus> sources;
-  std::vector<Upload> uploads;  ///< the first 20
+  std::vector<Upload> uploads;   ///< the first 20
+  std::vector<MovedAway> moved;  ///< the first 20, the newest first
 };
 
 /// One ordered stream of changes.
@@ -334,16 +343,19 @@ struct TidyReply {
 struct ChangePlace {
   std::int64_t id = 0;
   /// "waiting" | "held" | "sent" (not confirmed, or not on record yet) | "done" (on the server) | "rejected" (refused
-  /// for good, and kept) | "discarded" (rejected, and dropped by a person since) | "unknown" (done or discarded long
-  /// since: which is not on record any more).
+  /// for good, and kept) | "discarded" (rejected, and dropped by a person since) | "moved" (it left for another
+  /// machine, in an exported file) | "unknown" (one of done, discarded and moved, long since: which is not on record
+  /// any more).
   std::string state;
   std::int64_t done_through = 0;           ///< of one that is done: so are all handed in from it up to this one
   std::optional<std::int64_t> rejected{};  ///< of one that was rejected: by which id `rejected` lists it, or did
   std::string why{};                       ///< a sentence: what it waits for, or was rejected for
   std::optional<std::string> discarded_at{};
   std::optional<std::string> discarded_by{};  ///< "jackie (uid 1000)"
-  std::string project{};                      ///< of one that does not wait: empty, as is all below
-  std::string container_type{};               ///< as of a Stream
+  std::optional<std::string> moved_at{};
+  std::string moved_to{};        ///< as of a Stream
+  std::string project{};         ///< of one that does not wait: empty, as is all below
+  std::string container_type{};  ///< as of a Stream
   std::string container{};
   std::string source{};  ///< its stream's id
   std::string kind{};    ///< "run.update"

@@ -1,7 +1,9 @@
 #include "client/lib/wait.h"
 
 #include <algorithm>
+#include <map>
 #include <thread>
+#include <utility>
 
 #include "client/lib/mark.h"
 #include "client/lib/names.h"
@@ -75,10 +77,7 @@ void add(Progress& progress, const api::Stream& stream, const std::string& of_pr
   progress.discarded += stream.discarded;
   if (stream.lost > 0)
     progress.lost.push_back(stream.why + ". `" + api::discard_command(stream) + "` gives up what was lost.");
-  if (stream.moved > 0)
-    progress.moved.push_back(api::grouped(stream.moved) + " of its changes " + (stream.moved == 1 ? "was" : "were") +
-                             " moved to another machine in " + stream.moved_to + ", which sends " +
-                             (stream.moved == 1 ? "it." : "them."));
+  progress.moved_changes += stream.moved;
   // A log's files are counted with its own stream and with theirs.
   progress.uploads = std::max(progress.uploads, stream.uploads);
   progress.active_uploads.insert(progress.active_uploads.end(), stream.active_uploads.begin(),
@@ -100,6 +99,24 @@ bool is_set_aside(const api::Stream& stream, const api::Status& status) {
          std::ranges::any_of(status.sources, [&stream](const api::SourceStatus& source) {
            return source.path == stream.source && source.state == "set_aside";
          });
+}
+
+/// Of a run all that is on record, as it is not known here whether it is on the server; else what left lately.
+void add_moved(Progress& progress, const WaitFor& what, const api::Status& status,
+               const std::vector<api::Stream>& streams) {
+  std::map<std::pair<std::string, std::string>, std::uint64_t> left;  // by file and project
+  if (what.run) {
+    for (const auto& stream : streams)
+      if (stream.moved > 0) left[{stream.moved_to, "its changes"}] += stream.moved;
+  } else {
+    for (const auto& moved : status.moved)
+      if (!what.project || within(moved.project, *what.project))
+        left[{moved.to, "the changes of " + moved.project}] += moved.changes;
+  }
+  for (const auto& [where, changes] : left)
+    progress.moved.push_back(api::grouped(changes) + " of " + where.second + (changes == 1 ? " was" : " were") +
+                             " moved to another machine in " + where.first + ", which sends " +
+                             (changes == 1 ? "it." : "them."));
 }
 
 /// "run r1 of ml-team/lab", "ml-team"; empty: everything.
@@ -200,6 +217,12 @@ std::string being_written(const Progress& progress) {
   return count(progress.open, "run is still being written", "runs are still being written");
 }
 
+std::string what_was_moved(const Progress& progress) {
+  std::string text;
+  for (const auto& each : progress.moved) text += " " + each;
+  return text;
+}
+
 /// `meant`: what may be, of what was not seen.
 std::string what_remains(const WaitFor& what, const Progress& progress, const std::string& meant) {
   if (!progress.seen)
@@ -212,7 +235,8 @@ std::string what_remains(const WaitFor& what, const Progress& progress, const st
   std::string why;
   for (const auto& reason : progress.why)
     why += (why.empty() ? " Why: " : "; and ") + reason.substr(0, reason.size() - (reason.ends_with('.') ? 1 : 0));
-  return (why.empty() ? text : text + why + ".") + what_is_set_aside(progress);
+  return (why.empty() ? text : text + why + ".") + what_is_set_aside(progress) + what_was_lost(progress) +
+         what_was_moved(progress);
 }
 
 class Waiter {
@@ -294,14 +318,15 @@ class Waiter {
     if (!is_complete(status->value, streams->value)) return std::nullopt;
     const auto missing = what_is_set_aside(progress_) + what_was_lost(progress_);
     if (progress_.rejected > 0)
-      return some_rejected(missing.empty() && progress_.moved.empty() ? " All else of it is synced." : missing);
-    if (!missing.empty()) return result(Outcome::failed, not_synced(what_) + "." + missing);
-    if (!progress_.moved.empty() && what_.run) {
-      auto moved = not_synced(what_) + " from here.";
-      for (const auto& each : progress_.moved) moved += " " + each;
-      return result(Outcome::failed, moved);
-    }
+      return some_rejected(missing.empty() && progress_.moved.empty() ? " All else of it is synced."
+                                                                      : missing + what_was_moved(progress_));
+    const auto moved = what_was_moved(progress_);
+    if (!missing.empty()) return result(Outcome::failed, not_synced(what_) + "." + missing + moved);
+    if (!moved.empty()) return result(Outcome::failed, not_synced(what_) + " from here." + moved);
     if (progress_.discarded > 0) return some_discarded();
+    if (progress_.moved_changes > 0)
+      return result(Outcome::synced, what_was_found() + " is synced, but for what is another machine's to send: " +
+                                         count(progress_.moved_changes, "change.", "changes."));
     return result(Outcome::synced, what_is_synced());
   }
 
@@ -380,6 +405,8 @@ class Waiter {
       next_ = place->value;
       if (next_.state == "rejected" || next_.state == "discarded" || next_.state == "unknown") {
         not_there_.push_back(next_);
+      } else if (next_.state == "moved") {
+        ++moved_[next_.moved_to];
       } else if (next_.state != "done") {
         tell_of_changes();
         return std::nullopt;
@@ -388,7 +415,8 @@ class Waiter {
       left_.erase(left_.begin(), std::ranges::upper_bound(left_, through));
     }
     tell_of_changes();
-    if (!not_there_.empty()) return changes_rejected("");
+    if (!not_there_.empty()) return changes_rejected(changes_moved());
+    if (!moved_.empty()) return result(Outcome::failed, changes_moved());
     return result(Outcome::synced, name_of_changes() + (what_.changes.size() == 1 ? " is synced." : " are synced."));
   }
 
@@ -421,6 +449,7 @@ class Waiter {
                                        (held == rest ? " changes are held" : " changes wait");
     if (!next_.why.empty()) text += ": " + next_.why;
     if (!text.ends_with('.')) text += ".";
+    if (const auto moved = changes_moved(); !moved.empty()) text += " " + moved;
     if (!not_there_.empty()) return changes_rejected(text);
     if (held == rest) return result(Outcome::held, text);
     return result(Outcome::timed_out, "Time is up. " + text);
@@ -441,6 +470,20 @@ class Waiter {
       text += " Change " + std::to_string(each.id) + ": " + fate_of(each);
     }
     return result(Outcome::rejected, text + (rest.empty() ? "" : " " + rest));
+  }
+
+  /// Whether the server has them is not known here. Empty when none was.
+  std::string changes_moved() const {
+    std::string text;
+    for (const auto& [file, moved] : moved_) {
+      const auto one = moved == 1;
+      const auto which = what_.changes.size() == 1
+                             ? "Change " + std::to_string(what_.changes.front())
+                             : api::grouped(moved) + " of " + api::grouped(what_.changes.size()) + " changes";
+      text += (text.empty() ? "" : " ") + which + (one ? " was" : " were") + " moved to another machine in " + file +
+              ", which sends " + (one ? "it." : "them.");
+    }
+    return text;
   }
 
   std::string fate_of_the_one(const api::ChangePlace& place) const {
@@ -544,6 +587,7 @@ class Waiter {
   std::string json_;
   std::vector<std::int64_t> left_ = what_.changes;  // of the changes, those not known to be done; in order
   api::ChangePlace next_;                           // the first of them, as it was last
+  std::map<std::string, std::size_t> moved_;        // of those, how many left for another machine, by the file
   std::vector<api::ChangePlace> not_there_;         // of those that are done with: rejected, or discarded since
 };
 
@@ -565,6 +609,7 @@ Progress assess(const WaitFor& what, const api::Status& status, const std::vecto
     aside.pending += stream.pending;
     aside.held += stream.held;
   }
+  add_moved(progress, what, status, streams);
   // Streams that are done long since are not listed any more; a project is known all the same.
   if (!what.run) progress.seen = progress.seen || !what.project || knows_project(status, *what.project);
   for (const auto& source : status.sources) {

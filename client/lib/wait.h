@@ -37,6 +37,7 @@ struct Progress {
   std::vector<std::string> why;             ///< sentences: what the rest waits for
   std::vector<std::string> set_aside;       ///< sources that can't be read: their sentences
   std::vector<std::string> moved;           ///< what another machine sends, by the file it left in: sentences
+  std::uint64_t moved_changes = 0;          ///< the same as a number, also of what left long since
   std::vector<std::string> lost;            ///< sources that were removed before all was synced: their sentences
 
   bool complete(bool now) const {

@@ -98,6 +98,8 @@ Result<void> CarriedLogs::log(CarriedLog log) {
   const auto own = *folder / "imported";
   place_ = own / origin_;
   log_ = std::move(log);
+  operations_ = files_ = 0;
+  noted_ = false;
   const auto here = is_still_here(log_);
   if (!here) return std::unexpected(here.error());
   after_ = files_after_ = all_positions;
@@ -129,6 +131,7 @@ Result<void> CarriedLogs::begin_directory() {
   const bool taken = known->building.empty() || !fs::exists(known->building, error);
   if (known->upto >= log_.last && taken) return {};
   after_ = files_after_ = 0;
+  noted_ = known->upto >= log_.last;
   auto maker = sources::DirMaker::begin(building(), log_.metadata);
   if (!maker) return std::unexpected(std::move(maker.error()));
   directory_.emplace(std::move(*maker));
@@ -140,6 +143,7 @@ Result<void> CarriedLogs::file(const CarriedFile& file) {
   left_ = file.size;
   if (directory_) {
     count_.files++;
+    files_++;
     return directory_->begin_file(file.name);
   }
   if (!run_log_ || file.id <= files_after_) {
@@ -166,6 +170,7 @@ Result<void> CarriedLogs::end_file() {
   NEPTUNE_TRY(writing_->finish());
   writing_.reset();
   count_.files++;
+  files_++;
   return run_log_->add_file(file_.id, file_path_, file_.destination, file_.mime_type, file_.size);
 }
 
@@ -175,9 +180,16 @@ Result<void> CarriedLogs::operation(CarriedOperation operation) {
     return {};
   }
   count_.operations++;
+  operations_++;
   if (directory_) return directory_->add_operation(operation.position, operation.at, operation.bytes);
   return run_log_->add_operation(operation.position, operation.creates, static_cast<std::int64_t>(operation.at),
                                  operation.bytes);
+}
+
+/// It is not told as moved any more, where it left from here.
+engine::CameBack CarriedLogs::came_back(bool files) const {
+  if (!from_.here || noted_) return {};
+  return {.key = log_.key, .files = files, .count = files ? files_ : operations_};
 }
 
 Result<void> CarriedLogs::end_directory() {
@@ -187,7 +199,8 @@ Result<void> CarriedLogs::end_directory() {
   const auto directory = place_ / ".neptune" / (log_.offline ? "offline" : "async") / sources::directory_name_of(*name);
   NEPTUNE_TRY(directory_->finish(log_.put, log_.written_ms));
   directory_.reset();
-  NEPTUNE_TRY(ledger_.note_import(origin_, {.upto = log_.last, .building = building().string()}, now_));
+  NEPTUNE_TRY(
+      ledger_.note_import(origin_, {.upto = log_.last, .building = building().string()}, now_, came_back(false)));
   NEPTUNE_TRY(sources::DirMaker::place(building(), directory));
   NEPTUNE_TRY(ledger_.note_import(origin_, {.upto = log_.last, .building = {}}, now_));
   count_.logs++;
@@ -201,8 +214,8 @@ Result<void> CarriedLogs::end() {
   run_log_.reset();
   count_.logs++;
   const auto files_upto = std::max(files_after_, log_.last_file), upto = std::max(after_, log_.last);
-  NEPTUNE_TRY(ledger_.note_import(files_of(origin_), {.upto = files_upto, .building = {}}, now_));
-  return ledger_.note_import(origin_, {.upto = upto, .building = {}}, now_);
+  NEPTUNE_TRY(ledger_.note_import(files_of(origin_), {.upto = files_upto, .building = {}}, now_, came_back(true)));
+  return ledger_.note_import(origin_, {.upto = upto, .building = {}}, now_, came_back(false));
 }
 
 }  // namespace neptune::app

@@ -66,6 +66,7 @@ class CarriedLogs {
   Result<void> begin_directory();
   Result<void> end_directory();
   Result<void> end_file();
+  engine::CameBack came_back(bool files) const;
   std::filesystem::path building() const { return place_ / "building"; }
 
   LogPlaces places_;
@@ -76,6 +77,8 @@ class CarriedLogs {
 
   // Of the log that is being taken:
   CarriedLog log_;
+  std::uint64_t operations_ = 0, files_ = 0;  // that were taken
+  bool noted_ = false;                        // it came back before, and was cut off then
   std::string origin_;
   std::filesystem::path place_;
   sources::Position after_ = 0, files_after_ = 0;  // up to there it was taken before

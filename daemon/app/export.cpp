@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 #include <utility>
+#include <vector>
 
 #include "app/carried_files.h"
 #include "app/carry.h"
@@ -31,12 +32,11 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// What was written of one stream of the queue.
-struct Carried {
-  sources::Position upto = 0;
-  std::uint64_t count = 0;
+/// From where to where a stream of the queue was written.
+struct Written {
+  sources::Position after = 0, upto = 0;
 };
-using ByStream = std::map<std::string, Carried>;  // queue_path
+using ByStream = std::map<std::string, Written>;  // queue_path
 
 /// Writes the changes of the queue, each upload behind its file.
 class Changes {
@@ -49,7 +49,8 @@ class Changes {
     const auto& container = whole.change.container;
     const auto stream = sources::queue_path(container, whole.lane);
     const auto known = record_.find(stream);
-    if (known != record_.end() && whole.change.position <= known->second.confirmed) return {};
+    const auto confirmed = known == record_.end() ? 0 : known->second.confirmed;
+    if (whole.change.position <= confirmed) return {};
     if (move_ && known != record_.end() && known->second.in_doubt) {
       doubtful_++;
       return {};
@@ -67,9 +68,9 @@ class Changes {
         return {};
       }
     }
-    auto& carried = carried_[stream];
-    carried.upto = std::max(carried.upto, whole.change.position);
-    carried.count++;
+    auto& written = carried_[stream];
+    written.after = confirmed;
+    written.upto = std::max(written.upto, whole.change.position);
     tally_.changes++;
     return writer_.add(whole);
   }
@@ -131,44 +132,55 @@ Result<ByStream> write_changes(sources::QueueStore& store, engine::Ledger& ledge
 
 Result<void> take_out(sources::QueueStore& store, engine::Ledger& ledger, const ByStream& carried,
                       const std::string& file, WallTime now) {
+  if (carried.empty()) return {};
   const auto streams = store.streams();
   if (!streams) return std::unexpected(streams.error());
+  const auto move = store.begin_move(file, now);
+  if (!move) return std::unexpected(move.error());
+  if (move->forgotten > 0) NEPTUNE_TRY(ledger.forget(store.identity(), move->forgotten));
   for (const auto& stream : *streams) {
-    const auto path = sources::queue_path(stream.container, stream.lane);
-    const auto written = carried.find(path);
+    const auto written = carried.find(sources::queue_path(stream.container, stream.lane));
     if (written == carried.end()) continue;
+    // What is on the server, and was not taken out yet, is none of what leaves.
     for (bool more = true; more;) {
-      const auto settled = store.settle(stream.id, written->second.upto);
+      const auto settled = store.settle(stream.id, written->second.after);
       if (!settled) return std::unexpected(settled.error());
       more = settled->more;
     }
-    NEPTUNE_TRY(ledger.moved_from_queue({.path = path, .device = store.identity()}, stream.container,
-                                        {written->second.count, now, file}));
+    for (bool more = true; more;) {
+      const auto left = store.move_out(stream.id, written->second.upto, *move);
+      if (!left) return std::unexpected(left.error());
+      more = left->more;
+    }
   }
   return {};
 }
 
 std::string what_was_written(const Tally& tally) {
-  std::string out = number_of(tally.changes, "change");
-  if (tally.changes == 0 && tally.operations > 0) out.clear();
-  if (tally.logs + tally.directories > 0) {
-    std::string logs;
-    if (tally.logs > 0) logs = number_of(tally.logs, "run log");
-    if (tally.directories > 0)
-      logs += fmt::format("{}{} 1.x {}", logs.empty() ? "" : " and ", tally.directories,
-                          tally.directories == 1 ? "directory" : "directories");
-    out += fmt::format("{}{} of {}", out.empty() ? "" : ", ", number_of(tally.operations, "operation"), logs);
-  }
-  if (tally.files > 0) out += ", and " + number_of(tally.files, "file");
+  std::vector<std::string> parts;
+  if (tally.changes > 0) parts.push_back(number_of(tally.changes, "change"));
+  std::string logs;
+  if (tally.logs > 0) logs = number_of(tally.logs, "run log");
+  if (tally.directories > 0)
+    logs += fmt::format("{}{} 1.x {}", logs.empty() ? "" : " and ", tally.directories,
+                        tally.directories == 1 ? "directory" : "directories");
+  if (!logs.empty()) parts.push_back(fmt::format("{} of {}", number_of(tally.operations, "operation"), logs));
+  if (tally.files > 0) parts.push_back(number_of(tally.files, "file"));
+  std::string out;
+  for (const auto& part : parts) out += (out.empty() ? "" : &part == &parts.back() ? ", and " : ", ") + part;
   return out;
 }
 
 std::string what_was_exported(const Tally& tally, const std::string& file, bool move) {
-  const bool one = tally.changes + tally.operations + tally.files == 1;
+  const auto count = tally.changes + tally.operations + tally.files;
+  const bool one = count == 1;
+  const auto to = file == "-" ? std::string("standard output") : file;
   auto out = fmt::format(
-      "{} {} written to {}, and {}.\n", what_was_written(tally), one ? "was" : "were",
-      file == "-" ? "standard output" : file,
+      "{} {} written to {}, and {}.\n", what_was_written(tally), one ? "was" : "were", to,
       move ? "left this machine" : (one ? "stays on this machine as well" : "stay on this machine as well"));
+  if (count == 0)
+    out = fmt::format("There is nothing in {}: {}.\n", to,
+                      tally.left.empty() ? "nothing waits here to be sent" : "nothing that waits here can travel now");
   for (const auto& left : tally.left) out += fmt::format("Not in it: {}.\n", left);
   return out;
 }
@@ -196,7 +208,7 @@ Result<std::optional<StateDir>> take_state_dir(const fs::path& directory, bool m
 
 }  // namespace
 
-Result<Exported> export_unsent(const Flags& flags, const std::string& file, bool move) {
+Result<Carried> export_unsent(const Flags& flags, const std::string& file, bool move) {
   auto config = config::load(flags.config);
   if (!config) return std::unexpected(config.error());
   const auto directory = config->state_dir;
@@ -235,7 +247,7 @@ Result<Exported> export_unsent(const Flags& flags, const std::string& file, bool
   }
   const auto kept = what_is_kept(**ledger);
   if (!kept) return std::unexpected(kept.error());
-  return Exported{what_was_exported(tally, file, move) + *kept, tally.left.empty()};
+  return Carried{what_was_exported(tally, file, move) + *kept, tally.left.empty()};
 }
 
 }  // namespace neptune::app

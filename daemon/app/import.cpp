@@ -82,12 +82,19 @@ class Importer final : public PortableTaker {
   Result<void> change(sources::Position number, sources::Handed handed) override {
     offered_++;
     // Its own key is known here, from when it was queued before it left.
-    if (came_back_) handed.changes.front().idempotency_key = fmt::format("export:{}:{}", to_.store.identity(), number);
-    const auto known = is_known(number, handed);
+    if (came_back_) {
+      handed.changes.front().idempotency_key = fmt::format("export:{}:{}", to_.store.identity(), number);
+      handed.changes.front().content = 0;
+    }
+    const auto other = to_.store.other_content(handed);
+    if (!other) return std::unexpected(other.error());
+    if (*other) refuse(number, handed, **other);
+    const auto known = *other ? Result<bool>(true) : is_known(number, handed);
     if (!known) return std::unexpected(known.error());
     NEPTUNE_TRY(to_.uploads.give_to(handed, *known));
     if (*known) return {};
     batch_.push_back(std::move(handed));
+    numbers_.push_back(number);
     return batch_.size() < changes_a_transaction ? Result<void>{} : hand_in();
   }
   Result<void> log(CarriedLog log) override {
@@ -105,7 +112,8 @@ class Importer final : public PortableTaker {
     NEPTUNE_TRY(hand_in());
     return to_.logs.end();
   }
-  std::uint64_t offered() const { return offered_; }  ///< changes
+  std::uint64_t offered() const { return offered_; }                    ///< changes
+  const std::vector<std::string>& refused() const { return refused_; }  ///< of these, why: sentences
 
  private:
   Result<bool> is_known(sources::Position number, const sources::Handed& handed) {
@@ -117,10 +125,33 @@ class Importer final : public PortableTaker {
     }
     const auto id = to_.store.id_of_key(handed.by.uid, handed.changes.front().idempotency_key);
     if (!id) return std::unexpected(id.error());
+    // It may have been queued again by an import that was cut off before that was noted.
+    if (came_back_ && *id) back_.push_back({number, handed.changes.front().container, **id});
+    if (back_.size() >= changes_a_transaction) NEPTUNE_TRY(note_back());
     return id->has_value();
   }
 
+  void refuse(sources::Position number, const sources::Handed& handed, const Error& why) {
+    const auto& change = handed.changes.front();
+    const auto reason = why.code != "idempotency_key_reused"
+                            ? why.message
+                            : fmt::format(
+                                  "its idempotency key '{}' was given to another change here before; hand it "
+                                  "in here with another one",
+                                  change.idempotency_key);
+    refused_.push_back(fmt::format("change {} ({} of {} in {}): {}.", number, name(change.kind),
+                                   change.container.label(), Scope::of(change.container.project).text(), reason));
+  }
+
+  Result<void> note_back() {
+    if (back_.empty()) return {};
+    NEPTUNE_TRY(to_.store.note_back(back_));
+    back_.clear();
+    return {};
+  }
+
   Result<void> hand_in() {
+    NEPTUNE_TRY(note_back());
     if (batch_.empty()) return {};
     std::uint64_t added = 0;
     for (const auto& request : batch_) {
@@ -131,8 +162,16 @@ class Importer final : public PortableTaker {
     if (to_.store.bytes() + added > most_bytes_)
       return fail("queue_full", "the queue is at its bound ([queue] max_bytes): raise it");
     const auto accepted = to_.store.accept(batch_, now_);
+    if (!accepted) return std::unexpected(accepted.error());
+    for (std::size_t i = 0; i < batch_.size(); ++i) {
+      if (accepted->refused[i])
+        refuse(numbers_[i], batch_[i], *accepted->refused[i]);
+      else if (came_back_)
+        back_.push_back({numbers_[i], batch_[i].changes.front().container, accepted->ids[i].front()});
+    }
     batch_.clear();
-    return accepted ? Result<void>{} : std::unexpected(accepted.error());
+    numbers_.clear();
+    return note_back();
   }
 
   To to_;
@@ -140,11 +179,15 @@ class Importer final : public PortableTaker {
   std::uint64_t most_bytes_, offered_ = 0;
   WallTime now_;
   std::vector<sources::Handed> batch_;
+  std::vector<sources::Position> numbers_;  // of the batch, where they come from
+  std::vector<sources::QueueStore::CameBack> back_;
+  std::vector<std::string> refused_;
 };
 
-std::string what_was_taken(std::uint64_t queued, std::uint64_t offered, const CarriedLogs::Count& logs,
+std::string what_was_taken(std::uint64_t queued, const Importer& importer, const CarriedLogs::Count& logs,
                            const std::string& file) {
-  const auto known = offered - std::min(queued, offered);
+  const auto offered = importer.offered(), refused = std::uint64_t{importer.refused().size()};
+  const auto known = offered - std::min(queued + refused, offered);
   std::string out;
   if (offered > 0 || !logs.any())
     out = fmt::format("{} of {} {} queued; {} {} known already.\n", number_of(queued, "change"), file,
@@ -153,6 +196,7 @@ std::string what_was_taken(std::uint64_t queued, std::uint64_t offered, const Ca
     out += fmt::format("{} and {} of {} in {} are taken; {} {} known already.\n",
                        number_of(logs.operations, "operation"), number_of(logs.files, "file"),
                        number_of(logs.logs, "log"), file, logs.known, logs.known == 1 ? "was" : "were");
+  for (const auto& each : importer.refused()) out += fmt::format("Not taken: {}\n", each);
   return out;
 }
 
@@ -166,7 +210,7 @@ Result<void> explained(Result<void> taken) {
 
 }  // namespace
 
-Result<std::string> import_unsent(const Flags& flags, const fs::path& file, const std::optional<fs::path>& into) {
+Result<Carried> import_unsent(const Flags& flags, const fs::path& file, const std::optional<fs::path>& into) {
   auto config = config::load(flags.config);
   if (!config) return std::unexpected(config.error());
   // Opened as who asks; what follows is done as the directory's owner.
@@ -199,7 +243,8 @@ Result<std::string> import_unsent(const Flags& flags, const fs::path& file, cons
   NEPTUNE_TRY(explained(importer.end()));
   const auto after = (*store)->last_number();
   if (!after) return std::unexpected(after.error());
-  return what_was_taken(static_cast<std::uint64_t>(*after - *before), importer.offered(), logs.count(), file.string());
+  const auto queued = static_cast<std::uint64_t>(*after - *before);
+  return Carried{what_was_taken(queued, importer, logs.count(), file.string()), importer.refused().empty()};
 }
 
 }  // namespace neptune::app

@@ -18,7 +18,7 @@
 ///    "moved": false}
 ///   {"seq": 12, "workspace": "ml-team", "project": "lab", "container_kind": "run", "container": "trial-7",
 ///    "kind": "run.update", "uid": 1000, "at": "...", "frees": false, "creates": false, "needs": "", "key": "",
-///    "payload": "base64"}                                         one a change of the queue, in their order
+///    "content": 5577, "payload": "base64"}                        one a change of the queue, in their order
 ///   {"log": "run-log", "name": "...", "path": "...", "device": 1, "inode": 2, "born_ms": 3, "last": 21,
 ///    "project": "ml-team/lab", "run": "trial-7", "last_file": 0}   then each log, or directory of the 1.x client
 ///   {"op": 2, "at": 1767225600000, "size": 120, "data": "base64"} its operations, in their order
@@ -27,7 +27,8 @@
 ///   {"lines": 20, "sha256": "of every byte before this line, in hexadecimal"}
 ///
 /// `queue` is the identity of the queue, `moved` says that they were taken out of it. `payload` is what the queue keeps
-/// of a change (Change::payload), `needs` what it waits for (change_queue/needs.h). A line has `piece_bytes` of bytes
+/// of a change (Change::payload), `needs` what it waits for (change_queue/needs.h), `content` by what another change
+/// with its key is known (Change::content; not there where that is not known). A line has `piece_bytes` of bytes
 /// at most. In version 1 there were changes alone, and "changes" in place of "lines".
 namespace neptune::app {
 

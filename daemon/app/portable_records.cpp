@@ -55,19 +55,21 @@ std::string bytes_of(const json::object& line, const char* key) {
 
 json::object json_of(const sources::QueueStore::Whole& whole) {
   const auto& change = whole.change;
-  return {{"seq", change.position},
-          {"workspace", change.container.project.workspace},
-          {"project", change.container.project.project},
-          {"container_kind", name(change.container.kind)},
-          {"container", change.container.id},
-          {"kind", name(change.kind)},
-          {"uid", change.uid.value_or(0)},
-          {"at", format_time(change.at)},
-          {"frees", whole.frees},
-          {"creates", change.creates},
-          {"needs", sources::write_needs(whole.needs)},
-          {"key", whole.idempotency_key},
-          {"payload", encode_base64(change.payload)}};
+  json::object line{{"seq", change.position},
+                    {"workspace", change.container.project.workspace},
+                    {"project", change.container.project.project},
+                    {"container_kind", name(change.container.kind)},
+                    {"container", change.container.id},
+                    {"kind", name(change.kind)},
+                    {"uid", change.uid.value_or(0)},
+                    {"at", format_time(change.at)},
+                    {"frees", whole.frees},
+                    {"creates", change.creates},
+                    {"needs", sources::write_needs(whole.needs)},
+                    {"key", whole.idempotency_key},
+                    {"payload", encode_base64(change.payload)}};
+  if (whole.content != 0) line["content"] = whole.content;
+  return line;
 }
 
 sources::Handed change_of(const json::object& line) {
@@ -85,6 +87,7 @@ sources::Handed change_of(const json::object& line) {
   change.discard_pending = needs.discards;
   change.payload = bytes_of(line, "payload");
   change.idempotency_key = text_of(line, "key");
+  if (line.contains("content")) change.content = number_in<std::uint64_t>(line, "content");
   sources::Handed handed;
   handed.changes.push_back(std::move(change));
   handed.by.uid = number_in<std::uint32_t>(line, "uid");

@@ -84,6 +84,12 @@ std::string status_line(const api::Status& status) {
   if (auto lost = gone(status); !lost.empty()) return lost;
   if (const auto scopes = scopes_in(status, "held"); !scopes.empty()) return about(scopes, "held by an operator");
   if (waiting > 0) return number_of(waiting, "change") + " to be synced";
+  if (!status.moved.empty()) {
+    std::uint64_t moved = 0;
+    for (const auto& each : status.moved) moved += each.changes;
+    return fmt::format("All else is synced: {} moved to another machine in {}", number_of(moved, "change"),
+                       status.moved.front().to);
+  }
   return "All is synced";
 }
 

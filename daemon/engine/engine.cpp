@@ -286,6 +286,7 @@ std::vector<std::string> Engine::known_scopes() const {
     if (counts.tell_of_it()) add(project);
   for (const auto& [key, feed] : feeds_)
     if (feed->info.container) add(feed->info.container->project);
+  each_moved([&add](const ProjectName& project, const Moved&) { add(project); });
   for (const auto& [workspace, server] : workspace_servers_) names.insert(workspace);
   return {names.begin(), names.end()};
 }

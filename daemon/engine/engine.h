@@ -500,13 +500,19 @@ class Engine final : public Control, public sources::SourceListener {
   std::uint64_t files_waiting(const Feed& feed) const;
   bool counted(const Feed& feed) const;
 
+  // moved.cpp
+  static void tell_moved(api::Stream& stream, const Moved& moved);
+  static Moved moved_of(const Feed& feed);
+  void add_moved_of_queue(std::vector<api::Stream>& list,
+                          const std::function<bool(const ContainerName&)>& matches) const;
+  void each_moved(const std::function<void(const ProjectName&, const Moved&)>& f) const;
+  std::vector<api::MovedAway> moved_lately() const;
+
   // stream_views.cpp
   api::Stream describe(const Feed& feed) const;
   api::Stream describe(const FinishedSource& finished) const;
   void tell_open(api::Stream& stream, const Feed& feed) const;
   void tell_not_open(api::Stream& stream, const Feed& feed) const;
-  void tell_moved(api::Stream& stream, const Moved& moved, const ContainerName& container,
-                  std::int64_t ledger_id) const;
   bool is_lost(const FinishedSource& finished) const;
   static FinishedSource end_of(const Feed& feed, WallTime now);
   std::optional<std::chrono::seconds> unanswered(const Feed& feed) const;

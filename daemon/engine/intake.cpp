@@ -112,12 +112,32 @@ asio::awaitable<Result<api::ChangePlace>> Engine::change(std::int64_t id) {
   co_return place;
 }
 
+namespace {
+
+api::ChangePlace moved_change(std::int64_t id, const sources::QueueStore::Place::Moved& moved) {
+  api::ChangePlace answer;
+  answer.id = answer.done_through = id;
+  answer.state = "moved";
+  answer.why = fmt::format("it was moved to another machine in {}, which sends it", moved.file);
+  answer.moved_at = format_time(moved.at);
+  answer.moved_to = moved.file;
+  return answer;
+}
+
+}  // namespace
+
 asio::awaitable<Result<api::ChangePlace>> Engine::place_of(std::int64_t id) {
   if (!queue_) co_return std::unexpected(queue_problem_);
   const auto place = co_await queue_->place(id);
   if (!place) co_return std::unexpected(place.error());
   if (!place->known)
     co_return fail("unknown_change", fmt::format("no change {} was handed in over the socket here", id));
+  if (place->moved && place->moved->back) {
+    auto back = co_await change(*place->moved->back);
+    if (back) back->id = back->done_through = id;
+    co_return back;
+  }
+  if (place->moved) co_return moved_change(id, *place->moved);
   if (!place->queued) co_return co_await recorded_change(id, place->through);
   api::ChangePlace answer;
   answer.id = id;

@@ -293,14 +293,6 @@ Result<void> Ledger::move_out(const LogRecord& record, sources::Position upto, c
   return transaction->commit();
 }
 
-Result<void> Ledger::moved_from_queue(const sources::SourceKey& key, const ContainerName& container,
-                                      const Moved& moved) {
-  const auto known = source(key, container);
-  if (!known) return std::unexpected(known.error());
-  NEPTUNE_TRY(move_out({.ids = {known->id}}, 0, moved));
-  return finish(known->id, {}, *moved.at);
-}
-
 Result<Ledger::Import> Ledger::import_of(const std::string& origin) {
   Import import;
   NEPTUNE_TRY(impl_->each(
@@ -309,11 +301,16 @@ Result<Ledger::Import> Ledger::import_of(const std::string& origin) {
   return import;
 }
 
-Result<void> Ledger::note_import(const std::string& origin, const Import& import, WallTime now) {
+Result<void> Ledger::note_import(const std::string& origin, const Import& import, WallTime now, const CameBack& back) {
   auto transaction = impl_->begin(true);
   if (!transaction) return std::unexpected(transaction.error());
   NEPTUNE_TRY(impl_->run("INSERT OR REPLACE INTO imports (origin, upto, building, at_ms) VALUES (?, ?, ?, ?)", origin,
                          import.upto, import.building, to_unix_ms(now)));
+  if (back.count > 0)
+    NEPTUNE_TRY(impl_->run(
+        "UPDATE sources SET moved = max(0, moved - ?) WHERE path = ? AND inode = ? AND born_ms = ? AND (kind = ?) = ?",
+        as_signed(back.count), back.key.path, as_signed(back.key.inode), back.key.born_ms, ContainerKind::files,
+        back.files));
   return transaction->commit();
 }
 
@@ -536,6 +533,13 @@ Result<sources::Position> Ledger::forgotten(std::uint64_t queue) {
       "SELECT upto FROM forgotten WHERE queue = ?", [&upto](const sqlite::Statement& row) { upto = row.number(0); },
       as_signed(queue)));
   return upto;
+}
+
+Result<void> Ledger::forget(std::uint64_t queue, sources::Position upto) {
+  return impl_->run(
+      "INSERT INTO forgotten (queue, upto) VALUES (?, ?) ON CONFLICT (queue) DO UPDATE SET upto = max(upto, "
+      "excluded.upto)",
+      as_signed(queue), upto);
 }
 
 Result<bool> Ledger::keeps_rejected_of(const std::string& source) {

@@ -32,7 +32,7 @@
 ///             is: provider, session, ...
 ///   parts     of such a file: number → tag
 ///   discarded id (of the rejection) · queue, position · at_ms, by_whom · code, reason
-///   forgotten queue → upto: what was discarded of it up to there is not all on record
+///   forgotten queue → upto: what was discarded of it up to there, or left, is not all on record
 ///   imports   origin (of a log on another machine) → upto · building · at_ms
 ///   modes     scope → mode, reason, since_ms, held_by, held_since_ms
 ///   workspaces the server's URL, name → type (WorkspaceType), as it was told last
@@ -62,6 +62,13 @@ struct Moved {
   std::uint64_t count = 0;
   std::optional<WallTime> at{};
   std::string to{};  ///< the name of the file it left in, the last time
+};
+
+/// What of a log that had left from here was taken again: it is moved no more.
+struct CameBack {
+  sources::SourceKey key{};  ///< of that log
+  bool files = false;        ///< of its files
+  std::uint64_t count = 0;
 };
 
 struct LedgerSource {
@@ -184,8 +191,6 @@ class Ledger {
   Result<LogRecord> directory_record(const sources::SourceKey& key);
   /// These of its changes, up to `upto`, are another machine's to send. On disk when it returns.
   Result<void> move_out(const LogRecord& record, sources::Position upto, const Moved& moved);
-  /// Likewise of a stream of the change queue, which they have left.
-  Result<void> moved_from_queue(const sources::SourceKey& key, const ContainerName& container, const Moved& moved);
   /// Up to where a log of another machine was taken. `building`: not all of that is certain, see there.
   struct Import {
     sources::Position upto = 0;
@@ -193,7 +198,7 @@ class Ledger {
   };
   Result<Import> import_of(const std::string& origin);
   /// On disk when it returns.
-  Result<void> note_import(const std::string& origin, const Import& import, WallTime now);
+  Result<void> note_import(const std::string& origin, const Import& import, WallTime now, const CameBack& back = {});
 
   /// It was renamed, or moved.
   Result<void> move(std::int64_t source, const sources::SourceKey& key);
@@ -229,8 +234,9 @@ class Ledger {
   Result<Rejection> discard(std::int64_t id, const std::string& by, WallTime now);
   /// The first that was discarded at this position or after it, as `next_rejection`.
   Result<std::optional<Discarded>> next_discarded(std::uint64_t queue, sources::Position from);
-  /// Up to here it is not known any more whether a change of this queue was discarded.
+  /// Up to here it is not known any more whether a change of this queue was discarded, or left for another machine.
   Result<sources::Position> forgotten(std::uint64_t queue);
+  Result<void> forget(std::uint64_t queue, sources::Position upto);
   /// Whether changes of this source are kept as rejected.
   Result<bool> keeps_rejected_of(const std::string& source);
 

@@ -140,9 +140,8 @@ api::SourceStatus Engine::describe_source(const Feed& feed) const {
     source.detail = fmt::format("it keeps its name for now: {}", feed.client->not_renamed);
   else if (feed.info.state == SourceState::closed && feed.backlog.unwritten > 0)
     source.detail = fmt::format("lost by the client: {}", feed.backlog.unwritten);
-  else if (feed.moved.count > 0)
-    source.detail =
-        fmt::format("{} moved to another machine in {}", number_of(feed.moved.count, "change"), feed.moved.to);
+  else if (const auto moved = moved_of(feed); moved.count > 0)
+    source.detail = fmt::format("{} moved to another machine in {}", number_of(moved.count, "change"), moved.to);
   return source;
 }
 

@@ -279,6 +279,7 @@ std::vector<api::WorkspaceStatus> Engine::describe_workspaces(Oldest oldest) con
   std::set<std::string> workspaces;
   for (const auto& [name, counts] : counts_)
     if (counts.tell_of_it()) oldest.try_emplace(name);
+  each_moved([&oldest](const ProjectName& name, const Moved&) { oldest.try_emplace(name); });
   for (const auto& [scope, mode] : modes_) {
     // One that was, and of which nothing else is known, was mistyped, or is gone.
     if (!mode.read_only && mode.held_by.empty()) continue;
@@ -342,6 +343,7 @@ api::Status Engine::status() const {
   add_lost(status.sources);
   add_folders(status.sources);
   status.uploads = uploads(every_upload);
+  status.moved = moved_lately();
   status.workspaces = describe_workspaces(oldest);
   status.totals = totals(oldest);
   return status;

@@ -178,7 +178,7 @@ api::Stream Engine::describe(const Feed& feed) const {
   if (container.kind == ContainerKind::files || feed.info.kind == sources::Kind::client_dir)
     stream.active_uploads = uploads(of_feed);
   if (feed.synced_at) stream.last_synced_at = format_time(*feed.synced_at);
-  tell_moved(stream, feed.moved, container, feed.ledger_id);
+  tell_moved(stream, feed.moved);
   if (feed.backlog.oldest_at && feed.backlog.count > 0) stream.oldest_pending_at = format_time(*feed.backlog.oldest_at);
   // Also while its end is being recorded, nobody may take it for synced.
   if (const auto end = end_of(feed, clock_.wall()); feed.gone && is_lost(end))
@@ -201,11 +201,6 @@ void add_create(api::Stream& writes, const api::Stream& create) {
   writes.rejected += create.rejected;
   writes.rejected_kept += create.rejected_kept;
   writes.discarded += create.discarded;
-  if (writes.moved == 0) {
-    writes.moved_to = create.moved_to;
-    writes.moved_at = create.moved_at;
-  }
-  writes.moved += create.moved;
   writes.pending_bytes += create.pending_bytes;
   writes.last_synced_at = std::max(writes.last_synced_at, create.last_synced_at);
   if (create.state == "done" || create.waiting_for == "nothing") return;
@@ -230,21 +225,6 @@ bool Engine::is_lost(const FinishedSource& finished) const {
   return std::ranges::none_of(feeds_, again) && std::ranges::none_of(finished_, later);
 }
 
-/// What left for another machine is told until more of the same comes, as when it is brought back.
-void Engine::tell_moved(api::Stream& stream, const Moved& moved, const ContainerName& container,
-                        std::int64_t ledger_id) const {
-  const auto newer_feed = [&](const auto& entry) {
-    return entry.second->info.container == container && entry.second->ledger_id > ledger_id;
-  };
-  const auto newer_end = [&](const FinishedSource& other) {
-    return other.container == container && other.id > ledger_id;
-  };
-  if (moved.count == 0 || std::ranges::any_of(feeds_, newer_feed) || std::ranges::any_of(finished_, newer_end)) return;
-  stream.moved = moved.count;
-  stream.moved_to = moved.to;
-  if (moved.at) stream.moved_at = format_time(*moved.at);
-}
-
 /// One that has ended.
 api::Stream Engine::describe(const FinishedSource& finished) const {
   const auto& container = finished.container;
@@ -262,7 +242,7 @@ api::Stream Engine::describe(const FinishedSource& finished) const {
   count_discarded(stream);
   if (is_lost(finished)) tell_lost(stream, finished);
   if (finished.synced_at) stream.last_synced_at = format_time(*finished.synced_at);
-  tell_moved(stream, finished.moved, container, finished.id);
+  tell_moved(stream, finished.moved);
   return stream;
 }
 
@@ -301,6 +281,7 @@ std::vector<api::Stream> Engine::streams(const StreamFilter& filter) const {
       list.push_back(std::move(stream));
     }
   }
+  add_moved_of_queue(list, matches);
   return list;
 }
 

@@ -113,9 +113,12 @@ TEST_F(Carry, ARunLogThatIsMovedIsOnTheServerOfTheOtherMachineOnceAndNotSentFrom
   ASSERT_EQ(other.stop_daemon(), 0);
   EXPECT_THAT(upkeep(other, {"import", file}).out, HasSubstr("0 operations and 0 files of 0 logs"));
 
+  const auto nothing = move_to(box.dir() / "second.jsonl");
+  EXPECT_EQ(nothing.status, 0);
+  EXPECT_THAT(nothing.out, HasSubstr("nothing waits here to be sent"));
   box.start_daemon();
   ASSERT_EQ(box.sync({"release", "ml-team"}).status, 0);
-  box.wait_synced();
+  EXPECT_EQ(box.sync({"wait", "--timeout", "10s"}).status, 1) << "of that, too, nobody here can tell when it is synced";
   EXPECT_TRUE(has_no_runs(box)) << "another machine sends it";
   EXPECT_THAT(box.sync({"--json", "status"}).out, HasSubstr("51 changes moved to another machine in unsent.jsonl"));
   EXPECT_THAT(box.sync({"explain", "r-1"}).out, HasSubstr("51 changes were moved to another machine in unsent.jsonl"));
@@ -212,6 +215,22 @@ TEST_F(Carry, ALogOfARunThatAJobWentOnWithWaitsForThatOne) {
   later->close(false);
 }
 
+TEST_F(Carry, OfARunWithSeveralLogsAllThatWasMovedIsTold) {
+  closed_log("r-1", 10);
+  const auto later = log_of("r-1", 20, 11);
+  later->close(false);
+  ASSERT_EQ(box.stop_daemon(), 0);
+  ASSERT_EQ(move_to(file).status, 0);
+  box.start_daemon();
+  ASSERT_EQ(box.sync({"release", "ml-team"}).status, 0);
+  const auto waited = box.sync({"wait", "--run", "r-1", "--timeout", "10s"});
+  EXPECT_EQ(waited.status, 1);
+  EXPECT_THAT(waited.err, HasSubstr("22 of its changes were moved"));
+  EXPECT_THAT(box.sync({"explain", "r-1"}).out, HasSubstr("22 changes were moved to another machine in unsent.jsonl"));
+  EXPECT_THAT(box.sync({"explain", "ml-team/lab"}).out, HasSubstr("22 changes were moved"))
+      << "of a project of which all was moved";
+}
+
 TEST_F(Carry, WhatWasMovedCanBeBroughtBack) {
   closed_log("r-1", 10);
   ASSERT_EQ(box.stop_daemon(), 0);
@@ -223,7 +242,9 @@ TEST_F(Carry, WhatWasMovedCanBeBroughtBack) {
   ASSERT_EQ(box.sync({"release", "ml-team"}).status, 0);
   box.wait_synced();
   EXPECT_EQ(misses(box, "r-1", 10), "");
-  EXPECT_THAT(box.sync({"explain", "r-1"}).out, Not(HasSubstr("moved")));
+  for (const auto* what : {"r-1", "ml-team/lab"})
+    EXPECT_THAT(box.sync({"explain", what}).out, Not(HasSubstr("moved"))) << what;
+  EXPECT_EQ(box.sync({"wait", "--run", "r-1", "--timeout", "10s"}).status, 0);
 }
 
 TEST_F(Carry, ChangesWithKeysOfTheirOwnCanBeBroughtBackToo) {
@@ -620,7 +641,8 @@ TEST_F(CarryClient1x, ItsFilesTravelInItAndASetOfFilesKeepsItHere) {
       1));
   const auto stays = run_on(*box, {"export", "--move", box->dir() / "second.jsonl"});
   EXPECT_EQ(stays.status, 6);
-  EXPECT_THAT(stays.out, HasSubstr("set of files"));
+  EXPECT_THAT(stays.out, AllOf(HasSubstr("set of files"), HasSubstr("carry the directory and the files by hand")));
+  EXPECT_TRUE(fs::exists(box->dir() / "second.jsonl"));
 }
 
 TEST_F(CarryClient1x, AnImportedDirectoryThatNamesFilesOfThisMachineIsRefused) {

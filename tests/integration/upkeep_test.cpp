@@ -4,7 +4,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <fmt/format.h>
+
 #include <boost/json/parse.hpp>
+#include <chrono>
 #include <fstream>
 
 #include "tests/integration/client_1x.h"
@@ -170,6 +173,113 @@ TEST_F(Upkeep, WhatIsMovedIsQueuedThereAndNoMoreHere) {
   box.start_daemon();
   EXPECT_TRUE(box.wait_status([](const auto& s) { return s.at("totals").at("held").as_int64() == 21; }).first)
       << "it can be brought back";
+}
+
+TEST_F(Upkeep, WhatWasMovedIsToldAsThatUntilItIsBroughtBack) {
+  fill(box);
+  ASSERT_EQ(box.stop_daemon(), 0);
+  const auto file = box.dir() / "stick.jsonl";
+  ASSERT_EQ(upkeep(box, {"export", "--move", file}).status, 0);
+  box.start_daemon();
+  ASSERT_EQ(box.sync({"release", "ml-team"}).status, 0);
+  ASSERT_EQ(box.hand_in(R"({"kind": "run.create", "project": "ml-team/lab", "run": "r-2"})").first, 202u);
+  ASSERT_EQ(box.sync({"wait", "--run", "r-2", "--timeout", "30s"}).status, 0) << "which has nothing to do with it";
+  const auto third = box.get("/v1/changes/3");
+  EXPECT_EQ(third.at("state").as_string(), "moved");
+  EXPECT_EQ(third.at("moved_to").as_string(), "stick.jsonl");
+  EXPECT_TRUE(third.at("moved_at").is_string());
+  EXPECT_EQ(box.get("/v1/changes/22").at("state").as_string(), "done");
+  EXPECT_THAT(box.sync({"explain", "3"}).out,
+              AllOf(HasSubstr("moved to another machine in stick.jsonl"), HasSubstr("`neptune-sync import` of")));
+  for (const auto* what : {"r-1", "ml-team/lab"})
+    EXPECT_THAT(box.sync({"explain", what}).out, HasSubstr("21 changes were moved to another machine in stick.jsonl"));
+  EXPECT_THAT(box.sync({"status"}).out, AllOf(HasSubstr("21 changes of ml-team/lab were moved to another machine"),
+                                              HasSubstr("Everything else is synced.")));
+  const std::vector<std::vector<std::string>> waits{
+      {"wait", "--timeout", "5s"}, {"wait", "--run", "r-1", "--timeout", "5s"}, {"wait", "--now", "--timeout", "5s"}};
+  for (const auto& wait : waits) {
+    const auto waited = box.sync(wait);
+    EXPECT_EQ(waited.status, 1);
+    EXPECT_THAT(waited.err, HasSubstr("moved to another machine in stick.jsonl"));
+  }
+
+  ASSERT_EQ(box.stop_daemon(), 0);
+  ASSERT_EQ(upkeep(box, {"import", file}).status, 0);
+  box.start_daemon();
+  box.wait_synced();
+  EXPECT_EQ(box.get("/v1/changes/3").at("state").as_string(), "done");
+  EXPECT_EQ(box.get("/v1/changes/3").at("id").as_int64(), 3);
+  for (const auto* what : {"r-1", "ml-team/lab"}) EXPECT_THAT(box.sync({"explain", what}).out, Not(HasSubstr("moved")));
+  EXPECT_THAT(box.sync({"status"}).out, HasSubstr("Everything is synced."));
+  EXPECT_EQ(box.sync({"wait", "--run", "r-1", "--timeout", "5s"}).status, 0);
+}
+
+TEST_F(Upkeep, WhatIsOnTheServerAndNotTakenOutYetIsNoneOfWhatLeft) {
+  fill(box);
+  ASSERT_EQ(box.stop_daemon(), 0);
+  spoil("memory.sqlite3", "UPDATE sources SET confirmed = 5 WHERE inode = 0");
+  const auto moved = upkeep(box, {"export", "--move", box.dir() / "stick.jsonl"});
+  EXPECT_THAT(moved.out, HasSubstr("16 changes were written"));
+  EXPECT_EQ(sqlite::integer(open("changes.sqlite3"), "SELECT count(*) FROM changes"), 0);
+  box.start_daemon();
+  EXPECT_EQ(box.get("/v1/changes/5").at("state").as_string(), "done");
+  EXPECT_EQ(box.get("/v1/changes/5").at("done_through").as_int64(), 5);
+  EXPECT_EQ(box.get("/v1/changes/6").at("state").as_string(), "moved");
+}
+
+TEST_F(Upkeep, AMoveThatIsKilledSaysOfEachChangeWhereItIs) {
+  fill(box, 4000);
+  ASSERT_EQ(box.stop_daemon(), 0);
+  int cut = 0;
+  for (int round = 0; round < 12; ++round) {
+    Process moving({.binary = binary("neptune-syncd"),
+                    .args = {"--config", box.dir() / "config.toml", "--export",
+                             box.dir() / fmt::format("round-{}.jsonl", round), "--move"},
+                    .env = {},
+                    .unset_env = {},
+                    .output_dir = box.dir() / "output",
+                    .name = "export",
+                    .working_dir = {}});
+    moving.wait(std::chrono::milliseconds(20 + 15 * round));
+    moving.kill();
+    const auto queue = open("changes.sqlite3");
+    const auto queued = sqlite::integer(queue, "SELECT count(*) FROM changes");
+    EXPECT_EQ(queued + sqlite::integer(queue, "SELECT count(*) FROM moved"), 4001);
+    EXPECT_EQ(queued + sqlite::integer(queue, "SELECT coalesce(sum(count), 0) FROM moved_streams"), 4001);
+    cut += queued > 0 && queued < 4001 ? 1 : 0;
+  }
+  ASSERT_EQ(upkeep(box, {"export", "--move", box.dir() / "last.jsonl"}).status, 0);
+  EXPECT_EQ(sqlite::integer(open("changes.sqlite3"), "SELECT count(*) FROM moved"), 4001);
+  RecordProperty("killed_while_it_took_out", cut);
+}
+
+TEST_F(Upkeep, AChangeWhoseKeyIsAnotherOnesHereIsToldAndNotTaken) {
+  const auto with_key = [](const std::string& run, const std::string& key) {
+    return fmt::format(R"({{"kind": "run.create", "project": "ml-team/lab", "run": "{}", "idempotency_key": "{}"}})",
+                       run, key);
+  };
+  ASSERT_EQ(box.sync({"hold", "ml-team"}).status, 0);
+  for (const auto* run : {"r-1", "r-2"}) ASSERT_EQ(box.hand_in(with_key(run, run)).first, 202u);
+  ASSERT_EQ(box.stop_daemon(), 0);
+  const auto file = box.dir() / "changes.jsonl";
+  ASSERT_EQ(upkeep(box, {"export", "--move", file}).status, 0);
+
+  Box other(options());
+  ASSERT_EQ(other.sync({"hold", "ml-team"}).status, 0);
+  ASSERT_EQ(other.hand_in(with_key("another", "r-1")).first, 202u);
+  ASSERT_EQ(other.stop_daemon(), 0);
+  for (int twice = 0; twice < 2; ++twice) {
+    const auto taken = upkeep(other, {"import", file});
+    EXPECT_EQ(taken.status, 6) << taken.out << taken.err;
+    EXPECT_THAT(
+        taken.out,
+        AllOf(HasSubstr(twice == 0 ? "1 change of" : "0 changes of"),
+              HasSubstr(twice == 0 ? "0 were known already" : "1 was known already"),
+              HasSubstr("Not taken: change 1 (run.create of r-1 in ml-team/lab): its idempotency key 'r-1' was")));
+  }
+  other.start_daemon();
+  EXPECT_EQ(other.hand_in(with_key("r-2", "r-2")).first, 202u) << "the same is known";
+  EXPECT_EQ(other.hand_in(with_key("r-3", "r-2")).first, 409u) << "and another one is not taken for it";
 }
 
 TEST_F(Upkeep, AMoveThatWasCutOffBringsNothingTwice) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <string>
 
+#include "client/cli/explanation/moved.h"
 #include "client/cli/explanation/rejected.h"
 #include "client/cli/explanation/sentences.h"
 
@@ -61,10 +62,11 @@ Explanation explain_change(const api::ChangePlace& place, const std::vector<api:
   if (place.state == "unknown")
     return {.subject = number_of(place),
             .state =
-                "What became of it is not known any more: the server has it, or it was refused and thrown away "
-                "long since.",
+                "What became of it is not known any more: the server has it, or long since it was refused and thrown "
+                "away, or moved to another machine.",
             .waiting_for = "unknown"};
   if (place.state == "discarded") return explain_discarded(place, explainer.now());
+  if (place.state == "moved") return explain_moved(place, explainer.now());
   if (place.rejected) return explain_refused(place, rejected);
   return explain_waiting(place, streams, explainer);
 }

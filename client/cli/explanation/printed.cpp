@@ -24,8 +24,8 @@ std::string view(const std::vector<Explanation>& explanations, const Style& styl
       const std::string indent(first.size(), ' ');
       out += paint(style, Colour::dim, first) + paint(style, colour, wrap(text, style.width, indent, indent).substr(9));
     };
-    const bool lost = one.waiting_for == "lost";
-    part("", one.state, lost ? Colour::yellow : waits ? Colour::plain : Colour::green);
+    const bool away = one.waiting_for == "lost" || one.waiting_for == "moved";
+    part("", one.state, away ? Colour::yellow : waits ? Colour::plain : Colour::green);
     part("where", one.where, Colour::plain);
     part("why", one.why, Colour::yellow);
     part("then", one.next, Colour::plain);

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "client/cli/explanation/cures.h"
+#include "client/cli/explanation/moved.h"
 #include "client/cli/explanation/sentences.h"
 #include "client/cli/views.h"
 #include "client/lib/names.h"
@@ -122,25 +123,16 @@ Explanation StreamExplainer::explain_done(const std::vector<const api::Stream*>&
     if (!stream->closed && stream->state != "done") one.next = "What its job still writes is sent as it comes.";
   }
   const auto there = what_is_there(streams);
-  if (const auto moved = std::ranges::find_if(streams, [](const auto* stream) { return stream->moved > 0; });
-      moved != streams.end())
-    return explain_moved(std::move(one), **moved, there);
+  if (add_moved(one, streams, now_)) {
+    one.state += " On the server from here: " + (there.empty() ? "nothing" : there) + ".";
+    return one;
+  }
   one.state = nothing_waits(there, sum.rejected_kept > 0);
   if (sum.discarded > 0)
     one.state = fmt::format("Not all of it is on the server: {} thrown away, {} there.",
                             sum.discarded == 1 ? "1 change was" : changes(sum.discarded) + " were",
                             there.empty() ? "nothing is" : there);
   if (last) one.state += " The last was confirmed " + since(last, now_) + " ago.";
-  return one;
-}
-
-Explanation StreamExplainer::explain_moved(Explanation one, const api::Stream& stream, const std::string& there) const {
-  one.state = fmt::format("{} moved to another machine in {}{}, which sends {}. On the server from here: {}.",
-                          stream.moved == 1 ? "1 change was" : changes(stream.moved) + " were", clean(stream.moved_to),
-                          stream.moved_at ? " " + since(*stream.moved_at, now_) + " ago" : std::string(),
-                          stream.moved == 1 ? "it" : "them", there.empty() ? "nothing" : there);
-  one.next = fmt::format("`neptune-sync import` of {} takes {} in, there or, should it not have been done there, here.",
-                         clean(stream.moved_to), stream.moved == 1 ? "it" : "them");
   return one;
 }
 

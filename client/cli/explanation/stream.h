@@ -27,7 +27,6 @@ class StreamExplainer {
   std::string where(const api::Stream& stream) const;
   std::string where_of_log(const api::Stream& stream) const;
   std::string next(const api::Stream& stream) const;
-  Explanation explain_moved(Explanation one, const api::Stream& stream, const std::string& there) const;
 
   const api::Status& status_;
   Time now_;

@@ -208,7 +208,7 @@ Commit commit_or_refuse(QueueStore& store, const ChangeQueueOptions& options, st
 class ChangeQueue::Impl {
  public:
   Impl(asio::any_io_executor executor, const Clock& clock, ChangeQueueOptions options, SourceListener& listener,
-       std::unique_ptr<QueueStore> store, std::vector<QueuedStream> found)
+       std::unique_ptr<QueueStore> store, std::vector<QueuedStream> found, std::vector<QueueStore::MovedStream> moved)
       : executor_(executor),
         clock_(clock),
         options_(std::move(options)),
@@ -216,6 +216,7 @@ class ChangeQueue::Impl {
         identity_(store->identity()),
         queue_(std::make_shared<QueueThread>(std::move(store))),
         found_(std::move(found)),
+        moved_(std::move(moved)),
         tasks_(executor) {}
 
   ~Impl() {
@@ -273,6 +274,7 @@ class ChangeQueue::Impl {
     return it == sources_.end() ? 0 : it->second->stream();
   }
 
+  const std::vector<QueueStore::MovedStream>& moved() const { return moved_; }
   std::uint64_t identity() const { return identity_; }
   Totals totals() const {
     return {sources_.size(), queue_->store->bytes(), options_.max_bytes, commits_, options_.min_free_disk, no_room_at_};
@@ -403,6 +405,7 @@ class ChangeQueue::Impl {
   const std::uint64_t identity_;  // of the file
   std::shared_ptr<QueueThread> queue_;
   std::vector<QueuedStream> found_;
+  const std::vector<QueueStore::MovedStream> moved_;
   std::map<StreamName, std::shared_ptr<QueuedSource>> sources_;
   std::vector<std::shared_ptr<Request>> line_;
   std::deque<std::pair<Instant, StreamName>> emptied_;  // each once
@@ -424,8 +427,11 @@ Result<std::unique_ptr<ChangeQueue>> ChangeQueue::open(asio::any_io_executor exe
   if (!store) return std::unexpected(std::move(store.error()));
   auto found = (*store)->streams();
   if (!found) return std::unexpected(std::move(found.error()));
-  return std::unique_ptr<ChangeQueue>(new ChangeQueue(std::make_unique<Impl>(
-      std::move(executor), clock, std::move(options), listener, std::move(*store), std::move(*found))));
+  auto moved = (*store)->moved();
+  if (!moved) return std::unexpected(std::move(moved.error()));
+  return std::unique_ptr<ChangeQueue>(
+      new ChangeQueue(std::make_unique<Impl>(std::move(executor), clock, std::move(options), listener,
+                                             std::move(*store), std::move(*found), std::move(*moved))));
 }
 
 void ChangeQueue::announce() {
@@ -482,6 +488,10 @@ void ChangeQueue::set_limits(std::uint64_t max_bytes, std::uint64_t min_free_dis
 asio::awaitable<Result<QueueStore::Place>> ChangeQueue::place(Position position) {
   auto work = [position](QueueStore& store) { return store.place(position); };
   return impl_->on_thread(std::move(work));
+}
+
+const std::vector<QueueStore::MovedStream>& ChangeQueue::moved() const {
+  return impl_->moved();
 }
 
 std::uint64_t ChangeQueue::identity() const {

@@ -79,6 +79,9 @@ class ChangeQueue {
   /// Where one change is.
   boost::asio::awaitable<Result<QueueStore::Place>> place(Position position);
 
+  /// What left the queue for another machine (QueueStore::moved), as it was at the start: it does while no daemon runs.
+  const std::vector<QueueStore::MovedStream>& moved() const;
+
   std::uint64_t identity() const;  ///< of its file: SourceKey::device of its streams
 
   struct Totals {

@@ -54,6 +54,16 @@ ALTER TABLE changes ADD COLUMN place INTEGER;
 /// Nothing was kept of what a change says whose key is known.
 constexpr const char* from_version_3 = "ALTER TABLE keys ADD COLUMN content INTEGER;";
 
+/// Up to version 4 nothing was kept of what had left for another machine.
+constexpr const char* moved_tables = R"(
+CREATE TABLE moves (id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, file TEXT NOT NULL);
+CREATE TABLE moved (seq INTEGER PRIMARY KEY, move INTEGER NOT NULL, back INTEGER);
+CREATE TABLE moved_streams (
+  move INTEGER NOT NULL, workspace TEXT NOT NULL, project TEXT NOT NULL, kind INTEGER NOT NULL,
+  container TEXT NOT NULL, count INTEGER NOT NULL,
+  PRIMARY KEY (move, workspace, project, kind, container)) WITHOUT ROWID;
+)";
+
 }  // namespace
 
 Result<void> prepare_queue(sqlite::Database& db, std::int64_t version) {
@@ -73,7 +83,8 @@ Result<void> prepare_queue(sqlite::Database& db, std::int64_t version) {
     NEPTUNE_TRY(db.exec(version == 0 ? schema : from_version_2));
     NEPTUNE_TRY(db.exec(changes_of_place));
   }
-  if (version > 0) NEPTUNE_TRY(db.exec(from_version_3));
+  if (version > 0 && version < 4) NEPTUNE_TRY(db.exec(from_version_3));
+  NEPTUNE_TRY(db.exec(moved_tables));
   NEPTUNE_TRY(db.exec(fmt::format("PRAGMA user_version = {}", queue_version)));
   return transaction->commit();
 }

@@ -631,7 +631,8 @@ Result<void> QueueStore::each_change(const std::function<Result<void>(const Whol
   // Merged of two that are in order by themselves, so that no payloads are sorted but those of the few with a place.
   static const auto half = [](std::string_view which) {
     return fmt::format(
-        "SELECT {}, frees, needs, coalesce(key, ''), lane FROM changes JOIN streams ON streams.id = stream LEFT JOIN "
+        "SELECT {}, frees, needs, coalesce(key, ''), lane, coalesce(content, 0) FROM changes JOIN streams ON "
+        "streams.id = stream LEFT JOIN "
         "keys ON keys.seq = changes.seq WHERE place IS {}",
         change_columns, which);
   };
@@ -639,7 +640,7 @@ Result<void> QueueStore::each_change(const std::function<Result<void>(const Whol
   Result<void> outcome;
   NEPTUNE_TRY(database_->each(sql, [&outcome, &f](const sqlite::Statement& row) {
     outcome = f({change_at(row), static_cast<Lane>(row.number(14)), row.number(11) != 0, read_needs(row.text(12)),
-                 std::string(row.text(13))});
+                 std::string(row.text(13)), count_at(row, 15)});
     return outcome.has_value();
   }));
   return outcome;
@@ -693,6 +694,7 @@ Result<QueueStore::Place> QueueStore::place(Position position) {
           return false;
         },
         position));
+    NEPTUNE_TRY(look_at_moved(position, place));
     return place;
   }
   NEPTUNE_TRY(database_->each(
@@ -708,19 +710,23 @@ Result<QueueStore::Place> QueueStore::place(Position position) {
 // Settling
 
 Result<QueueStore::Settled> QueueStore::settle(std::int64_t stream, Position upto) {
-  auto settled = settle_some(stream, upto);
+  return take_out(stream, upto, 0);
+}
+
+Result<QueueStore::Settled> QueueStore::take_out(std::int64_t stream, Position upto, std::int64_t move) {
+  auto settled = settle_some(stream, upto, move);
   if (!settled && settled.error().code == "sqlite_full") {
     // What room there is may be in the log.
     NEPTUNE_TRY(give_back_log());
-    settled = settle_some(stream, upto);
+    settled = settle_some(stream, upto, move);
   }
   // The engine's ledger needs what is left. Should the file have no room to grow either, the next one finds that out.
   if (settled && free_space(file_).value_or(settles_at_ease) < settles_at_ease) (void)give_back_log();
   return settled;
 }
 
-Result<QueueStore::Settled> QueueStore::settle_some(std::int64_t stream, Position upto) {
-  auto transaction = database_->begin(false);
+Result<QueueStore::Settled> QueueStore::settle_some(std::int64_t stream, Position upto, std::int64_t move) {
+  auto transaction = database_->begin(move != 0);
   if (!transaction) return std::unexpected(std::move(transaction.error()));
   Position last = 0;
   std::uint64_t count = 0, bytes = 0, creates = 0;
@@ -735,6 +741,7 @@ Result<QueueStore::Settled> QueueStore::settle_some(std::int64_t stream, Positio
       },
       stream, upto, rows_a_transaction));
   if (count > 0) {
+    if (move != 0) NEPTUNE_TRY(note_moved(stream, last, count, move));
     NEPTUNE_TRY(database_->run("DELETE FROM changes WHERE stream = ? AND seq <= ?", stream, last));
     NEPTUNE_TRY(
         database_->run("UPDATE streams SET count = count - ?, bytes = bytes - ?, creates = creates - ? WHERE id = ?",
@@ -757,6 +764,86 @@ Result<QueueStore::Settled> QueueStore::settle_some(std::int64_t stream, Positio
     }
   }
   return settled;
+}
+
+// What left for another machine
+
+Result<QueueStore::Move> QueueStore::begin_move(const std::string& file, WallTime now) {
+  auto transaction = database_->begin(true);
+  if (!transaction) return std::unexpected(std::move(transaction.error()));
+  Move move;
+  NEPTUNE_TRY(database_->each(
+      "SELECT seq FROM moved ORDER BY seq DESC LIMIT 1 OFFSET ?",
+      [&move](const sqlite::Statement& row) { move.forgotten = row.number(0); }, keys_kept));
+  NEPTUNE_TRY(database_->run("DELETE FROM moved WHERE seq <= ?", move.forgotten));
+  NEPTUNE_TRY(
+      database_->run("DELETE FROM moved_streams WHERE (move, workspace, project, kind, container) IN (SELECT move, "
+                     "workspace, project, kind, container FROM moved_streams ORDER BY move DESC LIMIT -1 OFFSET ?)",
+                     moved_streams_kept));
+  NEPTUNE_TRY(database_->run("INSERT INTO moves (at_ms, file) VALUES (?, ?)", to_unix_ms(now), file));
+  move.id = database_->db.last_insert_rowid();
+  NEPTUNE_TRY(transaction->commit());
+  return move;
+}
+
+Result<QueueStore::Settled> QueueStore::move_out(std::int64_t stream, Position upto, const Move& move) {
+  return take_out(stream, upto, move.id);
+}
+
+/// Within the transaction that takes them out.
+Result<void> QueueStore::note_moved(std::int64_t stream, Position upto, std::uint64_t count, std::int64_t move) {
+  NEPTUNE_TRY(database_->run(
+      "INSERT OR REPLACE INTO moved (seq, move) SELECT seq, ? FROM changes WHERE stream = ? AND seq <= ?", move, stream,
+      upto));
+  return database_->run(
+      "INSERT INTO moved_streams (move, workspace, project, kind, container, count) SELECT ?, workspace, project, "
+      "kind, container, ? FROM streams WHERE id = ? ON CONFLICT DO UPDATE SET count = count + excluded.count",
+      move, as_signed(count), stream);
+}
+
+Result<void> QueueStore::note_back(std::span<const CameBack> changes) {
+  auto transaction = database_->begin(true);
+  if (!transaction) return std::unexpected(std::move(transaction.error()));
+  for (const auto& [left, container, now] : changes) {
+    NEPTUNE_TRY(database_->run("UPDATE moved SET back = ? WHERE seq = ? AND back IS NULL", now, left));
+    if (database_->db.changes() == 0) continue;
+    NEPTUNE_TRY(database_->run(
+        "UPDATE moved_streams SET count = count - 1 WHERE move = (SELECT move FROM moved WHERE seq = ?) AND workspace "
+        "= ? AND project = ? AND kind = ? AND container = ?",
+        left, container.project.workspace, container.project.project, container.kind, container.id));
+  }
+  return transaction->commit();
+}
+
+Result<std::vector<QueueStore::MovedStream>> QueueStore::moved() {
+  std::vector<MovedStream> list;
+  NEPTUNE_TRY(database_->each(
+      "SELECT workspace, project, kind, container, count, at_ms, file FROM moved_streams JOIN moves ON moves.id = move "
+      "WHERE count > 0 ORDER BY move",
+      [&list](const sqlite::Statement& row) {
+        list.push_back({{{std::string(row.text(0)), std::string(row.text(1))},
+                         std::string(row.text(3)),
+                         static_cast<ContainerKind>(row.number(2))},
+                        count_at(row, 4),
+                        from_unix_ms(row.number(5)),
+                        std::string(row.text(6))});
+      }));
+  return list;
+}
+
+/// Of one that is not queued.
+Result<void> QueueStore::look_at_moved(Position position, Place& place) {
+  return database_->each(
+      "SELECT seq, at_ms, file, back FROM moved JOIN moves ON moves.id = move WHERE seq >= ? ORDER BY seq LIMIT 1",
+      [&](const sqlite::Statement& row) {
+        if (row.number(0) > position) {
+          place.through = std::min(place.through, row.number(0) - 1);
+          return;
+        }
+        place.moved = Place::Moved{from_unix_ms(row.number(1)), std::string(row.text(2)), std::nullopt};
+        if (!row.is_null(3)) place.moved->back = row.number(3);
+      },
+      position);
 }
 
 Result<bool> QueueStore::forget(std::int64_t stream) {

@@ -30,7 +30,13 @@ class Store;
 ///   changes   one a change that waits
 ///             seq · stream · kind, uid, at_ms, size, frees, creates · needs · place · payload
 ///   keys      idempotency keys, also of settled changes, numbered as they came
-///             id · uid, key → seq · content (Change::content; none: not known, as of an import, or before version 4)
+///             id · uid, key → seq · content (Change::content; none: not known, as before version 4)
+///   moves     one an export that took changes out
+///             id · at_ms, file
+///   moved     one a change that left with it
+///             seq · move · back (its number since it was brought back)
+///   moved_streams  of what left, how much was not brought back
+///             move, workspace, project, kind, container → count
 ///
 /// Invariants:
 ///  - seq numbers all changes in the order in which they were accepted, and is never used again (AUTOINCREMENT): a
@@ -47,8 +53,9 @@ class Store;
 ///    (synchronous=FULL);
 ///  - a stream's count, bytes and creates are of its rows in `changes`, changed in the same transaction: nothing is
 ///    ever counted by looking at the changes, so opening costs the number of streams.
-/// Who deletes what: `settle` takes changes out, after the engine's ledger has their outcome; `forget` a stream that is
-/// empty; the newest `keys_kept` keys stay.
+/// Who deletes what: `settle` takes changes out, after the engine's ledger has their outcome; `move_out` those that are
+/// in a file for another machine, and notes that in the same transaction; `forget` a stream that is empty; the newest
+/// `keys_kept` keys stay, and what is kept of as many changes that left.
 /// A killed process loses nothing. A power cut loses nothing that was accepted; it may bring back changes that were
 /// settled last (synchronous=NORMAL), which the ledger knows to be confirmed, or else are sent again.
 ///
@@ -113,6 +120,9 @@ class QueueStore {
   /// ("idempotency_key_reused").
   Result<Accepted> accept(std::span<const Handed> requests, WallTime now);
 
+  /// Why `accept` would refuse it: one of its keys was given to a change with other content.
+  Result<std::optional<Error>> other_content(const Handed& request);
+
   /// The id that this user's key was given; none: it is not known (any more).
   Result<std::optional<std::int64_t>> id_of_key(std::uint32_t uid, std::string_view key);
 
@@ -158,12 +168,38 @@ class QueueStore {
   /// Takes the stream's changes up to `upto` out, a thousand at most, and not many more bytes than a few MiB. Where the
   /// disk has little room, what room that took is given back at once.
   Result<Settled> settle(std::int64_t stream, Position upto);
+
+  /// Begins to take out what is in this file, and forgets what left long since: the number up to which it is not known
+  /// any more which changes left, 0 for none.
+  struct Move {
+    std::int64_t id = 0;
+    Position forgotten = 0;
+  };
+  Result<Move> begin_move(const std::string& file, WallTime now);
+  /// As `settle`, of changes that are another machine's from here on. On disk when it returns.
+  Result<Settled> move_out(std::int64_t stream, Position upto, const Move& move);
+  /// A change that had left was queued here again, as another one.
+  struct CameBack {
+    Position left = 0;
+    ContainerName container;
+    Position now = 0;
+  };
+  Result<void> note_back(std::span<const CameBack> changes);
+  /// What left with one export of one container, and was not brought back.
+  struct MovedStream {
+    ContainerName container;
+    std::uint64_t count = 0;
+    WallTime at{};
+    std::string file;  ///< its name
+  };
+  static constexpr std::int64_t moved_streams_kept = 10'000;  ///< our own bound
+  Result<std::vector<MovedStream>> moved();
   /// Forgets a stream that holds nothing; false when it does hold something.
   Result<bool> forget(std::int64_t stream);
   /// Where one change is.
   struct Place {
     bool known = false;    ///< it was given out once
-    Position through = 0;  ///< of one that is not queued: none of those up to here, from it on, is
+    Position through = 0;  ///< of one that is not queued: none of those up to here, from it on, is, nor left
     bool queued = false;   ///< all below is of one that is
     ContainerName container{};
     Lane lane = Lane::writes;
@@ -171,6 +207,12 @@ class QueueStore {
     std::uint32_t uid = 0;
     WallTime at{};
     std::uint64_t ahead = 0;  ///< changes of its stream before it; counted up to `ahead_counted`
+    struct Moved {
+      WallTime at{};
+      std::string file;              ///< its name
+      std::optional<Position> back;  ///< its number since it was brought back
+    };
+    std::optional<Moved> moved{};  ///< it left for another machine
   };
   static constexpr std::uint64_t ahead_counted = 100'000;
   Result<Place> place(Position position);
@@ -181,6 +223,7 @@ class QueueStore {
     bool frees = false;
     Needs needs;
     std::string idempotency_key;
+    std::uint64_t content = 0;  ///< as Change::content, of that key
   };
   /// Hands out everything that is queued, in the order of the row, until `f` fails.
   Result<void> each_change(const std::function<Result<void>(const Whole&)>& f);
@@ -200,13 +243,16 @@ class QueueStore {
   /// What of the stream is confirmed and not taken out yet: a batch or two, or all since the disk is full. What was
   /// counted before is not counted again.
   Result<Rows> confirmed_rows(std::int64_t stream, Position after);
-  Result<Settled> settle_some(std::int64_t stream, Position upto);
+  /// `move`: 0 for none.
+  Result<Settled> take_out(std::int64_t stream, Position upto, std::int64_t move);
+  Result<Settled> settle_some(std::int64_t stream, Position upto, std::int64_t move);
+  Result<void> look_at_moved(Position position, Place& place);
+  Result<void> note_moved(std::int64_t stream, Position upto, std::uint64_t count, std::int64_t move);
   Result<void> keep_order(std::int64_t stream, Batch& batch, Position create);
   Result<Position> first_create(std::int64_t stream, Position after);
   Result<Position> first_of(const std::vector<ContainerName>& containers, Position after, bool creates = false);
   Result<void> keep_behind_those_that_wait(const ContainerName& removals, std::vector<ContainerName>& after);
   Result<QueuedStream> stream(std::int64_t id);
-  Result<std::optional<Error>> other_content(const Handed& request);
   Result<std::int64_t> insert(const Change& change, const Handed& request, std::int64_t stream, std::int64_t now_ms);
   const std::filesystem::path file_;
   std::unique_ptr<sqlite::Store> database_;

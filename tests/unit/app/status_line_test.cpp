@@ -70,6 +70,14 @@ TEST(StatusLine, NamesALogThatWasRemovedBeforeItWasSynced) {
   EXPECT_EQ(status_line(status), "/runs/a was removed with 2 changes of r1 that were not synced; and 1 more");
 }
 
+TEST(StatusLine, SaysWhatWasMovedToAnotherMachineWhereAllElseIsSynced) {
+  auto status = well();
+  status.moved = {{"ml-team/lab", 50, "stick.jsonl", {}}, {"vision/x", 1, "stick.jsonl", {}}};
+  EXPECT_EQ(status_line(status), "All else is synced: 51 changes moved to another machine in stick.jsonl");
+  status.totals.pending = 3;
+  EXPECT_EQ(status_line(status), "3 changes to be synced");
+}
+
 TEST(StatusLine, NamesTheFileOfATokenThatIsNotThere) {
   auto status = well();
   status.server.reachable = false;

@@ -168,6 +168,35 @@ TEST(Explanation, OfALogThatWasRemovedUnsyncedIsNotCalm) {
   }
 }
 
+TEST(Explanation, OfWhatWasMovedToAnotherMachineTellsOfAllLogsOfTheRunAndOfItsProject) {
+  std::vector<api::Stream> logs(3, waiting("nothing", {}));
+  for (auto& log : logs) {
+    log.state = "done";
+    log.pending = log.pending_bytes = 0;
+    log.moved = 25;
+    log.moved_to = "stick.jsonl";
+    log.moved_at = "2026-01-02T11:57:00.000Z";
+  }
+  logs.back().moved = 1;
+  logs.back().moved_to = "second.jsonl";
+  constexpr auto said =
+      "1 change was moved to another machine in second.jsonl 3 min ago, which sends it. 50 changes were moved to "
+      "another machine in stick.jsonl 3 min ago, which sends them.";
+  for (const auto* text : {"r1", "ml-team/lab", "ml-team"}) {
+    const auto found = explain(about(text), box(), logs);
+    ASSERT_FALSE(found.empty()) << text;
+    EXPECT_THAT(found[0].state, HasSubstr(said)) << text;
+    EXPECT_THAT(found[0].next, HasSubstr("`neptune-sync import` of second.jsonl and stick.jsonl takes them in"));
+    EXPECT_EQ(found[0].waiting_for, "moved");
+    EXPECT_THAT(view({found[0]}, {true, 0}), HasSubstr("\x1b[33m")) << "it is not calm";
+  }
+  logs.push_back(waiting("turn", "it waits for its turn"));
+  const auto goes_on = explain(about("r1"), box(), logs);
+  ASSERT_THAT(goes_on, SizeIs(1));
+  EXPECT_EQ(goes_on[0].waiting_for, "turn");
+  EXPECT_THAT(goes_on[0].state, HasSubstr(said)) << "also while more of it waits";
+}
+
 TEST(Explanation, OfAServerThatIsAwayOrATokenThatIsMissingSaysWhichItIs) {
   const auto away = explain(about("r1"), box(), {waiting("server", "connection refused; tried again in 8 s")});
   EXPECT_THAT(away[0].next, Not(HasSubstr("SIGHUP")));
@@ -497,7 +526,7 @@ TEST(Explanation, OfAChangeSaysItsPlaceInTheQueue) {
   EXPECT_THAT(found[0].why, HasSubstr("7: No such role."));
 }
 
-TEST(Explanation, OfAChangeThatWasDiscardedOrForgottenNeverSaysThatTheServerHasIt) {
+TEST(Explanation, OfAChangeThatWasDiscardedMovedOrForgottenNeverSaysThatTheServerHasIt) {
   auto question = about("42");
   question.change = api::ChangePlace{.id = 42,
                                      .state = "discarded",
@@ -511,6 +540,13 @@ TEST(Explanation, OfAChangeThatWasDiscardedOrForgottenNeverSaysThatTheServerHasI
             "The server does not have it: it was rejected (as rejected 7), and thrown away 3 min ago by jackie.");
   EXPECT_EQ(found[0].why, "The server refused it.");
   EXPECT_EQ(found[0].waiting_for, "discarded");
+  question.change =
+      api::ChangePlace{.id = 42, .state = "moved", .moved_at = "2026-01-02T11:57:00.000Z", .moved_to = "stick.jsonl"};
+  found = explain(question, box(), {});
+  ASSERT_THAT(found, SizeIs(1));
+  EXPECT_EQ(found[0].state, "It was moved to another machine in stick.jsonl 3 min ago, which sends it.");
+  EXPECT_THAT(found[0].next, HasSubstr("`neptune-sync import` of stick.jsonl takes it in"));
+  EXPECT_EQ(found[0].waiting_for, "moved");
   question.change = api::ChangePlace{.id = 42, .state = "unknown"};
   found = explain(question, box(), {});
   EXPECT_THAT(found[0].state, HasSubstr("not known any more"));

@@ -93,6 +93,19 @@ TEST(StatusView, DoesNotCallEverythingSyncedWhileALogIsNotCountedYetOrSomethingW
   EXPECT_NE(lost.find("\nEverything else is synced.\n"), std::string::npos) << lost;
 }
 
+TEST(StatusView, SaysWhatWasMovedToAnotherMachineLately) {
+  auto status = healthy();
+  status.moved = {{"ml-team/lab", 51, "stick.jsonl", "2026-01-02T11:57:00.000Z"}};
+  const auto text = view(status, {}, now);
+  EXPECT_NE(text.find("! 51 changes of ml-team/lab were moved to another machine 3 min ago in stick.jsonl, which sends "
+                      "them.\n"),
+            std::string::npos)
+      << text;
+  EXPECT_NE(text.find("\nEverything else is synced.\n"), std::string::npos) << text;
+  EXPECT_EQ(view(api::FlushReply{}, status),
+            "Everything else is synced; something was moved to another machine: `neptune-sync status` says what.\n");
+}
+
 api::Upload upload_of(const std::string& file) {
   return {.project = "ml-team/lab",
           .run = "r1",
@@ -273,6 +286,16 @@ TEST(AnythingHeld, MeansChangesOrAScopeAnOperatorHolds) {
   status = healthy();
   status.workspaces[0].projects[0].operator_hold = true;
   EXPECT_TRUE(anything_held(status));
+}
+
+TEST(StreamsView, SaysWhatOfARunWasMovedToAnotherMachine) {
+  api::StreamList list;
+  auto& stream = list.streams.emplace_back();
+  stream.state = "done";
+  stream.moved = 51;
+  stream.moved_to = "stick.jsonl";
+  EXPECT_NE(view(list, {}, now).find("51 changes moved to another machine in stick.jsonl."), std::string::npos)
+      << view(list, {}, now);
 }
 
 TEST(StreamsView, TellsOfEachRunWhatItWaitsFor) {

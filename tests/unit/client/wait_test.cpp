@@ -217,6 +217,49 @@ TEST_F(Waiting, OfARunSaysWhatOfItWasThrownAway) {
   EXPECT_EQ(wait({.run = "r1"}).message, "Nothing of run r1 is on the server: 2 changes were thrown away.");
 }
 
+TEST_F(Waiting, WhatWasMovedToAnotherMachineIsNotSyncedAsFarAsIsKnownHere) {
+  std::vector<api::Stream> streams;
+  for (const auto moved : {50, 1}) {
+    auto& stream = streams.emplace_back(stream_of("r1", 0, true));
+    stream.moved = static_cast<std::uint64_t>(moved);
+    stream.moved_to = "stick.jsonl";
+  }
+  tell(streams);
+  const auto of_run = wait({.run = "r1"});
+  EXPECT_EQ(of_run.outcome, Outcome::failed);
+  EXPECT_EQ(of_run.message,
+            "Run r1 is not synced from here. 51 of its changes were moved to another machine in stick.jsonl, which "
+            "sends them.")
+      << "all of its logs";
+  const auto long_since = wait({});
+  EXPECT_EQ(long_since.outcome, Outcome::synced);
+  EXPECT_EQ(long_since.message, "Everything is synced, but for what is another machine's to send: 51 changes.");
+  served_.on_loop([](FixedControl& control) {
+    control.status_now.moved = {{"ml-team/x", 51, "stick.jsonl", "2026-01-02T11:57:00.000Z"}};
+  });
+  const auto lately = wait({});
+  EXPECT_EQ(lately.outcome, Outcome::failed);
+  EXPECT_EQ(lately.message,
+            "Not everything is synced from here. 51 of the changes of ml-team/x were moved to another machine in "
+            "stick.jsonl, which sends them.");
+  EXPECT_EQ(wait({.project = "ml-team"}).outcome, Outcome::failed);
+  tell({});
+  EXPECT_EQ(wait({.project = "other/x", .timeout = 50ms}).outcome, Outcome::timed_out) << "it is not of that one";
+}
+
+TEST_F(Waiting, NamesWhatWasLostOrMovedAlsoWhenTimeIsUp) {
+  auto waiting = stream_of("r1", 7, true), lost = stream_of("r1", 0, true), moved = lost;
+  lost.lost = 3;
+  lost.why = "/runs/a was removed with 3 changes of r1 that were not synced";
+  moved.moved = 1;
+  moved.moved_to = "stick.jsonl";
+  tell({waiting, lost, moved});
+  const auto end = wait({.run = "r1", .timeout = 50ms});
+  EXPECT_EQ(end.outcome, Outcome::timed_out);
+  EXPECT_THAT(end.message, HasSubstr("/runs/a was removed with 3 changes of r1 that were not synced."));
+  EXPECT_THAT(end.message, HasSubstr("1 of its changes was moved to another machine in stick.jsonl, which sends it."));
+}
+
 TEST_F(Waiting, ForARunOfNoProjectNamesThoseItIsIn) {
   tell({stream_of("r1", 0, true)});
   EXPECT_EQ(wait({.run = "r1"}).message, "Run r1 of ml-team/x is synced.");
@@ -537,6 +580,24 @@ TEST_F(WaitingForChanges, OfOneSaysFirstWhetherItWasRefusedOrThrownAway) {
   tell_changes({gone});
   EXPECT_EQ(wait({.changes = {7}}).message,
             "Change 7 is not on the server: no such role; thrown away by jackie (uid 1000).");
+}
+
+TEST_F(WaitingForChanges, OneThatWasMovedToAnotherMachineIsNotSyncedFromHere) {
+  const auto moved = [this](std::int64_t id) {
+    auto place = change(id, "moved");
+    place.moved_to = "stick.jsonl";
+    return place;
+  };
+  tell_changes({moved(7), moved(8), change(9, "done")});
+  const auto one = wait({.changes = {7}});
+  EXPECT_EQ(one.outcome, Outcome::failed);
+  EXPECT_EQ(one.message, "Change 7 was moved to another machine in stick.jsonl, which sends it.");
+  EXPECT_EQ(wait({.changes = {7, 8, 9}}).message,
+            "2 of 3 changes were moved to another machine in stick.jsonl, which sends them.");
+  tell_changes({moved(7), change(8, "rejected"), change(9, "waiting")});
+  const auto all = wait({.timeout = 50ms, .changes = {7, 8, 9}});
+  EXPECT_EQ(all.outcome, Outcome::rejected);
+  EXPECT_THAT(all.message, HasSubstr("1 of 3 changes was moved"));
 }
 
 TEST_F(WaitingForChanges, ReportsHeldWhenTimeIsUpAndAllOfTheRestIsHeld) {

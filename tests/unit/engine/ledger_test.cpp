@@ -485,12 +485,21 @@ TEST_F(LedgerTest, WhatWasMovedOutIsSentFromHereNoMoreAndIsNoneOfWhatWasSynced) 
   EXPECT_TRUE(ledger_->log_record({.path = "/never/seen"}, run)->ids.empty());
 }
 
-TEST_F(LedgerTest, OfTheChangeQueueOnlyIsToldThatSomethingLeft) {
-  const sources::SourceKey stream{.path = "change queue: ml-team/lab run r", .device = 11};
-  ASSERT_TRUE(ledger_->moved_from_queue(stream, run, {3, now, "stick.jsonl"}));
-  ASSERT_EQ(ledger_->finished()->size(), 1u);
-  EXPECT_EQ(ledger_->finished()->front().moved.count, 3u);
-  EXPECT_EQ(ledger_->source(stream, run)->confirmed, 0) << "what is brought back has a number of its own";
+TEST_F(LedgerTest, WhatIsBroughtBackIsMovedNoMore) {
+  const auto id = source().id;
+  ASSERT_TRUE(ledger_->move_out({.ids = {id}}, 9, {9, now, "stick.jsonl"}));
+  ASSERT_TRUE(ledger_->note_import("abc", {5, ""}, now, {.key = key, .files = true, .count = 5}));
+  EXPECT_EQ(source().moved.count, 9u) << "its files are others";
+  ASSERT_TRUE(ledger_->note_import("abc", {5, ""}, now, {.key = key, .files = false, .count = 5}));
+  EXPECT_EQ(source().moved.count, 4u);
+  ASSERT_TRUE(ledger_->note_import("abc", {9, ""}, now, {.key = key, .files = false, .count = 5}));
+  EXPECT_EQ(source().moved.count, 0u);
+}
+
+TEST_F(LedgerTest, ForgetsUpToANumberOfAQueueAndNeverLess) {
+  ASSERT_TRUE(ledger_->forget(7, 9));
+  ASSERT_TRUE(ledger_->forget(7, 4));
+  EXPECT_EQ(*ledger_->forgotten(7), 9);
 }
 
 TEST_F(LedgerTest, KnowsUpToWhereALogOfAnotherMachineWasTaken) {

@@ -1,5 +1,7 @@
 #include <gmock/gmock.h>
 
+#include <span>
+
 #include "sources/change_queue/queue_schema.h"
 #include "tests/unit/sources/change_queue_fixture.h"
 
@@ -558,6 +560,42 @@ TEST_F(Assignments, AreHandedOutBeforeTheRemovalThatWaitsForThem) {
     return Result<void>{};
   }));
   EXPECT_THAT(order, ElementsAre(1, 4, 2, 3));
+}
+
+TEST_F(ChangeQueueOrder, KnowsWhatLeftForAnotherMachineUntilItIsBroughtBack) {
+  open();
+  ASSERT_TRUE(accept({update_of("a"), update_of("b"), update_of("a"), update_of("a")}));
+  close();
+  auto store = QueueStore::open(options.file).value();
+  const auto at = from_unix_ms(1'700'000'000'000);
+  const auto move = store->begin_move("stick.jsonl", at);
+  ASSERT_TRUE(move);
+  EXPECT_EQ(move->forgotten, 0);
+  const auto of_a = store->streams()->front().id;
+  ASSERT_EQ(store->move_out(of_a, 3, *move)->left.count, 1u);
+  store.reset();
+  store = QueueStore::open(options.file).value();
+  const auto third = *store->place(3);
+  EXPECT_TRUE(third.known && !third.queued);
+  ASSERT_TRUE(third.moved);
+  EXPECT_EQ(third.moved->at, at);
+  EXPECT_EQ(third.moved->file, "stick.jsonl");
+  EXPECT_FALSE(third.moved->back);
+  for (const Position other : {2, 4}) EXPECT_FALSE(store->place(other)->moved) << other;
+  ASSERT_EQ(store->moved()->size(), 1u);
+  EXPECT_EQ(store->moved()->front().container, run_named("a"));
+  EXPECT_EQ(store->moved()->front().count, 2u);
+  const auto of_b = store->streams()->back().id;
+  ASSERT_TRUE(store->settle(of_b, 2));
+  EXPECT_EQ(store->place(2)->through, 2) << "the third is not done";
+
+  const QueueStore::CameBack back{3, run_named("a"), 9};
+  for (int twice = 0; twice < 2; ++twice) ASSERT_TRUE(store->note_back(std::span(&back, 1)));
+  EXPECT_EQ(store->place(3)->moved->back, 9);
+  EXPECT_EQ(store->moved()->front().count, 1u);
+  const QueueStore::CameBack first{1, run_named("a"), 8};
+  ASSERT_TRUE(store->note_back(std::span(&first, 1)));
+  EXPECT_THAT(*store->moved(), IsEmpty());
 }
 
 class ForgetfulQueue : public ChangeQueueTest {
