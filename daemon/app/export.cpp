@@ -196,6 +196,17 @@ Result<std::string> what_is_kept(engine::Ledger& ledger) {
       *rejected == 1 ? "1 rejected change stays" : fmt::format("{} rejected changes stay", *rejected));
 }
 
+/// Nobody may think that nothing came of it.
+Result<void> explained(Result<void> taken_out, const std::string& file) {
+  if (taken_out) return taken_out;
+  auto error = std::move(taken_out.error());
+  error.message += fmt::format(
+      ". {} is whole, but not all that is in it was taken out of here: mend that, and export again with another name "
+      "before a daemon runs here. What is in both files is taken once.",
+      file);
+  return std::unexpected(std::move(error));
+}
+
 Result<std::optional<StateDir>> take_state_dir(const fs::path& directory, bool move) {
   if (!move) {
     NEPTUNE_TRY(act_as_owner_of(directory));
@@ -241,9 +252,9 @@ Result<Carried> export_unsent(const Flags& flags, const std::string& file, bool 
   NEPTUNE_TRY(output->give_name());
   if (move) {
     const auto name = fs::path(file).filename().string();
-    NEPTUNE_TRY(take_out(**store, **ledger, *changes, name, now));
-    NEPTUNE_TRY(logs.take_out(name, now));
-    NEPTUNE_TRY(dirs.take_out(name, now));
+    NEPTUNE_TRY(explained(take_out(**store, **ledger, *changes, name, now), file));
+    NEPTUNE_TRY(explained(logs.take_out(name, now), file));
+    NEPTUNE_TRY(explained(dirs.take_out(name, now), file));
   }
   const auto kept = what_is_kept(**ledger);
   if (!kept) return std::unexpected(kept.error());

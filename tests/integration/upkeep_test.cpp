@@ -227,6 +227,24 @@ TEST_F(Upkeep, WhatIsOnTheServerAndNotTakenOutYetIsNoneOfWhatLeft) {
   EXPECT_EQ(box.get("/v1/changes/6").at("state").as_string(), "moved");
 }
 
+TEST_F(Upkeep, AMoveThatCannotTakeOutWhatItWroteSaysSoAndIsMadeAgain) {
+  fill(box);
+  ASSERT_EQ(box.stop_daemon(), 0);
+  spoil("changes.sqlite3", "CREATE TRIGGER stuck BEFORE INSERT ON moved BEGIN SELECT RAISE(ABORT, 'stuck'); END");
+  const auto first = box.dir() / "first.jsonl", second = box.dir() / "second.jsonl";
+  const auto stuck = upkeep(box, {"export", "--move", first});
+  EXPECT_EQ(stuck.status, 1);
+  EXPECT_THAT(stuck.err, AllOf(HasSubstr("first.jsonl is whole, but not all that is in it was taken out of here"),
+                               HasSubstr("export again with another name")));
+  EXPECT_EQ(sqlite::integer(open("changes.sqlite3"), "SELECT count(*) FROM changes"), 21);
+  spoil("changes.sqlite3", "DROP TRIGGER stuck");
+  ASSERT_EQ(upkeep(box, {"export", "--move", second}).status, 0);
+  Box other(options());
+  ASSERT_EQ(other.stop_daemon(), 0);
+  EXPECT_THAT(upkeep(other, {"import", first}).out, HasSubstr("21 changes of"));
+  EXPECT_THAT(upkeep(other, {"import", second}).out, HasSubstr("21 were known already"));
+}
+
 TEST_F(Upkeep, AMoveThatIsKilledSaysOfEachChangeWhereItIs) {
   fill(box, 4000);
   ASSERT_EQ(box.stop_daemon(), 0);

@@ -44,7 +44,7 @@ TEST(ApiJson, WritesKeysInAFixedOrderAndNullForWhatIsAbsent) {
       R"("next_probe_at":null,"operator_hold":false,"held_by":null,"held_since":null,"inherited":false,"pending":0,"held":0,"in_flight":0,"synced":0,"rejected":0,"rejected_kept":0,"discarded":0,)"
       R"("pending_bytes":0,"held_bytes":0,"oldest_pending_at":null}]}],)"
       R"("sources":[{"path":"/runs/a","kind":"run-log","state":"live","detail":null,"project":null,"run":null,)"
-      R"("pending":0,"uploads":0,"read_only":false}],"uploads":[]})");
+      R"("pending":0,"uploads":0,"read_only":false}],"uploads":[],"moved":[]})");
 }
 
 TEST(ApiJson, ReadsBackWhatItWrote) {
