@@ -214,6 +214,26 @@ TEST_F(Upkeep, WhatWasMovedIsToldAsThatUntilItIsBroughtBack) {
   EXPECT_EQ(box.sync({"wait", "--run", "r-1", "--timeout", "5s"}).status, 0);
 }
 
+TEST_F(Upkeep, WhatWasMovedLongSinceFailsNoWaitThatDoesNotNameIt) {
+  fill(box);
+  ASSERT_EQ(box.stop_daemon(), 0);
+  ASSERT_EQ(upkeep(box, {"export", "--move", box.dir() / "stick.jsonl"}).status, 0);
+  constexpr auto hour = 3'600'000;
+  spoil("changes.sqlite3", fmt::format("UPDATE moves SET at_ms = at_ms - {}", 23 * hour));
+  box.start_daemon();
+  ASSERT_EQ(box.sync({"release", "ml-team"}).status, 0);
+  EXPECT_EQ(box.sync({"wait", "--timeout", "5s"}).status, 1);
+  ASSERT_EQ(box.stop_daemon(), 0);
+  spoil("changes.sqlite3", fmt::format("UPDATE moves SET at_ms = at_ms - {}", 2 * hour));
+  box.start_daemon();
+  const auto waited = box.sync({"wait", "--timeout", "5s"});
+  EXPECT_EQ(waited.status, 0) << waited.err;
+  EXPECT_THAT(waited.out, HasSubstr("but for what is another machine's to send: 21 changes"));
+  EXPECT_THAT(box.sync({"status"}).out, Not(HasSubstr("moved")));
+  EXPECT_EQ(box.sync({"wait", "--run", "r-1", "--timeout", "5s"}).status, 1);
+  EXPECT_THAT(box.sync({"explain", "r-1"}).out, HasSubstr("moved to another machine in stick.jsonl 25 h ago"));
+}
+
 TEST_F(Upkeep, WhatIsOnTheServerAndNotTakenOutYetIsNoneOfWhatLeft) {
   fill(box);
   ASSERT_EQ(box.stop_daemon(), 0);
