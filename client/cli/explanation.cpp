@@ -128,6 +128,7 @@ class Explainer {
       one.state = "All of it is on the server.";
       one.waiting_for = "nothing";
     }
+    if (source.state == "moved") one.state = "What was not synced of it was moved to another machine.";
     one.next = cure(one.waiting_for, source.project.value_or(""), source.run.value_or(""));
     found_.push_back(std::move(one));
   }

@@ -226,6 +226,7 @@ std::string sources_of(const api::Status& status) {
                                                         {"blocked", "blocked"},
                                                         {"set_aside", "set aside"},
                                                         {"synced", "synced"},
+                                                        {"moved", "moved"},
                                                         {"left_to_client", "left to the client's own sync"}};
   std::map<std::string, std::size_t> states;
   std::size_t folders = 0, limited = 0;
@@ -338,7 +339,7 @@ std::string view(const api::StreamList& list, const Style& style, Now now) {
       why += fmt::format("{}{} to be uploaded.", why.empty() ? "" : " ",
                          stream.uploads == 1 ? "1 file waits" : count(stream.uploads) + " files wait");
     if (stream.moved > 0)
-      why += fmt::format("{}{} moved to another machine in {}.", why.empty() ? "" : " ", changes(stream.moved),
+      why += fmt::format("{}{} moved to another machine in {}", why.empty() ? "" : "; ", changes(stream.moved),
                          stream.moved_to);
     table.add({{name_of(stream), Colour::bold},
                {stream.project},

@@ -71,7 +71,8 @@ struct SourceStatus {
   std::string path;
   std::string kind;   ///< "watch" | "run-log" | "client-1x" | "change-queue"
   std::string state;  ///< "watching" | "settling_in" | "live" | "closed" | "left_to_client" | "set_aside" | "synced" |
-                      ///< "gone" (removed before all of it was synced, not a day ago) | "blocked" (tried again by
+                      ///< "gone" (removed before all of it was synced, not a day ago) | "moved" (as "synced", but for
+                      ///< what another machine sends) | "blocked" (tried again by
                       ///< itself; `detail` says what stands in its way)
   std::optional<std::string> detail;  ///< a sentence: why it is set aside, what it waits for
   std::optional<std::string> project;

@@ -118,7 +118,7 @@ void Engine::tell_state(api::SourceStatus& source, const Feed& feed) const {
     source.state = "settling_in";
     source.detail = "its log is being looked through";
   } else if (feed.info.state == SourceState::closed && at_rest(feed) && (!feed.files || at_rest(*feed.files))) {
-    source.state = "synced";
+    source.state = moved_of(feed).count > 0 ? "moved" : "synced";
   }
 }
 

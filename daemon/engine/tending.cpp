@@ -504,7 +504,7 @@ FinishedSource Engine::end_of(const Feed& feed, WallTime now) {
 /// Of a log, with its files.
 void Engine::tell_of_end(const Feed& feed) {
   const auto kept = feed.kept + (feed.files ? feed.files->kept : 0);
-  const auto moved = feed.moved.count + (feed.files ? feed.files->moved.count : 0);
+  const auto moved = moved_of(feed).count;
   events_.add(
       "source_gone",
       fmt::format("{} is gone; all of it that was known is synced{}{}", feed.info.key.path,

@@ -120,7 +120,9 @@ TEST_F(Carry, ARunLogThatIsMovedIsOnTheServerOfTheOtherMachineOnceAndNotSentFrom
   ASSERT_EQ(box.sync({"release", "ml-team"}).status, 0);
   EXPECT_EQ(box.sync({"wait", "--timeout", "10s"}).status, 1) << "of that, too, nobody here can tell when it is synced";
   EXPECT_TRUE(has_no_runs(box)) << "another machine sends it";
-  EXPECT_THAT(box.sync({"--json", "status"}).out, HasSubstr("51 changes moved to another machine in unsent.jsonl"));
+  EXPECT_THAT(box.sync({"--json", "status"}).out,
+              AllOf(HasSubstr(R"("state":"moved")"), HasSubstr("51 changes moved to another machine in unsent.jsonl")));
+  EXPECT_THAT(box.sync({"status"}).out, AllOf(HasSubstr("Sources: 1 moved."), Not(HasSubstr("1 synced"))));
   EXPECT_THAT(box.sync({"explain", "r-1"}).out, HasSubstr("51 changes were moved to another machine in unsent.jsonl"));
   const auto waited = box.sync({"wait", "--run", "r-1", "--timeout", "5s"});
   EXPECT_EQ(waited.status, 1) << "nobody here can tell when it is synced";

@@ -294,8 +294,10 @@ TEST(StreamsView, SaysWhatOfARunWasMovedToAnotherMachine) {
   stream.state = "done";
   stream.moved = 51;
   stream.moved_to = "stick.jsonl";
-  EXPECT_NE(view(list, {}, now).find("51 changes moved to another machine in stick.jsonl."), std::string::npos)
+  EXPECT_NE(view(list, {}, now).find("51 changes moved to another machine in stick.jsonl\n"), std::string::npos)
       << view(list, {}, now);
+  stream.why = "it waits";
+  EXPECT_NE(view(list, {}, now).find("it waits; 51 changes moved"), std::string::npos) << view(list, {}, now);
 }
 
 TEST(StreamsView, TellsOfEachRunWhatItWaitsFor) {
