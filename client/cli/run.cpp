@@ -3,6 +3,7 @@
 
 #include "client/cli/hand_in.h"
 #include "client/cli/values.h"
+#include "support/utf8.h"
 
 namespace neptune::cli {
 
@@ -60,6 +61,8 @@ void add_upload(Verb& parent, Session& session) {
   add_project(verb, arguments->project);
   arguments->how.add_to(verb);
   verb.action([&session, arguments] {
+    if (!is_utf8(absolute_file(arguments->file)))
+      wrong_usage("FILE", "The file's path is not UTF-8, as what the daemon is told must be; rename or link it.");
     ChangeText change("run.upload");
     change.text("run", arguments->run).text("attribute", arguments->attribute);
     change.text("file", absolute_file(arguments->file));

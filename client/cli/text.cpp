@@ -13,6 +13,7 @@
 #include "client/lib/numbers.h"
 #include "client/lib/time.h"
 #include "support/sizes.h"
+#include "support/utf8.h"
 
 namespace neptune::cli {
 
@@ -157,22 +158,42 @@ std::string capital(std::string text) {
   return text;
 }
 
+namespace {
+
+/// What a terminal does something with instead of showing it: control characters; those that cannot be seen, or turn
+/// the direction of what follows; other line ends.
+bool is_unseen(char32_t code) {
+  constexpr std::array<std::pair<char32_t, char32_t>, 13> ranges{{{0x00, 0x1F},
+                                                                  {0x7F, 0x9F},
+                                                                  {0xAD, 0xAD},
+                                                                  {0x061C, 0x061C},
+                                                                  {0x180E, 0x180E},
+                                                                  {0x200B, 0x200F},
+                                                                  {0x2028, 0x202E},
+                                                                  {0x2060, 0x206F},
+                                                                  {0xFEFF, 0xFEFF},
+                                                                  {0xFFF9, 0xFFFB},
+                                                                  {0x1BCA0, 0x1BCA3},
+                                                                  {0x1D173, 0x1D17A},
+                                                                  {0xE0000, 0xE007F}}};
+  return std::ranges::any_of(ranges, [code](const auto& range) { return range.first <= code && code <= range.second; });
+}
+
+}  // namespace
+
 std::string clean(std::string_view text) {
   std::string out;
   out.reserve(text.size());
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const auto c = static_cast<unsigned char>(text[i]);
-    const auto next = i + 1 < text.size() ? static_cast<unsigned char>(text[i + 1]) : 0u;
-    if (c == '\n' || c == '\t') {
+  while (!text.empty()) {
+    const auto one = first_utf8_character(text);
+    const auto bytes = std::max<std::size_t>(one.bytes, 1);
+    if (text.front() == '\n' || text.front() == '\t')
       out += ' ';
-    } else if (c < 0x20 || c == 0x7F) {
+    else if (one.bytes == 0 || is_unseen(one.code))
       out += '?';
-    } else if (c == 0xC2 && next >= 0x80 && next < 0xA0) {  // the control characters beyond ASCII
-      out += '?';
-      ++i;
-    } else {
-      out += text[i];
-    }
+    else
+      out += text.substr(0, bytes);
+    text.remove_prefix(bytes);
   }
   return out;
 }

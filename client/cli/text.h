@@ -54,7 +54,8 @@ std::string progress_of(const api::Upload& upload);
 /// "1 change", "1,204 changes".
 std::string changes(std::uint64_t value);
 
-/// Text of others, made fit for a terminal: control characters become '?', line ends spaces.
+/// Text of others, made fit for a terminal: line ends become spaces, and what cannot be seen, or is no
+/// UTF-8, '?'.
 std::string clean(std::string_view text);
 
 /// The beginning of a sentence, with a capital; a name there keeps its letters, as in "vision is held by root".

@@ -4,6 +4,9 @@
 #include <charconv>
 #include <limits>
 
+#include "client/cli/text.h"
+#include "support/utf8.h"
+
 namespace neptune::cli {
 
 namespace {
@@ -27,13 +30,23 @@ CLI::Option* add_option(CLI::App& app, const std::string& text, T& to, const std
   return named.typed(app.add_option(named.name, to, description));
 }
 
-/// An empty word comes of a variable that is not set; only a text may be meant to be empty. Looked at for the one verb
-/// that was given, as every start pays for what is told the parser of all.
-void refuse_empty(const CLI::App& app) {
+/// Where a file is: bytes of any kind.
+bool is_place(const CLI::Option& option) {
+  const auto type = option.nonpositional() ? option.get_type_name() : option.get_name();
+  return type == "FILE" || type == "DIR" || type == "PATH";
+}
+
+/// An empty word comes of a variable that is not set; only a text may be meant to be empty. What is not UTF-8 cannot be
+/// told the daemon as it is. Looked at for the one verb that was given, as every start pays for what is told the parser
+/// of all.
+void refuse_unfit(const CLI::App& app) {
   for (const auto* option : app.get_options()) {
-    if (option->nonpositional() && option->get_type_name() == "TEXT") continue;
-    for (const auto& word : option->results())
-      if (word.empty()) wrong_usage(option->get_name(), "It is empty.");
+    const bool may_be_empty = option->nonpositional() && option->get_type_name() == "TEXT";
+    for (const auto& word : option->results()) {
+      if (word.empty() && !may_be_empty) wrong_usage(option->get_name(), "It is empty.");
+      if (!is_utf8(word) && !is_place(*option))
+        wrong_usage(option->get_name(), "'" + clean(word) + "' is not UTF-8; write it in that encoding.");
+    }
   }
 }
 
@@ -109,7 +122,7 @@ void Verb::from_environment(const std::string& name, std::string& to, const std:
 
 void Verb::action(std::function<void()> action) {
   app_->callback([app = app_, action = std::move(action)] {
-    refuse_empty(*app);
+    refuse_unfit(*app);
     action();
   });
 }
@@ -118,7 +131,7 @@ void Verb::action_alone(std::function<void()> action) {
   app_->require_subcommand(0, 1);
   app_->callback([app = app_, action = std::move(action)] {
     if (!app->get_subcommands().empty()) return;
-    refuse_empty(*app);
+    refuse_unfit(*app);
     action();
   });
 }

@@ -6,6 +6,8 @@
 #include <concepts>
 #include <type_traits>
 
+#include "support/utf8.h"
+
 namespace neptune::api {
 namespace {
 
@@ -478,33 +480,13 @@ class Reader {
   std::string& wrong_;
 };
 
-/// Length of the UTF-8 character at the front of `text`; 0 when there is none (overlong forms and surrogates are none).
-std::size_t utf8_length(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
-  const auto follows = [&](std::size_t i) { return (byte(i) & 0xC0u) == 0x80u; };
-  const unsigned first = byte(0), second = byte(1);
-  if (first < 0x80) return 1;
-  if (first >= 0xC2 && first <= 0xDF) return follows(1) ? 2 : 0;
-  if (first >= 0xE0 && first <= 0xEF) {
-    if (!follows(1) || !follows(2) || (first == 0xE0 && second < 0xA0) || (first == 0xED && second > 0x9F)) return 0;
-    return 3;
-  }
-  if (first >= 0xF0 && first <= 0xF4) {
-    if (!follows(1) || !follows(2) || !follows(3) || (first == 0xF0 && second < 0x90) ||
-        (first == 0xF4 && second > 0x8F))
-      return 0;
-    return 4;
-  }
-  return 0;
-}
-
 }  // namespace
 
 void append_json_string(std::string& out, std::string_view text) {
   static constexpr char hex[] = "0123456789abcdef";
   out += '"';
   while (!text.empty()) {
-    const auto length = utf8_length(text);
+    const auto length = first_utf8_character(text).bytes;
     const auto c = static_cast<unsigned char>(text.front());
     if (length == 0) {
       out += "\xEF\xBF\xBD";

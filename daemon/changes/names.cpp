@@ -5,7 +5,10 @@
 namespace neptune {
 
 bool has_control_characters(std::string_view text) {
-  return std::ranges::any_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+  const auto is_control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; };
+  // Those beyond ASCII are U+0080 to U+009F.
+  const auto is_beyond = [](char lead, char c) { return lead == '\xC2' && (c & '\xE0') == '\x80'; };
+  return std::ranges::any_of(text, is_control) || std::ranges::adjacent_find(text, is_beyond) != text.end();
 }
 
 Result<ProjectName> ProjectName::parse(std::string_view full) {

@@ -11,6 +11,7 @@
 #include "changes/impl/fields.h"
 #include "changes/impl/verdict.h"
 #include "changes/limits.h"
+#include "support/utf8.h"
 
 namespace neptune::changes {
 
@@ -161,6 +162,9 @@ class Builder {
 
 Refusal syntax_refusal(std::string_view text, std::size_t at, const json::error_code& ec) {
   at = std::min(at, text.size());
+  const auto valid = utf8_part(text);
+  const bool is_other_text = valid <= at && valid < text.size();
+  if (is_other_text) at = valid;
   const auto before = text.substr(0, at);
   const auto line = 1 + std::count(before.begin(), before.end(), '\n');
   const auto newline = before.rfind('\n');
@@ -171,6 +175,11 @@ Refusal syntax_refusal(std::string_view text, std::size_t at, const json::error_
   if (ec == json::error::too_deep) {
     code = "too_deep";
     why = fmt::format("more than {} objects and arrays within each other", limits::json_depth);
+  } else if (is_other_text) {
+    why =
+        fmt::format("the byte 0x{:02x} there is not UTF-8, which a body must be", static_cast<unsigned char>(rest[0]));
+  } else if (ec == json::error::extra_data) {
+    why += " (several changes are sent as an array, or one a line with Content-Type: application/x-ndjson)";
   } else if (rest.starts_with("N") || rest.starts_with("I") || rest.starts_with("-I") || before.ends_with("-")) {
     why += " (JSON has no NaN or Infinity, and the server takes no such values)";
   }
@@ -215,6 +224,8 @@ std::expected<JsonEnd, Refusal> read_json(std::string_view text, const JsonSink&
   if (first == std::string_view::npos)
     return std::unexpected(Refusal{Refusal::Kind::malformed, "empty_body",
                                    "The body is empty; send one change as a JSON object, or an array of them.", ""});
+  if (first_utf8_character(text.substr(first)).bytes == 0)
+    return std::unexpected(syntax_refusal(text, first, json::error::syntax));
   if (text[first] != '{' && text[first] != '[')
     return std::unexpected(Refusal{Refusal::Kind::malformed, "invalid_json",
                                    "The body is neither a JSON object nor an array of objects; send one of these.",

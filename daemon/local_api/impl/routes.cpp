@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "client/lib/json.h"
+#include "support/utf8.h"
 
 namespace neptune::local_api {
 
@@ -18,6 +19,13 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
     if (end == std::string_view::npos) return parts;
     text.remove_prefix(end + 1);
   }
+}
+
+/// `encoded`: as it came.
+Answer no_utf8(std::string code, std::string_view encoded, std::string field = {}) {
+  return error_answer(400, std::move(code),
+                      "'" + std::string(encoded) + "' is not UTF-8 once it is decoded: encode it in that.",
+                      std::move(field));
 }
 
 /// What stands for the pattern's {}, still percent-encoded; nothing when the path is another one.
@@ -51,6 +59,7 @@ std::expected<std::map<std::string, std::string>, Answer> read_query(const Route
     if (!name || !value)
       return std::unexpected(
           error_answer(400, "invalid_query", "The query has a broken percent-encoding: write % as %25."));
+    if (!is_utf8(*name)) return std::unexpected(no_utf8("invalid_query", part));
     if (std::find(route.parameters.begin(), route.parameters.end(), *name) == route.parameters.end()) {
       std::string known;
       for (const auto parameter : route.parameters) known += (known.empty() ? "" : ", ") + std::string(parameter);
@@ -59,6 +68,9 @@ std::expected<std::map<std::string, std::string>, Answer> read_query(const Route
                                               "'; it knows " + (known.empty() ? "none." : known + "."),
                                           *name));
     }
+    // A path is bytes of any kind.
+    if (!is_utf8(*value) && *name != "file" && *name != "below")
+      return std::unexpected(no_utf8("invalid_query", part, *name));
     query.insert_or_assign(*name, *value);
   }
   return query;
@@ -103,6 +115,7 @@ std::expected<Found, Answer> find_route(std::string_view method, std::string_vie
     for (const auto arg : *args) {
       auto decoded = percent_decode(arg);
       if (!decoded) return std::unexpected(error_answer(400, "invalid_path", decoded.error().message));
+      if (!is_utf8(*decoded)) return std::unexpected(no_utf8("invalid_path", arg));
       found.call.args.push_back(std::move(*decoded));
     }
     auto parameters = read_query(route, query);

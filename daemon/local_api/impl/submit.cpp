@@ -13,6 +13,7 @@ namespace {
 
 namespace asio = boost::asio;
 
+constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
 constexpr std::size_t on_loop_bytes = 64 << 10;  // read within a millisecond or two
 
 using Parsed = std::expected<std::vector<Change>, Refusal>;
@@ -124,6 +125,8 @@ std::vector<std::string> scopes_of(const std::vector<Change>& changes) {
 }  // namespace
 
 asio::awaitable<Answer> post_changes(Context context, Call call) {
+  // Some editors put it before a text to say that it is UTF-8.
+  if (call.body.starts_with(byte_order_mark)) call.body.erase(0, byte_order_mark.size());
   const auto format = format_of(call);
   const auto named = call.query.find("project");
   std::string project;

@@ -17,6 +17,7 @@
 #include "support/disk.h"
 #include "support/new_file.h"
 #include "support/reading.h"
+#include "support/utf8.h"
 
 namespace neptune::server {
 

@@ -18,9 +18,6 @@ std::optional<std::string> percent_decode(std::string_view text);
 /// Safe as a header's value: visible ASCII and spaces.
 bool is_header_value(std::string_view text);
 
-/// Well-formed: no stray, overlong or surrogate sequence.
-bool is_utf8(std::string_view text);
-
 /// A foreign text cut for a log line or a message: control characters become spaces, at most `limit` bytes, and never
 /// half a UTF-8 character at the end. `text` must be UTF-8.
 std::string excerpt(std::string_view text, std::size_t limit = 500);

@@ -138,6 +138,7 @@ const std::vector<Bad> kBad{
     {"ARunIdOf731Bytes", create(R"("run":")" + text_of(731) + "\""), "name_too_long", "run"},
     {"ASlashInARunId", create(R"("run":"a/b")"), "invalid_name", "run"},
     {"AControlCharacterInARunId", create(R"("run":"a\u0000b")"), "invalid_name", "run"},
+    {"AControlCharacterBeyondAsciiInARunId", create(R"("run":"a\u009bb")"), "invalid_name", "run"},
     {"AnExperimentNameOf731Bytes", create(R"("run":"r","experiment":")" + text_of(731) + "\""), "name_too_long",
      "experiment"},
     {"AnEmptyExperimentName", create(R"("run":"r","experiment":"")"), "empty_name", "experiment"},
@@ -193,6 +194,9 @@ const std::vector<Bad> kBad{
     {"ANestedPathOf1025Bytes", update(R"("assign":{"a":{")" + text_of(1023) + "\":1}}"), "path_too_long",
      "assign.a/" + text_of(1023)},
     {"AControlCharacterInAPath", update(R"("assign":{"a\tb":1})"), "invalid_path", "assign.a\tb"},
+    {"AControlCharacterBeyondAsciiInAPath", update(R"("assign":{"a\u0085b":1})"), "invalid_path",
+     "assign.a\xc2\x85"
+     "b"},
     {"APathGivenNestedAndFlat", update(R"("assign":{"a/b":1,"a":{"b":2}})"), "duplicate_field", "assign.a/b"},
     {"AFieldAssignedAndAppended", update(R"("step":1,"assign":{"a":1},"append":{"a":1})"), "conflicting_fields",
      "append.a"},
@@ -281,7 +285,22 @@ TEST(TheDoor, HintsAtTheNearestField) {
   EXPECT_THAT(refused(create(R"("run":"r","zzzzzz":1)")).message, HasSubstr("Known are project, run"));
 }
 
+TEST(TheDoor, SaysThatABodyIsNotUtf8AndWhere) {
+  const auto latin = refused(create("\"run\":\"caf\xe9\""));
+  EXPECT_EQ(latin.code, "invalid_json");
+  EXPECT_THAT(latin.message, HasSubstr("line 1, column 56: the byte 0xe9 there is not UTF-8"));
+  EXPECT_THAT(refused(std::string("\xff\xfe{\0}\0", 6)).message, HasSubstr("the byte 0xff there is not UTF-8"));
+  EXPECT_THAT(refused(create("\"run\";\"caf\xe9\"")).message, testing::Not(HasSubstr("UTF-8")))
+      << "that is not what is wrong first";
+}
+
+TEST(TheDoor, SaysHowSeveralObjectsAreSent) {
+  const auto one = of_project("trash.empty", R"("discard_pending":true)");
+  EXPECT_THAT(refused(one + "\n" + one).message, HasSubstr("one a line with Content-Type: application/x-ndjson"));
+}
+
 TEST(TheDoor, TakesWhatIsJustWithinTheLimits) {
+  accepted(create(R"("run":"aÿ\u00a0\u202eb")"));
   accepted(create(R"("run":")" + text_of(730) + R"(","experiment":")" + text_of(730) + "\""));
   accepted(update(R"("assign":{")" + text_of(1024) + "\":1}"));
   accepted(assign("\"" + text_of(limits::string_bytes) + "\""));

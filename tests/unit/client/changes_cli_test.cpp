@@ -54,6 +54,24 @@ TEST_F(HandingIn, SaysWhatWasTakenAndThatItIsSafe) {
                                                "\n");
 }
 
+TEST_F(HandingIn, RefusesWordsThatAreNotUtf8) {
+  for (const char* words :
+       {"run create $(printf 'caf\\351') --project a/b", "run log r $(printf 'n=caf\\351') --project a/b",
+        "run log r n=1 --project $(printf 'a/\\377')", "hold $(printf '\\377')"}) {
+    const auto ran = ask(words);
+    EXPECT_EQ(ran.exit, 2) << words;
+    EXPECT_THAT(ran.err, HasSubstr("?' is not UTF-8; write it in that encoding.")) << words;
+  }
+  const auto name = (folder_ / "caf").string() + "\xe9";
+  std::ofstream(name) << R"({"kind": "trash.empty", "project": "a/b"})";
+  const auto file = "$(printf '" + (folder_ / "caf").string() + "\\351')";
+  EXPECT_EQ(ask("change -f " + file).exit, 0) << "a file's name is bytes of any kind";
+  const auto upload = ask("run upload r attribute " + file + " --project a/b");
+  EXPECT_EQ(upload.exit, 2);
+  EXPECT_THAT(upload.err, HasSubstr("path is not UTF-8"));
+  EXPECT_EQ(accepted(), 1u);
+}
+
 TEST_F(HandingIn, TakesTheProjectFromTheEnvironment) {
   ::setenv("NEPTUNE_PROJECT", "ml-team/env", 1);
   EXPECT_EQ(ask("run log r1 lr=0.1").exit, 0);

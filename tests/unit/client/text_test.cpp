@@ -36,6 +36,12 @@ TEST(Text, LetsNoControlCharacterThrough) {
   EXPECT_EQ(clean("a\x1b[31mred\nb\x7f\xc2\x9b caf\xc3\xa9"), "a?[31mred b?? caf\xc3\xa9");
 }
 
+TEST(Text, ShowsWhatCannotBeSeenOrTurnsTheTextAround) {
+  EXPECT_EQ(clean("a\u202eb\u200bc\u2028d\u2066e\ufefff\u00adg"), "a?b?c?d?e?f?g");
+  EXPECT_EQ(clean("日本 é\u0301 🙂 \u00a0"), "日本 é\u0301 🙂 \u00a0");
+  EXPECT_EQ(clean("caf\xe9\xff"), "caf??");
+}
+
 TEST(Text, CutsByCharactersNotByBytes) {
   EXPECT_EQ(cut("caf\xc3\xa9", 4), "caf\xc3\xa9");
   EXPECT_EQ(cut("\xc3\xa9\xc3\xa9\xc3\xa9", 2), "\xc3\xa9…");

@@ -88,6 +88,14 @@ TEST(Submitting, ABodyWithoutATypeIsReadForWhatItIs) {
   EXPECT_EQ(status_of(submit(served, "", "")), 400);
 }
 
+TEST(Submitting, ABodyMayBeginWithAByteOrderMark) {
+  Served served;
+  const std::string mark = "\xEF\xBB\xBF", one(point);
+  EXPECT_EQ(reply_of(submit(served, mark + one)).accepted, 1u);
+  EXPECT_EQ(reply_of(submit(served, mark + "[" + one + "]", "")).accepted, 1u);
+  EXPECT_EQ(reply_of(submit(served, mark + one + "\n" + one, "")).accepted, 2u);
+}
+
 TEST(Submitting, AnotherTypeIsRefusedWithTheRightOnes) {
   Served served;
   const auto response = submit(served, point, "application/x-www-form-urlencoded");

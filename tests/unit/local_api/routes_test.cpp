@@ -71,6 +71,17 @@ TEST(Routes, RefusesABrokenPercentEncoding) {
   EXPECT_EQ(find_route("GET", "/v1/streams?run=%zz").error().status, 400u);
 }
 
+TEST(Routes, RefusesNamesThatAreNotUtf8) {
+  for (const char* bad : {"/v1/scopes/a%ff/hold", "/v1/scopes/caf\xe9/hold", "/v1/scopes/a/discard?run=%e9"}) {
+    const auto found = find_route("POST", bad);
+    ASSERT_FALSE(found) << bad;
+    EXPECT_EQ(found.error().status, 400u);
+    EXPECT_NE(error_of(found.error()).message.find("UTF-8"), std::string::npos);
+  }
+  EXPECT_EQ(find_route("GET", "/v1/streams?run=a%c3%a9")->call.query.at("run"), "aé");
+  EXPECT_EQ(find_route("POST", "/v1/tidy?below=/caf%e9")->call.query.at("below"), "/caf\xe9") << "a path may be";
+}
+
 TEST(Routes, NumbersMustBeWholeAndWithinTheirBounds) {
   for (const char* bad : {"", "x", "-1", "1.5", "0", "11", "99999999999999999999"}) {
     Call call;
