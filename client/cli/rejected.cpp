@@ -175,8 +175,13 @@ Verb add_one(Verb& verb, const char* name, const char* description, const Shared
 void add_rejected(Verb& top, Session& session) {
   auto verb = top.add("rejected", "The changes the server refused for good");
   const auto arguments = std::make_shared<Arguments>();
-  verb.positive("--before NUMBER", arguments->before, "Only those with a smaller number, the older ones");
-  verb.number("--limit NUMBER", arguments->limit, 1, 1000, "How many at most");
+  const auto lists = [&session, arguments] { list(session, *arguments); };
+  auto list_verb = verb.add("list", "List them, the newest first, as `neptune-sync rejected` alone does");
+  for (auto* one : {&verb, &list_verb}) {
+    one->positive("--before NUMBER", arguments->before, "Only those with a smaller number, the older ones");
+    one->number("--limit NUMBER", arguments->limit, 1, 1000, "How many at most");
+  }
+  list_verb.action(lists);
 
   auto show_verb = add_one(verb, "show", "All that is known of one", arguments);
   show_verb.flag("--payload", arguments->payload, "Write its bytes, as they are, to standard output");
@@ -201,7 +206,7 @@ void add_rejected(Verb& top, Session& session) {
   auto write = verb.add("export", "Write them out as JSON, one a line, with their bytes in base64");
   add_choice(write, chosen);
   write.action([&session, chosen] { write_out(session, *chosen); });
-  verb.action_alone([&session, arguments] { list(session, *arguments); });
+  verb.action_alone(lists);
 }
 
 }  // namespace neptune::cli

@@ -157,6 +157,13 @@ api::ScopeReply Engine::scope_reply(const Scope& scope, std::string message) con
   api::ScopeReply reply;
   fill(reply, scope);
   reply.name = scope.text();
+  std::optional<WallTime> oldest;
+  for (const auto& [key, feed] : feeds_) {
+    const bool waits = feed->info.container && feed->backlog.count > 0 && feed->backlog.oldest_at;
+    if (waits && scope.covers(feed->info.container->project))
+      oldest = std::min(oldest.value_or(*feed->backlog.oldest_at), *feed->backlog.oldest_at);
+  }
+  if (oldest) reply.oldest_pending_at = format_time(*oldest);
   reply.message = std::move(message);
   return reply;
 }
@@ -286,20 +293,18 @@ std::vector<api::WorkspaceStatus> Engine::describe_workspaces(Oldest oldest) con
     workspaces.insert(scope.workspace);
     oldest.try_emplace({scope.workspace, scope.project});
   }
-  for (const auto& [name, time] : oldest)
-    if (!name.project.empty()) workspaces.insert(name.workspace);
+  for (const auto& [name, time] : oldest) workspaces.insert(name.workspace);
   std::vector<api::WorkspaceStatus> list;
   for (const auto& name : workspaces) {
     auto& workspace = list.emplace_back();
     fill(workspace, Scope::of(name));
     std::optional<WallTime> first;
     for (auto it = oldest.lower_bound({name, ""}); it != oldest.end() && it->first.workspace == name; ++it) {
-      if (it->first.project.empty()) continue;
+      if (it->second) first = std::min(first.value_or(*it->second), *it->second);
+      if (it->first.project.empty()) continue;  // of the workspace itself, such as an invitation
       auto& project = workspace.projects.emplace_back();
       fill(project, Scope::of(it->first));
-      if (!it->second) continue;
-      project.oldest_pending_at = format_time(*it->second);
-      first = std::min(first.value_or(*it->second), *it->second);
+      if (it->second) project.oldest_pending_at = format_time(*it->second);
     }
     if (first) workspace.oldest_pending_at = format_time(*first);
   }

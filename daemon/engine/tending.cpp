@@ -465,8 +465,8 @@ void Engine::tell_rejected(const ContainerName& container, const Rejection& reje
   spdlog::warn("rejected container={:?} position={} code={} reason={:?}", container.label(), rejection.position,
                rejection.code, rejection.reason);
   events_.add("rejected",
-              fmt::format("{} was refused: {}. It is kept: `neptune-sync rejected show {}`.", changes_of(1, container),
-                          rejection.reason, rejection.id),
+              fmt::format("{} was refused: {}{} It is kept: `neptune-sync rejected show {}`.", changes_of(1, container),
+                          rejection.reason, rejection.reason.ends_with('.') ? "" : ".", rejection.id),
               {.scope = Scope::of(container.project).text(), .stream = container.label(), .count = 1});
 }
 

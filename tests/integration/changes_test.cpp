@@ -733,6 +733,10 @@ TEST(Changes, OfAWorkspaceWhoseTypeIsLearnedLateAreRefusedForWhatItIsUntilItIsAn
   accepted(box, invite);
   ASSERT_TRUE(box.wait_status([](const auto& s) { return s.at("totals").at("rejected").as_int64() == 1; }).first);
   EXPECT_EQ(box.get("/v1/rejected").at("rejected").at(0).at("code").as_string(), "individual_workspace");
+  const auto solo = box.get("/v1/workspaces/solo");
+  EXPECT_EQ(solo.at("rejected_kept").as_int64(), 1) << "of a workspace that has no project here";
+  EXPECT_TRUE(solo.at("projects").as_array().empty());
+  EXPECT_EQ(box.sync({"explain", "solo"}).status, 0);
   EXPECT_EQ(box.hand_in(invite).first, 400u);
   ASSERT_EQ(box.stop_daemon(), 0);
   box.start_daemon();
@@ -744,6 +748,23 @@ TEST(Changes, OfAWorkspaceWhoseTypeIsLearnedLateAreRefusedForWhatItIsUntilItIsAn
   while (!taken && std::chrono::steady_clock::now() < until) taken = box.hand_in(invite).first == 202;
   EXPECT_TRUE(taken);
   EXPECT_TRUE(box.wait_status([](const auto& s) { return s.at("totals").at("synced").as_int64() == 1; }).first);
+}
+
+TEST(Changes, OfAWorkspaceItselfAreToldOfItWhileTheyWait) {
+  Box box(two_workspaces());
+  ASSERT_EQ(box.sync({"hold", "ml-team"}).status, 0);
+  accepted(box, R"({"kind": "workspace.invite", "workspace": "ml-team", "user": "zed", "role": "member"})");
+  ASSERT_TRUE(box.wait_status([](const auto& s) {
+                   const auto& workspaces = s.at("workspaces").as_array();
+                   return workspaces.size() == 1 && workspaces[0].at("held").as_int64() == 1 &&
+                          !workspaces[0].at("oldest_pending_at").is_null();
+                 })
+                  .first);
+  const auto again =
+      http_unix(box.socket(), {.method = "POST", .target = "/v1/scopes/ml-team/hold", .headers = {}, .body = {}});
+  EXPECT_FALSE(json::parse(again.body).at("oldest_pending_at").is_null()) << again.body;
+  ASSERT_EQ(box.sync({"release", "ml-team"}).status, 0);
+  box.wait_synced();
 }
 
 TEST(Changes, ThatInviteIntoAllProjectsWhereAnInvitationIsOutAlreadyMakeItLeadThere) {

@@ -122,8 +122,8 @@ TEST_F(Command, NamesTheSocketThatTheUsersOwnDaemonWouldHave) {
 }
 
 TEST_F(Command, SaysOnStandardErrorThatTheDaemonIsNotThere) {
-  for (const char* verb : {"status", "streams", "rejected", "events", "flush", "hold a", "wait", "rejected show 1",
-                           "run log r1 a=1 --project a/b", "project list"}) {
+  for (const char* verb : {"status", "streams", "rejected", "rejected list --limit 5", "events", "flush", "hold a",
+                           "wait", "rejected show 1", "run log r1 a=1 --project a/b", "project list"}) {
     const auto ran = run("--socket " + log_path() + " " + verb);
     EXPECT_EQ(ran.exit, 3) << verb;
     EXPECT_THAT(ran.out, IsEmpty());
@@ -165,7 +165,7 @@ TEST_F(Command, AWrongUsageIsToldInASentenceWithWhatWasMeant) {
       {"upload", "Did you mean `neptune-sync run upload`?\n"},
       {"queue import", "Did you mean `neptune-sync import`?\n"},
       {"rejected xyzzy",
-       "'xyzzy' is no command of `neptune-sync rejected`. `neptune-sync rejected` is followed by show, "
+       "'xyzzy' is no command of `neptune-sync rejected`. `neptune-sync rejected` is followed by list, show, "
        "retry, discard or export.\n"},
       {"rejected discard 8 --all", "ID: One ID, --all, and --run or --project exclude each other; give one of them.\n"},
       {"rejected discard", "ID: Say which: one ID, --all, or --run and --project.\n"},
