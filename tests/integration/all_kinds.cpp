@@ -129,6 +129,8 @@ void AllKinds::projects() {
   add("project.update", project_, R"("visibility": "public")",
       [p = project_](const json::value& state) { return text_at(state, {"projects", p, "visibility"}, "pub"); });
   add("project.set_storage_limit", passing_, R"("bytes": null)");
+  for (const char* archived : {"true", "false"})
+    add("project.update", passing_, fmt::format(R"("archived": {})", archived));
   add("project.set_storage_limit", project_, R"("bytes": 1000000000)", [p = project_](const json::value& state) {
     const auto* limit = look(state, {"projects", p, "storage_limit"});
     return limit && limit->is_number();
