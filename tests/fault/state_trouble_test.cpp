@@ -147,6 +147,39 @@ TEST(StateTrouble, AReadOnlyFileSystemEndsTheStartWithASentenceAndNothingAccepte
   EXPECT_EQ(state.at("containers").at("ml-team/lab/LAB-M").at("series").at("auc").as_array().size(), 2u);
 }
 
+TEST(StateTrouble, AFileSystemThatTurnsReadOnlyUnderTheDaemonIsSaidAndNothingAcceptedIsLost) {
+  Box box({.config = small_queue, .preload = NEPTUNE_READ_ONLY_FOLDER});
+  box.sandbox().control(R"({"processing": "paused"})");
+  accepted(box, R"([{"kind": "project.create", "project": "ml-team/lab", "key": "LAB"},
+                    {"kind": "run.create", "project": "ml-team/lab", "run": "r-1"},
+                    {"kind": "run.update", "project": "ml-team/lab", "run": "r-1", "step": 1, "append": {"a": 1}},
+                    {"kind": "model.create", "project": "ml-team/lab", "key": "M"},
+                    {"kind": "model.update", "project": "ml-team/lab", "model": "M", "append": {"auc": [1, 2]}}])");
+  write_loss_log(box, "ml-team/other", "logged", 100);
+  ASSERT_TRUE(box.wait_status([](const auto& s) { return s.at("totals").at("in_flight").as_int64() > 0; }).first);
+  const auto now = box.dir() / "state.now";
+  std::ofstream(now) << "\n";
+
+  const auto [status, answer] = box.hand_in(R"({"kind": "run.create", "project": "ml-team/lab", "run": "r-2"})");
+  EXPECT_EQ(status, 503u) << json::serialize(answer);
+  EXPECT_NE(json::serialize(answer).find("changes.sqlite3"), std::string::npos) << json::serialize(answer);
+  box.sandbox().control(R"({"processing": "running"})");
+  const auto [told, last] =
+      box.wait_status([](const auto& s) { return json::serialize(s).find("cannot be written") != std::string::npos; });
+  EXPECT_TRUE(told) << json::serialize(last);
+  EXPECT_EQ(box.sync({"wait", "--timeout", "2s"}).status, 4) << "what is not on record is not called synced";
+  EXPECT_TRUE(box.daemon().running());
+
+  fs::remove(now);
+  box.sync({"flush"});
+  box.wait_synced();
+  const auto state = box.sandbox().state();
+  EXPECT_FALSE(state.at("runs").as_object().contains("ml-team/lab/r-2")) << "it was refused";
+  EXPECT_EQ(state.at("runs").at("ml-team/lab/r-1").at("series").at("a").as_array().size(), 1u);
+  EXPECT_EQ(state.at("containers").at("ml-team/lab/LAB-M").at("series").at("auc").as_array().size(), 2u);
+  EXPECT_EQ(misses_of_loss_log(box, "ml-team/other/logged", 100), "");
+}
+
 TEST(StateTrouble, WhatAFullDiskKeptInALogIsTakenOutWhenThereIsRoomAgain) {
   const SmallDisk disk(16);
   if (!disk.mounted()) GTEST_SKIP() << "a small file system can be mounted by root only";

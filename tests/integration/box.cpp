@@ -65,6 +65,10 @@ void Box::start_daemon() {
       .name = "neptune-syncd",
       .working_dir = {}};
   if (!options_.project.empty()) process.env["NEPTUNE_PROJECT"] = options_.project;
+  if (!options_.preload.empty()) {
+    process.env["LD_PRELOAD"] = options_.preload.string();
+    process.env["NEPTUNE_READ_ONLY"] = (dir() / "state").string();
+  }
   daemon_.emplace(std::move(process));
   if (!ready.wait("READY=1", 20s)) ADD_FAILURE() << "the daemon did not come up:\n" << daemon_->err();
 }

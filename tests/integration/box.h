@@ -35,6 +35,7 @@ class Box {
     bool reads_everything = true;          ///< as root does; else file modes bind the daemon too
     bool start = true;                     ///< the daemon, at once
     std::string project = {};              ///< NEPTUNE_PROJECT of the daemon's environment; empty: there is none
+    std::filesystem::path preload = {};    ///< a library that the daemon loads before all others; empty: none
   };
 
   Box() : Box(Options()) {}
