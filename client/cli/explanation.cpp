@@ -285,7 +285,7 @@ class Explainer {
              const api::ScopeStatus* above = nullptr) {
     std::vector<const api::Stream*> streams;
     for (const auto& stream : streams_)
-      if (within(stream.project, name)) streams.push_back(&stream);
+      if (api::within(stream.project, name)) streams.push_back(&stream);
     found_.push_back(explain_scope(scope, std::move(subject), name, above, question_.now));
     add_moved(found_.back(), streams, question_.now);
     std::ranges::move(explain_streams_of(name, streams_, explainer_), std::back_inserter(found_));

@@ -110,7 +110,7 @@ void add_moved(Progress& progress, const WaitFor& what, const api::Status& statu
       if (stream.moved > 0) left[{stream.moved_to, "its changes"}] += stream.moved;
   } else {
     for (const auto& moved : status.moved)
-      if (!what.project || within(moved.project, *what.project))
+      if (!what.project || api::within(moved.project, *what.project))
         left[{moved.to, "the changes of " + moved.project}] += moved.changes;
   }
   for (const auto& [where, changes] : left)
