@@ -163,7 +163,7 @@ TEST(Changes, OfARunWhoseCreatePassesThemAreOneStreamWithIt) {
 
 TEST(Changes, TheCreateOfAProjectPassesTheUpdateThatTheServerRefusesForWantOfIt) {
   Box box(two_workspaces());
-  box.sandbox().control(R"({"fault": {"method": "PUT", "path": "/v1/projects", "status": 403}})");
+  box.sandbox().control(R"({"fault": {"method": "PUT", "path": "/api/backend/v1/projects", "status": 403}})");
   accepted(box, R"({"kind": "project.update", "project": "ml-team/lab", "description": "later"})");
   accepted(box, R"({"kind": "project.create", "project": "ml-team/lab", "key": "LAB"})");
   const auto is_created = [&box](const auto& status) {
@@ -172,7 +172,7 @@ TEST(Changes, TheCreateOfAProjectPassesTheUpdateThatTheServerRefusesForWantOfIt)
     return false;
   };
   EXPECT_TRUE(box.wait_status(is_created).first);
-  EXPECT_EQ(box.get("/v1/changes/2").at("state").as_string(), "synced");
+  EXPECT_EQ(box.get("/v1/changes/2").at("state").as_string(), "done");
   box.sandbox().control(R"({"reset": true})");
   box.sync({"flush"});
   box.wait_synced();
