@@ -25,6 +25,7 @@ constexpr std::array all{
     Example{"events --since 120", "What happened after event 120."},
     Example{"events -f", "What happens from now on, until Ctrl-C."},
     Example{"rejected", "What the server refused for good, and why."},
+    Example{"rejected list --limit 10", "The last ten of them."},
     Example{"rejected show 12", "All that is known of one of them."},
     Example{"rejected show 12 --payload > change.bin", "Its bytes."},
     Example{"rejected retry 12", "Send it again, once its cause is mended."},

@@ -339,6 +339,7 @@ class Core {
   void try_again(Stream& stream, const Failure& failure, Instant now);
   void sent_back(Stream& stream, const Failure& failure, Instant now);
   void back(Stream& stream, Instant now);
+  void ready_what_passes(const Stream& barred);
   void not_made(StreamId id);
   void confirm(Stream& stream, Instant now);
   void advance(Stream& stream, Instant now);

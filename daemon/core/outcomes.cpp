@@ -457,6 +457,14 @@ void Core::back(Stream& stream, Instant now) {
   ready_container(stream.spec.container);  // others of it may be first now, or pass
   gates_.unconfirmed(stream.spec.id, now);
   ready_dependents(stream.spec.container);  // for which it is done with, held, or barred now
+  if (stream.barred) ready_what_passes(stream);
+}
+
+/// While it was out it might have come through: now no removal waits for what waits for it.
+void Core::ready_what_passes(const Stream& barred) {
+  const auto& [project, id, kind] = barred.spec.container;
+  if (kind == ContainerKind::run) ready_dependents({project, id, ContainerKind::files});
+  if (creating_projects_.contains(barred.spec.id)) ready_scope(Scope::of(project));
 }
 
 /// Its write did not go out: another stream of the scope may confirm.
@@ -478,11 +486,7 @@ void Core::bar(Stream& stream, Trouble trouble, Instant now) {
   stuck_.insert(stream.spec.id);
   stream.barred = stream.attempts >= barred_after;
   let_create_pass(stream);
-  const auto& [project, id, kind] = stream.spec.container;
-  if (!stream.barred) return;
-  // No removal waits for what waits for it.
-  if (kind == ContainerKind::run) ready_dependents({project, id, ContainerKind::files});
-  if (creating_projects_.contains(stream.spec.id)) ready_scope(Scope::of(project));
+  if (stream.barred) ready_what_passes(stream);
 }
 
 // Modes
