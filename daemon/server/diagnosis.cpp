@@ -22,6 +22,7 @@ using State = Step::State;
 Step::At step_of(const Failure& failure) {
   const std::string_view code = failure.code;
   if (code.starts_with("dns_")) return Step::At::name;
+  if (code == "tls_wrong_name") return Step::At::certificate_name;
   if (code.starts_with("tls_")) return Step::At::encryption;
   if (code == "answer_timed_out") return Step::At::answer;  // it was connected to, and then is silent
   const bool on_the_way = code == "timed_out" || code == "connection_refused" || code == "connect_failed" ||

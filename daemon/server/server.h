@@ -119,7 +119,7 @@ struct MemberFacts {
 
 /// One step of the way to the server, as `diagnose` went it.
 struct Step {
-  enum class At : std::uint8_t { name, connection, encryption, answer, clock, token } at;
+  enum class At : std::uint8_t { name, connection, certificate_name, encryption, answer, clock, token } at;
   enum class State : std::uint8_t { fine, poor, failed } state;
   std::string message;  ///< what was found: no sentence, it begins in lower case
 };

@@ -39,6 +39,7 @@ std::string_view name_of(server::Step::At at) {
       return "name";
     case At::connection:
       return "connection";
+    case At::certificate_name:
     case At::encryption:
       return "encryption";
     case At::answer:
@@ -58,6 +59,8 @@ std::string_view remedy_for(server::Step::At at, std::string_view token_remedy) 
       return "Check the address that the API token names, and the DNS servers of this machine.";
     case At::connection:
       return "Check the network, the firewall and the proxy ([server] proxy, HTTPS_PROXY), and that the server runs.";
+    case At::certificate_name:
+      return "Check the address that the API token names; else have the server's certificate issued for it.";
     case At::encryption:
       return "For a certificate of your own authority set [server] ca_file; else have the server's renewed.";
     case At::answer:

@@ -207,7 +207,11 @@ asio::awaitable<Answer<tcp::socket>> tunnel(tcp::socket socket, Proxy proxy, Url
 
 asio::awaitable<Answer<std::unique_ptr<Stream>>> connect(Route route) {
   auto socket = co_await dial(route.proxy ? route.proxy->url : route.url, route.limit);
-  if (!socket) co_return std::unexpected(std::move(socket.error()));
+  if (!socket) {
+    auto& failure = socket.error();
+    if (route.proxy) failure.message = "the proxy cannot be reached: " + failure.message;
+    co_return std::unexpected(std::move(failure));
+  }
   if (!route.url.tls) co_return make_plain_stream(std::move(*socket));
   if (route.proxy) {
     auto through = co_await tunnel(std::move(*socket), *route.proxy, route.url, route.limit);

@@ -1,6 +1,7 @@
 #include "server/impl/tls.h"
 
 #include <fmt/format.h>
+#include <openssl/x509v3.h>
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/redirect_error.hpp>
@@ -10,6 +11,7 @@
 #include <utility>
 
 #include "server/impl/cancel.h"
+#include "server/impl/text.h"
 #include "server/impl/watchdog.h"
 
 namespace neptune::server {
@@ -58,7 +60,33 @@ bool is_address(const std::string& host) {
 
 struct Verdict {
   bool wrong_name = false;
+  std::string names{};  ///< which the certificate has instead
 };
+
+/// The names of hosts that a certificate is for, as far as they are fit to print; "" where there are none.
+std::string names_of(X509* certificate) {
+  constexpr std::size_t shown = 200;
+  std::string names;
+  auto* all = static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr));
+  for (int i = 0; i < sk_GENERAL_NAME_num(all); ++i) {
+    int type = 0;
+    const auto* value = static_cast<const ASN1_STRING*>(GENERAL_NAME_get0_value(sk_GENERAL_NAME_value(all, i), &type));
+    if (type != GEN_DNS) continue;
+    const std::string_view name(reinterpret_cast<const char*>(ASN1_STRING_get0_data(value)),
+                                static_cast<std::size_t>(ASN1_STRING_length(value)));
+    if (is_header_value(name) && names.size() + name.size() < shown)
+      names += (names.empty() ? "" : ", ") + std::string(name);
+  }
+  GENERAL_NAMES_free(all);
+  return names;
+}
+
+Failure wrong_name(const std::string& host, const std::string& names) {
+  return {Failure::Kind::unreachable, "tls_wrong_name",
+          fmt::format("the certificate that {} shows is {}; check the server's address in the API token", host,
+                      names.empty() ? "for another host name" : "for another host name: " + names),
+          std::nullopt};
+}
 
 Failure verification_failure(const std::string& host, const std::string& reason) {
   return {Failure::Kind::unreachable, "tls_verification_failed",
@@ -126,8 +154,7 @@ class SslTls final : public Tls {
           Failure::Kind::unreachable, "tls_timed_out",
           fmt::format("the TLS handshake with {} did not end within {} s", peer, seconds(limit)), std::nullopt});
     }
-    if (verdict.wrong_name)
-      co_return std::unexpected(verification_failure(host, "it was issued for another host name"));
+    if (verdict.wrong_name) co_return std::unexpected(wrong_name(host, verdict.names));
     const auto result = SSL_get_verify_result(native.native_handle());
     if (!insecure_ && result != X509_V_OK)
       co_return std::unexpected(verification_failure(host, X509_verify_cert_error_string(result)));
@@ -145,7 +172,10 @@ class SslTls final : public Tls {
     native.set_verify_callback(
         [&verdict, check = ssl::host_name_verification(host)](bool trusted, ssl::verify_context& context) {
           const bool good = check(trusted, context);
-          if (trusted && !good) verdict.wrong_name = true;
+          if (trusted && !good) {
+            verdict.wrong_name = true;
+            verdict.names = names_of(X509_STORE_CTX_get_current_cert(context.native_handle()));
+          }
           return good;
         });
   }

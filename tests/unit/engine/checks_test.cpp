@@ -216,6 +216,7 @@ TEST(Checks, OfEachStepToTheServerHaveARemedyOfTheirOwn) {
   };
   const std::vector<Row> rows{{At::name, "name", "DNS"},
                               {At::connection, "connection", "firewall"},
+                              {At::certificate_name, "encryption", "issued for it"},
                               {At::encryption, "encryption", "ca_file"},
                               {At::answer, "server", "whoever runs it"},
                               {At::clock, "clock", "NTP"},

@@ -388,10 +388,12 @@ TEST_F(WithTls, RefusesAnUnknownAuthority) {
 }
 
 TEST_F(WithTls, RefusesACertificateForAnotherHost) {
-  const auto failed = ask_with(authority.file(), false, authority.issue("DNS:other.example"));
+  const auto failed = ask_with(authority.file(), false, authority.issue("DNS:other.example,DNS:*.example.org"));
   ASSERT_FALSE(failed);
-  EXPECT_EQ(failed.error().code, "tls_verification_failed");
-  EXPECT_NE(failed.error().message.find("another host name"), std::string::npos) << failed.error().message;
+  EXPECT_EQ(failed.error().code, "tls_wrong_name");
+  EXPECT_NE(failed.error().message.find("another host name: other.example, *.example.org;"), std::string::npos)
+      << failed.error().message;
+  EXPECT_EQ(failed.error().message.find("ca_file"), std::string::npos) << "no authority is missing";
 }
 
 TEST_F(WithTls, RefusesAnExpiredCertificate) {
@@ -432,6 +434,16 @@ TEST_F(WithTls, ACaFileThatCannotBeUsedIsAnError) {
     EXPECT_EQ(tls.error().code, "invalid_ca_file");
     EXPECT_NE(tls.error().message.find(file), std::string::npos);
   }
+}
+
+TEST_F(TransportTest, SaysThatItIsTheProxyThatCannotBeReached) {
+  const auto transport = make([](auto& settings) {
+    settings.proxies = *ProxyRules::make("http://127.0.0.1:9", [](const char*) { return std::nullopt; });
+  });
+  const auto failed = ask(transport, "http://neptune.invalid");
+  ASSERT_FALSE(failed);
+  EXPECT_EQ(failed.error().code, "connection_refused");
+  EXPECT_EQ(failed.error().message.find("the proxy cannot be reached: 127.0.0.1 port 9"), 0u) << failed.error().message;
 }
 
 TEST_F(TransportTest, AsksAProxyForTheWholeUrl) {
