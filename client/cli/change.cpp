@@ -23,7 +23,7 @@ Result<std::string> read_all(const std::string& name) {
   File file(standard_input ? stdin : std::fopen(name.c_str(), "rbe"),
             standard_input ? [](std::FILE*) { return 0; } : std::fclose);
   const auto failed = [&name] {
-    return fail("file_unreadable", name + " cannot be read: " + std::strerror(errno) + ".");
+    return fail("file_unreadable", "'" + name + "' cannot be read: " + std::strerror(errno) + ".");
   };
   if (!file) return failed();
   std::string text;

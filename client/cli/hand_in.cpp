@@ -1,6 +1,7 @@
 #include "client/cli/hand_in.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstdio>
 #include <cstdlib>
 
@@ -19,12 +20,24 @@ std::optional<std::chrono::milliseconds> read_timeout(const HandIn& how) {
   return timeout;
 }
 
+/// "Change 2 (line 2): ", where one of several is at fault and the message does not name a line itself.
+std::string which_change(const std::string& field, const Error& error, const std::string& body) {
+  const auto end = field.data() + std::min(field.find('.'), field.size());
+  std::size_t index = 0;
+  const auto [last, wrong] = std::from_chars(field.data(), end, index);
+  if (wrong != std::errc() || last != end || error.message.starts_with("Line ")) return {};
+  const auto line = line_of_change(body, index);
+  return "Change " + std::to_string(index + 1) + (line ? " (line " + std::to_string(*line) + ")" : "") + ": ";
+}
+
 void submit(Session& session, const HandIn& how, const std::string& body, const std::optional<std::string>& run,
             const std::string& project = {}) {
   using Clock = std::chrono::steady_clock;
   const auto timeout = read_timeout(how);
   const auto begin = Clock::now();
-  const auto reply = session.client().submit(body, {}, project, how.copies);
+  auto reply = session.client().submit(body, {}, project, how.copies);
+  if (!reply && !session.json)
+    reply.error().message = which_change(session.field_at_fault(), reply.error(), body) + reply.error().message;
   const bool hint = !how.wait && session.style.width > 0;
   const auto text = [&](const api::SubmitReply& accepted) { return view(accepted, run, hint); };
   if (!show(session, reply, text) || !how.wait) return;

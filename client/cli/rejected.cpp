@@ -137,7 +137,7 @@ void each(Session& session, const Chosen& chosen, Does does, const char* done) {
   }
   if (session.json)
     session.print(fmt::format("{{\"done\":{}}}\n", count));
-  else
+  else if (found->empty() || count > 0 || session.exit == Exit::done)
     session.print(found->empty() ? *none : fmt::format("{} {}.\n", changes(count), done));
 }
 

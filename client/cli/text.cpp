@@ -151,8 +151,11 @@ std::string changes(std::uint64_t value) {
 std::string capital(std::string text) {
   const auto word = text.substr(0, text.find(' '));
   const bool plain = word.find_first_not_of("abcdefghijklmnopqrstuvwxyz,;:'") == std::string::npos;
-  const bool pronoun = word == "it" || word == "there" || word == "this";
-  const bool name = !pronoun && text.substr(word.size()).starts_with(" is ");
+  constexpr std::array<std::string_view, 11> no_names{"it",  "there", "this",   "that",    "what",     "all",
+                                                      "one", "none",  "nobody", "nothing", "something"};
+  const auto rest = std::string_view(text).substr(word.size());
+  const bool verb = rest.starts_with(" is ") || rest.starts_with(" has ") || rest.starts_with(" was ");
+  const bool name = verb && std::ranges::find(no_names, word) == no_names.end();
   if (plain && !name && text.front() >= 'a' && text.front() <= 'z')
     text.front() = static_cast<char>(text.front() - 'a' + 'A');
   return text;

@@ -22,7 +22,7 @@ Result<std::string> below(const Arguments& arguments) {
   if (!arguments.path) return {};
   std::error_code error;
   auto path = std::filesystem::canonical(*arguments.path, error).string();
-  if (error) return fail("path_unreadable", *arguments.path + " cannot be looked at: " + error.message() + ".");
+  if (error) return fail("path_unreadable", "'" + *arguments.path + "' cannot be looked at: " + error.message() + ".");
   return path;
 }
 

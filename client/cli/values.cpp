@@ -172,6 +172,33 @@ std::string texts_json(const std::vector<std::string>& values) {
   return out + "]";
 }
 
+std::optional<std::size_t> line_of_change(std::string_view body, std::size_t index) {
+  const auto begin = body.find_first_not_of(" \t\r\n");
+  const bool array = begin != std::string_view::npos && body[begin] == '[';
+  std::size_t line = 1, depth = 0, changes = 0;
+  bool in_text = false, in_change = false;
+  for (std::size_t i = 0; i < body.size(); ++i) {
+    const char c = body[i];
+    const bool space = c == ' ' || c == '\t' || c == '\r' || c == '\n';
+    if (depth == (array ? 1 : 0) && !in_text && !in_change && !space && c != ',' && c != ']') {
+      if (changes++ == index) return line;
+      in_change = true;
+    }
+    if (in_text && c == '\\') {
+      ++i;
+    } else if (c == '"') {
+      in_text = !in_text;
+    } else if (!in_text && (c == '{' || c == '[')) {
+      ++depth;
+    } else if (!in_text && (c == '}' || c == ']') && depth > 0) {
+      --depth;
+    }
+    if (depth == (array ? 1 : 0) && !in_text && (c == ',' || c == '}' || c == '\n')) in_change = false;
+    if (c == '\n') ++line;
+  }
+  return std::nullopt;
+}
+
 std::string absolute_file(const std::string& file) {
   const auto path = std::filesystem::absolute(file);
   std::error_code missing;  // which the daemon says better

@@ -48,6 +48,9 @@ Result<std::string> words_json(const std::vector<std::string>& assignments);
 
 std::string texts_json(const std::vector<std::string>& values);
 
+/// On which line of a body of changes (an array, or one after the other) that of this number, from 0, begins.
+std::optional<std::size_t> line_of_change(std::string_view body, std::size_t index);
+
 /// As the kernel goes there: ".." after a link leads up from where the link leads. The last step stays as it is
 /// written, for the daemon to judge.
 std::string absolute_file(const std::string& file);

@@ -37,9 +37,11 @@ struct Session {
   /// Of a call that failed last, and not for want of a daemon: what the daemon finds wrong with the words themselves,
   /// whatever the state of things, is a wrong usage.
   Exit exit_of_refusal(const std::string& code = {}) const;
+  /// Of the last request, what the daemon found at fault: "1.assign.loss"; else empty.
+  const std::string& field_at_fault() const { return answered_.field; }
 
  private:
-  mutable unsigned answered_ = 0;  // the status of the last answer
+  mutable client::Answered answered_;
 };
 
 void add_status(Verb& top, Session& session);

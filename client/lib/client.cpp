@@ -11,6 +11,7 @@
 #include <boost/beast/http/string_body.hpp>
 #include <cerrno>
 #include <charconv>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <random>
@@ -88,6 +89,13 @@ std::string how_to_start(const std::string& path) {
   return "Start it (`neptune-syncd`)";
 }
 
+/// Where none is named, that of the system is looked for, and one of the user's own.
+std::string also_looked_at(const std::string& path) {
+  const bool is_named = std::getenv("NEPTUNE_SYNC_SOCKET") != nullptr;
+  if (path != system_socket || is_named || ::getuid() == 0) return {};
+  return ", nor one of your own at " + own_socket();
+}
+
 Error dial_error(const std::string& path, int error) {
   switch (error) {
     case ENOENT:
@@ -96,7 +104,8 @@ Error dial_error(const std::string& path, int error) {
                 "neptune-syncd is installed and has no API token yet, so that it was not started. Put the token into " +
                     std::string(system_token) + " (`sudo install -m 600 /dev/stdin " + std::string(system_token) +
                     "`), then `sudo systemctl start neptune-syncd.socket neptune-syncd.service`."};
-      return {"daemon_not_running", "There is no neptune-syncd at " + path + ". " + how_to_start(path) +
+      return {"daemon_not_running", "There is no neptune-syncd at " + path + also_looked_at(path) + ". " +
+                                        how_to_start(path) +
                                         ", or name its socket with --socket or NEPTUNE_SYNC_SOCKET."};
     case ECONNREFUSED:
       return {"daemon_not_running",
@@ -291,6 +300,12 @@ class Exchange {
     return fail(reply->code, reply->message, status() == 503 || status() == 429);
   }
 
+  std::string field_at_fault() {
+    if (status() < 400) return {};
+    const auto reply = api::from_json<api::ErrorReply>(body());
+    return reply ? reply->field.value_or("") : std::string();
+  }
+
  private:
   std::string path_;
   std::chrono::milliseconds patience_;  // which the deadlines come from
@@ -401,7 +416,7 @@ Result<std::string> Client::call_once(const Request& request, std::optional<std:
     return std::unexpected(asked.error());
   if (const auto head = exchange.read_head(deadline); !head) return std::unexpected(head.error());
   if (const auto end = exchange.read_to_end(deadline); !end) return std::unexpected(end.error());
-  if (options_.answered) *options_.answered = exchange.status();
+  if (options_.answered) *options_.answered = {exchange.status(), exchange.field_at_fault()};
   come_back = exchange.come_back();
   if (const auto fine = exchange.check_status(); !fine) return std::unexpected(fine.error());
   return std::move(exchange.body());

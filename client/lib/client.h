@@ -16,11 +16,17 @@ namespace neptune::client {
 
 using Deadline = std::chrono::steady_clock::time_point;
 
+/// What is known of an answer besides what is in it.
+struct Answered {
+  unsigned status = 0;
+  std::string field{};  ///< of the request, which the daemon found at fault
+};
+
 struct Options {
   std::string socket{};                      ///< see default_socket
   std::chrono::milliseconds timeout{10000};  ///< of one request, from dialling to the answer's last byte
-  /// Where the HTTP status of each answer is left, for those who tell a wrong request from other refusals.
-  unsigned* answered = nullptr;
+  /// Where that of the last answer is left, for those who tell a wrong request from other refusals.
+  Answered* answered = nullptr;
   /// How long changes are handed in again, at the times the daemon says, while it has no room for them.
   std::chrono::milliseconds busy_patience{60000};
 };
@@ -31,6 +37,9 @@ struct Options {
 /// configuration in its usual place names (`socket`, or of its `state_dir`). Where there is none at all: the one that
 /// the user's own daemon would have, if its configuration is there.
 std::string default_socket();
+
+/// The one that the user's own daemon has, or would have.
+std::string own_socket();
 
 /// The daemon could not be asked (not running, no permission, no answer in time), as opposed to: it said no.
 bool is_unreachable(const Error& error);

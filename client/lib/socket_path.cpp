@@ -28,6 +28,11 @@ fs::path xdg(const char* variable, const char* below_home) {
   return home.empty() ? fs::path() : fs::path(home) / below_home;
 }
 
+fs::path runtime_directory() {
+  const auto named = environment("XDG_RUNTIME_DIR");
+  return named.empty() ? "/run/user/" + std::to_string(::getuid()) : named;
+}
+
 std::string_view trimmed(std::string_view text) {
   constexpr std::string_view space = " \t\r";
   const auto begin = text.find_first_not_of(space);
@@ -70,8 +75,7 @@ std::string default_socket() {
   if (auto named = environment("NEPTUNE_SYNC_SOCKET"); !named.empty()) return named;
   // Where the daemon puts it by default (daemon/config), in this order.
   const fs::path ours = "neptune-syncd", system = "/run/neptune-syncd/api.sock";
-  auto runtime = environment("XDG_RUNTIME_DIR");
-  if (runtime.empty()) runtime = "/run/user/" + std::to_string(::getuid());
+  const auto runtime = runtime_directory();
   std::error_code ignored;
   for (const auto& path :
        {system, runtime / ours / "api.sock", xdg("XDG_STATE_HOME", ".local/state") / ours / "api.sock"})
@@ -86,8 +90,14 @@ std::string default_socket() {
   if (named) return *named;
   // Else where a daemon of the user's own would have it, if there is to be one.
   const bool own = ::getuid() != 0 && fs::exists(xdg("XDG_CONFIG_HOME", ".config") / ours / "config.toml", ignored);
-  if (!own) return system;
-  return (fs::exists(runtime, ignored) ? fs::path(runtime) : xdg("XDG_STATE_HOME", ".local/state")) / ours / "api.sock";
+  return own ? own_socket() : system.string();
+}
+
+std::string own_socket() {
+  const auto runtime = runtime_directory();
+  std::error_code ignored;
+  const auto in = fs::exists(runtime, ignored) ? runtime : xdg("XDG_STATE_HOME", ".local/state");
+  return in / "neptune-syncd" / "api.sock";
 }
 
 }  // namespace neptune::client

@@ -205,6 +205,12 @@ void check_name(const std::string& name, std::string_view what, std::size_t byte
 }
 
 ProjectName read_project(Fields& fields) {
+  if (fields.may_default() && !fields.find("project") && fields.default_project().empty())
+    fields.verdict().refuse("missing_field",
+                            "'project' is missing; give it in the change, or for all that name none: --project or "
+                            "$NEPTUNE_PROJECT with neptune-sync, ?project= in a URL.",
+                            fields.path("project"));
+  if (!fields.verdict().ok()) return {};
   const bool named = fields.find("project") || fields.default_project().empty();
   const auto full = named ? fields.required_text("project") : fields.default_project();
   const auto field = fields.path("project");

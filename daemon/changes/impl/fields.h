@@ -32,7 +32,11 @@ class Fields {
   Verdict& verdict() { return verdict_; }
 
   /// Stands for the member "project" where that is absent.
-  void default_project(std::string project) { project_ = std::move(project); }
+  void default_project(std::string project) {
+    project_ = std::move(project);
+    may_default_ = true;
+  }
+  bool may_default() const { return may_default_; }
   const std::string& default_project() const { return project_; }
 
   /// Refuses every other member; "kind", "idempotency_key" and "discard_pending" are of every change.
@@ -55,6 +59,7 @@ class Fields {
   const Json& object_;
   std::string path_;
   std::string project_;
+  bool may_default_ = false;
   Verdict& verdict_;
 };
 

@@ -107,6 +107,9 @@ asio::awaitable<Answer> get_streams(Context context, Call call) {
   if (const auto run = call.query.find("run"); run != call.query.end()) filter.run = run->second;
   const auto file = call.query.find("file");
   if (file == call.query.end()) co_return list_of(context, context.control.streams(filter));
+  if (!file->second.starts_with('/'))
+    co_return error_answer(400, "invalid_parameter",
+                           "'file' is '" + file->second + "'; write the file's absolute path.", "file");
   auto found = co_await context.control.streams_of_file(std::move(filter), file->second);
   if (!found) co_return error_answer(found.error());
   co_return list_of(context, std::move(*found));

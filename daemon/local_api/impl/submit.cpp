@@ -115,6 +115,19 @@ std::optional<Answer> check_power(const std::vector<Change>& changes, const Call
                       index + "kind");
 }
 
+/// The number of the one upload among them: what is wrong with a file is wrong with that of this one.
+std::optional<std::size_t> only_upload(const std::vector<Change>& changes) {
+  const auto is_upload = [](const Change& change) { return change.kind == ChangeKind::run_upload; };
+  if (std::ranges::count_if(changes, is_upload) != 1) return std::nullopt;
+  return std::ranges::find_if(changes, is_upload) - changes.begin();
+}
+
+Answer engine_answer(const Error& error, std::optional<std::size_t> upload, bool several) {
+  auto answer = error_answer(error);
+  if (!upload || !error.code.starts_with("file_")) return answer;
+  return error_answer(answer.status, error.code, error.message, several ? std::to_string(*upload) + ".file" : "file");
+}
+
 std::vector<std::string> scopes_of(const std::vector<Change>& changes) {
   std::set<std::string> scopes;
   for (const auto& change : changes)
@@ -137,11 +150,12 @@ asio::awaitable<Answer> post_changes(Context context, Call call) {
   if (auto refused = check_power(*changes, call, context.operator_group, several)) co_return std::move(*refused);
 
   call.body = {};
+  const auto upload = only_upload(*changes);
   api::SubmitReply reply;
   reply.scopes = scopes_of(*changes);
   Submitter by{call.uid, call.standing.name};
   auto ids = co_await context.control.accept(std::move(*changes), std::move(by));
-  if (!ids) co_return error_answer(ids.error());
+  if (!ids) co_return engine_answer(ids.error(), upload, several);
   reply.ids = std::move(*ids);
   reply.accepted = reply.ids.size();
   Answer answer;

@@ -54,6 +54,25 @@ TEST_F(HandingIn, SaysWhatWasTakenAndThatItIsSafe) {
                                                "\n");
 }
 
+TEST_F(HandingIn, SaysWhichChangeOfAFileIsWrong) {
+  const auto file = (folder_ / "changes").string();
+  const std::string good = R"({"kind": "trash.empty", "project": "a/b"})",
+                    bad = R"({"kind": "trash.empty", "projct": "a/b"})";
+  std::ofstream(file) << good << "\n\n" << bad << "\n";
+  EXPECT_THAT(ask("change -f " + file).err, testing::StartsWith("neptune-sync: Change 2 (line 3): There is no field"));
+  std::ofstream(file) << "[" << good << ",\n" << good << ",\n" << bad << "]";
+  EXPECT_THAT(ask("change -f " + file).err, testing::StartsWith("neptune-sync: Change 3 (line 3): There is no field"));
+  EXPECT_THAT(ask("--json change -f " + file).err, HasSubstr(R"("field":"2.projct")"));
+  std::ofstream(file) << bad;
+  EXPECT_THAT(ask("change -f " + file).err, testing::StartsWith("neptune-sync: There is no field")) << "there is one";
+  std::ofstream(file) << good << "\n" << "{\n";
+  EXPECT_THAT(ask("change -f " + file).err, testing::StartsWith("neptune-sync: Line 2: "));
+  std::ofstream(file) << R"({"kind": "run.create", "run": "r"})";
+  EXPECT_THAT(ask("change -f " + file).err, testing::AllOf(HasSubstr("--project"), HasSubstr("NEPTUNE_PROJECT")));
+  EXPECT_THAT(ask("change -f nofile").err, HasSubstr("'nofile' cannot be read"));
+  EXPECT_EQ(accepted(), 0u);
+}
+
 TEST_F(HandingIn, RefusesWordsThatAreNotUtf8) {
   for (const char* words :
        {"run create $(printf 'caf\\351') --project a/b", "run log r $(printf 'n=caf\\351') --project a/b",
@@ -196,7 +215,7 @@ TEST_F(HandingIn, ChangesComeFromAFileOrStandardInput) {
   EXPECT_EQ(ask("change -f -").exit, 2) << "nothing is no change";
   const auto missing = ask("change -f " + log_path());
   EXPECT_EQ(missing.exit, 1);
-  EXPECT_THAT(missing.err, HasSubstr(log_path() + " cannot be read: No such file"));
+  EXPECT_THAT(missing.err, HasSubstr("'" + log_path() + "' cannot be read: No such file"));
 }
 
 TEST_F(HandingIn, ChangesOfAFileThatNameNoProjectAreOfTheOneOfTheEnvironment) {

@@ -113,7 +113,9 @@ TEST_F(Command, NamesTheSocketThatTheUsersOwnDaemonWouldHave) {
   const auto status =
       "env -u XDG_RUNTIME_DIR -u XDG_STATE_HOME -u XDG_CONFIG_HOME -u NEPTUNE_SYNC_SOCKET HOME=" + home.string() +
       " setpriv --reuid 64999 --regid 64999 --clear-groups " NEPTUNE_SYNC " status";
-  EXPECT_THAT(run_line(status).err, HasSubstr("no neptune-syncd at /run/neptune-syncd/api.sock."));
+  EXPECT_THAT(run_line(status).err,
+              HasSubstr("no neptune-syncd at /run/neptune-syncd/api.sock, nor one of your own at " + home.string() +
+                        "/.local/state/neptune-syncd/api.sock."));
   std::ofstream(home / ".config" / "neptune-syncd" / "config.toml") << "[server]\n";
   EXPECT_THAT(run_line(status).err,
               HasSubstr("no neptune-syncd at " + home.string() + "/.local/state/neptune-syncd/api.sock."));
@@ -265,6 +267,16 @@ TEST_F(Command, EventsTellAGap) {
   EXPECT_THAT(events.out, HasSubstr("     2  "));
   EXPECT_THAT(events.out, HasSubstr("gap                 Events were dropped."));
   EXPECT_THAT(events.out, HasSubstr("     3  2026"));
+}
+
+TEST_F(Command, WhoMayNotDiscardRejectedChangesIsToldThatAlone) {
+  const std::string as_nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups " + std::string(NEPTUNE_SYNC) + " ";
+  if (::geteuid() != 0 || run_line(as_nobody + "--version").exit != 0) GTEST_SKIP() << "needs root to be somebody else";
+  served_.on_loop([](FixedControl& control) { control.rejected_now.emplace_back().id = 9; });
+  const auto refused = run_line(as_nobody + "--socket " + served_.path() + " rejected discard --all");
+  EXPECT_EQ(refused.exit, 1);
+  EXPECT_EQ(refused.out, "");
+  EXPECT_THAT(refused.err, HasSubstr("This is not for"));
 }
 
 TEST_F(Command, RejectedChangesOfARunOrAllOfThemAreRetriedOldestFirst) {

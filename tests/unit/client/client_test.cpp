@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -95,6 +96,23 @@ TEST(Client, AsksEveryRoute) {
   EXPECT_EQ(client.release("ml-team/x")->value.mode, "normal");
   EXPECT_EQ(client.probe("ml-team")->value.mode, "read_only");
   EXPECT_EQ(client.plan_release("ml-team")->value.changes, 12u);
+}
+
+TEST(Client, NamesThePlaceOfOnesOwnDaemonTooWhereThereIsNone) {
+  const std::string system = "/run/neptune-syncd/api.sock";
+  if (::geteuid() != 0 || std::filesystem::exists(system)) GTEST_SKIP() << "needs root, and no daemon of the system's";
+  Folder folder;
+  ::setenv("XDG_RUNTIME_DIR", (folder / "run").c_str(), 1);
+  std::filesystem::create_directory(folder / "run");
+  std::string message;
+  std::thread([&] {
+    // Of this thread alone.
+    if (::syscall(SYS_setresuid, 65534, 65534, 65534) == 0) message = client_of(system).status().error().message;
+  }).join();
+  ::unsetenv("XDG_RUNTIME_DIR");
+  if (message.find("no API token") != std::string::npos) GTEST_SKIP() << "the package is installed here";
+  EXPECT_THAT(message, HasSubstr("There is no neptune-syncd at " + system + ", nor one of your own at " +
+                                 (folder / "run/neptune-syncd/api.sock").string() + ". Start it"));
 }
 
 TEST(Client, HandsInChanges) {

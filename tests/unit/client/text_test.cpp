@@ -42,6 +42,15 @@ TEST(Text, ShowsWhatCannotBeSeenOrTurnsTheTextAround) {
   EXPECT_EQ(clean("caf\xe9\xff"), "caf??");
 }
 
+TEST(Text, BeginsASentenceWithACapitalAndLeavesNamesAsTheyAre) {
+  EXPECT_EQ(capital("the token is refused"), "The token is refused");
+  EXPECT_EQ(capital("there is no run"), "There is no run");
+  EXPECT_EQ(capital("nothing was taken"), "Nothing was taken");
+  for (const char* text :
+       {"vision is held", "vision has no run r here", "best was to be a copy", "'nofile' cannot be read"})
+    EXPECT_EQ(capital(text), text);
+}
+
 TEST(Text, CutsByCharactersNotByBytes) {
   EXPECT_EQ(cut("caf\xc3\xa9", 4), "caf\xc3\xa9");
   EXPECT_EQ(cut("\xc3\xa9\xc3\xa9\xc3\xa9", 2), "\xc3\xa9…");

@@ -72,5 +72,19 @@ TEST(ChangeText, IsOneJsonObject) {
   EXPECT_EQ(change.json("step", "1").str(), R"({"kind":"run.update","run":"a\"b","runs":["x","y"],"step":1})");
 }
 
+TEST(LineOfChange, IsFoundInAnArrayAndOneALine) {
+  const std::string lines = "{\"a\": 1}\n\n{\"a\": \"} { \\\" [\"}\n{\"a\": {\"b\": [1, 2]}}\n";
+  EXPECT_EQ(line_of_change(lines, 0), 1u);
+  EXPECT_EQ(line_of_change(lines, 1), 3u);
+  EXPECT_EQ(line_of_change(lines, 2), 4u);
+  EXPECT_EQ(line_of_change(lines, 3), std::nullopt);
+  const std::string array = "[\n  {\"a\": [\n1,\n2]}, {\"a\": 2},\n  3,\n{}]";
+  EXPECT_EQ(line_of_change(array, 0), 2u);
+  EXPECT_EQ(line_of_change(array, 1), 4u);
+  EXPECT_EQ(line_of_change(array, 2), 5u);
+  EXPECT_EQ(line_of_change(array, 3), 6u);
+  EXPECT_EQ(line_of_change("", 0), std::nullopt);
+}
+
 }  // namespace
 }  // namespace neptune::cli

@@ -92,6 +92,14 @@ TEST(Answers, StreamsOfAProjectOrARun) {
   EXPECT_EQ(status_of(get(served, "/v1/streams?project=a%2Fb%2Fc")), 400);
 }
 
+TEST(Answers, AFileIsAskedForByItsAbsolutePath) {
+  Served served;
+  const auto response = ask(served.path(), "GET", "/v1/streams?file=best.pt");
+  EXPECT_EQ(status_of(response), 400);
+  EXPECT_NE(response.find(R"("field":"file")"), std::string::npos) << response;
+  EXPECT_EQ(status_of(ask(served.path(), "GET", "/v1/streams?file=/best.pt")), 200);
+}
+
 TEST(Answers, RejectedInPagesNewestFirst) {
   Served served;
   served.on_loop([](FixedControl& control) {

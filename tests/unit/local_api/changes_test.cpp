@@ -125,6 +125,16 @@ TEST(Submitting, ABadChangeIsNamedByIndexAndFieldAndNothingIsTaken) {
   EXPECT_EQ(accepted(served), 0u);
 }
 
+TEST(Submitting, AFileThatTheEngineCannotTakeIsNamedAsTheFieldAtFault) {
+  Served served;
+  const std::string upload =
+      R"({"kind": "run.upload", "project": "a/b", "run": "r", "attribute": "x", "file": "/nowhere"})";
+  served.on_loop([](FixedControl& control) { control.failure = Error{"file_missing", "A sentence."}; });
+  EXPECT_EQ(error_of(submit(served, upload)).field, "file");
+  EXPECT_EQ(error_of(submit(served, "[" + std::string(point) + "," + upload + "]")).field, "1.file");
+  EXPECT_EQ(error_of(submit(served, "[" + upload + "," + upload + "]")).field, std::nullopt) << "it may be of either";
+}
+
 TEST(Submitting, AChangeOverItsLimitIsTooLargeAndSoIsABody) {
   Options options;
   options.max_changes_bytes = 4 << 20;
