@@ -117,7 +117,10 @@ Problems problems_of(const api::Status& status, const Style& style, Now now, Len
   if (status.state == "draining")
     problems.add(Colour::yellow, "The daemon is stopping; what is not synced yet stays on disk.");
   for (const auto& problem : status.problems) problems.add(Colour::red, sentence(problem));
-  if (status.server.token_problem) {
+  if (status.server.problem) {
+    problems.add(Colour::red, sentence("The server cannot be asked: " + *status.server.problem) + " " +
+                                  clean(status.server.remedy.value_or("")) + " Changes wait on disk meanwhile.");
+  } else if (status.server.token_problem) {
     problems.add(Colour::red, sentence("There is no API token to use: " + *status.server.token_problem) + " " +
                                   clean(status.server.token_remedy.value_or("")) + " Changes wait on disk meanwhile.");
   } else if (status.server.token_remedy) {
@@ -469,12 +472,15 @@ std::string view(const api::FlushReply& reply, const api::Status& status) {
   if (left == 0 && !status.moved.empty())
     return "Everything else is synced; something was moved to another machine: `neptune-sync status` says what.\n";
   if (left == 0) return "Everything is synced.\n";
-  auto text = fmt::format("{}{} not synced yet", token_refused ? "" : "Trying everything now: ", changes(left));
+  const bool tried = !token_refused && !status.server.problem;
+  auto text = fmt::format("{}{} not synced yet", tried ? "Trying everything now: " : "", changes(left));
   if (reply.held > 0) text += fmt::format(", {} of them held", count(reply.held));
   if (token_refused)
     text +=
         ". Nothing is tried with the API token that the server refused: `neptune-sync doctor` says where a new one "
         "goes, and that is tried at once";
+  if (status.server.problem)
+    text += ". Nothing is tried, as the server cannot be asked: `neptune-sync status` says why, and what ends that";
   return text + ".\n";
 }
 

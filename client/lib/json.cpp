@@ -86,6 +86,8 @@ void members(V& v, T& x) {
   v("last_error", x.last_error);
   v("token_remedy", x.token_remedy);
   v("token_problem", x.token_problem);
+  v("problem", x.problem);
+  v("remedy", x.remedy);
 }
 
 template <class V, Is<SourceStatus> T>

@@ -58,6 +58,8 @@ struct ServerStatus {
   /// How a new token gets to the daemon, while the server refuses this one, or there is none.
   std::optional<std::string> token_remedy{};
   std::optional<std::string> token_problem{};  ///< a sentence: why there is none, with the file it was to be in
+  std::optional<std::string> problem{};  ///< a sentence: why it cannot be asked at all, where that is not the token
+  std::optional<std::string> remedy{};   ///< a sentence: what ends that
 };
 
 /// What the sources of handed-in changes are called: by project in the status, each for itself in its stream.

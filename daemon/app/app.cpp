@@ -1,10 +1,14 @@
 #include "app/app.h"
 
 #include <fmt/format.h>
+#include <linux/magic.h>
 #include <malloc.h>
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
+#include <sys/vfs.h>
 #include <systemd/sd-daemon.h>
+
+#include <unistd.h>
 
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
@@ -12,8 +16,10 @@
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <cerrno>
 #include <csignal>
 #include <cstdlib>
+#include <cstring>
 #include <random>
 #include <set>
 
@@ -30,8 +36,10 @@
 #include "sources/change_queue/queue_store.h"
 #include "sources/client_dirs.h"
 #include "sources/run_logs.h"
+#include "support/service.h"
 #include "support/state_dir.h"
 #include "support/try.h"
+#include "support/users.h"
 
 namespace neptune::app {
 
@@ -57,6 +65,13 @@ Error in_its_file(const config::Token& token, const Error& error) {
   return {error.code, fmt::format("{}: {}", token.origin, error.message)};
 }
 
+/// Of a server that cannot be made though its token is fine.
+std::string settings_remedy(const Error& error) {
+  if (error.code == "invalid_ca_file")
+    return fmt::format("Mend that file, or name another in [server] ca_file, then {}.", reload_command());
+  return fmt::format("Mend that, then {}.", restart_command());
+}
+
 engine::ServerSlot make_server(const asio::any_io_executor& executor, const Clock& clock, const config::Config& config,
                                const std::string& workspace) {
   auto token = config::read_token(config, workspace);
@@ -75,7 +90,7 @@ engine::ServerSlot make_server(const asio::any_io_executor& executor, const Cloc
   options.max_connections =
       std::max(config.server.max_in_flight + 2 + config.uploads.max_concurrent, 3 * config.uploads.max_concurrent);
   auto made = server::Server::make(executor, clock, std::move(options));
-  if (!made) return {nullptr, made.error(), {}};
+  if (!made) return {nullptr, made.error(), std::move(remedy), settings_remedy(made.error())};
   spdlog::info("server url={} token_from={:?} workspace={}", (*made)->url(), token->origin,
                workspace.empty() ? "*" : workspace);
   return {std::move(*made), {}, std::move(remedy)};
@@ -310,8 +325,9 @@ class Daemon {
   void replace_server(core::ServerId id, const std::string& workspace) {
     auto slot = make_server(loop_.get_executor(), clock_, config_, workspace);
     if (!slot.server)
-      spdlog::error("token not taken up workspace={} code={} error={:?}; the one before stays, where there is one",
-                    workspace.empty() ? "*" : workspace, slot.problem.code, slot.problem.message);
+      spdlog::error("{} not taken up workspace={} code={} error={:?}; the one before stays, where there is one",
+                    slot.is_unusable() ? "server" : "token", workspace.empty() ? "*" : workspace, slot.problem.code,
+                    slot.problem.message);
     engine_.replace_server(id, std::move(slot));
   }
 
@@ -438,6 +454,36 @@ void check_watch(const std::filesystem::path& path, Report& report) {
     report.warn(fmt::format("{}, which is to be watched, cannot be read by you: {}", path.string(), error.message()));
 }
 
+void check_users(const config::WorkspaceConfig& workspace, Report& report) {
+  for (const auto& user : workspace.allow_users)
+    if (!may_be_user(user))
+      report.warn(
+          fmt::format("allow_users of workspace {} names '{}', whom this machine does not know", workspace.name, user));
+}
+
+/// Of one that is not there yet, what it would be made in. Blocks.
+void check_state_dir(const std::filesystem::path& dir, Report& report) {
+  auto there = dir;
+  std::error_code error;
+  while (!std::filesystem::exists(there, error) && !error && there.has_relative_path()) there = there.parent_path();
+  const auto cannot = [&dir, &there, &report](std::string_view why) {
+    report.warn(
+        fmt::format("the state directory {} cannot be {}: {}", dir.string(), there == dir ? "used" : "made", why));
+  };
+  struct statfs system{};
+  if (error || ::statfs(there.c_str(), &system) != 0) return cannot(error ? error.message() : std::strerror(errno));
+  if (!std::filesystem::is_directory(there, error)) return cannot(there.string() + " is no directory");
+  if (system.f_type == PROC_SUPER_MAGIC || system.f_type == SYSFS_MAGIC)
+    return cannot(there.string() + " is the kernel's own and keeps nothing");
+  if (::access(there.c_str(), W_OK | X_OK) != 0)
+    cannot(fmt::format("{} (by you): {}", there.string(), std::strerror(errno)));
+}
+
+void check_ca_file(const std::string& file, Report& report) {
+  if (!file.empty() && ::access(file.c_str(), R_OK) != 0)
+    report.warn(fmt::format("{} ([server] ca_file) cannot be read by you: {}", file, std::strerror(errno)));
+}
+
 Report look_at_config(const Flags& flags) {
   Report report;
   const auto config = config::load(flags.config);
@@ -449,6 +495,9 @@ Report look_at_config(const Flags& flags) {
   for (const auto& warning : config->warnings) report.warn(warning);
   if (!about.overlooked.empty()) report.warn(about.overlooked);
   if (config->watches.empty()) report.warn("there is no [[watch]]: only what is handed in over the socket is synced");
+  check_ca_file(config->server.ca_file, report);
+  for (const auto& workspace : config->workspaces) check_users(workspace, report);
+  check_state_dir(config->state_dir, report);
   report.found(
       fmt::format("State is kept in {}, the socket is {}", config->state_dir.string(), config->socket.string()));
   for (const auto& watch : config->watches) {

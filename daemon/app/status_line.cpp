@@ -73,6 +73,8 @@ std::string status_line(const api::Status& status) {
   if (const auto scopes = scopes_in(status, "read_only"); !scopes.empty()) return about(scopes, "read-only");
   if (!status.problems.empty()) return status.problems.front();
   const auto waiting = status.totals.pending + status.totals.in_flight;
+  if (status.server.problem)
+    return fmt::format("The server cannot be asked: {}. {}", *status.server.problem, waiting_on_disk(waiting));
   if (status.server.token_problem)
     return fmt::format("There is no API token to use: {}. {}", *status.server.token_problem, waiting_on_disk(waiting));
   if (status.server.token_remedy)

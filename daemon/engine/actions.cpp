@@ -354,6 +354,11 @@ void Engine::carry_out(core::ServerChanged changed) {
       events_.add("server_busy", changed.message);
       break;
     case Reached::token_rejected:
+      if (server.slot.is_unusable()) {
+        spdlog::error("server cannot be asked error={:?}", changed.message);
+        events_.add("server_unreachable", changed.message);
+        break;
+      }
       if (server.slot.lacks_token())
         spdlog::error("no API token error={:?}", changed.message);
       else

@@ -54,6 +54,11 @@ asio::awaitable<api::Diagnosis> Engine::diagnose_way() {
     std::string whose;
     for (const auto& [workspace, server] : workspace_servers_)
       if (server == id) whose = " (" + workspace + ")";
+    if (slot.is_unusable()) {
+      diagnosis.checks.push_back(
+          {"server" + whose, "fail", "it cannot be asked: " + slot.problem.message, slot.remedy});
+      continue;
+    }
     std::vector<server::Step> steps{{server::Step::At::token, server::Step::State::failed, slot.problem.message}};
     if (slot.server) steps = co_await slot.server->diagnose();
     if (std::ranges::none_of(steps, [](const auto& step) { return step.state == server::Step::State::failed; })) {
@@ -63,6 +68,10 @@ asio::awaitable<api::Diagnosis> Engine::diagnose_way() {
       core_.server_told({answering}, {}, clock_.now());
       pump();
     }
+    if (!servers_[id].settings_problem.empty())
+      diagnosis.checks.push_back({"server" + whose, "fail",
+                                  "what was read last of how to reach it is not used: " + servers_[id].settings_problem,
+                                  slot.remedy});
     // After a restart there would be none, however well the one before does.
     if (slot.server && !servers_[id].token_problem.empty())
       steps.push_back({server::Step::At::token, server::Step::State::failed,

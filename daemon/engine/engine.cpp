@@ -119,6 +119,12 @@ asio::awaitable<void> Engine::stop() {
 
 void Engine::replace_server(core::ServerId id, ServerSlot slot) {
   auto& state = servers_.at(id);
+  if (slot.is_unusable() && state.slot.server) {
+    state.settings_problem = std::move(slot.problem.message);
+    state.slot.remedy = std::move(slot.remedy);
+    return;
+  }
+  state.settings_problem.clear();
   if (!slot.server && state.slot.server) {
     state.token_problem = std::move(slot.problem.message);
     state.slot.token_remedy = std::move(slot.token_remedy);

@@ -49,9 +49,11 @@ namespace neptune::engine {
 struct ServerSlot {
   std::shared_ptr<server::Server> server;
   Error problem;
-  std::string token_remedy{};  ///< a sentence: how a new token gets here; empty: another problem has to be mended
+  std::string token_remedy{};  ///< a sentence: how a new token gets here
+  std::string remedy{};        ///< a sentence: what ends the problem, where that is not the token's
 
-  bool lacks_token() const { return !server && !token_remedy.empty(); }
+  bool lacks_token() const { return !server && remedy.empty(); }
+  bool is_unusable() const { return !server && !remedy.empty(); }
 };
 
 /// How runs get to their server.
@@ -542,8 +544,9 @@ class Engine final : public Control, public sources::SourceListener {
     std::shared_ptr<std::size_t> most_operations = std::make_shared<std::size_t>(limits::attribute_operations);
     core::ServerChanged::State state = core::ServerChanged::State::up;
     std::optional<WallTime> last_success;
-    std::string last_error;     // empty when the last call went well
-    std::string token_problem;  // why the token that was read last is not used, while one from before is
+    std::string last_error;        // empty when the last call went well
+    std::string token_problem;     // why the token that was read last is not used, while one from before is
+    std::string settings_problem;  // why what else was read last is not
   };
   std::vector<ServerState> servers_;
   std::map<std::string, core::ServerId> workspace_servers_;

@@ -25,7 +25,8 @@ constexpr std::size_t stuck_shown = 20;
 /// There is none to use, or the server refuses it.
 bool Engine::token_is_missing(core::ServerId id) const {
   const auto& server = servers_.at(id);
-  return server.state == core::ServerChanged::State::token_rejected || server.slot.lacks_token();
+  if (!server.slot.server) return server.slot.lacks_token();
+  return server.state == core::ServerChanged::State::token_rejected;
 }
 
 /// Of a project and its workspace, or of a workspace, those whose writes wait.
@@ -231,10 +232,15 @@ void Engine::add_problems_of_servers(std::vector<std::string>& problems) const {
           whose, server.token_problem, server.slot.token_remedy.empty() ? "" : " ", server.slot.token_remedy));
   };
   no_new_token("", servers_.front());
+  if (const auto& server = servers_.front(); !server.settings_problem.empty())
+    problems.push_back(
+        fmt::format("What was read last of how to reach the server is not used: {}. Syncing goes on as "
+                    "before; after a restart it would not. {}",
+                    server.settings_problem, server.slot.remedy));
   for (const auto& [workspace, id] : workspace_servers_) {
     if (id == 0) continue;
     no_new_token(" of workspace " + workspace, servers_.at(id));
-    if (!servers_.at(id).last_error.empty())
+    if (!servers_.at(id).slot.is_unusable() && !servers_.at(id).last_error.empty())  // that is so of all of them
       problems.push_back(fmt::format("Workspace {}, which has a token of its own: {}", workspace, last_error(id)));
   }
   for (const auto& [id, silence] : silent_servers())
@@ -272,7 +278,11 @@ api::ServerStatus Engine::describe_server() const {
       server.slot.server && server.last_success && (server.state == Reached::up || server.state == Reached::busy);
   if (server.last_success) status.last_success_at = format_time(*server.last_success);
   if (!server.last_error.empty()) status.last_error = last_error(0);
-  if (server.state == Reached::token_rejected) status.token_remedy = server.slot.token_remedy;
+  if (server.slot.is_unusable()) {
+    status.problem = status.last_error = server.slot.problem.message;
+    status.remedy = server.slot.remedy;
+  }
+  if (server.slot.server && server.state == Reached::token_rejected) status.token_remedy = server.slot.token_remedy;
   if (server.slot.lacks_token()) {
     status.token_problem = server.slot.problem.message;
     status.token_remedy = server.slot.token_remedy;

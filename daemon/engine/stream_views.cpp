@@ -60,7 +60,9 @@ std::string Engine::why(const Feed& feed, const core::StreamView& view) const {
   waiting.unread = feed.unread;
   if (feed.backlog.fork_parent) waiting.fork_parent = *feed.backlog.fork_parent;
   waiting.trouble = view.trouble.text;
-  waiting.lacks_token = servers_.at(server_of(waiting.container.project.workspace)).slot.lacks_token();
+  const auto& slot = servers_.at(server_of(waiting.container.project.workspace)).slot;
+  waiting.lacks_token = slot.lacks_token();
+  waiting.cannot_ask = slot.is_unusable();
   waiting.when = in_seconds(view.until, clock_.now());
   if (view.wait == Wait::sending) waiting.unanswered = unanswered(feed);
   if (core::is_held(view.wait)) waiting.closed = closed(Scope::of(waiting.container.project));

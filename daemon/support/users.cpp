@@ -24,4 +24,14 @@ std::optional<std::string> user_name(uid_t uid) {
   return std::nullopt;
 }
 
+bool may_be_user(const std::string& name) {
+  for (std::size_t size = 4096; size <= max_entry_bytes; size *= 4) {
+    std::vector<char> buffer(size);
+    passwd entry{}, *found = nullptr;
+    const int rc = ::getpwnam_r(name.c_str(), &entry, buffer.data(), buffer.size(), &found);
+    if (rc != ERANGE) return rc != 0 || found;
+  }
+  return true;
+}
+
 }  // namespace neptune

@@ -335,6 +335,36 @@ INSTANTIATE_TEST_SUITE_P(OfAFile, UnusableToken,
                                            std::pair{"Junk", "JSON object"}),
                          [](const auto& test) { return std::string(test.param.first); });
 
+TEST(Status, SaysOfCertificatesThatCannotBeUsedThatItIsThemAndNotTheToken) {
+  TempDir dir;
+  const auto file = dir / "ca.pem";
+  std::ofstream(file) << "not the daemon's to read";
+  std::filesystem::permissions(file, std::filesystem::perms::none);
+  Box box({.server = "ca_file = \"" + file.string() + "\"", .reads_everything = false});
+  ASSERT_EQ(box.sync({"run", "create", "r-1", "--project", "ml-team/lab"}).status, 0);
+  const auto told = [&box](const auto&) {
+    return box.sync({"explain", "r-1"}).out.find("The server cannot be asked") != std::string::npos;
+  };
+  EXPECT_TRUE(box.wait_status(told).first) << box.sync({"explain", "r-1"}).out;
+  const auto of_the_file =
+      AllOf(HasSubstr(file.string()), HasSubstr("Mend that file"), HasSubstr("systemctl reload"),
+            Not(HasSubstr("token is refused")), Not(HasSubstr("fail  token")), Not(HasSubstr("no API token")));
+  for (const auto* verb : {"status", "doctor"}) EXPECT_THAT(box.sync({verb}).out, of_the_file) << verb;
+  EXPECT_THAT(box.sync({"explain", "r-1"}).out, of_the_file);
+  EXPECT_THAT(box.sync({"flush"}).out, AllOf(HasSubstr("Nothing is tried"), Not(HasSubstr("token"))));
+  EXPECT_THAT(box.daemon().err(),
+              AllOf(HasSubstr("level=error server cannot be asked"), Not(HasSubstr("token rejected"))));
+  EXPECT_TRUE(box.get("/v1/status").at("server").at("token_remedy").is_null());
+
+  auto config = text_of(box.dir() / "config.toml");
+  const auto at = config.find("ca_file");
+  config.erase(at, config.find('\n', at) - at);
+  std::ofstream(box.dir() / "config.toml") << config;
+  box.daemon().signal(SIGHUP);
+  box.wait_synced();
+  EXPECT_TRUE(box.get("/v1/status").at("server").at("problem").is_null());
+}
+
 TEST(Status, TellsATokenThatIsRefusedFromAServerThatIsAway) {
   Box box({.sandbox_args = {"--workspace", "ml-team:team"}, .start = false});
   const auto good = text_of(box.sandbox().token_file());

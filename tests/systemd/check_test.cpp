@@ -105,6 +105,34 @@ TEST(CheckConfig, TellsWhatTheDaemonWouldGoByAndWhatItWouldMiss) {
   EXPECT_NE(wrong.err.find("kind"), std::string::npos) << wrong.err;
 }
 
+TEST(CheckConfig, WarnsOfUsersAndOfAStateDirectoryThatCannotBe) {
+  Box box({.server = {},
+           .config = "[[workspace]]\nname = \"vision\"\nallow_users = [\"root\", \"nosuchuser\"]\n",
+           .start = false});
+  const auto users = check(box, "--check-config");
+  EXPECT_EQ(users.status, 0) << users.err;
+  EXPECT_NE(users.out.find("warning: allow_users of workspace vision names 'nosuchuser', whom"), std::string::npos)
+      << users.out;
+  EXPECT_EQ(users.out.find("'root'"), std::string::npos) << users.out;
+  for (const auto& [dir, why] : {std::pair{std::string("/proc/x"), "the kernel's own"},
+                                 {(box.dir() / "config.toml/state").string(), "config.toml is no directory"},
+                                 {(box.dir() / "config.toml").string(), "is no directory"}}) {
+    const auto config = "state_dir = \"" + dir + "\"\n";
+    std::ofstream(box.dir() / "other.toml") << config;
+    Process process({.binary = binary("neptune-syncd"),
+                     .args = {"--config", box.dir() / "other.toml", "--check-config"},
+                     .env = {},
+                     .unset_env = {},
+                     .output_dir = box.dir() / "output",
+                     .name = "other",
+                     .working_dir = {}});
+    process.wait(20s);
+    EXPECT_NE(process.out().find("warning: the state directory " + dir + " cannot be "), std::string::npos)
+        << process.out();
+    EXPECT_NE(process.out().find(why), std::string::npos) << process.out();
+  }
+}
+
 TEST(CheckConfig, WarnsOfAWatchedPathThatIsNoDirectory) {
   Box box({.server = {}, .config = {}, .start = false});
   std::filesystem::remove(box.runs());

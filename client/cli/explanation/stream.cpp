@@ -156,6 +156,7 @@ std::string StreamExplainer::next(const api::Stream& stream) const {
   if (const auto all = closures(status_, stream.project); all.size() > 1 && waits_for_mode(stream.waiting_for))
     next = what_opens(all);
   if (stream.missing == "token") next = cure_of_token();
+  if (stream.waiting_for == "server" && status_.server.problem) next = clean(status_.server.remedy.value_or(""));
   if (stream.missing == "run")
     next = cure_of_missing(
         fmt::format("neptune-sync run create {} --project {}", clean(stream.container), clean(stream.project)));

@@ -68,6 +68,7 @@ std::string why(const Waiting& waiting) {
       return "earlier changes to the same thing go first";
     case Wait::server:
       if (waiting.lacks_token) return fmt::format("there is no API token to use: {}", waiting.trouble);
+      if (waiting.cannot_ask) return fmt::format("the server cannot be asked: {}", waiting.trouble);
       [[fallthrough]];
     case Wait::retry:
       return fmt::format("{}; tried again {}", waiting.trouble, waiting.when);

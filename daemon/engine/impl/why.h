@@ -31,6 +31,7 @@ struct Waiting {
   std::optional<ContainerName> fork_parent{};
   std::string trouble{};     ///< of the last try
   bool lacks_token = false;  ///< that is all its trouble
+  bool cannot_ask = false;   ///< likewise: what is set for the server cannot be used
   std::string when{};        ///< "in 5 s", "now": when it moves by itself
   /// Of one that is being sent, where that is worth a word.
   std::optional<std::chrono::seconds> unanswered{};

@@ -225,6 +225,26 @@ TEST(StatusView, SaysThatATokenWasRefused) {
   EXPECT_EQ(text.find("cannot be reached"), std::string::npos) << text;
 }
 
+TEST(StatusView, SaysThatTheServerCannotBeAskedAndWhatEndsThat) {
+  auto status = healthy();
+  status.server.reachable = false;
+  status.server.problem = status.server.last_error = "the CA certificates in /ca cannot be used (Permission denied)";
+  status.server.remedy = "Mend that file, then `kill -HUP 7`.";
+  const auto text = view(status, {}, now);
+  EXPECT_NE(
+      text.find("  ! The server cannot be asked: the CA certificates in /ca cannot be used (Permission denied). Mend "
+                "that file, then `kill -HUP 7`. Changes wait on disk meanwhile.\n"),
+      std::string::npos)
+      << text;
+  EXPECT_EQ(text.find("token"), std::string::npos) << text;
+  api::FlushReply reply;
+  reply.pending = 3;
+  EXPECT_EQ(
+      view(reply, status),
+      "3 changes not synced yet. Nothing is tried, as the server cannot be asked: `neptune-sync status` says why, "
+      "and what ends that.\n");
+}
+
 TEST(StatusView, SaysThatThereIsNothingToWatch) {
   api::Status status;
   status.version = "0.1.0";

@@ -113,6 +113,9 @@ TEST(Why, SaysWhatIsKnownMoreClosely) {
   auto silent = waiting_for(Wait::sending);
   silent.unanswered = std::chrono::seconds(45);
   EXPECT_EQ(why(silent), "being sent; the server has not answered for 45 s");
+  auto unusable = waiting_for(Wait::server);
+  unusable.cannot_ask = true;
+  EXPECT_EQ(why(unusable), "the server cannot be asked: the server is busy");
   auto fork = waiting_for(Wait::parent);
   fork.fork_parent.reset();
   EXPECT_EQ(why(fork), "a fork: the create of its parent run must be on the server first");
