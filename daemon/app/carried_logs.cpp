@@ -35,6 +35,19 @@ std::string files_of(const std::string& origin) {
   return origin + " (files)";
 }
 
+/// A watched folder need not be there yet. It is made as `mkdir` makes one by default, with what it lies in, as those
+/// who log there need not be this user.
+Result<void> make_watched_folder(const fs::path& folder) {
+  const auto before = ::umask(022);
+  std::error_code error;
+  fs::create_directories(folder, error);
+  ::umask(before);
+  if (!error) return {};
+  return fail("no_place", fmt::format("the watched folder {} is not there and cannot be made ({}); make it, or name "
+                                      "another with --into",
+                                      folder.string(), error.message()));
+}
+
 /// A folder of our own: nobody else can have put anything into it, a link least of all.
 Result<void> make_own_folder(const fs::path& folder) {
   if (::mkdir(folder.c_str(), 0700) == 0) return {};
@@ -104,6 +117,7 @@ Result<void> CarriedLogs::log(CarriedLog log) {
   if (!here) return std::unexpected(here.error());
   after_ = files_after_ = all_positions;
   if (*here) return {};
+  NEPTUNE_TRY(make_watched_folder(*folder));
   NEPTUNE_TRY(make_own_folder(own));
   NEPTUNE_TRY(make_own_folder(place_));
   return log_.kind == sources::Kind::run_log ? begin_run_log() : begin_directory();

@@ -365,6 +365,20 @@ TEST_F(Carry, LogsArePutWhereNobodyElseHasPutALink) {
     EXPECT_EQ(static_cast<unsigned>(entry.status().permissions()) & 077, 0u) << entry.path();
 }
 
+TEST_F(Carry, AWatchedFolderThatIsNotThereYetIsMade) {
+  closed_log("r-1", 3);
+  ASSERT_EQ(box.stop_daemon(), 0);
+  ASSERT_EQ(move_to(file).status, 0);
+  Box other(options());
+  ASSERT_EQ(other.stop_daemon(), 0);
+  fs::remove(other.runs());
+  const auto taken = upkeep(other, {"import", file});
+  EXPECT_EQ(taken.status, 0) << taken.err;
+  EXPECT_EQ(static_cast<unsigned>(fs::status(other.runs()).permissions()), 0755u) << "others may log there, too";
+  other.start_daemon();
+  other.wait_synced();
+}
+
 TEST_F(Carry, ALogThatMayNotBeReadIsNamedAndTheExitCodeSaysSo) {
   if (::geteuid() != 0) GTEST_SKIP() << "only root can act as another user";
   constexpr unsigned owner = 1234;
