@@ -214,14 +214,16 @@ void Engine::add_folders(std::vector<api::SourceStatus>& sources) const {
     for (const auto& folder : *list) {
       const auto [known, fresh] = folders.emplace(folder.path, folder);
       const bool worse = folder.followed ? known->second.problem.empty() : known->second.followed;
+      const bool finding = known->second.finding || folder.finding;
       if (!fresh && worse) known->second = folder;
+      known->second.finding = finding;
       add_closed(sources, folder, list == &of_runs ? sources::Kind::run_log : sources::Kind::client_dir);
     }
   for (const auto& [path, folder] : folders) {
     auto& watch = sources.emplace_back();
     watch.path = folder.path;
     watch.kind = "watch";
-    watch.state = !folder.followed ? "set_aside" : scanned_ ? "watching" : "settling_in";
+    watch.state = !folder.followed ? "set_aside" : scanned_ && !folder.finding ? "watching" : "settling_in";
     if (!folder.problem.empty()) {
       watch.detail = folder.problem;
     } else if (folder.network) {

@@ -40,6 +40,7 @@ struct WatchState {
   bool network = false;
   bool followed = true;                   ///< false: nothing of it is, as it is not there or cannot be read
   std::vector<ClosedDirectory> closed{};  ///< below it; the first of them, when they are many
+  bool finding = false;                   ///< a log was found in it that was not looked at yet
 };
 
 }  // namespace neptune::sources

@@ -261,6 +261,10 @@ TEST(Status, TellsOfADirectoryThatTheDaemonMayNotLookInto) {
   EXPECT_EQ(warnings_of(box, log), 1) << box.daemon().err();
 
   std::filesystem::permissions(log, std::filesystem::perms(0755));
+  ASSERT_TRUE(box.wait_status([](const auto& s) {
+                   return boost::json::serialize(s.at("sources")).find(R"("state":"set_aside")") == std::string::npos;
+                 })
+                  .first);
   box.wait_synced();
   EXPECT_EQ(box.get("/v1/status").at("totals").at("synced").as_int64(), 6);
 }

@@ -105,6 +105,9 @@ std::vector<WatchState> RunLogWatch::folders() const {
   std::vector<WatchState> out;
   for (const auto& state : folder_watch_.states()) {
     out.push_back({state.folder.string(), state.problem, state.network, state.followed, state.closed});
+    out.back().finding = std::ranges::any_of(entries_, [&state](const auto& entry) {
+      return !entry.second.looked_at && entry.first.starts_with(state.folder.string() + "/");
+    });
     // No log is taken while nobody can tell who has it open.
     if (locks_problem_) out.back().problem = locks_problem_->message, out.back().followed = false;
   }
@@ -170,7 +173,10 @@ asio::awaitable<void> RunLogWatch::look_at_all(DueLooks::Due due) {
   };
   auto looks = co_await pool_.run(std::move(work));
   locks_problem_ = looks.problem;
-  for (std::size_t i = 0; i < paths.size(); ++i) co_await decide(paths[i], std::move(looks.facts[i]), looks.locks);
+  for (std::size_t i = 0; i < paths.size(); ++i) {
+    co_await decide(paths[i], std::move(looks.facts[i]), looks.locks);
+    if (const auto entry = entries_.find(paths[i]); entry != entries_.end()) entry->second.looked_at = true;
+  }
   watch_processes();
   if (due.looked_through && !std::exchange(first_scan_done_, true)) listener_.first_scan_done();
 }

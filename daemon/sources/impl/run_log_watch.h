@@ -44,6 +44,7 @@ class RunLogWatch : private FolderWatch::Listener {
     Liveness liveness;
     SourceInfo info;  // as last announced
     bool announced = false;
+    bool looked_at = false;  ///< at least once: until then nobody is told of it
     std::shared_ptr<RunLog> source;
     bool scanned = false;               // a scan came by since the last look
     std::optional<LogStamp> stamp;      // at the last scan
