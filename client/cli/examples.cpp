@@ -66,6 +66,8 @@ constexpr std::array all{
     Example{"project accounts update ci --role viewer --project ml-team/lab", "Let it only read."},
     Example{"project accounts remove ci --project ml-team/lab", "Take it out of the project."},
     Example{"project accounts list --project ml-team/lab", "Which accounts have which role."},
+    Example{"workspace invite ml-team --user jackie --role owner", "Invite somebody who has an account."},
+    Example{"workspace invite ml-team --email sam@example.org --wait", "By their address, and wait for the server."},
     Example{"run create trial-7 --project ml-team/lab", "Create a run."},
     Example{"run create t-8 --fork-run t-7 --fork-step 9 --project ml-team/lab", "Go on from step 9 of another."},
     Example{"run log trial-7 loss=0.31 --step 12 --project ml-team/lab", "Log a point of a series."},

@@ -85,6 +85,12 @@ void hand_in(Session& session, const HandIn& how, ChangeText change, const std::
   submit(session, how, change.str(), run);
 }
 
+void hand_in_to_workspace(Session& session, const HandIn& how, ChangeText change, const std::string& workspace) {
+  change.text("workspace", workspace);
+  change.text("idempotency_key", how.idempotency_key);
+  submit(session, how, change.str(), {});
+}
+
 void hand_in_body(Session& session, const HandIn& how, const std::string& body, const std::string& project) {
   submit(session, how, body, {}, project);
 }

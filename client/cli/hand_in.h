@@ -34,6 +34,9 @@ const std::string& named_project(const std::string& project);
 void hand_in(Session& session, const HandIn& how, ChangeText change, const std::string& project,
              const std::optional<std::string>& run = std::nullopt);
 
+/// The same with one of a workspace.
+void hand_in_to_workspace(Session& session, const HandIn& how, ChangeText change, const std::string& workspace);
+
 /// The same with a body of changes as it is; `project` is of those that name none.
 void hand_in_body(Session& session, const HandIn& how, const std::string& body, const std::string& project);
 

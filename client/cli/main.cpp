@@ -96,6 +96,7 @@ int run(int argc, char** argv) {
   top.group("What jobs and people hand in");
   add_run_verbs(top, session);
   add_project_verbs(top, session);
+  add_workspace_verbs(top, session);
   add_model_verbs(top, session);
   add_trash(top, session);
   add_change(top, session);

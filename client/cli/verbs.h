@@ -60,6 +60,7 @@ void add_change(Verb& top, Session& session);
 /// `tree` is the whole command line, asked for when all of it was added.
 void add_completion(Verb& top, Session& session, std::function<man::Command()> tree);
 void add_project_verbs(Verb& top, Session& session);
+void add_workspace_verbs(Verb& top, Session& session);
 void add_run_verbs(Verb& top, Session& session);
 void add_model_verbs(Verb& top, Session& session);
 void add_trash(Verb& top, Session& session);

@@ -119,6 +119,8 @@ TEST_F(HandingIn, EveryVerbMakesItsKindOfChange) {
       {"project accounts add ci@a --role viewer --project a/lab", ChangeKind::service_account_add},
       {"project accounts remove ci@a --project a/lab", ChangeKind::service_account_remove},
       {"project metadata version=v3 --insert sys/tags=x --delete old --project a/lab", ChangeKind::project_metadata},
+      {"workspace invite a --user jo --idempotency-key k", ChangeKind::workspace_invite},
+      {"workspace invite a --email jo@example.org --role owner --add-to-all-projects", ChangeKind::workspace_invite},
       {"run create r2 --experiment e --fork-run r1 --fork-step 10 --project a/lab", ChangeKind::run_create},
       {"run log r1 loss=.3 --step 1 --assign lr=0.1 --assign note=x --preview 0.5 --project a/lab",
        ChangeKind::run_update},
@@ -142,6 +144,21 @@ TEST_F(HandingIn, EveryVerbMakesItsKindOfChange) {
     EXPECT_EQ(last().kind, kind) << verb;
     EXPECT_EQ(last().discard_pending, verb.find("--discard") != std::string::npos) << verb;
   }
+}
+
+TEST_F(HandingIn, AnInvitationNamesOnePersonAndMakesThemAMemberUnlessTold) {
+  const auto by_name = payload("workspace invite a --user jo");
+  EXPECT_THAT(by_name,
+              testing::AllOf(HasSubstr("\"jo\""), HasSubstr("member"), HasSubstr("\"add_to_all_projects\":false")));
+  EXPECT_EQ(last().container.project.workspace, "a");
+  const auto by_address = payload("workspace invite a --email jo@x.org --role owner --add-to-all-projects");
+  EXPECT_THAT(by_address,
+              testing::AllOf(HasSubstr("jo@x.org"), HasSubstr("owner"), HasSubstr("\"add_to_all_projects\":true")));
+  for (const char* wrong : {"workspace invite a", "workspace invite a --user jo --email jo@x.org",
+                            "workspace invite --user jo", "workspace invite a --user jo --role viewer",
+                            "workspace invite a/lab --user jo", "workspace invite a --email jo", "workspace"})
+    EXPECT_EQ(ask(wrong).exit, 2) << wrong;
+  EXPECT_EQ(accepted(), 2u);
 }
 
 TEST_F(HandingIn, AnOptionTakesOneValueAndLeavesTheRestAlone) {
