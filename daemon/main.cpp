@@ -78,14 +78,16 @@ std::string footer(bool) {
 
 struct Arguments {
   std::string config;
-  bool check = false, as_checks = false, unsent = false, queue = false, repair = false, move = false;
+  bool check = false, as_checks = false, diagnose = false, unsent = false, queue = false, repair = false, move = false;
   std::string export_to, import_from, into;
 };
 
 void add_checks(CLI::App& cli, Arguments& given) {
   auto* check =
       cli.add_flag("--check-config", given.check, "Read and check the configuration, say what was found, and end");
-  cli.add_flag("--as-checks", given.as_checks)->group("")->needs(check);  // what `neptune-sync doctor` asks for
+  // What `neptune-sync doctor` asks for, of a daemon that runs, and of one that does not.
+  cli.add_flag("--as-checks", given.as_checks)->group("")->needs(check);
+  cli.add_flag("--diagnose", given.diagnose)->group("");
   cli.add_flag(
       "--check-unsent", given.unsent,
       "Tell whether a daemon that does not run keeps changes that are not on the server, and end (with 1: it does)");
@@ -134,9 +136,18 @@ int print(const neptune::Result<std::string>& findings) {
   return 0;
 }
 
+int diagnose(const neptune::app::Flags& flags) {
+  neptune::app::diagnose(flags, [](const std::string& found) {
+    std::fputs((found + "\n").c_str(), stdout);
+    std::fflush(stdout);
+  });
+  return 0;
+}
+
 int run(const Arguments& given) {
   neptune::app::Flags flags;
   if (!given.config.empty()) flags.config = given.config;
+  if (given.diagnose) return diagnose(flags);
   if (given.as_checks) return print(neptune::app::config_as_checks(flags) + "\n");
   if (given.check) return print(neptune::app::check_config(flags));
   if (given.unsent) return print(neptune::app::check_unsent(flags));

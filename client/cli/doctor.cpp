@@ -4,10 +4,10 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <memory>
 #include <string>
@@ -33,19 +33,20 @@ std::string quoted(const std::string& text) {
   return out + "'";
 }
 
-struct Said {
-  int status = -1;
-  std::string text;
-};
-
-Said run(const std::string& command) {
-  Said said;
+/// Hands on each line that a command prints, as it comes; how it ended.
+int run(const std::string& command, const std::function<void(const std::string&)>& line_came) {
   auto* pipe = ::popen((command + " 2>/dev/null").c_str(), "r");
-  if (!pipe) return said;
-  std::array<char, 4096> piece{};
-  while (const auto got = std::fread(piece.data(), 1, piece.size(), pipe)) said.text.append(piece.data(), got);
-  said.status = ::pclose(pipe);
-  return said;
+  if (!pipe) return -1;
+  std::string line;
+  for (int c = std::fgetc(pipe); c != EOF; c = std::fgetc(pipe)) {
+    if (c != '\n') {
+      line += static_cast<char>(c);
+      continue;
+    }
+    line_came(line);
+    line.clear();
+  }
+  return ::pclose(pipe);
 }
 
 /// The configuration a running daemon was given on its command line; empty: the usual one.
@@ -66,29 +67,6 @@ std::string configuration_of(std::int64_t pid) {
 bool is_own(std::int64_t pid) {
   struct stat info{};
   return ::stat(("/proc/" + std::to_string(pid)).c_str(), &info) == 0 && info.st_uid == ::geteuid();
-}
-
-/// What the daemon's own program says of the configuration. Of a token that it may have from its environment a running
-/// daemon tells itself. `remedy`: what follows a mend.
-std::vector<api::Check> check_configuration(const std::string& file, bool of_the_token_too, const std::string& remedy) {
-  const auto config = file.empty() ? std::string() : " --config " + quoted(file);
-  const auto said = run(quoted(daemon_program()) + config + " --check-config --as-checks");
-  constexpr int not_found = 127;
-  if (WIFEXITED(said.status) && WEXITSTATUS(said.status) == not_found)
-    return {{"config", "warn", "the program neptune-syncd is not found, so its configuration is not checked",
-             "Install it, or put it on the PATH."}};
-  const auto told = api::from_json<api::Diagnosis>(said.text);
-  if (!told)
-    return {{"config", "warn", "the program neptune-syncd is of another version, so its configuration is not checked",
-             "Install both of one version; `neptune-syncd --check-config` checks it."}};
-  std::vector<api::Check> checks;
-  for (auto check : told->checks) {
-    if (check.check == "token" && !of_the_token_too) continue;
-    if (check.message.ends_with('.')) check.message.pop_back();  // as in the other lines of a diagnosis
-    if (check.state != "ok") check.remedy = remedy;
-    checks.push_back(std::move(check));
-  }
-  return checks;
 }
 
 api::Check may_not_use(const std::string& path) {
@@ -116,6 +94,8 @@ std::vector<api::Check> check_socket(const std::string& path, const Error* failu
         {"socket", "ok", fmt::format("{} is yours to use (mode {:04o})", path, info.st_mode & 07777u), {}});
   return checks;
 }
+
+constexpr auto on_the_way = "the way to the server; a step that takes more than 10 s fails";
 
 /// What was found, shown as it is found: a step may take a while.
 class Findings {
@@ -150,12 +130,51 @@ class Findings {
   bool waits_ = false;
 };
 
+/// What the daemon's own program is asked for: of a configuration, also of a token that it names no file for (which a
+/// running daemon may have from its environment, and tells itself), or of all that a running daemon would tell.
+enum class About { configuration, configuration_and_token, everything };
+
+/// `remedy`: what follows a mend that it knows no more of.
+void ask_program(Findings& findings, const std::string& file, About about, const std::string& remedy) {
+  const bool all = about == About::everything;
+  bool understood = false;
+  const auto take = [&findings, &understood, about, all, &remedy](const std::string& line) {
+    const auto told = api::from_json<api::Diagnosis>(line);
+    if (!told) return;
+    understood = true;
+    std::vector<api::Check> checks;
+    for (auto check : told->checks) {
+      if (check.check == "token" && about == About::configuration) continue;
+      if (check.message.ends_with('.')) check.message.pop_back();  // as in the other lines of a diagnosis
+      if (check.state != "ok" && check.remedy.empty()) check.remedy = remedy;
+      checks.push_back(std::move(check));
+    }
+    findings.add(std::move(checks));
+    if (all) findings.wait_for(on_the_way);
+  };
+  const auto config = file.empty() ? std::string() : " --config " + quoted(file);
+  const auto status =
+      run(quoted(daemon_program()) + config + (all ? " --diagnose" : " --check-config --as-checks"), take);
+  findings.erase_wait();
+  constexpr int not_found = 127;
+  const std::string unchecked = all ? "nothing else is checked" : "its configuration is not checked";
+  if (WIFEXITED(status) && WEXITSTATUS(status) == not_found)
+    findings.add({{"config", "warn", "the program neptune-syncd is not found, so " + unchecked,
+                   "Install it, or put it on the PATH."}});
+  else if (!understood)
+    findings.add({{"config", "warn", "the program neptune-syncd is of another version, so " + unchecked,
+                   "Install both of one version; `neptune-syncd --check-config` checks it."}});
+  else if (status != 0)
+    findings.add({{"config", "warn", "the program neptune-syncd ended before it had told all",
+                   "`neptune-syncd --check-config` checks the configuration."}});
+}
+
 /// What the daemon alone can tell: of its box, and then of the way to its servers.
 Result<void> ask_daemon(const client::Client& client, Findings& findings) {
   auto box = client.diagnose_box();
   if (!box) return std::unexpected(box.error());
   findings.add(std::move(box->value.checks));
-  findings.wait_for("the way to the server; a step that takes more than 10 s fails");
+  findings.wait_for(on_the_way);
   auto way = client.diagnose_way();
   findings.erase_wait();
   if (!way) return std::unexpected(way.error());
@@ -171,17 +190,20 @@ void examine(Session& session, const std::optional<std::string>& config) {
   const auto remedy =
       status ? "Mend that, then " + status->value.reload_with + "." : std::string("Mend that, then start it.");
   const bool kept_out = !status && status.error().code == client::not_permitted;
-  if (config || !(status || kept_out))
-    findings.add(check_configuration(config.value_or(""), true, remedy));
+  const bool down = !status && !kept_out;
+  if (down)
+    ask_program(findings, config.value_or(""), About::everything, remedy);
+  else if (config)
+    ask_program(findings, *config, About::configuration_and_token, remedy);
   else if (status && is_own(status->value.pid))
-    findings.add(check_configuration(configuration_of(status->value.pid), false, remedy));
+    ask_program(findings, configuration_of(status->value.pid), About::configuration, remedy);
   else if (status)
     findings.add({{"config", "ok", "the daemon, another user's, runs with its own; --config FILE checks a file", {}}});
   if (status) {
     if (const auto told = ask_daemon(client, findings); !told) return session.fail_with(told.error());
-  } else {
+  } else if (kept_out) {
     findings.add({{"server", "warn", "the way to the server is not checked: only the daemon knows it",
-                   kept_out ? "Ask again when you may use the socket." : "Start the daemon, and ask again."}});
+                   "Ask again when you may use the socket."}});
   }
   findings.conclude();
   if (findings.any_failed()) session.exit = failed;

@@ -1,14 +1,9 @@
 #include "app/app.h"
 
 #include <fmt/format.h>
-#include <linux/magic.h>
 #include <malloc.h>
 #include <spdlog/spdlog.h>
-#include <sys/resource.h>
-#include <sys/vfs.h>
 #include <systemd/sd-daemon.h>
-
-#include <unistd.h>
 
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
@@ -16,14 +11,14 @@
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <cerrno>
 #include <csignal>
 #include <cstdlib>
-#include <cstring>
 #include <random>
 #include <set>
 
+#include "app/descriptor_limit.h"
 #include "app/logging.h"
+#include "app/servers.h"
 #include "app/service_manager.h"
 #include "app/status_line.h"
 #include "app/watch_folders.h"
@@ -36,10 +31,8 @@
 #include "sources/change_queue/queue_store.h"
 #include "sources/client_dirs.h"
 #include "sources/run_logs.h"
-#include "support/service.h"
 #include "support/state_dir.h"
 #include "support/try.h"
-#include "support/users.h"
 
 namespace neptune::app {
 
@@ -51,50 +44,6 @@ namespace {
 constexpr auto drain_bound = 10s;     // for what is being handed in when the daemon is told to stop
 constexpr auto status_interval = 2s;  // people look at it; it costs a walk over the sources
 constexpr auto status_refresh = 1min;
-
-/// Many logs are watched and some are open at once: use what the service manager allows.
-void raise_descriptor_limit() {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &limit);
-}
-
-/// What is wrong with a token that was read, with where it is from.
-Error in_its_file(const config::Token& token, const Error& error) {
-  return {error.code, fmt::format("{}: {}", token.origin, error.message)};
-}
-
-/// Of a server that cannot be made though its token is fine.
-std::string settings_remedy(const Error& error) {
-  if (error.code == "invalid_ca_file")
-    return fmt::format("Mend that file, or name another in [server] ca_file, then {}.", reload_command());
-  return fmt::format("Mend that, then {}.", restart_command());
-}
-
-engine::ServerSlot make_server(const asio::any_io_executor& executor, const Clock& clock, const config::Config& config,
-                               const std::string& workspace) {
-  auto token = config::read_token(config, workspace);
-  auto remedy = config::token_remedy(config, workspace);
-  if (!token) return {nullptr, token.error(), std::move(remedy)};
-  if (const auto named = server::server_named_by(token->text); !named)
-    return {nullptr, in_its_file(*token, named.error()), std::move(remedy)};
-  server::Options options;
-  options.api_token = token->text;
-  options.ca_file = config.server.ca_file;
-  options.insecure = config.server.insecure;
-  options.proxy = config.server.proxy;
-  options.request_timeout = config.server.request_timeout;
-  options.user_agent = "neptune-syncd/" + version();
-  // And a check, a status call, and the signing of files; to the object stores, some parts of each file.
-  options.max_connections =
-      std::max(config.server.max_in_flight + 2 + config.uploads.max_concurrent, 3 * config.uploads.max_concurrent);
-  auto made = server::Server::make(executor, clock, std::move(options));
-  if (!made) return {nullptr, made.error(), std::move(remedy), settings_remedy(made.error())};
-  spdlog::info("server url={} token_from={:?} workspace={}", (*made)->url(), token->origin,
-               workspace.empty() ? "*" : workspace);
-  return {std::move(*made), {}, std::move(remedy)};
-}
 
 engine::RunsBy runs_by(const std::string& word) {
   if (word == "ingestion") return engine::RunsBy::ingestion;
@@ -390,148 +339,6 @@ class Daemon {
 
 std::string version() {
   return NEPTUNE_VERSION;
-}
-
-namespace {
-
-/// What was found, and what is to be seen to before it is as it was meant.
-struct Report {
-  std::string headline;
-  std::vector<api::Check> checks;
-  std::optional<Error> error;  ///< the last of them failed for it
-
-  std::ptrdiff_t count(std::string_view state) const { return std::ranges::count(checks, state, &api::Check::state); }
-  void found(std::string what) { checks.push_back({"config", "ok", std::move(what), {}}); }
-  void warn(std::string what) { checks.push_back({"config", "warn", std::move(what), {}}); }
-  void fail(std::string_view check, Error why) {
-    checks.push_back({std::string(check), "fail", why.message, {}});
-    error = std::move(why);
-  }
-};
-
-/// A file that the configuration names is a part of it; else a token is from the environment, which a running daemon
-/// may have another of.
-std::string check_of_token(const config::Config& config, const std::string& workspace) {
-  const auto own = std::ranges::find(config.workspaces, workspace, &config::WorkspaceConfig::name);
-  const bool named =
-      !config.server.api_token_file.empty() || (own != config.workspaces.end() && !own->api_token_file.empty());
-  return named ? "config" : "token";
-}
-
-/// One that is not there may still come, or be another's to read: a warning. One that is there and is none is an error.
-void check_token(const config::Config& config, const std::string& workspace, Report& report) {
-  const auto check = check_of_token(config, workspace);
-  const auto token = config::read_token(config, workspace);
-  if (!token && (token.error().code == "token_missing" || token.error().code == "token_file_unreadable")) {
-    report.checks.push_back({check, "warn", token.error().message, {}});
-  } else if (!token) {
-    report.fail(check, token.error());
-  } else if (const auto server = server::server_named_by(token->text); !server) {
-    report.fail(check, in_its_file(*token, server.error()));
-  } else {
-    report.checks.push_back({check,
-                             "ok",
-                             fmt::format("The API token{} is read from {}; it is for {}",
-                                         workspace.empty() ? "" : " of workspace " + workspace, token->origin, *server),
-                             {}});
-  }
-}
-
-void check_tokens(const config::Config& config, Report& report) {
-  check_token(config, {}, report);
-  for (const auto& workspace : config.workspaces)
-    if (!report.error && !workspace.api_token_file.empty()) check_token(config, workspace.name, report);
-}
-
-/// For one that is not there yet the daemon waits.
-void check_watch(const std::filesystem::path& path, Report& report) {
-  std::error_code error;
-  const auto there = std::filesystem::status(path, error);
-  if (there.type() == std::filesystem::file_type::not_found) return;
-  if (!error && !std::filesystem::is_directory(there))
-    report.warn(fmt::format("{}, which is to be watched, is no directory", path.string()));
-  else if (error || (std::filesystem::directory_iterator(path, error), error))
-    report.warn(fmt::format("{}, which is to be watched, cannot be read by you: {}", path.string(), error.message()));
-}
-
-void check_users(const config::WorkspaceConfig& workspace, Report& report) {
-  for (const auto& user : workspace.allow_users)
-    if (!may_be_user(user))
-      report.warn(
-          fmt::format("allow_users of workspace {} names '{}', whom this machine does not know", workspace.name, user));
-}
-
-/// Of one that is not there yet, what it would be made in. Blocks.
-void check_state_dir(const std::filesystem::path& dir, Report& report) {
-  auto there = dir;
-  std::error_code error;
-  while (!std::filesystem::exists(there, error) && !error && there.has_relative_path()) there = there.parent_path();
-  const auto cannot = [&dir, &there, &report](std::string_view why) {
-    report.warn(
-        fmt::format("the state directory {} cannot be {}: {}", dir.string(), there == dir ? "used" : "made", why));
-  };
-  struct statfs system{};
-  if (error || ::statfs(there.c_str(), &system) != 0) return cannot(error ? error.message() : std::strerror(errno));
-  if (!std::filesystem::is_directory(there, error)) return cannot(there.string() + " is no directory");
-  if (system.f_type == PROC_SUPER_MAGIC || system.f_type == SYSFS_MAGIC)
-    return cannot(there.string() + " is the kernel's own and keeps nothing");
-  if (::access(there.c_str(), W_OK | X_OK) != 0)
-    cannot(fmt::format("{} (by you): {}", there.string(), std::strerror(errno)));
-}
-
-void check_ca_file(const std::string& file, Report& report) {
-  if (!file.empty() && ::access(file.c_str(), R_OK) != 0)
-    report.warn(fmt::format("{} ([server] ca_file) cannot be read by you: {}", file, std::strerror(errno)));
-}
-
-Report look_at_config(const Flags& flags) {
-  Report report;
-  const auto config = config::load(flags.config);
-  if (!config) {
-    report.fail("config", config.error());
-    return report;
-  }
-  const auto about = flags.config ? config::AboutDefaultPath() : config::about_default_path();
-  for (const auto& warning : config->warnings) report.warn(warning);
-  if (!about.overlooked.empty()) report.warn(about.overlooked);
-  if (config->watches.empty()) report.warn("there is no [[watch]]: only what is handed in over the socket is synced");
-  check_ca_file(config->server.ca_file, report);
-  for (const auto& workspace : config->workspaces) check_users(workspace, report);
-  check_state_dir(config->state_dir, report);
-  report.found(
-      fmt::format("State is kept in {}, the socket is {}", config->state_dir.string(), config->socket.string()));
-  for (const auto& watch : config->watches) {
-    report.found(fmt::format("Watched: {} (kind {})", watch.path.string(), watch.kind));
-    check_watch(watch.path, report);
-  }
-  check_tokens(*config, report);
-  const auto* how = report.error ? "can be read" : report.count("warn") == 0 ? "is fine" : "can be used";
-  report.headline = about.absent.empty() ? fmt::format("{} {}", config->file.string(), how) : about.absent;
-  return report;
-}
-
-}  // namespace
-
-Result<std::string> check_config(const Flags& flags) {
-  const auto report = look_at_config(flags);
-  if (report.error) return std::unexpected(*report.error);
-  const auto warnings = report.count("warn");
-  auto text = report.headline;
-  if (warnings == 0 || text.ends_with('.'))
-    text += text.ends_with('.') ? "\n" : ".\n";
-  else
-    text += fmt::format(", but see the warning{}:\n", warnings == 1 ? "" : "s");
-  for (const auto& check : report.checks)
-    if (check.state == "warn") text += "warning: " + check.message + "\n";
-  for (const auto& check : report.checks)
-    if (check.state == "ok") text += check.message + ".\n";
-  return text;
-}
-
-std::string config_as_checks(const Flags& flags) {
-  auto report = look_at_config(flags);
-  if (!report.headline.empty()) report.checks.insert(report.checks.begin(), {"config", "ok", report.headline, {}});
-  return api::to_json(api::Diagnosis{std::move(report.checks)});
 }
 
 namespace {

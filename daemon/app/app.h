@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -25,6 +26,11 @@ Result<std::string> check_config(const Flags& flags);
 /// The same as `neptune-sync doctor` takes it: JSON of an api::Diagnosis, with checks of "config" and "token" that have
 /// no remedies.
 std::string config_as_checks(const Flags& flags);
+
+/// All that `neptune-sync doctor` wants to know where no daemon runs: the configuration, and what the running one would
+/// tell of its box and of the way to its servers, as far as the caller may see it. A piece at a time, as it is found:
+/// JSON of an api::Diagnosis. Changes nothing on disk.
+void diagnose(const Flags& flags, const std::function<void(const std::string&)>& tell);
 
 /// Whether the change queue holds nothing, of a daemon that does not run: a sentence. An error when it holds something,
 /// or that cannot be told.

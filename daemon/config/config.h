@@ -92,6 +92,8 @@ Result<Config> load(std::optional<std::filesystem::path> file);
 
 /// The token of the server, or of one workspace. Refuses a file that others can read.
 Result<Token> read_token(const Config& config, const std::string& workspace = {});
+/// The file that it is read from; empty: it is NEPTUNE_API_TOKEN, or there is none.
+std::filesystem::path token_file(const Config& config, const std::string& workspace = {});
 /// How a new token gets there: sentences.
 std::string token_remedy(const Config& config, const std::string& workspace = {});
 

@@ -93,7 +93,11 @@ Result<Token> read_token_file(const std::filesystem::path& path) {
   return make_token({buffer.data(), size}, path.native());
 }
 
-std::string token_file(const Config& config, const std::string& workspace) {
+bool is_in_the_environment() {
+  return impl::environment("NEPTUNE_API_TOKEN").find_first_not_of(kWhiteSpace) != std::string::npos;
+}
+
+std::string named_file(const Config& config, const std::string& workspace) {
   if (!workspace.empty())
     for (const auto& entry : config.workspaces)
       if (entry.name == workspace && !entry.api_token_file.empty()) return entry.api_token_file;
@@ -102,14 +106,18 @@ std::string token_file(const Config& config, const std::string& workspace) {
 
 }  // namespace
 
+std::filesystem::path token_file(const Config& config, const std::string& workspace) {
+  if (const auto file = named_file(config, workspace); !file.empty()) return file;
+  const std::filesystem::path directory = impl::environment("CREDENTIALS_DIRECTORY");
+  if (is_in_the_environment() || !directory.is_absolute()) return {};
+  const auto credential = directory / "api-token";
+  std::error_code error;
+  return std::filesystem::exists(credential, error) ? credential : std::filesystem::path();
+}
+
 Result<Token> read_token(const Config& config, const std::string& workspace) {
   if (const auto file = token_file(config, workspace); !file.empty()) return read_token_file(file);
-  const auto variable = impl::environment("NEPTUNE_API_TOKEN");
-  if (variable.find_first_not_of(kWhiteSpace) != std::string::npos) return make_token(variable, "NEPTUNE_API_TOKEN");
-  if (const std::filesystem::path directory = impl::environment("CREDENTIALS_DIRECTORY"); directory.is_absolute()) {
-    const auto credential = directory / "api-token";
-    if (std::error_code error; std::filesystem::exists(credential, error)) return read_token_file(credential);
-  }
+  if (is_in_the_environment()) return make_token(impl::environment("NEPTUNE_API_TOKEN"), "NEPTUNE_API_TOKEN");
   return fail("token_missing",
               "no API token is given; write server.api_token_file into the configuration, set NEPTUNE_API_TOKEN, or "
               "pass the systemd credential \"api-token\"");
@@ -120,10 +128,10 @@ std::string token_remedy(const Config& config, const std::string& workspace) {
       "Put a valid API token into the file that the unit's LoadCredential= names, then {}: systemd reads it "
       "at a start only.",
       restart_command());
-  if (const auto file = token_file(config, workspace); !file.empty())
+  if (const auto file = named_file(config, workspace); !file.empty())
     return is_credential(file) ? credential
                                : fmt::format("Put a valid API token into {}, then {}.", file, reload_command());
-  if (impl::environment("NEPTUNE_API_TOKEN").find_first_not_of(kWhiteSpace) != std::string::npos)
+  if (is_in_the_environment())
     return "Set NEPTUNE_API_TOKEN to a valid API token where the daemon is started, and start it anew.";
   if (!impl::environment("CREDENTIALS_DIRECTORY").empty()) return credential;
   return fmt::format("Put an API token into a file, name it in [server] api_token_file, then {}.", reload_command());

@@ -1,4 +1,6 @@
 // What `neptune-sync doctor` asks the daemon, which alone can tell: it has the token, the proxy and the permissions.
+#include "engine/diagnosis.h"
+
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -12,17 +14,37 @@ namespace neptune::engine {
 
 namespace asio = boost::asio;
 
-namespace {
-
-/// What the machine lets a process have.
-void check_limits(Checks& checks) {
+void check_limits(Checks& checks, std::string_view daemon) {
   rlimit files{};
-  if (::getrlimit(RLIMIT_NOFILE, &files) == 0) check_files(checks, files.rlim_cur);
-  if (const auto use = inotify_use()) check_inotify(checks, use->first, use->second);
-  check_processes(checks, std::ifstream("/proc/locks").good(), std::ifstream("/proc/1/stat").good());
+  if (::getrlimit(RLIMIT_NOFILE, &files) == 0) check_files(checks, files.rlim_cur, daemon);
+  if (const auto use = inotify_use()) check_inotify(checks, use->first, use->second, daemon);
+  check_processes(checks, std::ifstream("/proc/locks").good(), std::ifstream("/proc/1/stat").good(), daemon);
 }
 
-}  // namespace
+void check_sources(Checks& checks, const std::vector<api::SourceStatus>& sources) {
+  const auto watch = [](const api::SourceStatus& source) { return source.kind == "watch"; };
+  if (std::ranges::none_of(sources, watch))
+    checks.push_back({"folder", "warn", "no folder is watched", "Add a [[watch]] where your jobs log to."});
+  for (const auto& source : sources) check_source(checks, source);
+}
+
+asio::awaitable<std::vector<server::Step>> way_to(ServerSlot slot) {
+  if (slot.server) co_return co_await slot.server->diagnose();
+  co_return std::vector{server::Step{server::Step::At::token, server::Step::State::failed, slot.problem.message}};
+}
+
+api::Check cannot_be_asked(const ServerSlot& slot, const std::string& whose) {
+  return {check_of("server", whose), "fail", "it cannot be asked: " + slot.problem.message, slot.remedy};
+}
+
+std::string check_of(std::string_view what, const std::string& whose) {
+  return std::string(what) + (whose.empty() ? "" : " (" + whose + ")");
+}
+
+void check_way(Checks& checks, const std::vector<server::Step>& steps, const std::string& whose,
+               const std::string& token_remedy) {
+  for (const auto& step : steps) check_step(checks, step, whose, token_remedy);
+}
 
 api::Diagnosis Engine::diagnose_box() {
   api::Diagnosis diagnosis;
@@ -36,14 +58,11 @@ api::Diagnosis Engine::diagnose_box() {
   else if (queue_problem_.code == "queue_unusable")
     checks.push_back({"queue", "fail", queue_problem_.message,
                       "Stop the daemon, run `neptune-sync queue check --repair`, and start it again."});
-  check_limits(checks);
+  check_limits(checks, "the daemon");
   const auto now = status();
-  const auto watch = [](const api::SourceStatus& source) { return source.kind == "watch"; };
-  if (std::ranges::none_of(now.sources, watch))
-    checks.push_back({"folder", "warn", "no folder is watched", "Add a [[watch]] where your jobs log to."});
   check_modes(checks, now.workspaces, clock_.wall());
   check_stuck(checks, now.stuck);
-  for (const auto& source : now.sources) check_source(checks, source);
+  check_sources(checks, now.sources);
   return diagnosis;
 }
 
@@ -53,14 +72,12 @@ asio::awaitable<api::Diagnosis> Engine::diagnose_way() {
     const auto slot = servers_[id].slot;
     std::string whose;
     for (const auto& [workspace, server] : workspace_servers_)
-      if (server == id) whose = " (" + workspace + ")";
+      if (server == id) whose = workspace;
     if (slot.is_unusable()) {
-      diagnosis.checks.push_back(
-          {"server" + whose, "fail", "it cannot be asked: " + slot.problem.message, slot.remedy});
+      diagnosis.checks.push_back(cannot_be_asked(slot, whose));
       continue;
     }
-    std::vector<server::Step> steps{{server::Step::At::token, server::Step::State::failed, slot.problem.message}};
-    if (slot.server) steps = co_await slot.server->diagnose();
+    auto steps = co_await way_to(slot);
     if (std::ranges::none_of(steps, [](const auto& step) { return step.state == server::Step::State::failed; })) {
       // What was told of an earlier failure is over, also where nothing is sent that would show it.
       const auto answering = static_cast<core::ServerId>(id);
@@ -69,14 +86,14 @@ asio::awaitable<api::Diagnosis> Engine::diagnose_way() {
       pump();
     }
     if (!servers_[id].settings_problem.empty())
-      diagnosis.checks.push_back({"server" + whose, "fail",
+      diagnosis.checks.push_back({check_of("server", whose), "fail",
                                   "what was read last of how to reach it is not used: " + servers_[id].settings_problem,
                                   slot.remedy});
     // After a restart there would be none, however well the one before does.
     if (slot.server && !servers_[id].token_problem.empty())
       steps.push_back({server::Step::At::token, server::Step::State::failed,
                        "the one that was read last is not used: " + servers_[id].token_problem});
-    for (const auto& step : steps) check_step(diagnosis.checks, step, whose, slot.token_remedy);
+    check_way(diagnosis.checks, steps, whose, slot.token_remedy);
   }
   co_return diagnosis;
 }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "engine/diagnosis.h"
 #include "engine/engine.h"
 #include "engine/impl/kind_name.h"
 #include "engine/impl/views.h"
@@ -205,6 +206,19 @@ void add_closed(std::vector<api::SourceStatus>& sources, const sources::WatchSta
 
 }  // namespace
 
+api::SourceStatus view_of(const sources::WatchState& folder, bool scanned) {
+  api::SourceStatus watch;
+  watch.path = folder.path;
+  watch.kind = "watch";
+  watch.state = !folder.followed ? "set_aside" : scanned ? "watching" : "settling_in";
+  if (!folder.problem.empty())
+    watch.detail = folder.problem;
+  else if (folder.network)
+    watch.detail =
+        "on a network file system: only logs that are closed are taken, found by looking through it now and then";
+  return watch;
+}
+
 /// Those that are watched for logs of both clients are told of once, with what is wrong.
 void Engine::add_folders(std::vector<api::SourceStatus>& sources) const {
   std::map<std::string, sources::WatchState> folders;
@@ -219,18 +233,7 @@ void Engine::add_folders(std::vector<api::SourceStatus>& sources) const {
       known->second.finding = finding;
       add_closed(sources, folder, list == &of_runs ? sources::Kind::run_log : sources::Kind::client_dir);
     }
-  for (const auto& [path, folder] : folders) {
-    auto& watch = sources.emplace_back();
-    watch.path = folder.path;
-    watch.kind = "watch";
-    watch.state = !folder.followed ? "set_aside" : scanned_ && !folder.finding ? "watching" : "settling_in";
-    if (!folder.problem.empty()) {
-      watch.detail = folder.problem;
-    } else if (folder.network) {
-      watch.detail =
-          "on a network file system: only logs that are closed are taken, found by looking through it now and then";
-    }
-  }
+  for (const auto& [path, folder] : folders) sources.push_back(view_of(folder, scanned_ && !folder.finding));
 }
 
 }  // namespace neptune::engine

@@ -8,6 +8,8 @@ namespace neptune {
 
 namespace {
 
+bool stopped = false;
+
 std::string environment(const char* name) {
   const char* value = std::getenv(name);
   return value ? value : "";
@@ -25,11 +27,17 @@ std::string systemctl(const std::string& verb) {
 
 }  // namespace
 
+void speak_for_a_stopped_daemon() {
+  stopped = true;
+}
+
 std::string reload_command() {
+  if (stopped) return "start the daemon";
   return is_service() ? systemctl("reload") : "`kill -HUP " + std::to_string(::getpid()) + "`";
 }
 
 std::string restart_command() {
+  if (stopped) return "start the daemon";
   return is_service() ? systemctl("restart") : "end it (`kill " + std::to_string(::getpid()) + "`) and start it again";
 }
 

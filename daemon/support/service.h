@@ -9,4 +9,7 @@ namespace neptune {
 std::string reload_command();   ///< reads its configuration anew
 std::string restart_command();  ///< ends it and starts it again
 
+/// From now on this process speaks for a daemon that does not run: both are to start that.
+void speak_for_a_stopped_daemon();
+
 }  // namespace neptune

@@ -1,6 +1,7 @@
 // `neptune-sync explain` and `doctor` beside a real daemon.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <boost/json/serialize.hpp>
@@ -509,15 +510,101 @@ TEST(Doctor, GoesTheWayToTheServerAndLooksAtTheBox) {
   const auto away = box.sync({"doctor"});
   EXPECT_EQ(away.status, 1) << away.out;
   EXPECT_THAT(away.out, AllOf(HasSubstr("refuses connections"), HasSubstr("-> Check the network")));
-  box.stop_daemon();
-  // An installed client finds the daemon's program beside itself.
-  const std::string path = std::getenv("PATH") ? std::getenv("PATH") : "";
-  ::setenv("PATH", (binary("neptune-syncd").parent_path().string() + ":" + path).c_str(), 1);
-  const auto down = box.sync({"doctor", "--config", box.dir() / "config.toml"});
-  EXPECT_EQ(down.status, 1);
-  EXPECT_THAT(down.out, AllOf(HasSubstr("fail  daemon"), HasSubstr("config.toml is fine"),
-                              HasSubstr("The API token is read from")));
-  ::setenv("PATH", path.c_str(), 1);
+}
+
+/// The way an installed client finds the daemon's program: as the shell does, where it is not beside it.
+class WithTheProgramOnThePath {
+ public:
+  WithTheProgramOnThePath() : path_(std::getenv("PATH") ? std::getenv("PATH") : "") {
+    ::setenv("PATH", (binary("neptune-syncd").parent_path().string() + ":" + path_).c_str(), 1);
+  }
+  ~WithTheProgramOnThePath() { ::setenv("PATH", path_.c_str(), 1); }
+
+ private:
+  std::string path_;
+};
+
+/// All that is on disk below a directory: names, modes, sizes and times of change.
+std::string state_of(const std::filesystem::path& directory) {
+  std::ostringstream all;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(directory)) {
+    struct stat data{};
+    if (::lstat(entry.path().c_str(), &data) != 0) continue;
+    all << entry.path() << ' ' << data.st_mode << ' ' << data.st_size << ' ' << data.st_ctim.tv_sec << '.'
+        << data.st_ctim.tv_nsec << '\n';
+  }
+  return all.str();
+}
+
+class DoctorOfAStoppedDaemon : public ::testing::Test {
+ protected:
+  Ran ask() { return box_.sync({"doctor", "--config", box_.dir() / "config.toml"}); }
+
+  const WithTheProgramOnThePath path_;
+  Box box_{{.config = "[queue]\nmin_free_disk = \"1MiB\"\n", .start = false}};
+};
+
+TEST_F(DoctorOfAStoppedDaemon, TellsAllThatTheRunningOneWouldAndChangesNothing) {
+  box_.start_daemon();
+  ASSERT_EQ(box_.stop_daemon(), 0);
+  const auto state = state_of(box_.dir() / "state"), runs = state_of(box_.runs());
+  const auto well = ask();
+  EXPECT_EQ(well.status, 1) << "it does not run";
+  EXPECT_THAT(
+      well.out,
+      AllOf(HasSubstr("fail  daemon"), HasSubstr("config.toml is fine"),
+            ContainsRegex("ok +state +only the daemon reads and writes " + (box_.dir() / "state").string()),
+            ContainsRegex("(ok|warn) +disk +[0-9.]+ [KMGT]iB are free"),
+            ContainsRegex("ok +files +a daemon that .* may have [0-9]+ files open"), ContainsRegex("ok +inotify"),
+            ContainsRegex("ok +processes +a daemon that .* sees who has a log open"),
+            ContainsRegex("ok +folder +" + box_.runs().string())));
+  EXPECT_THAT(well.out,
+              AllOf(ContainsRegex("ok +token +The API token is read from " + box_.sandbox().token_file().string()),
+                    ContainsRegex("ok +name +the host of"), ContainsRegex("ok +connection +a connection is made"),
+                    ContainsRegex("ok +server +a Neptune server answers there"), ContainsRegex("ok +clock"),
+                    ContainsRegex("ok +token +the server takes the API token"), HasSubstr("\n1 failure, ")));
+  EXPECT_EQ(state_of(box_.dir() / "state"), state);
+  EXPECT_EQ(state_of(box_.runs()), runs);
+  EXPECT_FALSE(std::filesystem::exists(box_.socket()));
+}
+
+TEST_F(DoctorOfAStoppedDaemon, MakesNoStateDirectory) {
+  const auto ran = ask();
+  EXPECT_THAT(ran.out, ContainsRegex("ok +state +there is no .*/state yet; the daemon makes it"));
+  EXPECT_FALSE(std::filesystem::exists(box_.dir() / "state"));
+}
+
+TEST_F(DoctorOfAStoppedDaemon, SaysWhereTheWayToTheServerEnds) {
+  box_.sandbox().stop();
+  const auto away = ask();
+  EXPECT_THAT(away.out, AllOf(ContainsRegex("ok +name"), ContainsRegex("fail +connection +.*refuses connections"),
+                              HasSubstr("-> Check the network"), HasSubstr("\n2 failures, ")));
+}
+
+TEST_F(DoctorOfAStoppedDaemon, SaysThatTheTokenIsRefusedAndWhereANewOneGoes) {
+  box_.sandbox().control(R"({"reject_api_token": true})");
+  const auto refused = ask();
+  EXPECT_THAT(refused.out, AllOf(ContainsRegex("ok +server"), ContainsRegex("fail +token "),
+                                 HasSubstr("-> Put a valid API token into " + box_.sandbox().token_file().string())));
+  EXPECT_THAT(refused.out, HasSubstr(", then start the daemon."));
+}
+
+TEST_F(DoctorOfAStoppedDaemon, NamesAFolderThatIsMissing) {
+  std::filesystem::remove(box_.runs());
+  EXPECT_THAT(ask().out, AllOf(ContainsRegex("warn +folder +" + box_.runs().string() + " is not there yet"),
+                               HasSubstr("-> Make it where jobs are to log")));
+}
+
+TEST_F(DoctorOfAStoppedDaemon, SaysWhoMayReadATokenThatTheCallerMayNot) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can act as another user";
+  std::filesystem::permissions(box_.dir(), std::filesystem::perms{0711});
+  std::filesystem::permissions(box_.dir() / "config.toml", std::filesystem::perms{0644});
+  std::filesystem::permissions(box_.sandbox().token_file().parent_path(), std::filesystem::perms{0711});
+  const auto config = (box_.dir() / "config.toml").string();
+  const auto told = box_.sync_as(65534, {"doctor", "--config", config});
+  EXPECT_THAT(told.out, AllOf(HasSubstr("it is for root (mode 0600)"),
+                              HasSubstr("`sudo neptune-sync doctor --config " + config + "` reads it"),
+                              Not(HasSubstr("a connection is made"))));
 }
 
 TEST(Doctor, AndTheStatusSayThatTheDiskLeavesNoRoomForChanges) {

@@ -132,9 +132,9 @@ std::optional<std::pair<Used, Used>> inotify_use() {
   return use;
 }
 
-void check_inotify(Checks& checks, Used watches, Used instances) {
-  const auto text = fmt::format("{} of {} watches and {} of {} instances are used by the daemon", watches.now,
-                                watches.most, instances.now, instances.most);
+void check_inotify(Checks& checks, Used watches, Used instances, std::string_view daemon) {
+  const auto text = fmt::format("{} of {} watches and {} of {} instances are used by {}", watches.now, watches.most,
+                                instances.now, instances.most, daemon);
   const auto raise = [](std::string_view what, std::uint64_t to) {
     return fmt::format("Raise it: `sysctl fs.inotify.{}={}`, and a file in /etc/sysctl.d to keep that.", what, to);
   };
@@ -147,9 +147,9 @@ void check_inotify(Checks& checks, Used watches, Used instances) {
     add(checks, "inotify", "ok", text);
 }
 
-void check_files(Checks& checks, std::uint64_t most_open) {
+void check_files(Checks& checks, std::uint64_t most_open, std::string_view daemon) {
   constexpr std::uint64_t few = 1024;
-  const auto text = fmt::format("the daemon may have {} files open", most_open);
+  const auto text = fmt::format("{} may have {} files open", daemon, most_open);
   if (most_open < few)
     add(checks, "files", "warn", text,
         "Set LimitNOFILE=65536 in its unit, or raise `ulimit -n` where it is started by hand.");
@@ -157,11 +157,11 @@ void check_files(Checks& checks, std::uint64_t most_open) {
     add(checks, "files", "ok", text);
 }
 
-void check_processes(Checks& checks, bool locks, bool others) {
+void check_processes(Checks& checks, bool locks, bool others, std::string_view daemon) {
   if (locks && others)
-    add(checks, "processes", "ok", "the daemon sees who has a log open");
+    add(checks, "processes", "ok", fmt::format("{} sees who has a log open", daemon));
   else
-    add(checks, "processes", "fail", fmt::format("the daemon cannot read {}", locks ? "/proc/1/stat" : "/proc/locks"),
+    add(checks, "processes", "fail", fmt::format("{} cannot read {}", daemon, locks ? "/proc/1/stat" : "/proc/locks"),
         "Its unit must not have ProcSubset=pid, ProtectProc=invisible or PrivateUsers=yes, nor /proc hidepid.");
 }
 
@@ -224,11 +224,11 @@ void check_source(Checks& checks, const api::SourceStatus& source) {
         "Mend that; it is tried again when the file changes, or with `neptune-sync flush`.");
 }
 
-void check_step(Checks& checks, const server::Step& step, std::string_view whose, std::string_view token_remedy) {
+void check_step(Checks& checks, const server::Step& step, const std::string& whose, std::string_view token_remedy) {
   using State = server::Step::State;
   const bool fine = step.state == State::fine;
   const auto* state = fine ? "ok" : step.state == State::poor ? "warn" : "fail";
-  add(checks, std::string(name_of(step.at)) + std::string(whose), state, step.message,
+  add(checks, check_of(name_of(step.at), whose), state, step.message,
       fine ? std::string() : std::string(remedy_for(step.at, token_remedy)));
 }
 

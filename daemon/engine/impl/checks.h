@@ -1,30 +1,18 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "client/lib/types.h"
+#include "engine/diagnosis.h"
 #include "server/server.h"
 #include "support/clock.h"
 
-/// What a diagnosis makes of what it finds on the box: a line each, with what to do where something is wrong.
+/// The lines of a diagnosis that a running daemon alone asks for, and the pieces of the others.
 namespace neptune::engine {
-
-using Checks = std::vector<api::Check>;
-
-/// Files and rights of the state directory as they are.
-void check_state_dir(Checks& checks, const std::filesystem::path& dir);
-
-struct DiskRoom {
-  std::uint64_t free = 0;
-  std::uint64_t kept_free = 0;  ///< [queue] min_free_disk; 0: no bound
-  bool full = false;            ///< the engine met the end of it
-};
-void check_room(Checks& checks, const std::filesystem::path& dir, const DiskRoom& room);
 
 /// So near its bound that hardly anything fits.
 constexpr bool is_full(std::uint64_t bytes, std::uint64_t max_bytes) {
@@ -37,13 +25,13 @@ void check_queue(Checks& checks, std::uint64_t bytes, std::uint64_t max_bytes);
 struct Used {
   std::uint64_t now = 0, most = 0;
 };
-void check_inotify(Checks& checks, Used watches, Used instances);
+void check_inotify(Checks& checks, Used watches, Used instances, std::string_view daemon);
 /// As they are for this process; none where /proc does not tell.
 std::optional<std::pair<Used, Used>> inotify_use();
 
-void check_files(Checks& checks, std::uint64_t most_open);
+void check_files(Checks& checks, std::uint64_t most_open, std::string_view daemon);
 /// Who has a log open is told by other users' entries in /proc: whether the two that matter can be read.
-void check_processes(Checks& checks, bool locks, bool others);
+void check_processes(Checks& checks, bool locks, bool others, std::string_view daemon);
 
 /// What goes nowhere until somebody mends it on the server.
 void check_stuck(Checks& checks, const std::vector<api::Stuck>& stuck);
@@ -56,6 +44,6 @@ void check_source(Checks& checks, const api::SourceStatus& source);
 
 /// A step on the way to a server; `whose`: of which workspace, when it has a token of its own. `token_remedy`: how a
 /// new token reaches the daemon.
-void check_step(Checks& checks, const server::Step& step, std::string_view whose, std::string_view token_remedy);
+void check_step(Checks& checks, const server::Step& step, const std::string& whose, std::string_view token_remedy);
 
 }  // namespace neptune::engine

@@ -8,6 +8,32 @@
 
 namespace neptune::sources {
 
+std::string trouble_of_itself(const std::filesystem::path& folder, const Scan& scan, const FileSystem& file_system,
+                              std::chrono::seconds interval) {
+  const auto path = folder.string();
+  if (scan.missing) return fmt::format("{} is not there yet; it will be watched as soon as it is made", path);
+  if (scan.error != 0)
+    return fmt::format("{} cannot be read ({}); let the daemon's user read it", path, std::strerror(scan.error));
+  if (file_system.network)
+    return fmt::format(
+        "{} is on a network file system ({}): only closed run logs are taken from it, and it is "
+        "looked through every {} seconds",
+        path, file_system.name, interval.count());
+  return {};
+}
+
+WatchState look_at(const std::filesystem::path& folder, std::chrono::seconds interval) {
+  const ScanRules nothing_below{.depth = 0};
+  const auto scan = scan_tree(folder, 0, nothing_below, nullptr, file_system_of);
+  WatchState state;
+  state.path = folder.string();
+  state.followed = !scan.missing && scan.error == 0;
+  const auto file_system = state.followed ? file_system_of(folder) : FileSystem();
+  state.network = file_system.network;
+  state.problem = trouble_of_itself(folder, scan, file_system, interval);
+  return state;
+}
+
 std::vector<FoundDirectory> survey_folders(const std::vector<WatchFolder>& folders, WatchFolder::Kind not_of,
                                            const ScanRules& rules, std::vector<std::string>& problems) {
   std::map<std::string, FoundDirectory> found;

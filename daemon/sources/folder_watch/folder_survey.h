@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -20,5 +21,13 @@ struct FoundDirectory {
 /// there holds nothing; `problems` gets a sentence for what could not be looked into. Blocks.
 std::vector<FoundDirectory> survey_folders(const std::vector<WatchFolder>& folders, WatchFolder::Kind not_of,
                                            const ScanRules& rules, std::vector<std::string>& problems);
+
+/// What keeps a folder from being followed as it should be, as a look at itself tells: a sentence, or empty.
+/// `interval`: between two looks through it.
+std::string trouble_of_itself(const std::filesystem::path& folder, const Scan& scan, const FileSystem& file_system,
+                              std::chrono::seconds interval);
+
+/// How a daemon would find a folder, as far as a look at itself tells: what is below it is left alone. Blocks.
+WatchState look_at(const std::filesystem::path& folder, std::chrono::seconds interval);
 
 }  // namespace neptune::sources

@@ -239,18 +239,12 @@ std::string FolderWatch::trouble_of(std::size_t folder, const Scan& scan) const 
   };
   const auto& state = states_[folder];
   const auto path = state.folder.string();
-  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(interval_).count();
+  const auto interval = std::chrono::duration_cast<std::chrono::seconds>(interval_);
   const auto* problem = scan.watch_problem ? &*scan.watch_problem : inotify_problem_ ? &*inotify_problem_ : nullptr;
-  if (scan.missing) return fmt::format("{} is not there yet; it will be watched as soon as it is made", path);
-  if (scan.error != 0)
-    return fmt::format("{} cannot be read ({}); let the daemon's user read it", path, strerror(scan.error));
-  if (state.network)
-    return fmt::format(
-        "{} is on a network file system ({}): only closed run logs are taken from it, and it is "
-        "looked through every {} seconds",
-        path, file_systems_[folder].name, seconds);
+  if (auto of_itself = trouble_of_itself(state.folder, scan, file_systems_[folder], interval); !of_itself.empty())
+    return of_itself;
   if (problem)
-    return fmt::format("{} is followed by looking through it every {} seconds only: {}", path, seconds,
+    return fmt::format("{} is followed by looking through it every {} seconds only: {}", path, interval.count(),
                        problem->message);
   if (scan.closed_more > 0)
     return fmt::format("below {}, {} left out which the daemon's user cannot read, besides those that are named", path,

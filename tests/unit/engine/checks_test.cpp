@@ -126,7 +126,7 @@ TEST(Checks, OfTheQueueSayHowFullItIs) {
 
 TEST(Checks, OfInotifyNameTheLimitThatIsNear) {
   const auto at = [](Used watches, Used instances) {
-    return line_of([&](Checks& checks) { check_inotify(checks, watches, instances); });
+    return line_of([&](Checks& checks) { check_inotify(checks, watches, instances, "the daemon"); });
   };
   EXPECT_EQ(verdict(at({12, 65536}, {2, 128})), "ok inotify");
   EXPECT_EQ(at({12, 65536}, {2, 128}).message, "12 of 65536 watches and 2 of 128 instances are used by the daemon");
@@ -142,12 +142,14 @@ TEST(Checks, OfInotifyNameTheLimitThatIsNear) {
 }
 
 TEST(Checks, OfFilesAndProcessesSayWhatTheUnitLacks) {
-  const auto files = [](std::uint64_t most) { return line_of([most](Checks& checks) { check_files(checks, most); }); };
+  const auto files = [](std::uint64_t most) {
+    return line_of([most](Checks& checks) { check_files(checks, most, "the daemon"); });
+  };
   EXPECT_EQ(verdict(files(1024)), "ok files");
   EXPECT_EQ(verdict(files(1023)), "warn files");
   EXPECT_THAT(files(256).remedy, HasSubstr("LimitNOFILE="));
   const auto processes = [](bool locks, bool others) {
-    return line_of([&](Checks& checks) { check_processes(checks, locks, others); });
+    return line_of([&](Checks& checks) { check_processes(checks, locks, others, "the daemon"); });
   };
   EXPECT_EQ(verdict(processes(true, true)), "ok processes");
   EXPECT_EQ(verdict(processes(true, false)), "fail processes");
@@ -226,7 +228,7 @@ TEST(Checks, OfEachStepToTheServerHaveARemedyOfTheirOwn) {
   for (const auto& row : rows) {
     const auto in = [&row](State state) {
       const server::Step step{row.at, state, "as it was found"};
-      return line_of([&step](Checks& checks) { check_step(checks, step, " (vision)", "put it there"); });
+      return line_of([&step](Checks& checks) { check_step(checks, step, "vision", "put it there"); });
     };
     EXPECT_EQ(verdict(in(State::fine)), "ok " + row.name + " (vision)");
     EXPECT_EQ(verdict(in(State::poor)), "warn " + row.name + " (vision)");
