@@ -90,10 +90,24 @@ std::string kept_from_us(const fs::path& file) {
 }
 
 /// How the rest is seen of a token that the caller may not read.
-std::string ask_as_root(const Flags& flags) {
+std::string ask_as_root(const Flags& flags, bool systems) {
   const auto file = fs::absolute(flags.config.value_or(config::default_path()));
   return fmt::format("`sudo neptune-sync doctor{}` reads it, and goes the way to the server.",
-                     is_the_systems(flags) ? "" : " --config " + file.string());
+                     systems ? "" : " --config " + file.string());
+}
+
+/// On a thread of its own, which is left behind when a disk that is away keeps it.
+template <class Look>
+auto begin(Look look) {
+  std::packaged_task<decltype(look())()> task(std::move(look));
+  auto found = task.get_future();
+  std::thread(std::move(task)).detach();
+  return found;
+}
+
+api::Check silent(std::string check, const fs::path& path) {
+  return {std::move(check), "fail", fmt::format("{} does not answer within {} s", path.string(), longest_look.count()),
+          "See to its disk, or to the machine that has it."};
 }
 
 /// A server that the configuration has a token for.
@@ -108,16 +122,14 @@ class Diagnosis {
   Diagnosis(Flags flags, const std::function<void(const std::string&)>& tell) : flags_(std::move(flags)), tell_(tell) {}
 
   void run() {
-    const bool systems = is_the_systems(flags_);
-    if (systems) take_environment_of_the_unit();
+    if (systems_) take_environment_of_the_unit();
     auto config = config::load(flags_.config);
     tell(as_checks(look_at_config(flags_, config, LookAt::the_file)));
     if (!config) return;
-    if (systems) name_credentials_of_the_unit(*config);
+    if (systems_) name_credentials_of_the_unit(*config);
     // Systemd reads the service's tokens as root. All else is as the daemon's user finds it.
-    if (systems) find_ways(*config, true);
-    if (auto acting = act_as_owner_of(config->state_dir); !acting)
-      tell({{"state", "warn", acting.error().message, "What follows is as root finds it."}});
+    if (systems_) find_ways(*config, true);
+    become_daemons_user(config->state_dir);
     find_ways(*config, false);
     look_around(*config);
     for (auto& way : ways_) tell({way.token});
@@ -128,9 +140,7 @@ class Diagnosis {
  private:
   void tell(Checks checks) const { tell_(api::to_json(api::Diagnosis{std::move(checks)})); }
 
-  bool is_credential(const fs::path& file) const {
-    return is_the_systems(flags_) && file.parent_path() == fs::path(system_tokens);
-  }
+  bool is_credential(const fs::path& file) const { return systems_ && file.parent_path() == fs::path(system_tokens); }
 
   void find_ways(const config::Config& config, bool credentials) {
     const auto find = [this, &config, credentials](const std::string& workspace) {
@@ -156,10 +166,17 @@ class Diagnosis {
   }
 
   api::Check kept_away(const std::string& check, std::string whose) const {
-    if (!root_) return {check, "warn", std::move(whose), ask_as_root(flags_)};
+    if (!root_) return {check, "warn", std::move(whose), ask_as_root(flags_, systems_)};
     return {check, "fail", std::move(whose),
             fmt::format("Let it belong to {0}: the daemon runs as {0}, whose state directory that is.",
                         name_of(::geteuid()))};
+  }
+
+  void become_daemons_user(const fs::path& state_dir) {
+    auto becoming = begin([state_dir] { return act_as_owner_of(state_dir); });
+    if (becoming.wait_for(longest_look) != std::future_status::ready) return;  // the look at it says so
+    if (const auto acting = becoming.get(); !acting)
+      tell({{"state", "warn", acting.error().message, "What follows is as root finds it."}});
   }
 
   void look_around(const config::Config& config);
@@ -167,6 +184,7 @@ class Diagnosis {
 
   Flags flags_;
   const bool root_ = ::geteuid() == 0;  // who asks; root goes on as the daemon's user
+  const bool systems_ = is_the_systems(flags_);
   const std::function<void(const std::string&)>& tell_;
   asio::io_context loop_{1};
   SystemClock clock_;
@@ -185,8 +203,7 @@ void check_use(Checks& checks, const fs::path& dir) {
   if (::access(dir.c_str(), R_OK | W_OK | X_OK) == 0 || ::stat(dir.c_str(), &info) != 0) return;
   const auto owner = name_of(info.st_uid);
   checks.push_back(
-      {"state", "warn",
-       fmt::format("{} is {}'s: a daemon that {} starts cannot use it", dir.string(), owner, name_of(::geteuid())),
+      {"state", "warn", fmt::format("{} is for {}: a daemon of yours cannot use it", dir.string(), owner),
        fmt::format("Start it as {}, as its service does, or set state_dir to a directory of your own.", owner)});
 }
 
@@ -213,18 +230,6 @@ Checks look_at_state(const fs::path& dir, std::uint64_t kept_free) {
   return checks;
 }
 
-/// On a thread of its own, which is left behind when a disk that is away keeps it.
-template <class Look>
-auto begin(Look look) {
-  std::packaged_task<decltype(look())()> task(std::move(look));
-  auto found = task.get_future();
-  std::thread(std::move(task)).detach();
-  return found;
-}
-
-/// As an answer to `path` not answering.
-constexpr auto disk_remedy = "See to its disk, or to the server that has it.";
-
 void Diagnosis::look_around(const config::Config& config) {
   const auto until = std::chrono::steady_clock::now() + longest_look;
   const auto interval = std::chrono::duration_cast<std::chrono::seconds>(sources::RunLogsOptions().rescan);
@@ -232,14 +237,10 @@ void Diagnosis::look_around(const config::Config& config) {
   std::vector<std::future<sources::WatchState>> folders;
   for (const auto& watch : config.watches)
     folders.push_back(begin([path = watch.path, interval] { return sources::look_at(path, interval); }));
-  const auto silent = [](const fs::path& path) {
-    return fmt::format("{} does not answer within {} s", path.string(), longest_look.count());
-  };
-
   if (state.wait_until(until) == std::future_status::ready)
     tell(state.get());
   else
-    tell({{"state", "fail", silent(config.state_dir), disk_remedy}});
+    tell({silent("state", config.state_dir)});
   Checks limits;
   engine::check_limits(limits, root_ ? "a daemon that root starts here" : "a daemon that you start");
   tell(std::move(limits));
@@ -249,7 +250,7 @@ void Diagnosis::look_around(const config::Config& config) {
     if (folders[i].wait_until(until) == std::future_status::ready)
       found.push_back(engine::view_of(folders[i].get(), true));
     else
-      checks.push_back({"folder", "fail", silent(config.watches[i].path), disk_remedy});
+      checks.push_back(silent("folder", config.watches[i].path));
   }
   if (!found.empty() || checks.empty()) engine::check_sources(checks, found);
   tell(std::move(checks));

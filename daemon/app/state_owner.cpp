@@ -9,15 +9,26 @@
 #include <cstring>
 
 #include "support/try.h"
+#include "support/users.h"
 
 namespace neptune::app {
 
 namespace fs = std::filesystem;
 
+namespace {
+
+/// Those of the user, as when the daemon is started as that user.
+int take_groups_of(uid_t uid, gid_t gid) {
+  const auto name = user_name(uid);
+  return name ? ::initgroups(name->c_str(), gid) : ::setgroups(0, nullptr);
+}
+
+}  // namespace
+
 Result<void> act_as_owner_of(const fs::path& directory) {
   struct stat data{};
   if (::geteuid() != 0 || ::stat(directory.c_str(), &data) != 0 || data.st_uid == 0) return {};
-  if (::setgroups(0, nullptr) == 0 && ::setresgid(data.st_gid, data.st_gid, data.st_gid) == 0 &&
+  if (take_groups_of(data.st_uid, data.st_gid) == 0 && ::setresgid(data.st_gid, data.st_gid, data.st_gid) == 0 &&
       ::setresuid(data.st_uid, data.st_uid, data.st_uid) == 0)
     return {};
   return fail("not_permitted", fmt::format("this process cannot act as the owner of {} ({}); run it as that user",

@@ -1,6 +1,10 @@
 // What is asked of a daemon that does not run: before it is started, and before its package is removed.
+#include <fmt/format.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <cstdlib>
 #include <fstream>
 
 #include "tests/systemd/service.h"
@@ -9,6 +13,8 @@ namespace neptune::testing {
 namespace {
 
 using namespace std::chrono_literals;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
 
 Ran check(const Box& box, const std::string& flag, const std::vector<std::string>& more = {}) {
   std::vector<std::string> args{"--config", box.dir() / "config.toml", flag};
@@ -177,6 +183,62 @@ TEST(CheckConfig, TellsTheDoctorOfAFileThatItNamesAsOfItself) {
             std::string::npos)
       << junk.out;
   EXPECT_EQ(junk.out.find("is fine"), std::string::npos) << junk.out;
+}
+
+/// `neptune-sync doctor` where the package is installed, its service is stopped and its user is 4242: with directories
+/// of the system's that nobody else sees. Asked by that user.
+Ran diagnosis_as_installed(Box& box, unsigned uid) {
+  const auto client = uid == 0 ? "" : fmt::format("setpriv --reuid {0} --regid {0} --clear-groups ", uid);
+  const auto script = fmt::format(
+      "set -e; cp -a /etc {0}/etc; mount --bind {0}/etc /etc; mount -t tmpfs tmpfs /var/lib; "
+      "mkdir -p /etc/neptune-syncd; cp -p {1} /etc/neptune-syncd/api-token; cp -p {1} /etc/neptune-syncd/lab-token; "
+      "install -d -m 711 -o 4242 -g 4242 /var/lib/neptune-syncd; install -d -m 700 /var/lib/closed; "
+      "cp {0}/system.toml /etc/neptune-syncd/config.toml; export PATH={2}:$PATH HOME=/nonexistent; cd /; "
+      "exec {3}{4} --socket {0}/none.sock doctor",
+      box.dir().string(), box.sandbox().token_file().string(), binary("neptune-syncd").parent_path().string(), client,
+      binary("neptune-sync").string());
+  std::ofstream(box.dir() / "system.toml") << "[[watch]]\npath = \"/var/lib/closed\"\n"
+                                              "[queue]\nmin_free_disk = \"1MiB\"\n"
+                                              "[[workspace]]\nname = \"lab\"\n"
+                                              "api_token_file = \"/run/credentials/neptune-syncd.service/lab-token\"\n";
+  Process process({.binary = "/usr/bin/unshare",
+                   .args = {"--mount", "--propagation", "private", "bash", "-c", script},
+                   .env = {{"NEPTUNE_API_TOKEN", "the caller's own"}},
+                   .unset_env = {},
+                   .output_dir = box.dir() / "output",
+                   .name = "as-installed",
+                   .working_dir = {}});
+  const auto status = process.wait(60s);
+  return {status.value_or(-1), process.out(), process.err()};
+}
+
+bool may_mount() {
+  return ::geteuid() == 0 && std::system((std::string(NEPTUNE_IN_UNIT_SANDBOX) + " --try").c_str()) == 0;
+}
+
+TEST(DoctorOfTheStoppedService, ReadsItsTokensAsSystemdDoesAndSeesAllElseAsItsUser) {
+  if (!may_mount()) GTEST_SKIP() << "mounting in a namespace of one's own takes root, and is not allowed here";
+  Box box({.server = {}, .config = {}, .start = false});
+  const auto told = diagnosis_as_installed(box, 0);
+  EXPECT_EQ(told.status, 1) << told.err;
+  EXPECT_THAT(told.out,
+              AllOf(HasSubstr("/etc/neptune-syncd/config.toml is fine"),
+                    HasSubstr("The API token is read from /etc/neptune-syncd/api-token"),
+                    HasSubstr("The API token of workspace lab is read from /etc/neptune-syncd/lab-token"),
+                    HasSubstr("token (lab)       the server takes the API token"),
+                    HasSubstr("/var/lib/closed cannot be read (Permission denied)"), HasSubstr("\n1 failure, ")));
+}
+
+TEST(DoctorOfTheStoppedService, SaysToOthersThatRootSeesMore) {
+  if (!may_mount()) GTEST_SKIP() << "mounting in a namespace of one's own takes root, and is not allowed here";
+  Box box({.server = {}, .config = {}, .start = false});
+  std::filesystem::permissions(box.dir(), std::filesystem::perms{0711});
+  const auto told = diagnosis_as_installed(box, 65534);
+  EXPECT_THAT(told.out, AllOf(HasSubstr("/etc/neptune-syncd/config.toml is fine"),
+                              HasSubstr("/var/lib/neptune-syncd is for the user 4242"),
+                              HasSubstr("api-token cannot be read by nobody: it is for root (mode 0600)"),
+                              HasSubstr("-> `sudo neptune-sync doctor` reads it")))
+      << told.err;
 }
 
 TEST(Usage, OfEachProgramThatIsWrongEndsWithTwoAndNamesWhatWasMeant) {
