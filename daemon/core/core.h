@@ -117,6 +117,8 @@ class Core {
   /// Whether what was handed out with the stream's Send may still begin. Where not, it is to be told with `failed` as
   /// called off, and nothing of it went out.
   bool may_begin(StreamId stream) const;
+  /// What probing writes of projects told, since the start.
+  const std::map<ProjectName, Gates::Told>& told_of_projects() const { return gates_.told_of_projects(); }
   /// Whether a write of this project may start now.
   bool is_open(const ProjectName& project) const { return gates_.verdict(project, false) == Gates::Verdict::open; }
 

@@ -43,6 +43,7 @@ std::vector<Scope> Gates::confirmed(StreamId stream) {
   std::vector<Scope> opened;
   for (auto& [scope, state] : states_) {
     if (state.confirming != stream) continue;
+    if (!scope.is_workspace()) told_of(scope).normal++;
     open(state, scope);
     opened.push_back(scope);
   }
@@ -72,6 +73,7 @@ std::vector<Scope> Gates::not_made(StreamId stream) {
 void Gates::unconfirmed(StreamId stream, Instant now) {
   for (auto& [scope, state] : states_) {
     if (state.confirming != stream) continue;
+    if (!scope.is_workspace()) told_of(scope).nothing++;
     state.phase = Phase::waiting;
     state.said_normal = false;
     state.confirming.reset();
@@ -100,6 +102,7 @@ bool Gates::enter(const Scope& scope, std::string reason, StreamId by, Instant n
   const bool was_writable = state.mode == Mode::normal;
   if (!is_news(state, by)) return false;
   if (!was_writable) state.probes++;
+  if (state.confirming && !scope.is_workspace()) told_of(scope).read_only++;
   state.unconfirmed = 0;
   close(state, scope, std::move(reason), now);
   return was_writable;
@@ -260,6 +263,10 @@ void Gates::open(State& state, const Scope& scope) {
   state = State{};
   state.operator_hold = operator_hold;
   timers_.cancel(scope);
+}
+
+Gates::Told& Gates::told_of(const Scope& project) {
+  return told_[{project.workspace, project.project}];
 }
 
 void Gates::wait_for_probe(State& state, const Scope& scope, Instant now) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
@@ -102,6 +103,12 @@ class Gates {
 
   ScopeView view(const Scope& scope) const;
 
+  /// What the writes told that were let into closed projects, to see whether those are open: since the start.
+  struct Told {
+    std::uint64_t normal = 0, read_only = 0, nothing = 0;
+  };
+  const std::map<ProjectName, Told>& told_of_projects() const { return told_; }
+
   /// For what is still to come: a probe whose time is set keeps it.
   void set_options(GateOptions options) { options_ = options; }
 
@@ -127,6 +134,7 @@ class Gates {
   void close(State& state, const Scope& scope, std::string reason, Instant now);
   void open(State& state, const Scope& scope);
   Effect narrow(State& state, const ProjectName& project, const std::string& reason, StreamId by, Instant now);
+  Told& told_of(const Scope& project);
   static bool is_news(const State& state, StreamId by);
   void arm(State& state, const Scope& scope, Instant now);
   void probe_in(State& state, const Scope& scope, Duration pause, Instant now);
@@ -137,6 +145,7 @@ class Gates {
   GateOptions options_;
   Random& random_;
   std::map<Scope, State> states_;  // scopes that ever were other than normal
+  std::map<ProjectName, Told> told_;
   Timers<Scope> timers_;
 };
 

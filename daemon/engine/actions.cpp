@@ -260,7 +260,7 @@ asio::awaitable<void> Engine::ask_status(core::AskStatus ask) {
     answer = no_server<WorkspaceStatus>(slot.problem);
   }
   heard_from(ask.server, failure_of(answer));
-  metrics_.probes[{ask.workspace, told_by(answer)}]++;
+  metrics_.probes[{Scope::of(ask.workspace), told_by(answer)}]++;
   if (answer) workspace_status_[ask.workspace] = *answer;
   core_.status_told(ask, answer, clock_.now());
   pump();

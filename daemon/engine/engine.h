@@ -469,6 +469,7 @@ class Engine final : public Control, public sources::SourceListener {
   /// Since when the first change of a project waits, if one does: of each that has a stream.
   using Oldest = std::map<ProjectName, std::optional<WallTime>>;
   std::vector<std::string> problems() const;
+  void add_probes_of_projects(Metrics& metrics) const;
   std::string lack_of_room(const sources::ChangeQueue::Totals& queue) const;
   void add_problems_of_servers(std::vector<std::string>& problems) const;
   std::vector<Closed> closed(const Scope& scope) const;

@@ -51,8 +51,9 @@ struct Metrics {
   std::map<std::pair<ProjectName, std::string>, std::uint64_t> rejections;
   /// Changes that had been rejected and were stored by a retry, since the state directory was made.
   std::map<ProjectName, std::uint64_t> retried;
-  /// Status calls, by workspace and what they told: "normal", "read_only" or "failed".
-  std::map<std::pair<std::string, std::string>, std::uint64_t> probes;
+  /// Status calls of workspaces, and writes that were let into read-only projects, by what they told: "normal",
+  /// "read_only" or "failed".
+  std::map<std::pair<Scope, std::string>, std::uint64_t> probes;
   /// Of what waits in the change queue now, and its bound; 0 where there is no queue.
   std::uint64_t queue_bytes = 0, queue_max_bytes = 0;
 };

@@ -169,8 +169,20 @@ api::ScopeReply Engine::scope_reply(const Scope& scope, std::string message) con
   return reply;
 }
 
+void Engine::add_probes_of_projects(Metrics& metrics) const {
+  for (const auto& [project, told] : core_.told_of_projects()) {
+    const auto add = [&metrics, scope = Scope::of(project)](const char* word, std::uint64_t times) {
+      if (times > 0) metrics.probes[{scope, word}] = times;
+    };
+    add("normal", told.normal);
+    add("read_only", told.read_only);
+    add("failed", told.nothing);
+  }
+}
+
 Metrics Engine::metrics() const {
   auto metrics = metrics_;
+  add_probes_of_projects(metrics);
   for (const auto& [project, counts] : counts_)
     if (counts.retried > 0) metrics.retried[project] = counts.retried;
   if (!queue_) return metrics;

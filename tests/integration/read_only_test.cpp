@@ -123,6 +123,10 @@ TEST(ReadOnlyProject, HoldsItsOwnWritesOnly) {
   box.sandbox().control(R"({"project": "ml-team/old", "archived": false})");
   box.wait_synced();
   EXPECT_EQ(misses_of_loss_log(box, "ml-team/old/r-1", 50), "");
+  const auto metrics = http_unix(box.socket(), {.method = "GET", .target = "/metrics", .headers = {}, .body = {}}).body;
+  const std::string probed = R"(neptune_sync_probes_total{workspace="ml-team",project=)";
+  EXPECT_NE(metrics.find(probed + R"("old",result="normal"} 1)"), std::string::npos) << "one write, which opened it";
+  EXPECT_EQ(metrics.find(probed + R"("new")"), std::string::npos);
 }
 
 TEST(ReadOnlyProject, SuspendedAloneIsNotTakenForItsWorkspace) {

@@ -179,10 +179,16 @@ void write_counters(Text& text, const engine::Metrics& metrics) {
               "Changes the server refused for good since the daemon started, per project and code.");
   for (const auto& [key, count] : metrics.rejections)
     text.sample({{"workspace", key.first.workspace}, {"project", key.first.project}, {"code", key.second}}, count);
-  text.family("neptune_sync_probes_total", "counter",
-              "Status calls since the daemon started, per workspace and what they told.");
-  for (const auto& [key, count] : metrics.probes)
-    text.sample({{"workspace", key.first}, {"result", key.second}}, count);
+  text.family(
+      "neptune_sync_probes_total", "counter",
+      "Status calls of workspaces, and probing writes of projects, since the daemon started, and what they told.");
+  for (const auto& [key, count] : metrics.probes) {
+    const auto& [scope, result] = key;
+    if (scope.is_workspace())
+      text.sample({{"workspace", scope.workspace}, {"result", result}}, count);
+    else
+      text.sample({{"workspace", scope.workspace}, {"project", scope.project}, {"result", result}}, count);
+  }
 }
 
 /// The names every Prometheus client has.

@@ -80,6 +80,30 @@ TEST_F(GatesTest, AConfirmingWriteThatWasNotMadeLeavesThePlaceToTheNext) {
   EXPECT_EQ(gates_.verdict(two, false), Verdict::confirm);
 }
 
+TEST_F(GatesTest, CountsWhatTheProbingWritesOfAProjectTold) {
+  const auto scope = Scope::of(one);
+  const auto write = [this] {
+    now_ = *gates_.next();
+    ASSERT_EQ(gates_.due(now_), std::vector{Scope::of(one)});
+    gates_.begin_confirm(one, 7);
+  };
+  gates_.enter(scope, "archived", 7, now_);
+  EXPECT_TRUE(gates_.told_of_projects().empty()) << "that was no probe";
+  write();
+  gates_.not_made(7);
+  write();
+  gates_.enter(scope, "archived", 7, now_);
+  gates_.enter(scope, "archived", 8, now_);
+  write();
+  gates_.unconfirmed(7, now_);
+  write();
+  gates_.confirmed(7);
+  const auto told = gates_.told_of_projects().at(one);
+  EXPECT_EQ(told.read_only, 1u);
+  EXPECT_EQ(told.nothing, 1u);
+  EXPECT_EQ(told.normal, 1u);
+}
+
 TEST_F(GatesTest, ProbesBackOffWhileTheServerSaysReadOnlyUpToTheMaximum) {
   gates_.enter(workspace, "full", 7, now_);
   auto previous = now_;

@@ -114,13 +114,15 @@ TEST(Metrics, CountHowLongConfirmingTookInBucketsThatHoldTheSmallerOnes) {
 TEST(Metrics, TellWhatWasRefusedByCodeAndWhatProbesFound) {
   engine::Metrics metrics;
   metrics.rejections[{{"ml-team", "lab"}, "SERIES_STEP_NON_INCREASING"}] = 2;
-  metrics.probes[{"ml-team", "read_only"}] = 5;
+  metrics.probes[{Scope::of("ml-team"), "read_only"}] = 5;
+  metrics.probes[{Scope::of(ProjectName{"ml-team", "lab"}), "normal"}] = 3;
   metrics.sent_bytes[{"ml-team", "lab"}] = 77;
   const auto text = metrics_text(sample(), metrics, {}, now);
   EXPECT_TRUE(has_line(
       text, R"(neptune_sync_rejections_total{workspace="ml-team",project="lab",code="SERIES_STEP_NON_INCREASING"} 2)"))
       << text;
   EXPECT_TRUE(has_line(text, R"(neptune_sync_probes_total{workspace="ml-team",result="read_only"} 5)"));
+  EXPECT_TRUE(has_line(text, R"(neptune_sync_probes_total{workspace="ml-team",project="lab",result="normal"} 3)"));
   EXPECT_TRUE(has_line(text, R"(neptune_sync_sent_bytes_total{workspace="ml-team",project="lab"} 77)"));
 }
 

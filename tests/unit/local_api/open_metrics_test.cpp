@@ -150,7 +150,8 @@ engine::Metrics metrics_with_everything() {
   metrics.sent_bytes[{"ml-team", "lab"}] = 1u << 30;
   metrics.uploaded[{"ml-team", "lab"}] = {2, 3u << 20};
   metrics.rejections[{{"ml-team", "lab"}, "HTTP_400"}] = 2;
-  metrics.probes[{"ml-team", "normal"}] = 5;
+  metrics.probes[{Scope::of("ml-team"), "normal"}] = 5;
+  metrics.probes[{Scope::of(ProjectName{"ml-team", "lab"}), "read_only"}] = 2;
   return metrics;
 }
 
