@@ -9,7 +9,6 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
-#include <cstring>
 #include <exception>
 #include <future>
 #include <optional>
@@ -114,7 +113,7 @@ api::Check silent(std::string check, const fs::path& path) {
 struct Way {
   std::string whose;
   engine::ServerSlot slot;
-  api::Check token;
+  api::Check begin;  ///< that it has its token, or why it cannot be gone
 };
 
 class Diagnosis {
@@ -132,7 +131,7 @@ class Diagnosis {
     become_daemons_user(config->state_dir);
     find_ways(*config, false);
     look_around(*config);
-    for (auto& way : ways_) tell({way.token});
+    for (auto& way : ways_) tell({way.begin});
     for (auto& way : ways_)
       if (way.slot.server) go(way);
   }
@@ -157,11 +156,13 @@ class Diagnosis {
     const auto check = engine::check_of("token", workspace);
     const auto token = config::read_token(config, workspace);
     if (way.slot.server && token)
-      way.token = {check, "ok", found_token(token->origin, way.slot.server->url(), workspace), {}};
+      way.begin = {check, "ok", found_token(token->origin, way.slot.server->url(), workspace), {}};
+    else if (way.slot.is_unusable())
+      way.begin = engine::cannot_be_asked(way.slot, workspace);
     else if (auto whose = kept_from_us(file); !whose.empty())
-      way.token = kept_away(check, std::move(whose));
+      way.begin = kept_away(check, std::move(whose));
     else
-      way.token = {check, "fail", way.slot.problem.message, way.slot.token_remedy};
+      way.begin = {check, "fail", way.slot.problem.message, way.slot.token_remedy};
     return way;
   }
 
@@ -198,34 +199,18 @@ fs::path nearest_there(fs::path dir) {
   return dir;
 }
 
-void check_use(Checks& checks, const fs::path& dir) {
-  struct stat info{};
-  if (::access(dir.c_str(), R_OK | W_OK | X_OK) == 0 || ::stat(dir.c_str(), &info) != 0) return;
-  const auto owner = name_of(info.st_uid);
-  checks.push_back(
-      {"state", "warn", fmt::format("{} is for {}: a daemon of yours cannot use it", dir.string(), owner),
-       fmt::format("Start it as {}, as its service does, or set state_dir to a directory of your own.", owner)});
-}
-
 Checks look_at_state(const fs::path& dir, std::uint64_t kept_free) {
   Checks checks;
-  struct stat info{};
-  const bool there = ::stat(dir.c_str(), &info) == 0;
-  if (!there && errno != ENOENT && errno != ENOTDIR)
-    checks.push_back({"state", "warn", fmt::format("{} cannot be looked at: {}", dir.string(), std::strerror(errno)),
-                      "Ask as the user the daemon runs as, or set state_dir."});
   const auto near = nearest_there(dir);
-  if (there) {
-    engine::check_state_dir(checks, dir);
-    check_use(checks, dir);
-  } else if (checks.empty() && ::access(near.c_str(), W_OK | X_OK) == 0) {
+  struct stat info{};
+  const bool there = near == dir && ::stat(dir.c_str(), &info) == 0;
+  if (there) engine::check_state_dir(checks, dir);
+  if (auto trouble = trouble_of_state_dir(dir); !trouble.empty())
+    checks.push_back({"state", "warn", std::move(trouble),
+                      fmt::format("Start the daemon as {}, or set state_dir to a directory of its user's own.",
+                                  there ? name_of(info.st_uid) : std::string("a user who may"))});
+  else if (!there)
     checks.push_back({"state", "ok", fmt::format("there is no {} yet; the daemon makes it", dir.string()), {}});
-  } else if (checks.empty()) {
-    checks.push_back({"state", "warn",
-                      fmt::format("there is no {}, and it cannot be made in {}: {}", dir.string(), near.string(),
-                                  std::strerror(errno)),
-                      "Make it, owned by the user the daemon runs as, or set state_dir."});
-  }
   if (const auto free = free_space(near)) engine::check_room(checks, dir, {*free, kept_free, false});
   return checks;
 }

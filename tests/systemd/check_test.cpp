@@ -235,7 +235,8 @@ TEST(DoctorOfTheStoppedService, SaysToOthersThatRootSeesMore) {
   std::filesystem::permissions(box.dir(), std::filesystem::perms{0711});
   const auto told = diagnosis_as_installed(box, 65534);
   EXPECT_THAT(told.out, AllOf(HasSubstr("/etc/neptune-syncd/config.toml is fine"),
-                              HasSubstr("/var/lib/neptune-syncd is for the user 4242"),
+                              HasSubstr("the state directory /var/lib/neptune-syncd cannot be used"),
+                              HasSubstr("-> Start the daemon as the user 4242"),
                               HasSubstr("api-token cannot be read by nobody: it is for root (mode 0600)"),
                               HasSubstr("-> `sudo neptune-sync doctor` reads it")))
       << told.err;
