@@ -1017,6 +1017,25 @@ TEST_F(DirectChanges, ARemovalIsLookedAtAgainWhenTheCreateOfItsProjectGoesNowher
   EXPECT_EQ(sends(), std::vector<StreamId>{3});
 }
 
+TEST_F(DirectChanges, ARemovalThatCameWhileThatCreateWasOutIsLookedAtWhenItIsBackAsItWas) {
+  wait_in(1, management_, {.count = 1, .bytes = 10, .ticket = 1, .creates_project = 1});
+  refuse_until_barred(1, {1, 1, 10, false});
+  auto read_only = failure(Failure::Kind::read_only);
+  read_only.scope_is_project = true;
+  const auto send_again = [this] {
+    now_ += 1h;
+    core_.time_passed(now_);
+    EXPECT_EQ(sends(), std::vector<StreamId>{1});
+  };
+  send_again();
+  core_.failed(1, Sent{1, 1, 10, false}, read_only, now_);
+  send_again();  // as the write that is to confirm that the project is open
+  wait_in(3, removals_, {.count = 1, .bytes = 10, .frees_next = true, .ticket = 5});
+  ASSERT_TRUE(sends().empty()) << "the project may just be made";
+  core_.failed(1, Sent{1, 1, 10, false}, read_only, now_);
+  EXPECT_EQ(sends(), std::vector<StreamId>{3});
+}
+
 TEST_F(DirectChanges, TheRemovalOfAProjectDoesNotWaitForWhatIsForAModelWhoseCreateGoesNowhere) {
   const ContainerName of_all{project, std::string(removals_of_all), ContainerKind::removals};
   const ContainerName everything{project, std::string(everything_in_project), ContainerKind::management};
