@@ -34,8 +34,8 @@ struct Explanation {
   std::string why{};    ///< a sentence, or a few: what they wait for. Empty when nothing waits
   std::string next{};   ///< a sentence, or a few: what makes them move
   /// The daemon's word for what it waits for (api::Stream::waiting_for); for what is no stream: "set_aside",
-  /// "left_to_client", "settling_in", "blocked", "uploads", "rejected", "read_only", "held", "unreachable", "draining",
-  /// "problem".
+  /// "left_to_client", "settling_in", "blocked", "uploads", "rejected", "read_only", "held", "waiting", "draining",
+  /// "problem", "moved", "discarded", "unknown", "not_watched".
   std::string waiting_for = "nothing";
 };
 

@@ -35,7 +35,9 @@ void submit(Session& session, const HandIn& how, const std::string& body, const 
   using Clock = std::chrono::steady_clock;
   const auto timeout = read_timeout(how);
   const auto begin = Clock::now();
-  auto reply = session.client().submit(body, {}, project, how.copies);
+  const auto patience =
+      std::min<std::chrono::milliseconds>(timeout.value_or(std::chrono::minutes(1)), std::chrono::minutes(1));
+  auto reply = session.client(patience).submit(body, {}, project, how.copies);
   if (!reply && !session.json)
     reply.error().message = which_change(session.field_at_fault(), reply.error(), body) + reply.error().message;
   const bool hint = !how.wait && session.style.width > 0;

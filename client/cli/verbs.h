@@ -27,8 +27,10 @@ struct Session {
   Style style;
   int exit = done;
 
-  client::Client client() const {
-    return client::Client({socket.empty() ? client::default_socket() : socket, std::chrono::seconds(10), &answered_});
+  /// `patience`: how long changes are handed in again while the daemon has no room for them.
+  client::Client client(std::chrono::milliseconds patience = std::chrono::minutes(1)) const {
+    return client::Client(
+        {socket.empty() ? client::default_socket() : socket, std::chrono::seconds(10), &answered_, patience});
   }
 
   void print(std::string_view text) const;

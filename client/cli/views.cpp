@@ -635,15 +635,11 @@ std::string view(const api::TidyReply& reply, const Style& style) {
 
 bool anything_held(const api::Status& status) {
   if (status.totals.held > 0) return true;
-  const auto holds = [&status](const api::ScopeStatus& scope, const std::string& name) {
-    if (scope.held > 0 || scope.mode == "held" || scope.operator_hold) return true;
-    return scope.mode == "read_only" && is_uncounted(status, name);
+  const auto holds = [](const api::ScopeStatus& scope) {
+    return scope.held > 0 || scope.mode == "held" || scope.operator_hold;
   };
-  for (const auto& workspace : status.workspaces) {
-    if (holds(workspace, workspace.name)) return true;
-    for (const auto& project : workspace.projects)
-      if (holds(project, api::full_name(workspace, project))) return true;
-  }
+  for (const auto& workspace : status.workspaces)
+    if (holds(workspace) || std::ranges::any_of(workspace.projects, holds)) return true;
   return false;
 }
 

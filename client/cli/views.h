@@ -40,8 +40,7 @@ std::string verdict(const api::Diagnosis& diagnosis, const Style& style);
 /// A line a log, largest first, those that stay at the end with the reason; then how many went.
 std::string view(const api::TidyReply& reply, const Style& style);
 
-/// Whether `status` reports that something is held: changes, or a scope an operator holds; or may be, where what was
-/// found is not counted yet.
+/// Whether `status` reports that something is held: changes, or a scope an operator holds.
 bool anything_held(const api::Status& status);
 
 }  // namespace neptune::cli

@@ -137,7 +137,10 @@ Result<void> take_out(sources::QueueStore& store, engine::Ledger& ledger, const 
   if (!streams) return std::unexpected(streams.error());
   const auto move = store.begin_move(file, now);
   if (!move) return std::unexpected(move.error());
-  if (move->forgotten > 0) NEPTUNE_TRY(ledger.forget(store.identity(), move->forgotten));
+  if (move->forgotten > 0) {
+    NEPTUNE_TRY(ledger.forget(store.identity(), move->forgotten));
+    NEPTUNE_TRY(store.forget_moved(move->forgotten));
+  }
   for (const auto& stream : *streams) {
     const auto written = carried.find(sources::queue_path(stream.container, stream.lane));
     if (written == carried.end()) continue;

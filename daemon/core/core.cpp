@@ -691,7 +691,7 @@ bool Core::probe(const Scope& scope, Instant now) {
   if (!gates_.probe_now(scope, now)) return false;
   // Whoever asks may know that the server is back.
   auto& server = servers_[workspace_servers_[scope.workspace]];
-  if (server.state != ServerChanged::State::token_rejected) server.not_before.reset();
+  if (server.state == ServerChanged::State::down) server.not_before.reset();
   time_passed(now);
   return true;
 }

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+
 #include "changes/management.h"
 #include "engine/engine.h"
 #include "engine/impl/attribute_calls.h"
@@ -11,11 +13,19 @@
 #include "engine/impl/search_lag.h"
 #include "engine/impl/with_ledger.h"
 #include "sources/client_dir/directory_name.h"
+#include "support/pause.h"
 
 namespace neptune::engine {
 
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
+
+namespace {
+
+constexpr int looks_at_record = 200;
+constexpr auto between_looks_at_record = 5ms;
+
+}  // namespace
 
 /// True when the source's changes are calls, whatever they are.
 bool Engine::goes_by_call(const Feed& feed) const {
@@ -118,6 +128,21 @@ void Engine::record_late(const FeedPtr& feed, core::StreamId stream, const core:
   feed->confirmed = std::max(feed->confirmed, sent.last);
 }
 
+/// What the server has stored of a project so far, waited for a moment. Before anything is removed: of a thing that is
+/// gone, what a killed daemon had not put on record could not be made again, nor be found to be there.
+asio::awaitable<bool> Engine::is_on_record(ProjectName project) {
+  std::vector<std::pair<FeedPtr, sources::Position>> stored;
+  for (const auto& [key, feed] : feeds_)
+    if (feed->info.container && feed->info.container->project == project && feed->recorded < feed->confirmed)
+      stored.emplace_back(feed, feed->confirmed);
+  const auto is_recorded = [](const auto& one) { return one.first->recorded >= one.second || one.first->gone; };
+  for (int looks = 0; looks < looks_at_record; ++looks) {
+    if (std::ranges::all_of(stored, is_recorded)) co_return true;
+    co_await pause(between_looks_at_record);
+  }
+  co_return false;
+}
+
 asio::awaitable<CallOutcome> Engine::call(FeedPtr feed, std::shared_ptr<sources::Source> source, core::StreamId stream,
                                           sources::Batch batch) {
   CallOutcome none;
@@ -155,6 +180,14 @@ asio::awaitable<CallOutcome> Engine::call(FeedPtr feed, std::shared_ptr<sources:
     if (back) {
       none.answer = std::unexpected(Failure{Failure::Kind::busy, "ingestion_is_back",
                                             "the server has the ingestion API; it is sent there", 0s, false});
+      co_return none;
+    }
+  }
+  if (container.kind == ContainerKind::removals) {
+    const bool on_record = co_await is_on_record(container.project);
+    if (!on_record) {
+      none.answer = std::unexpected(
+          source_failure(Error{"not_recorded", "what was stored before it is not on record yet", true}));
       co_return none;
     }
   }

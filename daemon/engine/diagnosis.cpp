@@ -82,7 +82,8 @@ asio::awaitable<api::Diagnosis> Engine::diagnose_way() {
       // What was told of an earlier failure is over, also where nothing is sent that would show it.
       const auto answering = static_cast<core::ServerId>(id);
       heard_from(answering, nullptr);
-      core_.server_told({answering}, {}, clock_.now());
+      // One that asked for a pause has it.
+      if (servers_[id].state != core::ServerChanged::State::busy) core_.server_told({answering}, {}, clock_.now());
       pump();
     }
     if (!servers_[id].settings_problem.empty())

@@ -348,7 +348,7 @@ Engine::Aside Engine::aside_in(const DiscardRequest& request) const {
   for (const auto& feed : aside_) {
     if (!means(request, *feed->info.container) || feed->backlog.count == 0) continue;
     aside.count += feed->backlog.count;
-    if (feed->problem) aside.problem = feed->problem->message;
+    if (feed->problem && aside.problem.empty()) aside.problem = feed->problem->message;
   }
   return aside;
 }
@@ -388,9 +388,9 @@ asio::awaitable<Result<api::DiscardReply>> Engine::discard_waiting(DiscardReques
   reply.message = gone(reply, what, request.run);
   if (reply.left > 0) reply.message += stays(reply.left, trouble, request.everybodys);
   if (aside.count > 0)
-    reply.message +=
-        fmt::format(" {} in what is set aside, and stays: {}.",
-                    number_of(aside.count, "change") + (aside.count == 1 ? " waits" : " wait"), aside.problem);
+    reply.message += fmt::format(" {} in what is set aside, and {}: {}.",
+                                 number_of(aside.count, "change") + (aside.count == 1 ? " waits" : " wait"),
+                                 aside.count == 1 ? "stays" : "stay", aside.problem);
   reply.left += aside.count;
   if (reply.discarded + reply.lost + reply.left == 0)
     reply.message += !lost_in(request).empty()

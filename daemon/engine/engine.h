@@ -198,6 +198,8 @@ class Engine final : public Control, public sources::SourceListener {
   awaitable<Result<std::optional<ContainerName>>> known_container(FeedPtr feed);
   void leave(const sources::SourceKey& key, bool unwatched);
   void wake_what_came_back(const sources::SourceKey& key);
+  std::uint64_t waiting_in(const Feed& feed) const;
+  void remember_unread(Feed& feed) const;
   Lost lost_with(const Feed& feed) const;
   void tell_of_leaving(Feed& feed);
   void close_stream(const FeedPtr& feed);
@@ -313,6 +315,7 @@ class Engine final : public Control, public sources::SourceListener {
                             sources::Batch batch);
   static void record_late(const FeedPtr& feed, core::StreamId stream, const core::Sent& sent,
                           std::vector<core::Refusal> refused);
+  awaitable<bool> is_on_record(ProjectName project);
   awaitable<CallOutcome> call(FeedPtr feed, std::shared_ptr<sources::Source> source, core::StreamId stream,
                               sources::Batch batch);
   awaitable<CallOutcome> manage(FeedPtr feed, std::shared_ptr<server::Server> server, Intents intents,

@@ -63,6 +63,7 @@ void Engine::source_changed(const sources::SourceInfo& info, std::shared_ptr<sou
     if (!is_in_line(*feed)) tend(feed);
   } else if (info.state == SourceState::set_aside) {
     aside_.erase(feed);
+    remember_unread(*feed);
     close_stream(feed);
     feed->backlog = {};  // also what was counted while it was set aside here
   } else if (feed->stream != 0) {
@@ -197,14 +198,23 @@ void Engine::wake_what_came_back(const sources::SourceKey& key) {
   for (const auto& feed : again) tend(feed);
 }
 
+/// What was confirmed meanwhile does not wait any more, though the source was not counted again.
+std::uint64_t Engine::waiting_in(const Feed& feed) const {
+  return feed.stream != 0 ? core_.stream(feed.stream, clock_.now()).tally.changes() : feed.backlog.count;
+}
+
+/// Before its stream is closed as it cannot be read.
+void Engine::remember_unread(Feed& feed) const {
+  if (feed.stream != 0 || feed.backlog.count > 0) feed.unread_count = waiting_in(feed);
+  feed.uncounted = !feed.last_looked;
+}
+
 /// What was in a source that is gone and is not synced, as far as that can be known.
 Lost Engine::lost_with(const Feed& feed) const {
-  // What was confirmed meanwhile is not lost, though the source was not counted again.
-  if (feed.stream != 0) return {core_.stream(feed.stream, clock_.now()).tally.changes()};
-  const auto changes = std::max(feed.backlog.count, feed.unread_count);
+  const auto changes = feed.stream != 0 ? waiting_in(feed) : std::max(feed.backlog.count, feed.unread_count);
   const bool of_log = feed.info.container && !feed.info.key.files && feed.info.kind != sources::Kind::change_queue;
-  const bool unreadable = feed.problem && !feed.problem->retryable;
-  if (changes == 0 && feed.uncounted && unreadable && of_log) return {1, true};
+  const auto& problem = feed.problem ? feed.problem : feed.info.problem;
+  if (changes == 0 && feed.stream == 0 && feed.uncounted && problem && !problem->retryable && of_log) return {1, true};
   return {changes};
 }
 
@@ -408,7 +418,7 @@ void Engine::set_aside(const FeedPtr& feed, Error problem) {
   feed->problem = std::move(problem);
   feed->release_wanted = true;
   expect_more(*feed, true);
-  feed->uncounted = !feed->last_looked;
+  remember_unread(*feed);
   auto last_counted = feed->backlog;
   close_stream(feed);
   if (waits) {
@@ -425,7 +435,6 @@ void Engine::set_aside(const FeedPtr& feed, Error problem) {
     feed->refresh_wanted = true;
   } else {
     aside_.erase(feed);
-    feed->unread_count = std::max(feed->unread_count, feed->backlog.count);
     feed->backlog = {};
   }
   tend(feed);

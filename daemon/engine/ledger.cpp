@@ -2,9 +2,8 @@
 
 #include <fmt/format.h>
 
-#include <cstdlib>
-
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <limits>
 
@@ -37,12 +36,12 @@ std::optional<WallTime> time_at(const sqlite::Statement& row, int column) {
   return from_unix_ms(row.number(column));
 }
 
-/// Columns moved, moved_at_ms, moved_to, from `column` on.
 Lost lost_at(const sqlite::Statement& row, int column) {
   const auto stored = row.number(column);
   return {static_cast<std::uint64_t>(std::abs(stored)), stored < 0};
 }
 
+/// Columns moved, moved_at_ms, moved_to, from `column` on.
 Moved moved_at(const sqlite::Statement& row, int column) {
   return {count_at(row, column), time_at(row, column + 1), std::string(row.text(column + 2))};
 }

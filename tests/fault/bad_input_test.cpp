@@ -217,6 +217,63 @@ TEST(BadInputRetry, ALogThatIsRemovedWhileItCannotBeReadIsNotTakenForSynced) {
   EXPECT_EQ(box.sync({"status"}).out.find("was removed"), std::string::npos);
 }
 
+TEST(BadInputRetry, WhatWasCountedInALogThatIsDamagedAfterwardsIsLostWithIt) {
+  Box box;
+  EXPECT_EQ(box.sync({"hold", "ml-team"}).status, 0);
+  std::filesystem::path file;
+  {
+    RunLogWriter log({.directory = box.runs(), .project = "ml-team/lab", .run = "r-1", .experiment = {}, .fork = {}});
+    for (int i = 0; i < 400; ++i) log.append(1'000'000 + i, {{"train/loss", 0.5}, {"train/acc", 0.25}});
+    log.close(false);
+    file = log.path();
+  }
+  ASSERT_TRUE(box.wait_status([](const auto& s) { return s.at("totals").at("held").as_int64() == 401; }).first);
+  {
+    std::fstream pages(file, std::ios::in | std::ios::out | std::ios::binary);
+    pages.seekp(static_cast<std::streamoff>(std::filesystem::file_size(file) / 2));
+    pages << std::string(12'000, '\xa5');
+  }
+  EXPECT_EQ(box.sync({"release", "ml-team"}).status, 0);
+  ASSERT_TRUE(box.wait_status([](const auto& s) {
+                   return std::ranges::any_of(s.at("sources").as_array(), [](const auto& source) {
+                     return source.at("state").as_string() == "set_aside";
+                   });
+                 })
+                  .first);
+  std::filesystem::remove_all(file.parent_path());
+  ASSERT_TRUE(box.wait_status([](const auto& s) {
+                   return boost::json::serialize(s.at("sources")).find("was removed w") != std::string::npos;
+                 })
+                  .first);
+  const auto waited = box.sync({"wait", "--run", "r-1", "--timeout", "20s"});
+  EXPECT_EQ(waited.status, 1) << waited.out << waited.err;
+}
+
+TEST(BadInputRetry, WhatWasCountedInALogThatMayNotBeReadAnyMoreIsLostWithIt) {
+  Box box({.reads_everything = false});
+  EXPECT_EQ(box.sync({"hold", "ml-team"}).status, 0);
+  const auto file = write_log(box.runs(), "r-1");
+  ASSERT_TRUE(box.wait_status([](const auto& s) { return s.at("totals").at("held").as_int64() == 2; }).first);
+  std::filesystem::permissions(file, std::filesystem::perms::none);
+  box.sync({"flush"});
+  ASSERT_TRUE(box.wait_status([](const auto& s) {
+                   return std::ranges::any_of(s.at("sources").as_array(), [](const auto& source) {
+                     return source.at("state").as_string() == "set_aside";
+                   });
+                 })
+                  .first);
+  std::error_code gone_before_us;
+  do std::filesystem::remove_all(file.parent_path(), gone_before_us);
+  while (gone_before_us);
+  ASSERT_TRUE(box.wait_status([](const auto& s) {
+                   return boost::json::serialize(s.at("sources")).find("was removed with 2 changes") !=
+                          std::string::npos;
+                 })
+                  .first);
+  const auto waited = box.sync({"wait", "--run", "r-1", "--timeout", "20s"});
+  EXPECT_EQ(waited.status, 1) << waited.out << waited.err;
+}
+
 TEST(BadInputRetry, ALogThatIsRemovedBeforeItIsSyncedIsToldUntilItComesBack) {
   Box box;
   EXPECT_EQ(box.sync({"hold", "ml-team"}).status, 0);

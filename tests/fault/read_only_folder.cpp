@@ -17,7 +17,8 @@ namespace {
 
 bool is_read_only(std::string_view path) {
   const char* folder = std::getenv("NEPTUNE_READ_ONLY");
-  return folder && path.starts_with(folder) && ::access((std::string(folder) + ".now").c_str(), F_OK) == 0;
+  return folder && path.starts_with(std::string(folder) + "/") &&
+         ::access((std::string(folder) + ".now").c_str(), F_OK) == 0;
 }
 
 bool is_read_only(int descriptor) {

@@ -105,7 +105,7 @@ TEST(StateTrouble, WhatADamagedPageOfTheChangeQueueHoldsIsSetAsideAndToldAndAllE
       << waited.out << waited.err;
   EXPECT_GE(box.sandbox().state().at("runs").as_object().size(), 15u);
   const auto discarded = box.sync({"discard", "ml-team/lab"});
-  EXPECT_NE(discarded.out.find("in what is set aside, and stays"), std::string::npos) << discarded.out << discarded.err;
+  EXPECT_NE(discarded.out.find("in what is set aside, and stay:"), std::string::npos) << discarded.out << discarded.err;
 }
 
 TEST(StateTrouble, ASecondDaemonOfAStateDirectoryStopsWithASentenceAndTheFirstGoesOn) {

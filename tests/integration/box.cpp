@@ -67,7 +67,8 @@ void Box::start_daemon() {
   if (!options_.project.empty()) process.env["NEPTUNE_PROJECT"] = options_.project;
   if (!options_.preload.empty()) {
     process.env["LD_PRELOAD"] = options_.preload.string();
-    process.env["NEPTUNE_READ_ONLY"] = (dir() / "state").string();
+    process.env["NEPTUNE_READ_ONLY"] = (std::filesystem::canonical(dir()) / "state").string();
+    process.env["ASAN_OPTIONS"] = "verify_asan_link_order=0";
   }
   daemon_.emplace(std::move(process));
   if (!ready.wait("READY=1", 20s)) ADD_FAILURE() << "the daemon did not come up:\n" << daemon_->err();

@@ -775,7 +775,6 @@ Result<QueueStore::Move> QueueStore::begin_move(const std::string& file, WallTim
   NEPTUNE_TRY(database_->each(
       "SELECT seq FROM moved ORDER BY seq DESC LIMIT 1 OFFSET ?",
       [&move](const sqlite::Statement& row) { move.forgotten = row.number(0); }, keys_kept));
-  NEPTUNE_TRY(database_->run("DELETE FROM moved WHERE seq <= ?", move.forgotten));
   NEPTUNE_TRY(
       database_->run("DELETE FROM moved_streams WHERE (move, workspace, project, kind, container) IN (SELECT move, "
                      "workspace, project, kind, container FROM moved_streams ORDER BY move DESC LIMIT -1 OFFSET ?)",
@@ -784,6 +783,10 @@ Result<QueueStore::Move> QueueStore::begin_move(const std::string& file, WallTim
   move.id = database_->db.last_insert_rowid();
   NEPTUNE_TRY(transaction->commit());
   return move;
+}
+
+Result<void> QueueStore::forget_moved(Position upto) {
+  return database_->run("DELETE FROM moved WHERE seq <= ?", upto);
 }
 
 Result<QueueStore::Settled> QueueStore::move_out(std::int64_t stream, Position upto, const Move& move) {

@@ -173,9 +173,10 @@ class QueueStore {
   /// any more which changes left, 0 for none.
   struct Move {
     std::int64_t id = 0;
-    Position forgotten = 0;
+    Position forgotten = 0;  ///< those up to this are too many to keep: to be put on record elsewhere, then forgotten
   };
   Result<Move> begin_move(const std::string& file, WallTime now);
+  Result<void> forget_moved(Position upto);
   /// As `settle`, of changes that are another machine's from here on. On disk when it returns.
   Result<Settled> move_out(std::int64_t stream, Position upto, const Move& move);
   /// A change that had left was queued here again, as another one.

@@ -297,9 +297,10 @@ TEST(AnythingHeld, MeansChangesOrAScopeAnOperatorHolds) {
   EXPECT_FALSE(anything_held(status)) << "nothing waits for it";
   auto& found = status.sources.emplace_back();
   found.state = "settling_in";
-  EXPECT_TRUE(anything_held(status)) << "what was just found may be held";
+  EXPECT_FALSE(anything_held(status)) << "it is not known";
+  EXPECT_NE(view(status, {false, 200}, now).find("What waits behind it is not counted yet."), std::string::npos);
   found.project = "other-team/lab";
-  EXPECT_FALSE(anything_held(status));
+  EXPECT_EQ(view(status, {false, 200}, now).find("What waits behind it is not counted yet."), std::string::npos);
   status.sources.clear();
   status.workspaces[0].projects[0].held = 1;
   EXPECT_TRUE(anything_held(status));
