@@ -34,7 +34,7 @@ std::string man_page(const CLI::App& cli) {
             .entries = {{"0", "done"},
                         {"1", "failed"},
                         {"2", "usage"},
-                        {"6", "exported, but something that waits here is not in the file: the output names it"}}},
+                        {"6", "exported or imported, but not everything: the output names what is left out"}}},
            {.title = "EXAMPLES", .entries = examples()},
            {.title = "ENVIRONMENT",
             .entries =

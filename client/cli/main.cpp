@@ -36,7 +36,7 @@ constexpr std::array exit_texts{
     ExitText{held, "held",
              ": of status, changes are held, or a hold is set that the next ones will wait for; of wait, what remains "
              "when the time is up is held"},
-    ExitText{partly, "exported in part", ": something that waits is not in the file; the output names it"}};
+    ExitText{partly, "exported or imported in part", ": the output names what is left out"}};
 
 std::string footer(bool top) {
   if (!top) return "`neptune-sync --help` tells of --socket, --json and the exit codes.\n";

@@ -71,6 +71,35 @@ std::string UnsentLogs::why_it_stays(const Unsent& unsent) const {
   return {};
 }
 
+/// Up to the last that was there when it was begun: what is added meanwhile is not of it, and what the daemon takes out
+/// meanwhile is on the server.
+template <class Does>
+Result<void> UnsentLogs::each_operation(const Unsent& unsent, Does does) {
+  auto& database = *unsent.log.database;
+  for (auto after = unsent.after; after < unsent.upto;) {
+    const auto plan = database.plan(after, at_once, *unsent.log.run);
+    if (!plan) return std::unexpected(plan.error());
+    if (std::holds_alternative<std::monostate>(*plan)) return {};
+    sources::Batch batch;
+    if (const auto* planned = std::get_if<sources::Batch>(&*plan)) batch = *planned;
+    if (const auto* large = std::get_if<sources::Oversized>(&*plan)) {
+      batch.first = batch.last = large->position;
+      if (large->bytes > longest_operation)
+        return fail("export_not_written",
+                    fmt::format("operation {} of the run log in {} has {}, which no server takes: move the log away, "
+                                "and export again",
+                                large->position, unsent.log.facts.key.path, size_text(large->bytes)));
+    }
+    after = batch.last;
+    if (batch.first > unsent.upto) return {};
+    auto changes = database.changes(batch.first, std::min(batch.last, unsent.upto));
+    if (!changes && changes.error().code == "run_log_changed") continue;
+    if (!changes) return std::unexpected(changes.error());
+    for (auto& change : *changes) NEPTUNE_TRY(does(std::move(change)));
+  }
+  return {};
+}
+
 /// What is not sent of it; false when that is nothing, or cannot be told.
 Result<bool> UnsentLogs::look(Unsent& unsent, Tally& tally) {
   const auto& log = unsent.log;
@@ -90,6 +119,12 @@ Result<bool> UnsentLogs::look(Unsent& unsent, Tally& tally) {
   if (operations->count + requests->count == 0) return false;
   if (auto why = why_it_stays(unsent); !why.empty()) {
     tally.left.push_back(std::move(why));
+    return false;
+  }
+  // A log is carried as a whole: of one that turns out to be damaged nothing may be in the file before that is seen.
+  const auto readable = each_operation(unsent, [](const sources::QueuedChange&) -> Result<void> { return {}; });
+  if (!readable && readable.error().code == "sqlite_corrupt") {
+    tally.left.push_back(readable.error().message);
     return false;
   }
   NEPTUNE_TRY(find_files(unsent, files->confirmed, tally));
@@ -166,38 +201,14 @@ Result<void> UnsentLogs::write_files(const Unsent& unsent, PortableWriter& write
   return {};
 }
 
-/// Up to the last that was there when it was begun: what is added meanwhile is not of it, and what the daemon takes out
-/// meanwhile is on the server.
 Result<void> UnsentLogs::write_operations(Unsent& unsent, PortableWriter& writer) const {
-  auto& database = *unsent.log.database;
-  for (auto after = unsent.after; after < unsent.upto;) {
-    const auto plan = database.plan(after, at_once, *unsent.log.run);
-    if (!plan) return std::unexpected(plan.error());
-    if (std::holds_alternative<std::monostate>(*plan)) return {};
-    sources::Batch batch;
-    if (const auto* planned = std::get_if<sources::Batch>(&*plan)) batch = *planned;
-    if (const auto* large = std::get_if<sources::Oversized>(&*plan)) {
-      batch.first = batch.last = large->position;
-      if (large->bytes > longest_operation)
-        return fail("export_not_written",
-                    fmt::format("operation {} of the run log in {} has {}, which no server takes: move the log away, "
-                                "and export again",
-                                large->position, unsent.log.facts.key.path, size_text(large->bytes)));
-    }
-    after = batch.last;
-    if (batch.first > unsent.upto) return {};
-    auto changes = database.changes(batch.first, std::min(batch.last, unsent.upto));
-    if (!changes && changes.error().code == "run_log_changed") continue;
-    if (!changes) return std::unexpected(changes.error());
-    for (auto& change : *changes) {
-      NEPTUNE_TRY(writer.add(CarriedOperation{.position = change.position,
-                                              .creates = change.kind == ChangeKind::run_create,
-                                              .at = static_cast<double>(to_unix_ms(change.at)),
-                                              .bytes = std::move(change.payload)}));
-      unsent.count++;
-    }
-  }
-  return {};
+  return each_operation(unsent, [&](sources::QueuedChange change) -> Result<void> {
+    unsent.count++;
+    return writer.add(CarriedOperation{.position = change.position,
+                                       .creates = change.kind == ChangeKind::run_create,
+                                       .at = static_cast<double>(to_unix_ms(change.at)),
+                                       .bytes = std::move(change.payload)});
+  });
 }
 
 Result<void> UnsentLogs::take_out_files(const Unsent& unsent, const std::string& file, WallTime now) {

@@ -49,6 +49,8 @@ class UnsentLogs {
   Result<void> find_files(Unsent& unsent, sources::Position after, Tally& tally) const;
   std::string why_it_stays(const Unsent& unsent) const;
   Result<void> write_files(const Unsent& unsent, PortableWriter& writer, Tally& tally) const;
+  template <class Does>
+  static Result<void> each_operation(const Unsent& unsent, Does does);
   Result<void> write_operations(Unsent& unsent, PortableWriter& writer) const;
   Result<void> take_out_files(const Unsent& unsent, const std::string& file, WallTime now);
 

@@ -345,10 +345,11 @@ std::string stays(std::uint64_t left, const std::string& trouble, bool everybody
 /// What is meant and is set aside: it cannot be read, and so not be kept as rejected.
 Engine::Aside Engine::aside_in(const DiscardRequest& request) const {
   Aside aside;
-  for (const auto& feed : aside_) {
-    if (!means(request, *feed->info.container) || feed->backlog.count == 0) continue;
-    aside.count += feed->backlog.count;
-    if (feed->problem && aside.problem.empty()) aside.problem = feed->problem->message;
+  for (const auto& [key, feed] : feeds_) {
+    const auto& problem = feed->problem ? feed->problem : feed->info.problem;
+    if (!problem || feed->stream != 0 || !feed->info.container || !means(request, *feed->info.container)) continue;
+    aside.count += std::max(feed->backlog.count, feed->unread_count);
+    if (aside.problem.empty()) aside.problem = problem->message;
   }
   return aside;
 }
@@ -387,12 +388,14 @@ asio::awaitable<Result<api::DiscardReply>> Engine::discard_waiting(DiscardReques
   const auto aside = aside_in(request);
   reply.message = gone(reply, what, request.run);
   if (reply.left > 0) reply.message += stays(reply.left, trouble, request.everybodys);
+  if (aside.count == 0 && !aside.problem.empty())
+    reply.message += fmt::format(" What is set aside stays: {}.", aside.problem);
   if (aside.count > 0)
     reply.message += fmt::format(" {} in what is set aside, and {}: {}.",
                                  number_of(aside.count, "change") + (aside.count == 1 ? " waits" : " wait"),
                                  aside.count == 1 ? "stays" : "stay", aside.problem);
   reply.left += aside.count;
-  if (reply.discarded + reply.lost + reply.left == 0)
+  if (reply.discarded + reply.lost + reply.left == 0 && aside.problem.empty())
     reply.message += !lost_in(request).empty()
                          ? " What was lost of it with a removed log is for operators, and the workspace's allow_users, "
                            "to give up."

@@ -379,6 +379,23 @@ TEST_F(Carry, AWatchedFolderThatIsNotThereYetIsMade) {
   other.wait_synced();
 }
 
+TEST_F(Carry, ALogThatIsDamagedInTheMiddleStaysAsAWholeAndAllElseTravels) {
+  const auto good = closed_log("r-1", 5), damaged = closed_log("r-2", 400);
+  box.hand_in(R"({"kind": "project.create", "project": "ml-team/queued"})");
+  ASSERT_EQ(box.stop_daemon(), 0);
+  {
+    std::fstream pages(damaged, std::ios::in | std::ios::out | std::ios::binary);
+    pages.seekp(static_cast<std::streamoff>(fs::file_size(damaged) / 2));
+    pages << std::string(12'000, '\xa5');
+  }
+  const auto written = move_to(file);
+  EXPECT_EQ(written.status, 6) << written.err;
+  EXPECT_THAT(written.out, AllOf(HasSubstr("6 operations of 1 run log"), HasSubstr("1 change"),
+                                 HasSubstr("Not in it: "), HasSubstr("_r-2_"), HasSubstr("is damaged")));
+  EXPECT_EQ(rows(good), 0);
+  EXPECT_TRUE(fs::exists(damaged));
+}
+
 TEST_F(Carry, ALogThatMayNotBeReadIsNamedAndTheExitCodeSaysSo) {
   if (::geteuid() != 0) GTEST_SKIP() << "only root can act as another user";
   constexpr unsigned owner = 1234;

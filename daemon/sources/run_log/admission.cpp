@@ -41,7 +41,8 @@ Admission admit(const LogPaths& paths, const LogFacts& facts, LogDatabase::Mode 
   if (facts.header == LogHeader::empty && !mode.live) return without_metadata(paths);
   if (facts.header == LogHeader::no_database)
     return Error{"sqlite_not_a_database",
-                 fmt::format("{} is not an SQLite database, so no run log; remove it", paths.database.string())};
+                 fmt::format("{} is not an SQLite database: restore it from a copy, or remove it if it is no run log",
+                             paths.database.string())};
   if (mode.live && facts.header != LogHeader::wal) return NotYet{};
   // As a reader when there is a `-wal` already: a log that is refused must be left as it was, and the last writer that
   // closes a log copies its `-wal` into it. Without a `-wal`, a reader would leave one behind.
