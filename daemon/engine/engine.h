@@ -511,6 +511,7 @@ class Engine final : public Control, public sources::SourceListener {
   static Moved moved_of(const Feed& feed);
   void add_moved_of_queue(std::vector<api::Stream>& list,
                           const std::function<bool(const ContainerName&)>& matches) const;
+  void note_moved_from(const FeedPtr& feed);
   void each_moved(const std::function<void(const ProjectName&, const Moved&)>& f) const;
   std::vector<api::MovedAway> moved_lately() const;
 
@@ -566,6 +567,7 @@ class Engine final : public Control, public sources::SourceListener {
   std::function<void()> changed_;
   std::map<sources::SourceKey, FeedPtr> feeds_;
   std::map<core::StreamId, FeedPtr> streams_;
+  std::vector<std::weak_ptr<Feed>> moved_from_;  // something left them for another machine
   std::set<FeedPtr> aside_;  // set aside with what waits in them, which the core does not know of meanwhile
   /// What was accepted, and is not told to the core yet: of each project that has any.
   struct Untold {

@@ -388,6 +388,7 @@ void Engine::begin_stream(const FeedPtr& feed, const LedgerSource& known) {
   feed->kept = known.kept;
   feed->synced_at = known.synced_at;
   feed->moved = known.moved;
+  if (feed->moved.count > 0) note_moved_from(feed);
   feed->stream = ++last_stream_;
   feed->refresh_wanted = true;
   feed->take_out_wanted = known.confirmed > 0;

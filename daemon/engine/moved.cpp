@@ -59,9 +59,15 @@ void Engine::add_moved_of_queue(std::vector<api::Stream>& list,
   }
 }
 
+/// What left is known before a source is followed: it leaves while no daemon runs.
+void Engine::note_moved_from(const FeedPtr& feed) {
+  std::erase_if(moved_from_, [&feed](const auto& each) { return each.expired() || each.lock() == feed; });
+  moved_from_.push_back(feed);
+}
+
 void Engine::each_moved(const std::function<void(const ProjectName&, const Moved&)>& f) const {
-  for (const auto& [key, feed] : feeds_)
-    if (feed->moved.count > 0 && feed->info.container) f(feed->info.container->project, feed->moved);
+  for (const auto& each : moved_from_)
+    if (const auto feed = each.lock(); feed && !feed->finished) f(feed->info.container->project, feed->moved);
   for (const auto& finished : finished_)
     if (finished.moved.count > 0) f(finished.container.project, finished.moved);
   if (!queue_) return;
