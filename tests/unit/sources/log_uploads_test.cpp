@@ -1,3 +1,4 @@
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -96,6 +97,8 @@ TEST_F(LogUploadsTest, AreAskedForByTheOwnerOfTheFileThatIsOpenWhateverLiesAtIts
   const auto changes = fixture.loop.await(files->changes(1, 1));
   ASSERT_TRUE(changes) << changes.error().message;
   EXPECT_EQ(changes->at(0).uid, owner);
+  // The source sees itself that its file is gone, or the watch, which is faster at times, has taken it back.
+  const auto refused = ::testing::AnyOf("run_log_gone", "run_log_withdrawn");
   // Its place is taken by a link to a file of root's.
   std::filesystem::rename(database_of(fixture.log), fixture.temp / "away");
   std::filesystem::create_symlink("/etc/passwd", database_of(fixture.log));
@@ -103,14 +106,14 @@ TEST_F(LogUploadsTest, AreAskedForByTheOwnerOfTheFileThatIsOpenWhateverLiesAtIts
   ASSERT_TRUE(still) << still.error().message;
   EXPECT_EQ(still->at(0).uid, owner);
   fixture.loop.await(files->release());
-  EXPECT_EQ(error_of_changes(*files), "run_log_gone");
+  EXPECT_THAT(error_of_changes(*files), refused);
   // So it is with a link to the log itself, and with another file.
   std::filesystem::remove(database_of(fixture.log));
   std::filesystem::create_symlink(fixture.temp / "away", database_of(fixture.log));
-  EXPECT_EQ(error_of_changes(*files), "run_log_gone");
+  EXPECT_THAT(error_of_changes(*files), refused);
   std::filesystem::remove(database_of(fixture.log));
   std::filesystem::copy(fixture.temp / "away", database_of(fixture.log));
-  EXPECT_EQ(error_of_changes(*files), "run_log_gone");
+  EXPECT_THAT(error_of_changes(*files), refused);
 }
 
 TEST_F(LogUploadsTest, AreOursToDeleteOnlyInTheLogsOwnFolder) {
