@@ -65,8 +65,7 @@ Result<std::vector<api::Rejected>> find(const client::Client& client, const Chos
     auto reply = client.rejected(before, page);
     if (!reply) return std::unexpected(reply.error());
     for (auto& one : reply->value.rejected) {
-      const bool project =
-          !chosen.project || one.project == *chosen.project || one.project.starts_with(*chosen.project + "/");
+      const bool project = !chosen.project || api::within(one.project, *chosen.project);
       // A run's files are streams of their own.
       const bool run = !chosen.run ||
                        (one.container == *chosen.run && (one.container_type == "run" || one.container_type == "files"));
@@ -91,8 +90,7 @@ Result<std::string> none_kept(const client::Client& client, const Chosen& chosen
   const auto streams = client.streams({});
   if (!streams) return std::unexpected(streams.error());
   const auto fits = [&chosen](const api::Stream& stream) {
-    const bool of_project =
-        !chosen.project || stream.project == *chosen.project || stream.project.starts_with(*chosen.project + "/");
+    const bool of_project = !chosen.project || api::within(stream.project, *chosen.project);
     return of_project && (!chosen.run || stream.container == *chosen.run);
   };
   const auto scopes = api::scope_names(status->value);

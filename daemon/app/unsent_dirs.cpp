@@ -121,8 +121,7 @@ Result<void> UnsentDirs::judge(Unsent& unsent, ClientLog& log) const {
     if (upload.what == ClientUpload::What::file_set)
       unsent.why_it_stays = fmt::format(
           "the 1.x directory {}, as a set of files that is to be uploaded (UploadFileSet) does not travel: let the "
-          "daemon "
-          "here reach the server, or carry the directory and the files by hand",
+          "daemon here reach the server, or carry the directory and the files by hand",
           facts.key.path);
     if (upload.what != ClientUpload::What::file) return {};
     if (!of_carried_file(logged.json, logged.version))

@@ -93,8 +93,7 @@ std::string left_to_client(const sources::SourceInfo& info) {
 
 constexpr std::string_view settling_in_on_a_network =
     "on a network file system, where a job on another host may still write it: it is taken once it was closed, or "
-    "after "
-    "a day without a write";
+    "after a day without a write";
 
 }  // namespace
 

@@ -66,8 +66,7 @@ constexpr std::array file_cures{
          "create waits for."},
     Cure{"retry",
          "They are tried again by themselves, with pauses up to a minute; `neptune-sync flush` tries at once. A file "
-         "that "
-         "the store answers to and never takes is rejected in the end, with its reason."},
+         "that the store answers to and never takes is rejected in the end, with its reason."},
     Cure{"sending", "They are on their way now, as many at once as [uploads] max_concurrent says."}};
 
 }  // namespace

@@ -64,8 +64,7 @@ std::string where_files(const api::Stream& stream) {
     return "Where they were when they were handed in: the daemon's change queue names them. One that was copied "
            "(--copy) is safe with the daemon, another must stay as it is until it is uploaded.";
   return "Where the job put them; the run log " + clean(stream.source) +
-         " names them. They must stay as they are "
-         "until they are uploaded.";
+         " names them. They must stay as they are until they are uploaded.";
 }
 
 bool is_files(const api::Stream& stream) {
