@@ -442,8 +442,8 @@ void Core::step_aside(Stream& stream, Instant now) {
 /// it would stand behind those that wait for what is not thrown away.
 bool Core::make_way(Stream& stream, bool waits, Instant now) {
   if (!stream.backlog.discards) return false;
-  if (stream.making_way) return true;
-  const bool was_made = stream.way_made == stream.backlog.ticket;
+  if (stream.way && stream.way->making) return true;
+  const bool was_made = stream.way && stream.way->ticket == stream.backlog.ticket;
   if (was_made && !waits) return false;
   const auto is_in_the_way = [&](const Stream* other) {
     const auto ticket = other->backlog.ticket;
@@ -455,19 +455,19 @@ bool Core::make_way(Stream& stream, bool waits, Instant now) {
     return std::ranges::any_of(streams_of(name), is_in_the_way);
   };
   if (std::ranges::none_of(stream.backlog.after, has_some)) return false;
-  if (was_made && stream.way_again > now) return stream.ways_made < ways_before_it_steps_aside;
-  stream.making_way = true;
+  if (was_made && stream.way->again > now) return stream.way->times < ways_before_it_steps_aside;
+  if (!stream.way) stream.way = Stream::Way{};
+  stream.way->making = true;
   actions_.emplace_back(MakeWay{stream.spec.id, stream.backlog.ticket});
   return true;
 }
 
 void Core::way_made(StreamId id, Instant now) {
   auto* stream = find(id);
-  if (!stream || !std::exchange(stream->making_way, false)) return;
-  if (std::exchange(stream->way_made, stream->backlog.ticket) != stream->backlog.ticket) stream->ways_made = 0;
-  stream->ways_made++;
-  stream->way_again = now + options_.way_again;
-  timers_.set({Alarm::Of::stream, id, {}}, stream->way_again);
+  if (!stream || !stream->way || !stream->way->making) return;
+  const auto times = stream->way->ticket == stream->backlog.ticket ? stream->way->times : 0;
+  stream->way = Stream::Way{stream->backlog.ticket, false, times + 1, now + options_.way_again};
+  timers_.set({Alarm::Of::stream, id, {}}, stream->way->again);
   ready(*stream);
   schedule(now);
 }
@@ -625,8 +625,9 @@ StreamView Core::stream(StreamId id, Instant now) const {
   if (it == streams_.end() || it->second.closing) return {};
   const auto& stream = it->second;
   const auto [wait, until, confirming] = verdict(stream, now);
-  StreamView view{&stream.spec, stream.counted,  wait,          stream.trouble,
+  StreamView view{&stream.spec, stream.counted,  wait,          {},
                   until,        stream.attempts, stream.barred, stream.ambiguous || stream.doubts > 0};
+  if (stream.trouble) view.trouble = *stream.trouble;
   if (wait == Wait::server) view.trouble = {servers_.at(stream.spec.server).trouble};
   return view;
 }

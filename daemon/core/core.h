@@ -183,27 +183,31 @@ class Core {
     bool paused = false;
     bool closing = false;  // its source is gone, a Send is still out
     Phase phase = Phase::idle;
-    Sent request;            // what is out
-    std::string request_id;  // the server's
+    bool ambiguous = false;      // its last answer may speak of a limit: the status call is being asked
+    bool barred = false;         // stuck so often that it goes nowhere until somebody makes that, or gives the right
+    bool told_by_check = false;  // the trouble: that the next request is accepted says nothing against it
+    std::uint32_t attempts = 0;  // failures in a row
+    std::uint32_t busy = 0;      // answers in a row that the server, or something before it, is too busy
+    std::uint32_t doubts = 0;    // such answers in a row that the status call did not explain (2), or could not (1)
+    Sent request;                // what is out
+    std::string request_id;      // the server's
     Instant unconfirmed_since;
-    std::uint32_t attempts = 0;         // failures in a row
-    std::uint32_t busy = 0;             // answers in a row that the server, or something before it, is too busy
     std::optional<Instant> not_before;  // after a failure
     std::optional<Instant> release_at;  // within the ramp of a scope that opened
     std::uint64_t limit = 0;            // of the next request while refused changes are isolated; 0: no limit
     std::uint64_t suspects = 0;         // changes known to hold a refused one
-    bool ambiguous = false;             // its last answer may speak of a limit: the status call is being asked
-    bool barred = false;       // stuck so often that it goes nowhere until somebody makes that, or gives the right
-    std::uint32_t doubts = 0;  // such answers in a row that the status call did not explain (2), or could not (1)
-    Trouble trouble;
-    bool told_by_check = false;  // the trouble: that the next request is accepted says nothing against it
+    Rare<Trouble> trouble;
     Instant opened_at;
     std::optional<Instant> orphan_since;  // the server first said that the fork's parent is unknown
     Tally counted;                        // its share of the tallies
-    bool making_way = false;              // a MakeWay is out
-    Position way_made = 0;                // the ticket of the removal that way was made for last
-    std::uint32_t ways_made = 0;          // for the same
-    Instant way_again;                    // not before, for the same
+    /// That way is made for a removal.
+    struct Way {
+      Position ticket = 0;  // of the removal that it was made for last
+      bool making = false;  // a MakeWay is out
+      std::uint32_t times = 0;
+      Instant again{};  // not before
+    };
+    Rare<Way> way;
   };
 
   /// Those of a workspace lie together, in it those of a project, and in it those of a container, in their order.

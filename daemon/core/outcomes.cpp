@@ -68,7 +68,7 @@ void Core::sent(StreamId id, Sent sent, std::string request_id, Instant now) {
     stream->ambiguous = false;
     if (!stream->told_by_check) {
       stuck_.erase(id);  // the server took it after all
-      stream->trouble = {};
+      stream->trouble.reset();
     }
     stream->doubts = 0;
     stream->request_id = std::move(request_id);
@@ -118,7 +118,7 @@ void Core::tell_server(Stream& stream, const Failure& failure, const Blame& blam
     server_failed(server, failure, now);
     // What it said of the stream before need not be so any more: the next answer tells.
     stuck_.erase(stream.spec.id);
-    stream.trouble = {};
+    stream.trouble.reset();
   } else if (failure.kind == Failure::Kind::source) {
     servers_[server].trying = false;
   } else {
@@ -374,7 +374,7 @@ void Core::refuse(Stream& stream, const std::string& code, const std::string& re
   if (count > 1) {
     stream.suspects = count;
     stream.limit = (count + 1) / 2;
-    stream.trouble = {reason};
+    stream.trouble = Trouble{reason};
     back(stream, now);
     return;
   }
@@ -408,7 +408,7 @@ void Core::advance(Stream& stream, Instant now) {
   stuck_.erase(stream.spec.id);
   stream.ambiguous = stream.barred = false;
   stream.doubts = 0;
-  stream.trouble = {};
+  stream.trouble.reset();
   stream.not_before.reset();
   stream.orphan_since.reset();
   if (request.create) {
@@ -573,7 +573,7 @@ void Core::explain_limits(const std::string& workspace, Gates::StatusWord::Is wo
     } else if ((stream->doubts += word == Is::normal ? 2 : 1) >= 4) {
       stream->doubts = 0;
       stream->not_before.reset();
-      refuse(*stream, "http_422", stream->trouble.text, now);
+      refuse(*stream, "http_422", stream->trouble ? stream->trouble->text : std::string(), now);
     } else if (word == Is::normal) {
       stream->not_before.reset();
     }

@@ -183,7 +183,7 @@ void Core::check_failed(const Check& check, const Failure& failure, Instant now)
       if (forgotten) {
         retry(*stream, {failure.message}, options_.retry, now);
       } else {
-        stream->trouble = {failure.message};
+        stream->trouble = Trouble{failure.message};
       }
     }
     if (failure.kind == Kind::read_only) {

@@ -611,7 +611,7 @@ class Engine final : public Control, public sources::SourceListener {
       follow_ups_;  // a run.upload → the change that assigns its file, not known as done
 };
 
-/// One source, and the stream it is read as.
+/// One source, and the stream it is read as. There may be ten thousands: what few of them have at a time is kept apart.
 struct Engine::Feed {
   sources::SourceInfo info;
   std::shared_ptr<sources::Source> source;
@@ -631,18 +631,23 @@ struct Engine::Feed {
   sources::Backlog backlog;
   Rare<Error> problem;                  ///< found by reading it; `info.problem` is what the watcher found
   std::vector<sources::Growth> untold;  ///< not among what waits in it as the core knows it (yet)
-  std::string unread;                   ///< why what waits in it could not be counted the last time
-  unsigned unread_times = 0;            ///< in a row
-  bool opening = false;                 ///< being looked up in the ledger
-  bool gone = false;                    ///< its file is gone
-  bool unwatched = false;               ///< gone for us only: what is on record of it stays
-  bool uncounted = false;               ///< it was never read as far as it went, and cannot be now
-  std::uint64_t unread_count = 0;       ///< of one that cannot be read any more: what waited in it when it could
-  Lost lost{};                          ///< when it went
-  bool finished = false;                ///< its end is on record
-  bool released = false;                ///< let go of since it came to rest
-  bool tidying = false;                 ///< an alarm to remove it is set
-  bool told_synced = false;             ///< that it is at rest was told
+  /// What waits in it could not be counted the last time.
+  struct Unread {
+    std::string why;
+    unsigned times = 1;  ///< in a row
+  };
+  Rare<Unread> unread;
+  bool opening = false;            ///< being looked up in the ledger
+  bool gone = false;               ///< its file is gone
+  bool unwatched = false;          ///< gone for us only: what is on record of it stays
+  bool uncounted = false;          ///< it was never read as far as it went, and cannot be now
+  std::uint64_t unread_count = 0;  ///< of one that cannot be read any more: what waited in it when it could
+  Lost lost{};                     ///< when it went
+  bool finished = false;           ///< its end is on record
+  bool released = false;           ///< let go of since it came to rest
+  bool tidying = false;            ///< an alarm to remove it is set
+  bool told_synced = false;        ///< that it is at rest was told
+  bool discarding = false;         ///< what waits is being recorded as rejected
 
   FeedPtr files;            ///< of a run log: the files it asks for, once there are any
   std::weak_ptr<Feed> log;  ///< of such files: their run log
@@ -670,31 +675,30 @@ struct Engine::Feed {
     std::optional<Instant> run_missing_since;  ///< when the server was first found to have no such run
   };
   std::unique_ptr<OfFiles> uploading;
-  bool discarding = false;  ///< what waits is being recorded as rejected
   /// A request with one change, of which more is to be known than its check says.
   struct LookedInto {
     std::string request_id;
     std::optional<RequestStatus> found{};  ///< none while it is being found out
   };
-  std::optional<LookedInto> looked_into;
+  Rare<LookedInto> looked_into;
   /// The create that was handed in last, and whether the server may have it from an earlier try.
+  std::vector<std::string> refused_before;  ///< values of the last such update: the next is asked about these first
   sources::Position create_tried = 0;
   bool create_may_be_ours = false;
-  std::vector<std::string> refused_before;  ///< values of the last such update: the next is asked about these first
 
   // Work for the tending coroutine.
   bool tended = false;
-  std::optional<core::Send> send;
-  std::list<core::Outcome> outcomes;
-  std::optional<core::StepAside> aside;
   bool create_passes = false;
-  std::optional<Instant> taken_up_at;  ///< the batch that is out
   bool refresh_wanted = false;
-  std::size_t looks = 0;               ///< since it was last written to
-  bool echoed = false;                 ///< since then, our own last look was taken for a write
+  bool look_due = false;  ///< it is looked at again though no write is told
+  bool echoed = false;    ///< since it was last written to, our own last look was taken for a write
+  std::size_t looks = 0;  ///< since then
+  Rare<core::Send> send;
+  Rare<core::StepAside> aside;
+  std::list<core::Outcome> outcomes;
+  std::optional<Instant> taken_up_at;  ///< the batch that is out
   std::optional<Instant> last_looked;  ///< a write told right after is our own opening and closing of the log
   std::optional<Instant> looked_from;  ///< when that look began
-  bool look_due = false;               ///< it is looked at again though no write is told
   bool take_out_wanted = false;
   bool take_out_again = false;  ///< it failed, and may succeed with the next alarm
   bool release_wanted = false;

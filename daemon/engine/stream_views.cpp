@@ -57,7 +57,7 @@ std::string Engine::rfc3339(Instant at) const {
 std::string Engine::why(const Feed& feed, const core::StreamView& view) const {
   Waiting waiting{.wait = view.wait, .container = view.spec->container, .kind = feed.info.kind};
   waiting.left_to_client = feed.info.state == SourceState::left_to_client;
-  waiting.unread = feed.unread;
+  if (feed.unread) waiting.unread = feed.unread->why;
   if (feed.backlog.fork_parent) waiting.fork_parent = *feed.backlog.fork_parent;
   waiting.trouble = view.trouble.text;
   const auto& slot = servers_.at(server_of(waiting.container.project.workspace)).slot;

@@ -133,11 +133,12 @@ asio::awaitable<void> Engine::refresh(FeedPtr feed) {
   if (feed->stream != stream || feed->gone) co_return;
   if (!backlog) {
     if (backlog.error().retryable) {
-      if (feed->unread.empty())
+      if (!feed->unread)
         spdlog::log(is_usual(backlog.error()) ? spdlog::level::debug : spdlog::level::warn,
                     "not read path={:?} error={:?}", feed->info.key.path, backlog.error().message);
-      feed->unread = backlog.error().message;
-      const auto pause = std::min<Duration>(1s * (1u << std::min(feed->unread_times++, 5u)), 30s);
+      const auto times = feed->unread ? feed->unread->times : 0;
+      feed->unread = Feed::Unread{backlog.error().message, times + 1};
+      const auto pause = std::min<Duration>(1s * (1u << std::min(times, 5u)), 30s);
       alarms_.set({Alarm::Of::tend, feed->info.key}, clock_.now() + pause);
       rearm();
     } else {
@@ -150,8 +151,7 @@ asio::awaitable<void> Engine::refresh(FeedPtr feed) {
     feed->refresh_wanted = true;  // it moved on meanwhile
     co_return;
   }
-  feed->unread.clear();
-  feed->unread_times = 0;
+  feed->unread.reset();
   feed->uncounted = false;
   feed->unread_count = 0;
   core::Backlog told;

@@ -164,11 +164,11 @@ struct SourceInfo {
   SourceKey key;
   Kind kind = Kind::run_log;
   SourceState state = SourceState::settling_in;
+  bool read_only = false;                  ///< another user's: followed, never written
+  bool network = false;                    ///< on a network file system: taken only when closed, by rescan
   std::optional<ContainerName> container;  ///< once known
   std::string order;                       ///< among sources of one run, the lower goes first (time of creation)
   Rare<Error> problem;                     ///< state set_aside
-  bool read_only = false;                  ///< another user's: followed, never written
-  bool network = false;                    ///< on a network file system: taken only when closed, by rescan
   std::vector<std::int32_t> holders;       ///< pids that have it open, or of a client directory: that may write it
   // Of a client directory:
   std::string server_id;                              ///< its container's UUID; empty: to be registered first
