@@ -143,72 +143,82 @@ asio::awaitable<bool> Engine::is_on_record(ProjectName project) {
   co_return false;
 }
 
-asio::awaitable<CallOutcome> Engine::call(FeedPtr feed, std::shared_ptr<sources::Source> source, core::StreamId stream,
-                                          sources::Batch batch) {
-  CallOutcome none;
-  const auto may_begin = this->may_begin(stream);
-  const ContainerName container = *feed->info.container;
-  const auto& slot = servers_.at(server_of(container.project.workspace)).slot;
-  const auto server = slot.server;
-  if (!server) {
-    none.answer = no_server<void>(slot.problem);
-    co_return none;
-  }
-  if (!is_registered(*feed)) {
-    auto made = co_await outcome(server->create_run(container, "", may_begin));
-    if (!made) {
-      auto failure = waiting_for_container(std::move(made.error()));
-      // It is the run that is refused, and none of what was logged in it: that waits.
-      if (failure.kind == Failure::Kind::rejected || failure.kind == Failure::Kind::too_large)
-        failure.kind = Failure::Kind::forbidden;
-      none.answer = std::unexpected(std::move(failure));
-      co_return none;
-    }
+/// Before the first call of a 1.x directory.
+asio::awaitable<Answer<void>> Engine::register_run(FeedPtr feed, std::shared_ptr<server::Server> server,
+                                                   server::MayBegin may_begin) {
+  ContainerName run = *feed->info.container;
+  auto made = co_await outcome(server->create_run(std::move(run), "", std::move(may_begin)));
+  if (made) {
     feed->client->server_id = std::move(made->id);
+    co_return Answer<void>{};
   }
-  if (!feed->unclear_since) feed->unclear_since = std::make_shared<std::map<sources::Position, Instant>>();
-  auto intents = intents_of(*feed, batch.last);
-  auto changes = co_await outcome(source->changes(batch.first, batch.last));
-  if (!changes) {
-    none.answer = std::unexpected(source_failure(std::move(changes.error())));
-    co_return none;
-  }
-  const auto kind = changes->front().kind;
+  auto failure = waiting_for_container(std::move(made.error()));
+  // It is the run that is refused, and none of what was logged in it: that waits.
+  if (failure.kind == Failure::Kind::rejected || failure.kind == Failure::Kind::too_large)
+    failure.kind = Failure::Kind::forbidden;
+  co_return std::unexpected(std::move(failure));
+}
+
+/// What is to be seen to before such a change goes, and why it does not go now.
+asio::awaitable<Answer<void>> Engine::see_to(ContainerName container, ChangeKind kind) {
+  const auto& workspace = container.project.workspace;
   if (container.kind == ContainerKind::run) {
-    const auto id = server_of(container.project.workspace);
-    const bool back = co_await ingestion_is_back(id, kind == ChangeKind::run_create);
-    if (back) {
-      none.answer = std::unexpected(Failure{Failure::Kind::busy, "ingestion_is_back",
-                                            "the server has the ingestion API; it is sent there", 0s, false});
-      co_return none;
-    }
+    const bool back = co_await ingestion_is_back(server_of(workspace), kind == ChangeKind::run_create);
+    if (back)
+      co_return std::unexpected(Failure{Failure::Kind::busy, "ingestion_is_back",
+                                        "the server has the ingestion API; it is sent there", 0s, false});
   }
   if (container.kind == ContainerKind::removals) {
     const bool on_record = co_await is_on_record(container.project);
-    if (!on_record) {
-      none.answer = std::unexpected(
+    if (!on_record)
+      co_return std::unexpected(
           source_failure(Error{"not_recorded", "what was stored before it is not on record yet", true}));
-      co_return none;
-    }
   }
   // Whether anybody may be invited depends on the workspace's type, which may not have been known at the door.
-  if (kind == ChangeKind::workspace_invite && workspace_types_.is_due(container.project.workspace, clock_.now()))
-    co_await learn_type(container.project.workspace);
-  if (!may_begin()) {
-    none.answer = std::unexpected(called_off());
-    co_return none;
+  if (kind == ChangeKind::workspace_invite && workspace_types_.is_due(workspace, clock_.now()))
+    co_await learn_type(workspace);
+  co_return Answer<void>{};
+}
+
+asio::awaitable<CallOutcome> Engine::call(FeedPtr feed, std::shared_ptr<sources::Source> source, core::StreamId stream,
+                                          sources::Batch batch) {
+  const auto failed = [](Failure failure) { return CallOutcome{.answer = std::unexpected(std::move(failure))}; };
+  const auto may_begin = this->may_begin(stream);
+  const auto& slot = servers_.at(server_of(feed->info.container->project.workspace)).slot;
+  const auto server = slot.server;
+  if (!server) co_return failed(no_server<void>(slot.problem).error());
+  if (!is_registered(*feed)) {
+    auto registered = co_await register_run(feed, server, may_begin);
+    if (!registered) co_return failed(std::move(registered.error()));
   }
+  auto changes = co_await outcome(source->changes(batch.first, batch.last));
+  if (!changes) co_return failed(source_failure(std::move(changes.error())));
+  auto clear = co_await see_to(*feed->info.container, changes->front().kind);
+  if (!clear) co_return failed(std::move(clear.error()));
+  if (!may_begin()) co_return failed(called_off());
+  co_return co_await call_with(feed, std::move(source), stream, server, std::move(*changes));
+}
+
+/// By what the changes are, all of one kind.
+asio::awaitable<CallOutcome> Engine::call_with(FeedPtr feed, std::shared_ptr<sources::Source> source,
+                                               core::StreamId stream, std::shared_ptr<server::Server> server,
+                                               std::vector<sources::QueuedChange> changes) {
+  const auto may_begin = this->may_begin(stream);
+  const ContainerName container = *feed->info.container;
+  const auto kind = changes.front().kind;
   // Of a directory that the server's id is in the name of, that counts, whatever its container is called.
   server::Addressed addressed(container);
-  if (kind == ChangeKind::client_operation) addressed.id = sources::server_id_in(changes->front().directory);
-  if (auto alone = goes_alone(changes->front())) {
+  if (kind == ChangeKind::client_operation) addressed.id = sources::server_id_in(changes.front().directory);
+  if (auto alone = goes_alone(changes.front())) {
     if (alone->copy)
-      co_return co_await copy_attribute(server, may_begin, std::move(addressed), changes->front().position,
+      co_return co_await copy_attribute(server, may_begin, std::move(addressed), changes.front().position,
                                         std::move(*alone->copy));
-    co_return co_await upload_for_client(feed, stream, server, std::move(changes->front()), std::move(*alone->upload));
+    co_return co_await upload_for_client(feed, stream, server, std::move(changes.front()), std::move(*alone->upload));
   }
   if (kind == ChangeKind::run_create)
-    co_return co_await create_run(server, may_begin, container, std::move(changes->front()));
+    co_return co_await create_run(server, may_begin, container, std::move(changes.front()));
+  if (!feed->unclear_since) feed->unclear_since = std::make_shared<std::map<sources::Position, Instant>>();
+  auto intents = intents_of(*feed, changes.back().position);
   if (kind == ChangeKind::run_update || is_attributes(kind)) {
     AttributeCall about{server,
                         std::move(intents),
@@ -217,11 +227,10 @@ asio::awaitable<CallOutcome> Engine::call(FeedPtr feed, std::shared_ptr<sources:
                         options_.doubt_patience,
                         feed->unclear_since,
                         servers_.at(server_of(container.project.workspace)).most_operations};
-    co_return co_await update_attributes(std::move(about), std::move(source), std::move(addressed),
-                                         std::move(*changes));
+    co_return co_await update_attributes(std::move(about), std::move(source), std::move(addressed), std::move(changes));
   }
   const auto type = workspace_type(container.project.workspace);
-  co_return co_await manage(feed, server, std::move(intents), may_begin, std::move(changes->front()), type);
+  co_return co_await manage(feed, server, std::move(intents), may_begin, std::move(changes.front()), type);
 }
 
 namespace {

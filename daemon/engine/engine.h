@@ -238,6 +238,7 @@ class Engine final : public Control, public sources::SourceListener {
   awaitable<void> tending(FeedPtr feed);
   awaitable<bool> tend_once(FeedPtr feed);
   awaitable<void> refresh(FeedPtr feed);
+  void not_counted(const FeedPtr& feed, const Error& error);
   awaitable<void> count_aside(FeedPtr feed);
   awaitable<void> step_aside(FeedPtr feed, core::StepAside aside);
   awaitable<void> let_create_pass(FeedPtr feed);
@@ -316,8 +317,13 @@ class Engine final : public Control, public sources::SourceListener {
   static void record_late(const FeedPtr& feed, core::StreamId stream, const core::Sent& sent,
                           std::vector<core::Refusal> refused);
   awaitable<bool> is_on_record(ProjectName project);
+  awaitable<Answer<void>> register_run(FeedPtr feed, std::shared_ptr<server::Server> server,
+                                       server::MayBegin may_begin);
+  awaitable<Answer<void>> see_to(ContainerName container, ChangeKind kind);
   awaitable<CallOutcome> call(FeedPtr feed, std::shared_ptr<sources::Source> source, core::StreamId stream,
                               sources::Batch batch);
+  awaitable<CallOutcome> call_with(FeedPtr feed, std::shared_ptr<sources::Source> source, core::StreamId stream,
+                                   std::shared_ptr<server::Server> server, std::vector<sources::QueuedChange> changes);
   awaitable<CallOutcome> manage(FeedPtr feed, std::shared_ptr<server::Server> server, Intents intents,
                                 server::MayBegin may_begin, sources::QueuedChange change, WorkspaceType type);
   awaitable<CallOutcome> make_version(FeedPtr feed, std::shared_ptr<server::Server> server, Intents intents,

@@ -116,7 +116,40 @@ bool is_usual(const Error& error) {
   return error.code == "run_log_gone" || error.code == "run_log_closing" || error.code == "run_log_withdrawn";
 }
 
+core::Backlog as_the_core_has_it(sources::Backlog& backlog) {
+  return {
+      .count = backlog.count,
+      .bytes = backlog.bytes,
+      .create_next = backlog.next == sources::OperationKind::create,
+      .frees_next = backlog.frees_next,
+      .fork_parent = backlog.fork_parent,
+      .discards = backlog.discards,
+      .ticket = backlog.ticket,
+      .create_behind = backlog.create_behind,
+      .creates_project = backlog.creates_project,
+      // Who makes way for it asks for these again.
+      .after = backlog.discards ? backlog.after : std::exchange(backlog.after, {}),
+  };
+}
+
 }  // namespace
+
+/// What waits in it could not be read.
+void Engine::not_counted(const FeedPtr& feed, const Error& error) {
+  if (!error.retryable) {
+    not_readable(feed, error);
+    pump();
+    return;
+  }
+  if (!feed->unread)
+    spdlog::log(is_usual(error) ? spdlog::level::debug : spdlog::level::warn, "not read path={:?} error={:?}",
+                feed->info.key.path, error.message);
+  const auto times = feed->unread ? feed->unread->times : 0;
+  feed->unread = Feed::Unread{error.message, times + 1};
+  const auto pause = std::min<Duration>(1s * (1u << std::min(times, 5u)), 30s);
+  alarms_.set({Alarm::Of::tend, feed->info.key}, clock_.now() + pause);
+  rearm();
+}
 
 asio::awaitable<void> Engine::refresh(FeedPtr feed) {
   if (!feed->source) co_return;
@@ -131,22 +164,7 @@ asio::awaitable<void> Engine::refresh(FeedPtr feed) {
   feed->released = false;
   auto backlog = co_await outcome(source->backlog(after));
   if (feed->stream != stream || feed->gone) co_return;
-  if (!backlog) {
-    if (backlog.error().retryable) {
-      if (!feed->unread)
-        spdlog::log(is_usual(backlog.error()) ? spdlog::level::debug : spdlog::level::warn,
-                    "not read path={:?} error={:?}", feed->info.key.path, backlog.error().message);
-      const auto times = feed->unread ? feed->unread->times : 0;
-      feed->unread = Feed::Unread{backlog.error().message, times + 1};
-      const auto pause = std::min<Duration>(1s * (1u << std::min(times, 5u)), 30s);
-      alarms_.set({Alarm::Of::tend, feed->info.key}, clock_.now() + pause);
-      rearm();
-    } else {
-      not_readable(feed, backlog.error());
-      pump();
-    }
-    co_return;
-  }
+  if (!backlog) co_return not_counted(feed, backlog.error());
   if (feed->confirmed != after) {
     feed->refresh_wanted = true;  // it moved on meanwhile
     co_return;
@@ -154,25 +172,15 @@ asio::awaitable<void> Engine::refresh(FeedPtr feed) {
   feed->unread.reset();
   feed->uncounted = false;
   feed->unread_count = 0;
-  core::Backlog told;
-  told.count = backlog->count;
-  told.bytes = backlog->bytes;
-  told.create_next = backlog->next == sources::OperationKind::create;
-  told.fork_parent = backlog->fork_parent;
-  told.frees_next = backlog->frees_next;
-  told.creates_project = backlog->creates_project;
-  told.create_behind = backlog->create_behind;
-  told.discards = backlog->discards;
-  told.ticket = backlog->ticket;
-  told.after = backlog->discards ? backlog->after : std::move(backlog->after);  // make_way_for asks for it again
+  auto known = as_the_core_has_it(*backlog);
   feed->backlog = std::move(*backlog);
   if (feed->backlog.uploads > 0) follow_files(feed);
   feed->last_looked = clock_.now();
   feed->looked_from = began;
-  core_.backlog(stream, after, std::move(told), clock_.now());
+  core_.backlog(stream, after, std::move(known), clock_.now());
   aside_.erase(feed);
   // What came meanwhile is told with the next look.
-  this->told(*feed, feed->refresh_wanted ? feed->backlog.last : std::numeric_limits<sources::Position>::max());
+  told(*feed, feed->refresh_wanted ? feed->backlog.last : std::numeric_limits<sources::Position>::max());
   if (!feed->refresh_wanted) expect_more(*feed, false);
   look_again(feed);
   pump();
