@@ -11,6 +11,7 @@
 #include "changes/impl/upload_json.h"
 #include "changes/kinds.h"
 #include "changes/limits.h"
+#include "support/utf8.h"
 
 namespace neptune {
 
@@ -167,7 +168,8 @@ struct Intake {
 std::expected<std::vector<Change>, Refusal> parse_json(std::string_view body, const ChangeFacts& facts) {
   Intake intake{facts};
   const bool several = body.substr(std::min(body.find_first_not_of(" \t\r\n"), body.size())).starts_with('[');
-  const auto end = changes::read_json(body, [&intake](Json&& json) { return intake.take(json); });
+  const auto end = changes::read_json(
+      body, [&intake](Json&& json) { return intake.take(json); }, limits::change_values, facts.first_line);
   auto refusal = end ? intake.refusal : std::optional(end.error());
   if (refusal && several && refusal->kind != Refusal::Kind::malformed)
     refusal = Intake::numbered(std::move(*refusal), intake.changes.size());
@@ -180,24 +182,24 @@ std::expected<std::vector<Change>, Refusal> parse_json(std::string_view body, co
 
 std::expected<std::vector<Change>, Refusal> parse_ndjson(std::string_view body, const ChangeFacts& facts) {
   Intake intake{facts};
-  for (std::size_t number = 1; !body.empty(); ++number) {
+  for (std::size_t number = facts.first_line; !body.empty(); ++number) {
     const auto newline = std::min(body.find('\n'), body.size());
     const auto line = body.substr(0, newline);
     body.remove_prefix(std::min(newline + 1, body.size()));
     const auto first = line.find_first_not_of(" \t\r");
     if (first == std::string_view::npos) continue;
     const auto index = intake.changes.size();
-    if (line[first] == '[')
-      return std::unexpected(Intake::numbered(
-          {Refusal::Kind::malformed, "invalid_json",
-           fmt::format("Line {} is an array; in NDJSON each line is one change, an object.", number), ""},
-          index));
-    const auto end = changes::read_json(line, [&intake](Json&& json) { return intake.take(json); });
+    if (line[first] != '{' && first_utf8_character(line.substr(first)).bytes > 0)
+      return std::unexpected(
+          Intake::numbered({Refusal::Kind::malformed, "invalid_json",
+                            fmt::format("Line {} is {}; in NDJSON each line is one change, an object.", number,
+                                        line[first] == '[' ? "an array" : "no JSON object"),
+                            ""},
+                           index));
+    const auto end =
+        changes::read_json(line, [&intake](Json&& json) { return intake.take(json); }, limits::change_values, number);
     auto refusal = end ? intake.refusal : std::optional(end.error());
-    if (!refusal) continue;
-    if (refusal->kind == Refusal::Kind::malformed)
-      refusal->message = fmt::format("Line {}: {}", number, refusal->message);
-    return std::unexpected(Intake::numbered(std::move(*refusal), index));
+    if (refusal) return std::unexpected(Intake::numbered(std::move(*refusal), index));
   }
   if (intake.changes.empty())
     return std::unexpected(Refusal{Refusal::Kind::malformed, "empty_body",

@@ -40,6 +40,7 @@ struct ChangeFacts {
   std::function<WorkspaceType(std::string_view workspace)> workspace_type{};  ///< none: nothing is known
   /// "workspace/project": of changes that name none. What makes, changes or empties a project itself must name it.
   std::string project{};
+  std::size_t first_line = 1;  ///< of the file that the body is a part of: where the body begins, for what is said
 };
 
 /// All changes of a body, in order, or the first reason why none is taken. Memory: the changes themselves, and one

@@ -160,13 +160,13 @@ class Builder {
   std::optional<Refusal> problem_;
 };
 
-Refusal syntax_refusal(std::string_view text, std::size_t at, const json::error_code& ec) {
+Refusal syntax_refusal(std::string_view text, std::size_t at, const json::error_code& ec, std::size_t first_line) {
   at = std::min(at, text.size());
   const auto valid = utf8_part(text);
   const bool is_other_text = valid <= at && valid < text.size();
   if (is_other_text) at = valid;
   const auto before = text.substr(0, at);
-  const auto line = 1 + std::count(before.begin(), before.end(), '\n');
+  const auto line = first_line + static_cast<std::size_t>(std::count(before.begin(), before.end(), '\n'));
   const auto newline = before.rfind('\n');
   const auto column = newline == std::string_view::npos ? at + 1 : at - newline;
   const auto rest = text.substr(at);
@@ -219,13 +219,14 @@ std::string_view describe(Json::Type type) {
   return "a value";
 }
 
-std::expected<JsonEnd, Refusal> read_json(std::string_view text, const JsonSink& sink, std::size_t max_values) {
+std::expected<JsonEnd, Refusal> read_json(std::string_view text, const JsonSink& sink, std::size_t max_values,
+                                          std::size_t first_line) {
   const auto first = text.find_first_not_of(" \t\r\n");
   if (first == std::string_view::npos)
     return std::unexpected(Refusal{Refusal::Kind::malformed, "empty_body",
                                    "The body is empty; send one change as a JSON object, or an array of them.", ""});
   if (first_utf8_character(text.substr(first)).bytes == 0)
-    return std::unexpected(syntax_refusal(text, first, json::error::syntax));
+    return std::unexpected(syntax_refusal(text, first, json::error::syntax, first_line));
   if (text[first] != '{' && text[first] != '[')
     return std::unexpected(Refusal{Refusal::Kind::malformed, "invalid_json",
                                    "The body is neither a JSON object nor an array of objects; send one of these.",
@@ -239,7 +240,7 @@ std::expected<JsonEnd, Refusal> read_json(std::string_view text, const JsonSink&
   if (builder.problem()) return std::unexpected(*builder.problem());
   if (builder.stopped) return JsonEnd{builder.was_array};
   if (!ec && text.find_first_not_of(" \t\r\n", used) != std::string_view::npos) ec = json::error::extra_data;
-  if (ec) return std::unexpected(syntax_refusal(text, used, ec));
+  if (ec) return std::unexpected(syntax_refusal(text, used, ec, first_line));
   return JsonEnd{builder.was_array};
 }
 

@@ -50,9 +50,9 @@ struct JsonEnd {
 };
 
 /// Reads one JSON object, or an array. Depth (changes/limits.h) and number of values of one element are bounded. When
-/// the sink stops it, that is no error.
+/// the sink stops it, that is no error. `first_line`: the number of the one that `text` begins on, for what is said.
 std::expected<JsonEnd, Refusal> read_json(std::string_view text, const JsonSink& sink,
-                                          std::size_t max_values = limits::change_values);
+                                          std::size_t max_values = limits::change_values, std::size_t first_line = 1);
 
 /// `text` as a JSON string, with its quotes. The text must be UTF-8.
 void append_json_string(std::string& out, std::string_view text);

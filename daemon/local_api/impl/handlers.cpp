@@ -276,7 +276,7 @@ std::span<const Route> routes() {
       {"POST", "/v1/rejected/{}/retry", Needs::operate, {}, retry_rejected},
       {"POST", "/v1/rejected/{}/discard", Needs::operate, {}, discard_rejected},
       {"GET", "/v1/events", Needs::read, {"since", "follow"}, nullptr},
-      {"POST", "/v1/changes", Needs::submit, {"project"}, post_changes, Takes::changes},
+      {"POST", "/v1/changes", Needs::submit, {"project", "first_line"}, post_changes, Takes::changes},
       {"GET", "/v1/changes/{}", Needs::read, {}, get_change},
       {"GET", "/v1/doctor", Needs::read, {}, look_around},
       {"POST", "/v1/doctor", Needs::nudge, {"part"}, doctor},

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <boost/beast/core/string.hpp>
+#include <limits>
 #include <set>
 
 #include "changes/change_json.h"
@@ -79,9 +80,7 @@ asio::awaitable<Parsed> parse_beside(Context context, const std::string& body, C
   }
 }
 
-asio::awaitable<Parsed> parse(Context context, const std::string& body, ChangesFormat format, std::string project) {
-  ChangeFacts facts;
-  facts.project = std::move(project);
+asio::awaitable<Parsed> parse(Context context, const std::string& body, ChangesFormat format, ChangeFacts facts) {
   facts.accepted_ms = to_unix_ms(context.clock.wall());
   if (body.size() > on_loop_bytes) {
     auto parsed = co_await parse_beside(context, body, format, std::move(facts));
@@ -141,10 +140,12 @@ asio::awaitable<Answer> post_changes(Context context, Call call) {
   // Some editors put it before a text to say that it is UTF-8.
   if (call.body.starts_with(byte_order_mark)) call.body.erase(0, byte_order_mark.size());
   const auto format = format_of(call);
-  const auto named = call.query.find("project");
-  std::string project;
-  if (named != call.query.end()) project = named->second;
-  auto changes = co_await parse(context, call.body, format, std::move(project));
+  ChangeFacts facts;
+  if (const auto named = call.query.find("project"); named != call.query.end()) facts.project = named->second;
+  const auto line = number(call, "first_line", 1, 1, std::numeric_limits<std::int64_t>::max());
+  if (!line) co_return line.error();
+  facts.first_line = *line;
+  auto changes = co_await parse(context, call.body, format, std::move(facts));
   if (!changes) co_return refusal_answer(changes.error());
   const bool several = holds_several(call.body, format);
   if (auto refused = check_power(*changes, call, context.operator_group, several)) co_return std::move(*refused);

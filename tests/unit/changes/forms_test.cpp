@@ -7,6 +7,7 @@ namespace neptune {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 std::string trash(std::string_view run) {
   return R"({"kind":"run.trash","project":"ml-team/lab","runs":[")" + std::string(run) + "\"]}";
@@ -100,9 +101,28 @@ TEST(Forms, DepthIsBounded) {
 
 TEST(Forms, ABadLineOfNdjsonIsNamed) {
   const auto refusal = refused(trash("a") + "\n{\"kind\":\n", ChangesFormat::ndjson);
-  EXPECT_THAT(refusal.message, HasSubstr("Line 2"));
+  EXPECT_THAT(refusal.message, HasSubstr("at line 2, column 9: "));
+  EXPECT_THAT(refusal.message, Not(HasSubstr("line 1")));
+  EXPECT_EQ(refusal.field, "1");
+  EXPECT_THAT(refused("\n\n" + trash("a") + "\n  {\"a\": NaN}", ChangesFormat::ndjson).message,
+              HasSubstr("at line 4, column 9: "));
+  EXPECT_THAT(refused(trash("a") + "\n\nnonsense", ChangesFormat::ndjson).message,
+              HasSubstr("Line 3 is no JSON object"));
+  EXPECT_THAT(refused(trash("a") + "\n\n[]", ChangesFormat::ndjson).message, HasSubstr("Line 3 is an array"));
   EXPECT_EQ(refused(trash("a") + "\n" + trash("b") + " x", ChangesFormat::ndjson).field, "1");
   EXPECT_EQ(refused("[" + trash("a") + "]", ChangesFormat::ndjson).code, "invalid_json");
+}
+
+TEST(Forms, ThePartOfAFileIsToldWithTheLinesOfTheFile) {
+  const ChangeFacts part{.first_line = 1001};
+  for (const auto format : {ChangesFormat::ndjson, ChangesFormat::json}) {
+    const auto body =
+        format == ChangesFormat::ndjson ? trash("a") + "\n{\"kind\":}" : "[" + trash("a") + ",\n{\"kind\":}]";
+    const auto changes = parse_changes(body, format, part);
+    ASSERT_FALSE(changes);
+    EXPECT_THAT(changes.error().message, HasSubstr("at line 1002, column 9: "));
+  }
+  EXPECT_THAT(parse_changes("\n5", ChangesFormat::ndjson, part).error().message, HasSubstr("Line 1002 is"));
 }
 
 }  // namespace

@@ -74,6 +74,21 @@ TEST(Submitting, OneObjectAnArrayOrNdjsonAreAnsweredWithIdsInOrder) {
   EXPECT_EQ(lines.scopes, std::vector<std::string>{"ml-team/lab"});
 }
 
+TEST(Submitting, WhatIsNoJsonIsToldWithItsLineAlsoOfTheFileItIsAPartOf) {
+  Served served;
+  const auto body = std::string(point) + "\n{]\n";
+  const auto told = error_of(submit(served, body, "application/x-ndjson"));
+  EXPECT_THAT(told.message, HasSubstr("at line 2, column 2: "));
+  EXPECT_EQ(told.field, "1");
+  const auto part = [&body](const std::string& first_line) {
+    auto text = request(body, "application/x-ndjson");
+    return text.replace(text.find(" HTTP"), 0, "?first_line=" + first_line);
+  };
+  EXPECT_THAT(error_of(RawSocket(served.path()).send(part("100001")).read_to_end()).message,
+              HasSubstr("at line 100002, column 2: "));
+  EXPECT_EQ(error_of(RawSocket(served.path()).send(part("0")).read_to_end()).field, "first_line");
+}
+
 TEST(Submitting, ABodyWithoutATypeIsReadForWhatItIs) {
   Served served;
   const std::string one(point);
