@@ -90,6 +90,8 @@ constexpr std::array all{
     Example{"change -f changes.ndjson", "Hand in a file of changes."},
     Example{"change -f changes.ndjson --project ml-team/lab --wait",
             "The same of one project, and wait for the server."},
+    Example{"change -f changes.ndjson --skip 200000",
+            "The rest of a long file of which the first 200,000 changes are accepted."},
     Example{"completion bash > neptune-sync.bash", "For bash, which `source neptune-sync.bash` has read it."},
     Example{"completion fish > ~/.config/fish/completions/neptune-sync.fish", "For fish."}};
 

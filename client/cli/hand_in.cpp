@@ -1,11 +1,9 @@
 #include "client/cli/hand_in.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cstdio>
 #include <cstdlib>
 
-#include "client/cli/views.h"
 #include "client/lib/wait.h"
 
 namespace neptune::cli {
@@ -20,39 +18,39 @@ std::optional<std::chrono::milliseconds> read_timeout(const HandIn& how) {
   return timeout;
 }
 
-/// "Change 2 (line 2): ", where one of several is at fault and the message does not name a line itself.
-std::string which_change(const std::string& field, const Error& error, const std::string& body) {
-  const auto end = field.data() + std::min(field.find('.'), field.size());
-  std::size_t index = 0;
-  const auto [last, wrong] = std::from_chars(field.data(), end, index);
-  if (wrong != std::errc() || last != end || error.message.starts_with("Line ")) return {};
-  const auto line = line_of_change(body, index);
-  return "Change " + std::to_string(index + 1) + (line ? " (line " + std::to_string(*line) + ")" : "") + ": ";
-}
-
-void submit(Session& session, const HandIn& how, const std::string& body, const std::optional<std::string>& run,
-            const std::string& project = {}) {
-  using Clock = std::chrono::steady_clock;
-  const auto timeout = read_timeout(how);
-  const auto begin = Clock::now();
-  const auto patience =
-      std::min<std::chrono::milliseconds>(timeout.value_or(std::chrono::minutes(1)), std::chrono::minutes(1));
-  auto reply = session.client(patience).submit(body, {}, project, how.copies);
-  if (!reply && !session.json)
-    reply.error().message = which_change(session.field_at_fault(), reply.error(), body) + reply.error().message;
-  const bool hint = !how.wait && session.style.width > 0;
-  const auto text = [&](const api::SubmitReply& accepted) { return view(accepted, run, hint); };
-  if (!show(session, reply, text) || !how.wait) return;
-  std::fflush(stdout);  // who reads it need not wait, too
-  client::WaitFor what;
-  what.changes = reply->value.ids;
-  if (timeout)
-    what.timeout = std::max(std::chrono::milliseconds(0),
-                            std::chrono::ceil<std::chrono::milliseconds>(begin + *timeout - Clock::now()));
-  wait_for(session, what);
+void submit(Session& session, const HandIn& how, const std::string& change, const std::optional<std::string>& run) {
+  const Handing handing(session, how);
+  const auto reply = handing.submit(change, {.copies = how.copies});
+  Accepted accepted;
+  if (reply) accepted.add(reply->value);
+  if (show(session, reply, [&](const api::SubmitReply&) { return handing.told(accepted, run); }))
+    handing.wait(accepted.ids);
 }
 
 }  // namespace
+
+Handing::Handing(Session& session, const HandIn& how)
+    : session_(session), wait_(how.wait), timeout_(read_timeout(how)) {}
+
+Result<client::Reply<api::SubmitReply>> Handing::submit(std::string_view body, const client::Submission& with) const {
+  constexpr std::chrono::milliseconds longest = std::chrono::minutes(1);
+  return session_.client(std::min(timeout_.value_or(longest), longest)).submit(body, with);
+}
+
+std::string Handing::told(const Accepted& accepted, const std::optional<std::string>& run) const {
+  return view(accepted, run, !wait_ && session_.style.width > 0);
+}
+
+void Handing::wait(const client::Ids& changes) const {
+  if (!wait_) return;
+  std::fflush(stdout);  // who reads it need not wait, too
+  client::WaitFor what;
+  what.changes = changes;
+  if (timeout_)
+    what.timeout = std::max(std::chrono::milliseconds(0),
+                            std::chrono::ceil<std::chrono::milliseconds>(begin_ + *timeout_ - Clock::now()));
+  wait_for(session_, what);
+}
 
 void HandIn::add_wait_to(Verb& verb) {
   verb.flag("--wait", wait, "Wait until the server has it");
@@ -91,10 +89,6 @@ void hand_in_to_workspace(Session& session, const HandIn& how, ChangeText change
   change.text("workspace", workspace);
   change.text("idempotency_key", how.idempotency_key);
   submit(session, how, change.str(), {});
-}
-
-void hand_in_body(Session& session, const HandIn& how, const std::string& body, const std::string& project) {
-  submit(session, how, body, {}, project);
 }
 
 std::optional<std::string> step_json(const std::optional<std::string>& step, const std::string& option) {

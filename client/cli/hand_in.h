@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -7,6 +8,7 @@
 #include "client/cli/values.h"
 #include "client/cli/verb.h"
 #include "client/cli/verbs.h"
+#include "client/cli/views.h"
 
 namespace neptune::cli {
 
@@ -37,8 +39,25 @@ void hand_in(Session& session, const HandIn& how, ChangeText change, const std::
 /// The same with one of a workspace.
 void hand_in_to_workspace(Session& session, const HandIn& how, ChangeText change, const std::string& workspace);
 
-/// The same with a body of changes as it is; `project` is of those that name none.
-void hand_in_body(Session& session, const HandIn& how, const std::string& body, const std::string& project);
+/// What one call of the command hands in, with one request or several: its --timeout is for all of it.
+class Handing {
+ public:
+  Handing(Session& session, const HandIn& how);
+
+  Result<client::Reply<api::SubmitReply>> submit(std::string_view body, const client::Submission& with) const;
+  /// What was accepted, in words. To whom reads it: how to wait, where this does not.
+  std::string told(const Accepted& accepted, const std::optional<std::string>& run = std::nullopt) const;
+  /// With --wait, until it is dealt with.
+  void wait(const client::Ids& changes) const;
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  Session& session_;
+  bool wait_;
+  std::optional<std::chrono::milliseconds> timeout_;
+  Clock::time_point begin_ = Clock::now();
+};
 
 /// The value, or a wrong usage of `argument`.
 template <class T>

@@ -41,6 +41,8 @@ struct Session {
   Exit exit_of_refusal(const std::string& code = {}) const;
   /// Of the last request, what the daemon found at fault: "1.assign.loss"; else empty.
   const std::string& field_at_fault() const { return answered_.field; }
+  /// The same by another name: that of the file of which the request was a part.
+  void field_at_fault(std::string field) { answered_.field = std::move(field); }
 
  private:
   mutable client::Answered answered_;

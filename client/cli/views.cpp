@@ -519,23 +519,32 @@ std::string view(const api::MemberList& list, bool service_accounts, const Style
   return any ? table.render(style) : "Nobody of that kind has a role there.\n";
 }
 
-std::string view(const api::SubmitReply& reply, const std::optional<std::string>& run, bool hint) {
-  const auto& ids = reply.ids;
-  std::string numbers;
-  if (ids.size() == 1)
-    numbers = fmt::format(" (change {})", ids.front());
-  else if (!ids.empty() && ids.back() - ids.front() + 1 == static_cast<std::int64_t>(ids.size()))
-    numbers = fmt::format(" (changes {} to {})", ids.front(), ids.back());
+void Accepted::add(const api::SubmitReply& reply) {
+  changes += reply.accepted;
+  ids.add(reply.ids);
+  scopes.insert(reply.scopes.begin(), reply.scopes.end());
+}
+
+std::string numbers_of(const Accepted& accepted) {
+  const auto& ids = accepted.ids;
+  if (accepted.changes != ids.size() || !ids.in_a_row()) return {};
+  if (ids.size() == 1) return fmt::format(" (change {})", ids.front());
+  return fmt::format(" (changes {} to {})", ids.front(), ids.back());
+}
+
+std::string view(const Accepted& accepted, const std::optional<std::string>& run, bool hint) {
+  const auto& scopes = accepted.scopes;
+  const bool one = accepted.changes == 1;
+  const auto scope = scopes.empty() ? std::string() : clean(*scopes.begin());
   std::string where;
   if (run) where = " of " + clean(*run);
-  if (!reply.scopes.empty()) where += (run ? " in " : " of ") + clean(reply.scopes.front());
-  if (reply.scopes.size() > 1) where += fmt::format(" and {} more", reply.scopes.size() - 1);
-  auto text = fmt::format("Accepted {}{}{}; {} safe on disk.", changes(reply.accepted), where, numbers,
-                          reply.accepted == 1 ? "it is" : "they are");
-  if (hint && reply.scopes.size() == 1)
+  if (!scopes.empty()) where += (run ? " in " : " of ") + scope;
+  if (scopes.size() > 1) where += fmt::format(" and {} more", scopes.size() - 1);
+  auto text = fmt::format("Accepted {}{}{}; {} safe on disk.", changes(accepted.changes), where, numbers_of(accepted),
+                          one ? "it is" : "they are");
+  if (hint && scopes.size() == 1)
     text += fmt::format(" `neptune-sync wait {}--project {} --now` waits until the server has {}.",
-                        run ? "--run " + clean(*run) + " " : "", clean(reply.scopes.front()),
-                        reply.accepted == 1 ? "it" : "them");
+                        run ? "--run " + clean(*run) + " " : "", scope, one ? "it" : "them");
   return text + "\n";
 }
 

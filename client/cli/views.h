@@ -2,9 +2,11 @@
 
 #include <chrono>
 #include <cstdint>
+#include <set>
 #include <string>
 
 #include "client/cli/text.h"
+#include "client/lib/ids.h"
 #include "client/lib/types.h"
 
 /// What the verbs print, as text: from the API's types, a style and the present time alone.
@@ -28,8 +30,19 @@ std::string view(const api::FlushReply& reply, const api::Status& status);
 std::string view(const api::WorkspaceList& list, const Style& style);
 std::string view(const api::ServerProjectList& list, const Style& style);
 std::string view(const api::MemberList& list, bool service_accounts, const Style& style);
+
+/// What was handed in, with one request or with several.
+struct Accepted {
+  std::uint64_t changes = 0;
+  client::Ids ids{};
+  std::set<std::string> scopes{};
+
+  void add(const api::SubmitReply& reply);
+};
+/// " (changes 41 to 42)", where they follow each other.
+std::string numbers_of(const Accepted& accepted);
 /// `hint`: how to wait for it, for somebody who reads this.
-std::string view(const api::SubmitReply& reply, const std::optional<std::string>& run, bool hint);
+std::string view(const Accepted& accepted, const std::optional<std::string>& run, bool hint);
 std::string view(const api::ReleasePlan& plan, const Style& style);
 
 /// A line a check, and below those that did not go well what to do.

@@ -548,14 +548,16 @@ Result<Reply<api::ReleasePlan>> Client::plan_release(std::string_view scope) con
   return with_patience(std::chrono::minutes(2)).ask<api::ReleasePlan>("POST", scope_path(scope, "release?dry_run=1"));
 }
 
-Result<Reply<api::SubmitReply>> Client::submit(std::string_view body, std::string_view content_type,
-                                               const std::string& project, std::uint64_t copies) const {
-  const auto target = project.empty() ? std::string("/v1/changes") : "/v1/changes?project=" + percent_encode(project);
+Result<Reply<api::SubmitReply>> Client::submit(std::string_view body, const Submission& how) const {
+  std::string query;
+  if (!how.project.empty()) query += "&project=" + percent_encode(how.project);
+  if (how.first_line != 1) query += "&first_line=" + std::to_string(how.first_line);
+  if (!query.empty()) query.front() = '?';
   auto json = call({.method = "POST",
-                    .target = target,
+                    .target = "/v1/changes" + query,
                     .body = body,
-                    .body_type = content_type,
-                    .copies = copies,
+                    .body_type = how.content_type,
+                    .copies = how.copies,
                     .busy_patience = options_.busy_patience});
   if (!json) {
     auto error = json.error();

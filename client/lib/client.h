@@ -57,6 +57,17 @@ struct Reply {
   std::string json{};
 };
 
+/// The most that the daemon takes with one body of changes: docs/local-api.md.
+inline constexpr std::size_t body_bytes = 16 << 20, body_changes = 100'000;
+
+/// What is said of a body of changes besides.
+struct Submission {
+  std::string_view content_type{};  ///< none: the daemon sees which form it has
+  std::string project{};            ///< of the changes that name none
+  std::uint64_t copies = 0;         ///< bytes of files that the daemon is to copy before it answers: a second each MiB
+  std::uint64_t first_line = 1;     ///< of the file that it is a part of: where it begins, for what is said of lines
+};
+
 struct StreamQuery {
   std::optional<std::string> project{};
   std::optional<std::string> run{};
@@ -120,13 +131,10 @@ class Client {
   Result<Reply<api::ScopeReply>> probe(std::string_view scope) const;
   Result<Reply<api::ReleasePlan>> plan_release(std::string_view scope) const;
 
-  /// Hands in a body of changes, all or none of them: JSON (one object, or an array) or NDJSON. `content_type` empty:
-  /// the daemon sees which. Takes longer than the timeout for a large body, and up to `busy_patience` more while the
-  /// daemon is busy with others. When the answer is lost, whether they were taken is not known.
-  /// `project`: of those that name none. `copies`: bytes of files that the daemon is to copy before it answers; it gets
-  /// a second more for each MiB.
-  Result<Reply<api::SubmitReply>> submit(std::string_view body, std::string_view content_type = {},
-                                         const std::string& project = {}, std::uint64_t copies = 0) const;
+  /// Hands in a body of changes, all or none of them: JSON (one object, or an array) or NDJSON. Takes longer than the
+  /// timeout for a large body, and up to `busy_patience` more while the daemon is busy with others. When the answer is
+  /// lost, whether they were taken is not known.
+  Result<Reply<api::SubmitReply>> submit(std::string_view body, const Submission& how = {}) const;
 
   /// `since`: the events after that id first; none: when following, those from now on, else all that are kept.
   /// The stream has begun when this returns: whatever happens from then on is in it.

@@ -21,6 +21,8 @@ constexpr auto first_retry = 100ms, last_retry = 2000ms;
 constexpr auto until_recorded = 20ms;  // no event tells its end, and it takes a moment
 constexpr std::chrono::milliseconds until_settled{250};
 constexpr std::size_t most_reasons = 5;
+constexpr std::uint64_t most_looked_at =
+    1000;  // of changes that wait when the time is up: as many as are asked for in a second
 
 bool knows_project(const api::Status& status, const std::string& wanted) {
   for (const auto& workspace : status.workspaces) {
@@ -248,8 +250,6 @@ class Waiter {
     // Another project's run of that name says nothing of the one that is meant: its log may be yet to be found.
     at_hand_ = what_.run && !what_.project && what_.project_at_hand;
     if (at_hand_) what_.project = what_.project_at_hand;
-    std::ranges::sort(left_);
-    left_.erase(std::ranges::unique(left_).begin(), left_.end());
   }
 
   WaitResult run() {
@@ -404,15 +404,15 @@ class Waiter {
       json_ = place->json;
       next_ = place->value;
       if (next_.state == "rejected" || next_.state == "discarded" || next_.state == "unknown") {
-        not_there_.push_back(next_);
+        ++missing_;
+        if (not_there_.size() < most_reasons) not_there_.push_back(next_);
       } else if (next_.state == "moved") {
         ++moved_[next_.moved_to];
       } else if (next_.state != "done") {
         tell_of_changes();
         return std::nullopt;
       }
-      const auto through = std::max(left_.front(), next_.done_through);
-      left_.erase(left_.begin(), std::ranges::upper_bound(left_, through));
+      left_.drop_through(std::max(left_.front(), next_.done_through));
     }
     tell_of_changes();
     if (!not_there_.empty()) return changes_rejected(changes_moved());
@@ -437,21 +437,20 @@ class Waiter {
   }
 
   WaitResult time_is_up_for_changes() {
-    std::uint64_t held = 0;
-    for (const auto id : left_) {
+    const auto looked_at = left_.sample(most_looked_at);
+    const bool held = std::ranges::all_of(looked_at, [this](std::int64_t id) {
       const auto place = id == next_.id ? std::optional(next_) : looked_up(id);
-      if (!place || place->state != "held") break;
-      held++;
-    }
+      return place && place->state == "held";
+    });
     const auto rest = left_.size();
-    std::string text = rest == 1 ? "Change " + std::to_string(left_.front()) + (held == rest ? " is held" : " waits")
+    std::string text = rest == 1 ? "Change " + std::to_string(left_.front()) + (held ? " is held" : " waits")
                                  : api::grouped(rest) + " of " + api::grouped(what_.changes.size()) +
-                                       (held == rest ? " changes are held" : " changes wait");
+                                       (held ? " changes are held" : " changes wait");
     if (!next_.why.empty()) text += ": " + next_.why;
     if (!text.ends_with('.')) text += ".";
     if (const auto moved = changes_moved(); !moved.empty()) text += " " + moved;
     if (!not_there_.empty()) return changes_rejected(text);
-    if (held == rest) return result(Outcome::held, text);
+    if (held) return result(Outcome::held, text);
     return result(Outcome::timed_out, "Time is up. " + text);
   }
 
@@ -461,14 +460,11 @@ class Waiter {
   }
 
   WaitResult changes_rejected(const std::string& rest) const {
-    const auto all = what_.changes.size(), missing = not_there_.size();
+    const auto all = what_.changes.size();
     if (all == 1) return result(Outcome::rejected, fate_of_the_one(not_there_.front()));
-    auto text = "The server does not have " + api::grouped(missing) + " of " + count(all, "change", "changes") +
+    auto text = "The server does not have " + api::grouped(missing_) + " of " + count(all, "change", "changes") +
                 "; `neptune-sync rejected` lists what is kept.";
-    for (const auto& each : not_there_) {
-      if (&each - not_there_.data() == most_reasons) break;
-      text += " Change " + std::to_string(each.id) + ": " + fate_of(each);
-    }
+    for (const auto& each : not_there_) text += " Change " + std::to_string(each.id) + ": " + fate_of(each);
     return result(Outcome::rejected, text + (rest.empty() ? "" : " " + rest));
   }
 
@@ -585,10 +581,11 @@ class Waiter {
   Progress progress_;
   Mark mark_;  // with --now
   std::string json_;
-  std::vector<std::int64_t> left_ = what_.changes;  // of the changes, those not known to be done; in order
-  api::ChangePlace next_;                           // the first of them, as it was last
-  std::map<std::string, std::size_t> moved_;        // of those, how many left for another machine, by the file
-  std::vector<api::ChangePlace> not_there_;         // of those that are done with: rejected, or discarded since
+  Ids left_ = what_.changes;                  // of the changes, those not known to be done
+  api::ChangePlace next_;                     // the first of them, as it was last
+  std::map<std::string, std::size_t> moved_;  // of those, how many left for another machine, by the file
+  std::uint64_t missing_ = 0;                 // of those that are done with: rejected, or discarded since
+  std::vector<api::ChangePlace> not_there_;   // the first of those
 };
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "client/lib/client.h"
+#include "client/lib/ids.h"
 
 /// Waiting until changes are synced.
 namespace neptune::client {
@@ -21,7 +22,7 @@ struct WaitFor {
   std::optional<std::chrono::milliseconds> timeout{};  ///< none: for ever
   /// Of what was handed in over the socket, by id: these alone, whatever else is on its way. Nothing else of the above
   /// but the timeout counts then.
-  std::vector<std::int64_t> changes{};
+  Ids changes{};
 };
 
 /// Where those changes are at one moment.

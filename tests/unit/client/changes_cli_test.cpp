@@ -1,5 +1,7 @@
 #include <gmock/gmock.h>
 
+#include "changes/limits.h"
+#include "client/lib/client.h"
 #include "client/lib/json.h"
 #include "tests/unit/client/command.h"
 
@@ -27,6 +29,17 @@ class HandingIn : public test::CommandTest {
     const auto ran = ask(arguments);
     EXPECT_EQ(ran.exit, 0) << arguments << ": " << ran.err;
     return accepted() == before + 1 ? last().payload : "";
+  }
+  /// 100,010 changes, with an empty line after the first, but for those that are given by number.
+  std::string write_long_file(const std::map<int, std::string>& others) {
+    const auto file = (folder_ / "changes").string();
+    std::ofstream out(file);
+    for (int i = 1; i <= 100'010; ++i) {
+      const auto other = others.find(i);
+      out << (other == others.end() ? R"({"kind": "trash.empty", "project": "a/b"})" : other->second)
+          << (i == 1 ? "\n\n" : "\n");
+    }
+    return file;
   }
   void tell(std::vector<api::Stream> streams) {
     served_.on_loop([&](FixedControl& control) { control.streams_now = std::move(streams); });
@@ -66,10 +79,92 @@ TEST_F(HandingIn, SaysWhichChangeOfAFileIsWrong) {
   std::ofstream(file) << bad;
   EXPECT_THAT(ask("change -f " + file).err, testing::StartsWith("neptune-sync: There is no field")) << "there is one";
   std::ofstream(file) << good << "\n" << "{\n";
-  EXPECT_THAT(ask("change -f " + file).err, testing::StartsWith("neptune-sync: Line 2: "));
+  EXPECT_THAT(ask("change -f " + file).err,
+              testing::StartsWith("neptune-sync: The body cannot be read as JSON at line 2, column 2: "));
   std::ofstream(file) << R"({"kind": "run.create", "run": "r"})";
   EXPECT_THAT(ask("change -f " + file).err, testing::AllOf(HasSubstr("--project"), HasSubstr("NEPTUNE_PROJECT")));
   EXPECT_THAT(ask("change -f nofile").err, HasSubstr("'nofile' cannot be read"));
+  EXPECT_EQ(accepted(), 0u);
+}
+
+TEST_F(HandingIn, TakesALongFilePartByPart) {
+  EXPECT_EQ(client::body_changes, limits::changes_a_body);
+  EXPECT_EQ(client::body_bytes, local_api::Options{}.max_changes_bytes);
+  const auto file = write_long_file({});
+  const auto ran = ask("change -f " + file);
+  EXPECT_EQ(ran.exit, 0) << ran.err;
+  EXPECT_EQ(ran.out,
+            "Accepted lines 1 to 100001 (changes 1 to 100000).\n"
+            "Accepted lines 100002 to 100011 (changes 100001 to 100010).\n"
+            "Accepted 100,010 changes of a/b (changes 1 to 100010); they are safe on disk.\n");
+  const auto json = ask("--json change -f - --skip 100007", file);
+  EXPECT_EQ(json.out, R"({"ids":[100011,100012,100013],"accepted":3,"scopes":["a/b"]})"
+                      "\n")
+      << json.err;
+}
+
+TEST_F(HandingIn, SaysHowFarALongFileCameAndHowToHandInTheRest) {
+  const auto file = write_long_file({{100'004, R"({"kind": "trash.empty", "projct": "a/b"})"}});
+  const auto ran = ask("change -f " + file);
+  EXPECT_EQ(ran.exit, 2);
+  EXPECT_EQ(ran.out, "Accepted lines 1 to 100001 (changes 1 to 100000).\n");
+  EXPECT_THAT(ran.err, testing::StartsWith("neptune-sync: Change 100004 (line 100005): There is no field 'projct'"));
+  EXPECT_THAT(ran.err, HasSubstr("Accepted are the first 100,000 changes of the file, up to line 100001; the same "
+                                 "command with `--skip 100000` hands in the rest."));
+  EXPECT_EQ(accepted(), 100'000u);
+  const auto json = ask("--json change -f " + file + " --skip 100000");
+  EXPECT_EQ(json.exit, 2);
+  EXPECT_THAT(json.err, HasSubstr(R"("field":"100003.projct")"));
+  EXPECT_THAT(json.err, HasSubstr("Nothing of the file was accepted now."));
+  write_long_file({{100'004, "{\"kind\": }"}});
+  EXPECT_THAT(ask("change -f " + file + " --skip 100000").err,
+              testing::StartsWith("neptune-sync: The body cannot be read as JSON at line 100005, column 10: "));
+  write_long_file({});
+  EXPECT_THAT(ask("change -f " + file + " --skip 100000").out,
+              HasSubstr("Accepted lines 100002 to 100011 (changes 100001 to 100010).\n"));
+  EXPECT_EQ(ask("change -f " + file + " --skip 100010").out,
+            "Nothing is left to hand in after the first 100,010 changes.\n");
+  const auto too_many = ask("change -f " + file + " --skip 100011");
+  EXPECT_EQ(too_many.exit, 2);
+  EXPECT_THAT(too_many.err, HasSubstr("no more than 100010 changes in"));
+}
+
+TEST_F(HandingIn, WaitsForAllPartsOfALongFile) {
+  const auto file = write_long_file({});
+  served_.on_loop([](FixedControl& control) {
+    control.changes_now = {{.id = 1, .state = "done", .done_through = 100'000},
+                           {.id = 100'001, .state = "done", .done_through = 100'010}};
+  });
+  const auto ran = ask("change --wait -f " + file);
+  EXPECT_EQ(ran.exit, 0) << ran.err;
+  EXPECT_THAT(ran.out, testing::EndsWith("All 100,010 changes are synced.\n"));
+  EXPECT_EQ(served_.on_loop([](FixedControl& control) { return control.changes_asked; }), 2u);
+}
+
+TEST_F(HandingIn, APartThatNamesMoreRunsThanARequestTakesIsHandedInWithFewer) {
+  const auto file = (folder_ / "changes").string();
+  std::string runs;
+  for (int i = 0; i < 1000; ++i) runs += (i == 0 ? "\"" : ",\"") + std::string(70, 'r') + std::to_string(i) + "\"";
+  std::ofstream out(file);
+  for (int i = 0; i < 230; ++i) out << R"({"kind": "run.trash", "project": "a/b", "runs": [)" << runs << "]}\n";
+  out.close();
+  ASSERT_GT(std::filesystem::file_size(file), client::body_bytes);
+  const auto ran = ask("change -f " + file);
+  EXPECT_EQ(ran.exit, 0) << ran.err;
+  EXPECT_EQ(accepted(), 230u);
+}
+
+TEST_F(HandingIn, AnArrayIsOneTextHoweverLong) {
+  const auto file = (folder_ / "changes").string();
+  std::ofstream out(file);
+  out << "[";
+  for (int i = 0; i < 100'001; ++i) out << (i == 0 ? "" : ",\n") << R"({"kind": "trash.empty", "project": "a/b"})";
+  out << "]";
+  out.close();
+  const auto ran = ask("change -f " + file);
+  EXPECT_EQ(ran.exit, 1);
+  EXPECT_THAT(ran.err, HasSubstr("jq -c '.[]' FILE"));
+  EXPECT_EQ(ask("change --skip 1 -f " + file).exit, 2);
   EXPECT_EQ(accepted(), 0u);
 }
 

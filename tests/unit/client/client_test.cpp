@@ -120,7 +120,7 @@ TEST(Client, HandsInChanges) {
   const std::string one = R"({"kind": "trash.empty", "project": "a/b"})";
   const auto client = client_of(served.path());
   EXPECT_EQ(client.submit(one)->value.ids, std::vector<std::int64_t>{1});
-  EXPECT_EQ(client.submit(one + "\n" + one, "application/x-ndjson")->value.accepted, 2u);
+  EXPECT_EQ(client.submit(one + "\n" + one, {.content_type = "application/x-ndjson"})->value.accepted, 2u);
   const auto refused = client.submit(R"({"kind": "trash.full"})");
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, "unknown_kind");
@@ -196,10 +196,10 @@ TEST(Client, GivesADaemonThatCopiesAFileTheTimeForThat) {
   const std::string answer =
       "HTTP/1.1 202 Accepted\r\nServer: neptune-syncd/1\r\nContent-Length: 24\r\n\r\n{\"accepted\":1,\"ids\":[1]}";
   auto answering = listener.answer_unless_left(answer, 300ms);
-  EXPECT_EQ(client.submit("{}", {}, {}, (1 << 20) - 1).error().code, "daemon_timed_out");
+  EXPECT_EQ(client.submit("{}", {.copies = (1 << 20) - 1}).error().code, "daemon_timed_out");
   answering.join();
   answering = listener.answer_unless_left(answer, 300ms);
-  const auto reply = client.submit("{}", {}, {}, 10 << 20);
+  const auto reply = client.submit("{}", {.copies = 10 << 20});
   answering.join();
   ASSERT_TRUE(reply) << reply.error().message;
   EXPECT_EQ(reply->value.ids, std::vector<std::int64_t>{1});

@@ -472,18 +472,23 @@ TEST(FlushView, SaysWhatIsLeft) {
   EXPECT_EQ(view(reply, status), "Trying everything now: 1,216 changes not synced yet, 1,204 of them held.\n");
 }
 
-TEST(SubmitView, SaysWhatWasTakenAndToAReaderWhatToDoNext) {
-  api::SubmitReply reply{{42}, 1, {"ml-team/lab"}};
-  EXPECT_EQ(view(reply, std::nullopt, false), "Accepted 1 change of ml-team/lab (change 42); it is safe on disk.\n");
+TEST(AcceptedView, SaysWhatWasTakenAndToAReaderWhatToDoNext) {
+  Accepted accepted;
+  accepted.add({{42}, 1, {"ml-team/lab"}});
+  EXPECT_EQ(view(accepted, std::nullopt, false), "Accepted 1 change of ml-team/lab (change 42); it is safe on disk.\n");
   EXPECT_EQ(
-      view(reply, "r1", true),
+      view(accepted, "r1", true),
       "Accepted 1 change of r1 in ml-team/lab (change 42); it is safe on disk. `neptune-sync wait --run r1 --project "
       "ml-team/lab --now` waits until the server has it.\n");
-  reply = {{42, 43, 44}, 3, {"ml-team/lab", "other"}};
-  EXPECT_EQ(view(reply, std::nullopt, true),
+  accepted.add({{43, 44}, 2, {"ml-team/lab", "other"}});
+  EXPECT_EQ(view(accepted, std::nullopt, true),
             "Accepted 3 changes of ml-team/lab and 1 more (changes 42 to 44); they are safe on disk.\n");
-  reply.ids = {42, 7, 43};
-  EXPECT_EQ(view(reply, std::nullopt, false), "Accepted 3 changes of ml-team/lab and 1 more; they are safe on disk.\n");
+  accepted.add({{7}, 1, {"other"}});
+  EXPECT_EQ(view(accepted, std::nullopt, false),
+            "Accepted 4 changes of ml-team/lab and 1 more; they are safe on disk.\n");
+  accepted = {};
+  accepted.add({{42, 42}, 2, {"ml-team/lab"}});  // one key, twice
+  EXPECT_EQ(view(accepted, std::nullopt, false), "Accepted 2 changes of ml-team/lab; they are safe on disk.\n");
 }
 
 TEST(TidyView, TellsWhatWentAndWhyTheRestStays) {
