@@ -2,9 +2,11 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <cstdint>
+#include <expected>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "changes/change.h"
@@ -37,6 +39,15 @@ struct TidyRequest {
   bool dry_run = false;
   std::string below{};  ///< an absolute path: of what lies there alone; empty: of everything
 };
+
+/// Why nothing of a request was taken.
+struct NotTaken : Error {
+  NotTaken(Error error, std::optional<std::size_t> at_fault = std::nullopt)
+      : Error(std::move(error)), change(at_fault) {}
+
+  std::optional<std::size_t> change;  ///< the one of its changes that is at fault, counted from 0
+};
+using Accepted = std::expected<std::vector<std::int64_t>, NotTaken>;
 
 /// What the front door may ask of the engine. Called on the loop; the plain functions cost the same whatever the
 /// backlog.
@@ -76,11 +87,11 @@ class Control {
   /// Removes the run logs and client directories that are synced and closed, and tells of every one what became of it.
   virtual boost::asio::awaitable<api::TidyReply> tidy(TidyRequest request) = 0;
 
-  /// Queues the changes of one request, all or none; their ids, once they are on disk. Errors: `queue_full` and
+  /// Queues the changes of one request, all or none; their ids, once they are on disk. Errors, with the one of the
+  /// changes that is at fault where that is known: `queue_full` and
   /// `disk_full` (507), `held_writes` (409: a removal whose target has writes that are held), `idempotency_key_reused`
   /// (409), `draining`.
-  virtual boost::asio::awaitable<Result<std::vector<std::int64_t>>> accept(std::vector<Change> changes,
-                                                                           Submitter by) = 0;
+  virtual boost::asio::awaitable<Accepted> accept(std::vector<Change> changes, Submitter by) = 0;
   /// Where one of them is. Errors: "unknown_change" when no change has that id.
   virtual boost::asio::awaitable<Result<api::ChangePlace>> change(std::int64_t id) = 0;
   /// What is known of it; asks nobody.

@@ -157,7 +157,7 @@ class Engine final : public Control, public sources::SourceListener {
   boost::asio::awaitable<api::Diagnosis> diagnose_way() override;
   api::FlushReply flush() override;
   boost::asio::awaitable<api::TidyReply> tidy(TidyRequest request) override;
-  boost::asio::awaitable<Result<std::vector<std::int64_t>>> accept(std::vector<Change> changes, Submitter by) override;
+  boost::asio::awaitable<Accepted> accept(std::vector<Change> changes, Submitter by) override;
   boost::asio::awaitable<Result<api::ChangePlace>> change(std::int64_t id) override;
   WorkspaceType workspace_type(std::string_view workspace) const override;
   boost::asio::awaitable<Result<api::ServerProjectList>> server_projects(std::string workspace) override;
@@ -404,8 +404,7 @@ class Engine final : public Control, public sources::SourceListener {
     std::size_t change = 0;
     FileUpload upload;
   };
-  awaitable<Result<std::vector<std::int64_t>>> take(std::vector<Change> changes, Submitter by,
-                                                    std::vector<Copy>& copies);
+  awaitable<Accepted> take(std::vector<Change> changes, Submitter by, std::vector<Copy>& copies);
   awaitable<Result<std::optional<FileUpload>>> admit(Change& change, Submitter by);
   std::filesystem::path copies_dir() const;
   server::SourceFile source_file(const FileUpload& upload, std::uint32_t asked_by) const;

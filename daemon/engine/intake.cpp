@@ -42,7 +42,7 @@ asio::awaitable<void> Engine::learn_type(std::string workspace) {
   learning_types_.erase(workspace);
 }
 
-asio::awaitable<Result<std::vector<std::int64_t>>> Engine::accept(std::vector<Change> changes, Submitter by) {
+asio::awaitable<Accepted> Engine::accept(std::vector<Change> changes, Submitter by) {
   if (draining_) co_return fail("draining", "the daemon stops; hand the changes in again when it runs", true);
   if (!queue_) co_return std::unexpected(queue_problem_);
   // The reserve was given back for what is to be recorded, not for what comes in.
@@ -60,8 +60,7 @@ asio::awaitable<Result<std::vector<std::int64_t>>> Engine::accept(std::vector<Ch
 }
 
 /// `copies`: at the end, those that no change needs.
-asio::awaitable<Result<std::vector<std::int64_t>>> Engine::take(std::vector<Change> changes, Submitter by,
-                                                                std::vector<Copy>& copies) {
+asio::awaitable<Accepted> Engine::take(std::vector<Change> changes, Submitter by, std::vector<Copy>& copies) {
   std::vector<std::pair<std::size_t, Change>> discarding;
   for (std::size_t i = 0; i < changes.size(); ++i) {
     auto& change = changes[i];
@@ -71,7 +70,7 @@ asio::awaitable<Result<std::vector<std::int64_t>>> Engine::take(std::vector<Chan
       tasks_.spawn("workspace type", learn_type(workspace));
     if (change.kind == ChangeKind::run_upload) {
       auto copy = co_await admit(change, by);
-      if (!copy) co_return std::unexpected(std::move(copy.error()));
+      if (!copy) co_return std::unexpected(NotTaken(std::move(copy.error()), i));
       if (*copy) copies.push_back({i, std::move(**copy)});
     }
     if (change.container.kind != ContainerKind::removals) continue;
@@ -79,7 +78,7 @@ asio::awaitable<Result<std::vector<std::int64_t>>> Engine::take(std::vector<Chan
     const auto known = co_await outcome(queue_->knows(by.uid, change.idempotency_key));
     if (!known) co_return std::unexpected(known.error());
     if (!*known)
-      if (auto clear = may_make_way(change); !clear) co_return std::unexpected(std::move(clear.error()));
+      if (auto clear = may_make_way(change); !clear) co_return std::unexpected(NotTaken(std::move(clear.error()), i));
     if (change.discard_pending) discarding.emplace_back(i, change);
   }
   auto taken = co_await queue_->accept(std::move(changes), by);

@@ -855,6 +855,11 @@ TEST(Uploads, OfAFileThatIsNotThereAreRefusedAtTheDoor) {
   const auto [status, answer] = box.hand_in(upload_json("r-1", "a", box.dir() / "nothing"));
   EXPECT_EQ(status, 400u);
   EXPECT_EQ(to_text(answer.at("error").at("code")), "file_missing");
+  EXPECT_EQ(to_text(answer.at("error").at("field")), "file");
+  const auto there = upload_json("r-1", "a", random_file(box.dir() / "model.bin", 1'000));
+  const auto of_several =
+      box.hand_in("[" + there + "," + there + "," + upload_json("r-1", "a", box.dir() / "nothing") + "]");
+  EXPECT_EQ(to_text(of_several.second.at("error").at("field")), "2.file");
 }
 
 TEST(Uploads, OfAFileThatChangedSinceAreRejected) {

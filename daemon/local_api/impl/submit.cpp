@@ -114,17 +114,12 @@ std::optional<Answer> check_power(const std::vector<Change>& changes, const Call
                       index + "kind");
 }
 
-/// The number of the one upload among them: what is wrong with a file is wrong with that of this one.
-std::optional<std::size_t> only_upload(const std::vector<Change>& changes) {
-  const auto is_upload = [](const Change& change) { return change.kind == ChangeKind::run_upload; };
-  if (std::ranges::count_if(changes, is_upload) != 1) return std::nullopt;
-  return std::ranges::find_if(changes, is_upload) - changes.begin();
-}
-
-Answer engine_answer(const Error& error, std::optional<std::size_t> upload, bool several) {
-  auto answer = error_answer(error);
-  if (!upload || !error.code.starts_with("file_")) return answer;
-  return error_answer(answer.status, error.code, error.message, several ? std::to_string(*upload) + ".file" : "file");
+Answer engine_answer(const engine::NotTaken& why, bool several) {
+  std::string field;
+  if (why.change && several) field = std::to_string(*why.change);
+  if (why.change && why.code.starts_with("file_")) field += field.empty() ? "file" : ".file";
+  auto answer = error_answer(why);
+  return field.empty() ? answer : error_answer(answer.status, why.code, why.message, std::move(field));
 }
 
 std::vector<std::string> scopes_of(const std::vector<Change>& changes) {
@@ -151,12 +146,11 @@ asio::awaitable<Answer> post_changes(Context context, Call call) {
   if (auto refused = check_power(*changes, call, context.operator_group, several)) co_return std::move(*refused);
 
   call.body = {};
-  const auto upload = only_upload(*changes);
   api::SubmitReply reply;
   reply.scopes = scopes_of(*changes);
   Submitter by{call.uid, call.standing.name};
   auto ids = co_await context.control.accept(std::move(*changes), std::move(by));
-  if (!ids) co_return engine_answer(ids.error(), upload, several);
+  if (!ids) co_return engine_answer(ids.error(), several);
   reply.ids = std::move(*ids);
   reply.accepted = reply.ids.size();
   Answer answer;

@@ -144,10 +144,23 @@ TEST(Submitting, AFileThatTheEngineCannotTakeIsNamedAsTheFieldAtFault) {
   Served served;
   const std::string upload =
       R"({"kind": "run.upload", "project": "a/b", "run": "r", "attribute": "x", "file": "/nowhere"})";
-  served.on_loop([](FixedControl& control) { control.failure = Error{"file_missing", "A sentence."}; });
+  const auto fail_at = [&served](const char* code, std::optional<std::size_t> change) {
+    served.on_loop([&](FixedControl& control) {
+      control.failure = Error{code, "A sentence."};
+      control.at_fault = change;
+    });
+  };
+  const auto two = "[" + upload + "," + upload + "]";
+  fail_at("file_missing", 0);
   EXPECT_EQ(error_of(submit(served, upload)).field, "file");
-  EXPECT_EQ(error_of(submit(served, "[" + std::string(point) + "," + upload + "]")).field, "1.file");
-  EXPECT_EQ(error_of(submit(served, "[" + upload + "," + upload + "]")).field, std::nullopt) << "it may be of either";
+  EXPECT_EQ(error_of(submit(served, two)).field, "0.file");
+  fail_at("file_missing", 1);
+  EXPECT_EQ(error_of(submit(served, two)).field, "1.file");
+  fail_at("held_writes", 1);
+  EXPECT_EQ(error_of(submit(served, two)).field, "1");
+  EXPECT_EQ(status_of(submit(served, two)), 409);
+  fail_at("queue_full", std::nullopt);
+  EXPECT_EQ(error_of(submit(served, two)).field, std::nullopt);
 }
 
 TEST(Submitting, AChangeOverItsLimitIsTooLargeAndSoIsABody) {

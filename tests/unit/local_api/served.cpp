@@ -118,8 +118,8 @@ asio::awaitable<std::vector<api::Event>> FixedControl::events_after(std::uint64_
   co_return found;
 }
 
-asio::awaitable<Result<std::vector<std::int64_t>>> FixedControl::accept(std::vector<Change> changes, Submitter by) {
-  if (failure) co_return std::unexpected(*failure);
+asio::awaitable<engine::Accepted> FixedControl::accept(std::vector<Change> changes, Submitter by) {
+  if (failure) co_return std::unexpected(engine::NotTaken(*failure, at_fault));
   std::vector<std::int64_t> ids;
   for (auto& change : changes) {
     accepted.emplace_back(std::move(change), by);

@@ -30,7 +30,8 @@ class FixedControl final : public engine::Control {
   std::vector<api::Stream> streams_now;
   std::vector<api::Rejected> rejected_now;  // newest first
   std::string payload = "payload";
-  std::optional<Error> failure;  // of every call that can fail
+  std::optional<Error> failure;         // of every call that can fail
+  std::optional<std::size_t> at_fault;  // of the changes of a request that cannot be accepted
   std::size_t events_kept = 1000;
   std::vector<std::string> calls;  // "hold ml-team by root"
   std::vector<std::pair<Change, Submitter>> accepted;
@@ -58,7 +59,7 @@ class FixedControl final : public engine::Control {
   boost::asio::awaitable<Result<void>> discard_rejected(std::int64_t id, std::string by) override;
   boost::asio::awaitable<std::vector<api::Event>> events_after(std::uint64_t after) override;
   std::uint64_t last_event_id() const override { return last_id_; }
-  boost::asio::awaitable<Result<std::vector<std::int64_t>>> accept(std::vector<Change> changes, Submitter by) override;
+  boost::asio::awaitable<engine::Accepted> accept(std::vector<Change> changes, Submitter by) override;
   boost::asio::awaitable<Result<api::ChangePlace>> change(std::int64_t id) override;
   WorkspaceType workspace_type(std::string_view) const override { return type; }
   boost::asio::awaitable<Result<api::ServerProjectList>> server_projects(std::string workspace) override;
