@@ -84,10 +84,26 @@ asio::awaitable<Answer<std::string>> short_id_of(std::shared_ptr<Api> api, Conta
   co_return project->known.key + "-" + model.id;
 }
 
+/// The key of the model's project, which may have been made anew since it was remembered.
+asio::awaitable<Answer<std::string>> key_now(std::shared_ptr<Api> api, ContainerName model) {
+  api->learned->names.forget(name_of(model.project));
+  auto project = co_await find_project(std::move(api), model.project);
+  if (!project) co_return std::unexpected(std::move(project.error()));
+  co_return std::move(project->known.key);
+}
+
 asio::awaitable<Answer<Known>> look_up_model(std::shared_ptr<Api> api, ContainerName model) {
   const auto short_id = co_await short_id_of(api, model);
   if (!short_id) co_return std::unexpected(short_id.error());
-  co_return co_await look_up(api, model, identifier_of(model.project, *short_id));
+  auto known = co_await look_up(api, model, identifier_of(model.project, *short_id));
+  if (known || !says_missing(known.error()) || lacks_project_key(model)) co_return known;
+  // Under the key of another project there will be none, however long it is waited for.
+  const auto key = co_await key_now(api, model);
+  if (!key || model.id.starts_with(*key + "-")) co_return known;
+  co_return std::unexpected(
+      refusal("other_project_key",
+              fmt::format("'{}' is none of {}, whose key is {}; name it by that, or without a project's key", model.id,
+                          model.project.full(), *key)));
 }
 
 /// Any run of these custom ids. The query language takes a string as JSON writes it.

@@ -960,6 +960,42 @@ TEST(Changes, OfAModelWaitForItsCreateThatComesLater) {
   EXPECT_EQ(box.get("/v1/status").at("totals").at("rejected").as_int64(), 0);
 }
 
+TEST(Changes, OfOneModelUnderItsKeyAndItsShortIdAreOfTheSame) {
+  Box box(two_workspaces());
+  accepted(box, R"([{"kind": "project.create", "project": "ml-team/lab", "key": "LAB"},
+                    {"kind": "model.create", "project": "ml-team/lab", "key": "FOREST"},
+                    {"kind": "model_version.create", "project": "ml-team/lab", "model": "LAB-FOREST"},
+                    {"kind": "model_version.create", "project": "ml-team/lab", "model": "LAB-FOREST"},
+                    {"kind": "model_version.create", "project": "ml-team/lab", "model": "FOREST"},
+                    {"kind": "model_version.update", "project": "ml-team/lab", "model_version": "FOREST-2",
+                     "assign": {"a": 2}},
+                    {"kind": "model_version.update", "project": "ml-team/lab", "model_version": "LAB-FOREST-3",
+                     "assign": {"a": 3}}])");
+  box.wait_synced();
+  const auto state = box.sandbox().state();
+  EXPECT_EQ(container(state, "ml-team/lab/LAB-FOREST-2").at("attrs").at("a").as_int64(), 2);
+  EXPECT_EQ(container(state, "ml-team/lab/LAB-FOREST-3").at("attrs").at("a").as_int64(), 3);
+  EXPECT_EQ(box.get("/v1/status").at("totals").at("rejected").as_int64(), 0);
+}
+
+TEST(Changes, OfAModelOfAnotherProjectsKeyAreRefusedAndHoldUpNoOther) {
+  Box box(two_workspaces());
+  accepted(box, R"([{"kind": "project.create", "project": "ml-team/lab", "key": "LAB"},
+                    {"kind": "model.create", "project": "ml-team/lab", "key": "FOREST"},
+                    {"kind": "model_version.create", "project": "ml-team/lab", "model": "LIB-FOREST"},
+                    {"kind": "model.update", "project": "ml-team/lab", "model": "LIB-FOREST", "assign": {"a": 2}},
+                    {"kind": "model_version.create", "project": "ml-team/lab", "model": "FOREST"},
+                    {"kind": "model_version.update", "project": "ml-team/lab", "model_version": "FOREST-1",
+                     "assign": {"a": 2}}])");
+  const auto all = [](const json::value& status) {
+    return status.at("totals").at("rejected").as_int64() == 2 && status.at("totals").at("synced").as_int64() == 4;
+  };
+  EXPECT_TRUE(box.wait_status(all).first) << json::serialize(box.get("/v1/streams"));
+  EXPECT_EQ(container(box.sandbox().state(), "ml-team/lab/LAB-FOREST-1").at("attrs").at("a").as_int64(), 2);
+  const auto rejected = json::serialize(box.get("/v1/rejected"));
+  EXPECT_NE(rejected.find("'LIB-FOREST' is none of ml-team/lab, whose key is LAB"), std::string::npos) << rejected;
+}
+
 TEST(Changes, TheServerRefusesAreKeptWithTheirReasonAndTheRestGoesOn) {
   Box box(two_workspaces());
   accepted(box, R"([{"kind": "project.create", "project": "ml-team/lab", "key": "LAB"},

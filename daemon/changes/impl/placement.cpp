@@ -56,11 +56,15 @@ Change removing_all_of(const ProjectName& project) {
   return {.container = removals_of_all_of(project), .frees = true, .after = {everything_in(project)}};
 }
 
-/// The names a model may have been created by: as given, and the key within a short id.
+/// A model by its key, also where that stands within a short id: so it is created, and so are its versions.
+ContainerName model_by_key(const ProjectName& project, const std::string& id) {
+  return {project, id.substr(id.rfind('-') + 1), ContainerKind::model};
+}
+
+/// Whose changes go before those of a model or its version: as it was named, and by its key.
 void add_model(std::vector<ContainerName>& out, const ProjectName& project, const std::string& id) {
   out.push_back({project, id, ContainerKind::model});
-  if (const auto dash = id.rfind('-'); dash != std::string::npos)
-    out.push_back({project, id.substr(dash + 1), ContainerKind::model});
+  if (auto by_key = model_by_key(project, id); by_key != out.back()) out.push_back(std::move(by_key));
 }
 
 struct Place {
@@ -112,9 +116,9 @@ struct Place {
     return {.container = {change.project, change.key, ContainerKind::model}, .creates = true};
   }
   Change operator()(const ModelVersionCreate& change) const {
-    Change out{.container = {change.project, change.model, ContainerKind::model}};
-    add_model(out.after, change.project, change.model);
-    out.after.erase(out.after.begin());  // its own stream keeps the order anyway
+    // Under whichever name, all in one row: the server numbers them as they come, and updates name them by the number.
+    Change out{.container = model_by_key(change.project, change.model)};
+    if (out.container.id != change.model) out.after.push_back({change.project, change.model, ContainerKind::model});
     return out;
   }
 };

@@ -69,7 +69,7 @@ const std::vector<Placed> kPlaced{
     {"model.update", R"(,"model":"FOREST","assign":{"a":1})", model("FOREST"), false, false, {}},
     {"model.update", R"(,"model":"LAB-FOREST","assign":{"a":1})", model("LAB-FOREST"), false, false, {model("FOREST")}},
     {"model_version.create", R"(,"model":"FOREST")", model("FOREST"), false, false, {}},
-    {"model_version.create", R"(,"model":"LAB-FOREST")", model("LAB-FOREST"), false, false, {model("FOREST")}},
+    {"model_version.create", R"(,"model":"LAB-FOREST")", model("FOREST"), false, false, {model("LAB-FOREST")}},
     {"model_version.update",
      R"(,"model_version":"LAB-FOREST-3","assign":{"a":1})",
      {lab, "LAB-FOREST-3", ContainerKind::model_version},

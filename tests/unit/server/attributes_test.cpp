@@ -387,6 +387,18 @@ TEST_F(Models, AVersionIsCreatedOnceAndItsShortIdTold) {
             R"({"projectIdentifier":"ml-team/lab","parentId":"forest-id","type":"modelVersion"})");
 }
 
+TEST_F(Models, UnderTheKeyOfAnotherProjectIsRefusedAndNotWaitedFor) {
+  answers.on(look_up("LIB-FOREST"), http_reply(404));
+  const auto reply = manage(ModelVersionCreate{lab, "LIB-FOREST"});
+  ASSERT_FALSE(reply);
+  EXPECT_EQ(reply.error().code, "other_project_key");
+  EXPECT_EQ(reply.error().kind, Kind::rejected);
+  EXPECT_EQ(reply.error().message,
+            "'LIB-FOREST' is none of ml-team/lab, whose key is LAB; name it by that, or without a project's key");
+  answers.on(look_up("LAB-OAK"), http_reply(404));
+  EXPECT_EQ(manage(ModelVersionCreate{lab, "LAB-OAK"}).error().code, "model_not_found") << "it may come";
+}
+
 TEST_F(Models, AVersionWhoseAnswerIsLostIsInDoubtAndNotSentAgain) {
   answers.on(create, Reply{"", true, false});
   const auto reply = manage(ModelVersionCreate{lab, "LAB-FOREST"});
