@@ -23,6 +23,11 @@ CREATE TABLE streams (
 constexpr const char* changes_of_place =
     "CREATE INDEX changes_of_place ON changes (stream, place, seq) WHERE place IS NOT NULL;";
 
+/// Up to version 5 the first create of a long stream was looked for among all its changes. SQLite prefers this to
+/// changes_of_stream as it, too, has all the columns that are asked for.
+constexpr const char* creates_of_stream =
+    "CREATE INDEX creates_of_stream ON changes (stream, seq, size, creates) WHERE creates != 0;";
+
 constexpr const char* schema = R"(
 CREATE TABLE changes (
   seq INTEGER PRIMARY KEY AUTOINCREMENT, stream INTEGER NOT NULL, kind INTEGER NOT NULL, uid INTEGER NOT NULL,
@@ -84,7 +89,8 @@ Result<void> prepare_queue(sqlite::Database& db, std::int64_t version) {
     NEPTUNE_TRY(db.exec(changes_of_place));
   }
   if (version > 0 && version < 4) NEPTUNE_TRY(db.exec(from_version_3));
-  NEPTUNE_TRY(db.exec(moved_tables));
+  if (version < 5) NEPTUNE_TRY(db.exec(moved_tables));
+  NEPTUNE_TRY(db.exec(creates_of_stream));
   NEPTUNE_TRY(db.exec(fmt::format("PRAGMA user_version = {}", queue_version)));
   return transaction->commit();
 }

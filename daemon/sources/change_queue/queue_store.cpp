@@ -555,18 +555,29 @@ Result<Position> QueueStore::first_create(std::int64_t stream, Position after) {
   return first_of(made, after, true);
 }
 
+namespace {
+
+/// Of each of the container's streams.
+constexpr const char* first_of_container =
+    "SELECT (SELECT min(seq) FROM changes WHERE stream = streams.id AND seq > ?) FROM streams WHERE workspace = ? AND "
+    "project = ? AND kind = ? AND container = ?";
+constexpr const char* first_create_of_container =
+    "SELECT (SELECT min(seq) FROM changes WHERE stream = streams.id AND seq > ? AND creates != 0) FROM streams WHERE "
+    "workspace = ? AND project = ? AND kind = ? AND container = ? AND creates != 0";
+
+}  // namespace
+
 /// The first that was accepted after `after` into these streams; `creates`: of those that create what they are of.
 Result<Position> QueueStore::first_of(const std::vector<ContainerName>& containers, Position after, bool creates) {
   auto first = std::numeric_limits<Position>::max();
   for (const auto& container : containers)
     NEPTUNE_TRY(database_->each(
-        "SELECT seq FROM changes WHERE stream IN (SELECT id FROM streams WHERE workspace = ? AND project = ? AND kind "
-        "= ? AND container = ? AND creates >= ?5) AND seq > ? AND creates >= ?5 ORDER BY seq LIMIT 1",
+        creates ? first_create_of_container : first_of_container,
         [&first](const sqlite::Statement& row) {
-          first = std::min(first, row.number(0));
-          return false;
+          if (!row.is_null(0)) first = std::min(first, row.number(0));
+          return true;
         },
-        container.project.workspace, container.project.project, container.kind, container.id, creates, after));
+        after, container.project.workspace, container.project.project, container.kind, container.id));
   return first;
 }
 

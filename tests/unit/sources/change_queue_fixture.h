@@ -34,6 +34,13 @@ inline Change change_of(ChangeKind kind, const ContainerName& container, std::st
 inline Change update_of(const std::string& run, std::string payload = "point") {
   return change_of(ChangeKind::run_update, run_named(run), std::move(payload));
 }
+
+inline Change create_of(const std::string& run) {
+  auto create = change_of(ChangeKind::run_create, run_named(run));
+  create.creates = true;
+  create.after = {{queue_project, {}, ContainerKind::removals}};
+  return create;
+}
 inline Change keyed(Change change, std::string key) {
   change.idempotency_key = std::move(key);
   return change;

@@ -434,12 +434,6 @@ TEST_F(Removals, GoBehindThoseOfTheSameThingThatSteppedAsideAndBehindNoOthers) {
 
 class Creates : public ChangeQueueTest {
  protected:
-  static Change create_of(const std::string& run) {
-    auto create = change_of(ChangeKind::run_create, run_named(run));
-    create.creates = true;
-    create.after = {{queue_project, {}, ContainerKind::removals}};
-    return create;
-  }
   std::shared_ptr<Source> passed(const std::string& run) {
     const auto found = listener.logs.find(queue_path(run_named(run), Lane::passed));
     return found == listener.logs.end() ? nullptr : found->second.source;

@@ -64,6 +64,20 @@ TEST_F(ChangeQueueWork, OfTellingWhatWaitsIsTheSameHoweverMuchDoes) {
   EXPECT_EQ(work_of([&] { queue->totals(); }), 0);
 }
 
+TEST_F(ChangeQueueWork, OfFindingTheNextCreateIsThatOfTheCreatesNotOfWhatStandsBeforeThem) {
+  open();
+  hand_in("a", 50'000);
+  ASSERT_TRUE(accept({create_of("a")}));
+  hand_in("a", 50'000);
+  EXPECT_LT(work_of([&] { EXPECT_EQ(backlog(run_named("a")).create_behind, 50'001); }), nothing);
+  EXPECT_LT(work_of([&] { ASSERT_TRUE(loop.await(queue->let_create_pass(run_named("a"), 0))); }), 4 * nothing);
+  ASSERT_TRUE(accept({create_of("a")}));
+  const ContainerName files{run_named("a").project, "a", ContainerKind::files};
+  auto upload = change_of(ChangeKind::run_upload, files);
+  ASSERT_TRUE(accept({upload, upload}));
+  EXPECT_LT(work_of([&] { EXPECT_EQ(batch(files).count, 2u); }), nothing);
+}
+
 TEST_F(ChangeQueueWork, OfTellingWhatWaitsDoesNotGrowWithWhatIsConfirmedAndCannotBeTakenOut) {
   open();
   hand_in("a", 50'000);
