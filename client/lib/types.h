@@ -215,8 +215,8 @@ struct ExportedRejection : Rejected {
 struct Event {
   std::uint64_t id = 0;
   std::string at{};
-  /// "mode_changed" | "source_found" | "source_changed" | "source_set_aside" | "source_gone" | "synced" | "rejected" |
-  /// "upload_started" | "upload_progress" | "upload_done" | "server_unreachable" | "server_reachable" |
+  /// "mode_changed" | "source_found" | "source_changed" | "source_set_aside" | "source_gone" | "synced" | "run_synced"
+  /// | "rejected" | "upload_started" | "upload_progress" | "upload_done" | "server_unreachable" | "server_reachable" |
   /// "token_rejected" | "hold" | "release" | "draining" | "gap"
   std::string type{};
   std::optional<std::string> scope{};   ///< workspace or workspace/project

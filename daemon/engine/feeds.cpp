@@ -380,6 +380,8 @@ void Engine::begin_stream(const FeedPtr& feed, const LedgerSource& known) {
   const auto& run = *feed->info.container;
   const auto this_one = [&known](const FinishedSource& finished) { return finished.id == known.id; };
   if (known.id != 0) std::erase_if(finished_, this_one);  // it goes on where it was
+  // Of what was seen by an earlier process, that is news only when something of it waits.
+  if (feed->ledger_id == 0) feed->told_synced = known.seen;
   feed->ledger_id = known.id;
   feed->confirmed = feed->recorded = known.confirmed;
   feed->taken_out = 0;
@@ -488,10 +490,7 @@ std::optional<Instant> Engine::known_at(const Feed& feed) const {
 
 void Engine::look_for_rest(FeedPtr feed) {
   if (feed->stream == 0 && !feed->problem) open_stream(feed);
-  if (!at_rest(*feed)) {
-    if (feed->backlog.count > 0) feed->told_synced = false;
-    return;
-  }
+  if (!at_rest(*feed)) return;
   if (feed->replayed) {
     close_stream(feed);
     feeds_.erase(feed->info.key);

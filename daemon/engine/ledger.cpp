@@ -175,8 +175,9 @@ Result<LedgerSource> Ledger::source(const sources::SourceKey& key, const Contain
                   "NULL OR NOT ?)",
                   kept_of_source),
       [&found](const sqlite::Statement& row) {
-        found = {row.number(0),    row.number(1),   count_at(row, 2), count_at(row, 3),
-                 count_at(row, 4), time_at(row, 5), moved_at(row, 6)};
+        found = {
+            row.number(0),   true, row.number(1), count_at(row, 2), count_at(row, 3), count_at(row, 4), time_at(row, 5),
+            moved_at(row, 6)};
       },
       key.path, as_signed(key.device), as_signed(key.inode), key.born_ms, project, container.kind, container.id, file));
   if (found.id != 0) {

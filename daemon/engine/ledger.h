@@ -73,6 +73,7 @@ struct CameBack {
 
 struct LedgerSource {
   std::int64_t id = 0;
+  bool seen = false;  ///< before
   sources::Position confirmed = 0;
   std::uint64_t synced = 0, rejected = 0;
   std::uint64_t kept = 0;  ///< of those that were rejected, what is neither discarded nor stored by a retry

@@ -174,6 +174,7 @@ asio::awaitable<void> Engine::refresh(FeedPtr feed) {
   feed->unread_count = 0;
   auto known = as_the_core_has_it(*backlog);
   feed->backlog = std::move(*backlog);
+  if (feed->backlog.count > 0) feed->told_synced = false;
   if (feed->backlog.uploads > 0) follow_files(feed);
   feed->last_looked = clock_.now();
   feed->looked_from = began;

@@ -6,6 +6,7 @@
 #include <boost/json/serialize.hpp>
 #include <csignal>
 #include <filesystem>
+#include <sstream>
 
 #include "tests/integration/box.h"
 #include "tests/integration/support/run_log_writer.h"
@@ -144,6 +145,39 @@ TEST(Live, AWaitForWhatIsThereNowMissesNothingThatWasJustLogged) {
     EXPECT_EQ(waited.status, 0) << waited.out << waited.err;
     EXPECT_EQ(box.get("/v1/status").at("totals").at("synced").as_int64(), logged) << time;
   }
+}
+
+/// How often the daemon has told that a run is synced, since it was started.
+long told_synced(Box& box, const std::string& run) {
+  std::istringstream events(box.sync({"--json", "events"}).out);
+  long told = 0;
+  for (std::string line; std::getline(events, line);)
+    if (line.find("\"run_synced\"") != std::string::npos && line.find('"' + run + '"') != std::string::npos) ++told;
+  return told;
+}
+
+bool is_told_synced(Box& box, const std::string& run) {
+  return box.wait_status([&](const auto&) { return told_synced(box, run) > 0; }).first;
+}
+
+TEST(Live, ARunIsToldAsSyncedWhenItBecomesThatAndNotWithEachRestart) {
+  Box box;
+  EXPECT_EQ(writer(box, "r-1", {"--ops", "5", "--keep"}).wait(20s), 0);
+  RunLogWriter grows({.directory = box.runs(), .project = "ml-team/lab", .run = "r-2", .experiment = {}, .fork = {}});
+  for (const auto* run : {"r-1", "r-2"}) EXPECT_TRUE(is_told_synced(box, run)) << run;
+
+  box.stop_daemon();
+  box.start_daemon();
+  ASSERT_TRUE(box.wait_status([](const auto& s) {
+                   const auto sources = boost::json::serialize(s.at("sources"));
+                   return sources.find(R"("state":"synced")") != std::string::npos &&
+                          sources.find(R"("state":"live")") != std::string::npos;
+                 })
+                  .first);
+  for (const auto* run : {"r-1", "r-2"}) EXPECT_EQ(told_synced(box, run), 0) << run << " was synced before";
+  grows.append(1'000'000, {{"loss", 1.0}});
+  EXPECT_TRUE(is_told_synced(box, "r-2"));
+  EXPECT_EQ(told_synced(box, "r-1"), 0);
 }
 
 TEST(Live, ASyncedClosedLogIsRemovedAfterCleanupAfter) {
