@@ -80,12 +80,14 @@ class Explainer {
     }
     if (found_.size() == before) {
       found_.push_back(explainer_.explain_done(all));
-      return;
+    } else {
+      add_moved(found_[before], all, question_.now);
+      if (const auto there = what_is_there(all); !there.empty() && all.size() > 1)
+        found_[before].state += " Already there: " + there + ".";
     }
-    add_moved(found_[before], all, question_.now);
-    if (const auto there = what_is_there(all); !there.empty() && all.size() > 1) {
-      found_[before].state += " Already there: " + there + ".";
-    }
+    const auto is_looked_through = [](const auto& one) { return one.kind == "watch" && one.state == "settling_in"; };
+    if (std::ranges::any_of(status_.sources, is_looked_through))
+      add_uncounted(found_[before], " A watched folder is still being looked through: there may be more of it.");
   }
 
   /// Files that a log asks for and that are no stream yet: else they are told of there.
@@ -280,6 +282,12 @@ class Explainer {
     }
   }
 
+  static void add_uncounted(Explanation& one, std::string_view why) {
+    one.state += why;
+    if (one.waiting_for == "nothing") one.waiting_for = "settling_in";
+    if (one.next.empty()) one.next = cure("settling_in", {}, {});
+  }
+
   /// `above`: of a project, its workspace.
   void scope(const api::ScopeStatus& scope, std::string subject, const std::string& name,
              const api::ScopeStatus* above = nullptr) {
@@ -287,6 +295,7 @@ class Explainer {
     for (const auto& stream : streams_)
       if (api::within(stream.project, name)) streams.push_back(&stream);
     found_.push_back(explain_scope(scope, std::move(subject), name, above, question_.now));
+    if (api::is_uncounted(status_.sources, name)) add_uncounted(found_.back(), " Not all of it is counted yet.");
     add_moved(found_.back(), streams, question_.now);
     std::ranges::move(explain_streams_of(name, streams_, explainer_), std::back_inserter(found_));
     files_in(name);

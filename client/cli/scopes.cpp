@@ -20,21 +20,23 @@ std::string message_of(const api::ScopeReply& reply) {
   return clean(reply.message) + "\n";
 }
 
-/// Empty where something of the scope is known; else a sentence, or two.
+/// Empty where something of the scope is known, or about to be; else a sentence, or a few.
 std::string unknown(const client::Client& client, const std::string& scope) {
   const auto status = client.status();
   if (!status) return {};
   const auto known = api::scope_names(status->value);
   if (std::ranges::find(known, scope) != known.end()) return {};
-  return "Nothing is known of " + scope + ": no change of it was found, or came over the socket." +
-         api::did_you_mean(scope, known);
+  const auto& sources = status->value.sources;
+  if (api::what_is_unread(sources, scope, std::nullopt).named) return {};
+  return api::of_unknown("Nothing is known of " + scope + ": no change of it was found, or came over the socket.",
+                         scope, known, sources);
 }
 
 /// As `show`; but where nothing came of it, and nothing is known of the scope, that is the answer, and a failure.
 template <class T, class Text>
 void show_of_known(Session& session, const std::string& unknown, const Result<client::Reply<T>>& reply, bool came_of_it,
                    Text text) {
-  if (reply && !came_of_it && !unknown.empty()) return session.fail_with({"unknown_scope", unknown});
+  if (!came_of_it && !unknown.empty()) return session.fail_with({"unknown_scope", unknown});
   show(session, reply, text);
 }
 

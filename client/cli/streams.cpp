@@ -10,14 +10,15 @@ namespace neptune::cli {
 
 namespace {
 
-std::string none_such(const client::Client& client, const client::StreamQuery& query) {
+/// `status`: from before it was asked for streams, so that what was read since is among these.
+std::string none_such(const client::Client& client, const api::Status& status, const client::StreamQuery& query) {
+  const auto unread = api::what_is_unread(status.sources, query.project, query.run);
+  if (unread.named) return "No stream yet:" + unread.text;
   std::string text = "No such stream: nothing that matches was found in the watched folders or came over the socket.";
-  const auto status = client.status();
-  const auto all = status ? client.streams({}) : std::unexpected(status.error());
-  if (!all) return text;
-  if (query.run) text += api::did_you_mean(*query.run, api::container_names(status->value, all->value.streams));
-  if (query.project) text += api::did_you_mean(*query.project, api::scope_names(status->value));
-  return text;
+  const auto all = client.streams({});
+  if (all && query.run) text += api::did_you_mean(*query.run, api::container_names(status, all->value.streams));
+  if (query.project) text += api::did_you_mean(*query.project, api::scope_names(status));
+  return text + unread.text;
 }
 
 /// Of runs of one name that of the project at hand, if it is there.
@@ -33,9 +34,11 @@ Result<client::Reply<api::StreamList>> ask(const client::Client& client, client:
 
 void list(Session& session, const client::StreamQuery& query) {
   const auto client = session.client();
+  const auto status = client.status();
+  if (!status) return session.fail_with(status.error());
   const auto reply = ask(client, query);
   const auto text = [&](const api::StreamList& list) {
-    return list.streams.empty() ? wrap(clean(none_such(client, query)), session.style.width, "", "")
+    return list.streams.empty() ? wrap(clean(none_such(client, status->value, query)), session.style.width, "", "")
                                 : view(list, session.style, std::chrono::system_clock::now());
   };
   show(session, reply, text);

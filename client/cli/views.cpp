@@ -61,23 +61,16 @@ class Problems {
   std::string text_;
 };
 
-/// Something of the scope, or maybe of it, was found and is not counted yet.
-bool is_uncounted(const api::Status& status, const std::string& scope) {
-  return std::ranges::any_of(status.sources, [&scope](const api::SourceStatus& source) {
-    return source.state == "settling_in" && (!source.project || api::within(*source.project, scope));
-  });
-}
-
 std::string held_changes(const api::ScopeStatus& scope, bool uncounted) {
   if (scope.held == 0 && uncounted) return "What waits behind it is not counted yet.";
   if (scope.held == 0) return "Nothing waits behind it yet.";
-  return fmt::format("{} ({}) {} safe on disk.", changes(scope.held), bytes(scope.held_bytes),
-                     scope.held == 1 ? "waits" : "wait");
+  return fmt::format("{} ({}) {} safe on disk{}.", changes(scope.held), bytes(scope.held_bytes),
+                     scope.held == 1 ? "waits" : "wait", uncounted ? "; not all is counted yet" : "");
 }
 
 void add_scope_problem(Problems& problems, const api::Status& status, const api::ScopeStatus& scope,
                        const std::string& name, Now now) {
-  const auto waits = held_changes(scope, is_uncounted(status, name));
+  const auto waits = held_changes(scope, api::is_uncounted(status.sources, name));
   const std::string reason = scope.reason ? ": " + *scope.reason : "";
   if (scope.mode == "read_only") {
     auto text = sentence(clean(name) + " is read-only" + api::for_as_long(scope.since, now) + reason) + " " + waits;
@@ -254,6 +247,20 @@ std::string sources_of(const api::Status& status) {
   return text + " Sources: " + list + ".";
 }
 
+std::size_t in_state(const api::Status& status, std::string_view state, bool folders = false) {
+  return static_cast<std::size_t>(std::ranges::count_if(status.sources, [&](const api::SourceStatus& source) {
+    return source.state == state && (source.kind == "watch") == folders;
+  }));
+}
+
+/// "2 logs were just found and are not counted yet"; empty when all is.
+std::string what_is_uncounted(const api::Status& status) {
+  const auto found = in_state(status, "settling_in");
+  if (found == 1) return "a log was just found and is not counted yet";
+  if (found > 1) return fmt::format("{} logs were just found and are not counted yet", found);
+  return in_state(status, "settling_in", true) > 0 ? "what is in the watched folders is not counted yet" : "";
+}
+
 std::string verdict(const api::Status& status, const Style& style, bool no_problems) {
   const auto& totals = status.totals;
   const auto left = totals.pending + totals.held + totals.in_flight;
@@ -261,24 +268,21 @@ std::string verdict(const api::Status& status, const Style& style, bool no_probl
     return source.state == "set_aside" || source.state == "gone";
   };
   const bool some_else = std::ranges::any_of(status.sources, is_not_synced) || !status.moved.empty();
-  const auto in_state = [&status](std::string_view state) {
-    return std::ranges::count_if(status.sources, [state](const api::SourceStatus& source) {
-      return source.state == state && source.kind != "watch";
-    });
-  };
-  const auto found = in_state("settling_in"), blocked = in_state("blocked");
+  const auto uncounted = what_is_uncounted(status);
+  const auto blocked = in_state(status, "blocked");
   std::string done = some_else || !status.problems.empty() ? "Everything else is synced." : "Everything is synced.";
-  if (found > 0) {
+  if (!uncounted.empty()) {
     no_problems = false;
-    done = fmt::format("All that was counted is synced; {} just found and {} not counted yet.",
-                       found == 1 ? "a log was" : fmt::format("{} logs were", found), found == 1 ? "is" : "are");
+    done = fmt::format("All that was counted is synced; {}.", uncounted);
   } else if (blocked > 0) {
     no_problems = false;
     done = fmt::format("All that was counted is synced; {} go on now: `neptune-sync streams` says why.",
                        blocked == 1 ? "a stream cannot" : fmt::format("{} streams cannot", blocked));
   }
   std::string text = left > 0 ? "" : paint(style, no_problems ? Colour::green : Colour::plain, done) + " ";
-  if (left > 0) text = fmt::format("{} ({}) not synced yet. ", changes(left), bytes(totals.pending_bytes));
+  if (left > 0)
+    text = fmt::format("{} ({}) not synced yet{}{}. ", changes(left), bytes(totals.pending_bytes),
+                       uncounted.empty() ? "" : "; ", uncounted);
   if (totals.rejected_kept > 0)
     text += fmt::format("{} rejected and kept; `neptune-sync rejected` says why. ", changes(totals.rejected_kept));
   text.pop_back();
@@ -566,6 +570,7 @@ std::string view(const api::ReleasePlan& plan, const Style& style) {
   }
   if (plan.staying > 0)
     text += fmt::format(" {} ({}) would stay here.", changes(plan.staying), bytes(plan.staying_bytes));
+  if (plan.uncounted) text += " Not all that waits is counted yet: ask again in a moment.";
   if (!plan.message.empty()) text += " " + sentence(plan.message);
   if (plan.changes > 0) text += " Nothing was released now.";
   return wrap(text, style.width, "", "");

@@ -238,6 +238,7 @@ void members(V& v, T& x) {
   v("seconds", x.seconds);
   v("storage_available", x.storage_available);
   v("fits", x.fits);
+  v("uncounted", x.uncounted);
   v("message", x.message);
 }
 

@@ -1,5 +1,6 @@
 #include "client/lib/names.h"
 
+#include <algorithm>
 #include <cctype>
 #include <set>
 #include <string_view>
@@ -44,6 +45,7 @@ std::vector<std::string> container_names(const Status& status, const std::vector
 
 namespace {
 
+constexpr std::size_t few = 5;              // names in one sentence
 constexpr std::size_t digits_of_time = 10;  // at least: that of seconds
 constexpr std::size_t surely_whole = 60;    // what is longer, the client may have cut
 constexpr std::size_t surely_of_the_name = 20;
@@ -103,9 +105,63 @@ bool is_named_as_log_of(const SourceStatus& source, const std::optional<std::str
   return !names.empty() && are_of(names, project, run);
 }
 
+bool is_uncounted(const std::vector<SourceStatus>& sources, std::string_view scope) {
+  const auto meant = [name = std::string(scope)](const SourceStatus& source) {
+    if (source.project) return within(*source.project, name);
+    return source.kind == "watch" || may_be_log_of(source, name, std::nullopt);
+  };
+  return std::ranges::any_of(
+      sources, [&meant](const SourceStatus& source) { return source.state == "settling_in" && meant(source); });
+}
+
+Unread what_is_unread(const std::vector<SourceStatus>& sources, const std::optional<std::string>& project,
+                      const std::optional<std::string>& run) {
+  Unread unread;
+  std::size_t found = 0;
+  for (const auto& source : sources) {
+    if (source.kind == "watch" && source.state == "settling_in")
+      unread.text += " The watched folder " + source.path + " is being looked through.";
+    if (!may_be_log_of(source, project, run)) continue;
+    unread.named = unread.named || is_named_as_log_of(source, project, run);
+    if (found++ >= few) continue;
+    auto why = source.detail.value_or("it is being looked at");
+    if (why.ends_with('.')) why.pop_back();
+    unread.text += " " + source.path +
+                   (source.state == "set_aside" ? " is set aside: " : " was found, and is not read yet: ") + why + ".";
+  }
+  if (found > few) unread.text += " So were " + std::to_string(found - few) + " more.";
+  return unread;
+}
+
 std::string did_you_mean(const std::string& name, const std::vector<std::string>& known) {
   const auto near = closest(name, known);
   return near.empty() || near == name ? "" : " Did you mean " + near + "?";
+}
+
+namespace {
+
+/// Of its workspace, where that is known, or else of all workspaces.
+std::string known_instead(const std::string& scope, const std::vector<std::string>& known) {
+  const auto workspace = scope.substr(0, scope.find('/'));
+  const bool of_workspace = std::ranges::find(known, workspace) != known.end();
+  std::vector<std::string> names;
+  for (const auto& name : known)
+    if (of_workspace ? name.starts_with(workspace + "/") : name.find('/') == std::string::npos) names.push_back(name);
+  std::string text;
+  for (std::size_t i = 0; i < names.size() && i < few; ++i) text += (text.empty() ? "" : ", ") + names[i];
+  if (names.size() > few) text += " and " + std::to_string(names.size() - few) + " more";
+  if (text.empty()) return of_workspace ? " No project of " + workspace + " is." : text;
+  return (of_workspace ? " Known of " + workspace + ": " : " Known workspaces: ") + text + ".";
+}
+
+}  // namespace
+
+std::string of_unknown(const std::string& text, const std::string& scope, const std::vector<std::string>& known,
+                       const std::vector<SourceStatus>& sources) {
+  const auto unread = what_is_unread(sources, scope, std::nullopt);
+  if (unread.named) return unread.text;
+  const auto meant = did_you_mean(scope, known);
+  return text + (meant.empty() ? known_instead(scope, known) : meant) + unread.text;
 }
 
 }  // namespace neptune::api

@@ -32,7 +32,23 @@ bool may_be_log_of(const SourceStatus& source, const std::optional<std::string>&
 bool is_named_as_log_of(const SourceStatus& source, const std::optional<std::string>& project,
                         const std::optional<std::string>& run);
 
+/// Something of the scope, or maybe of it, was found, or may be in a folder, and is not counted yet.
+bool is_uncounted(const std::vector<SourceStatus>& sources, std::string_view scope);
+
+/// What was found and is not read yet.
+struct Unread {
+  bool named = false;  ///< some of it by a name that says that it is of what is asked for
+  std::string text;    ///< sentences, each after a space
+};
+Unread what_is_unread(const std::vector<SourceStatus>& sources, const std::optional<std::string>& project,
+                      const std::optional<std::string>& run);
+
 /// " Did you mean trial-7?"; empty when nothing that is known is near.
 std::string did_you_mean(const std::string& name, const std::vector<std::string>& known);
+
+/// What is said of a workspace or project that is not among those known by name: `text`, and the name that may be
+/// meant, or else those that are known. Of one that is about to be known, that alone, after a space.
+std::string of_unknown(const std::string& text, const std::string& scope, const std::vector<std::string>& known,
+                       const std::vector<SourceStatus>& sources);
 
 }  // namespace neptune::api

@@ -253,7 +253,8 @@ struct ReleasePlan {
   std::optional<double> seconds;                  ///< at the present rate; null when nothing was sent lately
   std::optional<std::int64_t> storage_available;  ///< what the server reports; null when it does not
   std::optional<bool> fits;
-  std::string message;  ///< a sentence, or a few: what keeps the rest, or that nothing is to be released; else empty
+  bool uncounted = false;  ///< something was found, or may be in a folder, that is not counted yet
+  std::string message;     ///< a sentence, or a few: what keeps the rest, or that nothing is to be released; else empty
 };
 
 /// `GET /v1/workspaces`.

@@ -297,7 +297,7 @@ std::optional<Error> Engine::nothing_known(const DiscardRequest& request) const 
   const auto scope = request.scope.text();
   const auto of_scope = if_unknown(
       request.scope, fmt::format("Nothing is known of {}: no change of it was found, or came over the socket.", scope));
-  if (!of_scope.empty()) return Error{"unknown_scope", of_scope};
+  if (!of_scope.empty()) return Error{"unknown_scope", of_scope.substr(of_scope.find_first_not_of(' '))};
   if (!request.run) return std::nullopt;
   std::set<std::string> runs;
   const auto add = [&runs, &request](const ContainerName& container) {

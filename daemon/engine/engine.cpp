@@ -9,10 +9,10 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "client/lib/names.h"
 #include "engine/impl/attribute_batch.h"
 #include "engine/impl/outcome.h"
 #include "engine/impl/with_ledger.h"
-#include "support/spelling.h"
 
 namespace neptune::engine {
 
@@ -318,12 +318,11 @@ asio::awaitable<Result<api::ScopeReply>> Engine::hold(Scope scope, std::string b
   co_return scope_reply(scope, std::move(message));
 }
 
-/// `text`, and the name that may be meant; empty where something of the scope is known.
-std::string Engine::if_unknown(const Scope& scope, std::string text) const {
+/// `text`, and what else is to be said then (api::of_unknown); empty where something of the scope is known.
+std::string Engine::if_unknown(const Scope& scope, const std::string& text) const {
   const auto known = known_scopes();
   if (std::ranges::binary_search(known, scope.text())) return {};
-  const auto near = closest(scope.text(), known);
-  return near.empty() ? text : text + " Did you mean " + near + "?";
+  return api::of_unknown(text, scope.text(), known, sources_found());
 }
 
 asio::awaitable<Result<api::ScopeReply>> Engine::release(Scope scope, std::string by) {
@@ -397,6 +396,7 @@ asio::awaitable<Result<api::ReleasePlan>> Engine::plan_release(Scope scope) {
   const auto status = workspace_status_.find(scope.workspace);
   if (status != workspace_status_.end()) plan.storage_available = status->second.storage_available;
   if (plan.storage_available) plan.fits = static_cast<std::int64_t>(plan.bytes) <= *plan.storage_available;
+  plan.uncounted = api::is_uncounted(sources_found(), plan.scope);
   co_return plan;
 }
 

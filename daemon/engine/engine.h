@@ -492,7 +492,7 @@ class Engine final : public Control, public sources::SourceListener {
   void add_aside(api::Totals& totals, const Feed& feed) const;
   /// Workspaces and projects of which anything was found or handed in, or that have a token; sorted.
   std::vector<std::string> known_scopes() const;
-  std::string if_unknown(const Scope& scope, std::string text) const;
+  std::string if_unknown(const Scope& scope, const std::string& text) const;
   api::ScopeReply scope_reply(const Scope& scope, std::string message) const;
   std::string still_closed(const Scope& scope) const;
   api::ServerStatus describe_server() const;
@@ -500,6 +500,7 @@ class Engine final : public Control, public sources::SourceListener {
   api::Totals totals(const Oldest& oldest) const;
 
   // source_views.cpp
+  std::vector<api::SourceStatus> sources_found() const;
   Oldest add_feeds(std::vector<api::SourceStatus>& sources) const;
   void add_lost(std::vector<api::SourceStatus>& sources) const;
   void add_folders(std::vector<api::SourceStatus>& sources) const;

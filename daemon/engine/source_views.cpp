@@ -235,4 +235,12 @@ void Engine::add_folders(std::vector<api::SourceStatus>& sources) const {
   for (const auto& [path, folder] : folders) sources.push_back(view_of(folder, scanned_ && !folder.finding));
 }
 
+/// All that is there, and is looked through.
+std::vector<api::SourceStatus> Engine::sources_found() const {
+  std::vector<api::SourceStatus> sources;
+  add_feeds(sources);
+  add_folders(sources);
+  return sources;
+}
+
 }  // namespace neptune::engine

@@ -14,6 +14,7 @@
 #include "tests/integration/box.h"
 #include "tests/integration/loss_log.h"
 #include "tests/integration/support/http_client.h"
+#include "tests/integration/support/run_log_writer.h"
 #include "tests/integration/support/samples.h"
 
 namespace neptune::testing {
@@ -176,6 +177,25 @@ TEST(Explain, SaysOfALogThatWasJustFoundThatItSettlesInAndOfASyncedRunThatNothin
   box.hand_in(R"({"kind": "run.update", "project": "ml-team/lab", "run": "r-1", "assign": {"a": 1}})");
   ASSERT_EQ(box.sync({"wait", "--now", "--timeout", "20s"}).status, 0);
   EXPECT_THAT(box.sync({"explain", "r-1"}).out, Not(HasSubstr("change queue")));
+}
+
+TEST(Streams, AndHoldsKnowOfALogThatWasJustFound) {
+  Box box;
+  RunLogWriter log({.directory = box.runs(), .project = "ml-team/lab", .run = "r-1", .experiment = {}, .fork = {}});
+  ASSERT_TRUE(box.wait_status([](const auto& s) {
+                   return boost::json::serialize(s.at("sources")).find(R"("state":"settling_in","detail":"found)") !=
+                          std::string::npos;
+                 })
+                  .first);
+  const auto told = AllOf(HasSubstr(log.path().parent_path().string() + " was found, and is not read yet"),
+                          Not(HasSubstr("o such stream")), Not(HasSubstr("othing of it is known")));
+  EXPECT_THAT(box.sync({"streams", "--run", "r-1"}).out, told);
+  EXPECT_THAT(box.sync({"hold", "ml-team/lab"}).out, told);
+  EXPECT_THAT(box.sync({"discard", "ml-team/lab"}).err, told);
+  EXPECT_THAT(box.sync({"release", "--dry-run", "ml-team/lab"}).out, HasSubstr("Not all that waits is counted yet"));
+  EXPECT_THAT(box.sync({"status"}).out, HasSubstr("a log was just found and is not counted yet"));
+  EXPECT_THAT(box.sync({"streams", "--run", "r-2"}).out,
+              AllOf(HasSubstr("No such stream"), Not(HasSubstr(log.path().parent_path().string()))));
 }
 
 TEST(Explain, TellsOfAPathThatTheCallerMayNotLookAt) {

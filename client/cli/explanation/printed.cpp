@@ -73,12 +73,13 @@ std::string nothing_known(const Question& question, const api::Status& status,
   return fmt::format(
       "{}The daemon knows nothing of '{}': no run, model, project or workspace of that name was found in the watched "
       "folders ({}) or came over the socket{}.{} Known projects: {}. A run log that was just made is found within "
-      "seconds; `neptune-sync flush` looks at once.",
+      "seconds; `neptune-sync flush` looks at once.{}",
       question.path.empty() || question.is_there ? "" : "There is no such file or folder. ", clean(question.text),
       folders.empty() ? "there are none" : fmt::format("{}", fmt::join(folders, ", ")),
       question.is_number ? ", and no change was handed in with that number" : "",
       clean(api::did_you_mean(question.text, known)),
-      projects.empty() ? "none" : fmt::format("{}", fmt::join(projects, ", ")));
+      projects.empty() ? "none" : fmt::format("{}", fmt::join(projects, ", ")),
+      clean(api::what_is_unread(status.sources, std::nullopt, question.text).text));
 }
 
 }  // namespace neptune::cli

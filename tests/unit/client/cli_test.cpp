@@ -368,6 +368,50 @@ TEST_F(Command, AMistypedNameIsToldWithTheOneThatMayBeMeant) {
   }
 }
 
+TEST_F(Command, OfAScopeOfWhichNothingIsKnownNamesThoseThatAre) {
+  served_.on_loop([](FixedControl& control) {
+    control.releasable = 0;
+    for (const auto* name : {"ml-team", "vision"}) {
+      auto& workspace = control.status_now.workspaces.emplace_back();
+      workspace.name = name;
+      for (const auto* project : {"a", "b", "c", "d", "e", "f", "g"}) workspace.projects.emplace_back().name = project;
+    }
+    control.status_now.workspaces[1].projects.resize(1);
+    control.failure = Error{"conflict", "vision/nonsuch is read-only with its workspace vision."};
+  });
+  const auto ran = ask("probe vision/nonsuch");
+  EXPECT_EQ(ran.exit, 1);
+  EXPECT_THAT(ran.err, HasSubstr("Nothing is known of vision/nonsuch: no change of it was found, or came over the "
+                                 "socket. Known of vision: vision/a."));
+  EXPECT_THAT(ask("release --dry-run ml-team/nonsuch").err,
+              HasSubstr("Known of ml-team: ml-team/a, ml-team/b, ml-team/c, ml-team/d, ml-team/e and 2 more."));
+  EXPECT_THAT(ask("probe elsewhere/nonsuch").err, HasSubstr("Known workspaces: ml-team, vision."));
+}
+
+TEST_F(Command, WhatIsFoundAndNotReadYetIsNotToldAsUnknown) {
+  const auto log = std::string("/runs/ml-team_lab_trial-7_1795452630867980288");
+  const auto find = [this, &log](const char* kind, const std::string& path) {
+    served_.on_loop([&](FixedControl& control) {
+      control.releasable = 0;
+      auto& source = control.status_now.sources.emplace_back();
+      source.kind = kind;
+      source.path = path;
+      source.state = "settling_in";
+    });
+  };
+  find("watch", "/runs");
+  const auto maybe = ask("streams --run trial-7").out;
+  EXPECT_THAT(maybe, testing::AllOf(HasSubstr("No such stream"), HasSubstr("folder /runs is being looked through.")));
+  EXPECT_THAT(ask("explain trial-7").err, HasSubstr("folder /runs is being looked through."));
+  EXPECT_THAT(ask("probe ml-team/lab").err, HasSubstr("folder /runs is being looked through."));
+  find("run-log", log);
+  EXPECT_THAT(ask("streams --run trial-7").out,
+              testing::AllOf(HasSubstr("No stream yet:"), HasSubstr(log + " was found, and is not read yet")));
+  EXPECT_EQ(ask("probe ml-team/lab").exit, 0);
+  EXPECT_EQ(ask("release --dry-run ml-team/lab").exit, 0);
+  EXPECT_EQ(ask("probe ml-team/other").exit, 1);
+}
+
 TEST_F(Command, OfRunsOfOneNameMeansThatOfTheProjectAtHand) {
   served_.on_loop([](FixedControl& control) {
     auto other = stream_of(7, 0);

@@ -631,6 +631,25 @@ TEST(Explanation, OfARunOfWhichAllIsSyncedDoesNotSpeakOfTheQueue) {
   EXPECT_THAT(found[0].state, HasSubstr("All that was found of it is on the server"));
 }
 
+TEST(Explanation, BesideWhatIsQueuedSaysThatNotAllIsCountedYet) {
+  auto status = box();
+  status.sources.pop_back();  // the log
+  auto stream = waiting("nothing", "");
+  stream.pending = 0;
+  stream.synced = 12;
+  const auto looked_through = HasSubstr("A watched folder is still being looked through");
+  EXPECT_THAT(explain(about("r1"), status, {stream})[0].state, Not(looked_through));
+  for (const auto* name : {"ml-team/lab", "ml-team"})
+    EXPECT_THAT(explain(about(name), status, {stream})[0].state, Not(HasSubstr("counted"))) << name;
+  ASSERT_EQ(status.sources.front().kind, "watch");
+  status.sources.front().state = "settling_in";
+  const auto found = explain(about("r1"), status, {stream});
+  EXPECT_THAT(found[0].state, looked_through);
+  EXPECT_EQ(found[0].waiting_for, "settling_in");
+  for (const auto* name : {"ml-team/lab", "ml-team"})
+    EXPECT_THAT(explain(about(name), status, {stream})[0].state, HasSubstr("Not all of it is counted yet.")) << name;
+}
+
 TEST(Explanation, OfARunWhoseLogWasJustFoundSaysThatItIsSettlingIn) {
   auto status = box();
   auto& source = status.sources.emplace_back();

@@ -93,6 +93,28 @@ TEST(StatusView, DoesNotCallEverythingSyncedWhileALogIsNotCountedYetOrSomethingW
   EXPECT_NE(lost.find("\nEverything else is synced.\n"), std::string::npos) << lost;
 }
 
+TEST(StatusView, SaysBesideWhatWaitsThatNotAllIsCountedYet) {
+  auto status = healthy();
+  status.totals.pending = 3;
+  status.totals.pending_bytes = 1024;
+  auto& workspace = status.workspaces[0];
+  workspace.mode = "held";
+  workspace.held = 2;
+  EXPECT_NE(view(status, {}, now).find("3 changes (1.0 KiB) not synced yet.\n"), std::string::npos);
+  status.sources.front().state = "settling_in";
+  ASSERT_EQ(status.sources.front().kind, "watch");
+  const auto looking = view(status, {}, now);
+  EXPECT_NE(looking.find("not synced yet; what is in the watched folders is not counted yet."), std::string::npos)
+      << looking;
+  EXPECT_NE(looking.find("safe on disk; not all is counted yet."), std::string::npos) << looking;
+  for (int logs = 0; logs < 2; ++logs) status.sources.emplace_back().state = "settling_in";
+  const auto found = view(status, {}, now);
+  EXPECT_NE(found.find("not synced yet; 2 logs were just found and are not counted yet."), std::string::npos) << found;
+  status.totals.pending = 0;
+  status.sources.resize(status.sources.size() - 2);
+  EXPECT_EQ(view(status, {}, now).find("Everything is synced"), std::string::npos);
+}
+
 TEST(StatusView, SaysWhatWasMovedToAnotherMachineLately) {
   auto status = healthy();
   status.moved = {{"ml-team/lab", 51, "stick.jsonl", "2026-01-02T11:57:00.000Z"}};
@@ -529,6 +551,15 @@ TEST(ReleasePlanView, SaysHowMuchHowLongAndWhetherItFits) {
       view(plan, {}),
       "`neptune-sync release ml-team` would let 1,204 changes (3.2 MiB) go. At the present rate that takes 1 min. "
       "The server has 1.0 KiB of storage left there: they do not fit. Nothing was released now.\n");
+}
+
+TEST(ReleasePlanView, SaysThatNotAllIsCountedYet) {
+  api::ReleasePlan plan;
+  plan.scope = "ml-team";
+  plan.changes = 3;
+  EXPECT_EQ(view(plan, {}).find("counted"), std::string::npos);
+  plan.uncounted = true;
+  EXPECT_NE(view(plan, {}).find(" Not all that waits is counted yet: ask again in a moment."), std::string::npos);
 }
 
 TEST(ReleasePlanView, SaysWhatWouldStayAndWhy) {
