@@ -113,6 +113,7 @@ void Engine::no_longer_sent(core::StreamId stream) {
 
 asio::awaitable<void> Engine::stop() {
   co_await tasks_.stop();
+  co_await note_all_waiting();
   for (auto& state : servers_)
     if (state.slot.server) state.slot.server->close();
 }

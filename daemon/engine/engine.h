@@ -418,6 +418,23 @@ class Engine final : public Control, public sources::SourceListener {
   template <class F>
   auto with_ledger(F f) -> awaitable<std::invoke_result_t<F&, Ledger&>>;
 
+  // unseen.cpp: logs that were not found when the daemon started
+  /// A log that may be there still.
+  struct Unseen {
+    UnsyncedLog log;
+    std::string why;
+  };
+  static bool is_of_log(const Feed& feed);
+  awaitable<void> note_waiting(FeedPtr feed);
+  awaitable<void> note_all_waiting();
+  struct LogsHere;
+  LogsHere logs_here() const;
+  awaitable<void> look_for_unsynced_logs();
+  awaitable<bool> look_for_unsynced(std::vector<UnsyncedLog> known);
+  awaitable<void> tell_removed(UnsyncedLog log);
+  void tell_unseen(const Unseen& unseen);
+  void add_unseen(std::vector<api::SourceStatus>& sources) const;
+
   // discards.cpp: what is thrown away of what waits
   struct Target {
     FeedPtr feed;
@@ -585,6 +602,7 @@ class Engine final : public Control, public sources::SourceListener {
   std::multiset<sources::SourceKey> calls_out_;  // of these a call is on its way, also of a stream that was closed
   std::multiset<sources::SourceKey> leaving_;    // files that are gone, and not all that is known of them is on record
   std::deque<FinishedSource> finished_;          // newest last
+  std::vector<Unseen> unseen_;
   std::map<ProjectName, ProjectCounts> counts_;
   std::map<Scope, KeptMode> modes_;
   std::map<std::string, WorkspaceStatus> workspace_status_;  // the last the status call told
@@ -629,6 +647,7 @@ struct Engine::Feed {
   sources::Position confirmed = 0;  ///< as the core has it; the ledger follows
   sources::Position recorded = 0;   ///< as the ledger has it; the source's rows follow
   sources::Position taken_out = 0;
+  sources::Position noted = 0;                       ///< as LedgerSource::waiting
   std::uint64_t synced = 0, rejected = 0, kept = 0;  ///< as LedgerSource
   /// When it was first seen that a call from this change on has no answer.
   std::shared_ptr<std::map<sources::Position, Instant>> unclear_since{};  ///< none before its first call

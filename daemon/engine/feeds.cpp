@@ -244,6 +244,7 @@ void Engine::tell_of_leaving(Feed& feed) {
 
 void Engine::first_scan_done() {
   scanned_ = ++scans_done_ == (run_logs_ ? 1u : 0u) + (client_dirs_ ? 1u : 0u);
+  if (scanned_ && run_logs_) tasks_.spawn("look for unsynced logs", look_for_unsynced_logs());
   tell_discovering();
   pump();
 }
@@ -385,6 +386,7 @@ void Engine::begin_stream(const FeedPtr& feed, const LedgerSource& known) {
   feed->ledger_id = known.id;
   feed->confirmed = feed->recorded = known.confirmed;
   feed->taken_out = 0;
+  feed->noted = known.waiting;
   feed->synced = known.synced;
   feed->rejected = known.rejected;
   feed->kept = known.kept;

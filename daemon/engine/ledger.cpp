@@ -170,14 +170,16 @@ Result<LedgerSource> Ledger::source(const sources::SourceKey& key, const Contain
   const auto project = scope_text(container.project);
   NEPTUNE_TRY(impl_->each(
       fmt::format("SELECT id, confirmed, synced, rejected, {}, synced_at_ms, moved, moved_at_ms, "
-                  "moved_to FROM sources WHERE path = ? AND device = ? "
+                  "moved_to, waiting FROM sources WHERE path = ? AND device = ? "
                   "AND inode = ? AND born_ms = ? AND project = ? AND kind = ? AND container = ? AND (finished_at_ms IS "
                   "NULL OR NOT ?)",
                   kept_of_source),
       [&found](const sqlite::Statement& row) {
-        found = {
-            row.number(0),   true, row.number(1), count_at(row, 2), count_at(row, 3), count_at(row, 4), time_at(row, 5),
-            moved_at(row, 6)};
+        found = {row.number(0),    true,
+                 row.number(1),    count_at(row, 2),
+                 count_at(row, 3), count_at(row, 4),
+                 time_at(row, 5),  moved_at(row, 6),
+                 row.number(9)};
       },
       key.path, as_signed(key.device), as_signed(key.inode), key.born_ms, project, container.kind, container.id, file));
   if (found.id != 0) {
@@ -411,6 +413,40 @@ Result<void> Ledger::give_up(const std::vector<FinishedSource>& lost) {
     NEPTUNE_TRY(impl_->count(source.container.project, 0, as_signed(source.lost.changes)));
   }
   return transaction->commit();
+}
+
+Result<void> Ledger::note_waiting(const std::vector<Waiting>& all) {
+  auto transaction = impl_->begin(false);
+  if (!transaction) return std::unexpected(transaction.error());
+  for (const auto& [source, last] : all)
+    NEPTUNE_TRY(impl_->run("UPDATE sources SET waiting = ? WHERE id = ?", last, source));
+  return transaction->commit();
+}
+
+/// A log numbers its changes one by one.
+Result<std::vector<UnsyncedLog>> Ledger::unsynced_logs() {
+  std::vector<UnsyncedLog> list;
+  NEPTUNE_TRY(impl_->each(
+      fmt::format("SELECT path, device, inode, born_ms, project, kind, container, id, synced, rejected, {}, waiting - "
+                  "confirmed, synced_at_ms, moved, moved_at_ms, moved_to FROM sources WHERE finished_at_ms IS NULL AND "
+                  "waiting > confirmed",
+                  kept_of_source),
+      [&list](const sqlite::Statement& row) {
+        const auto container = container_at(row, 4);
+        sources::SourceKey key{std::string(row.text(0)), count_at(row, 1), count_at(row, 2), row.number(3),
+                               container.kind == ContainerKind::files};
+        list.push_back({key,
+                        {.id = row.number(7),
+                         .path = key.path,
+                         .container = container,
+                         .synced = count_at(row, 8),
+                         .rejected = count_at(row, 9),
+                         .kept = count_at(row, 10),
+                         .lost = {count_at(row, 11)},
+                         .synced_at = time_at(row, 12),
+                         .moved = moved_at(row, 13)}});
+      }));
+  return list;
 }
 
 Result<std::map<ProjectName, ProjectCounts>> Ledger::counts() {

@@ -21,7 +21,7 @@
 /// The daemon's own memory: `memory.sqlite3` in the state directory.
 ///
 ///   sources   id · path, device, inode, born_ms · project, kind, container · confirmed · synced, rejected ·
-///             synced_at_ms · finished_at_ms · moved, moved_at_ms, moved_to
+///             synced_at_ms · finished_at_ms · moved, moved_at_ms, moved_to · waiting
 ///   counters  project → synced, rejected, retried
 ///   rejected  id · at_ms · source, position · project, kind, container · change, code, reason · payload · retry · uid
 ///   ·
@@ -79,6 +79,7 @@ struct LedgerSource {
   std::uint64_t kept = 0;  ///< of those that were rejected, what is neither discarded nor stored by a retry
   std::optional<WallTime> synced_at;
   Moved moved{};
+  sources::Position waiting = 0;  ///< as Ledger::Waiting
 };
 
 /// What was removed with its source before it was synced.
@@ -96,6 +97,12 @@ struct FinishedSource {
   std::optional<WallTime> synced_at;
   WallTime finished_at{};
   Moved moved{};
+};
+
+/// A log that has not ended by the record, with something waiting in it.
+struct UnsyncedLog {
+  sources::SourceKey key;
+  FinishedSource end;  ///< what it would be if it were gone, but for when
 };
 
 struct ProjectCounts {
@@ -219,6 +226,14 @@ class Ledger {
 
   /// What was lost with these finished sources is told no more: it counts as rejected, of which nothing is kept.
   Result<void> give_up(const std::vector<FinishedSource>& lost);
+
+  /// Of a log: the newest change that waits; up to what is confirmed, none does.
+  struct Waiting {
+    std::int64_t source = 0;
+    sources::Position last = 0;
+  };
+  Result<void> note_waiting(const std::vector<Waiting>& all);
+  Result<std::vector<UnsyncedLog>> unsynced_logs();
 
   Result<std::map<ProjectName, ProjectCounts>> counts();
   Result<std::vector<FinishedSource>> finished();

@@ -368,6 +368,7 @@ api::Status Engine::status() const {
   status.reload_with = reload_command();
   const auto oldest = add_feeds(status.sources);
   add_lost(status.sources);
+  add_unseen(status.sources);
   add_folders(status.sources);
   status.uploads = uploads(every_upload);
   status.moved = moved_lately();

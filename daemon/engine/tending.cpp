@@ -185,6 +185,7 @@ asio::awaitable<void> Engine::refresh(FeedPtr feed) {
   if (!feed->refresh_wanted) expect_more(*feed, false);
   look_again(feed);
   pump();
+  co_await note_waiting(feed);
 }
 
 /// A removal that has to wait lets the others pass. Its stream sends nothing until it was looked into again.

@@ -1,6 +1,7 @@
 // `neptune-sync explain` and `doctor` beside a real daemon.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,6 +17,7 @@
 #include "tests/integration/support/http_client.h"
 #include "tests/integration/support/run_log_writer.h"
 #include "tests/integration/support/samples.h"
+#include "tests/integration/support/small_disk.h"
 
 namespace neptune::testing {
 namespace {
@@ -317,6 +319,99 @@ TEST(Status, TellsOfAFolderThatCannotBeReadOrIsNotThere) {
   std::filesystem::permissions(secret, std::filesystem::perms::owner_all);
   ASSERT_EQ(box.sync({"flush"}).status, 0);
   EXPECT_TRUE(box.wait_status([&](const auto& s) { return in_state(s, secret, "watching"); }).first);
+}
+
+/// The state that the status tells of a source; empty: it tells of none at that path.
+std::string state_of(Box& box, const std::filesystem::path& path) {
+  const auto status = box.get("/v1/status");
+  for (const auto& source : status.at("sources").as_array())
+    if (source.at("path").as_string() == path.string()) return std::string(source.at("state").as_string());
+  return {};
+}
+
+bool gets_state(Box& box, const std::filesystem::path& path, const std::string& state) {
+  return box.wait_status([&](const auto&) { return state_of(box, path) == state; }).first;
+}
+
+/// The directory of a run's log.
+std::filesystem::path log_of(Box& box, const std::string& run) {
+  for (const auto& log : run_logs_in(box.runs()))
+    if (log.string().find('_' + run + '_') != std::string::npos) return log.parent_path();
+  throw std::runtime_error("no log of " + run);
+}
+
+class RemovedWhileStopped : public ::testing::TestWithParam<bool> {};
+
+TEST_P(RemovedWhileStopped, ALogThatWasNotSyncedIsToldAsLostAndNoOther) {
+  Box box({.sandbox_args = {"--workspace", "ml-team:team", "--workspace", "vision:team"}});
+  ASSERT_EQ(box.sync({"hold", "ml-team"}).status, 0);
+  write_loss_log(box, "ml-team/lab", "r-1", 20);
+  write_loss_log(box, "ml-team/lab", "r-2", 5);
+  write_loss_log(box, "vision/lab", "r-3", 5);
+  const auto held = log_of(box, "r-1"), moved = log_of(box, "r-2"), synced = log_of(box, "r-3");
+  ASSERT_TRUE(gets_state(box, synced, "synced"));
+  ASSERT_TRUE(box.wait_status([](const auto& s) { return s.at("totals").at("held").as_int64() == 27; }).first);
+
+  GetParam() ? box.kill_daemon() : void(box.stop_daemon());
+  for (const auto& log : {held, synced}) std::filesystem::remove_all(log);
+  std::filesystem::rename(moved, moved.string() + "1");
+  box.start_daemon();
+  ASSERT_TRUE(gets_state(box, held, "gone"));
+  EXPECT_TRUE(box.wait_status([](const auto& s) { return s.at("totals").at("held").as_int64() == 6; }).first);
+  const auto told = AllOf(HasSubstr(held.string() + " was removed with 21 changes of r-1"),
+                          Not(HasSubstr("of r-2 that")), Not(HasSubstr("of r-3 that")));
+  EXPECT_THAT(box.sync({"status"}).out, told);
+  EXPECT_THAT(box.sync({"events"}).out, told);
+  EXPECT_THAT(box.sync({"explain", "r-1"}).out, told);
+  EXPECT_EQ(box.sync({"wait", "--run", "r-1", "--timeout", "20s"}).status, 1);
+
+  box.stop_daemon();
+  box.start_daemon();
+  ASSERT_TRUE(gets_state(box, moved.string() + "1", "closed"));
+  EXPECT_THAT(box.sync({"status"}).out, told);
+  EXPECT_THAT(box.sync({"events"}).out, Not(HasSubstr("was removed with"))) << "that is no news";
+  ASSERT_EQ(box.sync({"release", "ml-team"}).status, 0);
+  ASSERT_EQ(box.sync({"wait", "--run", "r-2", "--timeout", "20s"}).status, 0);
+  box.stop_daemon();
+  std::filesystem::remove_all(moved.string() + "1");
+  box.start_daemon();
+  ASSERT_TRUE(gets_state(box, box.runs(), "watching"));
+  EXPECT_THAT(box.sync({"status"}).out, told) << "what was moved was synced since";
+}
+
+INSTANTIATE_TEST_SUITE_P(AfterA, RemovedWhileStopped, ::testing::Bool(),
+                         [](const auto& test) { return test.param ? "Kill" : "Stop"; });
+
+TEST(Status, TellsOfAnUnsyncedLogThatCannotBeSeenAfterARestartAndNotAsLost) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root to mount, and to make what others may not read";
+  SmallDisk disk(16);
+  if (!disk.mounted()) GTEST_SKIP() << "nothing can be mounted here";
+  Box box({.config = "[[watch]]\npath = \"" + disk.path().string() + "\"\n", .reads_everything = false});
+  ASSERT_EQ(box.sync({"hold", "ml-team"}).status, 0);
+  const auto write = [](const std::filesystem::path& directory, const std::string& run) {
+    RunLogWriter log({.directory = directory, .project = "ml-team/lab", .run = run, .experiment = {}, .fork = {}});
+    log.append(1'000'000, {{"loss", 1.0}});
+    log.close(false);
+    return log.path().parent_path();
+  };
+  const auto team = box.runs() / "team";
+  const auto on_disk = write(disk.path(), "r-1"), below_closed = write(team, "r-2");
+  ASSERT_TRUE(box.wait_status([](const auto& s) { return s.at("totals").at("held").as_int64() == 4; }).first);
+
+  box.stop_daemon();
+  ASSERT_EQ(::umount(disk.path().c_str()), 0);
+  std::filesystem::permissions(team, std::filesystem::perms::none);
+  box.start_daemon();
+  for (const auto& log : {on_disk, below_closed}) EXPECT_TRUE(gets_state(box, log, "set_aside")) << log;
+  const auto told = box.sync({"status"}).out;
+  EXPECT_THAT(told,
+              AllOf(HasSubstr("2 changes of r-1 that are not synced were in it"), HasSubstr("not mounted"),
+                    HasSubstr("2 changes of r-2"), HasSubstr("Permission denied"), Not(HasSubstr("was removed"))));
+  EXPECT_THAT(box.sync({"explain", "r-2"}).out, HasSubstr("Permission denied"));
+
+  std::filesystem::permissions(team, std::filesystem::perms(0755));
+  ASSERT_EQ(box.sync({"flush"}).status, 0);
+  EXPECT_TRUE(gets_state(box, below_closed, "closed"));
 }
 
 class UnusableToken : public ::testing::TestWithParam<std::pair<const char*, const char*>> {};

@@ -139,6 +139,9 @@ CREATE TABLE imports (
   origin TEXT PRIMARY KEY, upto INTEGER NOT NULL, building TEXT NOT NULL, at_ms INTEGER NOT NULL) WITHOUT ROWID;
 )";
 
+/// Version 10 did not know what waits in logs.
+constexpr const char* migrate_from_10 = "ALTER TABLE sources ADD COLUMN waiting INTEGER NOT NULL DEFAULT 0;";
+
 }  // namespace
 
 Result<void> prepare_ledger(sqlite::Database& db, std::int64_t version) {
@@ -162,7 +165,8 @@ Result<void> prepare_ledger(sqlite::Database& db, std::int64_t version) {
   if (version < 8) NEPTUNE_TRY(db.exec(discarded_tables));
   if (version >= 1 && version <= 7) NEPTUNE_TRY(migrate_discarded_from_7(db));
   if (version < 9) NEPTUNE_TRY(db.exec(migrate_from_8));
-  NEPTUNE_TRY(db.exec(migrate_from_9));
+  if (version < 10) NEPTUNE_TRY(db.exec(migrate_from_9));
+  NEPTUNE_TRY(db.exec(migrate_from_10));
   NEPTUNE_TRY(db.exec(fmt::format("PRAGMA user_version = {}", ledger_version)));
   return transaction->commit();
 }

@@ -12,7 +12,7 @@ class Database;
 namespace neptune::engine {
 
 /// As its user_version.
-constexpr int ledger_version = 10;
+constexpr int ledger_version = 11;
 
 /// Brings the tables from `version` (0: none) to this one's.
 Result<void> prepare_ledger(sqlite::Database& db, std::int64_t version);

@@ -51,6 +51,7 @@ class LedgerTest : public ::testing::Test {
         DROP TABLE workspaces;
         ALTER TABLE sources DROP COLUMN moved; ALTER TABLE sources DROP COLUMN moved_at_ms;
         ALTER TABLE sources DROP COLUMN moved_to; DROP TABLE imports;
+        ALTER TABLE sources DROP COLUMN waiting;
         PRAGMA user_version = 7;)" +
                            also));
     }
@@ -68,6 +69,32 @@ TEST_F(LedgerTest, RemembersAConfirmedPositionAndItsCountsOverARestart) {
   EXPECT_EQ(source().confirmed, 15);
   EXPECT_EQ(source().synced, 15u);
   EXPECT_EQ(ledger_->counts()->at(project).synced, 15u);
+}
+
+TEST_F(LedgerTest, KnowsOfLogsThatHaveNotEndedWhatWaitsInThem) {
+  const auto id = source().id;
+  ASSERT_TRUE(ledger_->note_waiting({{id, 20}}));
+  ASSERT_TRUE(ledger_->confirm(id, project, 15, 15, now));
+  reopen();
+  EXPECT_EQ(source().waiting, 20);
+  const auto waits = ledger_->unsynced_logs();
+  ASSERT_TRUE(waits);
+  ASSERT_EQ(waits->size(), 1u);
+  EXPECT_EQ(waits->front().key, key);
+  EXPECT_EQ(waits->front().end.container, run);
+  EXPECT_EQ(waits->front().end.lost.changes, 5u);
+  EXPECT_EQ(waits->front().end.synced, 15u);
+  ASSERT_TRUE(ledger_->confirm(id, project, 20, 5, now));
+  EXPECT_TRUE(ledger_->unsynced_logs()->empty()) << "all of it is on the server";
+  ASSERT_TRUE(ledger_->note_waiting({{id, 30}}));
+  Moved moved;
+  moved.count = 10;
+  moved.at = now;
+  ASSERT_TRUE(ledger_->move_out(*ledger_->log_record(key, run), 30, moved));
+  EXPECT_TRUE(ledger_->unsynced_logs()->empty()) << "another machine sends it";
+  ASSERT_TRUE(ledger_->note_waiting({{id, 40}}));
+  ASSERT_TRUE(ledger_->finish(id, {10}, now));
+  EXPECT_TRUE(ledger_->unsynced_logs()->empty()) << "that was told";
 }
 
 TEST_F(LedgerTest, KnowsWhatIsKeptOfTheRejectedAndWhatWasDiscardedByWhom) {
