@@ -1,4 +1,5 @@
 // Attributes of containers: written by operations, and read.
+#include "tests/sandbox/attributes.h"
 #include "tests/sandbox/container_json.h"
 #include "tests/sandbox/operations.h"
 #include "tests/sandbox/routes.h"
@@ -11,13 +12,6 @@ namespace {
 
 constexpr std::size_t operations_body_bytes = std::size_t{64} << 20;
 constexpr std::int64_t read_at_once = 10'000;
-
-Container& container_of(World& world, const Request& request) {
-  for (const auto* name : {"experimentId", "holderIdentifier", "experimentIdentifier"})
-    if (const auto& identifier = request.query_value(name); !identifier.empty())
-      return container_named(world, identifier);
-  refuse(400, "INCORRECT_IDENTIFIER", "the call names no container");
-}
 
 Response execute(World& world, const Request& request) {
   auto& container = container_of(world, request);
@@ -40,42 +34,20 @@ Response execute(World& world, const Request& request) {
   return answer(errors);
 }
 
-const Field* find_attribute(const Container& container, const Request& request) {
-  const auto found = container.fields.find(request.query_value("attribute"));
-  return found == container.fields.end() ? nullptr : &found->second;
-}
-
-[[noreturn]] void refuse_missing(const Request& request) {
-  refuse(404, "ATTRIBUTE_PATH_NOT_FOUND", "there is no attribute " + request.query_value("attribute"));
-}
-
 /// The properties of the attribute, which must be of the type.
 Response read_one(World& world, const Request& request, std::string_view type) {
   const auto& container = container_of(world, request);
   const auto& path = request.query_value("attribute");
-  // sys/id and a few more are not among the fields.
-  if (path == "sys/id" && type == "string") return answer(attribute_properties(container, path, container.short_id));
-  const auto* field = find_attribute(container, request);
-  const auto* run = container.type == Container::Type::run ? static_cast<const Run*>(&container) : nullptr;
-  if (run != nullptr && field == nullptr && path == "sys/name" && type == "string" && !run->experiment.empty())
-    return answer(attribute_properties(container, path, run->experiment));
-  if (field == nullptr) refuse_missing(request);
+  const Attributes attributes(container);
+  const auto* field = attributes.find(path);
+  if (field == nullptr) refuse_missing_attribute(request);
   if (attribute_type(*field) != type) refuse(422, "INVALID_ATTRIBUTE_TYPE", path + " is of another type");
   return answer(attribute_properties(container, path, *field));
 }
 
 template <class T>
-const Series<T>& series_of(World& world, const Request& request) {
-  const auto* field = find_attribute(container_of(world, request), request);
-  if (field == nullptr) refuse_missing(request);
-  const auto* series = std::get_if<Series<T>>(field);
-  if (series == nullptr) refuse(422, "INVALID_ATTRIBUTE_TYPE", "the attribute is of another type");
-  return *series;
-}
-
-template <class T>
 Response read_points(World& world, const Request& request) {
-  const auto& points = series_of<T>(world, request).points();
+  const auto& points = attribute_of<Series<T>>(world, request).points();
   auto skip = number_of(request, "offset", 0);
   const auto limit = std::min(number_of(request, "limit", read_at_once), read_at_once);
   const auto after = number_of(request, "skipToStep", -1) * 1'000'000;
@@ -83,12 +55,13 @@ Response read_points(World& world, const Request& request) {
   for (const auto& point : points) {
     if (std::ssize(values) >= limit) break;
     if (static_cast<std::int64_t>(point.step) < after || --skip >= 0) continue;
-    json::object entry{{"step", static_cast<double>(point.step) / 1e6},
-                       {"timestampMillis", point.time_ns / 1'000'000},
-                       {"value", point.value}};
+    json::object entry{{"step", static_cast<double>(point.step) / 1e6}, {"timestampMillis", point.time_ns / 1'000'000}};
     if constexpr (std::is_same_v<T, double>) {
+      entry["value"] = finite(point.value);
       entry["isPreview"] = false;
       entry["completionRatio"] = 1.0;
+    } else {
+      entry["value"] = point.value;
     }
     values.push_back(std::move(entry));
   }
@@ -96,25 +69,35 @@ Response read_points(World& world, const Request& request) {
 }
 
 Response read_images(World& world, const Request& request) {
-  return answer(json::object{{"totalItemCount", series_of<Image>(world, request).points().size()}});
+  return answer(json::object{{"totalItemCount", attribute_of<Series<Image>>(world, request).points().size()}});
 }
 
 Response read_all(World& world, const Request& request) {
   const auto& container = container_of(world, request);
-  auto body = all_attributes(world.store, container);
-  std::set<std::string, std::less<>> wanted;
+  Paths wanted;
   if (!request.body.empty())
     if (const auto given = object_body(request); const auto* filter = given.if_contains("attributePathsFilter"))
       for (const auto& path : filter->as_array()) wanted.emplace(path.as_string());
-  if (wanted.empty()) return answer(body);
-  json::array kept;
-  for (auto& attribute : body["attributes"].as_array())
-    if (wanted.contains(attribute.at("name").as_string())) kept.push_back(std::move(attribute));
-  body["attributes"] = std::move(kept);
-  return answer(body);
+  return answer(attributes_json(world.store, container, wanted));
+}
+
+Response ping(World& world, const Request& request) {
+  container_of(world, request);
+  return done();
 }
 
 }  // namespace
+
+Container& container_of(World& world, const Request& request) {
+  for (const auto* name : {"experimentId", "holderIdentifier", "experimentIdentifier"})
+    if (const auto& identifier = request.query_value(name); !identifier.empty())
+      return container_named(world, identifier);
+  refuse(400, "INCORRECT_IDENTIFIER", "the call names no container");
+}
+
+void refuse_missing_attribute(const Request& request) {
+  refuse(404, "ATTRIBUTE_PATH_NOT_FOUND", "there is no attribute " + request.query_value("attribute"));
+}
 
 void add_attribute_api(World& world) {
   const std::string base = "/api/leaderboard/v1/attributes";
@@ -127,7 +110,7 @@ void add_attribute_api(World& world) {
              [&world, type](const Request& request) { return read_one(world, request, type); });
   };
   add_write(world, "POST", base + "/operations",
-            {"executeOperations", "experimentId " + who + " @operations! ^User-Agent", "[OperationError]"},
+            {"executeOperations", "experimentId " + who + " @[{}]operations! ^User-Agent", "[OperationError]"},
             bound(execute), operations_body_bytes);
   add_read(world, "GET", base, {"getExperimentAttributes", "experimentId!", "AttributesDTO"}, bound(read_all));
   add_read(world, "GET", base + "/attributes", {"getAttributes", who, "AttributesDTO"}, bound(read_all));
@@ -138,19 +121,20 @@ void add_attribute_api(World& world) {
   property("booleans", "getBoolAttribute", "BoolAttributeDTO", "bool");
   property("strings", "getStringAttribute", "StringAttributeDTO", "string");
   property("datetimes", "getDatetimeAttribute", "DatetimeAttributeDTO", "datetime");
+  property("files", "getFileAttribute", "FileAttributeDTO", "file");
   property("stringSets", "getStringSetAttribute", "StringSetAttributeDTO", "stringSet");
   property("floatSeries", "getFloatSeriesAttribute", "FloatSeriesAttributeDTO", "floatSeries");
   property("stringSeries", "getStringSeriesAttribute", "StringSeriesAttributeDTO", "stringSeries");
   const std::string page = "attribute! experimentId #limit ";
   add_read(world, "GET", base + "/series/float",
-           {"getFloatSeriesValues", page + "%skipToStep ?includePreview lineage", "FloatSeriesValuesDTO"},
+           {"getFloatSeriesValues", page + "#offset %skipToStep ?includePreview lineage", "FloatSeriesValuesDTO"},
            bound(read_points<double>));
   add_read(world, "GET", base + "/series/string",
            {"getStringSeriesValues", page + "#offset #maxSingleValueLength", "StringSeriesValuesDTO"},
            bound(read_points<std::string>));
   add_read(world, "GET", base + "/series/image",
            {"getImageSeriesValues", page + "#offset " + who, "ImageSeriesValuesDTO"}, bound(read_images));
-  add_read(world, "POST", base + "/ping", {"ping", "experimentId", ""}, [](const Request&) { return done(); });
+  add_read(world, "POST", base + "/ping", {"ping", "experimentId", ""}, bound(ping));
 }
 
 }  // namespace neptune::sandbox

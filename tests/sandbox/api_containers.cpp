@@ -68,43 +68,6 @@ Response get(World& world, const Request& request) {
   return answer(container_json(world.store, container_named(world, request.query_value("experimentId"))));
 }
 
-/// "`sys/id`:string = \"CLA-1\"", and the same of sys/custom_run_id and sys/model_id; any other query finds everything.
-bool matches(const Container& container, const std::string& query) {
-  const auto is = [&](std::string_view attribute, const std::string& value) {
-    if (query.find(attribute) == std::string::npos) return true;
-    return query.find("= " + json::serialize(json::string(value))) != std::string::npos;
-  };
-  return is("`sys/id`:string", container.short_id) && is("`sys/custom_run_id`:string", container.custom_id) &&
-         is("`sys/model_id`:string", container.model == nullptr ? std::string() : container.model->short_id);
-}
-
-Response search(World& world, const Request& request) {
-  auto& project = project_of(world, request);
-  const auto params = object_body(request);
-  std::string query;
-  if (const auto* given = params.if_contains("query"); given != nullptr && given->is_object())
-    query = string_of(given->get_object(), "query", false);
-  std::int64_t skip = 0, limit = 1000, matching = 0;
-  if (const auto* page = params.if_contains("pagination"); page != nullptr && page->is_object()) {
-    const auto& object = page->get_object();
-    if (const auto* value = object.if_contains("offset")) skip = value->to_number<std::int64_t>();
-    if (const auto* value = object.if_contains("limit")) limit = value->to_number<std::int64_t>();
-  }
-  const auto types = request.query_value("type");
-  const bool trashed = query.find("`sys/trashed`:bool = true") != std::string::npos;
-  json::array entries;
-  const auto visit = [&](const Container& container) {
-    if (container.trashed != trashed || !matches(container, query)) return;
-    ++matching;
-    if (--skip < 0 && std::ssize(entries) < limit) entries.push_back(identity_attributes(world.store, container));
-  };
-  if (types.empty() || types == "run")
-    for (const auto& [key, run] : project.runs) visit(run);
-  for (const auto& [key, model] : project.models)
-    if (types == type_name(model.type)) visit(model);
-  return answer(json::object{{"entries", std::move(entries)}, {"matchingItemCount", matching}});
-}
-
 }  // namespace
 
 Container& container_named(World& world, const std::string& identifier) {
@@ -121,9 +84,6 @@ void add_container_api(World& world) {
             [&world](const Request& request) { return create(world, request); });
   add_read(world, "GET", base, {"getExperiment", "experimentId!", "Experiment"},
            [&world](const Request& request) { return get(world, request); });
-  add_read(world, "POST", "/api/leaderboard/v1/leaderboard/entries/search",
-           {"searchLeaderboardEntries", "projectIdentifier! []type @params!", "LeaderboardEntriesSearchResultDTO"},
-           [&world](const Request& request) { return search(world, request); });
 }
 
 }  // namespace neptune::sandbox

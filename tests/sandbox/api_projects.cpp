@@ -63,7 +63,9 @@ void check_visibility(const Workspace& workspace, const std::string& visibility)
 
 Response create(World& world, const Request& request) {
   const auto body = object_body(request);
-  auto& workspace = workspace_named(world, string_of(body, "organizationIdentifier"));
+  // The 1.x client says it by its id, in a member of another name.
+  const auto by_id = optional_string(body, "organizationId");
+  auto& workspace = workspace_named(world, by_id ? *by_id : string_of(body, "organizationIdentifier"));
   const auto name = string_of(body, "name");
   const auto visibility = optional_string(body, "visibility").value_or("priv");
   const auto key = optional_string(body, "projectKey");

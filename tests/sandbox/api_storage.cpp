@@ -118,23 +118,27 @@ Response sign_all(World& world, const Request& request) {
   return answer(json::object{{"files", std::move(signed_files)}});
 }
 
-void put_file(World& world, const CompleteFile& file) {
+void put_file(World& world, CompleteFile file, std::int64_t stored_ms) {
   auto* project = world.store.project(file.project);
   if (project == nullptr) return;
   ++world.objects.stored_files;
-  project->files[file.path] = {file.bytes, file.sha256, file.content_type};
+  auto& stored = project->files[file.path];
+  stored = {file.bytes, file.sha256, file.content_type, stored_ms};
+  if (!file.content.empty()) stored.content = world.objects.keep(std::move(file.content));
   world.store.add_bytes(file.project, file.bytes);
   if (file.container.empty()) return;
   auto* container = world.store.find_container(file.container);
   if (container == nullptr) return;
-  const File field{file.set.empty() ? file.path : file.set, file.content_type, static_cast<std::int64_t>(file.bytes)};
-  container->fields[file.attribute] = field;
+  const bool one = file.set.empty();
+  container->fields[file.attribute] =
+      File{one ? file.path : file.set, file.content_type, static_cast<std::int64_t>(file.bytes),
+           one ? File::Kind::file : File::Kind::set};
 }
 
 }  // namespace
 
-void keep_file(World& world, const CompleteFile& file) {
-  put_file(world, file);
+void keep_file(World& world, CompleteFile file) {
+  const auto now_ms = world.store.now_ms();
   world.journal.write(Journal::Kind::file, json::serialize(json::object{{"project", file.project.full()},
                                                                         {"path", file.path},
                                                                         {"content_type", file.content_type},
@@ -142,7 +146,9 @@ void keep_file(World& world, const CompleteFile& file) {
                                                                         {"sha256", file.sha256},
                                                                         {"container", file.container},
                                                                         {"attribute", file.attribute},
-                                                                        {"set", file.set}}));
+                                                                        {"set", file.set},
+                                                                        {"at", now_ms}}));
+  put_file(world, std::move(file), now_ms);
 }
 
 Result<void> replay_file(World& world, std::string_view record) {
@@ -157,7 +163,7 @@ Result<void> replay_file(World& world, std::string_view record) {
                     string_of(content, "container"),
                     string_of(content, "attribute"),
                     string_of(content, "set")};
-  put_file(world, file);
+  put_file(world, std::move(file), content.at("at").to_number<std::int64_t>());
   return {};
 }
 

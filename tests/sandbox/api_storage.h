@@ -16,8 +16,9 @@ struct CompleteFile {
   std::string sha256;
   std::string container, attribute;  ///< 1.x: whose attribute it becomes; else empty
   std::string set;                   ///< 1.x: the path of the set it is in; else empty
+  Content content{};                 ///< 1.x: its bytes, for downloads
 };
-void keep_file(World& world, const CompleteFile& file);
+void keep_file(World& world, CompleteFile file);
 
 /// An object store's refusal, in XML.
 [[noreturn]] void refuse_xml(unsigned status, std::string_view code, std::string_view message);

@@ -72,19 +72,27 @@ std::string refusal(World& world, const Place& place, bool set) {
   return {};
 }
 
-void keep(World& world, const Place& place, const std::string& sub_path, std::uint64_t bytes, std::string sha256) {
+void keep(World& world, const Place& place, const std::string& sub_path, Content content) {
   auto& project = *place.container->project;
   const bool in_set = !sub_path.empty();
   // A file takes the place of the one before it; a set whose attribute is gone begins anew.
   if (!in_set || !place.container->fields.contains(place.attribute)) drop_files_of(project, place.path());
-  keep_file(world, {project.name, in_set ? place.path() + "/" + sub_path : place.path(), "application/octet-stream",
-                    bytes, std::move(sha256), place.container->id, place.attribute, in_set ? place.path() : ""});
+  CompleteFile file{.project = project.name,
+                    .path = in_set ? place.path() + "/" + sub_path : place.path(),
+                    .content_type = "application/octet-stream",
+                    .bytes = size_of(content),
+                    .sha256 = sha256_of(content),
+                    .container = place.container->id,
+                    .attribute = place.attribute,
+                    .set = in_set ? place.path() : std::string(),
+                    .content = std::move(content)};
+  keep_file(world, std::move(file));
 }
 
 Response upload(World& world, const Request& request, bool set) {
   const auto place = place_of(world, request);
   const auto wrong = refusal(world, place, set);
-  if (wrong.empty()) keep(world, place, place.sub_path, request.spooled->size(), sha256_of({request.spooled.get()}));
+  if (wrong.empty()) keep(world, place, place.sub_path, {request.spooled});
   return answer(with_errors(wrong));
 }
 
@@ -132,16 +140,16 @@ Response finish(World& world, const Request& request, bool set) {
   auto place = place_of(world, request);
   auto& parts = upload_of(world, request, place);
   place.ext = parts.content_type;
-  std::vector<const Blob*> blobs;
+  Content content;
   std::uint64_t bytes = 0;
   for (const auto& [offset, number] : parts.by_offset) {
     if (offset != bytes) break;
-    blobs.push_back(parts.parts.at(number).blob.get());
-    bytes += blobs.back()->size();
+    content.push_back(parts.parts.at(number).blob);
+    bytes += content.back()->size();
   }
   if (bytes != parts.size) return answer(with_errors(fmt::format("{} of {} bytes are there", bytes, parts.size)));
   const auto wrong = refusal(world, place, set);
-  if (wrong.empty()) keep(world, place, place.sub_path, bytes, sha256_of(blobs));
+  if (wrong.empty()) keep(world, place, place.sub_path, std::move(content));
   world.objects.uploads.erase(request.query_value("uploadId"));
   return answer(with_errors(wrong));
 }
@@ -171,8 +179,7 @@ Response archive(World& world, const Request& request) {
     drop_files_of(*place.container->project, place.path());
     place.container->fields.erase(place.attribute);
   }
-  for (const auto& member : members)
-    keep(world, place, member.name, member.blob->size(), sha256_of({member.blob.get()}));
+  for (const auto& member : members) keep(world, place, member.name, {member.blob});
   return optional_error({});
 }
 

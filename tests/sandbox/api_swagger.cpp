@@ -13,22 +13,34 @@ json::object reference(std::string_view definition) {
 }
 
 json::object schema_of(std::string_view answer) {
+  if (answer == "file") return {{"type", "file"}};
   if (!answer.starts_with('[')) return reference(answer);
   return {{"type", "array"}, {"items", reference(answer.substr(1, answer.size() - 2))}};
+}
+
+bool take(std::string_view& word, std::string_view mark) {
+  if (!word.starts_with(mark)) return false;
+  word.remove_prefix(mark.size());
+  return true;
+}
+
+/// The body's parameter, without its '@'. Clients refuse to send what the schema gives no type.
+json::object body_parameter(std::string_view word, bool required) {
+  json::object schema{{"type", "object"}};
+  if (take(word, "[{}]"))
+    schema = {{"type", "array"}, {"items", {{"type", "object"}}}};
+  else if (take(word, "[]"))
+    schema = {{"type", "array"}, {"items", {{"type", "string"}}}};
+  return {{"name", word}, {"in", "body"}, {"required", required}, {"schema", std::move(schema)}};
 }
 
 /// One parameter in the words of `Description`.
 json::object parameter(std::string_view word) {
   const bool required = word.ends_with('!');
   if (required) word.remove_suffix(1);
-  if (word.starts_with('@'))
-    return {{"name", word.substr(1)}, {"in", "body"}, {"required", required}, {"schema", json::object()}};
+  if (take(word, "@")) return body_parameter(word, required);
   json::object out{{"in", "query"}, {"required", required}, {"type", "string"}};
-  const auto is = [&word](std::string_view mark) {
-    if (!word.starts_with(mark)) return false;
-    word.remove_prefix(mark.size());
-    return true;
-  };
+  const auto is = [&word](std::string_view mark) { return take(word, mark); };
   if (is("^")) out["in"] = "header";
   if (is("[]")) {
     out["type"] = "array";
@@ -70,7 +82,7 @@ json::object operation_of(const Route& route, std::string_view tag) {
   return {{"operationId", route.operation},
           {"tags", json::array{tag}},
           {"consumes", json::array{"application/json"}},
-          {"produces", json::array{"application/json"}},
+          {"produces", json::array{route.answer == "file" ? "*/*" : "application/json"}},
           {"parameters", parameters_of(route)},
           {"responses", std::move(responses)}};
 }

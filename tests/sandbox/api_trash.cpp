@@ -160,7 +160,8 @@ Response tag(World& world, const Request& request) {
 
 void add_trash_api(World& world) {
   const std::string base = "/api/leaderboard/v1/experiments", runs = "/api/leaderboard/v1/runs";
-  const std::string which = "projectIdentifier!", these = which + " @experimentIdentifiers", result = "BulkOpResultDTO";
+  const std::string which = "projectIdentifier!", these = which + " @[]experimentIdentifiers",
+                    result = "BulkOpResultDTO";
   const auto add = [&](const std::string& path, const char* operation, const std::string& parameters,
                        Response (*handle)(World&, const Request&)) {
     add_write(world, "POST", path, {operation, parameters, result},

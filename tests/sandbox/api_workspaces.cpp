@@ -46,9 +46,11 @@ json::object organization_json(const Workspace& workspace) {
 Response my_organizations(const World& world) {
   json::array out;
   for (const auto& [name, workspace] : world.store.workspaces()) {
-    auto entry = organization_json(workspace);
+    const auto organization = organization_json(workspace);
+    auto entry = organization;
+    for (const auto* own : {"supportsMonitoringHoursLimits", "userflowIdentityHash", "traits"}) entry.erase(own);
     entry["userRole"] = "owner";
-    entry["organization"] = organization_json(workspace);
+    entry["organization"] = organization;
     out.push_back(std::move(entry));
   }
   return answer(out);

@@ -41,6 +41,7 @@ void Store::adopt(Container& container, Project& project, Container::Type type, 
   container.key = std::move(key);
   container.short_id = std::move(short_id);
   container.project = &project;
+  container.created_ms = now_ms_;
   container.id = uuid_of(fmt::format("{}/{}", project.id, project.next_container++));
   by_id_[container.id] = &container;
   project.by_short_id[container.short_id] = &container;

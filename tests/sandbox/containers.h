@@ -27,6 +27,7 @@ struct Container {
   std::string custom_id;     ///< runs; empty: none
   Project* project = nullptr;
   Container* model = nullptr;  ///< of a model version
+  std::int64_t created_ms = 0;
   bool trashed = false, archived = false;
   Fields fields;
   std::map<std::string, SeriesConfig> series_configs;

@@ -8,8 +8,8 @@ namespace json = boost::json;
 
 namespace {
 
-/// A name and its members: "name" is a string, "name:integer", "name:Definition", "name:[Definition]"; a member without
-/// '?' is required.
+/// A name and its members: "name" is a string, "name:integer", "name:date-time", "name:Definition",
+/// "name:[Definition]"; "name:number|null" may be null as well. A member without '?' is required.
 struct Definition {
   std::string_view name, members;
 };
@@ -41,12 +41,12 @@ constexpr Definition all[] = {
     {"SubscriptionStateDTO", "status"},
     {"OrganizationDTO",
      "id name organizationType paymentStatus pricingPlan limitsEnforced:boolean "
-     "supportsMonitoringHoursLimits:boolean userflowIdentityHash avatarUrl avatarSource created"},
+     "supportsMonitoringHoursLimits:boolean userflowIdentityHash avatarUrl avatarSource created traits:object"},
     {"OrganizationWithRoleDTO",
      "id name userRole organizationType paymentStatus pricingPlan limitsEnforced:boolean avatarUrl avatarSource "
      "created organization:OrganizationDTO"},
     {"OrganizationInvitationDTO",
-     "id? organizationName invitee invitationType roleGrant status invitedBy createdAt lastSentAt"},
+     "id? organizationName invitee invitationType roleGrant status invitedBy createdAt lastSentAt projects:[]"},
     {"OrganizationInvitationsDTO", "invitations:[OrganizationInvitationDTO]"},
     {"OrganizationMemberDTO",
      "role editableRole:boolean totalNumberOfProjects?:integer numberOfProjects?:integer "
@@ -59,26 +59,40 @@ constexpr Definition all[] = {
     {"UploadMetadataDTO", "errors:[OperationError] uploadId?"},
     {"BulkOpErrorDTO", "experimentIdentifier reason message"},
     {"BulkOpResultDTO", "errors:[BulkOpErrorDTO] updatedExperimentIdentifiers:[]"},
-    {"FloatAttributeDTO", "value:number"},
+    {"FloatAttributeDTO", "value:number|null"},
     {"IntAttributeDTO", "value:integer"},
     {"BoolAttributeDTO", "value:boolean"},
     {"StringAttributeDTO", "value"},
-    {"DatetimeAttributeDTO", "value"},
+    {"DatetimeAttributeDTO", "value:date-time"},
     {"StringSetAttributeDTO", "values:[]"},
     {"FloatSeriesAttributeConfigDTO", "min?:number max?:number unit?"},
     {"FloatSeriesAttributeDTO",
-     "config:FloatSeriesAttributeConfigDTO hasPreview:boolean last?:number lastStep?:number"},
+     "config:FloatSeriesAttributeConfigDTO hasPreview:boolean last?:number|null lastStep?:number min?:number|null "
+     "max?:number|null average?:number|null variance?:number|null"},
     {"StringSeriesAttributeDTO", "last? lastStep?:number"},
-    {"ImageSeriesAttributeDTO", "lastStep?:number"},
+    {"ImageSeriesAttributeDTO", "channelId lastStep?:number"},
+    {"HistogramSeriesAttributeDTO", "lastStep?:number"},
+    {"FileRefSeriesAttributeDTO", "lastStep?:number"},
+    {"FileAttributeDTO", "name ext size:integer"},
+    {"FileSetAttributeDTO", "size:integer"},
+    {"FileRefAttributeDTO", "path mimeType sizeBytes:integer"},
     {"AttributeDTO",
      "name type floatProperties?:FloatAttributeDTO intProperties?:IntAttributeDTO boolProperties?:BoolAttributeDTO "
      "stringProperties?:StringAttributeDTO datetimeProperties?:DatetimeAttributeDTO "
      "stringSetProperties?:StringSetAttributeDTO floatSeriesProperties?:FloatSeriesAttributeDTO "
-     "stringSeriesProperties?:StringSeriesAttributeDTO imageSeriesProperties?:ImageSeriesAttributeDTO"},
+     "stringSeriesProperties?:StringSeriesAttributeDTO imageSeriesProperties?:ImageSeriesAttributeDTO "
+     "histogramSeriesProperties?:HistogramSeriesAttributeDTO fileProperties?:FileAttributeDTO "
+     "fileSetProperties?:FileSetAttributeDTO fileRefProperties?:FileRefAttributeDTO "
+     "fileRefSeriesProperties?:FileRefSeriesAttributeDTO"},
     {"AttributesDTO",
      "attributes:[AttributeDTO] experimentId organizationId organizationName projectId projectName type"},
     {"LeaderboardEntriesSearchResultDTO", "entries:[AttributesDTO] matchingItemCount:integer"},
-    {"FloatPointValueDTO", "step:number timestampMillis:integer value:number isPreview:boolean completionRatio:number"},
+    {"AttributeDefinitionDTO", "name type"},
+    {"AttributesSearchResultDTO", "entries:[AttributeDefinitionDTO]"},
+    {"FileEntry", "name fileType size:integer mtime:date-time"},
+    {"DownloadPrepareRequest", "id downloadUrl?"},
+    {"FloatPointValueDTO",
+     "step:number timestampMillis:integer value:number|null isPreview:boolean completionRatio:number"},
     {"FloatSeriesValuesDTO", "totalItemCount:integer values:[FloatPointValueDTO]"},
     {"StringPointValueDTO", "step:number timestampMillis:integer value"},
     {"StringSeriesValuesDTO", "totalItemCount:integer values:[StringPointValueDTO]"},
@@ -87,6 +101,9 @@ constexpr Definition all[] = {
 
 json::object schema_of(std::string_view type) {
   if (type.empty()) return {{"type", "string"}};
+  if (type == "date-time") return {{"type", "string"}, {"format", type}};
+  // JSON schema has no word for it.
+  if (type.ends_with("|null")) return {{"type", type.substr(0, type.find('|'))}, {"x-nullable", true}};
   if (type.front() == '[') return {{"type", "array"}, {"items", schema_of(type.substr(1, type.size() - 2))}};
   if (type.front() >= 'A' && type.front() <= 'Z') return {{"$ref", "#/definitions/" + std::string(type)}};
   return {{"type", type}};

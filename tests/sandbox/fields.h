@@ -24,8 +24,11 @@ struct Datetime {
 };
 
 struct File {
+  /// What ingestion refers to; or what 1.x uploaded: one file, or a set of them below the path.
+  enum class Kind : std::uint8_t { reference, file, set };
   std::string path, mime_type;
   std::int64_t size = 0;
+  Kind kind = Kind::reference;
   bool operator==(const File&) const = default;
 };
 

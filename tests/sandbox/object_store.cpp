@@ -6,6 +6,10 @@
 
 namespace neptune::sandbox {
 
+namespace {
+constexpr std::uint64_t most_kept_bytes = std::uint64_t{256} << 20;
+}  // namespace
+
 std::string_view name(StoreKind kind) {
   return kind == StoreKind::aws ? "aws" : kind == StoreKind::gcp ? "gcp" : "azure";
 }
@@ -70,6 +74,14 @@ std::string ObjectStore::unfinished(const ProjectName& project, const std::strin
   for (const auto& [id, upload] : uploads)
     if (upload.project == project && upload.path == path && upload.size == size && upload.completed.empty()) return id;
   return {};
+}
+
+std::weak_ptr<const Content> ObjectStore::keep(Content content) {
+  kept_bytes_ += size_of(content);
+  kept_.push_back(std::make_shared<const Content>(std::move(content)));
+  const std::weak_ptr<const Content> out = kept_.back();
+  for (; kept_bytes_ > most_kept_bytes; kept_.pop_front()) kept_bytes_ -= size_of(*kept_.front());
+  return out;
 }
 
 }  // namespace neptune::sandbox

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -12,8 +13,8 @@
 #include "tests/sandbox/http.h"
 #include "tests/sandbox/spool.h"
 
-/// The object stores behind the signed URLs: what was signed, and uploads that are not complete. Nothing of this
-/// survives a restart: URLs and sessions are then unknown.
+/// The object stores behind the signed URLs: what was signed, uploads that are not complete, and the bytes of what 1.x
+/// uploaded last. Nothing of this survives a restart: URLs and sessions are then unknown.
 namespace neptune::sandbox {
 
 enum class StoreKind : std::uint8_t { aws, gcp, azure };
@@ -89,8 +90,15 @@ class ObjectStore {
   std::string new_id();
   /// An unfinished upload of the same path and size, where `reuse_multipart` says so; else empty.
   std::string unfinished(const ProjectName& project, const std::string& path, std::uint64_t size) const;
+  /// Keeps the bytes of a file of 1.x, which can be read back, until 256 MiB of later ones came.
+  std::weak_ptr<const Content> keep(Content content);
+
+  /// Sets of files that are to be downloaded: id → container id, attribute.
+  std::map<std::string, std::pair<std::string, std::string>> downloads;
 
  private:
+  std::deque<std::shared_ptr<const Content>> kept_;
+  std::uint64_t kept_bytes_ = 0;
   std::shared_ptr<Spool> spool_;
   std::map<std::string, SignedUrl> urls_;
   std::uint64_t generation_ = 1, ids_ = 0;

@@ -19,9 +19,10 @@ struct Refusal {
 [[noreturn]] void refuse(unsigned status, std::string_view error_type, const std::string& message);
 
 /// How /api/*/swagger.json describes a call. `parameters`: names with a space between them, each with '!' when it is
-/// required; "@name" is the body, "[]name" comes many times, "#name" is an integer, "%name" any number, "?name" a
-/// boolean, "^name" a header ("^?name" of that type); those in the path go without saying. `answer`: a definition,
-/// "[Definition]" for an array of them, or nothing.
+/// required; "@name" is the body, an object ("@[]name" an array of strings, "@[{}]name" of objects), "[]name" comes
+/// many times, "#name" is an integer, "%name" any number, "?name" a boolean, "^name" a header ("^?name" of that type);
+/// those in the path go without saying. `answer`: a definition,
+/// "[Definition]" for an array of them, "file" for bytes, or nothing.
 struct Description {
   std::string operation, parameters, answer;
 };
@@ -54,6 +55,19 @@ Project& project_of(World& world, const Request& request);
 Project& project_named(World& world, const std::string& identifier);
 /// By its id, or by "workspace/project/SHORT-ID".
 Container& container_named(World& world, const std::string& identifier);
+/// The container that a call about attributes is about.
+Container& container_of(World& world, const Request& request);
+[[noreturn]] void refuse_missing_attribute(const Request& request);
+/// What was logged under `attribute` of that container; refuses nothing, and another type.
+template <class T>
+const T& attribute_of(World& world, const Request& request) {
+  const auto& fields = container_of(world, request).fields;
+  const auto found = fields.find(request.query_value("attribute"));
+  if (found == fields.end()) refuse_missing_attribute(request);
+  const auto* value = std::get_if<T>(&found->second);
+  if (value == nullptr) refuse(422, "INVALID_ATTRIBUTE_TYPE", "the attribute is of another type");
+  return *value;
+}
 /// Made when it is missing and any workspace may come into being.
 Workspace& workspace_named(World& world, const std::string& identifier);
 

@@ -123,6 +123,8 @@ class Sandbox::Impl {
     add_service_account_api(world_);
     add_container_api(world_);
     add_attribute_api(world_);
+    add_leaderboard_api(world_);
+    add_download_api(world_);
     add_trash_api(world_);
     add_storage_api(world_);
     add_attribute_upload_api(world_);

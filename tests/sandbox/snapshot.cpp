@@ -292,6 +292,7 @@ IngestCode create_run(Store& store, Project& project, const std::string& run_id,
   if (fork && store.run(fork->project, fork->run) == nullptr) return IngestCode::run_fork_parent_not_found;
   auto& run = store.add_run(project, run_id);
   run.experiment = create.experiment_id();
+  if (create.has_creation_time()) run.created_ms = create.creation_time().seconds() * 1000;
   run.fork = std::move(fork);
   return IngestCode::ok;
 }

@@ -108,10 +108,28 @@ std::string Blob::text() const {
   return out;
 }
 
+std::uint64_t size_of(const Content& content) {
+  std::uint64_t bytes = 0;
+  for (const auto& blob : content) bytes += blob->size();
+  return bytes;
+}
+
+std::string text_of(const Content& content) {
+  std::string out;
+  for (const auto& blob : content) out += blob->text();
+  return out;
+}
+
 std::string sha256_of(const std::vector<const Blob*>& blobs) {
   Digest digest(EVP_sha256());
   for (const auto* blob : blobs) blob->read([&](std::string_view piece) { digest.add(piece); });
   return digest.hex();
+}
+
+std::string sha256_of(const Content& content) {
+  std::vector<const Blob*> blobs;
+  for (const auto& blob : content) blobs.push_back(blob.get());
+  return sha256_of(blobs);
 }
 
 std::string sha256_of(std::string_view bytes) {

@@ -51,8 +51,15 @@ class Blob {
   std::uint64_t size_ = 0;
 };
 
+/// The bytes of a file: those of the blobs, one after the other.
+using Content = std::vector<std::shared_ptr<Blob>>;
+std::uint64_t size_of(const Content& content);
+/// All of them at once.
+std::string text_of(const Content& content);
+
 /// SHA-256, 64 hex digits.
 std::string sha256_of(const std::vector<const Blob*>& blobs);
+std::string sha256_of(const Content& content);
 std::string sha256_of(std::string_view bytes);
 /// MD5, 32 hex digits: what an ETag is.
 std::string md5_of(const Blob& blob);

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -15,6 +16,7 @@
 #include "tests/sandbox/containers.h"
 #include "tests/sandbox/http.h"
 #include "tests/sandbox/options.h"
+#include "tests/sandbox/spool.h"
 
 /// What the sandbox holds: workspaces, their projects, the runs in them, and the modes of all scopes.
 namespace neptune::sandbox {
@@ -49,10 +51,12 @@ struct ScopeState {
   bool read_only() const { return forced_read_only || archived || over_limit(); }
 };
 
-/// What a file was when it was complete; its bytes are gone.
+/// What a file was when it was complete.
 struct StoredFile {
   std::uint64_t bytes = 0;
   std::string sha256, content_type;
+  std::int64_t stored_ms = 0;
+  std::weak_ptr<const Content> content{};  ///< gone, unless the object store keeps it
 };
 
 struct Project {

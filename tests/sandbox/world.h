@@ -48,6 +48,8 @@ void add_member_api(World& world);
 void add_service_account_api(World& world);
 void add_container_api(World& world);
 void add_attribute_api(World& world);
+void add_leaderboard_api(World& world);
+void add_download_api(World& world);
 void add_trash_api(World& world);
 void add_storage_api(World& world);
 void add_attribute_upload_api(World& world);
