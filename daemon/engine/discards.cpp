@@ -33,15 +33,18 @@ std::string name_of(const Submitter& by) {
 
 /// The streams with writes to what a removal removes that are held, or go nowhere.
 std::vector<Engine::Target> Engine::stuck_targets(const Change& removal) const {
+  std::set<core::StreamId> meant;
+  for (const auto& name : removal.after) {
+    const bool everything = name.kind == ContainerKind::management && name.id == everything_in_project;
+    const auto ids = everything ? core_.streams_for(name.project) : core_.streams_for(name);
+    meant.insert(ids.begin(), ids.end());
+  }
   std::vector<Target> targets;
-  for (const auto& [id, feed] : streams_) {
-    const auto& container = *feed->info.container;
-    const bool meant = std::ranges::any_of(removal.after, [&container](const ContainerName& name) {
-      const bool everything = name.kind == ContainerKind::management && name.id == everything_in_project;
-      return everything ? container.project == name.project : container == name;
-    });
-    if (!meant || feed->replayed) continue;
+  for (const auto id : meant) {
+    const auto feed = feed_of(id);
+    if (!feed || feed->replayed) continue;
     const auto view = core_.stream(id, clock_.now());
+    const auto& container = *feed->info.container;
     auto held = view.tally.held;
     // A file that is being sent when its scope closes is held as soon as its chunk is there.
     if (container.kind == ContainerKind::files && !core_.is_open(container.project)) held += view.tally.in_flight;

@@ -502,19 +502,19 @@ class Engine final : public Control, public sources::SourceListener {
   std::string last_error(core::ServerId id) const;
   std::map<core::ServerId, std::chrono::seconds> silent_servers() const;
   std::vector<api::Stuck> stuck() const;
-  void fill(api::ScopeStatus& status, const Scope& scope) const;
-  template <class Counts>
-  void add_untold(Counts& counts, const std::function<bool(const ProjectName&)>& of) const;
+  using Tallies = std::map<ProjectName, core::Tally>;
+  core::Tally tally_aside(const Feed& feed) const;
+  Tallies beside_the_core() const;
+  void fill(api::ScopeStatus& status, const Scope& scope, const Tallies& beside) const;
   void fill_mode(api::ScopeStatus& status, const Scope& scope) const;
-  void add_aside(api::Totals& totals, const Feed& feed) const;
   /// Workspaces and projects of which anything was found or handed in, or that have a token; sorted.
   std::vector<std::string> known_scopes() const;
   std::string if_unknown(const Scope& scope, const std::string& text) const;
   api::ScopeReply scope_reply(const Scope& scope, std::string message) const;
   std::string still_closed(const Scope& scope) const;
   api::ServerStatus describe_server() const;
-  std::vector<api::WorkspaceStatus> describe_workspaces(Oldest oldest) const;
-  api::Totals totals(const Oldest& oldest) const;
+  std::vector<api::WorkspaceStatus> describe_workspaces(Oldest oldest, const Tallies& beside) const;
+  api::Totals totals(const Oldest& oldest, const Tallies& beside) const;
 
   // source_views.cpp
   std::vector<api::SourceStatus> sources_found() const;

@@ -75,7 +75,8 @@ asio::awaitable<Accepted> Engine::take(std::vector<Change> changes, Submitter by
     }
     if (change.container.kind != ContainerKind::removals) continue;
     // One that comes again was let in when it came first: what was written since is not what it removes.
-    const auto known = co_await outcome(queue_->knows(by.uid, change.idempotency_key));
+    Result<bool> known = false;
+    if (!change.idempotency_key.empty()) known = co_await outcome(queue_->knows(by.uid, change.idempotency_key));
     if (!known) co_return std::unexpected(known.error());
     if (!*known)
       if (auto clear = may_make_way(change); !clear) co_return std::unexpected(NotTaken(std::move(clear.error()), i));

@@ -88,43 +88,34 @@ std::vector<api::Stuck> Engine::stuck() const {
 }
 
 /// What is set aside waits as it did.
-void Engine::add_aside(api::Totals& totals, const Feed& feed) const {
-  const bool held = !core_.is_open(feed.info.container->project);
-  (held ? totals.held : totals.pending) += feed.backlog.count;
-  totals.pending_bytes += feed.backlog.bytes;
-  totals.held_bytes += held ? feed.backlog.bytes : 0;
+core::Tally Engine::tally_aside(const Feed& feed) const {
+  const auto count = feed.backlog.count, bytes = feed.backlog.bytes;
+  if (core_.is_open(feed.info.container->project)) return {.pending = count, .bytes = bytes};
+  return {.held = count, .bytes = bytes, .held_bytes = bytes};
 }
 
-/// What was accepted a moment ago.
-template <class Counts>
-void Engine::add_untold(Counts& counts, const std::function<bool(const ProjectName&)>& of) const {
+/// What waits and the core does not count: what is set aside, and what was accepted a moment ago.
+Engine::Tallies Engine::beside_the_core() const {
+  Tallies waiting;
+  for (const auto& feed : aside_) waiting[feed->info.container->project] += tally_aside(*feed);
   for (const auto& [project, untold] : untold_) {
-    if (!of(project)) continue;
     const bool is_open = core_.is_open(project);
-    counts.pending += untold.frees + (is_open ? untold.writes : 0);
-    counts.held += is_open ? 0 : untold.writes;
-    counts.pending_bytes += untold.bytes;
+    waiting[project] += {.pending = untold.frees + (is_open ? untold.writes : 0),
+                         .held = is_open ? 0 : untold.writes,
+                         .bytes = untold.bytes};
   }
+  return waiting;
 }
 
-void Engine::fill(api::ScopeStatus& status, const Scope& scope) const {
-  const auto tally = core_.tally(scope);
+void Engine::fill(api::ScopeStatus& status, const Scope& scope, const Tallies& beside) const {
   status.name = scope.is_workspace() ? scope.workspace : scope.project;
-  status.pending = tally.pending;
-  status.held = tally.held;
-  status.in_flight = tally.in_flight;
-  status.pending_bytes = tally.bytes;
-  status.held_bytes = tally.held_bytes;
-  for (const auto& feed : aside_)
-    if (scope.covers(feed->info.container->project)) add_aside(status, *feed);
-  for (auto it = counts_.lower_bound(ProjectName{scope.workspace, scope.project});
-       it != counts_.end() && it->first.workspace == scope.workspace; ++it) {
-    if (!scope.is_workspace() && it->first.project != scope.project) break;
-    status.synced += it->second.synced;
-    status.rejected += it->second.rejected;
-    status.rejected_kept += it->second.kept;
+  add(status, core_.tally(scope));
+  for (const auto& [project, tally] : in_scope(beside, scope)) add(status, tally);
+  for (const auto& [project, counts] : in_scope(counts_, scope)) {
+    status.synced += counts.synced;
+    status.rejected += counts.rejected;
+    status.rejected_kept += counts.kept;
   }
-  add_untold(status, [&scope](const ProjectName& project) { return scope.covers(project); });
   count_discarded(status);
   status.operator_hold = core_.scope(scope).operator_hold;
   if (const auto kept = modes_.find(scope); status.operator_hold && kept != modes_.end()) {
@@ -156,7 +147,7 @@ void Engine::fill_mode(api::ScopeStatus& status, const Scope& scope) const {
 
 api::ScopeReply Engine::scope_reply(const Scope& scope, std::string message) const {
   api::ScopeReply reply;
-  fill(reply, scope);
+  fill(reply, scope, beside_the_core());
   reply.name = scope.text();
   std::optional<WallTime> oldest;
   for (const auto& [key, feed] : feeds_) {
@@ -304,7 +295,7 @@ api::ServerStatus Engine::describe_server() const {
 }
 
 /// Of each workspace, the projects that have a stream, or of which something is counted or closed.
-std::vector<api::WorkspaceStatus> Engine::describe_workspaces(Oldest oldest) const {
+std::vector<api::WorkspaceStatus> Engine::describe_workspaces(Oldest oldest, const Tallies& beside) const {
   std::set<std::string> workspaces;
   for (const auto& [name, counts] : counts_)
     if (counts.tell_of_it()) oldest.try_emplace(name);
@@ -319,13 +310,13 @@ std::vector<api::WorkspaceStatus> Engine::describe_workspaces(Oldest oldest) con
   std::vector<api::WorkspaceStatus> list;
   for (const auto& name : workspaces) {
     auto& workspace = list.emplace_back();
-    fill(workspace, Scope::of(name));
+    fill(workspace, Scope::of(name), beside);
     std::optional<WallTime> first;
     for (auto it = oldest.lower_bound({name, ""}); it != oldest.end() && it->first.workspace == name; ++it) {
       if (it->second) first = std::min(first.value_or(*it->second), *it->second);
       if (it->first.project.empty()) continue;  // of the workspace itself, such as an invitation
       auto& project = workspace.projects.emplace_back();
-      fill(project, Scope::of(it->first));
+      fill(project, Scope::of(it->first), beside);
       if (it->second) project.oldest_pending_at = format_time(*it->second);
     }
     if (first) workspace.oldest_pending_at = format_time(*first);
@@ -333,16 +324,10 @@ std::vector<api::WorkspaceStatus> Engine::describe_workspaces(Oldest oldest) con
   return list;
 }
 
-api::Totals Engine::totals(const Oldest& oldest) const {
+api::Totals Engine::totals(const Oldest& oldest, const Tallies& beside) const {
   api::Totals totals;
-  const auto total = core_.total();
-  totals.pending = total.pending;
-  totals.held = total.held;
-  totals.in_flight = total.in_flight;
-  totals.pending_bytes = total.bytes;
-  totals.held_bytes = total.held_bytes;
-  for (const auto& feed : aside_) add_aside(totals, *feed);
-  add_untold(totals, [](const ProjectName&) { return true; });
+  add(totals, core_.total());
+  for (const auto& [project, tally] : beside) add(totals, tally);
   for (const auto& [name, counts] : counts_) {
     totals.synced += counts.synced;
     totals.rejected += counts.rejected;
@@ -372,8 +357,9 @@ api::Status Engine::status() const {
   add_folders(status.sources);
   status.uploads = uploads(every_upload);
   status.moved = moved_lately();
-  status.workspaces = describe_workspaces(oldest);
-  status.totals = totals(oldest);
+  const auto beside = beside_the_core();
+  status.workspaces = describe_workspaces(oldest, beside);
+  status.totals = totals(oldest, beside);
   return status;
 }
 

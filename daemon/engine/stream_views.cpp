@@ -127,11 +127,10 @@ void Engine::tell_not_open(api::Stream& stream, const Feed& feed) const {
                : feed.info.kind == sources::Kind::run_log ? "its log is being looked at"
                                                           : "what waits of it is being looked up";
   if (!problem) return;
-  api::Totals waiting;
-  add_aside(waiting, feed);
+  const auto waiting = tally_aside(feed);
   stream.pending = waiting.pending;
   stream.held = waiting.held;
-  stream.pending_bytes = waiting.pending_bytes;
+  stream.pending_bytes = waiting.bytes;
 }
 
 /// As the core has it.

@@ -106,6 +106,53 @@ bool backlog(std::size_t changes, std::size_t runs) {
   return all && start < 100 && full.status.p99 < 2 && full.resident < empty.resident + 4 + of_streams;
 }
 
+namespace {
+
+/// One change of each `kind` a line: `fields` has a place for its number.
+double hand_in(Box& box, std::size_t count, std::string_view fields) {
+  std::string body;
+  for (std::size_t i = 0; i < count; ++i) body += fmt::format(fmt::runtime(fields), i) + "\n";
+  const auto begin = SteadyClock::now();
+  const auto answer =
+      http_unix(box.socket(), {.method = "POST", .target = "/v1/changes", .headers = {}, .body = std::move(body)});
+  return answer.status == 202 ? milliseconds_since(begin) : 0;
+}
+
+struct Crowd {
+  double status = 0, removals = 0;
+};
+
+Crowd crowd_of(std::size_t count) {
+  Box box({.config = "[queue]\nmin_free_disk = \"1MiB\"\n"});
+  box.sync({"hold", "ml-team"});
+  box.sync({"hold", "other"});
+  hand_in(box, count, R"({{"kind":"run.create","project":"other/p{}","run":"r"}})");
+  hand_in(box, count, R"({{"kind":"run.create","project":"ml-team/lab","run":"r{}"}})");
+  Crowd crowd;
+  crowd.removals =
+      hand_in(box, count, R"({{"kind":"run.delete","project":"ml-team/lab","runs":["r{}"],"discard_pending":true}})");
+  std::vector<double> times;
+  for (int i = 0; i < 20; ++i) {
+    const auto begin = SteadyClock::now();
+    http_unix(box.socket(), {.method = "GET", .target = "/v1/status", .headers = {}, .body = {}});
+    times.push_back(milliseconds_since(begin));
+  }
+  crowd.status = Times(std::move(times)).median;
+  return crowd;
+}
+
+}  // namespace
+
+bool crowd() {
+  const auto few = crowd_of(1'000), many = crowd_of(10'000);
+  fmt::print(
+      "crowd: GET /v1/status of 1,000 projects {:.1f} ms, of 10,000 {:.1f} ms; 1,000 removals of as many runs that are "
+      "held {:.0f} ms, 10,000 {:.0f} ms\n",
+      few.status, many.status, few.removals, many.removals);
+  // Ten times as much, and the noise of a machine that does other things.
+  return few.removals > 0 && many.removals > 0 && many.status < 20 * few.status && many.removals < 20 * few.removals;
+}
+
 bool command() {
   Box box({.config = "[queue]\nmin_free_disk = \"1MiB\"\n"});
   const std::string socket = box.socket(), program = binary("neptune-sync");

@@ -252,7 +252,7 @@ int main(int argc, char** argv) {
   CLI::App app("Long measurements of neptune-syncd; without arguments, all of them");
   std::vector<std::string> names;
   app.add_option("name", names,
-                 "kills, changes, latency, writer, memory, idle, signals, beside, uploads, backlog, command");
+                 "kills, changes, latency, writer, memory, idle, signals, beside, uploads, backlog, crowd, command");
   CLI11_PARSE(app, argc, argv);
   const auto wanted = [&names](const char* name) {
     return names.empty() || std::ranges::find(names, name) != names.end();
@@ -273,6 +273,7 @@ int main(int argc, char** argv) {
   if (wanted("uploads")) run("uploads", uploads(3));
   if (wanted("backlog"))
     for (const std::size_t runs : {100u, 1'000u, 10'000u}) run("backlog", backlog(10'000'000, runs));
+  if (wanted("crowd")) run("crowd", crowd());
   if (wanted("command")) run("command", command());
   return good ? 0 : 1;
 }

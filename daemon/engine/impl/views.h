@@ -4,9 +4,12 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
 #include <optional>
+#include <ranges>
 #include <string>
 
+#include "changes/names.h"
 #include "client/lib/types.h"
 #include "core/types.h"
 #include "engine/ledger.h"
@@ -18,6 +21,23 @@ namespace neptune::engine {
 /// Of a log that took the place of another one, those of that one are among the kept.
 inline void count_discarded(api::Counts& counts) {
   counts.discarded = counts.rejected - std::min(counts.rejected, counts.rejected_kept);
+}
+
+inline void add(api::Totals& totals, const core::Tally& tally) {
+  totals.pending += tally.pending;
+  totals.held += tally.held;
+  totals.in_flight += tally.in_flight;
+  totals.pending_bytes += tally.bytes;
+  totals.held_bytes += tally.held_bytes;
+}
+
+/// Of what is kept by project, that of a project, or of all in a workspace.
+template <class Value>
+auto in_scope(const std::map<ProjectName, Value>& by_project, const Scope& scope) {
+  const ProjectName first{scope.workspace, scope.project};
+  const auto end =
+      scope.is_workspace() ? by_project.lower_bound({scope.workspace + '\0', ""}) : by_project.upper_bound(first);
+  return std::ranges::subrange(by_project.lower_bound(first), end);
 }
 
 /// What somebody has to create, or empty.
