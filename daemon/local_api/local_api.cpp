@@ -94,18 +94,34 @@ class LocalApi::Impl {
   void admit(asio::local::stream_protocol::socket socket) {
     const auto peer = peer_of(socket.native_handle());
     if (!peer) return;
-    const auto mine = door_.per_user.find(peer->uid);
     const bool runs_it = peer->uid == 0 || peer->uid == ::geteuid();
     const auto kept = runs_it ? 0 : std::min(options_.kept_connections, options_.max_connections);
-    if (door_.connections.size() >= options_.max_connections - kept)
+    if (door_.connections.size() >= options_.max_connections - kept && !make_place(std::nullopt))
       return turn_away(socket, options_,
                        "neptune-syncd has as many connections as it takes (" +
                            std::to_string(options_.max_connections) + "). Try again in a moment.");
-    if (mine != door_.per_user.end() && mine->second >= options_.max_connections_per_user)
+    const auto mine = door_.per_user.find(peer->uid);
+    const bool has_many = mine != door_.per_user.end() && mine->second >= options_.max_connections_per_user;
+    if (has_many && !make_place(peer->uid))
       return turn_away(socket, options_,
                        "You have as many connections as neptune-syncd takes of one user (" +
                            std::to_string(options_.max_connections_per_user) + "). Close some, or try again.");
     sessions_.spawn("local_api.session", serve(std::make_unique<Connection>(Stream(std::move(socket)), *peer, door_)));
+  }
+
+  /// Lets the connection go that has asked nothing for the longest time, of this user or of anybody.
+  bool make_place(std::optional<uid_t> uid) {
+    const auto idle_before = door_.context.clock.now() - options_.spare_idle;
+    Connection* longest = nullptr;
+    for (auto* each : door_.connections) {
+      boost::system::error_code ignored;
+      const bool meant = each->idle && each->idle_since <= idle_before && (!uid || each->peer.uid == *uid);
+      // What it has asked meanwhile may not be read yet.
+      if (!meant || each->stream.socket().available(ignored) > 0) continue;
+      if (!longest || each->idle_since < longest->idle_since) longest = each;
+    }
+    if (longest) longest->let_go();
+    return longest != nullptr;
   }
 
   /// The one who waits at the engine for all event streams.

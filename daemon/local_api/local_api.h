@@ -29,6 +29,8 @@ struct Options {
   std::size_t max_connections = 256;              ///< past it: 503
   std::size_t kept_connections = 16;              ///< of them, for root and the daemon's user: others get 503 before
   std::size_t max_connections_per_user = 64;      ///< past it: 503, so that one user cannot keep out the others
+  std::size_t max_streams_per_user = 32;          ///< of them, of events; past it: 503
+  std::chrono::milliseconds spare_idle{1000};     ///< who asks nothing for so long makes place for another
   std::uint32_t max_header_bytes = 16 << 10;      ///< past it: 431
   std::uint64_t max_body_bytes = 64 << 10;        ///< past it: 413; of every route but that of changes
   std::uint64_t max_changes_bytes = 16 << 20;     ///< past it: 413; one body of changes

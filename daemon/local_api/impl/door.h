@@ -45,24 +45,40 @@ struct Door {
   }
 };
 
-/// One accepted connection, counted while it lives.
+/// One accepted connection, counted until it ends, or is let go.
 struct Connection {
-  Connection(Stream s, Peer p, Door& d) : stream(std::move(s)), peer(p), door(d) {
+  Connection(Stream s, Peer p, Door& d) : stream(std::move(s)), peer(p), door(d), idle_since(d.context.clock.now()) {
     door.connections.insert(this);
     ++door.per_user[peer.uid];
   }
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
-  ~Connection() {
-    door.connections.erase(this);
-    const auto mine = door.per_user.find(peer.uid);
-    if (--mine->second == 0) door.per_user.erase(mine);
+  ~Connection() { give_up_place(); }
+
+  void rest() {
+    idle = true;
+    idle_since = door.context.clock.now();
+  }
+
+  /// Of an idle one: it ends, and another may have its place at once.
+  void let_go() {
+    give_up_place();
+    stream.cancel();
   }
 
   Stream stream;
   Peer peer;
   Door& door;
   bool idle = true;  // between requests: may be closed without anybody losing an answer
+  Instant idle_since;
+  bool streams_events = false;
+
+ private:
+  void give_up_place() {
+    if (door.connections.erase(this) == 0) return;
+    const auto mine = door.per_user.find(peer.uid);
+    if (--mine->second == 0) door.per_user.erase(mine);
+  }
 };
 
 }  // namespace neptune::local_api

@@ -149,6 +149,9 @@ asio::awaitable<bool> stream_events(Connection& connection, Call call, EventStre
   const bool chunked = form.version >= 11;
   const bool reusable = form.keep_alive && chunked;
 
+  connection.streams_events = true;
+  const auto ended = [](Connection* c) { c->streams_events = false; };
+  const std::unique_ptr<Connection, decltype(ended)> streams(&connection, ended);
   Bell bell(connection);
   if (!co_await send_head(connection, form)) co_return false;
   if (form.head) co_return form.keep_alive;

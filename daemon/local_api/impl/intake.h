@@ -51,6 +51,7 @@ class BodyBudget {
     /// False when there is no room for so many; then it stays as large as it was. All that a body will take is to be
     /// asked for before any of it is read: bodies that grew side by side would keep each other from their ends.
     bool grow_to(std::uint64_t bytes);
+    std::uint64_t size() const { return bytes_; }
     /// As large as one may become.
     std::uint64_t most() const { return budget_.bytes_ / 2; }
 

@@ -82,7 +82,7 @@ asio::awaitable<bool> send(Connection& connection, Answer answer, unsigned versi
 asio::awaitable<boost::system::error_code> wait_for_request(Connection& connection, beast::flat_buffer& buffer) {
   boost::system::error_code error;
   if (buffer.size() > 0) co_return error;
-  connection.idle = true;
+  connection.rest();
   connection.stream.expires_after(connection.door.options.idle_timeout);
   const auto space = buffer.prepare(read_bytes);
   const auto n = co_await connection.stream.async_read_some(space, asio::redirect_error(asio::use_awaitable, error));
@@ -124,7 +124,8 @@ bool has_room(const Parser& parser, BodyBudget::Share& share, const Options& opt
   return share.grow_to(announced ? size : std::max(size, std::min(limit, share.most())));
 }
 
-/// The time allowed begins anew with each 64 KiB, so that a large body may take long, but not one that drips.
+/// The time allowed begins anew with each 64 KiB, of a large body with each sixteenth of what it has reserved: it may
+/// take long, but not drip, and keep the room from others.
 asio::awaitable<Read> read_body(Connection& connection, beast::flat_buffer& buffer, Parser& parser,
                                 BodyBudget::Share& share, std::uint64_t limit) {
   const auto& options = connection.door.options;
@@ -135,7 +136,7 @@ asio::awaitable<Read> read_body(Connection& connection, beast::flat_buffer& buff
     if (error) co_return Read::failed(error, options, limit);
     const std::uint64_t size = parser.get().body().size();
     if (!has_room(parser, share, options, limit, size)) co_return Read{false, no_room_for_body()};
-    if (size < timed_at + progress_bytes) continue;
+    if (size < timed_at + std::max(progress_bytes, share.size() / 16)) continue;
     timed_at = size;
     connection.stream.expires_after(options.request_timeout);
   }
@@ -242,6 +243,18 @@ asio::awaitable<Answer> ask(Connection& connection, const Route& route, Call cal
   co_return error_answer(500, "internal", "The daemon could not answer: " + failure + ". Its log says more.");
 }
 
+std::expected<void, Answer> may_stream(const Connection& connection, const Call& call) {
+  const auto most = connection.door.options.max_streams_per_user;
+  const auto is_mine = [&connection](const Connection* other) {
+    return other->streams_events && other->peer.uid == connection.peer.uid;
+  };
+  if (std::cmp_greater_equal(std::ranges::count_if(connection.door.connections, is_mine), most))
+    return std::unexpected(error_answer(503, "too_many_connections",
+                                        "You have as many event streams open as neptune-syncd takes of one user (" +
+                                            std::to_string(most) + "). Close some, or try again."));
+  return check_event_parameters(call);
+}
+
 /// Answers one request that was read; true when the connection can take another.
 asio::awaitable<bool> answer_request(Connection& connection, http::request<http::string_body>& request) {
   const bool head = request.method() == http::verb::head;
@@ -260,7 +273,7 @@ asio::awaitable<bool> answer_request(Connection& connection, http::request<http:
   }
   if (!refusal) refusal = co_await check_permission(connection, *found->route, found->call);
   if (!refusal && !found->route->handler) {
-    const auto checked = check_event_parameters(found->call);
+    const auto checked = may_stream(connection, found->call);
     if (checked) {
       const EventStreamForm form{request.version(), head, keep_alive};
       co_return co_await stream_events(connection, std::move(found->call), form);
@@ -293,7 +306,7 @@ asio::awaitable<Next> serve_one(Connection& connection, beast::flat_buffer& buff
 asio::awaitable<void> drain(Connection& connection) {
   boost::system::error_code error;
   connection.stream.socket().shutdown(asio::socket_base::shutdown_send, error);
-  connection.idle = true;  // it has its answer
+  connection.rest();  // it has its answer
   connection.stream.expires_after(connection.door.options.request_timeout);
   std::string rest(drain_bytes, '\0');
   for (std::uint64_t drained = 0; !error && drained < most_drained && !connection.door.stopping;) {

@@ -146,6 +146,7 @@ TEST(FrontDoor, AnswersAClientThatClosedItsSendingHalf) {
 TEST(FrontDoor, TurnsConnectionsOverTheLimitAwayWithASentence) {
   Options options;
   options.max_connections = 3;
+  options.spare_idle = 1h;
   Served served(options);
   std::vector<RawSocket> taken;
   for (int i = 0; i < 3; ++i) {
@@ -164,6 +165,7 @@ TEST(FrontDoor, OneUsersConnectionsDoNotKeepOutTheOthers) {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root to connect as somebody else";
   Options options;
   options.max_connections_per_user = 2;
+  options.spare_idle = 1h;
   Served served(options);
   std::vector<RawSocket> taken;
   for (int i = 0; i < 2; ++i) {
@@ -179,6 +181,7 @@ TEST(FrontDoor, AllOtherUsersTogetherDoNotKeepOutRoot) {
   Options options;
   options.max_connections = 4;
   options.kept_connections = 2;
+  options.spare_idle = 1h;
   Served served(options);
   std::vector<RawSocket> taken;
   for (const uid_t user : {65533u, 65534u}) {
@@ -187,6 +190,40 @@ TEST(FrontDoor, AllOtherUsersTogetherDoNotKeepOutRoot) {
   }
   EXPECT_EQ(status_of(RawSocket::as(65532, 65534, served.path()).read_to_end()), 503);
   EXPECT_EQ(status_of(ask(served.path(), "GET", "/v1/status")), 200);
+}
+
+TEST(FrontDoor, WhoAsksNothingMakesPlaceForTheSameUsersNextRequest) {
+  Options options;
+  options.max_connections_per_user = 2;
+  options.spare_idle = 0ms;
+  Served served(options);
+  RawSocket first(served.path());
+  EXPECT_EQ(status_of(first.send(get_status).read_response()), 200);
+  RawSocket silent(served.path());
+  EXPECT_TRUE(served.reaches_connections(2));
+  EXPECT_EQ(status_of(first.send(get_status).read_response()), 200);  // so that the other is idle for longer
+  RawSocket third(served.path());
+  EXPECT_EQ(status_of(third.send(get_status).read_response()), 200);
+  EXPECT_EQ(silent.read_to_end(), "");
+  EXPECT_EQ(status_of(first.send(get_status).read_response()), 200);
+}
+
+TEST(FrontDoor, EventStreamsLeaveTheSameUserPlacesToAsk) {
+  Options options;
+  options.max_connections_per_user = 3;
+  options.max_streams_per_user = 1;
+  options.spare_idle = 0ms;
+  Served served(options);
+  const std::string get_events = "GET /v1/events HTTP/1.1\r\nHost: x\r\n\r\n";
+  {
+    RawSocket stream(served.path());
+    EXPECT_EQ(status_of(stream.send(get_events).read_until("\r\n\r\n")), 200);
+    RawSocket another(served.path());
+    EXPECT_EQ(status_of(another.send(get_events).read_response()), 503);
+    EXPECT_EQ(status_of(another.send(get_status).read_response()), 200);
+  }
+  EXPECT_TRUE(served.reaches_connections(0));
+  EXPECT_EQ(status_of(RawSocket(served.path()).send(get_events).read_until("\r\n\r\n")), 200);
 }
 
 TEST(FrontDoor, HoldsOutThroughAHundredClientsAtATime) {
