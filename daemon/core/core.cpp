@@ -624,11 +624,17 @@ StreamView Core::stream(StreamId id, Instant now) const {
   const auto it = streams_.find(id);
   if (it == streams_.end() || it->second.closing) return {};
   const auto& stream = it->second;
-  const auto [wait, until, confirming] = verdict(stream, now);
+  auto [wait, until, confirming] = verdict(stream, now);
+  // What is out waits for a server that is away like all else.
+  const auto server = servers_.find(stream.spec.server);
+  if (wait == Wait::unconfirmed && server != servers_.end() && server->second.state != ServerChanged::State::up) {
+    wait = Wait::server;
+    until = server->second.not_before;
+  }
   StreamView view{&stream.spec, stream.counted,  wait,          {},
                   until,        stream.attempts, stream.barred, stream.ambiguous || stream.doubts > 0};
   if (stream.trouble) view.trouble = *stream.trouble;
-  if (wait == Wait::server) view.trouble = {servers_.at(stream.spec.server).trouble};
+  if (wait == Wait::server) view.trouble = {server->second.trouble};
   return view;
 }
 

@@ -142,6 +142,8 @@ class Core {
   void restore(const Scope& scope, std::string reason, Instant now);
   /// Ends all waits between retries.
   void flush(Instant now);
+  /// Of a server of which nothing is known yet: it is asked, though nothing may wait for it.
+  void meet(ServerId server, Instant now);
   /// A new token was read.
   void token_replaced(ServerId server, Instant now);
   /// A workspace with a server (and token) of its own; all others are on server 0.
@@ -166,6 +168,13 @@ class Core {
   /// Those whose last answer was that what they are for is not there, or that there is no right to it.
   const std::set<StreamId>& stuck() const { return stuck_; }
   StreamView stream(StreamId stream, Instant now) const;
+  /// Of a container, or of all in a project.
+  template <class Name>
+  std::vector<StreamId> streams_for(const Name& name) const {
+    std::vector<StreamId> ids;
+    for (const auto* stream : streams_of(name)) ids.push_back(stream->spec.id);
+    return ids;
+  }
   /// Of a server that is away or busy; none: as soon as there is something.
   std::optional<Instant> next_try_of(ServerId id) const;
   ScopeView scope(const Scope& scope) const { return gates_.view(scope); }

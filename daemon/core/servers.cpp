@@ -60,6 +60,11 @@ bool Core::is_tried(ServerId id, Instant now) const {
   return std::ranges::any_of(streams_, tells);
 }
 
+void Core::meet(ServerId id, Instant now) {
+  actions_.emplace_back(AskServer{id});
+  schedule(now);
+}
+
 /// Of a server that is not known to be up. What is tried today may be gone before it shows anything: so this is looked
 /// at again as long as nothing did.
 void Core::ask_server(ServerId id, Instant now) {

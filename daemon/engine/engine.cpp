@@ -88,6 +88,8 @@ void Engine::start() {
   core_.discovering(true, clock_.now());
   tasks_.spawn("clock", run_clock());
   if (disk_full_) tasks_.spawn("look for room", look_for_room());
+  for (core::ServerId id = 0; id < servers_.size(); ++id)
+    if (servers_[id].slot.server) core_.meet(id, clock_.now());
   pump();
 }
 

@@ -765,6 +765,34 @@ TEST_F(CoreTest, AServerThatIsAwayIsAskedAtOnceByAFlushAndByANewToken) {
   EXPECT_EQ(take<AskServer>().size(), 1u);
 }
 
+TEST_F(CoreTest, AServerIsAskedWhenItIsMetAndAgainUntilItAnswers) {
+  core_.meet(0, now_);
+  auto asks = take<AskServer>();
+  ASSERT_EQ(asks.size(), 1u);
+  core_.server_told(asks[0], std::unexpected(failure(Failure::Kind::unreachable)), now_);
+  EXPECT_EQ(take<ServerChanged>().size(), 1u);
+  ASSERT_TRUE(core_.next_wakeup());
+  core_.time_passed(now_ = *core_.next_wakeup());
+  asks = take<AskServer>();
+  ASSERT_EQ(asks.size(), 1u);
+  core_.server_told(asks[0], {}, now_);
+  EXPECT_FALSE(core_.next_wakeup());
+}
+
+TEST_F(CoreTest, WhatIsOutIsToldToWaitForAServerThatWentAway) {
+  open(1, "r", 10);
+  take<Send>();
+  core_.sent(1, {10, 10, 100, false}, "q", now_);
+  EXPECT_EQ(core_.stream(1, now_).wait, Wait::unconfirmed);
+  core_.time_passed(now_ = *core_.next_wakeup());
+  core_.check_failed(take<Check>().at(0), failure(Failure::Kind::unreachable), now_);
+  const auto view = core_.stream(1, now_);
+  EXPECT_EQ(view.wait, Wait::server);
+  EXPECT_EQ(view.trouble.text, failure(Failure::Kind::unreachable).message);
+  EXPECT_TRUE(view.until);
+  EXPECT_EQ(view.tally.in_flight, 10u);
+}
+
 class DirectChanges : public CoreTest {
  protected:
   void wait_in(StreamId id, const ContainerName& container, Backlog backlog) {
