@@ -39,6 +39,7 @@ constexpr std::array all{
     Example{"release ml-team/lab", "Let it go."},
     Example{"discard ml-teem/lab", "Throw away what was handed in for a mistyped project."},
     Example{"discard ml-team/lab --run trial-7", "The same of one run; also when its log was removed too early."},
+    Example{"discard ml-team/lab --model FORREST", "The same of one model, or model version."},
     Example{"probe vision", "Ask the server now whether the workspace takes writes again."},
     Example{"flush", "Try everything now, and look through the folders."},
     Example{"tidy --dry-run", "Which logs are synced and could be removed, and why the others stay."},

@@ -13,7 +13,7 @@ namespace {
 struct Arguments {
   std::string scope;
   bool dry_run = false;
-  std::optional<std::string> run{};
+  std::optional<std::string> run{}, model{};
 };
 
 std::string message_of(const api::ScopeReply& reply) {
@@ -49,8 +49,12 @@ void plan_release(Session& session, const std::string& scope) {
   show_of_known(session, nothing_known, reply, some, text);
 }
 
-void throw_away(Session& session, const std::string& scope, const std::optional<std::string>& run) {
-  const auto reply = session.client().discard_waiting(scope, run);
+void throw_away(Session& session, const Arguments& arguments) {
+  const auto client = session.client();
+  const auto &run = arguments.run, &model = arguments.model;
+  const auto reply = run     ? client.discard_waiting(arguments.scope, "run", *run)
+                     : model ? client.discard_waiting(arguments.scope, "model", *model)
+                             : client.discard_waiting(arguments.scope);
   show(session, reply, [](const api::DiscardReply& done) { return clean(done.message) + "\n"; });
   if (reply && reply->value.discarded + reply->value.lost == 0 && reply->value.left > 0) session.exit = Exit::failed;
 }
@@ -87,7 +91,11 @@ void add_scope_verbs(Verb& top, Session& session) {
                "was lost with removed logs",
                arguments);
   discard.optional("--run RUN", arguments->run, "Of this run alone, by its id");
-  discard.action([&session, arguments] { throw_away(session, arguments->scope, arguments->run); });
+  discard.optional("--model MODEL", arguments->model, "Of this model, or model version, alone");
+  discard.action([&session, arguments] {
+    if (arguments->run && arguments->model) wrong_usage("--model", "Name a run or a model, and not both.");
+    throw_away(session, *arguments);
+  });
   add_verb(top, "probe", "Ask the server now whether a scope is writable again", arguments)
       .action([&session, arguments] { probe(session, arguments->scope); });
 }

@@ -94,12 +94,12 @@ void add_stuck(Problems& problems, const api::Status& status) {
   const auto& stuck = status.stuck;
   for (std::size_t i = 0; i < stuck.size() && i < stuck_shown; ++i) {
     const auto& one = stuck[i];
-    const bool run = one.is_of_one_run();
+    const auto* const kind = one.is_of_one_run() ? "run " : one.is_of_one_model() ? "model " : "";
     problems.add(Colour::red,
                  fmt::format("{} of {}{} cannot go: {}{} `neptune-sync explain {}` tells more.", changes(one.changes),
-                             run ? "run " + clean(one.container) + " of " : "", clean(one.project), sentence(one.why),
+                             *kind ? kind + clean(one.container) + " of " : "", clean(one.project), sentence(one.why),
                              one.missing == "project" ? clean(api::project_meant(one.project, status)) : "",
-                             clean(run ? one.container : one.project)));
+                             clean(*kind ? one.container : one.project)));
   }
   if (stuck.size() > stuck_shown)
     problems.add(Colour::red, "More changes cannot go: `neptune-sync streams` says which, and why.");

@@ -533,10 +533,10 @@ Result<Reply<api::ScopeReply>> Client::release(std::string_view scope) const {
   return ask<api::ScopeReply>("POST", scope_path(scope, "release"));
 }
 
-Result<Reply<api::DiscardReply>> Client::discard_waiting(std::string_view scope,
-                                                         const std::optional<std::string>& run) const {
+Result<Reply<api::DiscardReply>> Client::discard_waiting(std::string_view scope, std::string_view kind,
+                                                         std::string_view container) const {
   auto target = scope_path(scope, "discard");
-  if (run) target += "?run=" + percent_encode(*run);
+  if (!kind.empty()) target += "?" + std::string(kind) + "=" + percent_encode(container);
   return with_patience(std::chrono::minutes(10)).ask<api::DiscardReply>("POST", target);
 }
 

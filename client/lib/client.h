@@ -127,7 +127,9 @@ class Client {
   Result<Reply<api::ScopeReply>> hold(std::string_view scope) const;
   Result<Reply<api::ScopeReply>> release(std::string_view scope) const;
   /// Of a run alone, where one is named.
-  Result<Reply<api::DiscardReply>> discard_waiting(std::string_view scope, const std::optional<std::string>& run) const;
+  /// `kind` of the one container that is meant: "run", or "model" (also of a version); empty: all of the scope.
+  Result<Reply<api::DiscardReply>> discard_waiting(std::string_view scope, std::string_view kind = {},
+                                                   std::string_view container = {}) const;
   Result<Reply<api::ScopeReply>> probe(std::string_view scope) const;
   Result<Reply<api::ReleasePlan>> plan_release(std::string_view scope) const;
 

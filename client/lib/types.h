@@ -108,6 +108,9 @@ struct Stuck {
   std::optional<std::string> missing{};  ///< as of a Stream
 
   bool is_of_one_run() const { return streams == 1 && (container_type == "run" || container_type == "files"); }
+  bool is_of_one_model() const {
+    return streams == 1 && (container_type == "model" || container_type == "model_version");
+  }
 };
 
 /// What left for another machine in the last day, in an exported file, and was not brought back: of one project.
@@ -151,8 +154,8 @@ struct Stream : Counts {
   /// "project_mode" | "workspace_held" | "project_held" | "ramp" | "recording" (confirmed, not on record yet) |
   /// "source" (it cannot be read) | "lookup" (it was just found) | "lost" (as the state).
   std::string waiting_for = "nothing";
-  /// What has to be made before it goes on: "project" or "run" (the server knows none of that name), "token" (there is
-  /// none, or the server refuses it); null: nothing of these.
+  /// What has to be made before it goes on: "project", "run" or "model" (the server knows none of that name), "token"
+  /// (there is none, or the server refuses it); null: nothing of these.
   std::optional<std::string> missing{};
   std::optional<std::string> retry_at;  ///< when it moves by itself, where that is a matter of time
   bool closed = false;                  ///< nobody writes to its source any more
@@ -170,11 +173,13 @@ struct Stream : Counts {
   std::optional<std::int64_t> known_through{}, done_through{}, known_at{};
 
   bool is_of_run() const { return container_type == "run" || container_type == "files"; }
+  bool is_of_model() const { return container_type == "model" || container_type == "model_version"; }
 };
 
 /// What throws away what waits of it, or gives up what was lost.
 inline std::string discard_command(const Stream& stream) {
-  return "neptune-sync discard " + stream.project + (stream.is_of_run() ? " --run " + stream.container : "");
+  const auto one = stream.is_of_run() ? " --run " : stream.is_of_model() ? " --model " : "";
+  return "neptune-sync discard " + stream.project + (*one ? one + stream.container : "");
 }
 
 /// One change the server refused for good. Its bytes are kept, so that it can be tried again.

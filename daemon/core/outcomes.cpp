@@ -131,6 +131,7 @@ namespace {
 Trouble trouble_of(const Failure& failure) {
   if (failure.code == "project_not_found") return {failure.message, Lacks::project};
   if (failure.code == "run_not_found") return {failure.message, Lacks::run};
+  if (failure.code == "model_not_found") return {failure.message, Lacks::model};
   return {failure.message};
 }
 

@@ -201,7 +201,7 @@ constexpr bool is_held(Wait wait) {
 }
 
 /// What somebody has to make on the server before it goes on.
-enum class Lacks : std::uint8_t { nothing, project, run };
+enum class Lacks : std::uint8_t { nothing, project, run, model };
 
 /// What became of the last try.
 struct Trouble {

@@ -27,7 +27,8 @@ struct StreamFilter {
 /// What of that which waits and was handed in is thrown away.
 struct DiscardRequest {
   Scope scope;
-  std::optional<std::string> run{};  ///< of this run alone
+  std::optional<std::string> run{};    ///< of this run alone
+  std::optional<std::string> model{};  ///< of this model, or model version, alone; not with `run`
   Submitter by{};
   bool everybodys = false;  ///< else what `by` handed in, up to the first of another
 };

@@ -248,7 +248,9 @@ asio::awaitable<Result<Engine::PieceDiscarded>> Engine::discard_piece(FeedPtr fe
 
 bool Engine::means(const DiscardRequest& request, const ContainerName& container) {
   const bool of_runs = container.kind == ContainerKind::run || container.kind == ContainerKind::files;
-  return request.scope.covers(container.project) && (!request.run || (of_runs && container.id == *request.run));
+  const bool of_models = container.kind == ContainerKind::model || container.kind == ContainerKind::model_version;
+  return request.scope.covers(container.project) && (!request.run || (of_runs && container.id == *request.run)) &&
+         (!request.model || (of_models && container.id == *request.model));
 }
 
 /// The streams with something that waits and may be meant, run logs among them.
@@ -301,19 +303,23 @@ std::optional<Error> Engine::nothing_known(const DiscardRequest& request) const 
   const auto of_scope = if_unknown(
       request.scope, fmt::format("Nothing is known of {}: no change of it was found, or came over the socket.", scope));
   if (!of_scope.empty()) return Error{"unknown_scope", of_scope.substr(of_scope.find_first_not_of(' '))};
-  if (!request.run) return std::nullopt;
-  std::set<std::string> runs;
-  const auto add = [&runs, &request](const ContainerName& container) {
-    if (means({.scope = request.scope, .run = container.id}, container)) runs.insert(container.id);
+  if (!request.run && !request.model) return std::nullopt;
+  const auto& wanted = request.run ? *request.run : *request.model;
+  std::set<std::string> known;
+  const auto add = [&known, &request](const ContainerName& container) {
+    auto of_it = request;
+    (request.run ? of_it.run : of_it.model) = container.id;
+    if (means(of_it, container)) known.insert(container.id);
   };
   for (const auto& [key, feed] : feeds_)
     if (feed->info.container) add(*feed->info.container);
   for (const auto& finished : finished_) add(finished.container);
-  if (runs.contains(*request.run)) return std::nullopt;
-  const auto near = closest(*request.run, {runs.begin(), runs.end()});
-  return Error{"unknown_run",
-               fmt::format("{} has no run {} here: no change of it was found, or came over the socket.{}", scope,
-                           *request.run, near.empty() ? "" : " Did you mean " + near + "?")};
+  if (known.contains(wanted)) return std::nullopt;
+  const auto near = closest(wanted, {known.begin(), known.end()});
+  const auto* const kind = request.run ? "run" : "model";
+  return Error{fmt::format("unknown_{}", kind),
+               fmt::format("{} has no {} {} here: no change of it was found, or came over the socket.{}", scope, kind,
+                           wanted, near.empty() ? "" : " Did you mean " + near + "?")};
 }
 
 namespace {
@@ -358,8 +364,9 @@ Engine::Aside Engine::aside_in(const DiscardRequest& request) const {
 }
 
 asio::awaitable<Result<api::DiscardReply>> Engine::discard_waiting(DiscardRequest request) {
-  const auto what =
-      request.run ? fmt::format("run {} of {}", *request.run, request.scope.text()) : request.scope.text();
+  const auto what = request.run     ? fmt::format("run {} of {}", *request.run, request.scope.text())
+                    : request.model ? fmt::format("model {} of {}", *request.model, request.scope.text())
+                                    : request.scope.text();
   const auto who = name_of(request.by);
   api::DiscardReply reply;
   reply.scope = request.scope.text();

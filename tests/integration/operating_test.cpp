@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <set>
 #include <sstream>
 
 #include "support/base64.h"
@@ -116,6 +117,45 @@ TEST(Discard, ThrowsAwayWhatWaitsForAMistypedProjectAndTheRestGoesOn) {
   box.stop_daemon();
   box.start_daemon();
   EXPECT_THAT(box.sync({"status"}).out, AllOf(HasSubstr("ml-team"), Not(HasSubstr("ml-teem"))));
+}
+
+/// Exactly these wait for what is not there.
+bool stuck_are(Box& box, std::set<std::string> wanted) {
+  return box
+      .wait_status([&wanted](const auto& status) {
+        std::set<std::string> stuck;
+        for (const auto& one : status.at("stuck").as_array())
+          stuck.insert(fmt::format("{} {}", std::string_view(one.at("container_type").as_string()),
+                                   std::string_view(one.at("container").as_string())));
+        return stuck == wanted;
+      })
+      .first;
+}
+
+TEST(Discard, OfAMistypedModelIsOfThatAlone) {
+  Box box;
+  box.hand_in(R"([{"kind": "project.create", "project": "ml-team/lab", "key": "LAB"},
+                  {"kind": "model.update", "project": "ml-team/lab", "model": "FORREST", "assign": {"a": 1}},
+                  {"kind": "model.update", "project": "ml-team/lab", "model": "TREE", "assign": {"a": 1}},
+                  {"kind": "run.update", "project": "ml-team/lab", "run": "FORREST", "assign": {"a": 1}}])");
+  ASSERT_TRUE(stuck_are(box, {"model FORREST", "model TREE", "run FORREST"}));
+  EXPECT_THAT(box.sync({"status"}).out,
+              AllOf(HasSubstr("of model TREE of ml-team/lab cannot go"), HasSubstr("`neptune-sync explain TREE`")));
+  EXPECT_THAT(box.sync({"explain", "TREE"}).out,
+              AllOf(HasSubstr("`neptune-sync model create TREE --project ml-team/lab` creates it"),
+                    HasSubstr("`neptune-sync discard ml-team/lab --model TREE`")));
+  EXPECT_EQ(box.sync({"discard", "ml-team/lab", "--model", "TREE", "--run", "TREE"}).status, 2);
+  const auto mistyped = box.sync({"discard", "ml-team/lab", "--model", "FOREST"});
+  EXPECT_EQ(mistyped.status, 1) << mistyped.out;
+  EXPECT_THAT(mistyped.err, HasSubstr("ml-team/lab has no model FOREST here"));
+
+  const auto one = box.sync({"discard", "ml-team/lab", "--model", "FORREST"});
+  EXPECT_EQ(one.status, 0) << one.err;
+  EXPECT_THAT(one.out, HasSubstr("1 change of model FORREST of ml-team/lab was thrown away"));
+  EXPECT_TRUE(stuck_are(box, {"model TREE", "run FORREST"}));
+  ASSERT_EQ(box.sync({"model", "create", "TREE", "--project", "ml-team/lab"}).status, 0);
+  ASSERT_EQ(box.sync({"flush"}).status, 0);
+  EXPECT_TRUE(stuck_are(box, {"run FORREST"}));
 }
 
 TEST(Discard, OfSomebodyElsesChangesIsForWhoMayRemove) {

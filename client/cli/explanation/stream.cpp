@@ -160,6 +160,10 @@ std::string StreamExplainer::next(const api::Stream& stream) const {
   if (stream.missing == "run")
     next = cure_of_missing(
         fmt::format("neptune-sync run create {} --project {}", clean(stream.container), clean(stream.project)));
+  // By its short id it cannot be created, but by its key.
+  if (stream.missing == "model" && stream.container_type == "model" && !stream.container.contains('-'))
+    next = cure_of_missing(
+        fmt::format("neptune-sync model create {} --project {}", clean(stream.container), clean(stream.project)));
   if (stream.missing == "project") next = cure_of_missing("neptune-sync project create " + clean(stream.project));
   if (stream.waiting_for == "retry" && stream.source.starts_with(api::queue_source))
     next += fmt::format(" `{}` throws away what waits, and keeps it as rejected.", clean(api::discard_command(stream)));

@@ -44,6 +44,7 @@ auto in_scope(const std::map<ProjectName, Value>& by_project, const Scope& scope
 inline std::optional<std::string> missing(core::Lacks lacks) {
   if (lacks == core::Lacks::project) return "project";
   if (lacks == core::Lacks::run) return "run";
+  if (lacks == core::Lacks::model) return "model";
   return std::nullopt;
 }
 

@@ -233,6 +233,9 @@ asio::awaitable<Answer> discard_waiting(Context context, Call call) {
   engine::DiscardRequest request{.scope = std::move(*scope), .by = {call.uid, call.standing.name}};
   request.everybodys = call.standing.may_manage(request.scope.workspace);
   if (const auto run = call.query.find("run"); run != call.query.end()) request.run = run->second;
+  if (const auto model = call.query.find("model"); model != call.query.end()) request.model = model->second;
+  if (request.run && request.model)
+    co_return error_answer(400, "invalid_parameter", "Name a run or a model, and not both.", "model");
   co_return json(co_await context.control.discard_waiting(std::move(request)));
 }
 
@@ -285,7 +288,7 @@ std::span<const Route> routes() {
       {"POST", "/v1/scopes/{}/hold", Needs::operate, {}, hold},
       {"POST", "/v1/scopes/{}/release", Needs::operate, {"dry_run"}, release},
       {"POST", "/v1/scopes/{}/probe", Needs::nudge, {}, probe},
-      {"POST", "/v1/scopes/{}/discard", Needs::ask, {"run"}, discard_waiting},
+      {"POST", "/v1/scopes/{}/discard", Needs::ask, {"run", "model"}, discard_waiting},
       {"GET", "/metrics", Needs::read, {}, get_metrics},
   };
   return table;
