@@ -36,16 +36,18 @@ void Core::open(StreamSpec spec, Instant now) {
 void Core::backlog(StreamId id, Position after, Backlog backlog, Instant now) {
   auto* stream = find(id);
   if (!stream || stream->closing || after != stream->spec.confirmed) return;
+  const bool could_create = may_create(*stream);
   stream->backlog_known = true;
   keep_dependent(*stream, false);
-  stream->backlog = std::move(backlog);
+  const bool had_some = std::exchange(stream->backlog, std::move(backlog)).count > 0;
   keep_dependent(*stream, true);
+  if (had_some && stream->backlog.count == 0) ask_server_soon(stream->spec.server, now);
   const bool was_creating = creating_projects_.erase(id) > 0;
   if (stream->backlog.creates_project != 0) creating_projects_.insert(id);
   // A log waits for a create of its project as long as that is behind no removal.
   const bool may_unblock = stream->spec.container.kind == ContainerKind::removals && !creating_projects_.empty();
   if (was_creating || may_unblock) ready_scope(Scope::of(stream->spec.container.project));
-  if (!stream->backlog.create_next) ready_forks_of(stream->spec.container);
+  if (could_create && !may_create(*stream)) ready_forks_of(stream->spec.container);
   ready_dependents(stream->spec.container);
   // What this removes may wait for a create that turns out to be behind this removal.
   for (const auto& name : stream->backlog.after) {
@@ -88,6 +90,7 @@ void Core::close(StreamId id, Instant now) {
   auto* stream = find(id);
   if (!stream || stream->closing) return;
   const auto container = stream->spec.container;
+  if (stream->backlog.count > 0) ask_server_soon(stream->spec.server, now);
   total_ -= stream->counted;
   tallies_[container.project] -= stream->counted;
   stream->counted = {};
@@ -99,9 +102,8 @@ void Core::close(StreamId id, Instant now) {
   if (stream->phase == Phase::sending) {
     stream->closing = true;
   } else {
-    drop(*stream);
+    drop(*stream, now);
   }
-  gates_.unconfirmed(id, now);
   ready_container(container);
   ready_forks_of(container);
   ready_dependents(container);
@@ -109,9 +111,11 @@ void Core::close(StreamId id, Instant now) {
   schedule(now);
 }
 
-void Core::drop(Stream& stream) {
-  timers_.cancel({Alarm::Of::stream, stream.spec.id, {}});
-  streams_.erase(stream.spec.id);
+void Core::drop(Stream& stream, Instant now) {
+  const auto id = stream.spec.id;
+  timers_.cancel({Alarm::Of::stream, id, {}});
+  streams_.erase(id);
+  not_made(id, now);  // if it was to confirm: it tells nothing of the mode
 }
 
 void Core::discovering(bool on, Instant now) {
@@ -541,8 +545,7 @@ void Core::ready_forks_of(const ContainerName& container) {
 }
 
 void Core::keep_dependent(const Stream& stream, bool on) {
-  const auto keep = [id = stream.spec.id, on](std::map<ContainerName, std::set<StreamId>>& all,
-                                              const ContainerName& name) {
+  const auto keep = [id = stream.spec.id, on]<class Name>(std::map<Name, std::set<StreamId>>& all, const Name& name) {
     if (on) {
       all[name].insert(id);
     } else if (const auto it = all.find(name); it != all.end()) {
@@ -550,28 +553,23 @@ void Core::keep_dependent(const Stream& stream, bool on) {
       if (it->second.empty()) all.erase(it);
     }
   };
-  for (const auto& name : stream.backlog.after) keep(dependents_, name);
+  for (const auto& name : stream.backlog.after) {
+    keep(dependents_, name);
+    if (stream.backlog.frees_next && (name.kind == ContainerKind::run || name.kind == ContainerKind::files))
+      keep(run_removals_, name.project);
+  }
   if (stream.backlog.fork_parent) keep(forks_, *stream.backlog.fork_parent);
 }
 
-/// What goes after this container's changes, after all of its project's, or after what is forked from it.
+/// What goes after this container's changes, or after all of its project's. A removal of what is forked from it, at
+/// whichever remove, may wait for that no more: how many forks there are must not count each time a batch is through,
+/// and removals are few.
 void Core::ready_dependents(const ContainerName& container) {
   ready_what_goes_after({container.project, std::string(everything_in_project), ContainerKind::management});
   ready_what_goes_after(container);
   if (!forks_.contains(container)) return;
-  std::vector<ContainerName> runs{container};
-  std::set<ContainerName> seen{container};
-  for (std::size_t i = 0; i < runs.size(); ++i) {
-    const auto forks = forks_.find(runs[i]);
-    if (forks == forks_.end()) continue;
-    for (const auto id : forks->second) {
-      const auto& fork = streams_.at(id).spec.container;
-      if (!seen.insert(fork).second) continue;
-      ready_what_goes_after(fork);
-      ready_what_goes_after({fork.project, fork.id, ContainerKind::files});
-      runs.push_back(fork);
-    }
-  }
+  if (const auto removals = run_removals_.find(container.project); removals != run_removals_.end())
+    for (const auto id : removals->second) ready(streams_.at(id));
 }
 
 void Core::ready_what_goes_after(const ContainerName& name) {

@@ -331,7 +331,7 @@ class Core {
   void ready_what_goes_after(const ContainerName& name);
   void retally(Stream& stream);
   Stream* find(StreamId stream);
-  void drop(Stream& stream);
+  void drop(Stream& stream, Instant now);
   template <class Name>  ///< ContainerName, ProjectName, Scope
   auto streams_of(const Name& name) const {
     const auto [first, last] = containers_.equal_range(name);
@@ -355,7 +355,7 @@ class Core {
   void sent_back(Stream& stream, const Failure& failure, Instant now);
   void back(Stream& stream, Instant now);
   void ready_what_passes(const Stream& barred);
-  void not_made(StreamId id);
+  void not_made(StreamId id, Instant now);
   void confirm(Stream& stream, Instant now);
   void advance(Stream& stream, Instant now);
   void try_forks_of(const ContainerName& parent);
@@ -382,6 +382,7 @@ class Core {
   void server_failed(ServerId id, const Failure& failure, Instant now);
   void server_answered(ServerId id);
   void ask_server(ServerId id, Instant now);
+  void ask_server_soon(ServerId id, Instant now);
   bool is_tried(ServerId id, Instant now) const;
   void await_check(Stream& stream, Instant now);
   void forget_check(Stream& stream);
@@ -401,6 +402,7 @@ class Core {
   std::map<std::string, ServerId> workspace_servers_;
   std::map<ContainerName, std::set<StreamId>> forks_;       // streams whose next change creates a fork of the run
   std::map<ContainerName, std::set<StreamId>> dependents_;  // streams whose next change goes after the container's
+  std::map<ProjectName, std::set<StreamId>> run_removals_;  // those of them that remove, and go after runs or files
   std::set<StreamId> creating_projects_;                    // streams that hold the create of their project
   std::map<ProjectName, Tally> tallies_;
   Tally total_;

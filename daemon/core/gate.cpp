@@ -220,6 +220,11 @@ void Gates::nothing_waits(const ProjectName& project) {
   open(states_[scope], scope);
 }
 
+void Gates::probe_soon(const Scope& scope, Instant now) {
+  auto& state = states_[scope];
+  probe_in(state, scope, std::min(options_.probe_interval, after_unconfirmed), now);
+}
+
 bool Gates::probe_now(const Scope& scope, Instant now) {
   const auto it = states_.find(scope);
   if (it == states_.end() || it->second.mode == Mode::normal) return false;

@@ -95,6 +95,9 @@ class Gates {
   /// No write waits in this project, whose probe is due: it is open, and its next write tells whether that is so.
   void nothing_waits(const ProjectName& project);
 
+  /// Nothing is left that could confirm: looks at the scope again soon, as after a write that told nothing.
+  void probe_soon(const Scope& scope, Instant now);
+
   /// Probe at once (after a delete, or on an operator's word). False when the scope is not read-only.
   bool probe_now(const Scope& scope, Instant now);
 

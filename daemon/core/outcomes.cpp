@@ -62,7 +62,7 @@ void Core::sent(StreamId id, Sent sent, std::string request_id, Instant now) {
   if (!stream) return;
   server_answered(stream->spec.server);
   if (stream->closing) {
-    drop(*stream);
+    drop(*stream, now);
   } else {
     stream->request = sent;
     stream->ambiguous = false;
@@ -89,7 +89,7 @@ void Core::failed(StreamId id, std::optional<Sent> sent, Failure failure, Instan
   if (blame.sizes_tell && sent && sent->count > 1) stream->limit = (sent->count + 1) / 2;
   tell_server(*stream, failure, blame, now);
   if (stream->closing) {
-    drop(*stream);
+    drop(*stream, now);
   } else {
     if (sent) stream->request = *sent;
     if (failure.kind != Failure::Kind::ambiguous_limit) stream->doubts = 0;
@@ -208,9 +208,9 @@ void Core::stored(StreamId id, Sent sent, std::vector<Refusal> refused, Instant 
     server_answered(stream->spec.server);
   else
     servers_[stream->spec.server].trying = false;
-  if (!taken && carries(stream->spec.container.kind) == Carries::files) not_made(id);
+  if (!taken && carries(stream->spec.container.kind) == Carries::files) not_made(id, now);
   if (stream->closing) {
-    drop(*stream);
+    drop(*stream, now);
     schedule(now);
     return;
   }
@@ -270,10 +270,10 @@ void Core::stored_so_far(StreamId id, Sent sent, std::vector<Refusal> refused, I
 void Core::put_back(StreamId id, Instant now) {
   auto* stream = send_ended(id);
   if (!stream) return;
-  not_made(id);
+  not_made(id, now);
   servers_[stream->spec.server].trying = false;
   if (stream->closing) {
-    drop(*stream);
+    drop(*stream, now);
   } else {
     back(*stream, now);
   }
@@ -294,10 +294,10 @@ bool Core::discard(StreamId id, Position last, std::uint64_t count, Instant now)
 void Core::nothing_to_send(StreamId id, Instant now) {
   auto* stream = send_ended(id);
   if (!stream) return;
-  not_made(id);
+  not_made(id, now);
   servers_[stream->spec.server].trying = false;
   if (stream->closing) {
-    drop(*stream);
+    drop(*stream, now);
   } else {
     keep_dependent(*stream, false);
     stream->backlog = {};
@@ -469,8 +469,12 @@ void Core::ready_what_passes(const Stream& barred) {
 }
 
 /// Its write did not go out: another stream of the scope may confirm.
-void Core::not_made(StreamId id) {
-  for (const auto& scope : gates_.not_made(id)) ready_scope(scope);
+void Core::not_made(StreamId id, Instant now) {
+  for (const auto& scope : gates_.not_made(id)) {
+    ready_scope(scope);
+    // Where none waits any more, as that stream was closed, nothing else tells either.
+    if (!writes_wait(scope)) gates_.probe_soon(scope, now);
+  }
 }
 
 void Core::retry(Stream& stream, Trouble trouble, BackoffLimits limits, Instant now) {

@@ -6,6 +6,12 @@
 
 namespace neptune::core {
 
+namespace {
+
+constexpr Duration a_moment = std::chrono::seconds(1);
+
+}  // namespace
+
 bool Core::available(const Server& server, Instant now) const {
   if (server.not_before && *server.not_before > now) return false;
   return server.state == ServerChanged::State::up || !server.trying;
@@ -74,6 +80,13 @@ void Core::ask_server(ServerId id, Instant now) {
   if (asked) actions_.emplace_back(AskServer{id});
   server.trying = server.trying || asked;
   timers_.set({Alarm::Of::server, id, {}}, std::max(server.not_before.value_or(now), now + options_.server.max));
+}
+
+/// What would have shown whether the server is back may be gone. Not for each of a thousand that go at once.
+void Core::ask_server_soon(ServerId id, Instant now) {
+  const auto it = servers_.find(id);
+  if (it == servers_.end() || it->second.state == ServerChanged::State::up) return;
+  timers_.advance({Alarm::Of::server, id, {}}, std::max(it->second.not_before.value_or(now), now + a_moment));
 }
 
 void Core::server_told(const AskServer& ask, const Answer<void>& answer, Instant now) {

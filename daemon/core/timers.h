@@ -20,6 +20,11 @@ class Timers {
     order_.emplace(at, key);
   }
 
+  /// Not later than it is set already.
+  void advance(const Key& key, Instant at) {
+    if (const auto it = at_.find(key); it == at_.end() || at < it->second) set(key, at);
+  }
+
   void cancel(const Key& key) {
     const auto it = at_.find(key);
     if (it == at_.end()) return;

@@ -746,6 +746,52 @@ TEST_F(CoreTest, AServerThatIsAwayIsAskedEverMoreRarelyWhileNothingWaitsAndNoMor
   EXPECT_FALSE(core_.next_wakeup()) << "nothing is polled while all is well";
 }
 
+TEST_F(CoreTest, AProbeWhoseStreamIsClosedIsNoneAndAnotherProbes) {
+  core_.restore(Scope::of(project), "archived", now_);
+  open(1, "a", 10);
+  open(2, "b", 10);
+  core_.time_passed(now_ = *core_.next_wakeup());
+  const auto probe = take<Send>();
+  ASSERT_EQ(probe.size(), 1u);
+  core_.close(probe[0].stream, now_);
+  EXPECT_TRUE(take<Send>().empty()) << "it is on its way: one at a time";
+  core_.sent(probe[0].stream, {10, 10, 100, false}, "q", now_);
+  const auto next = take<Send>();
+  ASSERT_EQ(next.size(), 1u);
+  EXPECT_EQ(next[0].stream, 3 - probe[0].stream);
+  core_.sent(next[0].stream, {10, 10, 100, false}, "q", now_);
+  open(3, "c", 10);
+  core_.close(next[0].stream, now_);
+  EXPECT_EQ(take<Send>().size(), 1u) << "what became of it will not be known";
+  core_.close(3, now_);
+  core_.failed(3, Sent{10, 10, 100, false}, failure(Failure::Kind::called_off), now_);
+  core_.time_passed(now_ += 1200ms);
+  const auto opened = take<ModeChanged>();
+  ASSERT_EQ(opened.size(), 1u) << "nothing waits that could tell";
+  EXPECT_EQ(opened[0].mode, Mode::normal);
+}
+
+TEST_F(CoreTest, AServerThatIsAwayIsAskedSoonWhenTheLastThatWaitedForItIsGone) {
+  auto later = failure(Failure::Kind::source);
+  later.retry_after = 90s;
+  for (const StreamId id : {1, 2}) {
+    open(id, "r", 10);
+    core_.time_passed(now_ += 1min);
+    ASSERT_EQ(take<Send>().size(), 1u);
+    core_.failed(id, Sent{10, 10, 100, false}, failure(Failure::Kind::unreachable), now_);
+    while (core_.next_wakeup() && take<Send>().empty()) core_.time_passed(now_ = *core_.next_wakeup());
+    core_.failed(id, Sent{10, 10, 100, false}, later, now_);
+    ASSERT_EQ(core_.stream(id, now_).wait, Wait::retry);
+    core_.time_passed(now_ += 1s);
+    ASSERT_TRUE(take<AskServer>().empty()) << "what waits finds out";
+    id == 1 ? core_.close(id, now_) : core_.backlog(id, 0, {}, now_);
+    core_.time_passed(now_ += 1s);
+    const auto asks = take<AskServer>();
+    ASSERT_EQ(asks.size(), 1u);
+    core_.server_told(asks[0], std::unexpected(failure(Failure::Kind::unreachable)), now_);
+  }
+}
+
 TEST_F(CoreTest, AServerThatIsAwayIsAskedAtOnceByAFlushAndByANewToken) {
   open(1, "r", 10);
   take<Send>();
@@ -1024,6 +1070,22 @@ TEST_F(DirectChanges, ARemovalOfAForkIsLookedAtAgainWhenTheCreateOfItsParentIsHa
   ASSERT_TRUE(sends().empty()) << "for what is held";
   wait_in(1, run_, {.count = 2, .bytes = 20, .ticket = 3, .create_behind = 5});
   EXPECT_EQ(sends(), std::vector<StreamId>{2});
+}
+
+TEST_F(DirectChanges, ABatchOfARunCostsTheSameHoweverManyRunsForkFromItAndFromThose) {
+  core_.hold(Scope::of(project), true, now_);
+  StreamId next = 1;
+  const auto fork = [&](const std::string& run, const std::string& parent) { open(next++, run, 10, true, parent); };
+  fork("of many", "r");
+  for (int i = 0; i < 20'000; ++i) fork("a-" + std::to_string(i), "r");
+  for (int i = 0; i < 20'000; ++i) fork("b-" + std::to_string(i), "of many");
+  wait_in(next, run_, {.count = 5'000, .bytes = 50'000, .ticket = 1});
+  core_.take_actions();
+  const auto begun = std::chrono::steady_clock::now();
+  for (std::uint64_t left = 2'000; left > 0; --left)
+    core_.backlog(next, 0, {.count = left, .bytes = left * 10, .ticket = 1}, now_);
+  // Some milliseconds; to look at each of the forks each time would take minutes.
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, 5s);
 }
 
 TEST_F(DirectChanges, TheRemovalOfAProjectDoesNotWaitForWhatWaitsForACreateOfItThatGoesNowhere) {
