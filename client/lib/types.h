@@ -162,7 +162,7 @@ struct Stream : Counts {
   std::uint64_t pending_bytes = 0;
   std::uint64_t lost = 0;   ///< changes that were removed with their source before they were synced
   std::uint64_t moved = 0;  ///< changes that left for another machine, in an exported file
-  std::string moved_to;     ///< the name of that file, of the last where there were several
+  std::string moved_to;     ///< the name of that file; of several, each: "first.jsonl, second.jsonl"
   std::optional<std::string> moved_at;
   std::uint64_t uploads = 0;           ///< files that wait or are being sent
   std::vector<Upload> active_uploads;  ///< of those, what is being sent (container_type "files")
@@ -362,7 +362,7 @@ struct ChangePlace {
   std::optional<std::string> discarded_at{};
   std::optional<std::string> discarded_by{};  ///< "jackie (uid 1000)"
   std::optional<std::string> moved_at{};
-  std::string moved_to{};        ///< as of a Stream
+  std::string moved_to{};        ///< the name of that file
   std::string project{};         ///< of one that does not wait: empty, as is all below
   std::string container_type{};  ///< as of a Stream
   std::string container{};

@@ -282,14 +282,34 @@ Result<Ledger::LogRecord> Ledger::directory_record(const sources::SourceKey& key
   return record;
 }
 
+void Moved::add(const Moved& other) {
+  count += other.count;
+  if (other.at && (!at || *at < *other.at)) at = other.at;
+  const std::string between = ", ";
+  for (std::size_t from = 0; from < other.to.size();) {
+    const auto end = std::min(other.to.find(between, from), other.to.size());
+    const auto name = other.to.substr(from, end - from);
+    if (!(between + to + between).contains(between + name + between)) to += (to.empty() ? "" : between) + name;
+    from = end + between.size();
+  }
+}
+
 Result<void> Ledger::move_out(const LogRecord& record, sources::Position upto, const Moved& moved) {
   auto transaction = impl_->begin(true);
   if (!transaction) return std::unexpected(transaction.error());
   for (const auto id : record.ids) {
+    Moved all;
+    NEPTUNE_TRY(impl_->each(
+        "SELECT moved, moved_at_ms, moved_to FROM sources WHERE id = ? AND moved > 0",
+        [&all](const sqlite::Statement& row) {
+          all = moved_at(row, 0);
+          return false;
+        },
+        id));
+    all.add(moved);
     NEPTUNE_TRY(impl_->run(
-        "UPDATE sources SET confirmed = max(confirmed, ?), moved = moved + ?, moved_at_ms = ?, moved_to = ? WHERE id = "
-        "?",
-        upto, as_signed(moved.count), to_unix_ms(*moved.at), moved.to, id));
+        "UPDATE sources SET confirmed = max(confirmed, ?), moved = ?, moved_at_ms = ?, moved_to = ? WHERE id = ?", upto,
+        as_signed(all.count), to_unix_ms(*all.at), all.to, id));
     NEPTUNE_TRY(impl_->forget_intents(id, upto));
   }
   return transaction->commit();

@@ -61,7 +61,10 @@ namespace neptune::engine {
 struct Moved {
   std::uint64_t count = 0;
   std::optional<WallTime> at{};
-  std::string to{};  ///< the name of the file it left in, the last time
+  std::string to{};  ///< the name of the file it left in; of several, each once: "first.jsonl, second.jsonl"
+
+  /// Of the same source, or of another that is told with it.
+  void add(const Moved& other);
 };
 
 /// What of a log that had left from here was taken again: it is moved no more.

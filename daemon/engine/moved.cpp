@@ -31,17 +31,17 @@ api::Stream left_stream(const ContainerName& container, std::string path) {
 /// With its files.
 Moved Engine::moved_of(const Feed& feed) {
   auto moved = feed.moved;
-  if (!feed.files || feed.files->moved.count == 0) return moved;
-  moved.count += feed.files->moved.count;
-  if (moved.to.empty()) moved.to = feed.files->moved.to;
+  if (feed.files && feed.files->moved.count > 0) moved.add(feed.files->moved);
   return moved;
 }
 
 void Engine::tell_moved(api::Stream& stream, const Moved& moved) {
   if (moved.count == 0) return;
-  stream.moved += moved.count;
-  stream.moved_to = moved.to;
-  if (moved.at) stream.moved_at = format_time(*moved.at);
+  Moved all{stream.moved, {}, stream.moved_to};
+  all.add(moved);
+  stream.moved = all.count;
+  stream.moved_to = all.to;
+  if (moved.at) stream.moved_at = std::max(stream.moved_at, std::optional(format_time(*moved.at)));
 }
 
 /// The queue keeps itself what left it: it is told with the stream of its container.

@@ -7,7 +7,9 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
+#include <string_view>
 
 #include "client/cli/explanation/sentences.h"
 #include "client/cli/views.h"
@@ -28,6 +30,17 @@ std::string moved_away(const std::string& what, bool one, const std::string& fil
                      at ? " " + since(*at, now) + " ago" : std::string(), one ? "it" : "them");
 }
 
+/// One, or several as a Stream has them.
+void add_names(std::set<std::string>& names, std::string_view files) {
+  constexpr std::string_view between = ", ";
+  for (;;) {
+    const auto end = files.find(between);
+    names.emplace(files.substr(0, end));
+    if (end == std::string_view::npos) return;
+    files.remove_prefix(end + between.size());
+  }
+}
+
 std::string takes_in(const std::string& files, bool one) {
   return fmt::format("`neptune-sync import` of {} takes {} in, there or, should it not have been done there, here.",
                      clean(files), one ? "it" : "them");
@@ -43,12 +56,12 @@ bool add_moved(Explanation& one, const std::vector<const api::Stream*>& streams,
     in.changes += stream->moved;
     in.at = std::max(in.at, stream->moved_at);
   }
-  std::vector<std::string> names;
+  std::set<std::string> names;
   std::uint64_t all = 0;
   for (const auto& [file, in] : files) {
     const auto what = in.changes == 1 ? "1 change was" : changes(in.changes) + " were";
     one.state += (one.state.empty() ? "" : " ") + moved_away(what, in.changes == 1, file, in.at, now);
-    names.push_back(file);
+    add_names(names, file);
     all += in.changes;
   }
   if (all == 0) return false;

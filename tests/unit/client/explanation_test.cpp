@@ -178,9 +178,10 @@ TEST(Explanation, OfWhatWasMovedToAnotherMachineTellsOfAllLogsOfTheRunAndOfItsPr
     log.moved_at = "2026-01-02T11:57:00.000Z";
   }
   logs.back().moved = 1;
-  logs.back().moved_to = "second.jsonl";
+  logs.back().moved_to = "second.jsonl, stick.jsonl";
   constexpr auto said =
-      "1 change was moved to another machine in second.jsonl 3 min ago, which sends it. 50 changes were moved to "
+      "1 change was moved to another machine in second.jsonl, stick.jsonl 3 min ago, which sends it. 50 changes were "
+      "moved to "
       "another machine in stick.jsonl 3 min ago, which sends them.";
   for (const auto* text : {"r1", "ml-team/lab", "ml-team"}) {
     const auto found = explain(about(text), box(), logs);

@@ -510,6 +510,11 @@ TEST_F(LedgerTest, WhatWasMovedOutIsSentFromHereNoMoreAndIsNoneOfWhatWasSynced) 
   EXPECT_EQ(after.moved.at, now);
   EXPECT_FALSE(ledger_->log_record(key, run)->in_doubt);
   EXPECT_TRUE(ledger_->log_record({.path = "/never/seen"}, run)->ids.empty());
+  ASSERT_TRUE(ledger_->move_out(*record, 11, {2, now + std::chrono::hours(1), "other.jsonl"}));
+  ASSERT_TRUE(ledger_->move_out(*record, 12, {1, now + std::chrono::hours(1), "stick.jsonl"}));
+  EXPECT_EQ(source().moved.count, 8u);
+  EXPECT_EQ(source().moved.to, "stick.jsonl, other.jsonl") << "each of them is to be brought back";
+  EXPECT_EQ(source().moved.at, now + std::chrono::hours(1));
 }
 
 TEST_F(LedgerTest, WhatIsBroughtBackIsMovedNoMore) {
