@@ -186,11 +186,12 @@ TEST(CheckConfig, TellsTheDoctorOfAFileThatItNamesAsOfItself) {
 }
 
 /// `neptune-sync doctor` where the package is installed, its service is stopped and its user is 4242: with directories
-/// of the system's that nobody else sees. Asked by that user.
+/// of the system's that nobody else sees; of /etc with the names of users alone. Asked by that user.
 Ran diagnosis_as_installed(Box& box, unsigned uid) {
   const auto client = uid == 0 ? "" : fmt::format("setpriv --reuid {0} --regid {0} --clear-groups ", uid);
   const auto script = fmt::format(
-      "set -e; cp -a /etc {0}/etc; mount --bind {0}/etc /etc; mount -t tmpfs tmpfs /var/lib; "
+      "set -e; mkdir {0}/etc; cp -p /etc/passwd /etc/group {0}/etc; mount --bind {0}/etc /etc; "
+      "mount -t tmpfs tmpfs /var/lib; "
       "mkdir -p /etc/neptune-syncd; cp -p {1} /etc/neptune-syncd/api-token; cp -p {1} /etc/neptune-syncd/lab-token; "
       "install -d -m 711 -o 4242 -g 4242 /var/lib/neptune-syncd; install -d -m 700 /var/lib/closed; "
       "cp {0}/system.toml /etc/neptune-syncd/config.toml; export PATH={2}:$PATH HOME=/nonexistent; cd /; "
