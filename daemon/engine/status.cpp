@@ -235,11 +235,14 @@ void Engine::add_problems_of_servers(std::vector<std::string>& problems) const {
           whose, server.token_problem, server.slot.token_remedy.empty() ? "" : " ", server.slot.token_remedy));
   };
   no_new_token("", servers_.front());
-  if (const auto& server = servers_.front(); !server.settings_problem.empty())
+  // One setting of all servers; of one without a token it is not known whether it could be used.
+  const auto server =
+      std::ranges::find_if(servers_, [](const ServerState& each) { return !each.settings_problem.empty(); });
+  if (server != servers_.end())
     problems.push_back(
         fmt::format("What was read last of how to reach the server is not used: {}. Syncing goes on as "
                     "before; after a restart it would not. {}",
-                    server.settings_problem, server.slot.remedy));
+                    server->settings_problem, server->slot.remedy));
   for (const auto& [workspace, id] : workspace_servers_) {
     if (id == 0) continue;
     no_new_token(" of workspace " + workspace, servers_.at(id));
@@ -281,15 +284,17 @@ api::ServerStatus Engine::describe_server() const {
       server.slot.server && server.last_success && (server.state == Reached::up || server.state == Reached::busy);
   if (server.last_success) status.last_success_at = format_time(*server.last_success);
   if (!server.last_error.empty()) status.last_error = last_error(0);
-  if (server.slot.is_unusable()) {
-    status.problem = status.last_error = server.slot.problem.message;
-    status.remedy = server.slot.remedy;
-  }
   if (server.slot.server && server.state == Reached::token_rejected) status.token_remedy = server.slot.token_remedy;
   if (server.slot.lacks_token()) {
     status.token_problem = server.slot.problem.message;
     status.token_remedy = server.slot.token_remedy;
     status.last_error = server.slot.problem.message;
+  }
+  // What is set for all servers shows where there is a token, be it a workspace's.
+  const auto unusable = std::ranges::find_if(servers_, [](const ServerState& each) { return each.slot.is_unusable(); });
+  if (unusable != servers_.end()) {
+    status.problem = status.last_error = unusable->slot.problem.message;
+    status.remedy = unusable->slot.remedy;
   }
   return status;
 }

@@ -3,7 +3,9 @@
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <vector>
 
 #include "engine/engine.h"
 #include "engine/impl/kind_name.h"
@@ -21,7 +23,7 @@ using sources::SourceState;
 struct Engine::Candidate {
   FeedPtr feed;
   api::TidyItem item;
-  std::uint32_t owner = 0;
+  std::uint32_t owner = 0, group = 0;
   bool there = false;
 };
 
@@ -153,15 +155,28 @@ namespace {
 
 struct OnDisk {
   bool there = false;
-  std::uint32_t owner = 0;
+  std::uint32_t owner = 0, group = 0;
   std::uint64_t bytes = 0;
 };
 
-/// Of a daemon of one's own, the socket lies where nobody else may go.
-bool others_may_reach(const fs::path& socket) {
+/// As the kernel takes a mode: of the first of owner, group and others that somebody is, that word alone counts.
+bool lets(const fs::path& path, uid_t uid, const std::vector<gid_t>& groups, mode_t of_others) {
+  struct stat data{};
+  if (::stat(path.c_str(), &data) != 0) return false;
+  const bool in_group = std::ranges::find(groups, data.st_gid) != groups.end();
+  const auto wanted = data.st_uid == uid ? of_others << 6 : in_group ? of_others << 3 : of_others;
+  return (data.st_mode & wanted) != 0;
+}
+
+/// Of a daemon of one's own, the socket lies where nobody else may go. `own_group`: of what the user made, where the
+/// name service does not know them. Blocks on that.
+bool may_reach(const fs::path& socket, uid_t uid, gid_t own_group) {
+  if (uid == 0) return true;
+  auto groups = groups_of(uid);
+  if (groups.empty()) groups.push_back(own_group);
+  if (!lets(socket, uid, groups, S_IWOTH)) return false;
   for (auto folder = socket.parent_path();; folder = folder.parent_path()) {
-    struct stat data{};
-    if (::stat(folder.c_str(), &data) != 0 || (data.st_mode & S_IXOTH) == 0) return false;
+    if (!lets(folder, uid, groups, S_IXOTH)) return false;
     if (folder == folder.parent_path()) return true;
   }
 }
@@ -172,6 +187,7 @@ OnDisk look_on_disk(const fs::path& directory) {
   if (::lstat(directory.c_str(), &data) != 0) return found;
   found.there = true;
   found.owner = data.st_uid;
+  found.group = data.st_gid;
   std::error_code error;
   for (fs::recursive_directory_iterator entry(directory, error), end; !error && entry != end; entry.increment(error))
     if (::lstat(entry->path().c_str(), &data) == 0) found.bytes += static_cast<std::uint64_t>(data.st_blocks) * 512;
@@ -201,10 +217,11 @@ asio::awaitable<api::TidyItem> Engine::tidy_one(Candidate candidate, TidyRequest
   item.why = feed->gone ? "it is gone" : why_it_stays(*feed);
   if (!item.why.empty()) co_return item;
   if (!own && (feed->info.read_only || !request.is_operator)) {
-    auto ask = [uid = candidate.owner, socket = options_.socket] {
-      const auto* how = others_may_reach(socket) ? "remove it with `neptune-sync tidy`"
-                                                 : "delete it: all of it is on the server. (They cannot reach this "
-                                                   "daemon for `neptune-sync tidy`)";
+    auto ask = [uid = candidate.owner, group = candidate.group, socket = options_.socket] {
+      const auto* how = may_reach(socket, uid, group)
+                            ? "remove it with `neptune-sync tidy`"
+                            : "delete it: all of it is on the server. (They cannot reach this "
+                              "daemon for `neptune-sync tidy`)";
       return fmt::format("it belongs to {}, who may {}", user_name(uid).value_or(fmt::format("the user {}", uid)), how);
     };
     item.why = co_await file_threads_.run(std::move(ask));
@@ -242,6 +259,7 @@ asio::awaitable<api::TidyReply> Engine::tidy(TidyRequest request) {
       const auto on_disk = look_on_disk(candidate.item.path);
       candidate.there = on_disk.there;
       candidate.owner = on_disk.owner;
+      candidate.group = on_disk.group;
       candidate.item.bytes = on_disk.bytes;
     }
     return std::move(found);

@@ -525,6 +525,37 @@ TEST(Status, SaysOfCertificatesThatCannotBeUsedThatItIsThemAndNotTheToken) {
   EXPECT_TRUE(box.get("/v1/status").at("server").at("problem").is_null());
 }
 
+TEST(Status, SaysOfCertificatesThatCannotBeUsedAlsoWhereOnlyAWorkspaceHasAToken) {
+  TempDir dir;
+  const auto file = dir / "ca.pem";
+  std::ofstream(file) << "not the daemon's to read";
+  std::filesystem::permissions(file, std::filesystem::perms::none);
+  Box box({.server = "ca_file = \"" + file.string() + "\"",
+           .config = "[[workspace]]\nname = \"ml-team\"\napi_token_file = \"@DIR@/token\"\n",
+           .reads_everything = false,
+           .start = false});
+  std::ofstream(box.dir() / "token") << text_of(box.sandbox().token_file());
+  std::filesystem::permissions(box.dir() / "token", std::filesystem::perms(0600));
+  std::ofstream(box.sandbox().token_file()) << "junk!";
+  box.start_daemon();
+  const auto told =
+      AllOf(HasSubstr("The server cannot be asked"), HasSubstr(file.string()), HasSubstr("Mend that file"));
+  EXPECT_THAT(box.sync({"status"}).out, told);
+  const auto config = text_of(box.dir() / "config.toml");
+  auto without = config;
+  const auto at = without.find("ca_file");
+  without.erase(at, without.find('\n', at) - at);
+  const auto reload_until = [&box](const std::string& text, const std::function<bool(const std::string&)>& is_so) {
+    std::ofstream(box.dir() / "config.toml") << text;
+    box.daemon().signal(SIGHUP);
+    return box.wait_status([&](const auto&) { return is_so(box.sync({"status"}).out); }).first;
+  };
+  EXPECT_TRUE(reload_until(without, [&](const std::string& out) { return !out.contains(file.string()); }));
+  EXPECT_TRUE(reload_until(config, [&](const std::string& out) {
+    return out.contains("What was read last of how to reach the server is not used") && out.contains(file.string());
+  })) << box.sync({"status"}).out;
+}
+
 TEST(Status, TellsATokenThatIsRefusedFromAServerThatIsAway) {
   Box box({.sandbox_args = {"--workspace", "ml-team:team"}, .start = false});
   const auto good = text_of(box.sandbox().token_file());

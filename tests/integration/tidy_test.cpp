@@ -154,6 +154,12 @@ TEST_F(TidyOfAnotherUser, IsLeftToTheirOwnHandsWhereTheyCannotReachTheDaemon) {
   EXPECT_THAT(box->sync({"tidy"}).out,
               AllOf(HasSubstr("who may delete it: all of it is on the server. (They cannot reach"),
                     Not(HasSubstr("who may remove it with"))));
+  ASSERT_EQ(::chown(box->dir().c_str(), 0, owner), 0);
+  fs::permissions(box->dir(), fs::perms(0710));
+  EXPECT_THAT(box->sync({"tidy"}).out, HasSubstr("who may remove it with `neptune-sync tidy`"))
+      << "as one of the group";
+  fs::permissions(box->dir(), fs::perms(0701));
+  EXPECT_THAT(box->sync({"tidy"}).out, HasSubstr("who may delete it")) << "what others may, the group may not";
   EXPECT_TRUE(fs::exists(log));
 }
 
