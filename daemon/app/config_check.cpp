@@ -68,21 +68,25 @@ void check_users(const config::WorkspaceConfig& workspace, Report& report) {
           fmt::format("allow_users of workspace {} names '{}', whom this machine does not know", workspace.name, user));
 }
 
-void check_ca_file(const std::string& file, Report& report) {
-  if (!file.empty() && ::access(file.c_str(), R_OK) != 0)
-    report.warn(fmt::format("{} ([server] ca_file) cannot be read by you: {}", file, std::strerror(errno)));
-}
-
 void check_watches(const config::Config& config, Report& report) {
   for (const auto& watch : config.watches) check_watch(watch.path, report);
 }
 
 }  // namespace
 
-std::string trouble_of_state_dir(const std::filesystem::path& dir) {
-  auto there = dir;
+std::filesystem::path nearest_there(std::filesystem::path dir, std::error_code& error) {
+  while (!std::filesystem::exists(dir, error) && !error && dir.has_relative_path()) dir = dir.parent_path();
+  return dir;
+}
+
+std::string trouble_of_ca_file(const std::string& file, std::string_view who) {
+  if (file.empty() || ::access(file.c_str(), R_OK) == 0) return {};
+  return fmt::format("{} ([server] ca_file) cannot be read by {}: {}", file, who, std::strerror(errno));
+}
+
+std::string trouble_of_state_dir(const std::filesystem::path& dir, std::string_view who) {
   std::error_code error;
-  while (!std::filesystem::exists(there, error) && !error && there.has_relative_path()) there = there.parent_path();
+  const auto there = nearest_there(dir, error);
   const auto cannot = [&dir, &there](std::string_view why) {
     return fmt::format("the state directory {} cannot be {}: {}", dir.string(), there == dir ? "used" : "made", why);
   };
@@ -92,7 +96,7 @@ std::string trouble_of_state_dir(const std::filesystem::path& dir) {
   if (system.f_type == PROC_SUPER_MAGIC || system.f_type == SYSFS_MAGIC)
     return cannot(there.string() + " is the kernel's own and keeps nothing");
   if (::access(there.c_str(), W_OK | X_OK) != 0)
-    return cannot(fmt::format("{} (by you): {}", there.string(), std::strerror(errno)));
+    return cannot(fmt::format("{} (by {}): {}", there.string(), who, std::strerror(errno)));
   return {};
 }
 
@@ -111,10 +115,10 @@ Report look_at_config(const Flags& flags, const Result<config::Config>& config, 
   for (const auto& warning : config->warnings) report.warn(warning);
   if (!about.overlooked.empty()) report.warn(about.overlooked);
   if (config->watches.empty()) report.warn("there is no [[watch]]: only what is handed in over the socket is synced");
-  check_ca_file(config->server.ca_file, report);
   for (const auto& workspace : config->workspaces) check_users(workspace, report);
   if (what == LookAt::what_it_names_too)
-    if (const auto trouble = trouble_of_state_dir(config->state_dir); !trouble.empty()) report.warn(trouble);
+    for (const auto& trouble : {trouble_of_ca_file(config->server.ca_file), trouble_of_state_dir(config->state_dir)})
+      if (!trouble.empty()) report.warn(trouble);
   report.found(
       fmt::format("State is kept in {}, the socket is {}", config->state_dir.string(), config->socket.string()));
   for (const auto& watch : config->watches)

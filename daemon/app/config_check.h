@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -37,9 +38,16 @@ enum class LookAt : std::uint8_t { the_file, what_it_names_too };
 Report look_at_config(const Flags& flags, const Result<config::Config>& config, LookAt what);
 std::vector<api::Check> as_checks(Report report);
 
-/// Why the caller's daemon could not use it, or make it where it is not there: a sentence without its end. Empty:
-/// nothing is wrong. Blocks.
-std::string trouble_of_state_dir(const std::filesystem::path& dir);
+// What keeps a daemon of the caller's from what the configuration names: a sentence without its end, in which the
+// caller is called `who`. Empty: nothing does. They block.
+
+/// From using it, or making it where it is not there.
+std::string trouble_of_state_dir(const std::filesystem::path& dir, std::string_view who = "you");
+/// From reading it. What it is was looked at with the configuration. Of none there is nothing to say.
+std::string trouble_of_ca_file(const std::string& file, std::string_view who = "you");
+
+/// The directory, or the nearest one above it that is there. On an error, how far one can look.
+std::filesystem::path nearest_there(std::filesystem::path dir, std::error_code& error);
 
 /// A sentence without its end. `workspace`: whose token it is, when that has one of its own.
 std::string found_token(const std::string& origin, const std::string& server, const std::string& workspace);

@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <exception>
 #include <future>
+#include <map>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -127,9 +128,10 @@ class Diagnosis {
     if (!config) return;
     if (systems_) name_credentials_of_the_unit(*config);
     // Systemd reads the service's tokens as root. All else is as the daemon's user finds it.
-    if (systems_) find_ways(*config, true);
+    if (systems_) read_credentials(*config);
     become_daemons_user(config->state_dir);
-    find_ways(*config, false);
+    look_at_ca_file(config->server.ca_file);
+    find_ways(*config);
     look_around(*config);
     for (auto& way : ways_) tell({way.begin});
     for (auto& way : ways_)
@@ -141,20 +143,35 @@ class Diagnosis {
 
   bool is_credential(const fs::path& file) const { return systems_ && file.parent_path() == fs::path(system_tokens); }
 
-  void find_ways(const config::Config& config, bool credentials) {
-    const auto find = [this, &config, credentials](const std::string& workspace) {
-      const auto file = config::token_file(config, workspace);
-      if (is_credential(file) == credentials) ways_.push_back(find_way(config, workspace, file));
-    };
-    find({});
+  /// Those with a token of their own, and none for all others.
+  static std::vector<std::string> owners_of_tokens(const config::Config& config) {
+    std::vector<std::string> owners{{}};
     for (const auto& workspace : config.workspaces)
-      if (!workspace.api_token_file.empty()) find(workspace.name);
+      if (!workspace.api_token_file.empty()) owners.push_back(workspace.name);
+    return owners;
   }
 
-  Way find_way(const config::Config& config, const std::string& workspace, const fs::path& file) {
-    Way way{workspace, make_server(loop_.get_executor(), clock_, config, workspace), {}};
+  void read_credentials(const config::Config& config) {
+    for (const auto& workspace : owners_of_tokens(config))
+      if (is_credential(config::token_file(config, workspace)))
+        credentials_.emplace(workspace, config::read_token(config, workspace));
+  }
+
+  void look_at_ca_file(const std::string& file) const {
+    if (auto trouble = trouble_of_ca_file(file, user_); !trouble.empty())
+      tell({{"config", "warn", std::move(trouble), {}}});
+  }
+
+  void find_ways(const config::Config& config) {
+    for (const auto& workspace : owners_of_tokens(config)) ways_.push_back(find_way(config, workspace));
+  }
+
+  Way find_way(const config::Config& config, const std::string& workspace) {
+    const auto credential = credentials_.find(workspace);
+    const auto token = credential != credentials_.end() ? credential->second : config::read_token(config, workspace);
+    const auto file = config::token_file(config, workspace);
+    Way way{workspace, make_server(loop_.get_executor(), clock_, config, workspace, token), {}};
     const auto check = engine::check_of("token", workspace);
-    const auto token = config::read_token(config, workspace);
     if (way.slot.server && token)
       way.begin = {check, "ok", found_token(token->origin, way.slot.server->url(), workspace), {}};
     else if (way.slot.is_unusable())
@@ -178,6 +195,7 @@ class Diagnosis {
     if (becoming.wait_for(longest_look) != std::future_status::ready) return;  // the look at it says so
     if (const auto acting = becoming.get(); !acting)
       tell({{"state", "warn", acting.error().message, "What follows is as root finds it."}});
+    if (root_ && ::geteuid() != 0) user_ = name_of(::geteuid());
   }
 
   void look_around(const config::Config& config);
@@ -189,23 +207,19 @@ class Diagnosis {
   const std::function<void(const std::string&)>& tell_;
   asio::io_context loop_{1};
   SystemClock clock_;
+  std::string user_ = "you";                                  // as whom all is found
+  std::map<std::string, Result<config::Token>> credentials_;  // of workspaces, or of all others
   std::vector<Way> ways_;
 };
 
-/// The directory, or the nearest one above it that is there.
-fs::path nearest_there(fs::path dir) {
-  std::error_code error;
-  while (!fs::exists(dir, error) && dir.has_relative_path()) dir = dir.parent_path();
-  return dir;
-}
-
-Checks look_at_state(const fs::path& dir, std::uint64_t kept_free) {
+Checks look_at_state(const fs::path& dir, std::uint64_t kept_free, const std::string& user) {
   Checks checks;
-  const auto near = nearest_there(dir);
+  std::error_code error;
+  const auto near = nearest_there(dir, error);
   struct stat info{};
   const bool there = near == dir && ::stat(dir.c_str(), &info) == 0;
   if (there) engine::check_state_dir(checks, dir);
-  if (auto trouble = trouble_of_state_dir(dir); !trouble.empty())
+  if (auto trouble = trouble_of_state_dir(dir, user); !trouble.empty())
     checks.push_back({"state", "warn", std::move(trouble),
                       fmt::format("Start the daemon as {}, or set state_dir to a directory of its user's own.",
                                   there ? name_of(info.st_uid) : std::string("a user who may"))});
@@ -218,7 +232,9 @@ Checks look_at_state(const fs::path& dir, std::uint64_t kept_free) {
 void Diagnosis::look_around(const config::Config& config) {
   const auto until = std::chrono::steady_clock::now() + longest_look;
   const auto interval = std::chrono::duration_cast<std::chrono::seconds>(sources::RunLogsOptions().rescan);
-  auto state = begin([dir = config.state_dir, kept = config.queue.min_free_disk] { return look_at_state(dir, kept); });
+  auto state = begin([dir = config.state_dir, kept = config.queue.min_free_disk, user = user_] {
+    return look_at_state(dir, kept, user);
+  });
   std::vector<std::future<sources::WatchState>> folders;
   for (const auto& watch : config.watches)
     folders.push_back(begin([path = watch.path, interval] { return sources::look_at(path, interval); }));

@@ -27,7 +27,12 @@ std::string settings_remedy(const Error& error) {
 
 engine::ServerSlot make_server(const boost::asio::any_io_executor& executor, const Clock& clock,
                                const config::Config& config, const std::string& workspace) {
-  auto token = config::read_token(config, workspace);
+  return make_server(executor, clock, config, workspace, config::read_token(config, workspace));
+}
+
+engine::ServerSlot make_server(const boost::asio::any_io_executor& executor, const Clock& clock,
+                               const config::Config& config, const std::string& workspace,
+                               const Result<config::Token>& token) {
   auto remedy = config::token_remedy(config, workspace);
   if (!token) return {nullptr, token.error(), std::move(remedy)};
   if (const auto named = server::server_named_by(token->text); !named)

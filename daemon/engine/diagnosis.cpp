@@ -17,7 +17,6 @@ namespace asio = boost::asio;
 void check_limits(Checks& checks, std::string_view daemon) {
   rlimit files{};
   if (::getrlimit(RLIMIT_NOFILE, &files) == 0) check_files(checks, files.rlim_cur, daemon);
-  if (const auto use = inotify_use()) check_inotify(checks, use->first, use->second, daemon);
   check_processes(checks, std::ifstream("/proc/locks").good(), std::ifstream("/proc/1/stat").good(), daemon);
 }
 
@@ -59,6 +58,7 @@ api::Diagnosis Engine::diagnose_box() {
     checks.push_back({"queue", "fail", queue_problem_.message,
                       "Stop the daemon, run `neptune-sync queue check --repair`, and start it again."});
   check_limits(checks, "the daemon");
+  if (const auto use = inotify_use()) check_inotify(checks, use->first, use->second);
   const auto now = status();
   check_modes(checks, now.workspaces, clock_.wall());
   check_stuck(checks, now.stuck);

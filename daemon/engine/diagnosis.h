@@ -28,7 +28,8 @@ struct DiskRoom {
 };
 void check_room(Checks& checks, const std::filesystem::path& dir, const DiskRoom& room);
 
-/// What the machine lets this process have. `daemon`: what it is called, "the daemon".
+/// What the machine lets this process have, but for what only a daemon that runs has. `daemon`: what it is called, "the
+/// daemon".
 void check_limits(Checks& checks, std::string_view daemon);
 
 /// A watched folder, as the API tells of it. Before they were `scanned` nobody knows what is in them.

@@ -15,6 +15,7 @@ namespace {
 using namespace std::chrono_literals;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 Ran check(const Box& box, const std::string& flag, const std::vector<std::string>& more = {}) {
   std::vector<std::string> args{"--config", box.dir() / "config.toml", flag};
@@ -187,18 +188,19 @@ TEST(CheckConfig, TellsTheDoctorOfAFileThatItNamesAsOfItself) {
 
 /// `neptune-sync doctor` where the package is installed, its service is stopped and its user is 4242: with directories
 /// of the system's that nobody else sees; of /etc with the names of users alone. Asked by that user.
-Ran diagnosis_as_installed(Box& box, unsigned uid) {
+Ran diagnosis_as_installed(Box& box, unsigned uid, const std::string& config = {}, const std::string& before = "true") {
   const auto client = uid == 0 ? "" : fmt::format("setpriv --reuid {0} --regid {0} --clear-groups ", uid);
   const auto script = fmt::format(
       "set -e; mkdir {0}/etc; cp -p /etc/passwd /etc/group {0}/etc; mount --bind {0}/etc /etc; "
       "mount -t tmpfs tmpfs /var/lib; "
       "mkdir -p /etc/neptune-syncd; cp -p {1} /etc/neptune-syncd/api-token; cp -p {1} /etc/neptune-syncd/lab-token; "
       "install -d -m 711 -o 4242 -g 4242 /var/lib/neptune-syncd; install -d -m 700 /var/lib/closed; "
-      "cp {0}/system.toml /etc/neptune-syncd/config.toml; export PATH={2}:$PATH HOME=/nonexistent; cd /; "
+      "{5}; cp {0}/system.toml /etc/neptune-syncd/config.toml; export PATH={2}:$PATH HOME=/nonexistent; cd /; "
       "exec {3}{4} --socket {0}/none.sock doctor",
       box.dir().string(), box.sandbox().token_file().string(), binary("neptune-syncd").parent_path().string(), client,
-      binary("neptune-sync").string());
-  std::ofstream(box.dir() / "system.toml") << "[[watch]]\npath = \"/var/lib/closed\"\n"
+      binary("neptune-sync").string(), before);
+  std::ofstream(box.dir() / "system.toml") << config
+                                           << "[[watch]]\npath = \"/var/lib/closed\"\n"
                                               "[queue]\nmin_free_disk = \"1MiB\"\n"
                                               "[[workspace]]\nname = \"lab\"\n"
                                               "api_token_file = \"/run/credentials/neptune-syncd.service/lab-token\"\n";
@@ -228,6 +230,20 @@ TEST(DoctorOfTheStoppedService, ReadsItsTokensAsSystemdDoesAndSeesAllElseAsItsUs
                     HasSubstr("The API token of workspace lab is read from /etc/neptune-syncd/lab-token"),
                     HasSubstr("token (lab)       the server takes the API token"),
                     HasSubstr("/var/lib/closed cannot be read (Permission denied)"), HasSubstr("\n1 failure, ")));
+}
+
+TEST(DoctorOfTheStoppedService, FindsThatItsUserMayNotReadTheCertificates) {
+  if (!may_mount()) GTEST_SKIP() << "mounting in a namespace of one's own takes root, and is not allowed here";
+  const std::filesystem::path certificates = "/etc/ssl/certs/ca-certificates.crt";
+  if (!std::filesystem::exists(certificates)) GTEST_SKIP() << "no certificates are installed here";
+  Box box({.server = {}, .config = {}, .start = false});
+  const auto told = diagnosis_as_installed(box, 0, "[server]\nca_file = \"/etc/neptune-syncd/ca.pem\"\n",
+                                           "install -m 600 " + certificates.string() + " /etc/neptune-syncd/ca.pem");
+  EXPECT_THAT(told.out,
+              AllOf(HasSubstr("/etc/neptune-syncd/ca.pem ([server] ca_file) cannot be read by the user 4242"),
+                    HasSubstr("it cannot be asked: the CA certificates in /etc/neptune-syncd/ca.pem cannot be used"),
+                    Not(HasSubstr("by you")), Not(HasSubstr("a connection is made"))))
+      << told.err;
 }
 
 TEST(DoctorOfTheStoppedService, SaysToOthersThatRootSeesMore) {

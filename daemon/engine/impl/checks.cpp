@@ -132,9 +132,9 @@ std::optional<std::pair<Used, Used>> inotify_use() {
   return use;
 }
 
-void check_inotify(Checks& checks, Used watches, Used instances, std::string_view daemon) {
-  const auto text = fmt::format("{} of {} watches and {} of {} instances are used by {}", watches.now, watches.most,
-                                instances.now, instances.most, daemon);
+void check_inotify(Checks& checks, Used watches, Used instances) {
+  const auto text = fmt::format("{} of {} watches and {} of {} instances are used by the daemon", watches.now,
+                                watches.most, instances.now, instances.most);
   const auto raise = [](std::string_view what, std::uint64_t to) {
     return fmt::format("Raise it: `sysctl fs.inotify.{}={}`, and a file in /etc/sysctl.d to keep that.", what, to);
   };

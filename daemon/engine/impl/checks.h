@@ -25,7 +25,7 @@ void check_queue(Checks& checks, std::uint64_t bytes, std::uint64_t max_bytes);
 struct Used {
   std::uint64_t now = 0, most = 0;
 };
-void check_inotify(Checks& checks, Used watches, Used instances, std::string_view daemon);
+void check_inotify(Checks& checks, Used watches, Used instances);
 /// As they are for this process; none where /proc does not tell.
 std::optional<std::pair<Used, Used>> inotify_use();
 

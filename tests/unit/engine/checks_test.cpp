@@ -126,7 +126,7 @@ TEST(Checks, OfTheQueueSayHowFullItIs) {
 
 TEST(Checks, OfInotifyNameTheLimitThatIsNear) {
   const auto at = [](Used watches, Used instances) {
-    return line_of([&](Checks& checks) { check_inotify(checks, watches, instances, "the daemon"); });
+    return line_of([&](Checks& checks) { check_inotify(checks, watches, instances); });
   };
   EXPECT_EQ(verdict(at({12, 65536}, {2, 128})), "ok inotify");
   EXPECT_EQ(at({12, 65536}, {2, 128}).message, "12 of 65536 watches and 2 of 128 instances are used by the daemon");
