@@ -179,6 +179,9 @@ void members(V& v, T& x) {
   v("moved", x.moved);
   v("moved_to", x.moved_to);
   v("moved_at", x.moved_at);
+  v("removed_at", x.removed_at);
+  v("removed_by", x.removed_by);
+  v("in_trash", x.in_trash);
   v("uploads", x.uploads);
   v("active_uploads", x.active_uploads);
   v("oldest_pending_at", x.oldest_pending_at);

@@ -164,6 +164,11 @@ struct Stream : Counts {
   std::uint64_t moved = 0;  ///< changes that left for another machine, in an exported file
   std::string moved_to;     ///< the name of that file; of several, each: "first.jsonl, second.jsonl"
   std::optional<std::string> moved_at;
+  /// When a change that was handed in took the run from the server, and which that was; and whether it is in the trash,
+  /// or gone for good.
+  std::optional<std::string> removed_at{};
+  std::optional<std::int64_t> removed_by{};
+  bool in_trash = false;
   std::uint64_t uploads = 0;           ///< files that wait or are being sent
   std::vector<Upload> active_uploads;  ///< of those, what is being sent (container_type "files")
   std::optional<std::string> oldest_pending_at;

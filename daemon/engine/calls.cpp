@@ -328,6 +328,24 @@ server::Missing Engine::missing_runs(const Feed& feed, const RunsChange& change,
                                                                                    : server::Missing::refused;
 }
 
+/// Of runs that are gone, or are back: people ask for them. Should it not get on record, they are told less.
+asio::awaitable<void> Engine::note_removal(RunsChange change, sources::Position position) {
+  std::vector<RemovedRun> gone;
+  for (const auto& run : change.runs) {
+    if (change.act == RunsAct::restore) {
+      removed_.erase({change.project, run});
+    } else {
+      gone.push_back({change.project, run, position, clock_.wall(), change.act == RunsAct::remove});
+      removed_[{change.project, run}] = gone.back();
+    }
+  }
+  auto note = [change, gone](Ledger& ledger) {
+    return gone.empty() ? ledger.note_restored(change.project, change.runs) : ledger.note_removed(gone);
+  };
+  const auto noted = co_await with_ledger(std::move(note));
+  if (!noted) spdlog::warn("removed runs not recorded change={} error={:?}", position, noted.error().message);
+}
+
 asio::awaitable<CallOutcome> Engine::manage(FeedPtr feed, std::shared_ptr<server::Server> server, Intents intents,
                                             server::MayBegin may_begin, sources::QueuedChange change,
                                             WorkspaceType type) {
@@ -351,7 +369,10 @@ asio::awaitable<CallOutcome> Engine::manage(FeedPtr feed, std::shared_ptr<server
   const bool may_be_gone = *again || (runs && runs->discard_pending);
   auto missing = may_be_gone ? server::Missing::fine : server::Missing::refused;
   if (runs && !may_be_gone) missing = missing_runs(*feed, *runs, change.position);
+  std::optional<RunsChange> of_runs;
+  if (runs && (noted || runs->act == RunsAct::restore)) of_runs = *runs;
   auto answer = co_await outcome(server->manage(std::move(*management), std::move(may_begin), missing));
+  if (answer && of_runs) co_await note_removal(std::move(*of_runs), feed->replayed ? 0 : change.position);
   if (answer) co_return done;
   if (noted && !*again && !answer.error().in_doubt) {
     // Should this not be written, a person is asked to look, or what is gone counts as removed.

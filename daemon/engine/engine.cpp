@@ -63,6 +63,9 @@ asio::awaitable<Result<void>> Engine::restore() {
     const auto& server = servers_.at(server_of(name)).slot.server;
     if (server && server->url() == url) workspace_types_.recall(name, type);
   }
+  auto removed = co_await with_ledger([](Ledger& ledger) { return ledger.removed(); });
+  if (!removed) co_return std::unexpected(removed.error());
+  for (auto& one : *removed) removed_[{one.project, one.run}] = std::move(one);
   counts_ = std::move(*counts);
   finished_.assign(finished->begin(), finished->end());
   const auto now = clock_.now();

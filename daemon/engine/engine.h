@@ -329,6 +329,7 @@ class Engine final : public Control, public sources::SourceListener {
   awaitable<CallOutcome> make_version(FeedPtr feed, std::shared_ptr<server::Server> server, Intents intents,
                                       server::MayBegin may_begin, sources::Position position,
                                       ModelVersionCreate create);
+  awaitable<void> note_removal(RunsChange change, sources::Position position);
   server::Missing missing_runs(const Feed& feed, const RunsChange& change, sources::Position position) const;
   Intents intents_of(const Feed& feed, sources::Position position);
   awaitable<Result<std::optional<std::string>>> intent(Ledger::IntentOf of, sources::Position first);
@@ -541,6 +542,7 @@ class Engine final : public Control, public sources::SourceListener {
   // stream_views.cpp
   api::Stream describe(const Feed& feed) const;
   api::Stream describe(const FinishedSource& finished) const;
+  void tell_removed_run(api::Stream& stream, const ContainerName& container) const;
   void tell_open(api::Stream& stream, const Feed& feed) const;
   void tell_not_open(api::Stream& stream, const Feed& feed) const;
   bool is_lost(const FinishedSource& finished) const;
@@ -603,6 +605,7 @@ class Engine final : public Control, public sources::SourceListener {
   std::multiset<sources::SourceKey> leaving_;    // files that are gone, and not all that is known of them is on record
   std::deque<FinishedSource> finished_;          // newest last
   std::vector<Unseen> unseen_;
+  std::map<std::pair<ProjectName, std::string>, RemovedRun> removed_;  // the ledger's
   std::map<ProjectName, ProjectCounts> counts_;
   std::map<Scope, KeptMode> modes_;
   std::map<std::string, WorkspaceStatus> workspace_status_;  // the last the status call told

@@ -815,6 +815,43 @@ Result<Ledger::KnownUploads> Ledger::uploads(const IntentOf& of, sources::Positi
   return known;
 }
 
+Result<void> Ledger::note_removed(const std::vector<RemovedRun>& runs) {
+  auto transaction = impl_->begin(false);
+  if (!transaction) return std::unexpected(transaction.error());
+  for (const auto& [project, run, change, at, for_good] : runs)
+    NEPTUNE_TRY(
+        impl_->run("INSERT OR REPLACE INTO removed (project, run, change, at_ms, for_good) VALUES (?, ?, ?, ?, ?)",
+                   scope_text(project), run, change, to_unix_ms(at), for_good ? 1 : 0));
+  NEPTUNE_TRY(
+      impl_->run("DELETE FROM removed WHERE (project, run) IN (SELECT project, run FROM removed ORDER BY at_ms DESC "
+                 "LIMIT -1 OFFSET "
+                 "?)",
+                 removed_kept));
+  return transaction->commit();
+}
+
+Result<void> Ledger::note_restored(const ProjectName& project, const std::vector<std::string>& runs) {
+  auto transaction = impl_->begin(false);
+  if (!transaction) return std::unexpected(transaction.error());
+  for (const auto& run : runs)
+    NEPTUNE_TRY(impl_->run("DELETE FROM removed WHERE project = ? AND run = ?", scope_text(project), run));
+  return transaction->commit();
+}
+
+Result<std::vector<RemovedRun>> Ledger::removed() {
+  std::vector<RemovedRun> list;
+  NEPTUNE_TRY(
+      impl_->each("SELECT project, run, change, at_ms, for_good FROM removed", [&list](const sqlite::Statement& row) {
+        if (const auto scope = Scope::parse(row.text(0)))
+          list.push_back({{scope->workspace, scope->project},
+                          std::string(row.text(1)),
+                          row.number(2),
+                          from_unix_ms(row.number(3)),
+                          row.number(4) != 0});
+      }));
+  return list;
+}
+
 Result<std::vector<KeptMode>> Ledger::modes() {
   std::vector<KeptMode> list;
   NEPTUNE_TRY(impl_->each("SELECT scope, read_only, reason, since_ms, held_by, held_since_ms FROM modes",

@@ -35,6 +35,8 @@
 ///   forgotten queue → upto: what was discarded of it up to there, or left, is not all on record
 ///   imports   origin (of a log on another machine) → upto · building · at_ms
 ///   modes     scope → mode, reason, since_ms, held_by, held_since_ms
+///   removed   project, run → change (0: not known which), at_ms, for_good: taken from the server by a change that was
+///             handed in
 ///   workspaces the server's URL, name → type (WorkspaceType), as it was told last
 ///
 /// Invariants:
@@ -50,9 +52,9 @@
 ///  - a row of `rejected` goes only when it was stored by a retry, or discarded by a person; of a change that a change
 ///  queue numbered, the latter is on record in `discarded` from then on, or covered by `forgotten`.
 /// Who deletes what: `discard` and `resolve` rejected rows; `discard` the oldest of `discarded` beyond
-/// `discarded_kept`; `finish` the oldest finished sources beyond `finished_kept`. A killed process loses nothing (WAL).
-/// A power cut may take the last confirmed positions back (synchronous=NORMAL): those operations are sent again, which
-/// is idempotent, and counted twice.
+/// `discarded_kept`; `finish` the oldest finished sources beyond `finished_kept`; `note_removed` the oldest of
+/// `removed` beyond `removed_kept`. A killed process loses nothing (WAL). A power cut may take the last confirmed
+/// positions back (synchronous=NORMAL): those operations are sent again, which is idempotent, and counted twice.
 ///
 /// Concurrency: one thread at a time; the engine calls it on a worker thread of its own, in order.
 namespace neptune::engine {
@@ -122,6 +124,15 @@ struct KeptWorkspace {
   WorkspaceType type = WorkspaceType::unknown;
 };
 
+/// A run that a change took from the server.
+struct RemovedRun {
+  ProjectName project;
+  std::string run;
+  sources::Position change = 0;  ///< which; 0: that is not known
+  WallTime at{};
+  bool for_good = false;  ///< else it is in the trash
+};
+
 struct KeptMode {
   Scope scope;
   bool read_only = false;
@@ -165,6 +176,7 @@ class Ledger {
  public:
   static constexpr int finished_kept = 10'000;    ///< our own bound on what `streams` remembers
   static constexpr int discarded_kept = 100'000;  ///< our own bound, some 20 MB
+  static constexpr int removed_kept = 10'000;     ///< our own bound, as of finished sources
 
   /// Opens or makes it. Errors: "state_unusable" (damaged, or not to be written), "state_too_new", "disk_full" (SQLite
   /// needs a little room to open a file).
@@ -303,6 +315,11 @@ class Ledger {
     std::set<sources::Position> begun;
   };
   Result<KnownUploads> uploads(const IntentOf& of, sources::Position first, sources::Position last);
+
+  Result<void> note_removed(const std::vector<RemovedRun>& runs);
+  /// They were taken out of the trash.
+  Result<void> note_restored(const ProjectName& project, const std::vector<std::string>& runs);
+  Result<std::vector<RemovedRun>> removed();
 
   Result<std::vector<KeptMode>> modes();
   Result<void> keep(const KeptMode& mode);

@@ -161,6 +161,15 @@ void Engine::tell_open(api::Stream& stream, const Feed& feed) const {
   if (view.until) stream.retry_at = rfc3339(*view.until);
 }
 
+void Engine::tell_removed_run(api::Stream& stream, const ContainerName& container) const {
+  if (container.kind != ContainerKind::run && container.kind != ContainerKind::files) return;
+  const auto removed = removed_.find({container.project, container.id});
+  if (removed == removed_.end()) return;
+  stream.removed_at = format_time(removed->second.at);
+  if (removed->second.change != 0) stream.removed_by = removed->second.change;
+  stream.in_trash = !removed->second.for_good;
+}
+
 api::Stream Engine::describe(const Feed& feed) const {
   const auto& container = *feed.info.container;
   api::Stream stream;
@@ -180,6 +189,7 @@ api::Stream Engine::describe(const Feed& feed) const {
     stream.active_uploads = uploads(of_feed);
   if (feed.synced_at) stream.last_synced_at = format_time(*feed.synced_at);
   tell_moved(stream, feed.moved);
+  tell_removed_run(stream, container);
   if (feed.backlog.oldest_at && feed.backlog.count > 0) stream.oldest_pending_at = format_time(*feed.backlog.oldest_at);
   // Also while its end is being recorded, nobody may take it for synced.
   if (const auto end = end_of(feed, clock_.wall()); feed.gone && is_lost(end))
@@ -244,6 +254,7 @@ api::Stream Engine::describe(const FinishedSource& finished) const {
   if (is_lost(finished)) tell_lost(stream, finished);
   if (finished.synced_at) stream.last_synced_at = format_time(*finished.synced_at);
   tell_moved(stream, finished.moved);
+  tell_removed_run(stream, container);
   return stream;
 }
 

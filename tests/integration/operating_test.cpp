@@ -240,6 +240,33 @@ TEST(Streams, AndHoldsKnowOfALogThatWasJustFound) {
               AllOf(HasSubstr("No such stream"), Not(HasSubstr(log.path().parent_path().string()))));
 }
 
+TEST(Explain, SaysOfARunThatWasRemovedSinceWhenAndByWhichChange) {
+  Box box;
+  const auto change = [&box](std::vector<std::string> words) {
+    words.insert(words.begin(), "run");
+    words.insert(words.end(), {"--project", "ml-team/lab", "--wait", "--timeout", "30s"});
+    return box.sync(words);
+  };
+  for (const auto* run : {"r-1", "r-2"}) ASSERT_EQ(change({"create", run}).status, 0);
+  ASSERT_EQ(change({"trash", "r-1", "r-2"}).status, 0);
+  EXPECT_THAT(box.sync({"explain", "r-1"}).out,
+              AllOf(ContainsRegex("It was moved to the trash .* ago by change 3"),
+                    HasSubstr("`neptune-sync run restore r-1 --project ml-team/lab`"), Not(HasSubstr("All that was"))));
+  ASSERT_EQ(change({"restore", "r-2"}).status, 0);
+  ASSERT_EQ(change({"delete", "r-1"}).status, 0);
+  for (int life = 0; life < 2; ++life) {
+    EXPECT_THAT(
+        box.sync({"explain", "r-1"}).out,
+        AllOf(ContainsRegex("It was deleted from the server .* ago by change 5"), Not(HasSubstr("run restore"))))
+        << life;
+    EXPECT_THAT(box.sync({"explain", "r-2"}).out, Not(HasSubstr("ago by change")));
+    box.stop_daemon();
+    box.start_daemon();
+  }
+  ASSERT_EQ(change({"create", "r-1"}).status, 0);
+  EXPECT_THAT(box.sync({"explain", "r-1"}).out, Not(HasSubstr("deleted")));
+}
+
 TEST(Explain, TellsOfAPathThatTheCallerMayNotLookAt) {
   if (::geteuid() != 0) GTEST_SKIP() << "only root can act as another user";
   Box box;
@@ -330,6 +357,19 @@ TEST(Status, TellsOfADirectoryThatTheDaemonMayNotLookInto) {
                   .first);
   box.wait_synced();
   EXPECT_EQ(box.get("/v1/status").at("totals").at("synced").as_int64(), 6);
+}
+
+TEST(Status, SaysThatTheServerWasNotAskedYet) {
+  Box box;
+  const auto before = box.get("/v1/status").at("server");
+  EXPECT_FALSE(before.at("asked").as_bool());
+  EXPECT_FALSE(before.at("reachable").as_bool());
+  EXPECT_THAT(metrics_of(box), Not(HasSubstr("\nneptune_sync_server_reachable ")));
+  ASSERT_EQ(box.sync({"run", "create", "r-1", "--project", "ml-team/lab"}).status, 0);
+  box.wait_synced();
+  const auto after = box.get("/v1/status").at("server");
+  EXPECT_TRUE(after.at("asked").as_bool());
+  EXPECT_TRUE(after.at("reachable").as_bool());
 }
 
 TEST(Status, TellsOfAFolderThatCannotBeReadOrIsNotThere) {

@@ -79,6 +79,20 @@ Explanation explain_lost(Explanation one, const api::Stream& stream) {
   return one;
 }
 
+/// Nothing of it was stored since.
+bool was_removed(const std::vector<const api::Stream*>& streams) {
+  const auto& at = streams.front()->removed_at;
+  return at && std::ranges::none_of(streams, [&at](const auto* stream) {
+           return stream->last_synced_at && *stream->last_synced_at > *at;
+         });
+}
+
+std::string removal(const api::Stream& stream, Time now) {
+  return fmt::format("It was {} {} ago{}.", stream.in_trash ? "moved to the trash" : "deleted from the server",
+                     since(stream.removed_at, now),
+                     stream.removed_by ? fmt::format(" by change {}", *stream.removed_by) : "");
+}
+
 }  // namespace
 
 bool is_done(const api::Stream& stream) {
@@ -133,6 +147,14 @@ Explanation StreamExplainer::explain_done(const std::vector<const api::Stream*>&
                             sum.discarded == 1 ? "1 change was" : changes(sum.discarded) + " were",
                             there.empty() ? "nothing is" : there);
   if (last) one.state += " The last was confirmed " + since(last, now_) + " ago.";
+  if (was_removed(streams)) {
+    one.state =
+        removal(first, now_) + (there.empty() ? "" : " What was on the server of it until then: " + there + ".");
+    one.where.clear();
+    if (first.in_trash)
+      one.next = fmt::format("`neptune-sync run restore {} --project {}` takes it out of the trash.",
+                             clean(first.container), clean(first.project));
+  }
   return one;
 }
 
@@ -145,6 +167,7 @@ Explanation StreamExplainer::explain(const api::Stream& stream) const {
                                : "It is not known yet how much of it waits.";
   one.why = sentence(stream.why);
   for (const auto& upload : stream.active_uploads) one.why += (one.why.empty() ? "" : " ") + progress_of(upload) + ".";
+  if (was_removed({&stream})) one.why += " " + removal(stream, now_);
   if (stream.missing == "project") one.why += clean(api::project_meant(stream.project, status_));
   one.next = next(stream);
   one.waiting_for = stream.waiting_for;

@@ -139,8 +139,13 @@ CREATE TABLE imports (
   origin TEXT PRIMARY KEY, upto INTEGER NOT NULL, building TEXT NOT NULL, at_ms INTEGER NOT NULL) WITHOUT ROWID;
 )";
 
-/// Version 10 did not know what waits in logs.
-constexpr const char* migrate_from_10 = "ALTER TABLE sources ADD COLUMN waiting INTEGER NOT NULL DEFAULT 0;";
+/// Version 10 did not know what waits in logs, nor which runs were removed.
+constexpr const char* migrate_from_10 = R"(
+ALTER TABLE sources ADD COLUMN waiting INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE removed (
+  project TEXT NOT NULL, run TEXT NOT NULL, change INTEGER NOT NULL, at_ms INTEGER NOT NULL, for_good INTEGER NOT NULL,
+  PRIMARY KEY (project, run)) WITHOUT ROWID;
+)";
 
 }  // namespace
 

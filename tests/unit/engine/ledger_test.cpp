@@ -51,7 +51,7 @@ class LedgerTest : public ::testing::Test {
         DROP TABLE workspaces;
         ALTER TABLE sources DROP COLUMN moved; ALTER TABLE sources DROP COLUMN moved_at_ms;
         ALTER TABLE sources DROP COLUMN moved_to; DROP TABLE imports;
-        ALTER TABLE sources DROP COLUMN waiting;
+        ALTER TABLE sources DROP COLUMN waiting; DROP TABLE removed;
         PRAGMA user_version = 7;)" +
                            also));
     }
@@ -95,6 +95,21 @@ TEST_F(LedgerTest, KnowsOfLogsThatHaveNotEndedWhatWaitsInThem) {
   ASSERT_TRUE(ledger_->note_waiting({{id, 40}}));
   ASSERT_TRUE(ledger_->finish(id, {10}, now));
   EXPECT_TRUE(ledger_->unsynced_logs()->empty()) << "that was told";
+}
+
+TEST_F(LedgerTest, RemembersWhichRunsWereRemovedUntilTheyAreRestored) {
+  ASSERT_TRUE(ledger_->note_removed({{project, "r-1", 7, now, false}, {project, "r-2", 7, now, false}}));
+  ASSERT_TRUE(ledger_->note_removed({{project, "r-1", 9, now, true}}));
+  reopen();
+  const auto removed = ledger_->removed();
+  ASSERT_TRUE(removed);
+  ASSERT_EQ(removed->size(), 2u);
+  EXPECT_EQ(removed->front().run, "r-1");
+  EXPECT_EQ(removed->front().change, 9);
+  EXPECT_TRUE(removed->front().for_good);
+  EXPECT_EQ(removed->front().at, now);
+  ASSERT_TRUE(ledger_->note_restored(project, {"r-2"}));
+  EXPECT_EQ(ledger_->removed()->size(), 1u);
 }
 
 TEST_F(LedgerTest, KnowsWhatIsKeptOfTheRejectedAndWhatWasDiscardedByWhom) {
