@@ -39,15 +39,6 @@ const File& file_of(World& world, const Request& request, File::Kind kind) {
   return file;
 }
 
-/// The files of a set: path in it → file.
-std::map<std::string, const StoredFile*> files_of(const Project& project, const File& set) {
-  std::map<std::string, const StoredFile*> out;
-  const auto folder = set.path + "/";
-  for (auto at = project.files.lower_bound(folder); at != project.files.end() && at->first.starts_with(folder); ++at)
-    out.emplace(at->first.substr(folder.size()), &at->second);
-  return out;
-}
-
 /// Of one folder of the set: its files, and its folders with what is in them.
 Response list(World& world, const Request& request) {
   const auto& set = file_of(world, request, File::Kind::set);
@@ -59,7 +50,7 @@ Response list(World& world, const Request& request) {
     bool is_folder = false;
   };
   std::map<std::string, Entry> entries;
-  for (const auto& [path, file] : files_of(*container_of(world, request).project, set)) {
+  for (const auto& [path, file] : files_in(*container_of(world, request).project, set.path)) {
     if (!path.starts_with(folder)) continue;
     const auto rest = path.substr(folder.size());
     auto& entry = entries[rest.substr(0, rest.find('/'))];
@@ -119,7 +110,7 @@ Response download_set(World& world, const Request& request) {
   const auto* set = found == container.fields.end() ? nullptr : std::get_if<File>(&found->second);
   if (set == nullptr) refuse(404, "", "there is no set of files " + attribute + " any more");
   std::vector<std::pair<std::string, std::string>> members;
-  for (const auto& [path, file] : files_of(*container.project, *set)) members.emplace_back(path, bytes_of(*file));
+  for (const auto& [path, file] : files_in(*container.project, set->path)) members.emplace_back(path, bytes_of(*file));
   return as_file(zip_of(members), "application/zip", last_part(attribute) + ".zip");
 }
 

@@ -20,14 +20,6 @@ double step_of(std::uint64_t millionths) {
   return static_cast<double>(millionths) / 1e6;
 }
 
-std::uint64_t size_of_set(const Project& project, const std::string& path) {
-  std::uint64_t bytes = 0;
-  const auto folder = path + "/";
-  for (auto at = project.files.lower_bound(folder); at != project.files.end() && at->first.starts_with(folder); ++at)
-    bytes += at->second.bytes;
-  return bytes;
-}
-
 void add_statistics(json::object& out, const std::vector<Series<double>::Point>& points) {
   if (points.empty()) return;
   double least = points.front().value, most = least, sum = 0, squares = 0;
@@ -65,7 +57,9 @@ class Properties {
       out_["ext"] = extension(value.path);
       out_["size"] = value.size;
     } else {
-      out_["size"] = size_of_set(*container_.project, value.path);
+      std::uint64_t bytes = 0;
+      for (const auto& [path, file] : files_in(*container_.project, value.path)) bytes += file->bytes;
+      out_["size"] = bytes;
     }
   }
   void operator()(const StringSet& value) const { out_["values"] = json::array(value.begin(), value.end()); }

@@ -26,6 +26,14 @@ std::uint64_t drop_files(const Container& container) {
 
 }  // namespace
 
+std::map<std::string, const StoredFile*> files_in(const Project& project, const std::string& set) {
+  std::map<std::string, const StoredFile*> out;
+  const auto folder = set + "/";
+  for (auto at = project.files.lower_bound(folder); at != project.files.end() && at->first.starts_with(folder); ++at)
+    out.emplace(at->first.substr(folder.size()), &at->second);
+  return out;
+}
+
 std::uint64_t drop_files_of(Project& project, const std::string& path) {
   std::uint64_t bytes = 0;
   std::erase_if(project.files, [&](const auto& file) {

@@ -6,10 +6,6 @@
 
 namespace neptune::sandbox {
 
-namespace {
-constexpr std::uint64_t most_kept_bytes = std::uint64_t{256} << 20;
-}  // namespace
-
 std::string_view name(StoreKind kind) {
   return kind == StoreKind::aws ? "aws" : kind == StoreKind::gcp ? "gcp" : "azure";
 }

@@ -65,6 +65,7 @@ class ObjectStore {
   std::chrono::milliseconds url_lifetime = std::chrono::hours(1);
   std::uint64_t keep_less = 0;      ///< gcp chunks of which half is kept
   std::uint64_t missing_etags = 0;  ///< aws answers without one
+  std::uint64_t most_kept_bytes = std::uint64_t{256} << 20;
   void expire_urls() { ++generation_; }
   void lose_sessions();
   void end_faults();
@@ -90,7 +91,7 @@ class ObjectStore {
   std::string new_id();
   /// An unfinished upload of the same path and size, where `reuse_multipart` says so; else empty.
   std::string unfinished(const ProjectName& project, const std::string& path, std::uint64_t size) const;
-  /// Keeps the bytes of a file of 1.x, which can be read back, until 256 MiB of later ones came.
+  /// Keeps the bytes of a file of 1.x, which can be read back, until those of later ones are too many beside them.
   std::weak_ptr<const Content> keep(Content content);
 
   /// Sets of files that are to be downloaded: id → container id, attribute.

@@ -184,6 +184,8 @@ class Store {
   std::int64_t now_ms_ = 0;
 };
 
+/// The files of a set: path in it → file.
+std::map<std::string, const StoredFile*> files_in(const Project& project, const std::string& set);
 /// Takes a file, or a set of files, out of the project; their bytes, which stay accounted.
 std::uint64_t drop_files_of(Project& project, const std::string& path);
 

@@ -4,6 +4,7 @@
 #include <fstream>
 #include <limits>
 
+#include "tests/sandbox/object_store.h"
 #include "tests/unit/sandbox/described.h"
 #include "tests/unit/sandbox/served.h"
 
@@ -342,6 +343,25 @@ TEST(FilesOf1x, HaveNoBytesAfterARestart) {
   served.sandbox().start();
   EXPECT_EQ(served.done("GET", std::string("/api/leaderboard/v1/attributes/files") + of).at("size").as_int64(), 5);
   EXPECT_EQ(served.get(std::string("/api/leaderboard/v1/attributes/download") + of).status, 404u);
+}
+
+TEST(FilesOf1x, KeepTheirBytesUntilThoseOfLaterOnesAreTooMany) {
+  ObjectStore store;
+  store.most_kept_bytes = 10;
+  const auto keep = [&store](std::string_view bytes) {
+    Content content{store.make_blob(), store.make_blob()};
+    content.front()->append(bytes.substr(0, 1));
+    content.back()->append(bytes.substr(1));
+    return store.keep(std::move(content));
+  };
+  const auto first = keep("first"), second = keep("other");
+  ASSERT_NE(first.lock(), nullptr);
+  EXPECT_EQ(text_of(*first.lock()), "first");
+  const auto third = keep("3");
+  EXPECT_EQ(first.lock(), nullptr);
+  EXPECT_NE(second.lock(), nullptr);
+  EXPECT_NE(third.lock(), nullptr);
+  EXPECT_EQ(keep("longer than ten").lock(), nullptr);
 }
 
 class TablesOf1x : public Client1x {
