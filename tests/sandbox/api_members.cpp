@@ -51,7 +51,7 @@ std::string& member_of(Project& project, const Request& request) {
   const auto& user = request.vars.at("userId");
   const auto found = project.members.find(user);
   if (found == project.members.end())
-    refuse(404, "USER_NOT_IN_PROJECT", user + " is no member of " + project.name.full());
+    refuse(422, "USER_NOT_IN_PROJECT", user + " is no member of " + project.name.full());
   return found->second;
 }
 

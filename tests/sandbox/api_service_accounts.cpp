@@ -39,24 +39,25 @@ Response add(World& world, const Request& request) {
   return with_role(world, project, id, role);
 }
 
-std::string& role_in(Project& project, const std::string& id) {
+std::string& role_in(World& world, Project& project, const std::string& id) {
+  const auto& account = account_of(world, project, id);
   const auto found = project.service_accounts.find(id);
   if (found == project.service_accounts.end())
-    refuse(404, "SERVICE_ACCOUNT_NOT_IN_PROJECT", "no service account " + id + " belongs to " + project.name.full());
+    refuse(422, "SERVICE_ACCOUNT_NOT_IN_PROJECT", account.name + " does not belong to " + project.name.full());
   return found->second;
 }
 
 Response update(World& world, const Request& request) {
   auto& project = project_of(world, request);
   require_writable(world, project.name);
-  auto& role = role_in(project, request.vars.at("serviceAccountId"));
+  auto& role = role_in(world, project, request.vars.at("serviceAccountId"));
   role = role_of(object_body(request));
   return with_role(world, project, request.vars.at("serviceAccountId"), role);
 }
 
 Response remove(World& world, const Request& request) {
   auto& project = project_of(world, request);
-  role_in(project, request.vars.at("serviceAccountId"));
+  role_in(world, project, request.vars.at("serviceAccountId"));
   project.service_accounts.erase(request.vars.at("serviceAccountId"));
   return done();
 }

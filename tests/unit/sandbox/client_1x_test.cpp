@@ -472,6 +472,8 @@ TEST_F(Client1x, ManagesTheMembersOfAProject) {
   EXPECT_EQ(members.at(0).at("role"), "member");
   client_.call("deleteProjectMember", {{"projectIdentifier", project}, {"userId", "jackie"}});
   EXPECT_EQ(client_.call("listProjectMembers", {{"projectIdentifier", project}}).as_array().size(), 1u);
+  // To the client, 404 is that there is no such project.
+  EXPECT_EQ(client_.send("deleteProjectMember", {{"projectIdentifier", project}, {"userId", "jackie"}}).status, 422u);
 }
 
 TEST_F(Client1x, ManagesTheServiceAccountsOfAProject) {
@@ -488,6 +490,9 @@ TEST_F(Client1x, ManagesTheServiceAccountsOfAProject) {
   EXPECT_EQ(listed.at(0).at("serviceAccountInfo").at("displayName"), "cicd@ml-team");
   client_.call("deleteProjectServiceAccount", {{"projectIdentifier", project}, {"serviceAccountId", id}});
   EXPECT_EQ(client_.call("listProjectServiceAccounts", {{"projectIdentifier", project}}), json::array());
+  EXPECT_EQ(
+      client_.send("deleteProjectServiceAccount", {{"projectIdentifier", project}, {"serviceAccountId", id}}).status,
+      422u);
 }
 
 TEST_F(Client1x, InvitesIntoAWorkspaceAndSeesWhoIsInIt) {

@@ -110,7 +110,7 @@ TEST_F(Management, KeepsTheMembersOfAProject) {
   const auto list = served_.done("GET", projects + "/membersOf" + which("ml-team/vision"));
   EXPECT_EQ(list.as_array().at(0).at("registeredMemberInfo").at("username").as_string(), "bob");
   served_.done("DELETE", projects + "/members/bob" + which("ml-team/vision"));
-  EXPECT_EQ(served_.refusal("DELETE", projects + "/members/bob" + which("ml-team/vision")), "404 USER_NOT_IN_PROJECT");
+  EXPECT_EQ(served_.refusal("DELETE", projects + "/members/bob" + which("ml-team/vision")), "422 USER_NOT_IN_PROJECT");
 }
 
 TEST_F(Management, TakesNoOutsidersIntoATeamAndNobodyIntoAPrivateProjectOfOne) {
@@ -141,7 +141,8 @@ TEST_F(Management, KnowsServiceAccountsByIdAndListsTheirNames) {
   EXPECT_EQ(told("ml-team/vision").at("service_accounts").at(id).as_string(), "viewer");
   served_.done("DELETE", accounts + "/" + id + which("ml-team/vision"));
   EXPECT_EQ(served_.refusal("DELETE", accounts + "/" + id + which("ml-team/vision")),
-            "404 SERVICE_ACCOUNT_NOT_IN_PROJECT");
+            "422 SERVICE_ACCOUNT_NOT_IN_PROJECT");
+  EXPECT_EQ(served_.refusal("DELETE", accounts + "/unknown" + which("ml-team/vision")), "404 ");
 }
 
 TEST_F(Management, InvitesIntoTeamsOnlyAndNobodyTwice) {
