@@ -399,19 +399,18 @@ TEST(Status, TellsOfAFolderThatCannotBeReadOrIsNotThere) {
   std::filesystem::permissions(secret, std::filesystem::perms::owner_all);
   ASSERT_EQ(box.sync({"flush"}).status, 0);
   EXPECT_TRUE(box.wait_status([&](const auto& s) { return in_state(s, secret, "watching"); }).first);
-TEST(Status, SaysThatTheServerWasNotAskedYet) {
-  Box box;
-  const auto before = box.get("/v1/status").at("server");
-  EXPECT_FALSE(before.at("asked").as_bool());
-  EXPECT_FALSE(before.at("reachable").as_bool());
-  EXPECT_THAT(metrics_of(box), Not(HasSubstr("\nneptune_sync_server_reachable ")));
-  ASSERT_EQ(box.sync({"run", "create", "r-1", "--project", "ml-team/lab"}).status, 0);
-  box.wait_synced();
-  const auto after = box.get("/v1/status").at("server");
-  EXPECT_TRUE(after.at("asked").as_bool());
-  EXPECT_TRUE(after.at("reachable").as_bool());
-}
-
+  TEST(Status, SaysThatTheServerWasNotAskedYet) {
+    Box box;
+    const auto before = box.get("/v1/status").at("server");
+    EXPECT_FALSE(before.at("asked").as_bool());
+    EXPECT_FALSE(before.at("reachable").as_bool());
+    EXPECT_THAT(metrics_of(box), Not(HasSubstr("\nneptune_sync_server_reachable ")));
+    ASSERT_EQ(box.sync({"run", "create", "r-1", "--project", "ml-team/lab"}).status, 0);
+    box.wait_synced();
+    const auto after = box.get("/v1/status").at("server");
+    EXPECT_TRUE(after.at("asked").as_bool());
+    EXPECT_TRUE(after.at("reachable").as_bool());
+  }
 }
 
 /// The state that the status tells of a source; empty: it tells of none at that path.
