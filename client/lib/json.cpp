@@ -88,7 +88,7 @@ void members(V& v, T& x) {
   v("token_problem", x.token_problem);
   v("problem", x.problem);
   v("remedy", x.remedy);
-  v("asked", x.asked);
+  v("known", x.known);
 }
 
 template <class V, Is<SourceStatus> T>

@@ -60,7 +60,7 @@ struct ServerStatus {
   std::optional<std::string> token_problem{};  ///< a sentence: why there is none, with the file it was to be in
   std::optional<std::string> problem{};  ///< a sentence: why it cannot be asked at all, where that is not the token
   std::optional<std::string> remedy{};   ///< a sentence: what ends that
-  bool asked = true;  ///< false: nothing was tried since the daemon started, so that `reachable` says nothing yet
+  bool known = true;  ///< false: no call has ended since the daemon started, so that `reachable` says nothing yet
 };
 
 /// What the sources of handed-in changes are called: by project in the status, each for itself in its stream.

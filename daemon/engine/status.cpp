@@ -296,7 +296,7 @@ api::ServerStatus Engine::describe_server() const {
     status.problem = status.last_error = unusable->slot.problem.message;
     status.remedy = unusable->slot.remedy;
   }
-  status.asked = status.reachable || status.last_success_at || status.last_error;
+  status.known = status.reachable || status.last_success_at || status.last_error;
   return status;
 }
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <boost/json/serialize.hpp>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
@@ -359,17 +360,20 @@ TEST(Status, TellsOfADirectoryThatTheDaemonMayNotLookInto) {
   EXPECT_EQ(box.get("/v1/status").at("totals").at("synced").as_int64(), 6);
 }
 
-TEST(Status, SaysThatTheServerWasNotAskedYet) {
-  Box box;
+TEST(Status, SaysThatNothingIsKnownOfTheServerYet) {
+  Box box({.sandbox_args = {"--workspace", "ml-team:team"}, .start = false});
+  box.sandbox().process().signal(SIGSTOP);
+  box.start_daemon();
   const auto before = box.get("/v1/status").at("server");
-  EXPECT_FALSE(before.at("asked").as_bool());
+  EXPECT_FALSE(before.at("known").as_bool());
   EXPECT_FALSE(before.at("reachable").as_bool());
+  EXPECT_TRUE(before.at("last_error").is_null());
   EXPECT_THAT(metrics_of(box), Not(HasSubstr("\nneptune_sync_server_reachable ")));
-  ASSERT_EQ(box.sync({"run", "create", "r-1", "--project", "ml-team/lab"}).status, 0);
-  box.wait_synced();
-  const auto after = box.get("/v1/status").at("server");
-  EXPECT_TRUE(after.at("asked").as_bool());
-  EXPECT_TRUE(after.at("reachable").as_bool());
+  box.sandbox().process().signal(SIGCONT);
+  EXPECT_TRUE(box.wait_status([](const auto& s) {
+                   return s.at("server").at("known").as_bool() && s.at("server").at("reachable").as_bool();
+                 })
+                  .first);
 }
 
 TEST(Status, TellsOfAFolderThatCannotBeReadOrIsNotThere) {

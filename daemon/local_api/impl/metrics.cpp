@@ -246,7 +246,7 @@ std::string metrics_text(const api::Status& status, const engine::Metrics& metri
   text.family("neptune_sync_draining", "gauge", "1 while the daemon stops.");
   text.sample({}, status.state == "draining" ? 1 : 0);
   text.family("neptune_sync_server_reachable", "gauge", "1 when the last call to the server was answered.");
-  if (status.server.asked) text.sample({}, status.server.reachable ? 1 : 0);
+  if (status.server.known) text.sample({}, status.server.reachable ? 1 : 0);
   write_scopes(text, projects, "neptune_sync_", "per project", now);
   write_scopes(text, workspaces, "neptune_sync_workspace_", "per workspace", now);
   text.family("neptune_sync_sources", "gauge", "Sources and watched folders, by state.");

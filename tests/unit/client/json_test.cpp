@@ -34,7 +34,7 @@ TEST(ApiJson, WritesKeysInAFixedOrderAndNullForWhatIsAbsent) {
       R"({"version":"1.2.3","pid":42,"state":"running","started_at":"2026-01-02T03:04:05.678Z",)"
       R"("reload_with":"`systemctl reload neptune-syncd`",)"
       R"("server":{"url":"https://neptune.example","reachable":false,"last_success_at":null,)"
-      R"("last_error":"The server refused the connection.","token_remedy":null,"token_problem":null,"problem":null,"remedy":null,"asked":true},)"
+      R"("last_error":"The server refused the connection.","token_remedy":null,"token_problem":null,"problem":null,"remedy":null,"known":true},)"
       R"("totals":{"pending":3,"held":0,"in_flight":0,"synced":0,"rejected":0,"rejected_kept":0,"discarded":0,"pending_bytes":0,"held_bytes":0,)"
       R"("oldest_pending_at":"2026-01-02T03:04:05.678Z"},"problems":[],"stuck":[],)"
       R"("workspaces":[{"name":"ml-team","mode":"read_only","reason":"storage is used up","since":null,)"

@@ -61,9 +61,9 @@ TEST(Metrics, KeepsWorkspacesInMetricsOfTheirOwnSoThatSumsCountNothingTwice) {
 TEST(Metrics, SayOfAServerThatWasNotAskedYetNeitherThatItAnswersNorThatItDoesNot) {
   auto status = sample();
   EXPECT_TRUE(has_line(text_of(status, now), "neptune_sync_server_reachable 1"));
-  status.server.reachable = status.server.asked = false;
+  status.server.reachable = status.server.known = false;
   EXPECT_EQ(text_of(status, now).find("\nneptune_sync_server_reachable "), std::string::npos);
-  status.server.asked = true;
+  status.server.known = true;
   EXPECT_TRUE(has_line(text_of(status, now), "neptune_sync_server_reachable 0"));
 }
 
