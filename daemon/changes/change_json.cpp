@@ -149,7 +149,10 @@ struct Intake {
     if (change && waits > limits::waits_a_body)
       refusal =
           Refusal{Refusal::Kind::too_large, "too_many_runs",
-                  "The changes of one request name more runs than it takes; hand in the others with another.", "runs"};
+                  fmt::format("The changes of one request name too many runs: some {} in all is as many as it takes; "
+                              "hand in the others with another.",
+                              limits::waits_a_body / 2),
+                  "runs"};
     else if (change)
       changes.push_back(std::move(*change));
     else

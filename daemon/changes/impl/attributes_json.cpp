@@ -18,14 +18,8 @@ bool never(const Json&) {
   return false;
 }
 
-bool is_entry(const Json& value) {
-  return value.find("value") && std::all_of(value.members.begin(), value.members.end(), [](const JsonMember& member) {
-           return member.name == "value" || member.name == "step" || member.name == "timestamp";
-         });
-}
-
-bool is_entry_or_typed(const Json& value) {
-  return is_typed(value) || is_entry(value);
+bool has_value(const Json& value) {
+  return value.find("value") != nullptr;
 }
 
 bool is_range(const Json& value) {
@@ -59,7 +53,7 @@ SeriesEntry read_entry(const Json& json, const std::string& field, Verdict& verd
   const Json* value = &json;
   if (wrapped) {
     Fields fields(json, field + ".", verdict);
-    fields.only({"value", "step", "timestamp"});
+    refuse_unknown_in_point(json, {"value", "step", "timestamp"}, field, verdict);
     out.step = fields.step("step");
     out.at = fields.moment("timestamp");
     value = fields.find("value");
@@ -285,7 +279,7 @@ AttributesChange read_attributes(ChangeKind kind, Fields& fields) {
   read_section(fields, "assign", is_typed, read_assigned, out.assign);
   read_section(fields, "remove", never, read_strings, out.remove);
   read_section(fields, "insert", never, read_strings, out.insert);
-  read_section(fields, "append", is_entry_or_typed, read_series, out.append);
+  read_section(fields, "append", has_value, read_series, out.append);
   refuse_overlap(out, verdict);
   if (out.deleted.empty() && out.clear.empty() && out.configure.empty() && out.assign.empty() && out.remove.empty() &&
       out.insert.empty() && out.append.empty())

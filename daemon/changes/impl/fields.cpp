@@ -189,6 +189,21 @@ Moment read_moment(const Json& value, const std::string& field, Verdict& verdict
   return *out;
 }
 
+namespace {
+
+/// Not empty: that is said before.
+void refuse_blanks(const std::string& name, std::string_view what, const std::string& field, Verdict& verdict) {
+  if (!name.empty() && name.find_first_not_of(' ') == std::string::npos)
+    verdict.refuse("empty_name", fmt::format("{} is nothing but blanks; name one.", what), field);
+}
+
+/// In the path of a URL these lead to another one, encoded or not.
+bool is_dots(std::string_view name) {
+  return name == "." || name == "..";
+}
+
+}  // namespace
+
 void check_name(const std::string& name, std::string_view what, std::size_t bytes, const std::string& field,
                 Verdict& verdict) {
   if (name.empty()) return verdict.refuse("empty_name", fmt::format("{} is empty; name one.", what), field);
@@ -222,14 +237,30 @@ ProjectName read_project(Fields& fields) {
   }
   check_workspace(name->workspace, field, fields.verdict());
   check_name(name->project, "The project's name", 4 * limits::project_name_max, field, fields.verdict());
+  refuse_blanks(name->project, "The project's name", field, fields.verdict());
   return *name;
 }
 
 void check_workspace(const std::string& name, const std::string& field, Verdict& verdict) {
   check_name(name, "The workspace's name", limits::name_bytes, field, verdict);
+  refuse_blanks(name, "The workspace's name", field, verdict);
   if (name.find('/') != std::string::npos)
     verdict.refuse("invalid_name",
                    fmt::format("{} is no workspace; leave out the slash and what follows.", quoted(name)), field);
+  if (name.starts_with(' ') || name.ends_with(' '))
+    verdict.refuse("invalid_name",
+                   fmt::format("The workspace {} begins or ends with a blank; leave it out.", quoted(name)), field);
+  if (is_dots(name))
+    verdict.refuse("invalid_name", fmt::format("{} is no workspace; write its name.", quoted(name)), field);
+}
+
+void check_user(const std::string& name, const std::string& field, Verdict& verdict) {
+  check_name(name, "The user's name", limits::name_bytes, field, verdict);
+  refuse_blanks(name, "The user's name", field, verdict);
+  if (name.find('/') != std::string::npos)
+    verdict.refuse("invalid_name", fmt::format("The user's name {} holds a '/', as none can.", quoted(name)), field);
+  if (is_dots(name))
+    verdict.refuse("invalid_name", fmt::format("{} is no user's name; write it.", quoted(name)), field);
 }
 
 void check_new_project_name(const std::string& name, const std::string& field, Verdict& verdict) {
@@ -241,6 +272,7 @@ void check_new_project_name(const std::string& name, const std::string& field, V
         fmt::format("The project name {} has {} character{}; it must have {} to {}.", quoted(name), characters,
                     characters == 1 ? "" : "s", limits::project_name_min, limits::project_name_max),
         field);
+  refuse_blanks(name, "The project's name", field, verdict);
   if (const auto at = name.find_first_of("/\\#?%:"); at != std::string::npos)
     return verdict.refuse(
         "project_name_characters",
@@ -281,30 +313,39 @@ void check_experiment(const std::string& name, const std::string& field, Verdict
 
 namespace {
 
-/// Of A-Z, 0-9 and '-' within: what keys and short ids are made of.
-bool is_short_id(const std::string& id) {
+/// Of A-Z, 0-9 and '-' within, at most `dashes` of them: what keys and short ids are made of.
+bool is_short_id(const std::string& id, std::ptrdiff_t dashes) {
   return !id.empty() && id.size() <= limits::name_bytes && id.front() != '-' && id.back() != '-' &&
+         id.find("--") == std::string::npos && std::count(id.begin(), id.end(), '-') <= dashes &&
          std::all_of(id.begin(), id.end(),
                      [](char c) { return (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-'; });
+}
+
+/// As the server numbers versions: from 1, in digits, the first of them no 0.
+bool is_version_number(std::string_view text) {
+  std::int64_t number = 0;
+  const auto* end = text.data() + text.size();
+  const auto read = std::from_chars(text.data(), end, number);
+  return !text.starts_with('0') && read.ec == std::errc() && read.ptr == end && number > 0;
 }
 
 }  // namespace
 
 void check_model_id(const std::string& id, const std::string& field, Verdict& verdict) {
-  if (!is_short_id(id))
-    verdict.refuse(
-        "invalid_model",
-        fmt::format("{} is no model; write its key (\"FOREST\") or its short id (\"LAB-FOREST\").", quoted(id)), field);
+  if (!is_short_id(id, 1))
+    verdict.refuse("invalid_model",
+                   fmt::format("{} is no model{}; write its key (\"FOREST\") or its short id (\"LAB-FOREST\").",
+                               quoted(id), is_short_id(id, 2) ? " but a version of one" : ""),
+                   field);
 }
 
 void check_model_version_id(const std::string& id, const std::string& field, Verdict& verdict) {
   const auto dash = id.rfind('-');
-  const bool numbered = dash != std::string::npos && dash + 1 < id.size() &&
-                        id.find_first_not_of("0123456789", dash + 1) == std::string::npos;
-  if (!is_short_id(id) || !numbered)
+  const bool numbered = dash != std::string::npos && is_version_number(std::string_view(id).substr(dash + 1));
+  if (!is_short_id(id, 2) || !numbered)
     verdict.refuse("invalid_model_version",
                    fmt::format("{} is no model version; write its short id (\"LAB-FOREST-3\"), or its model's key and "
-                               "number (\"FOREST-3\").",
+                               "number, from 1 on (\"FOREST-3\").",
                                quoted(id)),
                    field);
 }
@@ -326,6 +367,16 @@ void check_field_path(const std::string& path, const std::string& field, Verdict
                           field);
   if (has_control_characters(path))
     verdict.refuse("invalid_path", fmt::format("The path {} holds a control character; leave it out.", quoted(path)),
+                   field);
+}
+
+void check_new_field_path(const std::string& path, const std::string& field, Verdict& verdict) {
+  check_field_path(path, field, verdict);
+  if (path.starts_with('/') || path.ends_with('/') || path.find("//") != std::string::npos)
+    verdict.refuse("empty_path",
+                   fmt::format("A part of the path {} is empty: a '/' is at its beginning or end, or twice in a row; "
+                               "leave that out.",
+                               quoted(path)),
                    field);
 }
 

@@ -81,10 +81,15 @@ void check_experiment(const std::string& name, const std::string& field, Verdict
 void check_model_id(const std::string& id, const std::string& field, Verdict& verdict);
 /// A version's short id ("LAB-FOREST-3"), or its model's key and number ("FOREST-3").
 void check_model_version_id(const std::string& id, const std::string& field, Verdict& verdict);
-/// Not empty, at most `bytes` long, no control characters. `what`: "a user name".
+/// Not empty, at most `bytes` long, no control characters. `what`: "The user's name".
 void check_name(const std::string& name, std::string_view what, std::size_t bytes, const std::string& field,
                 Verdict& verdict);
+/// Of somebody; it becomes a part of a URL's path.
+void check_user(const std::string& name, const std::string& field, Verdict& verdict);
 void check_string(std::string_view text, const std::string& field, Verdict& verdict);
+/// Of what may be there already, made by others.
 void check_field_path(const std::string& path, const std::string& field, Verdict& verdict);
+/// Of what is written: no part of it is empty either.
+void check_new_field_path(const std::string& path, const std::string& field, Verdict& verdict);
 
 }  // namespace neptune::changes

@@ -108,8 +108,10 @@ Membership read_membership(Fields& fields, MembershipAct act, bool service_accou
     fields.only({"project", who, "role"});
   out.project = read_project(fields);
   out.who = fields.required_text(who);
-  check_name(out.who, service_account ? "The service account's name" : "The user's name", limits::name_bytes,
-             fields.path(who), fields.verdict());
+  if (service_account)
+    check_name(out.who, "The service account's name", limits::name_bytes, fields.path(who), fields.verdict());
+  else
+    check_user(out.who, fields.path(who), fields.verdict());
   if (act != MembershipAct::remove) out.role = read_role(fields);
   return out;
 }
@@ -126,8 +128,10 @@ Invitation read_invitation(Fields& fields, const ChangeFacts& facts) {
   out.by_email = email.has_value();
   out.invitee = email.value_or(user.value_or(""));
   const std::string_view who = out.by_email ? "email" : "user";
-  check_name(out.invitee, out.by_email ? "The e-mail address" : "The user's name", limits::name_bytes, fields.path(who),
-             verdict);
+  if (out.by_email)
+    check_name(out.invitee, "The e-mail address", limits::name_bytes, fields.path(who), verdict);
+  else
+    check_user(out.invitee, fields.path(who), verdict);
   const auto at = out.invitee.find('@');
   if (out.by_email && (at == 0 || at == std::string::npos || at + 1 == out.invitee.size()))
     verdict.refuse("invalid_email", fmt::format("{} is no e-mail address; write name@host.", quoted(out.invitee)),

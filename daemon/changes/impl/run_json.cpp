@@ -114,9 +114,10 @@ void read_assign(const Json& section, pb::UpdateRunSnapshot& message, std::unord
 void read_append(const Json& section, pb::UpdateRunSnapshot& message, std::unordered_set<std::string>& taken,
                  Verdict& verdict) {
   each_field(
-      section, "append", is_typed,
+      section, "append", is_point,
       [&](const std::string& path, const Json& json, const std::string& field) {
         refuse_if_in_both(taken, path, "assign", field, verdict);
+        if (is_point(json)) refuse_unknown_in_point(json, {"value", "type"}, field, verdict);
         const auto value = read_value(json, Numbers::floats, field, verdict);
         if (!std::holds_alternative<double>(value) && !std::holds_alternative<std::string>(value) &&
             !std::holds_alternative<Histogram>(value))

@@ -29,7 +29,7 @@ FileUpload read_run_upload(Fields& fields) {
   out.run = fields.required_text("run");
   check_run_id(out.run, fields.path("run"), verdict);
   out.attribute = fields.required_text("attribute");
-  check_field_path(out.attribute, fields.path("attribute"), verdict);
+  check_new_field_path(out.attribute, fields.path("attribute"), verdict);
   out.file = fields.required_text("file");
   check_file(out.file, fields.path("file"), verdict);
   out.mime_type = fields.text("mime_type").value_or(std::string(mime_type_of(out.file)));

@@ -1,9 +1,12 @@
 #include "changes/impl/values.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <limits>
 
 #include "changes/impl/fields.h"
 #include "changes/limits.h"
@@ -13,6 +16,31 @@ namespace neptune::changes {
 namespace {
 
 const std::vector<std::string_view> kTypes{"float", "int", "string", "bool", "datetime", "string_set", "histogram"};
+
+constexpr std::string_view or_as_float = R"(; give {"type": "float", "value": ..} if the nearest float will do)";
+
+/// `otherwise`: what else can be given for one that is too large.
+template <class T>
+std::optional<T> read_whole(const Json& value, const std::string& field, std::string_view otherwise, Verdict& verdict) {
+  if (!value.is_whole_number()) {
+    verdict.refuse("wrong_type",
+                   fmt::format("'{}' is {}; give a whole number.", field,
+                               value.is(Json::Type::number) ? quoted(value.text) : std::string(describe(value.type))),
+                   field);
+    return std::nullopt;
+  }
+  T out = 0;
+  const auto text = std::string_view(value.text).substr(value.text == "-0" ? 1 : 0);
+  const auto read = std::from_chars(text.data(), text.data() + text.size(), out);
+  if (read.ec != std::errc()) {
+    verdict.refuse("integer_out_of_range",
+                   fmt::format("The whole number {} is out of range, which is {} to {}{}.", quoted(value.text),
+                               std::numeric_limits<T>::min(), std::numeric_limits<T>::max(), otherwise),
+                   field);
+    return std::nullopt;
+  }
+  return out;
+}
 
 std::vector<double> read_doubles(const Json& list, const std::string& field, Verdict& verdict) {
   std::vector<double> out;
@@ -24,10 +52,11 @@ std::vector<double> read_doubles(const Json& list, const std::string& field, Ver
 std::vector<std::uint64_t> read_counts(const Json& list, const std::string& field, Verdict& verdict) {
   std::vector<std::uint64_t> out;
   for (const auto& item : list.members) {
-    const auto count = read_integer(item.value, field, verdict).value_or(0);
-    if (count < 0)
-      verdict.refuse("histogram_counts", fmt::format("A histogram's count is {}; counts begin at 0.", count), field);
-    out.push_back(static_cast<std::uint64_t>(std::max<std::int64_t>(count, 0)));
+    if (item.value.is_whole_number() && item.value.text.starts_with('-') && item.value.text != "-0")
+      verdict.refuse("histogram_counts",
+                     fmt::format("A histogram's count is {}; counts begin at 0.", quoted(item.value.text)), field);
+    else
+      out.push_back(read_whole<std::uint64_t>(item.value, field, {}, verdict).value_or(0));
   }
   return out;
 }
@@ -82,7 +111,7 @@ Value read_typed(const Json& typed, const std::string& field, Verdict& verdict) 
   const auto& value = *typed.find("value");
   const auto inner = fields.path("value");
   if (type == "float") return read_double(value, inner, verdict).value_or(0);
-  if (type == "int") return read_integer(value, inner, verdict).value_or(0);
+  if (type == "int") return read_whole<std::int64_t>(value, inner, or_as_float, verdict).value_or(0);
   if (type == "bool") return fields.require("value", Json::Type::boolean).truth;
   if (type == "datetime") return read_moment(value, inner, verdict);
   if (type == "histogram") return read_histogram(value, inner, verdict);
@@ -109,6 +138,22 @@ bool is_typed(const Json& value) {
   return value.is(Json::Type::object) && value.members.size() == 2 && value.find("type") && value.find("value");
 }
 
+bool is_point(const Json& value) {
+  return value.is(Json::Type::object) && value.members.size() > 1 && value.find("value");
+}
+
+void refuse_unknown_in_point(const Json& point, const std::vector<std::string_view>& known, const std::string& field,
+                             Verdict& verdict) {
+  for (const auto& member : point.members)
+    if (std::find(known.begin(), known.end(), member.name) == known.end())
+      return verdict.refuse("unknown_field",
+                            fmt::format("There is no {} beside the 'value' of a point; known are {}. For series of "
+                                        "these names write their paths, as {}.",
+                                        quoted(member.name), fmt::join(known, ", "),
+                                        quoted(field.substr(field.find('.') + 1) + "/value")),
+                            field + "." + member.name);
+}
+
 std::optional<double> read_double(const Json& value, const std::string& field, Verdict& verdict) {
   if (!value.is(Json::Type::number)) {
     const bool finite = value.text != "NaN" && value.text.find("nf") == std::string::npos;
@@ -131,25 +176,7 @@ std::optional<double> read_double(const Json& value, const std::string& field, V
 }
 
 std::optional<std::int64_t> read_integer(const Json& value, const std::string& field, Verdict& verdict) {
-  if (!value.is_whole_number()) {
-    verdict.refuse("wrong_type",
-                   fmt::format("'{}' is {}; give a whole number.", field,
-                               value.is(Json::Type::number) ? quoted(value.text) : std::string(describe(value.type))),
-                   field);
-    return std::nullopt;
-  }
-  std::int64_t out = 0;
-  const auto read = std::from_chars(value.text.data(), value.text.data() + value.text.size(), out);
-  if (read.ec != std::errc()) {
-    verdict.refuse(
-        "integer_out_of_range",
-        fmt::format("The whole number {} takes more than 64 bits; give {{\"type\": \"float\", \"value\": ..}} "
-                    "if the nearest float will do.",
-                    quoted(value.text)),
-        field);
-    return std::nullopt;
-  }
-  return out;
+  return read_whole<std::int64_t>(value, field, {}, verdict);
 }
 
 Value read_value(const Json& value, Numbers numbers, const std::string& field, Verdict& verdict) {
@@ -158,7 +185,7 @@ Value read_value(const Json& value, Numbers numbers, const std::string& field, V
       return value.truth;
     case Json::Type::number:
       if (numbers == Numbers::as_written && value.is_whole_number())
-        return read_integer(value, field, verdict).value_or(0);
+        return read_whole<std::int64_t>(value, field, or_as_float, verdict).value_or(0);
       return read_double(value, field, verdict).value_or(0);
     case Json::Type::string:
       check_string(value.text, field, verdict);
@@ -201,7 +228,7 @@ struct Walk {
         go(member.value, path + "/");
         continue;
       }
-      check_field_path(path, field, verdict);
+      check_new_field_path(path, field, verdict);
       if (!seen.insert(path).second)
         return verdict.refuse(
             "duplicate_field",

@@ -37,6 +37,12 @@ Value read_value(const Json& value, Numbers numbers, const std::string& field, V
 std::optional<double> read_double(const Json& value, const std::string& field, Verdict& verdict);
 std::optional<std::int64_t> read_integer(const Json& value, const std::string& field, Verdict& verdict);
 
+/// An object that has a "value" and more, and so can only be meant as a point: not as series below a folder. What is
+/// not among `known` is refused. `field`: "append.loss".
+bool is_point(const Json& value);
+void refuse_unknown_in_point(const Json& point, const std::vector<std::string_view>& known, const std::string& field,
+                             Verdict& verdict);
+
 /// Calls `take` for each field of a section: nested objects are parts of paths, up to what `is_leaf` says is a value.
 /// Checks the paths, and that none is given twice.
 void each_field(const Json& section, const std::string& name, const std::function<bool(const Json&)>& is_leaf,

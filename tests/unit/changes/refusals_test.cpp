@@ -79,6 +79,15 @@ const std::vector<Bad> kBad{
      "project"},
     {"NoProject", R"({"kind":"run.create","run":"r"})", "missing_field", "project"},
     {"ALineBreakInAProject", R"({"kind":"run.create","project":"a/b\nc","run":"r"})", "invalid_name", "project"},
+    {"AProjectOfBlanks", R"({"kind":"run.create","project":"a/   ","run":"r"})", "empty_name", "project"},
+    {"ANewProjectOfBlanks", new_project("   "), "empty_name", "project"},
+    {"ANewNameOfBlanks", of_project("project.update", R"("name":"    ")"), "empty_name", "name"},
+    {"AWorkspaceOfBlanks", R"({"kind":"run.create","project":"  /b","run":"r"})", "empty_name", "project"},
+    {"AWorkspaceWithALeadingBlank", R"({"kind":"run.create","project":" a/b","run":"r"})", "invalid_name", "project"},
+    {"AWorkspaceWithABlankBehind", R"({"kind":"workspace.invite","workspace":"a ","user":"u","role":"member"})",
+     "invalid_name", "workspace"},
+    {"AWorkspaceOfTwoDots", R"({"kind":"workspace.invite","workspace":"..","user":"u","role":"member"})",
+     "invalid_name", "workspace"},
     {"ALongWorkspace", R"({"kind":"project.delete","project":")" + text_of(257) + R"(/b"})", "name_too_long",
      "project"},
 
@@ -115,6 +124,12 @@ const std::vector<Bad> kBad{
     {"AMemberWithoutRole", of_project("member.add", R"("user":"jo")"), "missing_field", "role"},
     {"ARoleWhereAMemberIsRemoved", of_project("member.remove", R"("user":"jo","role":"viewer")"), "unknown_field",
      "role"},
+    {"AMemberWithASlash", of_project("member.update", R"("user":"a/b","role":"viewer")"), "invalid_name", "user"},
+    {"AMemberOfTwoDots", of_project("member.remove", R"("user":"..")"), "invalid_name", "user"},
+    {"AMemberOfOneDot", of_project("member.update", R"("user":".","role":"viewer")"), "invalid_name", "user"},
+    {"AMemberOfBlanks", of_project("member.remove", R"("user":"  ")"), "empty_name", "user"},
+    {"AnInvitedUserWithASlash", R"({"kind":"workspace.invite","workspace":"w","user":"u/v","role":"member"})",
+     "invalid_name", "user"},
     {"AMemberWithoutName", of_project("member.update", R"("user":"","role":"viewer")"), "empty_name", "user"},
     {"AUserWhereAServiceAccountIsMeant", of_project("service_account.add", R"("user":"jo","role":"viewer")"),
      "unknown_field", "user"},
@@ -174,6 +189,8 @@ const std::vector<Bad> kBad{
     {"AnUnknownTypeOfValue", assign(R"({"type":"flaot","value":1})"), "unknown_type", "assign.a.type"},
     {"AFile", assign(R"({"type":"file_ref","value":"x"})"), "unknown_type", "assign.a.type"},
     {"AnIntegerOver64Bits", assign("9223372036854775808"), "integer_out_of_range", "assign.a"},
+    {"AStorageLimitOver64Bits", of_project("project.set_storage_limit", R"("bytes":9223372036854775808)"),
+     "integer_out_of_range", "bytes"},
     {"AnIntWithAFraction", assign(R"({"type":"int","value":1.5})"), "wrong_type", "assign.a.value"},
     {"AStringAsInt", assign(R"({"type":"int","value":"1"})"), "wrong_type", "assign.a.value"},
     {"AFloatThatIsNotANumber", assign(R"({"type":"float","value":"NaN"})"), "not_finite", "assign.a.value"},
@@ -189,6 +206,12 @@ const std::vector<Bad> kBad{
      "change_too_large", ""},
     {"AnEmptyPath", update(R"("assign":{"":1})"), "empty_path", "assign."},
     {"AnEmptyPartOfAPath", update(R"("assign":{"a":{"":1}})"), "empty_path", "assign.a/"},
+    {"ASlashBeforeAPath", update(R"("assign":{"/a":1})"), "empty_path", "assign./a"},
+    {"ASlashBehindAPath", update(R"("step":1,"append":{"a/":1})"), "empty_path", "append.a/"},
+    {"TwoSlashesInAPath", model_update(R"("insert":{"a//b":["x"]})"), "empty_path", "insert.a//b"},
+    {"ASlashBehindANestedPath", update(R"("assign":{"a/":{"b":1}})"), "empty_path", "assign.a//b"},
+    {"ASlashBeforeTheAttributeOfAFile", of_project("run.upload", R"("run":"r","attribute":"/a","file":"/a")"),
+     "empty_path", "attribute"},
     {"APathOf1025Bytes", update(R"("assign":{")" + text_of(1025) + "\":1}"), "path_too_long",
      "assign." + text_of(1025)},
     {"ANestedPathOf1025Bytes", update(R"("assign":{"a":{")" + text_of(1023) + "\":1}}"), "path_too_long",
@@ -228,6 +251,16 @@ const std::vector<Bad> kBad{
     {"AHistogramWithANegativeCount", histogram(R"({"bin_edges":[0,1],"counts":[-1]})"), "histogram_counts",
      "append.a" + kH + "counts"},
 
+    {"ACountOver64Bits", histogram(R"({"bin_edges":[0,1],"counts":[18446744073709551616]})"), "integer_out_of_range",
+     "append.a" + kH + "counts"},
+    {"AMisspelledPointOfARun", append(R"({"value":1,"foo":1})"), "unknown_field", "append.a.foo"},
+    {"AStepInAPointOfARun", append(R"({"value":1,"step":2})"), "unknown_field", "append.a.step"},
+    {"ATypedPointOfARunWithMore", append(R"({"type":"float","value":1,"step":2})"), "unknown_field", "append.a.step"},
+    {"AMisspelledPointOfAModel", model_update(R"("append":{"a":{"value":1,"foo":1}})"), "unknown_field",
+     "append.a.foo"},
+    {"AMisspelledPointAmongOthers", model_update(R"("append":{"a":[1,{"value":1,"stpe":2}]})"), "unknown_field",
+     "append.a.stpe"},
+
     {"AMimeTypeThatIsNone",
      of_project("run.upload", R"("run":"r","attribute":"a","file":"/a","mime_type":"bild/größer")"),
      "mime_type_invalid", "mime_type"},
@@ -238,6 +271,18 @@ const std::vector<Bad> kBad{
     {"AModelKeyInSmallLetters", of_project("model.create", R"("key":"forest")"), "invalid_key", "key"},
     {"AVersionOfNoModel", of_project("model_version.create", R"("model":"a/b")"), "invalid_model", "model"},
     {"AVersionWithoutNumber", of_project("model_version.update", R"("model_version":"LAB-FOREST","assign":{"a":1})"),
+     "invalid_model_version", "model_version"},
+    {"AVersionAsAModel", of_project("model.update", R"("model":"LAB-F-1","assign":{"a":1})"), "invalid_model", "model"},
+    {"AVersionOfAVersion", of_project("model_version.create", R"("model":"LAB-F-1")"), "invalid_model", "model"},
+    {"AModelWithTwoDashes", of_project("model_version.create", R"("model":"LAB--F")"), "invalid_model", "model"},
+    {"VersionZero", of_project("model_version.update", R"("model_version":"F-0","assign":{"a":1})"),
+     "invalid_model_version", "model_version"},
+    {"AVersionWithALeadingZero", of_project("model_version.update", R"("model_version":"F-01","assign":{"a":1})"),
+     "invalid_model_version", "model_version"},
+    {"AVersionBeyondAllNumbers",
+     of_project("model_version.update", R"("model_version":"F-99999999999999999999","assign":{"a":1})"),
+     "invalid_model_version", "model_version"},
+    {"AVersionWithFourParts", of_project("model_version.update", R"("model_version":"A-B-C-1","assign":{"a":1})"),
      "invalid_model_version", "model_version"},
     {"AModelUpdateOfNothing", R"({"kind":"model.update","project":"a/b","model":"M"})", "empty_change", ""},
     {"AModelInAProjectsMetadata", of_project("project.metadata", R"("model":"M","assign":{"a":1})"), "unknown_field",
@@ -285,6 +330,25 @@ TEST(TheDoor, HintsAtTheNearestField) {
   EXPECT_THAT(refused(create(R"("run":"r","zzzzzz":1)")).message, HasSubstr("Known are project, run"));
 }
 
+TEST(TheDoor, SaysWhatAPointMayHoldAndHowASeriesOfThatNameIsWritten) {
+  EXPECT_EQ(refused(append(R"({"value":1,"foo":1})")).message,
+            "There is no 'foo' beside the 'value' of a point; known are value, type. For series of these names write "
+            "their paths, as 'a/value'.");
+  EXPECT_THAT(refused(model_update(R"("append":{"a":{"value":1,"foo":1}})")).message,
+              HasSubstr("known are value, step, timestamp."));
+}
+
+TEST(TheDoor, AdvisesAFloatOnlyWhereOneIsTaken) {
+  const auto advice = HasSubstr(R"(give {"type": "float", "value": ..})");
+  EXPECT_THAT(refused(assign("9223372036854775808")).message, advice);
+  EXPECT_THAT(refused(assign(R"({"type":"int","value":-9223372036854775809})")).message, advice);
+  EXPECT_EQ(refused(of_project("project.set_storage_limit", R"("bytes":9223372036854775808)")).message,
+            "The whole number '9223372036854775808' is out of range, which is -9223372036854775808 to "
+            "9223372036854775807.");
+  EXPECT_EQ(refused(histogram(R"({"bin_edges":[0,1],"counts":[18446744073709551616]})")).message,
+            "The whole number '18446744073709551616' is out of range, which is 0 to 18446744073709551615.");
+}
+
 TEST(TheDoor, SaysThatABodyIsNotUtf8AndWhere) {
   const auto latin = refused(create("\"run\":\"caf\xe9\""));
   EXPECT_EQ(latin.code, "invalid_json");
@@ -305,6 +369,12 @@ TEST(TheDoor, TakesWhatIsJustWithinTheLimits) {
   accepted(update(R"("assign":{")" + text_of(1024) + "\":1}"));
   accepted(assign("\"" + text_of(limits::string_bytes) + "\""));
   accepted(histogram(edges(513)));
+  EXPECT_THAT(accepted(histogram(R"({"bin_edges":[0,1,2],"counts":[18446744073709551615,-0]})")).payload,
+              HasSubstr("\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"));
+  accepted(of_project("model_version.update", R"("model_version":"F-9223372036854775807","assign":{"a":1})"));
+  accepted(of_project("model_version.create", R"("model":"LAB-F")"));
+  accepted(R"({"kind":"member.remove","project":"a b/ c ","user":"..."})");
+  accepted(model_update(R"("delete":["/a","b//c"])"));
   accepted(stepped("999999999999.999999"));
   accepted(new_project("abc"));
   accepted(new_project(text_of(128)));
