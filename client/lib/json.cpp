@@ -51,6 +51,15 @@ void scope(V& v, T& x) {
   totals(v, x);
 }
 
+/// A text that is absent when it is empty.
+template <class V, class T>
+void text_or_null(V& v, std::string_view key, T& text) {
+  std::optional<std::string> some;
+  if (!text.empty()) some = text;
+  v(key, some);
+  if constexpr (!std::is_const_v<T>) text = some.value_or("");
+}
+
 template <class V, Is<Totals> T>
 void members(V& v, T& x) {
   totals(v, x);
@@ -284,16 +293,16 @@ void members(V& v, T& x) {
   v("state", x.state);
   v("done_through", x.done_through);
   v("rejected", x.rejected);
-  v("why", x.why);
+  text_or_null(v, "why", x.why);
   v("discarded_at", x.discarded_at);
   v("discarded_by", x.discarded_by);
   v("moved_at", x.moved_at);
-  v("moved_to", x.moved_to);
-  v("project", x.project);
-  v("container_type", x.container_type);
-  v("container", x.container);
-  v("source", x.source);
-  v("kind", x.kind);
+  text_or_null(v, "moved_to", x.moved_to);
+  text_or_null(v, "project", x.project);
+  text_or_null(v, "container_type", x.container_type);
+  text_or_null(v, "container", x.container);
+  text_or_null(v, "source", x.source);
+  text_or_null(v, "kind", x.kind);
   v("accepted_at", x.accepted_at);
   v("uid", x.uid);
   v("ahead", x.ahead);

@@ -53,6 +53,16 @@ std::vector<Engine::Target> Engine::stuck_targets(const Change& removal) const {
   return targets;
 }
 
+namespace {
+
+/// For a sentence: "run-7", "the project's management".
+std::string in_words(const ContainerName& container) {
+  if (container.kind != ContainerKind::management || !container.id.empty()) return container.label();
+  return "the project's management";
+}
+
+}  // namespace
+
 /// Held writes to what is removed stand in the way, unless they may be discarded.
 Result<void> Engine::may_make_way(const Change& removal) const {
   for (const auto& [feed, held] : stuck_targets(removal)) {
@@ -62,7 +72,7 @@ Result<void> Engine::may_make_way(const Change& removal) const {
     return fail(
         "held_writes",
         fmt::format(
-            "{} to {} {} held; {} would go before {}. {}", number_of(held, "write"), feed->info.container->label(),
+            "{} to {} {} held; {} would go before {}. {}", number_of(held, "write"), in_words(*feed->info.container),
             held == 1 ? "is" : "are", name(removal.kind), held == 1 ? "it" : "them",
             queued
                 ? fmt::format("Hand it in again with --discard-pending (in JSON: \"discard_pending\": true) to throw "

@@ -131,7 +131,7 @@ asio::awaitable<Result<api::ChangePlace>> Engine::place_of(std::int64_t id) {
   const auto place = co_await queue_->place(id);
   if (!place) co_return std::unexpected(place.error());
   if (!place->known)
-    co_return fail("unknown_change", fmt::format("no change {} was handed in over the socket here", id));
+    co_return fail("unknown_change", fmt::format("No change {} was handed in over the socket here.", id));
   if (place->moved && place->moved->back) {
     auto back = co_await change(*place->moved->back);
     if (back) back->id = back->done_through = id;

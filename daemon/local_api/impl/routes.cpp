@@ -71,7 +71,9 @@ std::expected<std::map<std::string, std::string>, Answer> read_query(const Route
     // A path is bytes of any kind.
     if (!is_utf8(*value) && *name != "file" && *name != "below")
       return std::unexpected(no_utf8("invalid_query", part, *name));
-    query.insert_or_assign(*name, *value);
+    if (!query.emplace(*name, *value).second)
+      return std::unexpected(
+          error_answer(400, "invalid_query", "The query gives '" + *name + "' twice; leave one of them out.", *name));
   }
   return query;
 }

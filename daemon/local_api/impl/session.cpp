@@ -173,6 +173,40 @@ std::string body_type_of(const http::request<http::string_body>& request) {
   return std::string(name);
 }
 
+/// What the parameter "charset" says, of any case; empty: it is not there.
+std::string_view charset_of(std::string_view type) {
+  constexpr std::string_view name = "charset=";
+  for (auto next = type.find(';'); next != std::string_view::npos; next = type.find(';')) {
+    type.remove_prefix(next + 1);
+    type.remove_prefix(std::min(type.find_first_not_of(" \t"), type.size()));
+    if (!beast::iequals(type.substr(0, name.size()), name)) continue;
+    auto value = type.substr(name.size());
+    value = value.substr(0, value.find(';'));
+    while (value.ends_with(' ')) value.remove_suffix(1);
+    if (value.size() >= 2 && value.starts_with('"') && value.ends_with('"')) value = value.substr(1, value.size() - 2);
+    return value;
+  }
+  return {};
+}
+
+/// A body is read as it is, and as UTF-8.
+std::optional<Answer> check_encoding(const http::request<http::string_body>& request) {
+  if (request.body().empty()) return std::nullopt;
+  const std::string coding(request[http::field::content_encoding]);
+  if (!coding.empty() && !beast::iequals(coding, "identity"))
+    return error_answer(
+        415, "unsupported_media_type",
+        "The body has the Content-Encoding '" + coding + "', and is taken only as it is: send it without one.",
+        "content-encoding");
+  const std::string charset(charset_of(request[http::field::content_type]));
+  if (charset.empty() || beast::iequals(charset, "utf-8") || beast::iequals(charset, "utf8") ||
+      beast::iequals(charset, "us-ascii"))
+    return std::nullopt;
+  return error_answer(415, "unsupported_media_type",
+                      "The body's charset is said to be '" + charset + "', and only UTF-8 is taken: send it in that.",
+                      "content-type");
+}
+
 std::optional<Answer> check_body(const std::string& type, bool empty, Takes takes) {
   if (empty || beast::iequals(type, "application/json")) return std::nullopt;
   if (takes == Takes::little)
@@ -268,7 +302,10 @@ asio::awaitable<bool> answer_request(Connection& connection, http::request<http:
     found->call.uid = connection.peer.uid;
     found->call.accept = request[http::field::accept];
     found->call.body_type = body_type_of(request);
+    refusal = check_encoding(request);
     found->call.body = std::move(request.body());
+  }
+  if (!refusal) {
     refusal = check_body(found->call.body_type, found->call.body.empty(), found->route->takes);
   }
   if (!refusal) refusal = co_await check_permission(connection, *found->route, found->call);

@@ -47,6 +47,19 @@ TEST(ApiJson, WritesKeysInAFixedOrderAndNullForWhatIsAbsent) {
       R"("pending":0,"uploads":0,"read_only":false}],"uploads":[],"moved":[]})");
 }
 
+TEST(ApiJson, WhatIsAbsentOfAChangeThatIsDoneIsNull) {
+  EXPECT_EQ(
+      to_json(ChangePlace{.id = 7, .state = "done", .done_through = 9}),
+      R"({"id":7,"state":"done","done_through":9,"rejected":null,"why":null,"discarded_at":null,)"
+      R"("discarded_by":null,"moved_at":null,"moved_to":null,"project":null,"container_type":null,)"
+      R"("container":null,"source":null,"kind":null,"accepted_at":null,"uid":null,"ahead":0,"active_uploads":[]})");
+  const auto place = from_json<ChangePlace>(R"({"id":7,"state":"waiting","why":"it waits","kind":null})");
+  ASSERT_TRUE(place);
+  EXPECT_EQ(place->why, "it waits");
+  EXPECT_EQ(place->kind, "");
+  EXPECT_EQ(from_json<ChangePlace>(to_json(*place)).value().why, "it waits");
+}
+
 TEST(ApiJson, ReadsBackWhatItWrote) {
   const auto text = to_json(sample());
   const auto back = from_json<Status>(text);

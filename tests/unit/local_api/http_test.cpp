@@ -97,6 +97,25 @@ TEST(FrontDoor, TakesJsonBodiesOnly) {
             200);
 }
 
+TEST(FrontDoor, SaysInWhichCodingAndCharsetABodyIsNotTaken) {
+  Served served;
+  const auto answer_to = [&served](const std::string& headers) {
+    return ask(served.path(), "POST", "/v1/flush", headers + "Content-Length: 2\r\n\r\n{}");
+  };
+  const std::string json = "Content-Type: application/json\r\n";
+  const auto zipped = answer_to(json + "Content-Encoding: gzip\r\n");
+  EXPECT_EQ(status_of(zipped), 415);
+  EXPECT_NE(zipped.find("Content-Encoding 'gzip'"), std::string::npos) << zipped;
+  EXPECT_EQ(status_of(answer_to(json + "Content-Encoding: identity\r\n")), 200);
+  for (const std::string charset : {"latin1", "\"utf-16\"", "ISO-8859-1"}) {
+    const auto foreign = answer_to("Content-Type: application/json; v=1;Charset=" + charset + "\r\n");
+    EXPECT_EQ(status_of(foreign), 415);
+    EXPECT_NE(foreign.find("only UTF-8 is taken"), std::string::npos) << foreign;
+  }
+  for (const std::string charset : {"UTF-8", "\"utf-8\"", "utf8 ; v=1", "us-ascii"})
+    EXPECT_EQ(status_of(answer_to("Content-Type: application/json;charset=" + charset + "\r\n")), 200) << charset;
+}
+
 TEST(FrontDoor, AsksForTheBodyOfAClientThatWaits) {
   Served served;
   RawSocket socket(served.path());

@@ -64,6 +64,16 @@ TEST(Routes, AnUnknownParameterIsNamedRatherThanIgnored) {
   EXPECT_NE(error_of(found.error()).message.find("project, run"), std::string::npos);
 }
 
+TEST(Routes, RefusesAParameterThatIsGivenTwice) {
+  for (const auto* query : {"project=a%2Fb&project=c%2Fd", "project=a%2Fb&%70roject=a%2Fb"}) {
+    const auto found = find_route("POST", std::string("/v1/changes?") + query);
+    ASSERT_FALSE(found) << query;
+    EXPECT_EQ(found.error().status, 400u);
+    EXPECT_EQ(error_of(found.error()).code, "invalid_query");
+    EXPECT_EQ(error_of(found.error()).field, "project");
+  }
+}
+
 TEST(Routes, RefusesABrokenPercentEncoding) {
   for (const char* bad : {"%", "%2", "%zz", "a%2", "%-1"}) EXPECT_FALSE(percent_decode(bad)) << bad;
   EXPECT_EQ(percent_decode("a%2Fb%20c").value(), "a/b c");

@@ -133,7 +133,7 @@ asio::awaitable<Result<api::ChangePlace>> FixedControl::change(std::int64_t id) 
   if (failure) co_return std::unexpected(*failure);
   for (const auto& one : changes_now)
     if (one.id == id) co_return one;
-  co_return fail("unknown_change", "no change " + std::to_string(id) + " was handed in over the socket here");
+  co_return fail("unknown_change", "No change " + std::to_string(id) + " was handed in over the socket here.");
 }
 
 asio::awaitable<api::Diagnosis> FixedControl::diagnose_way() {
