@@ -5,6 +5,7 @@
 #include <cmath>
 #include <filesystem>
 #include <map>
+#include <set>
 
 #include "client/lib/json.h"
 
@@ -70,9 +71,12 @@ bool has_leading_zero(std::string_view text) {
 template <class Value>
 Result<std::string> object_json(const std::vector<std::string>& assignments, Value value) {
   std::string out = "{";
+  std::set<std::string, std::less<>> names;
   for (const auto& text : assignments) {
     const auto named = split(text);
     if (!named) return std::unexpected(named.error());
+    const std::string name(named->name);
+    if (!names.insert(name).second) return fail("invalid_value", name + " is given twice; keep one of them.");
     Result<std::string> json = value(named->value);
     if (!json) return fail(json.error().code, std::string(named->name) + ": " + json.error().message);
     if (out.size() > 1) out += ',';

@@ -7,10 +7,10 @@
 #include <map>
 #include <vector>
 
-#include "client/cli/refusals.h"
 #include "client/cli/table.h"
 #include "client/lib/modes.h"
 #include "client/lib/names.h"
+#include "client/lib/refusals.h"
 
 namespace neptune::cli {
 
@@ -419,7 +419,7 @@ std::string view(const api::Rejected& rejected, const Style& style) {
       {"reason", rejected.reason}};
   if (!rejected.part.empty())
     lines.emplace_back("refused", fmt::format("{}; the rest of it is on the server", fmt::join(rejected.part, ", ")));
-  if (const auto means = meaning(rejected.code); !means.empty()) lines.emplace_back("that is", means);
+  if (const auto means = api::meaning(rejected.code); !means.empty()) lines.emplace_back("that is", means);
   std::string out;
   for (const auto& [name, value] : lines) {
     if (value.empty()) continue;  // what is of no run

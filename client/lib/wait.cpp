@@ -8,6 +8,7 @@
 #include "client/lib/mark.h"
 #include "client/lib/names.h"
 #include "client/lib/numbers.h"
+#include "client/lib/refusals.h"
 
 namespace neptune::client {
 
@@ -494,8 +495,10 @@ class Waiter {
       end = " asks for a file that could not be uploaded: ";
     else if (kept)
       end = " was refused for good: ";
+    const auto means = kept ? api::meaning(kept->value.code) : std::string_view();
     const auto id = std::to_string(*place.rejected);
-    return change + end + fate_of(place) + " It is kept: `neptune-sync rejected show " + id + "`.";
+    return change + end + fate_of(place) + (means.empty() ? "" : " ") + std::string(means) +
+           " It is kept: `neptune-sync rejected show " + id + "`.";
   }
 
   static std::string fate_of(const api::ChangePlace& place) {

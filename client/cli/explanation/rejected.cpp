@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "client/cli/explanation/sentences.h"
-#include "client/cli/refusals.h"
 #include "client/lib/names.h"
+#include "client/lib/refusals.h"
 
 namespace neptune::cli {
 
@@ -20,7 +20,7 @@ std::string rejection(const api::Rejected& one) {
 
 std::string refusal(const api::Rejected& one) {
   const bool told = one.reason.find(one.code) != std::string::npos;
-  const auto means = meaning(one.code);
+  const auto means = api::meaning(one.code);
   return fmt::format("Rejected {}: {}{}{}{}", one.id, sentence(one.reason), told ? "" : " (" + clean(one.code) + ")",
                      means.empty() ? "" : " ", means);
 }

@@ -44,6 +44,7 @@ TEST(Assignments, AreSplitAtTheFirstEqualsSign) {
             R"({"train/loss":0.3,"note":"a=b","empty":""})");
   EXPECT_EQ(points_json({"loss=0.3"}, "12").value(), R"({"loss":{"value":0.3,"step":12}})");
   for (const char* bad : {"loss", "=3", ""}) EXPECT_FALSE(assignments_json({bad})) << bad;
+  EXPECT_EQ(assignments_json({"loss=1", "acc=1", "loss=2"}).error().message, "loss is given twice; keep one of them.");
 }
 
 TEST(Assignments, RefuseWhatAnUnsetVariableLeavesAndSayHowAnEmptyTextIsWritten) {

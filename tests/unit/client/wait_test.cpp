@@ -574,6 +574,9 @@ TEST_F(WaitingForChanges, OfOneSaysFirstWhetherItWasRefusedOrThrownAway) {
   EXPECT_EQ(told("http_400"), std::string("Change 7 was refused for good:") + kept);
   EXPECT_EQ(told("discarded"), std::string("Change 7 was thrown away before the server had it:") + kept);
   EXPECT_EQ(told("file_missing"), std::string("Change 7 asks for a file that could not be uploaded:") + kept);
+  EXPECT_EQ(told("SERIES_STEP_NON_INCREASING"),
+            "Change 7 was refused for good: no such role. Steps of a series must grow, and this one is not after the "
+            "last that the server has. It is kept: `neptune-sync rejected show 1`.");
   auto gone = change(7, "discarded");
   gone.why = "no such role";
   gone.discarded_by = "jackie (uid 1000)";

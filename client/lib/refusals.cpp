@@ -1,9 +1,9 @@
-#include "client/cli/refusals.h"
+#include "client/lib/refusals.h"
 
 #include <algorithm>
 #include <array>
 
-namespace neptune::cli {
+namespace neptune::api {
 
 namespace {
 
@@ -20,8 +20,8 @@ constexpr std::array meanings{
     Meaning{"FIELD_PATH_INVALID", "The attribute's name cannot be as it is, for instance with an empty part (a//b)."},
     Meaning{"FIELD_PATH_NON_WRITABLE", "The attribute is the server's own; log under another name."},
     Meaning{"FIELD_TYPE_CONFLICTING",
-            "The attribute is there with another type, as a value where this is a point of a series; log under another "
-            "name."},
+            "The attribute is there with another type: as a value where this is a point of a series, as a series where "
+            "this is a value, or as a series of the other kind (numbers, texts); log under another name."},
     Meaning{"SERIES_STEP_NON_INCREASING",
             "Steps of a series must grow, and this one is not after the last that the server has."},
     Meaning{"SERIES_STEP_NOT_AFTER_FORK_POINT", "A forked run goes on after the step it was forked at."},
@@ -46,4 +46,4 @@ std::string_view meaning(std::string_view code) {
   return found == meanings.end() ? std::string_view() : found->text;
 }
 
-}  // namespace neptune::cli
+}  // namespace neptune::api
