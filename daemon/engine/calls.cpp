@@ -287,16 +287,18 @@ asio::awaitable<CallOutcome> Engine::make_version(FeedPtr feed, std::shared_ptr<
     done.answer = std::unexpected(last.error());
     co_return done;
   }
+  const auto since = feed->unclear_since->try_emplace(position, clock_.now()).first->second;
+  const auto waited = std::chrono::duration_cast<std::chrono::milliseconds>(clock_.now() - since);
+  // The server's search may know a new one a little later, and be there a little later.
+  const auto patience = std::max<std::chrono::milliseconds>(options_.doubt_patience, search_lag);
   std::string text = last ? fmt::format("made after {}", *last) : "made";
-  const bool is_told = last && *last > 0;
-  if (again && (!is_told || **begun != text)) {
+  const bool may_be_told = !last && waited < patience;
+  const bool is_told = again && last && *last > 0 && **begun == text;
+  if (again && !is_told && !may_be_told) {
+    feed->unclear_since->erase(position);
     done.refused.push_back(in_doubt(position));
     co_return done;
   }
-  const auto since = feed->unclear_since->try_emplace(position, clock_.now()).first->second;
-  const auto waited = std::chrono::duration_cast<std::chrono::milliseconds>(clock_.now() - since);
-  // The server's search may know a new one a little later.
-  const auto patience = std::max<std::chrono::milliseconds>(options_.doubt_patience, search_lag);
   if (again && waited < patience) {
     done.answer = std::unexpected(still_in_doubt(patience - waited));
     co_return done;

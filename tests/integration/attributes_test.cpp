@@ -268,6 +268,17 @@ TEST_F(SharedCalls, AModelVersionWhoseAnswerIsLostIsMadeWhereThereIsNoneAndElseL
   EXPECT_FALSE(is_there("LAB-M-3")) << "once";
 }
 
+TEST_F(SharedCalls, AModelVersionIsNotLeftToAPersonForASearchThatIsMissingWhileTheServerRestarts) {
+  EXPECT_EQ(states(hand_in(R"({"kind": "model_version.create", "project": "ml-team/lab", "model": "M"})")),
+            States{"done"});
+  box.sandbox().control(R"({"faults": [
+    {"path": "/api/leaderboard/v1/experiments", "method": "POST", "times": 1, "drop": "before_processing"},
+    {"path": "/api/leaderboard/v1/leaderboard/entries/search", "times": 1, "skip": 2, "status": 404}]})");
+  EXPECT_EQ(states(hand_in(R"({"kind": "model_version.create", "project": "ml-team/lab", "model": "M"})")),
+            States{"done"});
+  EXPECT_TRUE(box.sandbox().state().at("containers").as_object().contains("ml-team/lab/LAB-M-2"));
+}
+
 TEST_F(SharedCalls, ADeleteWhoseAnswerIsLostIsDone) {
   EXPECT_EQ(states(hand_in(metadata(R"("assign": {"y": 1, "z": 1})"))), States{"done"});
   fault(R"("drop": "before_answer", "times": 1)");
