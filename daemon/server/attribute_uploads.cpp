@@ -478,7 +478,8 @@ asio::awaitable<UploadOutcome> upload_attribute(std::shared_ptr<Api> api, Attrib
   // One part after the other: the server numbers what it has.
   settings.parallel_parts = 1;
   api = api->asking(upload.may_begin);
-  for (;;) {
+  std::uint64_t sent = 0;
+  for (bool again_there = false;;) {
     const auto found = co_await find_container(api, upload.container);
     if (!found) co_return outcome_of_server(found.error());
     Sending sending{
@@ -488,15 +489,15 @@ asio::awaitable<UploadOutcome> upload_attribute(std::shared_ptr<Api> api, Attrib
       how = co_await send_set(&sending, &upload, found->known.id);
     else
       how = co_await send_one(&sending, &upload, found->known.id);
-    how.sent = sending.sent;
+    how.sent = sent += sending.sent;
     if (sending.file) how.file = sending.file->identity();
-    if (!how.failure || !is_missing(*how.failure)) co_return how;
-    // It may be the container that is gone, or only this call of a server that has no such files: it is looked up
-    // again.
+    if (!how.failure || how.failure->status != 404) co_return how;
+    // It may be the container that is gone, or this call of a server that has no such files, or all of a server that
+    // restarts: it is looked up again, and where it is there, the call is made once more.
     forget_stale(*api, upload.container, *found, *how.failure);
     const auto again = co_await find_container(api, upload.container);
     if (!again) co_return outcome_of_server(again.error());
-    if (again->known.id == found->known.id) co_return how;
+    if (again->known.id == found->known.id && std::exchange(again_there, true)) co_return how;
   }
 }
 

@@ -68,9 +68,11 @@ std::vector<OperationError> read_errors(const json::array& answer) {
 }
 
 /// An attribute's properties as the server writes them; none: there is no such attribute. A 404 can also mean that the
-/// container is gone, or has another id by now: it is looked up again before the 404 is believed.
+/// container is gone, or has another id by now: it is looked up again before the 404 is believed. One that does not say
+/// what is missing is believed when the container's attributes lack it.
 asio::awaitable<Answer<std::optional<std::string>>> properties_text(std::shared_ptr<Api> api, Addressed container,
-                                                                    std::string folder, Query query) {
+                                                                    std::string folder, std::string path, Query query) {
+  query.insert(query.begin(), {"attribute", path});
   for (;;) {
     const auto found = co_await find_container(api, container);
     if (!found) co_return std::unexpected(found.error());
@@ -79,16 +81,24 @@ asio::awaitable<Answer<std::optional<std::string>>> properties_text(std::shared_
     call.max_answer_bytes = 2 * limits::string_bytes;
     auto answer = co_await send(api, std::move(call));
     if (answer) co_return std::optional<std::string>(std::move(answer->body));
-    if (!is_missing(answer.error())) co_return std::unexpected(std::move(answer.error()));
-    if (answer.error().code.starts_with("ATTRIBUTE_")) co_return std::optional<std::string>();
-    if (!forget_stale(*api, container, *found, answer.error())) co_return std::optional<std::string>();
+    auto& failure = answer.error();
+    if (failure.status != 404) co_return std::unexpected(std::move(failure));
+    if (failure.code.starts_with("ATTRIBUTE_")) co_return std::optional<std::string>();
+    if (forget_stale(*api, container, *found, failure)) continue;
+    if (is_missing(failure)) co_return std::optional<std::string>();
+    const auto there = co_await has_attribute(std::move(api), std::move(container), std::move(path));
+    if (!there) co_return std::unexpected(there.error());
+    if (*there) co_return std::unexpected(std::move(failure));
+    co_return std::optional<std::string>();
   }
 }
 
 asio::awaitable<Answer<std::optional<json::object>>> properties(std::shared_ptr<Api> api, Addressed container,
-                                                                std::string folder, Query query) {
+                                                                std::string folder, std::string path,
+                                                                Query query = {}) {
   const auto what = "GET " + std::string(attributes_path) + folder;
-  auto text = co_await properties_text(std::move(api), std::move(container), std::move(folder), std::move(query));
+  auto text = co_await properties_text(std::move(api), std::move(container), std::move(folder), std::move(path),
+                                       std::move(query));
   if (!text) co_return std::unexpected(std::move(text.error()));
   if (!*text) co_return std::optional<json::object>();
   auto object = parse_object(**text);
@@ -146,9 +156,8 @@ asio::awaitable<Answer<std::vector<OperationError>>> execute(std::shared_ptr<Api
 
 asio::awaitable<Answer<std::optional<double>>> last_step(std::shared_ptr<Api> api, Addressed container,
                                                          std::string path, bool text) {
-  Query query{{"attribute", std::move(path)}};
-  auto found = co_await properties(std::move(api), std::move(container), text ? "stringSeries" : "floatSeries",
-                                   std::move(query));
+  auto found =
+      co_await properties(std::move(api), std::move(container), text ? "stringSeries" : "floatSeries", std::move(path));
   if (!found) co_return std::unexpected(std::move(found.error()));
   if (!*found) co_return std::optional<double>();
   co_return number_member(**found, "lastStep");
@@ -183,9 +192,8 @@ std::vector<StoredPoint> read_points(const json::object& page, bool text) {
 /// A page of a series; none: there is no such series.
 asio::awaitable<Answer<std::optional<json::object>>> page_of(std::shared_ptr<Api> api, Addressed container,
                                                              std::string path, bool text, Query query) {
-  query.emplace_back("attribute", std::move(path));
   auto page = co_await properties(std::move(api), std::move(container), text ? "series/string" : "series/float",
-                                  std::move(query));
+                                  std::move(path), std::move(query));
   // An attribute of another type.
   if (!page && page.error().status == 422) co_return std::optional<json::object>();
   co_return page;
@@ -261,8 +269,9 @@ asio::awaitable<Answer<bool>> has_attribute(std::shared_ptr<Api> api, Addressed 
 
 asio::awaitable<Answer<std::int64_t>> point_count(std::shared_ptr<Api> api, Addressed container, std::string path,
                                                   SeriesKind kind) {
-  Query query{{"attribute", std::move(path)}, {"limit", "1"}};
-  auto found = co_await properties(std::move(api), std::move(container), folder_of(kind), std::move(query));
+  Query query{{"limit", "1"}};
+  auto found =
+      co_await properties(std::move(api), std::move(container), folder_of(kind), std::move(path), std::move(query));
   if (!found) co_return std::unexpected(std::move(found.error()));
   if (!*found) co_return 0;
   const auto count = integer_member(**found, "totalItemCount");
@@ -272,8 +281,7 @@ asio::awaitable<Answer<std::int64_t>> point_count(std::shared_ptr<Api> api, Addr
 
 asio::awaitable<Answer<std::optional<std::string>>> string_value(std::shared_ptr<Api> api, Addressed container,
                                                                  std::string path) {
-  Query query{{"attribute", std::move(path)}};
-  auto found = co_await properties(std::move(api), std::move(container), "strings", std::move(query));
+  auto found = co_await properties(std::move(api), std::move(container), "strings", std::move(path));
   if (!found) co_return std::unexpected(std::move(found.error()));
   if (!*found) co_return std::optional<std::string>();
   co_return string_member(**found, "value");
@@ -281,8 +289,7 @@ asio::awaitable<Answer<std::optional<std::string>>> string_value(std::shared_ptr
 
 asio::awaitable<Answer<std::optional<std::string>>> attribute(std::shared_ptr<Api> api, Addressed container,
                                                               std::string path, ClientCopy::Type type) {
-  Query query{{"attribute", std::move(path)}};
-  co_return co_await properties_text(std::move(api), std::move(container), folder_of(type), std::move(query));
+  co_return co_await properties_text(std::move(api), std::move(container), folder_of(type), std::move(path), {});
 }
 
 }  // namespace neptune::server

@@ -8,6 +8,8 @@
 
 #include "server/impl/json.h"
 #include "server/impl/json_call.h"
+#include "server/impl/listings.h"
+#include "server/impl/text.h"
 
 namespace neptune::server {
 
@@ -175,13 +177,24 @@ bool looks_like_a_short_id(std::string_view run) {
          std::ranges::all_of(run.substr(dash + 1), digit);
 }
 
+asio::awaitable<bool> is_gone(std::shared_ptr<Api> api, ProjectName project, Failure failure) {
+  if (is_missing(failure)) co_return true;
+  if (failure.status != 404) co_return false;
+  const auto listed = co_await list_projects(std::move(api), project.workspace);
+  if (!listed) co_return is_missing(listed.error());
+  co_return std::ranges::none_of(*listed, [&project](const ProjectFacts& each) {
+    return equal_ignoring_case(each.name.project, project.project);
+  });
+}
+
 asio::awaitable<Answer<Found>> find_project(std::shared_ptr<Api> api, ProjectName project) {
   const auto name = name_of(project);
   if (const auto* known = api->learned->names.find(name)) co_return Found{*known, true};
   auto call = reading("/api/backend/v1/projects/get", {{"projectIdentifier", project.full()}});
   const auto object = co_await ask_object(api, std::move(call));
   if (!object) {
-    if (!is_missing(object.error())) co_return std::unexpected(object.error());
+    const bool gone = co_await is_gone(api, project, object.error());
+    if (!gone) co_return std::unexpected(object.error());
     co_return std::unexpected(
         not_found("project", fmt::format("the server has no project {}; create it first, or check its name and the "
                                          "token's access to it",
@@ -247,7 +260,7 @@ asio::awaitable<Answer<std::string>> id_of(std::shared_ptr<Api> api, ContainerNa
 }
 
 bool forget_stale(Api& api, const Addressed& container, const Found& used, const Failure& failure) {
-  if (!is_missing(failure)) return false;
+  if (failure.status != 404) return false;
   forget(api, container);
   // Its key is part of the container's short id.
   api.learned->names.forget(name_of(container.name.project));

@@ -2,6 +2,7 @@
 
 #include "changes/limits.h"
 #include "proto/ingest_pub.pb.h"
+#include "server/impl/json_call.h"
 #include "server/impl/server_impl.h"
 #include "server/impl/text.h"
 
@@ -46,9 +47,10 @@ RequestStatus convert(const pub::RequestStatus& status) {
 
 }  // namespace
 
-asio::awaitable<Answer<bool>> has_ingest(std::shared_ptr<Api> api) {
-  if (api->learned->ingest) co_return true;
-  // A request that asks for nothing: a server with ingestion refuses it, and what matters is in which way.
+namespace {
+
+/// A request that asks for nothing: a server with ingestion refuses it, and what matters is in which way.
+asio::awaitable<Answer<bool>> ask_for_ingest(std::shared_ptr<Api> api) {
   auto call = ingest_call(Body());
   const auto answer = co_await Session::call(api->session, std::move(call));
   if (!answer && answer.error().status == 0) co_return std::unexpected(answer.error());
@@ -59,6 +61,21 @@ asio::awaitable<Answer<bool>> has_ingest(std::shared_ptr<Api> api) {
   // That it is missing is never final: a way to the server whose last stretch is down says so, too.
   api->learned->ingest = status != 404 && status != 405 && status != 501;
   co_return api->learned->ingest;
+}
+
+}  // namespace
+
+asio::awaitable<Answer<bool>> has_ingest(std::shared_ptr<Api> api) {
+  if (api->learned->ingest) co_return true;
+  auto has = co_await ask_for_ingest(api);
+  if (!has || *has || api->learned->lacks_ingest) co_return has;
+  // Of a server that restarts everything is missing for a moment: it counts when the server answers before and after.
+  auto config = reading("/api/backend/v1/clients/config");
+  const auto well = co_await ask_object(api, std::move(config));
+  if (!well) co_return std::unexpected(well.error());
+  has = co_await ask_for_ingest(api);
+  api->learned->lacks_ingest = has && !*has;
+  co_return has;
 }
 
 asio::awaitable<Answer<std::string>> submit(std::shared_ptr<Api> api, Body body) {

@@ -93,10 +93,23 @@ asio::awaitable<Answer<ManageReply>> judge_existing(std::shared_ptr<Api> api, Me
   co_return co_await carry_out(std::move(api), std::move(call));
 }
 
+/// Whether a call that failed so found that nobody of that name belongs to the project. A 404 that does not say it
+/// (is_missing) is believed when the list of the members does.
+asio::awaitable<bool> is_no_member(std::shared_ptr<Api> api, Membership change, Failure failure) {
+  if (is_missing(failure) || failure.code == words(change).gone) co_return true;
+  if (failure.status != 404) co_return false;
+  const auto members = co_await list_members(std::move(api), change.project, change.service_account);
+  if (!members) co_return is_missing(members.error());
+  co_return std::ranges::find(*members, change.who, &MemberFacts::name) == members->end();
+}
+
 asio::awaitable<Answer<ManageReply>> conclude(std::shared_ptr<Api> api, Membership change, std::string id,
                                               Failure failure) {
-  const auto gone = is_missing(failure) || failure.code == words(change).gone;
-  if (change.act == MembershipAct::remove && gone) co_return ManageReply{};
+  if (change.act == MembershipAct::remove) {
+    const bool gone = co_await is_no_member(std::move(api), std::move(change), failure);
+    if (gone) co_return ManageReply{};
+    co_return std::unexpected(std::move(failure));
+  }
   if (change.act == MembershipAct::add && is_collision(failure))
     co_return co_await judge_existing(std::move(api), std::move(change), std::move(id), std::move(failure));
   co_return std::unexpected(std::move(failure));
@@ -119,7 +132,7 @@ asio::awaitable<Answer<ManageReply>> change_account(std::shared_ptr<Api> api, Me
     auto call = call_of(change, (*account)->id);
     const auto answer = co_await send(api, std::move(call));
     if (answer) co_return ManageReply{};
-    if (is_missing(answer.error())) {
+    if (answer.error().status == 404) {
       // It may be another account of the same name by now.
       api->learned->names.forget(name_of_account(change.project.workspace, change.who));
       if ((*account)->remembered) continue;

@@ -355,7 +355,7 @@ TEST_F(Client1xFiles, AContainerThatIsGoneRejectsNoFile) {
   // Something on the way answers for the files of runs that are not there with a bare 404.
   box->sandbox().control(R"({"faults": [
     {"path": "/api/leaderboard/v1/attributes/storage", "status": 404},
-    {"path": "/api/leaderboard/v1/experiments", "status": 404}]})");
+    {"path": "/api/leaderboard/v1/experiments", "status": 404, "error_type": "EXPERIMENT_NOT_FOUND"}]})");
   box->sandbox().control(R"({"workspace": "ml-team", "mode": "normal"})");
   box->sync({"probe", "ml-team"});
   EXPECT_TRUE(box->wait_status([this](const auto&) {

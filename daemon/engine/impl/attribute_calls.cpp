@@ -537,7 +537,7 @@ asio::awaitable<Answer<server::Addressed>> source_of(std::shared_ptr<server::Ser
 
 /// What the server answers is not there, so that there is nothing to copy.
 bool says_not_found(const Failure& failure) {
-  return failure.status == 404 || failure.code.ends_with("_not_found");
+  return failure.code.ends_with("_not_found");
 }
 
 }  // namespace

@@ -30,7 +30,8 @@ struct Learned {
 
   Recent<Known> names{most_names};
   Recent<KnownWorkspace> workspaces{most_workspaces};
-  bool ingest = false;  ///< it is known to have ingestion
+  bool ingest = false;        ///< it is known to have ingestion
+  bool lacks_ingest = false;  ///< it had none at a moment when it was well
 };
 
 /// What the calls of one server and token share. Each call holds it itself, so that one that outlives the Server does

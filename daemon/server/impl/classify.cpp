@@ -29,8 +29,9 @@ bool contains(const std::array<std::string_view, N>& list, std::string_view word
 }
 
 struct Said {
-  std::string type;   // errorType, else type; empty when there is none
-  std::string words;  // title, else message
+  std::string type;         // errorType, else type; empty when there is none
+  std::string words;        // title, else message
+  bool by_the_api = false;  // the body is an error as the API writes it
 };
 
 bool is_error_type(std::string_view text) {
@@ -45,6 +46,7 @@ Said read(const Response& response) {
     said.type = string_member(*object, "errorType");
     if (said.type.empty()) said.type = string_member(*object, "type");
     if (!is_error_type(said.type)) said.type.clear();
+    said.by_the_api = !said.type.empty() || (integer_member(*object, "code") && object->contains("message"));
     said.words = excerpt(string_member(*object, "title"));
     if (said.words.empty()) said.words = excerpt(string_member(*object, "message"));
   } else if (lower(response.header("content-type")).starts_with("text/plain")) {
@@ -91,7 +93,10 @@ Failure::Kind kind_of(int status, const std::string& type, Intent intent) {
   return kind_by_status(status, !type.empty(), intent);
 }
 
-std::string_view what_it_means(Failure::Kind kind, int status) {
+std::string_view what_it_means(Failure::Kind kind, int status, const Said& said) {
+  if (status == 404 && said.type.empty())
+    return said.by_the_api ? "the server, or something before it, does not know this"
+                           : "something before the server answered this, and not its API: it may be restarting";
   switch (kind) {
     case Failure::Kind::busy:
       return "the server asks for a pause";
@@ -132,7 +137,7 @@ Failure classify(const Response& response, Intent intent, WallTime now) {
                   contains(read_only_project, said.type),
                   response.status};
   failure.scope_is_project = failure.scope_is_project && failure.kind == Failure::Kind::read_only;
-  failure.message = fmt::format("{} (HTTP {}{}{})", what_it_means(failure.kind, response.status), response.status,
+  failure.message = fmt::format("{} (HTTP {}{}{})", what_it_means(failure.kind, response.status, said), response.status,
                                 said.type.empty() ? "" : " ", said.type);
   if (!said.words.empty()) failure.message += ": " + said.words;
   failure.words = said.words;

@@ -31,6 +31,10 @@ boost::asio::awaitable<Answer<Found>> find_container(std::shared_ptr<Api> api, A
 boost::asio::awaitable<Answer<ContainerName>> container_with_id(std::shared_ptr<Api> api, ContainerKind kind,
                                                                 std::string id);
 
+/// Whether a call that failed so found no such project. A 404 that does not say it (is_missing) is believed when the
+/// list of the workspace's projects lacks it.
+boost::asio::awaitable<bool> is_gone(std::shared_ptr<Api> api, ProjectName project, Failure failure);
+
 /// After a call with a remembered id was answered with 404: forgets it. True when it is worth looking up again.
 bool forget_stale(Api& api, const Addressed& container, const Found& used, const Failure& failure);
 

@@ -87,6 +87,10 @@ asio::awaitable<Answer<json::array>> ask_array(std::shared_ptr<Api> api, JsonCal
   return ask<json::array>(std::move(api), std::move(call), &parse_array);
 }
 
+bool is_missing(const Failure& failure) {
+  return failure.status == 404 && (failure.code.ends_with("_NOT_FOUND") || failure.code.ends_with("_NOT_IN_PROJECT"));
+}
+
 bool is_collision(const Failure& failure) {
   return failure.kind == Failure::Kind::rejected &&
          (failure.status == 409 || failure.code.ends_with("_COLLISION") || failure.code.ends_with("_ALREADY_EXISTS"));

@@ -39,10 +39,9 @@ boost::asio::awaitable<Answer<Response>> send(std::shared_ptr<Api> api, JsonCall
 boost::asio::awaitable<Answer<boost::json::object>> ask_object(std::shared_ptr<Api> api, JsonCall call);
 boost::asio::awaitable<Answer<boost::json::array>> ask_array(std::shared_ptr<Api> api, JsonCall call);
 
-/// Nothing has that name.
-inline bool is_missing(const Failure& failure) {
-  return failure.status == 404;
-}
+/// The API itself says that there is no such thing: its 404 names what, by an errorType. One without may be of whatever
+/// stands before the server, as while it restarts, and says nothing of the thing.
+bool is_missing(const Failure& failure);
 /// What was to be made is there already.
 bool is_collision(const Failure& failure);
 

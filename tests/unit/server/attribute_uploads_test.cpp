@@ -110,6 +110,20 @@ TEST_F(AttributeUploads, AnUploadThatTheServerForgotBeginsAnew) {
   EXPECT_EQ(stored_differs(short_id + "/data/file.bin", file, octets), "");
 }
 
+TEST_F(AttributeUploads, ABareNotFoundWhileTheServerRestartsIsFollowedByAnotherTry) {
+  for (const std::size_t size : {std::size_t{10}, 6 * mib}) {
+    const auto file = make_file("f", size);
+    fault(R"("path": "/api/leaderboard/v1/attributes/storage", "status": 404, "times": 1)");
+    const auto how = send_file(file);
+    EXPECT_EQ(how.kind, Kind::done) << shown_outcome(how);
+    EXPECT_EQ(stored_differs(short_id + "/data/file.bin", file, octets), "");
+  }
+  fault(R"("path": "/api/leaderboard/v1/attributes/storage", "status": 404)");
+  const auto how = send_file(make_file("f", 10));
+  ASSERT_EQ(how.kind, Kind::server) << "there are no such calls";
+  EXPECT_EQ(how.failure.value().code, "http_404");
+}
+
 TEST_F(AttributeUploads, ErrorsInsideOfA200AreRefusals) {
   sandbox.control(R"({"reject": {"path": "data/*", "code": "FIELD_PATH_INVALID"}})");
   for (const std::int64_t size : {std::int64_t{10}, 6 * mib}) {

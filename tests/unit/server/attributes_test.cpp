@@ -106,12 +106,23 @@ TEST_F(Attributes, AnIdIsLookedUpOnceAndForgottenWhenTheServerKnowsItNoMore) {
 }
 
 TEST_F(Attributes, AContainerThatIsNotThereIsRefusedByName) {
-  answers.on(look_up("LAB-OAK"), http_reply(404));
+  answers.on(look_up("LAB-OAK"), refusal_of(404, "EXPERIMENT_NOT_FOUND"));
   const auto errors = execute({lab, "LAB-OAK", ContainerKind::model});
   ASSERT_FALSE(errors);
   EXPECT_EQ(errors.error().kind, Kind::rejected);
   EXPECT_EQ(errors.error().code, "model_not_found");
   EXPECT_THAT(errors.error().message, AllOf(HasSubstr("LAB-OAK"), HasSubstr("ml-team/lab")));
+}
+
+TEST_F(Attributes, NothingIsMissingByTheWordOfWhatStandsBeforeTheServer) {
+  answers.on(look_up("LAB-OAK"), http_reply(404));
+  for (const auto& answer :
+       {execute({lab, "LAB-OAK", ContainerKind::model}), execute({lab, "OAK", ContainerKind::model})}) {
+    ASSERT_FALSE(answer);
+    EXPECT_EQ(answer.error().code, "http_404");
+    EXPECT_TRUE(speaks_of_the_route(answer.error()));
+    EXPECT_THAT(answer.error().message, HasSubstr("something before the server answered"));
+  }
 }
 
 TEST_F(Attributes, ANewTokenForgetsTheIdsOfTheOldServer) {
@@ -256,7 +267,7 @@ TEST_F(Attributes, TheLastStepOfASeriesIsTold) {
 TEST_F(Attributes, ASeriesThatIsNotThereHasNoLastStep) {
   const auto floats = "GET " + attributes + "floatSeries?attribute=loss&experimentId=forest-id";
   answers.on(floats, refusal_of(404, "ATTRIBUTE_PATH_NOT_FOUND"));
-  answers.on(floats, http_reply(404));
+  answers.on(floats, refusal_of(404, "EXPERIMENT_NOT_FOUND"));
   EXPECT_EQ(run(server->last_step(forest, "loss", false)).value(), std::nullopt);
   answers.calls.clear();
   EXPECT_EQ(run(server->last_step(forest, "loss", false)).value(), std::nullopt);
@@ -264,8 +275,24 @@ TEST_F(Attributes, ASeriesThatIsNotThereHasNoLastStep) {
   EXPECT_THAT(answers.calls, ElementsAre(floats, look_up("LAB-FOREST"), floats));
 }
 
+TEST_F(Attributes, ASeriesIsMissingAfterABareNotFoundOnlyWhereTheContainerLacksIt) {
+  const auto floats = "GET " + attributes + "floatSeries?attribute=loss&experimentId=forest-id";
+  const auto list = "POST " + attributes + "attributes?holderIdentifier=forest-id&holderType=experiment";
+  answers.on(floats, http_reply(404));
+  answers.on(list, R"({"attributes":[{"name":"loss"}]})");
+  answers.on(list, R"({"attributes":[]})");
+  answers.on(list, http_reply(404));
+  const auto there = run(server->last_step(forest, "loss", false));
+  ASSERT_FALSE(there);
+  EXPECT_EQ(there.error().code, "http_404");
+  EXPECT_EQ(run(server->last_step(forest, "loss", false)).value(), std::nullopt);
+  const auto untold = run(server->last_step(forest, "loss", false));
+  ASSERT_FALSE(untold);
+  EXPECT_EQ(untold.error().code, "http_404");
+}
+
 TEST_F(Attributes, ASeriesOfAContainerThatIsGoneIsAFailure) {
-  answers.on(look_up("LAB-FOREST"), http_reply(404));
+  answers.on(look_up("LAB-FOREST"), refusal_of(404, "EXPERIMENT_NOT_FOUND"));
   const auto floats = "GET " + attributes + "floatSeries?attribute=loss&experimentId=forest-id";
   answers.on(floats, R"({"lastStep":1})");
   answers.on(floats, http_reply(404));
@@ -348,7 +375,7 @@ TEST_F(Models, ACollisionWithAnEqualModelIsASuccess) {
 
 TEST_F(Models, ATryThatDidNotGetToTheNameIsCompletedByTheNext) {
   answers.on(create, http_reply(409));
-  answers.on(get_name, http_reply(404));
+  answers.on(get_name, refusal_of(404, "ATTRIBUTE_PATH_NOT_FOUND"));
   answers.on(operations_of("forest-id"), "[]");
   EXPECT_TRUE(manage(ModelCreate{lab, "FOREST", "Random forest"}));
   EXPECT_EQ(answers.calls.back(), operations_of("forest-id"));
@@ -378,6 +405,22 @@ TEST_F(Models, AProjectThatWasMadeAnewIsFoundByItsNewId) {
   EXPECT_EQ(answers.bodies.back(), creation);
 }
 
+TEST_F(Models, AProjectIsNotMissingByABareNotFoundWhileTheWorkspaceListsIt) {
+  const auto list = "GET " + projects + "/listForOrganization?organizationIdentifier=ml-team&offset=0&limit=500";
+  Answers fresh;
+  fresh.on(get_lab, http_reply(404));
+  fresh.on(list, R"({"entries":[{"name":"Lab"}],"matchingItemCount":1})");
+  fresh.on(list, http_reply(404));
+  fresh.on(list, R"({"entries":[{"name":"other"}],"matchingItemCount":1})");
+  fresh.on(list, refusal_of(404, "ORGANIZATION_NOT_FOUND"));
+  answers = fresh;
+  for (const auto* code : {"http_404", "http_404", "project_not_found", "project_not_found"}) {
+    const auto reply = manage(ModelCreate{lab, "FOREST", {}});
+    ASSERT_FALSE(reply);
+    EXPECT_EQ(reply.error().code, code);
+  }
+}
+
 TEST_F(Models, AVersionIsCreatedOnceAndItsShortIdTold) {
   answers.on(create, R"({"id":"version-id","shortId":"LAB-FOREST-3"})");
   const auto reply = manage(ModelVersionCreate{lab, "LAB-FOREST"});
@@ -388,14 +431,14 @@ TEST_F(Models, AVersionIsCreatedOnceAndItsShortIdTold) {
 }
 
 TEST_F(Models, UnderTheKeyOfAnotherProjectIsRefusedAndNotWaitedFor) {
-  answers.on(look_up("LIB-FOREST"), http_reply(404));
+  answers.on(look_up("LIB-FOREST"), refusal_of(404, "EXPERIMENT_NOT_FOUND"));
   const auto reply = manage(ModelVersionCreate{lab, "LIB-FOREST"});
   ASSERT_FALSE(reply);
   EXPECT_EQ(reply.error().code, "other_project_key");
   EXPECT_EQ(reply.error().kind, Kind::rejected);
   EXPECT_EQ(reply.error().message,
             "'LIB-FOREST' is none of ml-team/lab, whose key is LAB; name it by that, or without a project's key");
-  answers.on(look_up("LAB-OAK"), http_reply(404));
+  answers.on(look_up("LAB-OAK"), refusal_of(404, "EXPERIMENT_NOT_FOUND"));
   EXPECT_EQ(manage(ModelVersionCreate{lab, "LAB-OAK"}).error().code, "model_not_found") << "it may come";
 }
 
@@ -409,7 +452,7 @@ TEST_F(Models, AVersionWhoseAnswerIsLostIsInDoubtAndNotSentAgain) {
 }
 
 TEST_F(Models, AVersionOfAModelThatIsNotThereIsRefused) {
-  answers.on(look_up("LAB-OAK"), http_reply(404));
+  answers.on(look_up("LAB-OAK"), refusal_of(404, "EXPERIMENT_NOT_FOUND"));
   const auto reply = manage(ModelVersionCreate{lab, "OAK"});
   ASSERT_FALSE(reply);
   EXPECT_EQ(reply.error().code, "model_not_found");
@@ -477,9 +520,18 @@ TEST_F(Models, ARunIdThatSuchAServerDoesNotTakeIsRefused) {
 using Ingest = WithAnswers;
 
 TEST_F(Ingest, IsAskedForAgainWhereItWasMissing) {
-  answers.on("POST /api/client/v1/ingest", http_reply(404));
+  for (int i = 0; i < 3; ++i) answers.on("POST /api/client/v1/ingest", http_reply(404));
   answers.on("POST /api/client/v1/ingest", http_reply(400));
   EXPECT_FALSE(run(server->has_ingest()).value());
+  EXPECT_EQ(answers.calls.size(), 2u) << "before and after a look at whether the server is well";
+  EXPECT_FALSE(run(server->has_ingest()).value());
+  EXPECT_EQ(answers.calls.size(), 3u) << "that is known by now";
+  EXPECT_TRUE(run(server->has_ingest()).value());
+}
+
+TEST_F(Ingest, IsNotMissingForABareNotFoundOfAServerThatRestarts) {
+  answers.on("POST /api/client/v1/ingest", http_reply(404));
+  answers.on("POST /api/client/v1/ingest", http_reply(400));
   EXPECT_TRUE(run(server->has_ingest()).value());
 }
 
@@ -499,6 +551,20 @@ TEST_F(Ingest, IsMissingWhereTheCallIs) {
     const auto other = make_server();
     EXPECT_FALSE(run(other->has_ingest()).value()) << status;
   }
+}
+
+TEST_F(Ingest, IsNotKnownWhileEverythingOfTheServerIsAnsweredThatIsNotThere) {
+  answers.on("POST /api/client/v1/ingest", http_reply(404));
+  answers.on("GET /api/backend/v1/organizations2/ml-team", "{}");
+  const auto other = make_server();
+  ASSERT_TRUE(run(other->workspace_type("ml-team"))) << "it has its token";
+  neptune.meddle = [](const Received& request) -> std::optional<Reply> {
+    if (request.target.starts_with("/api/backend/v1/clients/config")) return http_reply(404);
+    return std::nullopt;
+  };
+  const auto found = run(other->has_ingest());
+  ASSERT_FALSE(found);
+  EXPECT_EQ(found.error().code, "http_404");
 }
 
 TEST_F(Ingest, IsNotKnownWhileTheServerCannotSay) {

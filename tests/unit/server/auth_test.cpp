@@ -42,8 +42,8 @@ TEST_F(AuthTest, AWebServerThatIsNoNeptuneIsSaidToBeLookedAt) {
   ASSERT_FALSE(answer);
   EXPECT_EQ(answer.error().kind, Kind::busy);
   EXPECT_EQ(answer.error().message,
-            fmt::format("reading the client configuration failed: the server refused this (HTTP 404); check that {} is "
-                        "the address of a Neptune server",
+            fmt::format("reading the client configuration failed: something before the server answered this, and not "
+                        "its API: it may be restarting (HTTP 404); check that {} is the address of a Neptune server",
                         server->url()));
 }
 

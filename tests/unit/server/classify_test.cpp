@@ -1,4 +1,5 @@
 #include "server/impl/classify.h"
+#include "server/impl/json_call.h"
 
 #include <gtest/gtest.h>
 
@@ -94,6 +95,20 @@ TEST(Classify, QuotesTheTitleElseTheMessage) {
 TEST(Classify, KeepsTheServersWordsApartFromOurs) {
   EXPECT_EQ(classified(402, R"({"title":"Storage is full"})").words, "Storage is full");
   EXPECT_EQ(classified(402, "").words, "");
+}
+
+TEST(Classify, SaysOfABareNotFoundWhoAnswered) {
+  const auto bare = classified(404, "<html>404 Not Found</html>");
+  EXPECT_EQ(bare.message,
+            "something before the server answered this, and not its API: it may be restarting (HTTP 404)");
+  const auto typed = classified(404, R"({"code":404,"errorType":"PROJECT_NOT_FOUND","message":"no project"})");
+  EXPECT_EQ(typed.message, "the server refused this (HTTP 404 PROJECT_NOT_FOUND): no project");
+  EXPECT_EQ(classified(404, R"({"code":404,"message":"no project"})").message,
+            "the server, or something before it, does not know this (HTTP 404): no project");
+  EXPECT_TRUE(is_missing(typed));
+  EXPECT_FALSE(is_missing(bare));
+  EXPECT_FALSE(is_missing(classified(404, R"({"type":"NotFound"})")));
+  EXPECT_FALSE(is_missing(classified(400, R"({"errorType":"PROJECT_NOT_FOUND"})")));
 }
 
 TEST(Classify, TakesNoMoreOfAForeignTextThanASentence) {

@@ -41,10 +41,43 @@ TEST_F(Members, AreAddedChangedAndRemovedByTheirNames) {
 }
 
 TEST_F(Members, RemovingSomebodyWhoIsGoneIsASuccess) {
+  for (const auto& gone : {refusal_of(404, "USER_NOT_IN_PROJECT"), refusal_of(422, "USER_NOT_IN_PROJECT"),
+                           refusal_of(404, "PROJECT_NOT_FOUND")}) {
+    answers = {};
+    answers.on("DELETE " + members + "/jackie" + which, gone);
+    EXPECT_TRUE(manage(member(MembershipAct::remove)));
+  }
+}
+
+TEST_F(Members, NobodyIsRemovedByABareNotFoundUnlessTheMembersLackThem) {
   answers.on("DELETE " + members + "/jackie" + which, http_reply(404));
-  answers.on("DELETE " + members + "/jackie" + which, refusal_of(422, "USER_NOT_IN_PROJECT"));
-  EXPECT_TRUE(manage(member(MembershipAct::remove)));
-  EXPECT_TRUE(manage(member(MembershipAct::remove)));
+  answers.on("GET " + projects + "/membersOf" + which,
+             R"([{"role":"viewer","registeredMemberInfo":{"username":"jackie"}}])");
+  answers.on("GET " + projects + "/membersOf" + which, http_reply(404));
+  answers.on("GET " + projects + "/membersOf" + which, "[]");
+  answers.on(list_accounts, R"([{"id":"sa1","name":"ci@ml-team"}])");
+  answers.on("DELETE " + accounts + "/sa1" + which, http_reply(404));
+  answers.on("GET " + accounts + which, R"([{"role":"member","serviceAccountInfo":{"id":"sa1","name":"ci@ml-team"}}])");
+  answers.on("GET " + accounts + which, http_reply(404));
+  answers.on("GET " + accounts + which, "[]");
+  for (const auto& removal : {member(MembershipAct::remove), account(MembershipAct::remove)}) {
+    for (int i = 0; i < 2; ++i) {
+      const auto reply = manage(removal);
+      ASSERT_FALSE(reply);
+      EXPECT_TRUE(speaks_of_the_route(reply.error())) << reply.error().code;
+      EXPECT_THAT(reply.error().message, HasSubstr("something before the server answered"));
+    }
+    EXPECT_TRUE(manage(removal));
+  }
+}
+
+TEST_F(Members, NoAccountIsMissingByABareNotFound) {
+  answers.on(list_accounts, http_reply(404));
+  for (const auto act : {MembershipAct::add, MembershipAct::remove}) {
+    const auto reply = manage(account(act));
+    ASSERT_FALSE(reply);
+    EXPECT_TRUE(speaks_of_the_route(reply.error())) << reply.error().code;
+  }
 }
 
 TEST_F(Members, ChangingTheRoleOfSomebodyWhoIsGoneIsRefused) {

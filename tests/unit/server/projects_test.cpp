@@ -9,12 +9,16 @@ using namespace test;
 using Kind = Failure::Kind;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 
 const std::string create = "POST " + projects;
 const std::string update = "PUT " + projects + which;
 const std::string remove_lab = "DELETE " + projects + which;
 const std::string details = "GET " + projects + "/details" + which;
+
+const std::string list_of_team =
+    "GET " + projects + "/listForOrganization?organizationIdentifier=ml-team&offset=0&limit=500";
 
 ProjectCreate wanted() {
   return {lab, Visibility::workspace, "Trials", "LAB"};
@@ -60,8 +64,23 @@ TEST_F(Projects, ACollisionWithAnotherProjectSaysWhatDiffers) {
   EXPECT_EQ(reply.error().code, "PROJECT_NAME_COLLISION");
   EXPECT_THAT(reply.error().message,
               AllOf(HasSubstr("ml-team/lab exists already"), HasSubstr("its name is 'Lab', not 'lab'"),
-                    HasSubstr("visibility is 'priv', not 'workspace'"), HasSubstr("description is '', not 'Trials'"),
-                    HasSubstr("key is 'OTHER', not 'LAB'"), HasSubstr("it is archived")));
+                    HasSubstr("visibility is private, not workspace"), HasSubstr("description is '', not 'Trials'"),
+                    HasSubstr("key is 'OTHER', not 'LAB'"), HasSubstr("it is archived"),
+                    HasSubstr("(`neptune-sync project update ml-team/lab --visibility workspace --description ..`)")));
+}
+
+TEST_F(Projects, ACollisionNamesTheCommandThatMendsIt) {
+  answers.on(create, refusal_of(409, "PROJECT_NAME_COLLISION"));
+  const auto odd = "GET " + projects + "/details?projectIdentifier=ml-team%2Fjo%27s%20lab";
+  answers.on(odd, R"({"id":"x","name":"jo's lab","visibility":"priv"})");
+  const auto visibility = manage(ProjectCreate{{"ml-team", "jo's lab"}, Visibility::pub, {}, {}});
+  ASSERT_FALSE(visibility);
+  EXPECT_EQ(visibility.error().message,
+            "project ml-team/jo's lab exists already, and is not what was asked for: its visibility is private, not "
+            "public; change it instead (`neptune-sync project update 'ml-team/jo'\\''s lab' --visibility public`)");
+  const auto key = manage(ProjectCreate{{"ml-team", "jo's lab"}, {}, {}, "JO"});
+  ASSERT_FALSE(key);
+  EXPECT_THAT(key.error().message, EndsWith("its key is '', not 'JO'; change it instead")) << "no command does";
 }
 
 TEST_F(Projects, WhatWasNotAskedForMayDiffer) {
@@ -72,7 +91,7 @@ TEST_F(Projects, WhatWasNotAskedForMayDiffer) {
 
 TEST_F(Projects, AKeyThatAnotherProjectHasIsRefused) {
   answers.on(create, refusal_of(409, "PROJECT_KEY_COLLISION"));
-  answers.on(details, http_reply(404));
+  answers.on(details, refusal_of(404, "PROJECT_NOT_FOUND"));
   const auto reply = manage(wanted());
   ASSERT_FALSE(reply);
   EXPECT_EQ(reply.error().kind, Kind::rejected);
@@ -85,6 +104,19 @@ TEST_F(Projects, ACollisionThatCannotBeLookedIntoIsTriedAgain) {
   const auto reply = manage(wanted());
   ASSERT_FALSE(reply);
   EXPECT_EQ(reply.error().kind, Kind::busy);
+}
+
+TEST_F(Projects, ACollisionIsNoneWithAnotherProjectByABareNotFoundWhileTheWorkspaceListsIt) {
+  answers.on(create, refusal_of(409, "PROJECT_NAME_COLLISION"));
+  answers.on(details, http_reply(404));
+  answers.on(list_of_team, R"({"entries":[{"name":"lab"}],"matchingItemCount":1})");
+  answers.on(list_of_team, R"({"entries":[]})");
+  const auto reply = manage(wanted());
+  ASSERT_FALSE(reply);
+  EXPECT_EQ(reply.error().code, "http_404");
+  const auto other = manage(wanted());
+  ASSERT_FALSE(other);
+  EXPECT_EQ(other.error().code, "PROJECT_NAME_COLLISION");
 }
 
 TEST_F(Projects, ACreateWhoseAnswerWasLostIsDoneAtTheNextTry) {
@@ -146,7 +178,7 @@ TEST_F(Projects, UpdatesWhatIsGivenAndNothingElse) {
 }
 
 TEST_F(Projects, ARenamingWhoseAnswerWasLostIsDoneAtTheNextTry) {
-  answers.on(update, http_reply(404));
+  answers.on(update, refusal_of(404, "PROJECT_NOT_FOUND"));
   const auto renamed = "GET " + projects + "/details?projectIdentifier=ml-team%2Flabor";
   answers.on(renamed, R"({"id":"lab-id","name":"labor","visibility":"pub"})");
   EXPECT_TRUE(manage(ProjectUpdate{lab, Visibility::pub, {}, "labor", {}}));
@@ -155,16 +187,46 @@ TEST_F(Projects, ARenamingWhoseAnswerWasLostIsDoneAtTheNextTry) {
   EXPECT_EQ(other.error().status, 404);
 }
 
-TEST_F(Projects, AnUpdateOfAProjectThatIsNotThereIsRefused) {
+TEST_F(Projects, ARenamingIsNotDoneByABareNotFoundWhileTheOldNameIsThere) {
   answers.on(update, http_reply(404));
+  answers.on(list_of_team, R"({"entries":[{"name":"lab"},{"name":"labor"}],"matchingItemCount":2})");
+  const auto reply = manage(ProjectUpdate{lab, {}, {}, "labor", {}});
+  ASSERT_FALSE(reply);
+  EXPECT_EQ(reply.error().code, "http_404");
+}
+
+TEST_F(Projects, AnUpdateOfAProjectThatIsNotThereIsRefused) {
+  answers.on(update, refusal_of(404, "PROJECT_NOT_FOUND"));
   const auto reply = manage(ProjectUpdate{lab, {}, "New", {}, {}});
   ASSERT_FALSE(reply);
   EXPECT_EQ(reply.error().kind, Kind::rejected);
+  EXPECT_TRUE(speaks_of_the_change(reply.error()));
+}
+
+TEST_F(Projects, ARemovalIsNotDoneByABareNotFoundUnlessTheWorkspaceListsNoSuchProject) {
+  const auto limit = "DELETE " + projects + "/storage-limit" + which;
+  for (const auto& bare : {http_reply(404), http_reply(404, R"({"code":404,"message":"no such route"})"),
+                           http_reply(404, R"({"type":"about:blank","status":404})")}) {
+    for (const Management& removal : {Management(ProjectDelete{lab}), Management(StorageLimit{lab, {}})}) {
+      answers = {};
+      answers.on(remove_lab, bare);
+      answers.on(limit, bare);
+      answers.on(list_of_team, R"({"entries":[{"name":"Lab"}],"matchingItemCount":1})");
+      answers.on(list_of_team, http_reply(404));
+      answers.on(list_of_team, R"({"entries":[{"name":"other"}],"matchingItemCount":1})");
+      for (int i = 0; i < 2; ++i) {
+        const auto reply = manage(removal);
+        ASSERT_FALSE(reply);
+        EXPECT_TRUE(speaks_of_the_route(reply.error())) << reply.error().code;
+      }
+      EXPECT_TRUE(manage(removal));
+    }
+  }
 }
 
 TEST_F(Projects, ADeleteThatFindsNothingIsASuccess) {
   answers.on(remove_lab, http_reply(200));
-  answers.on(remove_lab, http_reply(404));
+  answers.on(remove_lab, refusal_of(404, "PROJECT_NOT_FOUND"));
   expect_one_call(ProjectDelete{lab}, remove_lab, "");
   expect_one_call(ProjectDelete{lab}, remove_lab, "");
 }
@@ -185,7 +247,7 @@ TEST_F(Projects, SetsAndRemovesAStorageLimit) {
   const auto path = projects + "/storage-limit" + which;
   answers.on("PUT " + path, "{}");
   answers.on("DELETE " + path, http_reply(200));
-  answers.on("DELETE " + path, http_reply(404));
+  answers.on("DELETE " + path, refusal_of(404, "PROJECT_NOT_FOUND"));
   expect_one_call(StorageLimit{lab, 50'000'000'000}, "PUT " + path, R"({"maxStorageSize":50000000000})");
   expect_one_call(StorageLimit{lab, {}}, "DELETE " + path, "");
   expect_one_call(StorageLimit{lab, {}}, "DELETE " + path, "");
