@@ -111,7 +111,7 @@ TEST_F(AttributeUploads, AnUploadThatTheServerForgotBeginsAnew) {
 }
 
 TEST_F(AttributeUploads, ABareNotFoundWhileTheServerRestartsIsFollowedByAnotherTry) {
-  for (const std::size_t size : {std::size_t{10}, 6 * mib}) {
+  for (const auto size : {std::size_t{10}, static_cast<std::size_t>(6 * mib)}) {
     const auto file = make_file("f", size);
     fault(R"("path": "/api/leaderboard/v1/attributes/storage", "status": 404, "times": 1)");
     const auto how = send_file(file);
