@@ -330,6 +330,19 @@ server::Missing Engine::missing_runs(const Feed& feed, const RunsChange& change,
                                                                                    : server::Missing::refused;
 }
 
+/// Which runs a change takes from the server, or brings back; of the trash, those that are known to be in it.
+std::optional<RunsChange> Engine::removal_of(const Management& management) const {
+  const auto* restored = std::get_if<RunsChange>(&management);
+  if (takes_runs_away(management) || (restored && restored->act == RunsAct::restore)) return *restored;
+  const auto* trash = std::get_if<TrashEmpty>(&management);
+  if (!trash) return std::nullopt;
+  RunsChange all{.project = trash->project, .act = RunsAct::remove};
+  for (auto it = removed_.lower_bound({trash->project, ""}); it != removed_.end() && it->first.first == trash->project;
+       ++it)
+    if (!it->second.for_good) all.runs.push_back(it->first.second);
+  return all;
+}
+
 /// Of runs that are gone, or are back: people ask for them. Should it not get on record, they are told less.
 asio::awaitable<void> Engine::note_removal(RunsChange change, sources::Position position) {
   std::vector<RemovedRun> gone;
@@ -371,10 +384,9 @@ asio::awaitable<CallOutcome> Engine::manage(FeedPtr feed, std::shared_ptr<server
   const bool may_be_gone = *again || (runs && runs->discard_pending);
   auto missing = may_be_gone ? server::Missing::fine : server::Missing::refused;
   if (runs && !may_be_gone) missing = missing_runs(*feed, *runs, change.position);
-  std::optional<RunsChange> of_runs;
-  if (runs && (noted || runs->act == RunsAct::restore)) of_runs = *runs;
+  auto removal = removal_of(*management);
   auto answer = co_await outcome(server->manage(std::move(*management), std::move(may_begin), missing));
-  if (answer && of_runs) co_await note_removal(std::move(*of_runs), feed->replayed ? 0 : change.position);
+  if (answer && removal) co_await note_removal(std::move(*removal), feed->replayed ? 0 : change.position);
   if (answer) co_return done;
   if (noted && !*again && !answer.error().in_doubt) {
     // Should this not be written, a person is asked to look, or what is gone counts as removed.

@@ -329,6 +329,7 @@ class Engine final : public Control, public sources::SourceListener {
   awaitable<CallOutcome> make_version(FeedPtr feed, std::shared_ptr<server::Server> server, Intents intents,
                                       server::MayBegin may_begin, sources::Position position,
                                       ModelVersionCreate create);
+  std::optional<RunsChange> removal_of(const Management& management) const;
   awaitable<void> note_removal(RunsChange change, sources::Position position);
   server::Missing missing_runs(const Feed& feed, const RunsChange& change, sources::Position position) const;
   Intents intents_of(const Feed& feed, sources::Position position);

@@ -266,6 +266,9 @@ TEST(Explain, SaysOfARunThatWasRemovedSinceWhenAndByWhichChange) {
   }
   ASSERT_EQ(change({"create", "r-1"}).status, 0);
   EXPECT_THAT(box.sync({"explain", "r-1"}).out, Not(HasSubstr("deleted")));
+  ASSERT_EQ(change({"trash", "r-2"}).status, 0);
+  ASSERT_EQ(box.sync({"trash", "empty", "ml-team/lab", "--wait", "--timeout", "30s"}).status, 0);
+  EXPECT_THAT(box.sync({"explain", "r-2"}).out, ContainsRegex("It was deleted from the server .* ago by change 8"));
 }
 
 TEST(Explain, TellsOfAPathThatTheCallerMayNotLookAt) {
