@@ -22,7 +22,10 @@ std::string storage(std::int64_t bytes) {
 std::string details(const WorkspaceStatus& status) {
   std::string text;
   const auto add = [&text](const std::string& part) { text += (text.empty() ? "" : ", ") + part; };
-  if (status.storage_limit && status.storage_available)
+  // None available says that the limit is reached, and not by how much it is passed.
+  if (status.storage_limit && status.storage_available == 0)
+    add(fmt::format("none of {} storage left", storage(*status.storage_limit)));
+  else if (status.storage_limit && status.storage_available)
     add(fmt::format("{} of {} storage used", storage(*status.storage_limit - *status.storage_available),
                     storage(*status.storage_limit)));
   if (status.active_projects) add(number_of(static_cast<std::uint64_t>(*status.active_projects), "active project"));

@@ -420,7 +420,7 @@ TEST_F(CoreTest, TheReasonOfAModeIsTheServersWordsAloneAndWhatTheStatusCallAdds)
   full.storage_limit = 10'000'000'000;
   full.storage_available = 0;
   core_.status_told(std::get<AskStatus>(actions[1]), full, now_);
-  EXPECT_EQ(core_.scope(Scope::of("ml")).reason, "Storage is full (9.3 GiB of 9.3 GiB storage used)");
+  EXPECT_EQ(core_.scope(Scope::of("ml")).reason, "Storage is full (none of 9.3 GiB storage left)");
   full.storage_limit = 200'000;
   full.storage_available = 199'100;
   core_.status_told(std::get<AskStatus>(actions[1]), full, now_);
