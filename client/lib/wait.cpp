@@ -5,6 +5,7 @@
 #include <thread>
 #include <utility>
 
+#include "client/lib/json.h"
 #include "client/lib/mark.h"
 #include "client/lib/names.h"
 #include "client/lib/numbers.h"
@@ -68,6 +69,11 @@ void add_project(Progress& progress, const std::string& project) {
   if (at == progress.projects.end() || *at != project) progress.projects.insert(at, project);
 }
 
+/// Somebody may still write to it.
+bool is_open(const api::Stream& stream) {
+  return !stream.closed && stream.state != "done" && stream.container_type != "files";
+}
+
 /// `of_project`: begins a reason, where it does not go without saying whose it is.
 void add(Progress& progress, const api::Stream& stream, const std::string& of_project) {
   progress.seen = true;
@@ -85,7 +91,7 @@ void add(Progress& progress, const api::Stream& stream, const std::string& of_pr
   progress.uploads = std::max(progress.uploads, stream.uploads);
   progress.active_uploads.insert(progress.active_uploads.end(), stream.active_uploads.begin(),
                                  stream.active_uploads.end());
-  if (!stream.closed && stream.state != "done" && stream.container_type != "files") ++progress.open;
+  if (is_open(stream)) ++progress.open;
   if (stream.pending + stream.held + stream.in_flight > 0) {
     add_reason(progress.why, of_project, stream.why);
   } else if (stream.state == "unconfirmed") {
@@ -94,6 +100,13 @@ void add(Progress& progress, const api::Stream& stream, const std::string& of_pr
              (stream.waiting_for == "lookup" || stream.waiting_for == "counting")) {
     ++progress.settling;  // of the queue's streams, the sources tell by project only
   }
+}
+
+/// Why a wait did not end well, or not yet.
+bool is_not_synced(const api::Stream& stream, bool now) {
+  const auto left = stream.pending + stream.held + stream.in_flight + stream.uploads;
+  const auto gone = stream.rejected_kept + stream.discarded + stream.lost + stream.moved;
+  return left + gone > 0 || stream.state == "unconfirmed" || (!now && is_open(stream));
 }
 
 /// It waits for somebody to mend its source, and not for anything that comes by itself.
@@ -313,6 +326,7 @@ class Waiter {
       backoff_ = first_retry;
     }
     json_ = streams->json;
+    streams_ = streams->value;
     progress_ = assess(what_, status->value, streams->value.streams);
     if (tell_) tell_(progress_);
     say_which_is_meant(status->value);
@@ -569,7 +583,15 @@ class Waiter {
     return found;
   }
 
-  WaitResult result(Outcome outcome, std::string message) const { return {outcome, std::move(message), json_}; }
+  WaitResult result(Outcome outcome, std::string message) const {
+    if (outcome == Outcome::synced || !what_.changes.empty() || json_.empty())
+      return {outcome, std::move(message), json_};
+    api::StreamList left;
+    left.asked_at = streams_.asked_at;
+    for (const auto& stream : streams_.streams)
+      if (is_not_synced(stream, what_.now)) left.streams.push_back(stream);
+    return {outcome, std::move(message), api::to_json(left)};
+  }
 
   const Client& client_;
   WaitFor what_;
@@ -584,6 +606,7 @@ class Waiter {
   Progress progress_;
   Mark mark_;  // with --now
   std::string json_;
+  api::StreamList streams_;                   // the same
   Ids left_ = what_.changes;                  // of the changes, those not known to be done
   api::ChangePlace next_;                     // the first of them, as it was last
   std::map<std::string, std::size_t> moved_;  // of those, how many left for another machine, by the file

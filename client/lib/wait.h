@@ -52,7 +52,8 @@ Progress assess(const WaitFor& what, const api::Status& status, const std::vecto
 struct WaitResult {
   enum class Outcome { synced, rejected, unreachable, timed_out, held, failed } outcome;
   std::string message{};  ///< a sentence, or a few
-  std::string json{};     ///< the streams at the end, as the daemon gave them; empty when it was never reached
+  std::string json{};  ///< the streams at the end as the daemon gives them, of a wait that failed those alone that are
+                       ///< not synced; of changes, the first that is left; empty when it was never reached
 };
 
 /// Follows the daemon's events and looks again when one of them may matter; every `recheck` all the same, should an

@@ -84,6 +84,20 @@ TEST_F(Waiting, IsOverAtOnceWhenAllOfAClosedRunIsSynced) {
   EXPECT_THAT(result.json, HasSubstr("\"container\":\"r1\""));
 }
 
+TEST_F(Waiting, ThatFailsHandsOnWhatIsNotSyncedAlone) {
+  auto waiting = stream_of("waiting", 2, true), refused = stream_of("refused", 0, true);
+  waiting.why = "the server cannot be reached";
+  refused.rejected_kept = 1;
+  tell({stream_of("done", 0, true), waiting, refused, stream_of("open", 0, false)});
+  const auto end = wait({.project = "ml-team/x", .timeout = 50ms});
+  EXPECT_NE(end.outcome, Outcome::synced);
+  for (const char* name : {"waiting", "refused", "open"})
+    EXPECT_THAT(end.json, HasSubstr("\"container\":\"" + std::string(name) + "\""));
+  EXPECT_THAT(end.json, testing::AllOf(HasSubstr("the server cannot be reached"), Not(HasSubstr("\"done\""))));
+  const auto now = wait({.project = "ml-team/x", .now = true, .timeout = 50ms});
+  EXPECT_THAT(now.json, Not(HasSubstr("\"open\""))) << "it is not waited for";
+}
+
 TEST_F(Waiting, LooksAgainWhenSomethingHappensToTheRun) {
   tell({stream_of("r1", 5, true)});
   auto result = begin({.run = "r1"});
