@@ -1,8 +1,11 @@
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <exception>
 #include <filesystem>
 #include <optional>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -11,7 +14,9 @@
 #include "app/upkeep.h"
 #include "client/man/help.h"
 #include "client/man/page.h"
+#include "client/man/terminal.h"
 #include "client/man/usage.h"
+#include "client/man/wrap.h"
 
 namespace {
 
@@ -130,9 +135,13 @@ void add_options(CLI::App& cli, Arguments& given) {
   cli.add_flag_callback("--man-page", print_man_page)->group("");
 }
 
+/// Not broken within words on the terminal that it may go to.
 int print(const neptune::Result<std::string>& findings) {
   if (!findings) return report(findings.error());
-  std::fputs(findings->c_str(), stdout);
+  const auto width = neptune::man::terminal_width(STDOUT_FILENO);
+  std::istringstream lines(*findings);
+  for (std::string line; std::getline(lines, line);)
+    std::fputs(neptune::man::wrap(line, width, "", "  ").c_str(), stdout);
   return 0;
 }
 

@@ -1,7 +1,6 @@
 #include "client/cli/text.h"
 
 #include <fmt/format.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -21,33 +20,16 @@ namespace {
 
 using SystemClock = std::chrono::system_clock;
 
-std::size_t width_of(int descriptor) {
-  winsize size{};
-  if (::ioctl(descriptor, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
-  std::size_t width = 0;
-  if (const char* text = std::getenv("COLUMNS")) std::from_chars(text, text + std::string_view(text).size(), width);
-  return width > 0 ? width : 80;
-}
-
 bool set(const char* variable) {
   const char* value = std::getenv(variable);
   return value && *value;
-}
-
-bool dumb() {
-  const char* terminal = std::getenv("TERM");
-  return !terminal || std::string_view(terminal) == "dumb";
 }
 
 }  // namespace
 
 Style style_of_output() {
   if (::isatty(STDOUT_FILENO) == 0) return {};
-  return {!dumb() && !set("NO_COLOR"), width_of(STDOUT_FILENO)};
-}
-
-std::size_t terminal_width(int descriptor) {
-  return ::isatty(descriptor) == 0 || dumb() ? 0 : width_of(descriptor);
+  return {!man::is_dumb_terminal() && !set("NO_COLOR"), man::columns_of(STDOUT_FILENO)};
 }
 
 namespace {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "client/lib/types.h"
+#include "client/man/terminal.h"
 #include "client/man/wrap.h"
 
 /// Numbers, times and sentences the way people read them.
@@ -23,9 +24,6 @@ struct Style {
 
 /// From the terminal that standard output is, NO_COLOR, TERM and COLUMNS.
 Style style_of_output();
-
-/// Columns of the terminal that a descriptor is; 0 when it is none that can draw.
-std::size_t terminal_width(int descriptor);
 
 /// For standard error: in lines as wide as the terminal that it is, else in one line.
 std::string message(std::string_view text);
@@ -62,6 +60,7 @@ std::string clean(std::string_view text);
 std::string capital(std::string text);
 
 using man::columns;
+using man::terminal_width;
 using man::wrap;
 
 /// The beginning of UTF-8 text in at most so many columns, "…" at a cut.
