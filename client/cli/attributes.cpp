@@ -23,8 +23,8 @@ void Attributes::put_into(ChangeText& change) const {
   if (!at) assigned.insert(assigned.end(), values.begin(), values.end());
   if (at && !append.empty())
     wrong_usage("--append", "It has no step; give its points as NAME=VALUE, or leave --step out.");
-  if (!assigned.empty()) change.json("assign", or_wrong_usage("NAME=VALUE", assignments_json(assigned)));
-  if (at) change.json("append", or_wrong_usage("NAME=VALUE", points_json(values, at)));
+  if (!assigned.empty()) change.json("assign", or_wrong_usage("", assignments_json(assigned)));
+  if (at) change.json("append", or_wrong_usage("", points_json(values, at)));
   if (!append.empty()) change.json("append", or_wrong_usage("--append", points_json(append)));
   if (!insert.empty()) change.json("insert", or_wrong_usage("--insert", sets_json(insert)));
   if (!remove.empty()) change.json("remove", or_wrong_usage("--remove", sets_json(remove)));

@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
@@ -13,7 +15,8 @@ namespace neptune::cli {
 namespace {
 
 struct Arguments {
-  std::string file, project;
+  std::optional<std::string> file;
+  std::string project;
   std::optional<std::uint64_t> skip;
   HandIn how;
 };
@@ -139,8 +142,9 @@ class FileHandIn {
 void add_change(Verb& top, Session& session) {
   auto verb = top.add("change", "Hand in changes as JSON: one object, an array, or one object a line");
   const auto arguments = std::make_shared<Arguments>();
-  verb.required("-f,--file FILE", arguments->file,
-                "The file they are in; - is standard input. All of it is taken, or nothing; but what is longer than a "
+  verb.optional("-f,--file FILE", arguments->file,
+                "The file they are in; - is standard input, as it is without this where that is no terminal. All of it "
+                "is taken, or nothing; but what is longer than a "
                 "request (100,000 changes, 16 MiB) and has one object a line is handed in part by part, each whole or "
                 "not at all");
   verb.from_environment("--project PROJECT", arguments->project, "NEPTUNE_PROJECT",
@@ -148,7 +152,9 @@ void add_change(Verb& top, Session& session) {
   verb.optional("--skip N", arguments->skip, "Leave out the first N changes of the file, which were accepted before");
   arguments->how.add_wait_to(verb);
   verb.action([&session, arguments] {
-    auto file = ChangeFile::open(arguments->file);
+    if (!arguments->file && ::isatty(STDIN_FILENO) != 0)
+      wrong_usage("--file", "Say which file they are in, as in `-f changes.ndjson`, or send them to standard input.");
+    auto file = ChangeFile::open(arguments->file.value_or("-"));
     if (!file) return session.fail_with(file.error());
     FileHandIn(session, *arguments, std::move(*file)).run(arguments->skip.value_or(0));
   });

@@ -1,5 +1,7 @@
 #include "client/cli/hand_in.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -30,7 +32,9 @@ void submit(Session& session, const HandIn& how, const std::string& change, cons
 }  // namespace
 
 Handing::Handing(Session& session, const HandIn& how)
-    : session_(session), wait_(how.wait), timeout_(read_timeout(how)) {}
+    : session_(session), wait_(how.wait), timeout_(read_timeout(how)) {
+  if (const auto which = session.which_daemon(); !which.empty()) std::fputs(message(which).c_str(), stderr);
+}
 
 Result<client::Reply<api::SubmitReply>> Handing::submit(std::string_view body, const client::Submission& with) const {
   constexpr std::chrono::milliseconds longest = std::chrono::minutes(1);
@@ -38,7 +42,7 @@ Result<client::Reply<api::SubmitReply>> Handing::submit(std::string_view body, c
 }
 
 std::string Handing::told(const Accepted& accepted, const std::optional<std::string>& run) const {
-  return view(accepted, run, !wait_ && session_.style.width > 0);
+  return view(accepted, run, !wait_ && session_.style.width > 0, session_.style.width);
 }
 
 void Handing::wait(const client::Ids& changes) const {
@@ -63,6 +67,22 @@ void HandIn::add_to(Verb& verb) {
   add_wait_to(verb);
 }
 
+void Sure::add_to(Verb& verb) {
+  verb.flag("--yes", yes, "Don't ask first, as is done on a terminal");
+}
+
+bool Sure::ask(Session& session, const std::string& what) const {
+  if (yes || ::isatty(STDIN_FILENO) == 0 || ::isatty(STDERR_FILENO) == 0) return true;
+  auto question = wrap(clean(what) + "? [y/N] ", terminal_width(STDERR_FILENO), "", "");
+  question.back() = ' ';  // the answer stands behind it
+  std::fputs(question.c_str(), stderr);
+  std::string answer;
+  for (int c = std::getchar(); c != EOF && c != '\n'; c = std::getchar()) answer += static_cast<char>(c);
+  if (answer == "y" || answer == "Y" || answer == "yes") return true;
+  session.fail_with({"not_sure", "Nothing was done."});
+  return false;
+}
+
 std::optional<std::string> project_at_hand() {
   const char* project = std::getenv("NEPTUNE_PROJECT");
   return project && *project ? std::optional<std::string>(project) : std::nullopt;
@@ -70,6 +90,18 @@ std::optional<std::string> project_at_hand() {
 
 void add_project(Verb& verb, std::string& project) {
   verb.from_environment("--project PROJECT", project, "NEPTUNE_PROJECT", "The project, as workspace/project");
+}
+
+void Project::add_to(Verb& verb) {
+  verb.optional("PROJECT", argument, "The project, as workspace/project; or say --project");
+  add_project(verb, name);
+}
+
+std::string Project::named() const {
+  if (!argument) return named_project(name);
+  if (!name.empty() && name != *argument && name != project_at_hand())
+    wrong_usage("PROJECT", "Two are named, " + *argument + " and " + name + "; name one.");
+  return *argument;
 }
 
 const std::string& named_project(const std::string& project) {

@@ -23,6 +23,16 @@ struct HandIn {
   void add_wait_to(Verb& verb);  ///< without a key: for bodies that bring their own
 };
 
+/// For verbs that take away for good: on a terminal, somebody is asked first; a script, which has none, is not.
+struct Sure {
+  bool yes = false;
+
+  void add_to(Verb& verb);  ///< --yes
+  /// `what` it does, as in "Delete the project ml-team/lab, with all that is in it"; false, and said so, when that is
+  /// not what was meant.
+  bool ask(Session& session, const std::string& what) const;
+};
+
 /// $NEPTUNE_PROJECT, where it is set.
 std::optional<std::string> project_at_hand();
 
@@ -30,6 +40,15 @@ std::optional<std::string> project_at_hand();
 void add_project(Verb& verb, std::string& project);
 /// The project; ends with a usage error when none was named.
 const std::string& named_project(const std::string& project);
+
+/// The same, or as an argument behind the verb.
+struct Project {
+  std::string name;
+  std::optional<std::string> argument{};
+
+  void add_to(Verb& verb);
+  std::string named() const;  ///< ends with a usage error when none was named, or two
+};
 
 /// Hands one change in and says so; with --wait, waits for it and for nothing else. `run`: whose change it is, for
 /// people.
@@ -59,7 +78,7 @@ class Handing {
   Clock::time_point begin_ = Clock::now();
 };
 
-/// The value, or a wrong usage of `argument`.
+/// The value, or a wrong usage of `argument`; of none where the error says itself which.
 template <class T>
 T or_wrong_usage(const std::string& argument, Result<T> value) {
   if (!value) wrong_usage(argument, value.error().message);

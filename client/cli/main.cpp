@@ -1,9 +1,13 @@
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <exception>
+#include <span>
+#include <string>
+#include <vector>
 
 #include "client/cli/examples.h"
 #include "client/cli/verb.h"
@@ -43,8 +47,10 @@ std::string footer(bool top) {
   std::string exits = "Exit:";
   for (const auto& [code, text, more] : exit_texts)
     exits += (code == 0 ? " " : ", ") + std::to_string(code) + " " + text;
-  return man::wrap(socket_text, man::help_width, "", "") + man::wrap(exits + ".", man::help_width, "", "") +
-         "\n`neptune-sync COMMAND --help` tells all of a command, with examples.\n";
+  return man::wrap(socket_text, man::help_width, "", "") + man::wrap(exits + ".", man::help_width, "", "") + "\n" +
+         man::wrap(
+             "`neptune-sync COMMAND --help`, or `neptune-sync help COMMAND`, tells all of a command, with examples.",
+             man::help_width, "", "");
 }
 
 std::string man_page(const CLI::App& app) {
@@ -67,6 +73,23 @@ std::string man_page(const CLI::App& app) {
   return man::manual(man::command_tree(app), page);
 }
 
+/// The words of the command line; "help run log" is "run log --help", as far as there are such commands.
+std::vector<std::string> words_of(const CLI::App& app, int argc, char** argv) {
+  std::vector<std::string> words(argv + 1, argv + argc);
+  std::size_t first = 0;
+  while (first < words.size() && words[first].starts_with('-')) first += words[first] == "--socket" ? 2 : 1;
+  if (first >= words.size() || words[first] != "help") return words;
+  words.erase(words.begin() + static_cast<std::ptrdiff_t>(first));
+  const auto* command = &app;
+  for (const auto& word : std::span(words).subspan(first)) {
+    const auto below = command->get_subcommands([&word](const CLI::App* each) { return each->get_name() == word; });
+    if (below.empty()) return words;
+    command = below.front();
+  }
+  words.emplace_back("--help");
+  return words;
+}
+
 int run(int argc, char** argv) {
   Session session;
   session.style = style_of_output();
@@ -75,7 +98,10 @@ int run(int argc, char** argv) {
   man::use_help(app, examples, footer);
   app.set_version_flag("--version", "neptune-sync " NEPTUNE_VERSION);
   app.add_option("--socket", session.socket, "The daemon's socket, where it is not the usual one")->type_name("PATH");
-  app.add_flag("--json", session.json, "Print JSON as the daemon's API has it, on one line");
+  app.add_flag("--json", session.json,
+               "Print answers as JSON, as the daemon's API has them, on one line. Errors come as JSON on standard "
+               "error, but for "
+               "wrong usage, which is told in words");
   const auto print_man_page = [&app, &session] {
     session.print(man_page(app));
     throw CLI::Success();
@@ -110,7 +136,9 @@ int run(int argc, char** argv) {
   add_completion(top, session, [&app] { return man::command_tree(app); });
 
   try {
-    app.parse(argc, argv);
+    auto words = words_of(app, argc, argv);
+    std::ranges::reverse(words);  // as the parser takes them
+    app.parse(words);
   } catch (const CLI::ParseError& error) {
     // --help and --version come here too, with 0.
     return man::end_of_usage(app, error);

@@ -8,7 +8,8 @@ namespace neptune::cli {
 namespace {
 
 struct Arguments {
-  std::string who, role, project;
+  std::string who, role;
+  Project project;
   HandIn how;
 };
 
@@ -23,26 +24,26 @@ void add_one(Verb& parent, Session& session, const Words& words, const std::stri
   const auto arguments = std::make_shared<Arguments>();
   verb.required(words.placeholder, arguments->who, words.whose);
   if (name != "remove") verb.required("--role ROLE", arguments->role, "viewer, contributor or owner");
-  add_project(verb, arguments->project);
+  arguments->project.add_to(verb);
   arguments->how.add_to(verb);
   const auto kind = words.kind + "." + name;
   verb.action([&session, arguments, kind, field = words.field] {
     ChangeText change(kind);
     change.text(field, arguments->who);
     if (!arguments->role.empty()) change.text("role", arguments->role);
-    hand_in(session, arguments->how, std::move(change), arguments->project);
+    hand_in(session, arguments->how, std::move(change), arguments->project.named());
   });
 }
 
 void add_list(Verb& parent, Session& session, bool service_accounts) {
   auto verb = parent.add("list", "Who has which role in a project, as the server lists it");
-  const auto project = std::make_shared<std::string>();
-  add_project(verb, *project);
+  const auto project = std::make_shared<Project>();
+  project->add_to(verb);
   verb.action([&session, project, service_accounts] {
     const auto text = [&session, service_accounts](const api::MemberList& list) {
       return view(list, service_accounts, session.style);
     };
-    show(session, session.client().members(named_project(*project)), text);
+    show(session, session.client().members(project->named()), text);
   });
 }
 

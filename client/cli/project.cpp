@@ -3,6 +3,7 @@
 #include "client/cli/attributes.h"
 #include "client/cli/hand_in.h"
 #include "client/cli/views.h"
+#include "support/parse_size.h"
 
 namespace neptune::cli {
 
@@ -11,10 +12,13 @@ namespace {
 struct Arguments {
   std::string project;
   std::optional<std::string> visibility, description, key, name, bytes;
-  bool discard_pending = false;
+  bool discard_pending = false, no_limit = false;
+  Sure sure;
   Attributes attributes;
   HandIn how;
 };
+
+constexpr auto npos = std::string::npos;
 
 using Shared = std::shared_ptr<Arguments>;
 
@@ -78,22 +82,31 @@ void add_delete(Verb& parent, Session& session) {
   auto verb = parent.add("delete", "Delete a project with all that is in it");
   const auto arguments = project_arguments(verb);
   add_discard(verb, *arguments);
-  finish(verb, session, arguments, [arguments] {
+  arguments->sure.add_to(verb);
+  arguments->how.add_to(verb);
+  verb.action([&session, arguments] {
     ChangeText change("project.delete");
     if (arguments->discard_pending) change.json("discard_pending", "true");
-    return change;
+    if (arguments->sure.ask(session, "Delete the project " + arguments->project + ", with all runs and models in it"))
+      hand_in(session, arguments->how, std::move(change), arguments->project);
   });
 }
 
 void add_storage_limit(Verb& parent, Session& session) {
   auto verb = parent.add("storage-limit", "Limit a project's storage, or lift its limit");
   const auto arguments = project_arguments(verb);
-  verb.optional("--bytes NUMBER", arguments->bytes, "The limit; without it the limit is lifted");
+  verb.optional("--bytes SIZE", arguments->bytes, "The limit, as in 5000000000, 5GB or 5GiB");
+  verb.flag("--none", arguments->no_limit, "Lift the limit");
   finish(verb, session, arguments, [arguments] {
-    const auto bytes = arguments->bytes ? number_json(*arguments->bytes) : std::string("null");
-    if (!bytes || bytes->starts_with('-'))
-      wrong_usage("--bytes", "'" + *arguments->bytes + "' is no number of bytes; write it in digits.");
-    return ChangeText("project.set_storage_limit").json("bytes", *bytes);
+    if (arguments->bytes.has_value() == arguments->no_limit)
+      wrong_usage("--bytes", "Say either the limit, as in --bytes 5GiB, or --none, which lifts it.");
+    ChangeText change("project.set_storage_limit");
+    if (arguments->no_limit) return change.json("bytes", "null");
+    const auto bytes = parse_size(*arguments->bytes);
+    if (!bytes)
+      wrong_usage("--bytes", "'" + *arguments->bytes +
+                                 "' is no size; write a whole number and B, KiB, MiB, GiB or TiB (or kB, MB, GB, TB).");
+    return change.json("bytes", std::to_string(*bytes));
   });
 }
 
@@ -102,10 +115,18 @@ void add_metadata(Verb& parent, Session& session) {
   const auto arguments = std::make_shared<Arguments>();
   arguments->attributes.add_to(verb);
   add_project(verb, arguments->project);
-  finish(verb, session, arguments, [arguments] {
+  arguments->how.add_to(verb);
+  verb.action([&session, arguments] {
+    Project project{.name = arguments->project};
+    auto& values = arguments->attributes.values;
+    // All words behind the verb come as values; the project may be the first of them.
+    if (!values.empty() && values.front().find('=') == std::string::npos && values.front().find('/') < npos) {
+      project.argument = values.front();
+      values.erase(values.begin());
+    }
     ChangeText change("project.metadata");
     arguments->attributes.put_into(change);
-    return change;
+    hand_in(session, arguments->how, std::move(change), project.named());
   });
 }
 

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 
@@ -81,8 +82,19 @@ struct Many {
   std::vector<std::string> runs;
   std::string project;
   bool discard_pending = false;
+  Sure sure;
   HandIn how;
 };
+
+/// "the runs r1, r2 and 5 more of ml-team/lab"
+std::string runs_of(const Many& arguments) {
+  constexpr std::size_t few = 3;
+  const auto& runs = arguments.runs;
+  std::string text = runs.size() == 1 ? "the run" : "the runs";
+  for (std::size_t i = 0; i < std::min(runs.size(), few); ++i) text += (i == 0 ? " " : ", ") + runs[i];
+  if (runs.size() > few) text += " and " + std::to_string(runs.size() - few) + " more";
+  return text + " of " + named_project(arguments.project);
+}
 
 void add_many(Verb& parent, Session& session, const std::string& name, const std::string& description, bool removes) {
   auto verb = parent.add(name, description);
@@ -91,9 +103,12 @@ void add_many(Verb& parent, Session& session, const std::string& name, const std
   if (removes)
     verb.flag("--discard-pending", arguments->discard_pending,
               "Don't wait for held writes to them: record those as rejected");
+  const bool for_good = name == "delete";
+  if (for_good) arguments->sure.add_to(verb);
   add_project(verb, arguments->project);
   arguments->how.add_to(verb);
-  verb.action([&session, arguments, kind = "run." + name] {
+  verb.action([&session, arguments, for_good, kind = "run." + name] {
+    if (for_good && !arguments->sure.ask(session, "Delete for good " + runs_of(*arguments))) return;
     ChangeText change(kind);
     change.texts("runs", arguments->runs);
     if (arguments->discard_pending) change.json("discard_pending", "true");

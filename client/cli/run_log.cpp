@@ -1,3 +1,4 @@
+#include <cstdio>
 #include <memory>
 
 #include "client/cli/hand_in.h"
@@ -21,15 +22,34 @@ ChangeText change_of(const Log& arguments) {
   if (!step) assigned.insert(assigned.end(), arguments.values.begin(), arguments.values.end());
   if (step && arguments.values.empty()) wrong_usage("--step", "It is for NAME=VALUE; give at least one.");
   if (!step && assigned.empty()) wrong_usage("NAME=VALUE", "Say what to log, as in loss=0.3 --step 12.");
-  if (!assigned.empty()) change.json("assign", or_wrong_usage("NAME=VALUE", assignments_json(assigned)));
+  if (!assigned.empty()) change.json("assign", or_wrong_usage("", assignments_json(assigned)));
   if (step) {
     change.json("step", *step);
-    change.json("append", or_wrong_usage("NAME=VALUE", points_json(arguments.values)));
+    change.json("append", or_wrong_usage("", points_json(arguments.values)));
   }
   if (!arguments.preview) return change;
   const auto ratio = number_json(*arguments.preview);
   if (!ratio) wrong_usage("--preview", "'" + *arguments.preview + "' is no number from 0 to 1.");
   return change.json("preview", "{\"completion_ratio\":" + *ratio + "}");
+}
+
+void note(const std::string& text) {
+  std::fputs(message(text).c_str(), stderr);
+}
+
+/// What is taken as it stands and may have been meant otherwise. It is logged all the same.
+void tell_doubts(const Log& arguments) {
+  for (const auto& text : arguments.values) {
+    const auto named = split_assignment(text);
+    if (!named) continue;
+    const std::string name(named->name);
+    if (!arguments.step && name == "step" && arguments.values.size() > 1)
+      note("step is set as a value of that name, and no point is logged; `--step " + std::string(named->value) +
+           "` logs points at that step.");
+    if (arguments.step && is_bare_text(named->value))
+      note(name + ": '" + std::string(named->value) + "' is logged as a text, and makes it a series of texts; in " +
+           "double quotes, as in " + name + "='\"" + std::string(named->value) + "\"', it is without this note.");
+  }
 }
 
 void add_log(Verb& parent, Session& session) {
@@ -45,7 +65,9 @@ void add_log(Verb& parent, Session& session) {
   add_project(verb, arguments->project);
   arguments->how.add_to(verb);
   verb.action([&session, arguments] {
-    hand_in(session, arguments->how, change_of(*arguments), arguments->project, arguments->run);
+    auto change = change_of(*arguments);
+    tell_doubts(*arguments);
+    hand_in(session, arguments->how, std::move(change), arguments->project, arguments->run);
   });
 }
 

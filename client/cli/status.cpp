@@ -9,7 +9,7 @@ void add_status(Verb& top, Session& session) {
   verb.action([&session] {
     const auto reply = session.client().status();
     const auto text = [&session](const api::Status& status) {
-      return view(status, session.style, std::chrono::system_clock::now());
+      return view(status, session.style, std::chrono::system_clock::now(), Length::whole, session.which_daemon());
     };
     if (show(session, reply, text) && anything_held(reply->value)) session.exit = held;
   });

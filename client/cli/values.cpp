@@ -13,18 +13,6 @@ namespace neptune::cli {
 
 namespace {
 
-struct Named {
-  std::string_view name, value;
-};
-
-Result<Named> split(std::string_view text) {
-  const auto equals = text.find('=');
-  if (equals == std::string_view::npos || equals == 0)
-    return fail("invalid_assignment",
-                "'" + std::string(text) + "' is not of the form NAME=VALUE; write it as in loss=0.3.");
-  return Named{text.substr(0, equals), text.substr(equals + 1)};
-}
-
 bool is_digit(char c) {
   return c >= '0' && c <= '9';
 }
@@ -68,17 +56,29 @@ bool has_leading_zero(std::string_view text) {
   return first != std::string_view::npos && digits(text.substr(first)) > 1 && text[first] == '0';
 }
 
+/// "loss: ...; write loss='...'"
+std::string about(std::string_view name, std::string message) {
+  constexpr std::string_view any = "NAME=";
+  if (const auto at = message.find(any); at != std::string::npos)
+    message.replace(at, any.size(), std::string(name) + "=");
+  return std::string(name) + ": " + message;
+}
+
+bool begins_like_a_number(std::string_view text) {
+  return is_digit(text.front()) || std::string_view("+-.").find(text.front()) != std::string_view::npos;
+}
+
 template <class Value>
 Result<std::string> object_json(const std::vector<std::string>& assignments, Value value) {
   std::string out = "{";
   std::set<std::string, std::less<>> names;
   for (const auto& text : assignments) {
-    const auto named = split(text);
+    const auto named = split_assignment(text);
     if (!named) return std::unexpected(named.error());
     const std::string name(named->name);
     if (!names.insert(name).second) return fail("invalid_value", name + " is given twice; keep one of them.");
     Result<std::string> json = value(named->value);
-    if (!json) return fail(json.error().code, std::string(named->name) + ": " + json.error().message);
+    if (!json) return fail(json.error().code, about(named->name, json.error().message));
     if (out.size() > 1) out += ',';
     api::append_json_string(out, named->name);
     out += ":" + *json;
@@ -137,6 +137,19 @@ Result<std::string> value_json(std::string_view text) {
   return text_json(text);
 }
 
+bool is_bare_text(std::string_view text) {
+  const auto json = value_json(text);
+  return json && *json == text_json(text);
+}
+
+Result<Assignment> split_assignment(std::string_view text) {
+  const auto equals = text.find('=');
+  if (equals == std::string_view::npos || equals == 0)
+    return fail("invalid_assignment",
+                "'" + std::string(text) + "' is not of the form NAME=VALUE; write it as in loss=0.3.");
+  return Assignment{text.substr(0, equals), text.substr(equals + 1)};
+}
+
 Result<std::string> assignments_json(const std::vector<std::string>& assignments) {
   return object_json(assignments, [](std::string_view text) { return value_json(text); });
 }
@@ -147,6 +160,9 @@ Result<std::string> points_json(const std::vector<std::string>& points, const st
     if (!value) return value;
     if (*value == "true" || *value == "false")
       return fail("invalid_value", "a series holds numbers or texts; use --assign for '" + std::string(text) + "'.");
+    if (begins_like_a_number(text) && is_bare_text(text))
+      return fail("invalid_value", "'" + std::string(text) + "' is no number; write one, or NAME='\"" +
+                                       std::string(text) + "\"' to log a text, which makes it a series of texts.");
     return step ? "{\"value\":" + *value + ",\"step\":" + *step + "}" : *value;
   });
 }
@@ -158,7 +174,7 @@ Result<std::string> words_json(const std::vector<std::string>& assignments) {
 Result<std::string> sets_json(const std::vector<std::string>& members) {
   std::map<std::string, std::vector<std::string>> sets;
   for (const auto& text : members) {
-    const auto named = split(text);
+    const auto named = split_assignment(text);
     if (!named) return std::unexpected(named.error());
     sets[std::string(named->name)].emplace_back(named->value);
   }

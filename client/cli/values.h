@@ -37,7 +37,17 @@ std::optional<std::string> number_json(std::string_view text);
 
 /// `["train/loss=0.3", "note=fine"]` as `{"train/loss":0.3,"note":"fine"}`. Refuses what has no '=' or no name.
 Result<std::string> assignments_json(const std::vector<std::string>& assignments);
-/// The same of points of series; with a step, where each is to have its own: `{"loss":{"value":0.3,"step":12}}`.
+/// Whether that is what it becomes without a word of that: neither in double quotes nor anything else.
+bool is_bare_text(std::string_view text);
+/// What is before the first '=' of `NAME=VALUE`, and behind it.
+struct Assignment {
+  std::string_view name, value;
+};
+Result<Assignment> split_assignment(std::string_view text);
+
+/// The same of points of series, of which one wrong text spoils all numbers after it: what begins like a number and is
+/// none is refused unless it stands in double quotes. With a step, where each is to have its own:
+/// `{"loss":{"value":0.3,"step":12}}`.
 Result<std::string> points_json(const std::vector<std::string>& points, const std::optional<std::string>& step = {});
 
 /// `["sys/tags=best", "sys/tags=new"]` as `{"sys/tags":["best","new"]}`.

@@ -137,7 +137,7 @@ void Verb::action_alone(std::function<void()> action) {
 }
 
 void wrong_usage(const std::string& argument, const std::string& sentence) {
-  throw CLI::ValidationError(argument, sentence);
+  throw argument.empty() ? CLI::ValidationError(sentence) : CLI::ValidationError(argument, sentence);
 }
 
 }  // namespace neptune::cli

@@ -53,7 +53,8 @@ class Verb {
   std::string group_{};
 };
 
-/// Ends an action with the exit code of a wrong usage: `sentence` says what is wrong with which argument.
+/// Ends an action with the exit code of a wrong usage: `sentence` says what is wrong with which argument;
+/// empty: with what the sentence names.
 [[noreturn]] void wrong_usage(const std::string& argument, const std::string& sentence);
 
 }  // namespace neptune::cli

@@ -33,6 +33,10 @@ struct Session {
         {socket.empty() ? client::default_socket() : socket, std::chrono::seconds(10), &answered_, patience});
   }
 
+  /// Where --socket and $NEPTUNE_SYNC_SOCKET name none, and another daemon listens than the one that is asked: which it
+  /// is, and how to choose the other one; else empty.
+  std::string which_daemon() const;
+
   void print(std::string_view text) const;
   /// The sentence on standard error, or the error as JSON; and the exit code that goes with it.
   void fail_with(const Error& error);

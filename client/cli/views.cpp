@@ -310,10 +310,12 @@ std::string header_of(const api::Status& status, const Style& style, Now now) {
 
 }  // namespace
 
-std::string view(const api::Status& status, const Style& style, Now now, Length length) {
+std::string view(const api::Status& status, const Style& style, Now now, Length length, const std::string& which) {
   const auto problems = problems_of(status, style, now, length);
   std::string out;
-  if (length == Length::whole || problems.none()) out += header_of(status, style, now) + "\n";
+  if (length == Length::whole || problems.none()) out += header_of(status, style, now);
+  if (!which.empty()) out += wrap(clean(which), style.width, "  ", "  ");
+  if (!out.empty()) out += "\n";
   if (!problems.none()) out += problems.text() + "\n";
   if (!std::ranges::all_of(status.workspaces, is_past)) out += scopes_of(status, style, now) + "\n";
   if (!status.uploads.empty()) out += uploads_of(status, style) + "\n";
@@ -372,6 +374,11 @@ std::string container_word(const std::string& type) {
   return type == "run" || type == "files" ? "run" : "of";
 }
 
+/// What is a workspace's alone, as an invitation is, comes as "ml-team/".
+std::string whose(const std::string& project) {
+  return project.substr(0, project.size() - (project.ends_with('/') ? 1 : 0));
+}
+
 /// By which number it was handed in; what came from a log has none.
 std::string change_number(const api::Rejected& rejected) {
   return rejected.source.starts_with(api::queue_source) ? std::to_string(rejected.position) : "-";
@@ -393,7 +400,7 @@ std::string view(const api::RejectedList& list, const Style& style, Now now) {
     table.add({{std::to_string(one.id), Colour::bold},
                {change_number(one)},
                {since(one.at, now)},
-               {one.project},
+               {whose(one.project)},
                {one.container},
                {one.kind},
                {one.code, Colour::red}},
@@ -409,7 +416,7 @@ std::string view(const api::Rejected& rejected, const Style& style) {
   std::vector<std::pair<std::string, std::string>> lines{
       {"rejected", std::to_string(rejected.id)},
       {"rejected at", to_the_second(rejected.at)},
-      {"project", rejected.project},
+      {rejected.project.ends_with('/') ? "workspace" : "project", whose(rejected.project)},
       {container_word(rejected.container_type), rejected.container},
       {"kind", rejected.kind},
       {"size", bytes(rejected.bytes)},
@@ -536,7 +543,7 @@ std::string numbers_of(const Accepted& accepted) {
   return fmt::format(" (changes {} to {})", ids.front(), ids.back());
 }
 
-std::string view(const Accepted& accepted, const std::optional<std::string>& run, bool hint) {
+std::string view(const Accepted& accepted, const std::optional<std::string>& run, bool hint, std::size_t width) {
   const auto& scopes = accepted.scopes;
   const bool one = accepted.changes == 1;
   const auto scope = scopes.empty() ? std::string() : clean(*scopes.begin());
@@ -549,7 +556,7 @@ std::string view(const Accepted& accepted, const std::optional<std::string>& run
   if (hint && scopes.size() == 1)
     text += fmt::format(" `neptune-sync wait {}--project {} --now` waits until the server has {}.",
                         run ? "--run " + clean(*run) + " " : "", scope, one ? "it" : "them");
-  return text + "\n";
+  return wrap(text, width, "", "");
 }
 
 std::string view(const api::ReleasePlan& plan, const Style& style) {

@@ -17,7 +17,9 @@ using Now = std::chrono::system_clock::time_point;
 /// `brief`: what is wrong begins it, a line each, cut where it is too long. Of a style with a width.
 enum class Length : std::uint8_t { whole, brief };
 /// What is wrong comes first, then the scopes, then a last line that sums up.
-std::string view(const api::Status& status, const Style& style, Now now, Length length = Length::whole);
+/// `which`: of several daemons, which one says so: a sentence, or empty.
+std::string view(const api::Status& status, const Style& style, Now now, Length length = Length::whole,
+                 const std::string& which = {});
 /// "trial-7", "files of trial-7", "management".
 std::string name_of(const api::Stream& stream);
 std::string view(const api::StreamList& list, const Style& style, Now now);
@@ -42,7 +44,7 @@ struct Accepted {
 /// " (changes 41 to 42)", where they follow each other.
 std::string numbers_of(const Accepted& accepted);
 /// `hint`: how to wait for it, for somebody who reads this.
-std::string view(const Accepted& accepted, const std::optional<std::string>& run, bool hint);
+std::string view(const Accepted& accepted, const std::optional<std::string>& run, bool hint, std::size_t width = 0);
 std::string view(const api::ReleasePlan& plan, const Style& style);
 
 /// A line a check, and below those that did not go well what to do.

@@ -38,6 +38,10 @@ struct Options {
 /// the user's own daemon would have, if its configuration is there.
 std::string default_socket();
 
+/// Of all these places, the first at which another daemon listens than the one at default_socket(); empty where there
+/// is none, or `$NEPTUNE_SYNC_SOCKET` says which is meant.
+std::string passed_over();
+
 /// The one that the user's own daemon has, or would have.
 std::string own_socket();
 

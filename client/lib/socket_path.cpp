@@ -1,6 +1,11 @@
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <optional>
@@ -69,20 +74,50 @@ std::optional<fs::path> configured_in(const fs::path& directory) {
   return state;
 }
 
+const fs::path ours = "neptune-syncd", system_socket = "/run/neptune-syncd/api.sock";
+
+/// Where the daemon puts it by default (daemon/config), in the order in which it is looked for.
+std::vector<fs::path> usual_places() {
+  return {system_socket, runtime_directory() / ours / "api.sock",
+          xdg("XDG_STATE_HOME", ".local/state") / ours / "api.sock"};
+}
+
+std::vector<fs::path> configuration_directories() {
+  return {"/etc", xdg("XDG_CONFIG_HOME", ".config")};
+}
+
+/// One and the same, by whichever name.
+bool are_same(const fs::path& one, const fs::path& other) {
+  struct stat first{}, second{};
+  return ::stat(one.c_str(), &first) == 0 && ::stat(other.c_str(), &second) == 0 && first.st_dev == second.st_dev &&
+         first.st_ino == second.st_ino;
+}
+
+/// A socket that nobody listens at any more is left behind by a daemon that was killed.
+bool is_listening(const fs::path& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const auto text = path.string();
+  if (text.size() >= sizeof address.sun_path) return false;
+  std::memcpy(address.sun_path, text.c_str(), text.size());
+  const int dialled = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (dialled < 0) return false;
+  const int status = ::connect(dialled, reinterpret_cast<const sockaddr*>(&address), sizeof address);
+  const bool busy = status != 0 && errno == EAGAIN;
+  ::close(dialled);
+  return status == 0 || busy;
+}
+
 }  // namespace
 
 std::string default_socket() {
   if (auto named = environment("NEPTUNE_SYNC_SOCKET"); !named.empty()) return named;
-  // Where the daemon puts it by default (daemon/config), in this order.
-  const fs::path ours = "neptune-syncd", system = "/run/neptune-syncd/api.sock";
-  const auto runtime = runtime_directory();
   std::error_code ignored;
-  for (const auto& path :
-       {system, runtime / ours / "api.sock", xdg("XDG_STATE_HOME", ".local/state") / ours / "api.sock"})
+  for (const auto& path : usual_places())
     if (fs::exists(path, ignored)) return path;
   // Else where a configuration puts it.
   std::optional<fs::path> named;
-  for (const auto& directory : {fs::path("/etc"), xdg("XDG_CONFIG_HOME", ".config")}) {
+  for (const auto& directory : configuration_directories()) {
     const auto path = configured_in(directory / ours);
     if (path && fs::exists(*path, ignored)) return *path;
     if (path) named = path;
@@ -90,7 +125,18 @@ std::string default_socket() {
   if (named) return *named;
   // Else where a daemon of the user's own would have it, if there is to be one.
   const bool own = ::getuid() != 0 && fs::exists(xdg("XDG_CONFIG_HOME", ".config") / ours / "config.toml", ignored);
-  return own ? own_socket() : system.string();
+  return own ? own_socket() : system_socket.string();
+}
+
+std::string passed_over() {
+  if (!environment("NEPTUNE_SYNC_SOCKET").empty()) return {};
+  const fs::path chosen = default_socket();
+  auto places = usual_places();
+  for (const auto& directory : configuration_directories())
+    if (const auto path = configured_in(directory / ours)) places.push_back(*path);
+  for (const auto& path : places)
+    if (!are_same(path, chosen) && is_listening(path)) return path;
+  return {};
 }
 
 std::string own_socket() {

@@ -88,16 +88,28 @@ std::string unknown_command(const std::string& word, const Given& given) {
     likely.push_back(given.path + " " + near);
   else
     look_for(word, *given.commands.front(), given.commands.front()->get_name(), likely);
+  // A project behind what is followed by a command: most likely, what there is of it was to be listed.
+  if (likely.empty() && word.find('/') != std::string::npos)
+    for (const auto& name : commands_below(*given.commands.back()))
+      if (name == "list") likely.push_back(given.path + " list " + word);
   for (auto& each : likely) each = in_quotes(each);
   const auto names = commands_below(*given.commands.back());
   return "'" + word + "' is no command of " + in_quotes(given.path) + "." + meant(likely) +
          (likely.empty() && names.size() <= few ? " " + followed_by(given, names) : "");
 }
 
+/// "neptune-sync wait --run r1": a name where none stands alone.
+std::vector<std::string> as_option(const std::string& word, const Given& given) {
+  const auto* option = word.find('/') == std::string::npos ? "--run" : "--project";
+  for (const auto* each : given.commands.back()->get_options())
+    if (each->check_lname(option + 2) && each->count() == 0) return {in_quotes(given.path + " " + option + " " + word)};
+  return {};
+}
+
 std::string unknown(const std::string& word, const Given& given) {
   if (word.starts_with("-") && word.size() > 1) return unknown_option(word, given);
   if (!commands_below(*given.commands.back()).empty()) return unknown_command(word, given);
-  return "'" + word + "' is one argument too many for " + in_quotes(given.path) + ".";
+  return "'" + word + "' is one argument too many for " + in_quotes(given.path) + "." + meant(as_option(word, given));
 }
 
 bool needs_command(const CLI::App& command) {

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <charconv>
 
 #include "config/config.h"
+#include "support/parse_size.h"
 
 namespace neptune::config {
 namespace {
@@ -18,21 +18,8 @@ struct Unit {
 constexpr std::array kDurations{Unit{"ms", 1}, Unit{"s", 1000}, Unit{"m", 60'000}, Unit{"h", 3'600'000},
                                 Unit{"d", 86'400'000}};
 
-constexpr std::array kSizes{Unit{"", 1},
-                            Unit{"b", 1},
-                            Unit{"kb", 1'000},
-                            Unit{"mb", 1'000'000},
-                            Unit{"gb", 1'000'000'000},
-                            Unit{"tb", 1'000'000'000'000},
-                            Unit{"kib", 1ull << 10},
-                            Unit{"mib", 1ull << 20},
-                            Unit{"gib", 1ull << 30},
-                            Unit{"tib", 1ull << 40}};
-
 // A hundred years: far past any sensible wait, and added to a clock it still does not overflow.
 constexpr std::uint64_t kLongest = 36'500ull * 86'400'000;
-// What SQLite and JSON can carry as an integer.
-constexpr std::uint64_t kLargest = INT64_MAX;
 
 /// "20GiB" as 20 and "GiB"; nothing when it does not begin with a number.
 struct Quantity {
@@ -75,11 +62,7 @@ Result<std::chrono::milliseconds> parse_duration(std::string_view text) {
 }
 
 Result<std::uint64_t> parse_bytes(std::string_view text) {
-  auto quantity = split(text);
-  if (quantity)
-    std::ranges::transform(quantity->unit, quantity->unit.begin(),
-                           [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  const auto bytes = quantity ? scale(*quantity, kSizes, kLargest) : std::nullopt;
+  const auto bytes = parse_size(text);
   if (!bytes)
     return fail("invalid_size", fmt::format("'{}' is not a size; write a whole number and B, KiB, MiB, GiB or TiB "
                                             "(or kB, MB, GB, TB), less than 8 EiB: \"20GiB\", \"500MB\"",

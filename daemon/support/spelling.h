@@ -36,10 +36,11 @@ inline std::string closest(std::string_view word, const std::vector<std::string>
   if (word.size() > longest) return best;
   auto fewest = std::max<std::size_t>(1, (word.size() + 1) / 3) + 1;
   for (const auto& each : known) {
+    if (each == word) return each;
     const bool is_part =
         word.size() >= beginning && (each.starts_with(word) || (each.ends_with(word) && each.size() > word.size() &&
                                                                 each[each.size() - word.size() - 1] == '/'));
-    const auto edits = is_part ? 1 : edits_between(word, each);
+    const auto edits = is_part ? 0 : edits_between(word, each);
     if (edits >= fewest) continue;
     best = each;
     fewest = edits;

@@ -77,7 +77,7 @@ std::string nothing_known(const Question& question, const api::Status& status,
       question.path.empty() || question.is_there ? "" : "There is no such file or folder. ", clean(question.text),
       folders.empty() ? "there are none" : fmt::format("{}", fmt::join(folders, ", ")),
       question.is_number ? ", and no change was handed in with that number" : "",
-      clean(api::did_you_mean(question.text, known)),
+      question.is_number ? "" : clean(api::did_you_mean(question.text, known)),
       projects.empty() ? "none" : fmt::format("{}", fmt::join(projects, ", ")),
       clean(api::what_is_unread(status.sources, std::nullopt, question.text).text));
 }

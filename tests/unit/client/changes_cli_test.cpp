@@ -207,10 +207,14 @@ TEST_F(HandingIn, EveryVerbMakesItsKindOfChange) {
       {"project unarchive a/lab", ChangeKind::project_update},
       {"project delete a/lab", ChangeKind::project_delete},
       {"project storage-limit a/lab --bytes 5000", ChangeKind::project_set_storage_limit},
-      {"project storage-limit a/lab", ChangeKind::project_set_storage_limit},
+      {"project storage-limit a/lab --none", ChangeKind::project_set_storage_limit},
       {"project members add jo --role owner --project a/lab", ChangeKind::member_add},
       {"project members update jo --role viewer --project a/lab", ChangeKind::member_update},
       {"project members remove jo --project a/lab", ChangeKind::member_remove},
+      {"project members add jo a/lab --role owner", ChangeKind::member_add},
+      {"project metadata a/lab version=v3", ChangeKind::project_metadata},
+      {"trash empty --project a/lab", ChangeKind::trash_empty},
+      {"trash empty a/lab --yes", ChangeKind::trash_empty},
       {"project accounts add ci@a --role viewer --project a/lab", ChangeKind::service_account_add},
       {"project accounts remove ci@a --project a/lab", ChangeKind::service_account_remove},
       {"project metadata version=v3 --insert sys/tags=x --delete old --project a/lab", ChangeKind::project_metadata},
@@ -239,6 +243,45 @@ TEST_F(HandingIn, EveryVerbMakesItsKindOfChange) {
     EXPECT_EQ(last().kind, kind) << verb;
     EXPECT_EQ(last().discard_pending, verb.find("--discard") != std::string::npos) << verb;
   }
+}
+
+TEST_F(HandingIn, AStorageLimitIsASizeAndIsLiftedOnlyWhenThatIsSaid) {
+  for (const auto& [size, bytes] : {std::pair("5GiB", "5368709120"), {"50000", "50000"}, {"'3 MB'", "3000000"}})
+    EXPECT_THAT(payload("project storage-limit a/lab --bytes " + std::string(size)), HasSubstr(bytes));
+  const auto before = accepted();
+  for (const char* wrong : {"", "--bytes 5GiB --none", "--bytes -1", "--bytes 5x"}) {
+    const auto ran = ask("project storage-limit a/lab " + std::string(wrong));
+    EXPECT_EQ(ran.exit, 2) << wrong;
+    EXPECT_THAT(ran.err, HasSubstr("--bytes: ")) << wrong;
+  }
+  EXPECT_EQ(accepted(), before);
+}
+
+TEST_F(HandingIn, OneProjectIsNamedAndOnlyOnce) {
+  ::setenv("NEPTUNE_PROJECT", "a/other", 1);
+  EXPECT_FALSE(payload("project members remove jo a/lab").empty());
+  EXPECT_EQ(last().container.project.full(), "a/lab") << "the word goes before the environment";
+  EXPECT_EQ(ask("trash empty").exit, 2) << "what is deleted for good is named";
+  ::unsetenv("NEPTUNE_PROJECT");
+  for (const char* wrong : {"project members remove jo a/lab --project a/b", "project metadata a/lab v=1 --project a/b",
+                            "trash empty a/lab --project a/lab", "project members remove jo"})
+    EXPECT_EQ(ask(wrong).exit, 2) << wrong;
+}
+
+TEST_F(HandingIn, ATextAtAStepIsLoggedWithANoteAndNotWhereItLooksLikeANumber) {
+  const auto refused = ask("run log r1 loss=0.31% --step 1 --project a/b");
+  EXPECT_EQ(refused.exit, 2);
+  EXPECT_EQ(refused.err.substr(0, refused.err.find('\n')),
+            "neptune-sync: loss: '0.31%' is no number; write one, or loss='\"0.31%\"' to log a text, which makes it a "
+            "series of texts.");
+  const auto noted = ask("run log r1 note=warm-up acc=0.3 --step 1 --project a/b");
+  EXPECT_EQ(noted.exit, 0);
+  EXPECT_THAT(noted.err, HasSubstr("note: 'warm-up' is logged as a text"));
+  const auto forgotten = ask("run log r1 loss=0.3 step=1 --project a/b");
+  EXPECT_EQ(forgotten.exit, 0);
+  EXPECT_THAT(forgotten.err, HasSubstr("`--step 1` logs points at that step"));
+  for (const char* meant : {"note='\"warm-up\"' --step 1", "loss=0.31%", "step=1", "step=2 --step 1", "loss=0.3 lr=1"})
+    EXPECT_EQ(ask("run log r1 --project a/b " + std::string(meant)).err, "") << meant;
 }
 
 TEST_F(HandingIn, AnInvitationNamesOnePersonAndMakesThemAMemberUnlessTold) {
@@ -294,7 +337,7 @@ TEST_F(HandingIn, WhatTheDaemonFindsWrongWithAChangeIsAWrongUsage) {
   EXPECT_EQ(ran.exit, 2);
   EXPECT_THAT(ran.out, IsEmpty());
   EXPECT_THAT(ran.err, HasSubstr("secret"));
-  EXPECT_THAT(ask("project storage-limit a/lab --bytes -1").err, HasSubstr("--bytes: '-1' is no number of bytes"));
+  EXPECT_THAT(ask("project storage-limit a/lab --bytes -1").err, HasSubstr("--bytes: '-1' is no size"));
   for (const auto& wrong :
        std::vector<std::string>{"run create " + std::string(731, 'r') + " --project a/lab",
                                 "run create r1 --project lab", "run log r1 a=1 --step 1e12 --project a/lab"})
@@ -322,6 +365,8 @@ TEST_F(HandingIn, ChangesComeFromAFileOrStandardInput) {
   EXPECT_EQ(from_file.out, "Accepted 2 changes of a/b and 1 more (changes 1 to 2); they are safe on disk.\n");
   EXPECT_EQ(ask("change -f -", file).exit, 0);
   EXPECT_EQ(accepted(), 4u);
+  EXPECT_EQ(ask("change", file).exit, 0) << "what is no terminal is read";
+  EXPECT_EQ(accepted(), 6u);
   std::ofstream(file) << "[{\"kind\": \"trash.empty\", \"project\": \"a/b\"}]";
   EXPECT_EQ(ask("change -f " + file).exit, 0);
   EXPECT_EQ(ask("change -f -").exit, 2) << "nothing is no change";

@@ -105,6 +105,42 @@ TEST_F(Command, FindsADaemonWhereItsConfigurationPutsIt) {
     EXPECT_EQ(status_with(config).exit, 3) << config;
 }
 
+TEST_F(Command, OfTwoDaemonsSaysWhichIsAskedAndHowToAskTheOther) {
+  if (std::filesystem::exists("/run/neptune-syncd/api.sock")) GTEST_SKIP() << "a system daemon is installed here";
+  test::Served other;
+  const auto runtime = folder_ / "run", state = folder_ / "state";
+  for (const auto& directory : {runtime, state}) std::filesystem::create_directories(directory / "neptune-syncd");
+  std::filesystem::create_symlink(served_.path(), runtime / "neptune-syncd" / "api.sock");
+  std::filesystem::create_symlink(other.path(), state / "neptune-syncd" / "api.sock");
+  const auto asked = (runtime / "neptune-syncd/api.sock").string(),
+             passed = (state / "neptune-syncd/api.sock").string();
+  const auto with = [&](const std::string& rest) {
+    return run_line("env -u XDG_CONFIG_HOME -u NEPTUNE_SYNC_SOCKET HOME=/nowhere XDG_RUNTIME_DIR=" + runtime.string() +
+                    " XDG_STATE_HOME=" + state.string() + " " + rest);
+  };
+  const auto which = "This is your own daemon, at " + asked +
+                     ". Another one answers, too: `export NEPTUNE_SYNC_SOCKET=" + passed + "`";
+  const std::string status = NEPTUNE_SYNC " status", log = NEPTUNE_SYNC " run log r1 a=1 --project ml-team/lab";
+  EXPECT_THAT(with(status).out, HasSubstr(which));
+  EXPECT_THAT(with(status + " --json").out, Not(HasSubstr("answers, too")));
+  const auto handed_in = with(log);
+  EXPECT_EQ(handed_in.exit, 0);
+  EXPECT_THAT(handed_in.err, HasSubstr(which));
+  EXPECT_EQ(handed_in.err.find("answers, too"), handed_in.err.rfind("answers, too")) << "once";
+  for (const auto& chosen : {"NEPTUNE_SYNC_SOCKET=" + asked + " " + log, log + " --socket " + asked,
+                             "NEPTUNE_SYNC_SOCKET=" + asked + " " + status}) {
+    const auto ran = with(chosen);
+    EXPECT_THAT(ran.out + ran.err, Not(HasSubstr("answers, too"))) << chosen;
+  }
+  // What a daemon left behind that was killed, and one socket under two names.
+  std::filesystem::remove(passed);
+  std::filesystem::create_symlink(served_.path(), passed);
+  EXPECT_THAT(with(status).out, Not(HasSubstr("answers, too")));
+  std::filesystem::remove(passed);
+  std::ofstream(passed) << "";
+  EXPECT_THAT(with(status).out, Not(HasSubstr("answers, too")));
+}
+
 TEST_F(Command, NamesTheSocketThatTheUsersOwnDaemonWouldHave) {
   if (std::filesystem::exists("/run/neptune-syncd/api.sock")) GTEST_SKIP() << "a system daemon is installed here";
   if (::getuid() != 0) GTEST_SKIP() << "it takes root to be somebody else";
@@ -176,6 +212,12 @@ TEST_F(Command, AWrongUsageIsToldInASentenceWithWhatWasMeant) {
       {"run log r a=1 --stp=3", "'--stp' is no option of `neptune-sync run log`. Did you mean --step?\n"},
       {"status --jsn", "Did you mean --json?\n"},
       {"status extra", "'extra' is one argument too many for `neptune-sync status`.\n"},
+      {"wait r1",
+       "'r1' is one argument too many for `neptune-sync wait`. Did you mean `neptune-sync wait --run r1`?\n"},
+      {"wait a/b", "Did you mean `neptune-sync wait --project a/b`?\n"},
+      {"wait r1 --run r2", "'r1' is one argument too many for `neptune-sync wait`.\n"},
+      {"project members a/b", "Did you mean `neptune-sync project members list a/b`?\n"},
+      {"help nosuch", "'nosuch' is no command of `neptune-sync`.\n"},
       {"", "Say what to do, as in `neptune-sync status`.\nSee `neptune-sync --help`.\n"},
       {"queue", "Say what to do: `neptune-sync queue` is followed by check.\n"},
       {"hold", "SCOPE is required.\nSee `neptune-sync hold --help`.\n"},
@@ -194,6 +236,12 @@ TEST_F(Command, AWrongUsageIsToldInASentenceWithWhatWasMeant) {
 }
 
 TEST_F(Command, HelpAndVersionNeedNoDaemon) {
+  for (const auto& [shorter, longer] :
+       {std::pair("help", "--help"), {"help run log", "run log --help"}, {"help status", "status --help"}}) {
+    const auto help = run(shorter);
+    EXPECT_EQ(help.exit, 0) << shorter;
+    EXPECT_EQ(help.out, run(longer).out);
+  }
   const auto version = run("--version");
   EXPECT_EQ(version.exit, 0);
   EXPECT_THAT(version.out, testing::StartsWith("neptune-sync "));
@@ -332,6 +380,7 @@ TEST_F(Command, ExplainSaysWhatAStreamWaitsFor) {
   EXPECT_THAT(ask("explain 5").out, HasSubstr("the server has it"));
   EXPECT_EQ(ask("explain nobody").exit, 1);
   EXPECT_THAT(ask("explain 4711").err, HasSubstr("over the socket, and no change was handed in with that number."));
+  EXPECT_THAT(ask("explain 1").err, Not(HasSubstr("Did you mean"))) << "it is no name";
   for (const char* words : {"explain run r1", "explain run create r1", "explain project ml-team/x/r1"})
     EXPECT_EQ(ask(words).out, ran.out) << words;
   EXPECT_EQ(ask("explain change 5").exit, 0);
@@ -474,7 +523,8 @@ TEST_F(Command, DoctorSetsRemediesBelowWhatIsWrong) {
   EXPECT_THAT(ran.out, HasSubstr("0 failures, 1 warning.\n"));
   served_.on_loop([](FixedControl& control) { control.diagnosis.checks[0].state = "fail"; });
   EXPECT_EQ(ask("doctor").exit, 1);
-  EXPECT_THAT(ask("doctor --json").out, HasSubstr(R"({"check":"clock","state":"warn")"));
+  EXPECT_THAT(ask("doctor --json").out,
+              testing::AllOf(testing::StartsWith(R"({"checks":[{)"), HasSubstr(R"({"check":"clock","state":"warn")")));
 }
 
 TEST_F(Command, DoctorPrintsEachStepAsItIsDoneThoughTheServerHangs) {

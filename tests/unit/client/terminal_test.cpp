@@ -227,6 +227,56 @@ std::size_t longest_line(const std::string& joined) {
   return longest;
 }
 
+TEST_F(Terminal, WhatIsFoundOfAConfigurationIsToldWithinTheWidth) {
+  const auto file = folder_ / "config.toml";
+  std::ofstream(file) << "state_dir = \"" << (folder_ / "state").string() << "\"\n[server]\napi_token_file = \""
+                      << (folder_ / "no-token-here").string() << "\"\n";
+  start_line(NEPTUNE_SYNCD " --config " + file.string() + " --check-config", 60);
+  ASSERT_TRUE(shows("ended 0")) << screen();
+  const auto written = tmux("capture-pane -p -J");
+  const auto begin = written.find("warning: ");
+  ASSERT_NE(begin, std::string::npos) << written;
+  EXPECT_LE(longest_line(written.substr(begin)), 60u) << written;
+}
+
+TEST_F(Terminal, WhatDeletesForGoodIsAskedFor) {
+  const auto accepted = [this] {
+    return served_.on_loop([](FixedControl& control) { return control.accepted.size(); });
+  };
+  const std::string deletes = "project delete ml-team/lab";
+  start(deletes, 80);
+  ASSERT_TRUE(shows("Delete the project ml-team/lab, with all runs and models in it? [y/N]")) << screen();
+  type("n");
+  ASSERT_TRUE(shows("ended 1")) << screen();
+  EXPECT_THAT(screen(), HasSubstr("Nothing was done."));
+  start(deletes, 80);
+  ASSERT_TRUE(shows("[y/N]"));
+  tmux("send-keys Enter");
+  ASSERT_TRUE(shows("ended 1")) << screen();
+  EXPECT_EQ(accepted(), 0u);
+  start(deletes, 80);
+  ASSERT_TRUE(shows("[y/N]"));
+  type("y");
+  ASSERT_TRUE(shows("ended 0")) << screen();
+  EXPECT_EQ(accepted(), 1u);
+  for (const auto* unasked : {" --yes", " </dev/null", " 2>/dev/null"}) {
+    start(deletes + unasked, 80);
+    ASSERT_TRUE(shows("ended 0")) << unasked << screen();
+  }
+  EXPECT_EQ(accepted(), 4u);
+  start("trash empty ml-team/lab", 80);
+  EXPECT_TRUE(shows("Delete for good what is in the trash of ml-team/lab? [y/N]")) << screen();
+  start("run delete r1 r2 r3 r4 r5 --project ml-team/lab", 100);
+  EXPECT_TRUE(shows("Delete for good the runs r1, r2, r3 and 2 more of ml-team/lab? [y/N]")) << screen();
+}
+
+TEST_F(Terminal, WhatWasAcceptedIsToldWithinTheWidth) {
+  start("run log r1 a=1 --project ml-team/a-project-of-a-longer-name", 80);
+  ASSERT_TRUE(shows("Accepted 1 change")) << screen();
+  const auto written = tmux("capture-pane -p -J");
+  EXPECT_LE(longest_line(written.substr(written.rfind("Accepted"))), 80u) << written;
+}
+
 TEST_F(Terminal, TablesFitEightyColumnsAndUseTwoHundred) {
   for (const int width : {80, 200}) {
     start("streams; " NEPTUNE_SYNC " --socket " + served_.path() + " status", width, 40);

@@ -51,7 +51,7 @@ TEST(Assignments, RefuseWhatAnUnsetVariableLeavesAndSayHowAnEmptyTextIsWritten) 
   for (const auto& refused : {assignments_json({"loss="}), points_json({"loss="}), points_json({"loss="}, "1")}) {
     ASSERT_FALSE(refused);
     EXPECT_THAT(refused.error().message, HasSubstr("loss: the value is empty"));
-    EXPECT_THAT(refused.error().message, HasSubstr("NAME='\"\"'"));
+    EXPECT_THAT(refused.error().message, HasSubstr("loss='\"\"'"));
   }
 }
 
@@ -61,6 +61,19 @@ TEST(Points, AreNumbersOrTexts) {
     ASSERT_FALSE(refused);
     EXPECT_THAT(refused.error().message, HasSubstr("ok: a series holds numbers or texts; use --assign for"));
   }
+}
+
+TEST(Points, ThatBeginLikeANumberAndAreNoneAreRefusedUnlessTheyAreInQuotes) {
+  for (const char* text : {"0.31%", "0,31", "-", "1.2.3", ".", "+x", "007", "2026-01-31"}) {
+    const auto refused = points_json({"loss=" + std::string(text)});
+    ASSERT_FALSE(refused) << text;
+    EXPECT_THAT(refused.error().message, HasSubstr("loss: '" + std::string(text) + "' is no number; write one, or " +
+                                                   "loss='\"" + text + "\"' to log a text"));
+    EXPECT_EQ(points_json({"loss=\"" + std::string(text) + "\""}).value(), "{\"loss\":\"" + std::string(text) + "\"}");
+    EXPECT_TRUE(assignments_json({"loss=" + std::string(text)})) << "a value may be changed again";
+  }
+  EXPECT_TRUE(is_bare_text("warm-up"));
+  for (const char* text : {"\"warm-up\"", "0.3", "true", ""}) EXPECT_FALSE(is_bare_text(text)) << text;
 }
 
 TEST(Sets, GatherWhatBelongsToOneName) {

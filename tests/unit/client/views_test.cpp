@@ -467,6 +467,10 @@ TEST(RejectedView, GivesTheReasonInFullAndTheWayToOlderOnes) {
   EXPECT_NE(view(one, {}).find("change       42\n"), std::string::npos) << view(one, {});
   EXPECT_NE(view(one, {}).find("\nrun          r1\n"), std::string::npos) << view(one, {});
   EXPECT_EQ(view(one, {}).find("refused"), std::string::npos) << view(one, {});
+  auto invitation = list;
+  invitation.rejected[0].project = "ml-team/";
+  EXPECT_NE(view(invitation, {}, now).find("  ml-team  "), std::string::npos) << "a workspace's, of no project";
+  EXPECT_NE(view(invitation.rejected[0], {}).find("workspace    ml-team\n"), std::string::npos);
   one.part = {"lr", "metrics/loss"};
   EXPECT_NE(view(one, {}).find("\nrefused      lr, metrics/loss; the rest of it is on the server\n"), std::string::npos)
       << view(one, {});

@@ -24,6 +24,8 @@ TEST(Spelling, TakesWhatComesNearestAndNothingThatIsFar) {
   EXPECT_EQ(closest("upload", known), "");
   EXPECT_EQ(closest("x", known), "");
   EXPECT_EQ(closest(std::string(1000, 's'), known), "");
+  EXPECT_EQ(closest("trial-8", {"trial-6", "trial-8-with-more"}), "trial-8-with-more") << "it begins so";
+  EXPECT_EQ(closest("trial-8", {"trial-8-with-more", "trial-8"}), "trial-8");
   EXPECT_EQ(closest("lab", {"ml-team", "ml-team/lab"}), "ml-team/lab") << "its workspace was left out";
 }
 
