@@ -149,7 +149,7 @@ TEST(Samples, TheDiagnosisOfTheOperationsPageIsWhatIsPrinted) {
   engine::check_room(checks, state_dir, {.free = 430'000'000});
   engine::check_queue(checks, waiting_bytes, 20ull << 30);
   engine::check_files(checks, 524288, "the daemon");
-  engine::check_inotify(checks, {12, 65536}, {2, 128}, "the daemon");
+  engine::check_inotify(checks, {12, 65536}, {2, 128});
   engine::check_processes(checks, true, true, "the daemon");
   engine::check_modes(checks, full_workspace().workspaces, now);
   engine::check_stuck(checks, {});

@@ -126,8 +126,8 @@ bool stuck_are(Box& box, std::set<std::string> wanted) {
       .wait_status([&wanted](const auto& status) {
         std::set<std::string> stuck;
         for (const auto& one : status.at("stuck").as_array())
-          stuck.insert(fmt::format("{} {}", std::string_view(one.at("container_type").as_string()),
-                                   std::string_view(one.at("container").as_string())));
+          stuck.insert(std::string(one.at("container_type").as_string()) + " " +
+                       one.at("container").as_string().c_str());
         return stuck == wanted;
       })
       .first;
@@ -406,18 +406,19 @@ TEST(Status, TellsOfAFolderThatCannotBeReadOrIsNotThere) {
   std::filesystem::permissions(secret, std::filesystem::perms::owner_all);
   ASSERT_EQ(box.sync({"flush"}).status, 0);
   EXPECT_TRUE(box.wait_status([&](const auto& s) { return in_state(s, secret, "watching"); }).first);
-  TEST(Status, SaysThatTheServerWasNotAskedYet) {
-    Box box;
-    const auto before = box.get("/v1/status").at("server");
-    EXPECT_FALSE(before.at("asked").as_bool());
-    EXPECT_FALSE(before.at("reachable").as_bool());
-    EXPECT_THAT(metrics_of(box), Not(HasSubstr("\nneptune_sync_server_reachable ")));
-    ASSERT_EQ(box.sync({"run", "create", "r-1", "--project", "ml-team/lab"}).status, 0);
-    box.wait_synced();
-    const auto after = box.get("/v1/status").at("server");
-    EXPECT_TRUE(after.at("asked").as_bool());
-    EXPECT_TRUE(after.at("reachable").as_bool());
-  }
+}
+
+TEST(Status, KnowsOfTheServerThoughNothingWasHandedIn) {
+  Box box;
+  const auto told = [](const auto& status) { return status.at("server").at("known").as_bool(); };
+  const auto [is_known, up] = box.wait_status(told);
+  EXPECT_TRUE(is_known && up.at("server").at("reachable").as_bool()) << boost::json::serialize(up);
+  box.stop_daemon();
+  box.sandbox().stop();
+  box.start_daemon();
+  const auto [is_known_too, away] = box.wait_status(told);
+  EXPECT_TRUE(is_known_too && !away.at("server").at("reachable").as_bool()) << boost::json::serialize(away);
+  EXPECT_THAT(box.sync({"status"}).out, HasSubstr("The server cannot be reached"));
 }
 
 /// The state that the status tells of a source; empty: it tells of none at that path.
