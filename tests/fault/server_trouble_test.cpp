@@ -114,8 +114,9 @@ TEST(ServerTrouble, AServerThatIsAwayIsNamedInTheStatusAndItsChangesFollowWhenIt
   write_log(box, "r-1", 100);
   box.sandbox().stop();
   box.start_daemon();
-  const auto [named, status] =
-      box.wait_status([](const auto& s) { return !s.at("server").at("last_error").is_null(); });
+  const auto [named, status] = box.wait_status([](const auto& s) {
+    return !s.at("server").at("last_error").is_null() && s.at("totals").at("pending").as_int64() > 0;
+  });
   ASSERT_TRUE(named);
   EXPECT_FALSE(status.at("server").at("reachable").as_bool());
   EXPECT_NE(std::string(status.at("server").at("last_error").as_string()).find("127.0.0.1"), std::string::npos);
@@ -155,6 +156,7 @@ TEST(ServerTrouble, OfARefusedTokenIsOverWhenADiagnosisFindsThatItIsTaken) {
 
 TEST(ServerTrouble, AServerThatHangsIsNamedByAllWhoAskInTheirOwnTime) {
   Box box;
+  ASSERT_TRUE(box.wait_status([](const auto& s) { return s.at("server").at("reachable").as_bool(); }).first);
   box.sandbox().process().signal(SIGSTOP);
   const auto listed = box.sync({"project", "list", "ml-team"});
   EXPECT_EQ(listed.status, 1) << "the daemon is well";
