@@ -25,7 +25,12 @@ class Upkeep : public ::testing::Test {
   void fill(Box& of, int updates = 20);
   Ran upkeep(Box& of, std::vector<std::string> args);
 
-  sqlite::Db open(const char* name) { return sqlite::open((box.dir() / "state" / name).string()); }
+  sqlite::Db open(const char* name) {
+    auto db = sqlite::open((box.dir() / "state" / name).string());
+    sqlite::exec(db,
+                 "PRAGMA busy_timeout = 10000");  // an export that begins, or was killed, has it locked for a moment
+    return db;
+  }
   void spoil(const char* name, const std::string& sql) { sqlite::exec(open(name), sql); }
 
   Box box{options()};

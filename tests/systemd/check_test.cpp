@@ -237,8 +237,10 @@ TEST(DoctorOfTheStoppedService, FindsThatItsUserMayNotReadTheCertificates) {
   const std::filesystem::path certificates = "/etc/ssl/certs/ca-certificates.crt";
   if (!std::filesystem::exists(certificates)) GTEST_SKIP() << "no certificates are installed here";
   Box box({.server = {}, .config = {}, .start = false});
+  const auto copy = box.dir() / "ca.pem";  // that of /etc is hidden there
+  std::filesystem::copy_file(certificates, copy);
   const auto told = diagnosis_as_installed(box, 0, "[server]\nca_file = \"/etc/neptune-syncd/ca.pem\"\n",
-                                           "install -m 600 " + certificates.string() + " /etc/neptune-syncd/ca.pem");
+                                           "install -m 600 " + copy.string() + " /etc/neptune-syncd/ca.pem");
   EXPECT_THAT(told.out,
               AllOf(HasSubstr("/etc/neptune-syncd/ca.pem ([server] ca_file) cannot be read by the user 4242"),
                     HasSubstr("it cannot be asked: the CA certificates in /etc/neptune-syncd/ca.pem cannot be used"),
