@@ -11,6 +11,8 @@
 #include <cstring>
 #include <utility>
 
+#include "sources/folder_watch/folder_survey.h"
+
 namespace neptune::sources {
 
 namespace asio = boost::asio;
