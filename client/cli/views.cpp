@@ -447,7 +447,7 @@ Colour colour_of(const api::Event& event) {
       {"gap", Colour::yellow},          {"source_set_aside", Colour::red},
       {"rejected", Colour::red},        {"server_unreachable", Colour::red},
       {"token_rejected", Colour::red},  {"server_reachable", Colour::green},
-      {"release", Colour::green}};
+      {"release", Colour::green},       {"changes_lost", Colour::red}};
   const auto found = colours.find(event.type);
   return found == colours.end() ? Colour::plain : found->second;
 }

@@ -228,7 +228,8 @@ struct Event {
   std::string at{};
   /// "mode_changed" | "source_found" | "source_changed" | "source_set_aside" | "source_gone" | "synced" | "run_synced"
   /// | "rejected" | "upload_started" | "upload_progress" | "upload_done" | "server_unreachable" | "server_reachable" |
-  /// "token_rejected" | "hold" | "release" | "draining" | "gap"
+  /// "token_rejected" | "hold" | "release" | "draining" | "changes_lost" |
+  /// "gap"
   std::string type{};
   std::optional<std::string> scope{};   ///< workspace or workspace/project
   std::optional<std::string> stream{};  ///< run id
@@ -360,7 +361,7 @@ struct ChangePlace {
   /// "waiting" | "held" | "sent" (not confirmed, or not on record yet) | "done" (on the server) | "rejected" (refused
   /// for good, and kept) | "discarded" (rejected, and dropped by a person since) | "moved" (it left for another
   /// machine, in an exported file) | "unknown" (one of done, discarded and moved, long since: which is not on record
-  /// any more).
+  /// any more; or, with `why`, the change queue was damaged or replaced and lost it).
   std::string state;
   std::int64_t done_through = 0;           ///< of one that is done: so are all handed in from it up to this one
   std::optional<std::int64_t> rejected{};  ///< of one that was rejected: by which id `rejected` lists it, or did

@@ -516,7 +516,7 @@ class Waiter {
   }
 
   static std::string fate_of(const api::ChangePlace& place) {
-    if (place.state == "unknown") return "it is not known any more whether the server has it.";
+    if (place.state == "unknown" && place.why.empty()) return "it is not known any more whether the server has it.";
     auto text = place.why;
     if (text.ends_with('.')) text.pop_back();
     if (place.state == "discarded") text += "; thrown away by " + place.discarded_by.value_or("somebody");

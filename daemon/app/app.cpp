@@ -172,6 +172,7 @@ class Daemon {
     options.file = config_.state_dir / queue_file;
     options.max_bytes = config_.queue.max_bytes;
     options.min_free_disk = config_.queue.min_free_disk;
+    options.on_record = [this](std::uint64_t queue) { return engine_.on_record(queue); };
     auto queue = sources::ChangeQueue::open(loop_.get_executor(), clock_, std::move(options), engine_);
     if (!queue && queue.error().code == "queue_unusable") {
       // What is in it waits for somebody to mend it; run logs need not wait for that.

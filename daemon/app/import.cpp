@@ -223,6 +223,10 @@ Result<Carried> import_unsent(const Flags& flags, const fs::path& file, const st
   if (!store) return std::unexpected(store.error());
   auto ledger = engine::Ledger::open(config->state_dir / memory_file);
   if (!ledger) return std::unexpected(ledger.error());
+  const auto now = std::chrono::system_clock::now();
+  const auto record = (*ledger)->numbers_of_queue((*store)->identity());
+  if (!record) return std::unexpected(record.error());
+  NEPTUNE_TRY((*store)->close_gap(*record, now));
   const bool came_back = reader->is_of((*store)->identity());
   if (came_back && !reader->is_moved())
     return fail("same_queue", fmt::format("{} was exported on this very machine, where what is in it still is or was "
@@ -235,7 +239,6 @@ Result<Carried> import_unsent(const Flags& flags, const fs::path& file, const st
   NEPTUNE_TRY(reader->each(check));
   const auto before = (*store)->last_number();
   if (!before) return std::unexpected(before.error());
-  const auto now = std::chrono::system_clock::now();
   CarriedLogs logs(places, {reader->queue(), came_back}, **ledger, now);
   CarriedUploads uploads(config->state_dir);
   Importer importer({**store, logs, uploads}, came_back, config->queue.max_bytes, now);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <optional>
 #include <vector>
 
@@ -11,6 +12,8 @@
 #include "engine/ledger.h"
 #include "sources/change_queue/queue_schema.h"
 #include "sources/change_queue/queue_store.h"
+#include "support/sizes.h"
+#include "support/sqlite.h"
 #include "support/sqlite_check.h"
 #include "support/try.h"
 
@@ -30,8 +33,7 @@ std::string summary_of(const fs::path& file, const std::vector<sqlite::Finding>&
   return out;
 }
 
-/// The queue gives out numbers that are known as confirmed, when an older copy of it was put back: new changes would be
-/// taken for sent.
+/// The queue would give out numbers again: so it is until the daemon starts, which goes on behind them.
 Result<std::optional<sqlite::Finding>> numbers_behind(const fs::path& queue, const fs::path& memory, bool repair) {
   std::error_code error;
   if (!fs::exists(queue, error) || !fs::exists(memory, error)) return std::nullopt;
@@ -39,28 +41,32 @@ Result<std::optional<sqlite::Finding>> numbers_behind(const fs::path& queue, con
   if (!store) return std::unexpected(store.error());
   auto ledger = engine::Ledger::open(memory);
   if (!ledger) return std::unexpected(ledger.error());
-  const auto record = (*ledger)->queue_record((*store)->identity());
+  const auto record = (*ledger)->numbers_of_queue((*store)->identity());
   if (!record) return std::unexpected(record.error());
-  const auto last = (*store)->last_number();
-  if (!last) return std::unexpected(last.error());
-  sources::Position confirmed = 0;
-  for (const auto& [stream, one] : *record) confirmed = std::max(confirmed, one.confirmed);
-  if (confirmed <= *last) return std::nullopt;
   if (repair) {
-    NEPTUNE_TRY((*store)->go_on_after(confirmed));
+    NEPTUNE_TRY((*store)->close_gap(*record, std::chrono::system_clock::now()));
     return std::nullopt;
   }
+  const auto gap = (*store)->gap(*record);
+  if (!gap) return std::unexpected(gap.error());
+  if (!*gap) return std::nullopt;
+  const auto& [first, last, from, recorded, lost, at] = **gap;
   return sqlite::Finding{
-      .what = fmt::format("It gives out the {} again, on record as confirmed: an older copy of it was put back.",
-                          confirmed == *last + 1 ? fmt::format("number {}", confirmed)
-                                                 : fmt::format("numbers {} to {}", *last + 1, confirmed)),
-      .plan = "The next number is set behind them.",
+      .what = fmt::format(
+          "It gives out the {} again: an older copy of it was put back, it is another one, or its log "
+          "(-wal) was damaged. {}",
+          first == last ? fmt::format("number {}", first) : fmt::format("numbers {} to {}", first, last),
+          lost ? fmt::format("{} that waited in it {} gone.", number_of(*lost, "change"), *lost == 1 ? "is" : "are")
+               : "How many of the changes that waited in it are gone is not known."),
+      .plan = "The next number is set behind them, as the daemon does when it starts, which then tells what is lost.",
       .repairable = true};
 }
 
 Result<std::vector<sqlite::Finding>> findings_of(const sqlite::Examined& database, bool repair) {
+  NEPTUNE_TRY(sqlite::refuse_log_alone(database.file));
+  // A link that leads nowhere is there.
   std::error_code error;
-  if (!fs::exists(database.file, error)) return std::vector<sqlite::Finding>{};
+  if (!fs::exists(fs::symlink_status(database.file, error))) return std::vector<sqlite::Finding>{};
   auto found = sqlite::check(database);
   if (!found || !repair) return found;
   const auto repairable = [](const sqlite::Finding& finding) { return finding.repairable; };

@@ -113,8 +113,10 @@ class Engine final : public Control, public sources::SourceListener {
   void follow(sources::RunLogs& run_logs,
               std::map<std::string, std::optional<std::chrono::milliseconds>> cleanup_after);
   void follow(sources::ClientDirs& client_dirs) { client_dirs_ = &client_dirs; }
-  /// Where local changes are kept; likewise.
-  void follow(sources::ChangeQueue& queue) { queue_ = &queue; }
+  /// What the ledger knows of the queue with this identity (ChangeQueueOptions::on_record). Before `restore`.
+  Result<sources::OnRecord> on_record(std::uint64_t queue);
+  /// Where local changes are kept; likewise. Tells what it lost.
+  void follow(sources::ChangeQueue& queue);
   /// They cannot be kept: they are refused, and people are told why.
   void without_queue(Error problem) { queue_problem_ = std::move(problem); }
   /// `changed` is called whenever what `status` says may have changed; often.
@@ -414,7 +416,11 @@ class Engine final : public Control, public sources::SourceListener {
 
   // intake.cpp: what is handed in
   awaitable<Result<api::ChangePlace>> place_of(std::int64_t id);
-  awaitable<Result<api::ChangePlace>> recorded_change(std::int64_t id, std::int64_t through);
+  awaitable<Result<api::ChangePlace>> recorded_change(std::int64_t id, std::int64_t through,
+                                                      std::optional<sources::QueueGap> gap = {});
+  // gaps.cpp: what the change queue lost
+  void add_problems_of_gaps(std::vector<std::string>& problems) const;
+  static api::ChangePlace place_in_gap(std::int64_t id, const sources::QueueGap& gap);
   void follow_up(std::int64_t upload, std::int64_t reference);
   awaitable<void> learn_type(std::string workspace);
   template <class F>

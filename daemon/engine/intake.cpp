@@ -138,7 +138,7 @@ asio::awaitable<Result<api::ChangePlace>> Engine::place_of(std::int64_t id) {
     co_return back;
   }
   if (place->moved) co_return moved_change(id, *place->moved);
-  if (!place->queued) co_return co_await recorded_change(id, place->through);
+  if (!place->queued) co_return co_await recorded_change(id, place->through, place->gap);
   api::ChangePlace answer;
   answer.id = id;
   answer.state = "waiting";
@@ -195,8 +195,10 @@ Result<NotThere> not_there(Ledger& ledger, std::uint64_t queue, sources::Positio
 }  // namespace
 
 /// What became of one whose outcome is on record, as it is of all up to `through`.
-asio::awaitable<Result<api::ChangePlace>> Engine::recorded_change(std::int64_t id, std::int64_t through) {
-  auto look = [queue = queue_->identity(), id](Ledger& ledger) { return not_there(ledger, queue, id); };
+asio::awaitable<Result<api::ChangePlace>> Engine::recorded_change(std::int64_t id, std::int64_t through,
+                                                                  std::optional<sources::QueueGap> gap) {
+  const auto queue = gap ? gap->queue : queue_->identity();
+  auto look = [queue, id](Ledger& ledger) { return not_there(ledger, queue, id); };
   const auto found = co_await with_ledger(std::move(look));
   if (!found) co_return std::unexpected(found.error());
   const auto& [rejected, discarded, forgotten] = *found;
@@ -217,6 +219,7 @@ asio::awaitable<Result<api::ChangePlace>> Engine::recorded_change(std::int64_t i
   } else {
     answer.state = "done";
     answer.done_through = through;
+    if (gap) answer = place_in_gap(id, *gap);
     if (rejected) answer.done_through = std::min(answer.done_through, rejected->position - 1);
     if (discarded) answer.done_through = std::min(answer.done_through, discarded->position - 1);
   }

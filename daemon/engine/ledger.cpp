@@ -140,6 +140,7 @@ Result<std::unique_ptr<Ledger>> Ledger::open(const std::filesystem::path& file) 
                     "may then have twice.",
                     file.string(), error.message));
   };
+  if (const auto whole = sqlite::refuse_log_alone(file); !whole) return explain(whole.error());
   auto db = sqlite::Database::open(file, {.access = sqlite::Access::create, .busy_timeout = sqlite::Store::patience});
   if (!db) return explain(db.error());
   // SQLite gives what lies beside it the same mode.
@@ -243,6 +244,40 @@ Result<std::map<std::string, Ledger::QueueRecord>> Ledger::queue_record(std::uin
         one.in_doubt = one.in_doubt || row.number(2) != 0;
       },
       as_signed(queue)));
+  return record;
+}
+
+namespace {
+
+/// Of each queue, from every table that keeps its numbers.
+constexpr const char* numbers_of_queues =
+    "SELECT queue, max(last) FROM ("
+    "SELECT device AS queue, max(confirmed) AS last FROM sources WHERE inode = 0 AND device != 0 GROUP BY device"
+    " UNION ALL SELECT queue, max(position) FROM rejected WHERE queue != 0 GROUP BY queue"
+    " UNION ALL SELECT queue, max(position) FROM discarded WHERE queue != 0 GROUP BY queue"
+    " UNION ALL SELECT queue, upto FROM forgotten WHERE queue != 0"
+    " UNION ALL SELECT device, max(last) FROM intents JOIN sources ON sources.id = source WHERE sources.inode = 0 "
+    "GROUP BY "
+    "device"
+    " UNION ALL SELECT device, max(position) FROM uploads JOIN sources ON sources.id = source WHERE sources.inode = 0 "
+    "GROUP BY "
+    "device) GROUP BY queue";
+
+}  // namespace
+
+Result<sources::OnRecord> Ledger::numbers_of_queue(std::uint64_t queue) {
+  sources::OnRecord record;
+  const auto streams = queue_record(queue);
+  if (!streams) return std::unexpected(streams.error());
+  for (const auto& [path, stream] : *streams) record.confirmed[path] = stream.confirmed;
+  NEPTUNE_TRY(impl_->each(numbers_of_queues, [&](const sqlite::Statement& row) {
+    const auto of = count_at(row, 0);
+    const auto last = row.number(1);
+    if (of == queue)
+      record.highest = last;
+    else if (last > record.another.highest)
+      record.another = {of, last};
+  }));
   return record;
 }
 

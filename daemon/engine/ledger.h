@@ -13,6 +13,7 @@
 #include "changes/change.h"
 #include "changes/names.h"
 #include "server/uploads.h"
+#include "sources/change_queue/queue_gap.h"
 #include "sources/source.h"
 #include "support/clock.h"
 #include "support/error.h"
@@ -203,6 +204,8 @@ class Ledger {
     bool in_doubt = false;  ///< a call was begun that must not be repeated, and what came of it is not known
   };
   Result<std::map<std::string, QueueRecord>> queue_record(std::uint64_t queue);
+  /// All that is known of the numbers that the queue with this identity gave out, and another one before it.
+  Result<sources::OnRecord> numbers_of_queue(std::uint64_t queue);
   /// What is on record of a log, or of a 1.x client's directory, that this daemon may have seen.
   struct LogRecord {
     std::vector<std::int64_t> ids;  ///< of its rows; none: it was never seen

@@ -217,6 +217,12 @@ std::vector<std::string> Engine::problems() const {
                     size_text(queue.bytes), size_text(queue.max_bytes)));
   if (queue_problem_.code == "queue_unusable")
     problems.push_back(queue_problem_.message + " Until then the daemon takes no changes over the socket.");
+  if (queue.failed && clock_.now() - queue.failed->first < no_room_told)
+    problems.push_back(
+        fmt::format("What is handed in is refused, as the change queue cannot be written: {}. What was accepted stays "
+                    "on disk.",
+                    queue.failed->second));
+  add_problems_of_gaps(problems);
   if (!refused_configuration_.empty())
     problems.push_back(
         fmt::format("The configuration that was read last is not used: {}{} What was read before stays; "

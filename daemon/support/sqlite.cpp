@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <system_error>
 
 namespace neptune::sqlite {
 
@@ -17,6 +18,21 @@ bool disk_is_full(sqlite3* db, int code) {
   return error == ENOSPC || error == EDQUOT;
 }
 
+bool is_fault_of_disk(int error) {
+  return error == EIO || error == ENXIO || error == ERANGE;
+}
+
+/// SQLite takes for damage what a failing disk does not let it read, of the file or of its log.
+bool cannot_be_read(sqlite3* db) {
+  int error = 0;
+  if (!db || sqlite3_file_control(db, "main", SQLITE_FCNTL_LAST_ERRNO, &error) != SQLITE_OK) return false;
+  sqlite3_file* log = nullptr;
+  if (!is_fault_of_disk(error) && sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log) == SQLITE_OK &&
+      log && log->pMethods)
+    log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &error);
+  return is_fault_of_disk(error);
+}
+
 std::string details(sqlite3* db, int code) {
   std::string text = db ? sqlite3_errmsg(db) : sqlite3_errstr(code);
   const int error = db ? sqlite3_system_errno(db) : 0;
@@ -25,8 +41,9 @@ std::string details(sqlite3* db, int code) {
 }
 
 std::unexpected<Error> failure(sqlite3* db, int extended, std::string path) {
-  const int code = extended & 0xff;
+  auto code = extended & 0xff;
   const auto what = details(db, code);
+  if (code == SQLITE_CORRUPT && cannot_be_read(db)) code = SQLITE_IOERR;
   if (path.empty()) path = ":memory:";
   if (disk_is_full(db, code))
     return fail("sqlite_full", fmt::format("the disk that holds {} is full; free some space on it", path), true);
@@ -54,7 +71,10 @@ std::unexpected<Error> failure(sqlite3* db, int extended, std::string path) {
                               path, what),
                   db && (sqlite3_system_errno(db) == EMFILE || sqlite3_system_errno(db) == ENFILE));
     case SQLITE_IOERR:
-      return fail("sqlite_io", fmt::format("reading or writing the database {} failed: {}; check the disk", path, what),
+      return fail("sqlite_io",
+                  fmt::format("reading or writing the database {} failed: {}; check the disk (`dmesg` tells what the "
+                              "kernel finds wrong with it)",
+                              path, what),
                   true);
     case SQLITE_CONSTRAINT:
       return fail("sqlite_constraint", fmt::format("the database {} refused a row: {}", path, what));
@@ -86,6 +106,19 @@ std::string uri(const std::string& path, std::string_view query) {
 }
 
 }  // namespace
+
+Result<void> refuse_log_alone(const std::filesystem::path& path) {
+  std::error_code missing, none;
+  const auto bytes = std::filesystem::file_size(path, missing);
+  const auto log = path.string() + "-wal";
+  const auto waiting = std::filesystem::file_size(log, none);
+  if (none || waiting == 0) return {};
+  if (missing ? missing != std::errc::no_such_file_or_directory : bytes > 0) return {};
+  return fail("sqlite_log_alone",
+              fmt::format("the file is {}, and {} beside it holds {} bytes that belong to it; put the file back from a "
+                          "copy, or move that away, too",
+                          missing ? "missing" : "empty", log, waiting));
+}
 
 void Database::Close::operator()(sqlite3* db) const {
   sqlite3_close_v2(db);

@@ -41,6 +41,11 @@ struct Options {
   std::chrono::milliseconds busy_timeout{0};  ///< how long a call waits for another's lock before sqlite_busy
 };
 
+/// Where the file is empty or missing and its log (`-wal`) is not: SQLite would take it for a new one, and throw the
+/// log away with all that was not moved into the file yet. It comes to that by no kill: SQLite writes a file's first
+/// page before there is a log. An error of code "sqlite_log_alone" then.
+Result<void> refuse_log_alone(const std::filesystem::path& path);
+
 class Statement;
 class Blob;
 

@@ -50,6 +50,7 @@ Finding about_damage(const std::vector<std::string>& messages) {
 }
 
 Result<Database> open(const Examined& database) {
+  NEPTUNE_TRY(refuse_log_alone(database.file));
   auto db = Database::open(database.file, {.access = Access::read_write, .busy_timeout = std::chrono::seconds(5)});
   if (!db) return db;
   const auto version = db->number("PRAGMA user_version");
@@ -57,7 +58,7 @@ Result<Database> open(const Examined& database) {
   if (*version > database.version)
     return fail("too_new",
                 fmt::format("{} was written by a newer neptune-syncd (schema {}, this one knows {}): use that "
-                            "version's --check-queue",
+                            "version's `neptune-sync queue check`",
                             database.file.string(), *version, database.version));
   return db;
 }

@@ -13,6 +13,17 @@
 
 namespace neptune {
 
+namespace {
+
+const char* remedy_for(int error) {
+  if (error == EROFS) return "Mount it to be written; where the kernel turned it read-only, `dmesg` tells why.";
+  if (error == EIO) return "Look after the disk: `dmesg` tells what the kernel finds wrong with it.";
+  if (error == ENOSPC || error == EDQUOT) return "Free some space there.";
+  return "It must belong to the user the daemon runs as.";
+}
+
+}  // namespace
+
 Result<StateDir> StateDir::open(const std::filesystem::path& path) {
   std::error_code made;
   if (std::filesystem::create_directories(path, made))
@@ -24,10 +35,8 @@ Result<StateDir> StateDir::open(const std::filesystem::path& path) {
   const auto file = path / "lock";
   Descriptor lock(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (!lock)
-    return fail(
-        "state_dir_unusable",
-        fmt::format("the state directory {} cannot be written: {}. It must belong to the user the daemon runs as.",
-                    path.string(), std::strerror(errno)));
+    return fail("state_dir_unusable", fmt::format("the state directory {} cannot be written: {}. {}", path.string(),
+                                                  std::strerror(errno), remedy_for(errno)));
   if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0)
     return fail(
         "state_dir_in_use",

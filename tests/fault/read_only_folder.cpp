@@ -1,6 +1,6 @@
 // Loaded before a process's libraries: while there is a file $NEPTUNE_READ_ONLY.now, the folder $NEPTUNE_READ_ONLY is
 // on a read-only file system for that process, as when the kernel finds an error on a disk and takes no more writes to
-// it.
+// it; while there is a file $NEPTUNE_READ_ONLY.fault, its disk fails, and no file in it can be read or written.
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -15,21 +15,36 @@
 
 namespace {
 
-bool is_read_only(std::string_view path) {
+/// errno of what is done there; 0: nothing is wrong.
+int fault_of(std::string_view path) {
   const char* folder = std::getenv("NEPTUNE_READ_ONLY");
-  return folder && path.starts_with(std::string(folder) + "/") &&
-         ::access((std::string(folder) + ".now").c_str(), F_OK) == 0;
+  if (!folder || !path.starts_with(std::string(folder) + "/")) return 0;
+  const auto is_there = [folder](const char* end) { return ::access((std::string(folder) + end).c_str(), F_OK) == 0; };
+  if (is_there(".fault")) return EIO;
+  return is_there(".now") ? EROFS : 0;
 }
 
-bool is_read_only(int descriptor) {
+int fault_of(int descriptor) {
   std::array<char, 4096> path;
   const auto size = ::readlink(("/proc/self/fd/" + std::to_string(descriptor)).c_str(), path.data(), path.size());
-  return size > 0 && is_read_only(std::string_view(path.data(), static_cast<std::size_t>(size)));
+  return size > 0 ? fault_of(std::string_view(path.data(), static_cast<std::size_t>(size))) : 0;
 }
 
-int refused() {
-  errno = EROFS;
-  return -1;
+/// Sets errno, as the call that is refused does.
+bool is_refused(int fault) {
+  if (fault != 0) errno = fault;
+  return fault != 0;
+}
+
+bool cannot_be_written(std::string_view path) {
+  return is_refused(fault_of(path));
+}
+bool cannot_be_written(int descriptor) {
+  return is_refused(fault_of(descriptor));
+}
+bool cannot_be_read(int descriptor) {
+  const auto fault = fault_of(descriptor);
+  return fault == EIO && is_refused(fault);
 }
 
 /// The function that this one stands before.
@@ -50,23 +65,29 @@ bool opens_for_writing(int flags) {
 
 extern "C" {
 
+ssize_t pread(int descriptor, void* bytes, size_t size, off_t at) {
+  return cannot_be_read(descriptor) ? -1 : next(&::pread, "pread")(descriptor, bytes, size, at);
+}
+ssize_t pread64(int descriptor, void* bytes, size_t size, off64_t at) {
+  return cannot_be_read(descriptor) ? -1 : next(&::pread64, "pread64")(descriptor, bytes, size, at);
+}
 ssize_t pwrite(int descriptor, const void* bytes, size_t size, off_t at) {
-  return is_read_only(descriptor) ? refused() : next(&::pwrite, "pwrite")(descriptor, bytes, size, at);
+  return cannot_be_written(descriptor) ? -1 : next(&::pwrite, "pwrite")(descriptor, bytes, size, at);
 }
 ssize_t pwrite64(int descriptor, const void* bytes, size_t size, off64_t at) {
-  return is_read_only(descriptor) ? refused() : next(&::pwrite64, "pwrite64")(descriptor, bytes, size, at);
+  return cannot_be_written(descriptor) ? -1 : next(&::pwrite64, "pwrite64")(descriptor, bytes, size, at);
 }
 int ftruncate(int descriptor, off_t size) noexcept {
-  return is_read_only(descriptor) ? refused() : next(&::ftruncate, "ftruncate")(descriptor, size);
+  return cannot_be_written(descriptor) ? -1 : next(&::ftruncate, "ftruncate")(descriptor, size);
 }
 int ftruncate64(int descriptor, off64_t size) noexcept {
-  return is_read_only(descriptor) ? refused() : next(&::ftruncate64, "ftruncate64")(descriptor, size);
+  return cannot_be_written(descriptor) ? -1 : next(&::ftruncate64, "ftruncate64")(descriptor, size);
 }
 int unlink(const char* path) noexcept {
-  return is_read_only(path) ? refused() : next(&::unlink, "unlink")(path);
+  return cannot_be_written(path) ? -1 : next(&::unlink, "unlink")(path);
 }
 int mkdir(const char* path, mode_t mode) noexcept {
-  return is_read_only(path) ? refused() : next(&::mkdir, "mkdir")(path, mode);
+  return cannot_be_written(path) ? -1 : next(&::mkdir, "mkdir")(path, mode);
 }
 
 int open(const char* path, int flags, ...) {
@@ -74,14 +95,14 @@ int open(const char* path, int flags, ...) {
   va_start(more, flags);
   const auto mode = mode_in(flags, more);
   va_end(more);
-  return opens_for_writing(flags) && is_read_only(path) ? refused() : next(&::open, "open")(path, flags, mode);
+  return opens_for_writing(flags) && cannot_be_written(path) ? -1 : next(&::open, "open")(path, flags, mode);
 }
 int open64(const char* path, int flags, ...) {
   std::va_list more;
   va_start(more, flags);
   const auto mode = mode_in(flags, more);
   va_end(more);
-  return opens_for_writing(flags) && is_read_only(path) ? refused() : next(&::open64, "open64")(path, flags, mode);
+  return opens_for_writing(flags) && cannot_be_written(path) ? -1 : next(&::open64, "open64")(path, flags, mode);
 }
 
 }  // extern "C"

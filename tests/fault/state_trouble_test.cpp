@@ -108,6 +108,110 @@ TEST(StateTrouble, WhatADamagedPageOfTheChangeQueueHoldsIsSetAsideAndToldAndAllE
   EXPECT_NE(discarded.out.find("in what is set aside, and stay:"), std::string::npos) << discarded.out << discarded.err;
 }
 
+std::string point(int step) {
+  return R"({"kind": "run.update", "project": "ml-team/lab", "run": "r-1", "step": )" + std::to_string(step) +
+         R"(, "append": {"a": 1}})";
+}
+
+/// Change 102 and later are in the queue's log alone, 112 and later are not on the server, and the daemon was killed.
+void leave_changes_in_the_log(Box& box) {
+  std::string points = R"([{"kind": "project.create", "project": "ml-team/lab", "key": "LAB"},
+                           {"kind": "run.create", "project": "ml-team/lab", "run": "r-1"})";
+  for (int step = 3; step <= 101; ++step) points += "," + point(step);
+  accepted(box, points + "]");
+  box.wait_synced();
+  ASSERT_EQ(box.stop_daemon(), 0);
+  box.start_daemon();
+  for (int step = 102; step <= 111; ++step) accepted(box, point(step));
+  box.wait_synced();
+  ASSERT_EQ(box.sync({"hold", "ml-team"}).status, 0);
+  for (int step = 112; step <= 131; ++step) accepted(box, point(step));
+  box.kill_daemon();
+}
+
+TEST(StateTrouble, WhatADamagedLogOfTheChangeQueueCostsIsToldAndNothingNewIsTakenForSynced) {
+  Box box({.config = small_queue});
+  leave_changes_in_the_log(box);
+  {
+    std::fstream log(box.dir() / "state" / "changes.sqlite3-wal", std::ios::in | std::ios::out | std::ios::binary);
+    log << std::string(16, '\xa5');
+  }
+  box.start_daemon();
+  const auto problems = json::serialize(box.get("/v1/status").at("problems"));
+  EXPECT_NE(problems.find("20 changes that were accepted are lost, of the numbers 102 to 131"), std::string::npos)
+      << problems;
+  EXPECT_NE(box.daemon().err().find("accepted changes are lost first=102 last=131 lost=20"), std::string::npos);
+  EXPECT_NE(box.sync({"status"}).out.find("20 changes that were accepted are lost"), std::string::npos);
+  const auto lost = box.get("/v1/changes/120");
+  EXPECT_EQ(lost.at("state").as_string(), "unknown");
+  EXPECT_NE(json::serialize(lost).find("nothing says that the server has it"), std::string::npos) << lost;
+  EXPECT_NE(box.sync({"explain", "120"}).out.find("Nothing says that the server has it"), std::string::npos);
+  EXPECT_EQ(box.get("/v1/changes/100").at("state").as_string(), "done");
+
+  for (int step = 200; step < 250; ++step) {
+    const auto [status, answer] = box.hand_in(point(step));
+    ASSERT_EQ(status, 202u) << json::serialize(answer);
+    EXPECT_GT(answer.at("ids").at(0).as_int64(), 131);
+  }
+  EXPECT_EQ(box.get("/v1/changes/132").at("state").as_string(), "held");
+  EXPECT_EQ(box.sync({"release", "ml-team"}).status, 0);
+  box.wait_synced();
+  const auto state = box.sandbox().state();
+  EXPECT_EQ(state.at("runs").at("ml-team/lab/r-1").at("series").at("a").as_array().size(), 99u + 10u + 50u);
+}
+
+TEST(StateTrouble, AStateFileThatIsEmptyOrGoneBesideItsLogIsNotBegunAnew) {
+  Box box({.config = small_queue});
+  leave_changes_in_the_log(box);
+  const auto state = box.dir() / "state", whole = box.dir() / "whole";
+  fs::copy(state, whole, fs::copy_options::recursive);
+  const auto put_back = [&](const char* file) {
+    fs::copy_file(whole / file, state / file, fs::copy_options::overwrite_existing);
+  };
+  const auto log = fs::file_size(state / "changes.sqlite3-wal");
+  for (const bool gone : {false, true}) {
+    gone ? static_cast<void>(fs::remove(state / "changes.sqlite3")) : fs::resize_file(state / "changes.sqlite3", 0);
+    box.start_daemon();
+    const auto [status, answer] = box.hand_in(point(500));
+    EXPECT_EQ(status, 503u) << json::serialize(answer);
+    EXPECT_EQ(answer.at("error").at("code").as_string(), "queue_unusable");
+    EXPECT_NE(box.sync({"status"}).out.find("changes.sqlite3-wal"), std::string::npos);
+    box.kill_daemon();
+    EXPECT_EQ(fs::file_size(state / "changes.sqlite3-wal"), log);
+  }
+  put_back("changes.sqlite3");
+  ASSERT_GT(fs::file_size(state / "memory.sqlite3-wal"), 0u);
+  fs::resize_file(state / "memory.sqlite3", 0);
+  const auto ran = start_fails(box);
+  EXPECT_EQ(ran.status, 1);
+  EXPECT_NE(ran.err.find("memory.sqlite3-wal"), std::string::npos) << ran.err;
+
+  put_back("memory.sqlite3");
+  box.start_daemon();
+  EXPECT_EQ(box.get("/v1/status").at("totals").at("held").as_int64(), 20) << "the hold is as it was, too";
+}
+
+TEST(StateTrouble, AFirstStartThatIsKilledIsNeverTakenForDamage) {
+  Box box({.config = small_queue, .start = false});
+  const auto state = box.dir() / "state";
+  for (int round = 0; round < 40; ++round) {
+    fs::remove_all(state);
+    Process first({.binary = binary("neptune-syncd"),
+                   .args = {"--config", box.dir() / "config.toml"},
+                   .env = {},
+                   .unset_env = {"NEPTUNE_API_TOKEN", "NOTIFY_SOCKET"},
+                   .output_dir = box.dir() / "output",
+                   .name = "first",
+                   .working_dir = {}});
+    first.wait(std::chrono::milliseconds(10 + 3 * round));
+    first.kill();
+    box.start_daemon();
+    EXPECT_TRUE(box.get("/v1/status").at("problems").as_array().empty()) << box.get("/v1/status").at("problems");
+    accepted(box, R"({"kind": "project.create", "project": "ml-team/lab", "key": "LAB"})");
+    box.kill_daemon();
+  }
+}
+
 TEST(StateTrouble, ASecondDaemonOfAStateDirectoryStopsWithASentenceAndTheFirstGoesOn) {
   Box box({.config = small_queue});
   std::stringstream config;
@@ -138,6 +242,7 @@ TEST(StateTrouble, AReadOnlyFileSystemEndsTheStartWithASentenceAndNothingAccepte
   EXPECT_EQ(ran.status, 1);
   EXPECT_NE(ran.err.find("state directory"), std::string::npos) << ran.err;
   EXPECT_NE(ran.err.find("Read-only file system"), std::string::npos) << ran.err;
+  EXPECT_EQ(ran.err.find("must belong to"), std::string::npos) << ran.err;
 
   ASSERT_EQ(::mount("none", disk.path().c_str(), nullptr, MS_REMOUNT, nullptr), 0);
   box.start_daemon();
@@ -178,6 +283,40 @@ TEST(StateTrouble, AFileSystemThatTurnsReadOnlyUnderTheDaemonIsSaidAndNothingAcc
   EXPECT_EQ(state.at("runs").at("ml-team/lab/r-1").at("series").at("a").as_array().size(), 1u);
   EXPECT_EQ(state.at("containers").at("ml-team/lab/LAB-M").at("series").at("auc").as_array().size(), 2u);
   EXPECT_EQ(misses_of_loss_log(box, "ml-team/other/logged", 100), "");
+}
+
+TEST(StateTrouble, ADiskThatFailsUnderTheDaemonIsSaidAsThatAndNothingAcceptedIsLost) {
+  Box box({.config = small_queue, .preload = NEPTUNE_READ_ONLY_FOLDER});
+  EXPECT_EQ(box.sync({"hold", "ml-team"}).status, 0);
+  std::string changes = R"([{"kind": "project.create", "project": "ml-team/lab", "key": "LAB"},
+                            {"kind": "run.create", "project": "ml-team/lab", "run": "r-1"})";
+  for (int step = 1; step <= 2000; ++step) changes += "," + point(step);
+  accepted(box, changes + "]");
+  EXPECT_EQ(box.stop_daemon(), 0);
+  box.start_daemon();
+  const auto fault = box.dir() / "state.fault";
+  std::ofstream(fault) << "\n";
+  for (int twice = 0; twice < 2; ++twice) {
+    const auto [status, answer] = box.hand_in(point(3000));
+    EXPECT_EQ(status, 503u) << json::serialize(answer);
+    EXPECT_EQ(answer.at("error").at("code").as_string(), "sqlite_io") << json::serialize(answer);
+  }
+  box.sync({"release", "ml-team"});
+  const auto named = [](const auto& s) {
+    const auto problems = json::serialize(s.at("problems"));
+    return problems.find("the change queue cannot be written") != std::string::npos &&
+           problems.find("dmesg") != std::string::npos;
+  };
+  const auto [told, status] = box.wait_status(named);
+  EXPECT_TRUE(told) << json::serialize(status);
+  EXPECT_EQ(json::serialize(status).find("is damaged"), std::string::npos) << json::serialize(status);
+
+  fs::remove(fault);
+  EXPECT_EQ(box.hand_in(point(3000)).first, 202u);
+  EXPECT_EQ(json::serialize(box.get("/v1/status").at("problems")).find("cannot be written"), std::string::npos);
+  box.sync({"flush"});
+  box.wait_synced();
+  EXPECT_EQ(box.sandbox().state().at("runs").at("ml-team/lab/r-1").at("series").at("a").as_array().size(), 2001u);
 }
 
 TEST(StateTrouble, WhatAFullDiskKeptInALogIsTakenOutWhenThereIsRoomAgain) {

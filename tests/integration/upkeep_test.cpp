@@ -109,6 +109,27 @@ TEST_F(Upkeep, AnOlderCopyOfTheQueueThatWasPutBackGivesOutNoNumberTwice) {
   EXPECT_TRUE(box.sandbox().state().at("runs").at("ml-team/lab/r-1").at("attrs").as_object().contains("b"));
 }
 
+TEST_F(Upkeep, WhatTheDaemonCannotUseIsNotSaidToBeWell) {
+  fill(box, 1);
+  ASSERT_EQ(box.stop_daemon(), 0);
+  const auto queue = box.dir() / "state" / "changes.sqlite3", away = box.dir() / "away.sqlite3";
+  fs::rename(queue, away);
+  fs::create_symlink(box.dir() / "nothing" / "there", queue);
+  const auto dangling = upkeep(box, {"queue", "check"});
+  EXPECT_EQ(dangling.status, 1) << dangling.out << dangling.err;
+  EXPECT_THAT(dangling.err, HasSubstr("cannot be opened"));
+  fs::remove(queue);
+  std::ofstream(queue.string() + "-wal") << "what was committed last";
+  const auto alone = upkeep(box, {"queue", "check"});
+  EXPECT_EQ(alone.status, 1) << alone.out << alone.err;
+  EXPECT_THAT(alone.err, HasSubstr("the file is missing"));
+  EXPECT_EQ(text_of(queue.string() + "-wal"), "what was committed last");
+  fs::remove(queue.string() + "-wal");
+  fs::rename(away, queue);
+  spoil("changes.sqlite3", "PRAGMA user_version = 99");
+  EXPECT_THAT(upkeep(box, {"queue", "check"}).err, HasSubstr("that version's `neptune-sync queue check`"));
+}
+
 TEST_F(Upkeep, AnExportSaysThatRejectedChangesAreNotInIt) {
   box.hand_in(R"([{"kind": "run.create", "project": "ml-team/lab", "run": "r-1"},
                   {"kind": "run.update", "project": "ml-team/lab", "run": "r-1", "append": {"x": 1}, "step": 2},

@@ -59,6 +59,12 @@ Explanation explain_waiting(const api::ChangePlace& place, const std::vector<api
 Explanation explain_change(const api::ChangePlace& place, const std::vector<api::Rejected>& rejected,
                            const std::vector<api::Stream>& streams, const StreamExplainer& explainer) {
   if (place.state == "done") return {.subject = number_of(place), .state = "It is done: the server has it."};
+  if (place.state == "unknown" && !place.why.empty())
+    return {.subject = number_of(place),
+            .state = "Nothing says that the server has it.",
+            .why = sentence(place.why),
+            .next = "Look whether the server has it; what is still wanted has to be handed in again.",
+            .waiting_for = "unknown"};
   if (place.state == "unknown")
     return {.subject = number_of(place),
             .state =

@@ -207,16 +207,44 @@ Commit commit_or_refuse(QueueStore& store, const ChangeQueueOptions& options, st
 
 class ChangeQueue::Impl {
  public:
+  /// What its file told when it was opened.
+  struct Found {
+    std::vector<QueuedStream> streams;
+    std::vector<QueueStore::MovedStream> moved;
+    std::vector<QueueGap> gaps;
+    std::optional<QueueGap> new_gap;
+  };
+  static Result<Found> find(QueueStore& store, const ChangeQueueOptions& options, WallTime now) {
+    Found found;
+    auto record = options.on_record ? options.on_record(store.identity()) : Result<OnRecord>();
+    if (!record) return std::unexpected(std::move(record.error()));
+    auto gap = store.close_gap(*record, now);
+    if (!gap) return std::unexpected(std::move(gap.error()));
+    found.new_gap = *gap;
+    auto gaps = store.gaps();
+    if (!gaps) return std::unexpected(std::move(gaps.error()));
+    found.gaps = std::move(*gaps);
+    auto streams = store.streams();
+    if (!streams) return std::unexpected(std::move(streams.error()));
+    found.streams = std::move(*streams);
+    auto moved = store.moved();
+    if (!moved) return std::unexpected(std::move(moved.error()));
+    found.moved = std::move(*moved);
+    return found;
+  }
+
   Impl(asio::any_io_executor executor, const Clock& clock, ChangeQueueOptions options, SourceListener& listener,
-       std::unique_ptr<QueueStore> store, std::vector<QueuedStream> found, std::vector<QueueStore::MovedStream> moved)
+       std::unique_ptr<QueueStore> store, Found found)
       : executor_(executor),
         clock_(clock),
         options_(std::move(options)),
         listener_(listener),
         identity_(store->identity()),
         queue_(std::make_shared<QueueThread>(std::move(store))),
-        found_(std::move(found)),
-        moved_(std::move(moved)),
+        found_(std::move(found.streams)),
+        moved_(std::move(found.moved)),
+        gaps_(std::move(found.gaps)),
+        new_gap_(found.new_gap),
         tasks_(executor) {}
 
   ~Impl() {
@@ -275,9 +303,13 @@ class ChangeQueue::Impl {
   }
 
   const std::vector<QueueStore::MovedStream>& moved() const { return moved_; }
+  const std::vector<QueueGap>& gaps() const { return gaps_; }
+  const std::optional<QueueGap>& new_gap() const { return new_gap_; }
+  const std::filesystem::path& file() const { return options_.file; }
   std::uint64_t identity() const { return identity_; }
   Totals totals() const {
-    return {sources_.size(), queue_->store->bytes(), options_.max_bytes, commits_, options_.min_free_disk, no_room_at_};
+    return {sources_.size(), queue_->store->bytes(), options_.max_bytes, commits_, options_.min_free_disk, no_room_at_,
+            failed_};
   }
 
   void set_limits(std::uint64_t max_bytes, std::uint64_t min_free_disk) {
@@ -324,6 +356,15 @@ class ChangeQueue::Impl {
         no_room_at_ = clock_.now();
       } else if (done.committed) {
         no_room_at_.reset();
+      }
+      const auto is_of_file = [](const Result<Taken>& each) {
+        return !each && each.error().code.starts_with("sqlite_");
+      };
+      const auto failed = std::ranges::find_if(done.outcomes, is_of_file);
+      if (failed != done.outcomes.end()) {
+        failed_.emplace(clock_.now(), failed->error().message);
+      } else if (done.committed) {
+        failed_.reset();
       }
       for (std::size_t i = 0; i < requests.size(); ++i) {
         requests[i]->outcome = std::move(done.outcomes[i]);
@@ -406,12 +447,15 @@ class ChangeQueue::Impl {
   std::shared_ptr<QueueThread> queue_;
   std::vector<QueuedStream> found_;
   const std::vector<QueueStore::MovedStream> moved_;
+  const std::vector<QueueGap> gaps_;
+  const std::optional<QueueGap> new_gap_;
   std::map<StreamName, std::shared_ptr<QueuedSource>> sources_;
   std::vector<std::shared_ptr<Request>> line_;
   std::deque<std::pair<Instant, StreamName>> emptied_;  // each once
   std::map<StreamName, Instant> empty_until_;           // when it may be forgotten, of those in `emptied_`
   std::uint64_t commits_ = 0;
   std::optional<Instant> no_room_at_;
+  std::optional<std::pair<Instant, std::string>> failed_;
   bool committing_ = false;
   bool letting_go_ = false;
   bool stopping_ = false;
@@ -425,13 +469,10 @@ Result<std::unique_ptr<ChangeQueue>> ChangeQueue::open(asio::any_io_executor exe
                                                        ChangeQueueOptions options, SourceListener& listener) {
   auto store = QueueStore::open(options.file);
   if (!store) return std::unexpected(std::move(store.error()));
-  auto found = (*store)->streams();
+  auto found = Impl::find(**store, options, clock.wall());
   if (!found) return std::unexpected(std::move(found.error()));
-  auto moved = (*store)->moved();
-  if (!moved) return std::unexpected(std::move(moved.error()));
-  return std::unique_ptr<ChangeQueue>(
-      new ChangeQueue(std::make_unique<Impl>(std::move(executor), clock, std::move(options), listener,
-                                             std::move(*store), std::move(*found), std::move(*moved))));
+  return std::unique_ptr<ChangeQueue>(new ChangeQueue(std::make_unique<Impl>(
+      std::move(executor), clock, std::move(options), listener, std::move(*store), std::move(*found))));
 }
 
 void ChangeQueue::announce() {
@@ -492,6 +533,18 @@ asio::awaitable<Result<QueueStore::Place>> ChangeQueue::place(Position position)
 
 const std::vector<QueueStore::MovedStream>& ChangeQueue::moved() const {
   return impl_->moved();
+}
+
+const std::vector<QueueGap>& ChangeQueue::gaps() const {
+  return impl_->gaps();
+}
+
+const std::optional<QueueGap>& ChangeQueue::new_gap() const {
+  return impl_->new_gap();
+}
+
+const std::filesystem::path& ChangeQueue::file() const {
+  return impl_->file();
 }
 
 std::uint64_t ChangeQueue::identity() const {

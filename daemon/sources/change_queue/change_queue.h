@@ -24,6 +24,8 @@ struct ChangeQueueOptions {
   /// Left free on the file's disk, else nothing is accepted, with the same exception; 0: no more than a few MiB.
   std::uint64_t min_free_disk = 1ull << 30;
   std::chrono::milliseconds keep_empty{30000};  ///< how long an emptied stream stays known
+  /// What the engine's ledger knows of the queue with this identity; asked once, before anything is accepted.
+  std::function<Result<OnRecord>(std::uint64_t queue)> on_record{};
 };
 
 /// The changes that were handed in over the socket, durable and in order; one Source a container, and one more for a
@@ -82,6 +84,12 @@ class ChangeQueue {
   /// What left the queue for another machine (QueueStore::moved), as it was at the start: it does while no daemon runs.
   const std::vector<QueueStore::MovedStream>& moved() const;
 
+  /// What was given out and is gone (QueueStore::gaps), as it was at the start.
+  const std::vector<QueueGap>& gaps() const;
+  /// Of these, the one that was found at the start.
+  const std::optional<QueueGap>& new_gap() const;
+  const std::filesystem::path& file() const;
+
   std::uint64_t identity() const;  ///< of its file: SourceKey::device of its streams
 
   struct Totals {
@@ -89,6 +97,8 @@ class ChangeQueue {
     std::uint64_t commits = 0;            ///< of accepted requests, since the start
     std::uint64_t min_free_disk = 0;      ///< as in the options
     std::optional<Instant> no_room_at{};  ///< when "disk_full" was answered last, if nothing was taken since
+    /// What was answered last as the file could not be written, and when, if nothing was taken since.
+    std::optional<std::pair<Instant, std::string>> failed{};
   };
   Totals totals() const;
 

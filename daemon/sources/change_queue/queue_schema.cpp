@@ -69,6 +69,13 @@ CREATE TABLE moved_streams (
   PRIMARY KEY (move, workspace, project, kind, container)) WITHOUT ROWID;
 )";
 
+/// Up to version 6 numbers that were given out were given out again where the file had lost them.
+constexpr const char* gaps_table = R"(
+CREATE TABLE gaps (
+  first INTEGER PRIMARY KEY, last INTEGER NOT NULL, queue INTEGER NOT NULL, recorded INTEGER NOT NULL, lost INTEGER,
+  at_ms INTEGER NOT NULL);
+)";
+
 }  // namespace
 
 Result<void> prepare_queue(sqlite::Database& db, std::int64_t version) {
@@ -90,7 +97,8 @@ Result<void> prepare_queue(sqlite::Database& db, std::int64_t version) {
   }
   if (version > 0 && version < 4) NEPTUNE_TRY(db.exec(from_version_3));
   if (version < 5) NEPTUNE_TRY(db.exec(moved_tables));
-  NEPTUNE_TRY(db.exec(creates_of_stream));
+  if (version < 6) NEPTUNE_TRY(db.exec(creates_of_stream));
+  NEPTUNE_TRY(db.exec(gaps_table));
   NEPTUNE_TRY(db.exec(fmt::format("PRAGMA user_version = {}", queue_version)));
   return transaction->commit();
 }

@@ -14,7 +14,7 @@ class Database;
 namespace neptune::sources {
 
 /// As its user_version.
-constexpr int queue_version = 6;
+constexpr int queue_version = 7;
 
 /// Sets what the file itself or the connection keeps, makes the tables of a new one (`version` 0), and brings those of
 /// an older one up to date. Fails where nothing may be written: a queue that takes nothing and lets go of nothing is of

@@ -12,6 +12,7 @@
 #include "changes/limits.h"
 #include "changes/wire.h"
 #include "sources/change_queue/needs.h"
+#include "sources/change_queue/queue_rows.h"
 #include "sources/change_queue/queue_schema.h"
 #include "support/disk.h"
 #include "support/sqlite_store.h"
@@ -27,17 +28,9 @@ constexpr std::uint64_t bytes_a_transaction = 4u << 20;  // our own bound, as th
 constexpr std::uint64_t settles_at_ease = 16u << 20;     // free on the disk: our own bound
 constexpr std::uint64_t waiting_looked_at = 10'000;      // our own bound: past it a removal waits for all of them
 
-std::uint64_t count_at(const sqlite::Statement& row, int column) {
-  return static_cast<std::uint64_t>(row.number(column));
-}
-
 /// What a change adds to the payload of a request.
 std::uint64_t bytes_in(OperationKind kind, std::uint64_t size) {
   return kind == OperationKind::update ? wire::framed_size(size) : size;
-}
-
-std::int64_t as_signed(std::uint64_t value) {
-  return static_cast<std::int64_t>(value);
 }
 
 QueuedStream stream_at(const sqlite::Statement& row) {
@@ -64,7 +57,7 @@ std::string queue_path(const ContainerName& container, Lane lane) {
 }
 
 QueueStore::QueueStore(std::filesystem::path file, std::unique_ptr<sqlite::Store> database)
-    : file_(std::move(file)), database_(std::move(database)) {}
+    : file_(std::move(file)), database_(std::move(database)), mark_(file_) {}
 QueueStore::~QueueStore() = default;
 
 Result<std::unique_ptr<QueueStore>> QueueStore::open(const std::filesystem::path& file) {
@@ -82,6 +75,7 @@ Result<std::unique_ptr<QueueStore>> QueueStore::open(const std::filesystem::path
                     "keep both: the accepted changes that wait in it are not sent then.",
                     file.string(), error.message));
   };
+  if (const auto whole = sqlite::refuse_log_alone(file); !whole) return explain(whole.error());
   auto db = sqlite::Database::open(file, {.access = sqlite::Access::create, .busy_timeout = sqlite::Store::patience});
   if (!db) return explain(db.error());
   // Looked at before anything is set: another's file must not even change its journal mode.
@@ -106,6 +100,12 @@ Result<std::unique_ptr<QueueStore>> QueueStore::open(const std::filesystem::path
   const auto bytes = store->database_->db.number("SELECT coalesce(sum(bytes), 0) FROM streams");
   if (!bytes) return explain(bytes.error());
   store->bytes_ = static_cast<std::uint64_t>(*bytes);
+  const auto count = store->database_->db.number("SELECT coalesce(sum(count), 0) FROM streams");
+  if (!count) return explain(count.error());
+  store->count_ = static_cast<std::uint64_t>(*count);
+  const auto last = store->last_number();
+  if (!last) return explain(last.error());
+  store->last_ = *last;
   const auto identity = store->database_->db.number("SELECT identity FROM queue");
   if (!identity) return explain(identity.error());
   store->identity_ = static_cast<std::uint64_t>(*identity);
@@ -133,7 +133,8 @@ Result<QueueStore::Accepted> QueueStore::accept(std::span<const Handed> requests
     Growth growth{};
   };
   std::map<std::pair<ContainerName, Lane>, Into> streams;
-  std::uint64_t added = 0;
+  std::uint64_t added = 0, inserted = 0;
+  auto last = last_;
   for (const auto& request : requests) {
     const auto lane = request.place == 0 ? Lane::writes : Lane::assignments;
     const auto at_ms = to_unix_ms(std::min(request.at.value_or(now), now));
@@ -157,8 +158,9 @@ Result<QueueStore::Accepted> QueueStore::accept(std::span<const Handed> requests
         }
         auto made = insert(change, request, stream, at_ms);
         if (!made) return std::unexpected(std::move(made.error()));
-        id = *made;
+        id = last = *made;
         added += change.payload.size();
+        inserted++;
         if (growth.count++ == 0) growth.first = id;
         growth.last = id;
         growth.bytes += change.payload.size();
@@ -173,6 +175,9 @@ Result<QueueStore::Accepted> QueueStore::accept(std::span<const Handed> requests
   }
   NEPTUNE_TRY(transaction->commit());
   bytes_ += added;
+  count_ += inserted;
+  last_ = last;
+  mark_.write({identity_, last_, count_});
   return accepted;
 }
 
@@ -661,17 +666,6 @@ Result<Position> QueueStore::last_number() {
   return database_->db.number("SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'changes'), 0)");
 }
 
-Result<void> QueueStore::go_on_after(Position number) {
-  auto transaction = database_->begin(true);
-  if (!transaction) return std::unexpected(std::move(transaction.error()));
-  NEPTUNE_TRY(database_->run("DELETE FROM sqlite_sequence WHERE name = 'changes' AND seq < ?", number));
-  NEPTUNE_TRY(database_->run(
-      "INSERT INTO sqlite_sequence (name, seq) SELECT 'changes', ? WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence "
-      "WHERE name = 'changes')",
-      number));
-  return transaction->commit();
-}
-
 Result<QueueStore::Place> QueueStore::place(Position position) {
   Place place;
   std::int64_t stream = 0;
@@ -706,6 +700,7 @@ Result<QueueStore::Place> QueueStore::place(Position position) {
         },
         position));
     NEPTUNE_TRY(look_at_moved(position, place));
+    NEPTUNE_TRY(look_at_gaps(position, place));
     return place;
   }
   NEPTUNE_TRY(database_->each(
@@ -764,6 +759,8 @@ Result<QueueStore::Settled> QueueStore::settle_some(std::int64_t stream, Positio
   settled.left = std::move(*left);
   NEPTUNE_TRY(transaction->commit());
   bytes_ -= std::min(bytes_.load(), bytes);
+  count_ -= std::min(count_, count);
+  mark_.write({identity_, last_, count_});
   if (const auto known = confirmed_.find(stream); known != confirmed_.end()) {
     auto& rows = known->second;
     if (last > rows.upto) {

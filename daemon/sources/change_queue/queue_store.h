@@ -15,6 +15,8 @@
 
 #include "changes/change.h"
 #include "sources/change_queue/needs.h"
+#include "sources/change_queue/queue_gap.h"
+#include "sources/change_queue/queue_mark.h"
 #include "sources/source.h"
 #include "support/clock.h"
 #include "support/error.h"
@@ -37,14 +39,18 @@ class Store;
 ///             seq · move · back (its number since it was brought back)
 ///   moved_streams  of what left, how much was not brought back
 ///             move, workspace, project, kind, container → count
+///   gaps      one a time that changes were found to be missing (QueueGap)
+///             first, last · queue, recorded, lost · at_ms
+///
+/// Beside it `changes.mark` (queue_mark.h): which queue this is, its last number, and how many changes it holds.
 ///
 /// Invariants:
 ///  - seq numbers all changes in the order in which they were accepted, and is never used again (AUTOINCREMENT): a
 ///    position that was confirmed in an earlier life of a stream says nothing about a later change;
-///  - a file that takes the place of another begins at 1 again, with another identity (random, never 0), which is part
-///    of every SourceKey: what was confirmed of the old file is not taken for what waits in the new one. Not
-///    covered: an older copy of the file put back in its place, which gives out numbers again that are known as
-///    confirmed;
+///  - nor is it where the file lost what it held, or another takes its place: before anything is accepted or taken as
+///    confirmed (`close_gap`), it goes on after the last number that the mark and the engine's ledger know of;
+///  - each file has an identity (random, never 0), which is part of every SourceKey: what was confirmed of one file is
+///    not taken for what waits in another;
 ///  - a change stays in its stream, but for a removal that steps aside and a create that passes the writes before it,
 ///    which keep their numbers; removals of the same thing stay in order over both streams;
 ///  - what follows from an accepted change (the assignment of a file that was uploaded) stands at that one's place in
@@ -58,6 +64,12 @@ class Store;
 /// `keys_kept` keys stay, and what is kept of as many changes that left.
 /// A killed process loses nothing. A power cut loses nothing that was accepted; it may bring back changes that were
 /// settled last (synchronous=NORMAL), which the ledger knows to be confirmed, or else are sent again.
+/// What a fault of the disk costs: all that was committed since the log was last moved into the file (at 4 MiB, when
+/// the daemon stops) is in the `-wal` alone. Of a damaged one SQLite takes what lies before the damage, without a word:
+/// accepted changes behind it are lost, which `close_gap` finds, and changes that had been settled, or moved to another
+/// stream, are as they were before. Of those, one that had stepped aside may lie before what is confirmed of its first
+/// stream, and is taken for confirmed. A file that is empty or gone beside a log that is not is refused, so that nobody
+/// overwrites the log.
 ///
 /// Concurrency: one thread at a time, except `bytes`.
 namespace neptune::sources {
@@ -96,7 +108,8 @@ class QueueStore {
  public:
   static constexpr std::int64_t keys_kept = 1'000'000;  ///< our own bound: some 100 MB
 
-  /// Opens or makes it. Fails with a sentence when it is damaged, or was written by a newer version. Errors:
+  /// Opens or makes it; `close_gap` is to follow before anything is accepted. Fails with a sentence when it is damaged,
+  /// or was written by a newer version. Errors:
   /// "queue_unusable", "queue_too_new", "disk_full" (retryable: SQLite needs a little room to open a file).
   static Result<std::unique_ptr<QueueStore>> open(const std::filesystem::path& file);
   ~QueueStore();
@@ -213,7 +226,8 @@ class QueueStore {
       std::string file;              ///< its name
       std::optional<Position> back;  ///< its number since it was brought back
     };
-    std::optional<Moved> moved{};  ///< it left for another machine
+    std::optional<Moved> moved{};   ///< it left for another machine
+    std::optional<QueueGap> gap{};  ///< it is one of these
   };
   static constexpr std::uint64_t ahead_counted = 100'000;
   Result<Place> place(Position position);
@@ -230,8 +244,11 @@ class QueueStore {
   Result<void> each_change(const std::function<Result<void>(const Whole&)>& f);
   /// The number that was given out last.
   Result<Position> last_number();
-  /// Gives out no number up to this one any more.
-  Result<void> go_on_after(Position number);
+  /// What was given out and is not in the file, by the mark and this record. Changes nothing.
+  Result<std::optional<QueueGap>> gap(const OnRecord& record);
+  /// The same, and goes on behind it: from then on it is one of `gaps`.
+  Result<std::optional<QueueGap>> close_gap(const OnRecord& record, WallTime now);
+  Result<std::vector<QueueGap>> gaps();
 
  private:
   QueueStore(std::filesystem::path file, std::unique_ptr<sqlite::Store> database);
@@ -248,6 +265,8 @@ class QueueStore {
   Result<Settled> take_out(std::int64_t stream, Position upto, std::int64_t move);
   Result<Settled> settle_some(std::int64_t stream, Position upto, std::int64_t move);
   Result<void> look_at_moved(Position position, Place& place);
+  Result<void> look_at_gaps(Position position, Place& place);
+  Result<std::uint64_t> unconfirmed(const OnRecord& record);
   Result<void> note_moved(std::int64_t stream, Position upto, std::uint64_t count, std::int64_t move);
   Result<void> keep_order(std::int64_t stream, Batch& batch, Position create);
   Result<Position> first_create(std::int64_t stream, Position after);
@@ -260,6 +279,9 @@ class QueueStore {
   std::atomic<std::uint64_t> bytes_ = 0;
   std::map<std::int64_t, Rows> confirmed_;  // by stream
   std::uint64_t identity_ = 0;
+  std::uint64_t count_ = 0;  // changes in it
+  Position last_ = 0;        // the number that was given out last
+  QueueMarkFile mark_;
 };
 
 }  // namespace neptune::sources

@@ -596,6 +596,23 @@ TEST_F(LedgerTest, RefusesAFileThatIsNoDatabaseAndOneOfANewerVersion) {
   EXPECT_EQ(Ledger::open(file()).error().code, "state_too_new");
 }
 
+TEST_F(LedgerTest, IsNotBegunAnewWhereItsFileIsEmptyOrGoneAndItsLogIsNot) {
+  ledger_.reset();
+  const std::filesystem::path log = file().string() + "-wal";
+  for (const bool gone : {false, true}) {
+    std::filesystem::remove(file());
+    if (!gone) std::ofstream(file()).flush();
+    std::ofstream(log) << "what was committed last";
+    const auto refused = Ledger::open(file());
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, "state_unusable");
+    EXPECT_NE(refused.error().message.find(gone ? "the file is missing" : "the file is empty"), std::string::npos)
+        << refused.error().message;
+    EXPECT_EQ(std::filesystem::file_size(log), 23u);
+    EXPECT_EQ(std::filesystem::exists(file()), !gone);
+  }
+}
+
 TEST_F(LedgerTest, WhatOneAnswerStoredAndRefusedIsOnRecordTogetherOrNotAtAll) {
   RejectedChange refused;
   refused.rejection.at = now;

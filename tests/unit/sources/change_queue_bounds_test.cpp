@@ -251,7 +251,7 @@ TEST_F(ChangeQueueFile, OfTheFirstVersionIsTakenOver) {
   close();
   exec(as_of_the_fourth);
   exec("DROP INDEX changes_of_place; ALTER TABLE changes DROP COLUMN place; ALTER TABLE keys DROP COLUMN content");
-  exec("CREATE TABLE intents (seq INTEGER PRIMARY KEY, text TEXT NOT NULL); PRAGMA user_version = 1");
+  exec("DROP TABLE gaps; CREATE TABLE intents (seq INTEGER PRIMARY KEY, text TEXT NOT NULL); PRAGMA user_version = 1");
   open();
   EXPECT_EQ(loop.await(source(run_named("a"))->changes(1, 1)).value().front().payload, "kept");
   ASSERT_TRUE(accept({update_of("a")}));
@@ -261,7 +261,7 @@ TEST_F(ChangeQueueFile, OfTheFifthVersionFindsItsCreatesAsOneOfThis) {
   open();
   ASSERT_TRUE(accept({update_of("a", "kept"), create_of("a")}));
   close();
-  exec("DROP INDEX creates_of_stream; PRAGMA user_version = 5");
+  exec("DROP TABLE gaps; DROP INDEX creates_of_stream; PRAGMA user_version = 5");
   open();
   EXPECT_EQ(backlog(run_named("a")).create_behind, 2);
   close();
@@ -275,7 +275,7 @@ TEST_F(ChangeQueueFile, OfTheThirdVersionKnowsItsKeysButNotWhatWasHandedInUnderT
   const auto first = accept({change}).value();
   close();
   exec(as_of_the_fourth);
-  exec("ALTER TABLE keys DROP COLUMN content; PRAGMA user_version = 3");
+  exec("DROP TABLE gaps; ALTER TABLE keys DROP COLUMN content; PRAGMA user_version = 3");
   open();
   change.content = 2;
   EXPECT_EQ(accept({change}).value(), first) << "as it was before";
