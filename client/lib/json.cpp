@@ -307,6 +307,7 @@ void members(V& v, T& x) {
   v("uid", x.uid);
   v("ahead", x.ahead);
   v("active_uploads", x.active_uploads);
+  v("made", x.made);
 }
 
 template <class V, Is<WorkspaceList> T>

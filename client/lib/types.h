@@ -379,6 +379,7 @@ struct ChangePlace {
   std::optional<std::int64_t> uid{};     ///< who handed it in
   std::uint64_t ahead = 0;               ///< changes of its stream that go before it; 100,000 may be more
   std::vector<Upload> active_uploads{};  ///< of a run.upload whose file is being sent: that one
+  std::optional<std::string> made{};     ///< of a model_version.create that is done: "LAB-FOREST-1", until a restart
 };
 
 /// How every error is answered: `{"error": {...}}`. `field` is there only when one part of the request is at fault.

@@ -432,7 +432,9 @@ class Waiter {
     tell_of_changes();
     if (!not_there_.empty()) return changes_rejected(changes_moved());
     if (!moved_.empty()) return result(Outcome::failed, changes_moved());
-    return result(Outcome::synced, name_of_changes() + (what_.changes.size() == 1 ? " is synced." : " are synced."));
+    if (what_.changes.size() == 1)
+      return result(Outcome::synced, name_of_changes() + " is synced" + (next_.made ? ": " + *next_.made : "") + ".");
+    return result(Outcome::synced, name_of_changes() + " are synced.");
   }
 
   void tell_of_changes() {

@@ -61,6 +61,14 @@ void check_watch(const std::filesystem::path& path, Report& report) {
     report.warn(fmt::format("{}, which is to be watched, cannot be read by you: {}", path.string(), error.message()));
 }
 
+/// So that a path that was mistyped is seen.
+std::string if_absent(const std::filesystem::path& path) {
+  std::error_code error;
+  return std::filesystem::status(path, error).type() == std::filesystem::file_type::not_found
+             ? ", which is not there yet"
+             : "";
+}
+
 void check_users(const config::WorkspaceConfig& workspace, Report& report) {
   for (const auto& user : workspace.allow_users)
     if (!may_be_user(user))
@@ -122,7 +130,7 @@ Report look_at_config(const Flags& flags, const Result<config::Config>& config, 
   report.found(
       fmt::format("State is kept in {}, the socket is {}", config->state_dir.string(), config->socket.string()));
   for (const auto& watch : config->watches)
-    report.found(fmt::format("Watched: {} (kind {})", watch.path.string(), watch.kind));
+    report.found(fmt::format("Watched: {} (kind {}){}", watch.path.string(), watch.kind, if_absent(watch.path)));
   if (what == LookAt::what_it_names_too) {
     check_watches(*config, report);
     check_tokens(*config, report);

@@ -308,9 +308,13 @@ asio::awaitable<CallOutcome> Engine::make_version(FeedPtr feed, std::shared_ptr<
     done.answer = std::unexpected(source_failure(noted.error()));
     co_return done;
   }
-  auto answer = co_await outcome(server->manage(std::move(create), std::move(may_begin)));
+  ModelVersionCreate asked_for = create;
+  auto answer = co_await outcome(server->manage(std::move(asked_for), std::move(may_begin)));
   feed->unclear_since->erase(position);
-  if (answer) co_return done;
+  if (answer) {
+    if (!feed->replayed) version_was_made(create, position, answer->short_id);
+    co_return done;
+  }
   if (!answer.error().in_doubt) {
     // Should this not be written, it is looked for.
     std::string none(not_made);

@@ -422,6 +422,7 @@ class Engine final : public Control, public sources::SourceListener {
   void add_problems_of_gaps(std::vector<std::string>& problems) const;
   static api::ChangePlace place_in_gap(std::int64_t id, const sources::QueueGap& gap);
   void follow_up(std::int64_t upload, std::int64_t reference);
+  void version_was_made(const ModelVersionCreate& create, sources::Position position, const std::string& short_id);
   awaitable<void> learn_type(std::string workspace);
   template <class F>
   auto with_ledger(F f) -> awaitable<std::invoke_result_t<F&, Ledger&>>;
@@ -643,6 +644,7 @@ class Engine final : public Control, public sources::SourceListener {
                                  [this](std::vector<DoneFile> files) { return record_done(std::move(files)); }};
   std::map<std::int64_t, std::int64_t>
       follow_ups_;  // a run.upload → the change that assigns its file, not known as done
+  std::map<sources::Position, std::string> versions_made_;  // a create of a version → what the server calls that
 };
 
 /// One source, and the stream it is read as. There may be ten thousands: what few of them have at a time is kept apart.

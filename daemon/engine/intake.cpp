@@ -21,6 +21,7 @@ namespace {
 
 constexpr std::size_t lookups_at_once = 4;        // our own bound; later changes ask for what was passed over
 constexpr std::size_t follow_ups_kept = 100'000;  // our own bound
+constexpr std::size_t versions_kept = 10'000;     // likewise
 
 }  // namespace
 
@@ -97,6 +98,17 @@ void Engine::follow_up(std::int64_t upload, std::int64_t reference) {
   if (follow_ups_.size() > follow_ups_kept) follow_ups_.erase(follow_ups_.begin());
 }
 
+/// It has no name until then, and whoever created it needs that to log to it. Not known any more after a restart.
+void Engine::version_was_made(const ModelVersionCreate& create, sources::Position position,
+                              const std::string& short_id) {
+  versions_made_[position] = short_id;
+  if (versions_made_.size() > versions_kept) versions_made_.erase(versions_made_.begin());
+  events_.add("version_created",
+              fmt::format("{} of {} was created, a version of model {} (change {})", short_id, create.project.full(),
+                          create.model, position),
+              {.scope = create.project.full()});
+}
+
 /// An upload is done when its file is assigned to the attribute, which is a change of its own.
 asio::awaitable<Result<api::ChangePlace>> Engine::change(std::int64_t id) {
   auto place = co_await place_of(id);
@@ -109,6 +121,7 @@ asio::awaitable<Result<api::ChangePlace>> Engine::change(std::int64_t id) {
   }
   if (const auto later = follow_ups_.upper_bound(id); later != follow_ups_.end())
     place->done_through = std::min(place->done_through, later->first - 1);
+  if (const auto made = versions_made_.find(id); made != versions_made_.end()) place->made = made->second;
   co_return place;
 }
 

@@ -382,6 +382,22 @@ TEST(Changes, OfManyRunsThatWaitCostLittleMemoryEach) {
 #endif
 }
 
+TEST(Changes, WhatAModelVersionIsCalledIsToldToWhoCreatedIt) {
+  Box box(two_workspaces());
+  accepted(box, R"([{"kind": "project.create", "project": "ml-team/lab", "key": "LAB"},
+                    {"kind": "model.create", "project": "ml-team/lab", "key": "FOREST"}])");
+  const auto says = [&box](std::vector<std::string> command, const std::string& words) {
+    const auto ran = box.sync(std::move(command));
+    EXPECT_EQ(ran.status, 0) << ran.err;
+    EXPECT_NE(ran.out.find(words), std::string::npos) << ran.out;
+  };
+  says({"model", "version", "FOREST", "--project", "ml-team/lab", "--wait"}, "Change 3 is synced: LAB-FOREST-1.");
+  says({"--json", "model", "version", "FOREST", "--project", "ml-team/lab", "--wait"}, R"("made":"LAB-FOREST-2")");
+  says({"explain", "4"}, "the server has it, as LAB-FOREST-2");
+  says({"events"}, "LAB-FOREST-1 of ml-team/lab was created");
+  EXPECT_TRUE(box.get("/v1/changes/2").at("made").is_null());
+}
+
 TEST(Changes, AModelVersionThatCouldNotBeMadeAtFirstIsMadeLater) {
   Box box(two_workspaces());
   accepted(box, R"([{"kind": "project.create", "project": "full/lab", "key": "LAB"},

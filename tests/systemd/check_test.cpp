@@ -87,8 +87,10 @@ TEST(CheckUnsent, TellsOfRejectedChangesThatAreKept) {
 }
 
 TEST(CheckConfig, TellsWhatTheDaemonWouldGoByAndWhatItWouldMiss) {
-  Box box(
-      {.server = {}, .config = "[[workspace]]\nname = \"vision\"\napi_token_file = \"@DIR@/none\"\n", .start = false});
+  Box box({.server = {},
+           .config =
+               "[[watch]]\npath = \"@DIR@/rnus\"\n[[workspace]]\nname = \"vision\"\napi_token_file = \"@DIR@/none\"\n",
+           .start = false});
   const auto found = check(box, "--check-config");
   EXPECT_EQ(found.status, 0) << found.err;
   const auto file = (box.dir() / "config.toml").string();
@@ -96,6 +98,7 @@ TEST(CheckConfig, TellsWhatTheDaemonWouldGoByAndWhatItWouldMiss) {
                                     (box.dir() / "none").string() + " cannot be read"))
       << found.out;
   EXPECT_NE(found.out.find("Watched: " + box.runs().string() + " (kind run-logs).\n"), std::string::npos) << found.out;
+  EXPECT_NE(found.out.find("/rnus (kind auto), which is not there yet.\n"), std::string::npos) << found.out;
   EXPECT_NE(found.out.find("The API token is read from " + box.sandbox().token_file().string()), std::string::npos);
   EXPECT_NE(found.out.find("; it is for " + box.sandbox().url()), std::string::npos) << found.out;
   std::ofstream(box.dir() / "none") << std::ifstream(box.sandbox().token_file()).rdbuf();

@@ -58,7 +58,9 @@ Explanation explain_waiting(const api::ChangePlace& place, const std::vector<api
 
 Explanation explain_change(const api::ChangePlace& place, const std::vector<api::Rejected>& rejected,
                            const std::vector<api::Stream>& streams, const StreamExplainer& explainer) {
-  if (place.state == "done") return {.subject = number_of(place), .state = "It is done: the server has it."};
+  if (place.state == "done")
+    return {.subject = number_of(place),
+            .state = "It is done: the server has it" + (place.made ? ", as " + clean(*place.made) : "") + "."};
   if (place.state == "unknown" && !place.why.empty())
     return {.subject = number_of(place),
             .state = "Nothing says that the server has it.",

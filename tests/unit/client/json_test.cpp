@@ -52,7 +52,7 @@ TEST(ApiJson, WhatIsAbsentOfAChangeThatIsDoneIsNull) {
       to_json(ChangePlace{.id = 7, .state = "done", .done_through = 9}),
       R"({"id":7,"state":"done","done_through":9,"rejected":null,"why":null,"discarded_at":null,)"
       R"("discarded_by":null,"moved_at":null,"moved_to":null,"project":null,"container_type":null,)"
-      R"("container":null,"source":null,"kind":null,"accepted_at":null,"uid":null,"ahead":0,"active_uploads":[]})");
+      R"("container":null,"source":null,"kind":null,"accepted_at":null,"uid":null,"ahead":0,"active_uploads":[],"made":null})");
   const auto place = from_json<ChangePlace>(R"({"id":7,"state":"waiting","why":"it waits","kind":null})");
   ASSERT_TRUE(place);
   EXPECT_EQ(place->why, "it waits");
