@@ -18,8 +18,6 @@ struct Arguments {
   HandIn how;
 };
 
-constexpr auto npos = std::string::npos;
-
 using Shared = std::shared_ptr<Arguments>;
 
 Shared project_arguments(Verb& verb) {
@@ -120,7 +118,7 @@ void add_metadata(Verb& parent, Session& session) {
     Project project{.name = arguments->project};
     auto& values = arguments->attributes.values;
     // All words behind the verb come as values; the project may be the first of them.
-    if (!values.empty() && values.front().find('=') == std::string::npos && values.front().find('/') < npos) {
+    if (!values.empty() && !values.front().contains('=') && values.front().contains('/')) {
       project.argument = values.front();
       values.erase(values.begin());
     }

@@ -130,7 +130,6 @@ class Client {
   Result<Reply<api::TidyReply>> tidy(const std::string& below, bool dry_run) const;
   Result<Reply<api::ScopeReply>> hold(std::string_view scope) const;
   Result<Reply<api::ScopeReply>> release(std::string_view scope) const;
-  /// Of a run alone, where one is named.
   /// `kind` of the one container that is meant: "run", or "model" (also of a version); empty: all of the scope.
   Result<Reply<api::DiscardReply>> discard_waiting(std::string_view scope, std::string_view kind = {},
                                                    std::string_view container = {}) const;

@@ -50,7 +50,8 @@ Result<std::optional<sqlite::Finding>> numbers_behind(const fs::path& queue, con
   const auto gap = (*store)->gap(*record);
   if (!gap) return std::unexpected(gap.error());
   if (!*gap) return std::nullopt;
-  const auto& [first, last, from, recorded, lost, at] = **gap;
+  const auto first = (*gap)->first, last = (*gap)->last;
+  const auto lost = (*gap)->lost;
   return sqlite::Finding{
       .what = fmt::format(
           "It gives out the {} again: an older copy of it was put back, it is another one, or its log "

@@ -347,6 +347,17 @@ std::optional<RunsChange> Engine::removal_of(const Management& management) const
   return all;
 }
 
+/// As the ledger does; many at a time, as all have to be looked at for that.
+void Engine::forget_old_removals() {
+  constexpr std::size_t kept = Ledger::removed_kept;
+  if (removed_.size() < 2 * kept) return;
+  std::vector<WallTime> times;
+  for (const auto& [run, removed] : removed_) times.push_back(removed.at);
+  const auto oldest_kept = times.end() - kept;
+  std::ranges::nth_element(times, oldest_kept);
+  std::erase_if(removed_, [from = *oldest_kept](const auto& each) { return each.second.at < from; });
+}
+
 /// Of runs that are gone, or are back: people ask for them. Should it not get on record, they are told less.
 asio::awaitable<void> Engine::note_removal(RunsChange change, sources::Position position) {
   std::vector<RemovedRun> gone;
@@ -358,6 +369,7 @@ asio::awaitable<void> Engine::note_removal(RunsChange change, sources::Position 
       removed_[{change.project, run}] = gone.back();
     }
   }
+  forget_old_removals();
   auto note = [change, gone](Ledger& ledger) {
     return gone.empty() ? ledger.note_restored(change.project, change.runs) : ledger.note_removed(gone);
   };

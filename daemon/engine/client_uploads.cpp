@@ -98,7 +98,7 @@ std::string shown_name(const ClientUpload& wanted) {
   return wanted.globs.empty() ? wanted.path : wanted.globs.front();
 }
 
-/// Its container is there, or the call would not have come so far: it is the call that is not.
+/// Its container was found, or this has another code: it is the call that is not there.
 bool is_not_offered(const Failure& failure) {
   const bool may_be = failure.status == 404 || failure.status == 405 || failure.status == 410 || failure.status == 501;
   return may_be && failure.code.starts_with("http_");

@@ -283,6 +283,14 @@ std::vector<FinishedSource> Engine::lost_in(const DiscardRequest& request) const
 
 /// How many changes are told as lost no more.
 asio::awaitable<Result<std::uint64_t>> Engine::give_up_lost(DiscardRequest request) {
+  // A log that cannot be seen is as good as removed for who gives it up.
+  std::vector<UnsyncedLog> not_to_be_seen;
+  std::erase_if(unseen_, [&](const Unseen& one) {
+    if (!means(request, one.log.end.container)) return false;
+    not_to_be_seen.push_back(one.log);
+    return true;
+  });
+  for (const auto& log : not_to_be_seen) co_await tell_removed(log);
   const auto lost = lost_in(request);
   if (lost.empty()) co_return 0;
   auto give_up = [lost](Ledger& ledger) { return ledger.give_up(lost); };

@@ -333,6 +333,7 @@ class Engine final : public Control, public sources::SourceListener {
                                       ModelVersionCreate create);
   std::optional<RunsChange> removal_of(const Management& management) const;
   awaitable<void> note_removal(RunsChange change, sources::Position position);
+  void forget_old_removals();
   server::Missing missing_runs(const Feed& feed, const RunsChange& change, sources::Position position) const;
   Intents intents_of(const Feed& feed, sources::Position position);
   awaitable<Result<std::optional<std::string>>> intent(Ledger::IntentOf of, sources::Position first);

@@ -257,11 +257,10 @@ constexpr const char* numbers_of_queues =
     " UNION ALL SELECT queue, max(position) FROM discarded WHERE queue != 0 GROUP BY queue"
     " UNION ALL SELECT queue, upto FROM forgotten WHERE queue != 0"
     " UNION ALL SELECT device, max(last) FROM intents JOIN sources ON sources.id = source WHERE sources.inode = 0 "
-    "GROUP BY "
-    "device"
+    "GROUP BY device"
     " UNION ALL SELECT device, max(position) FROM uploads JOIN sources ON sources.id = source WHERE sources.inode = 0 "
-    "GROUP BY "
-    "device) GROUP BY queue";
+    "GROUP BY device)"
+    " GROUP BY queue";
 
 }  // namespace
 
@@ -857,11 +856,11 @@ Result<void> Ledger::note_removed(const std::vector<RemovedRun>& runs) {
     NEPTUNE_TRY(
         impl_->run("INSERT OR REPLACE INTO removed (project, run, change, at_ms, for_good) VALUES (?, ?, ?, ?, ?)",
                    scope_text(project), run, change, to_unix_ms(at), for_good ? 1 : 0));
-  NEPTUNE_TRY(
-      impl_->run("DELETE FROM removed WHERE (project, run) IN (SELECT project, run FROM removed ORDER BY at_ms DESC "
-                 "LIMIT -1 OFFSET "
-                 "?)",
-                 removed_kept));
+  // Many at a time: all have to be looked at for that.
+  NEPTUNE_TRY(impl_->run(
+      "DELETE FROM removed WHERE (SELECT count(*) FROM removed) > ?1 + ?1 / 10 AND (project, run) IN (SELECT project, "
+      "run FROM removed ORDER BY at_ms DESC LIMIT -1 OFFSET ?1)",
+      removed_kept));
   return transaction->commit();
 }
 

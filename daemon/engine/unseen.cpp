@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <set>
 #include <utility>
 
 #include "engine/engine.h"
@@ -165,9 +166,11 @@ asio::awaitable<bool> Engine::look_for_unsynced(std::vector<UnsyncedLog> known) 
   if (!elsewhere.empty()) (void)co_await with_ledger(std::move(note));
   auto look = [missing] { return look_for_all(missing); };
   const auto looks = co_await file_threads_.run(std::move(look));
+  const auto found_since = logs_here().files;
   const auto before = std::exchange(unseen_, {});
   for (std::size_t i = 0; i < missing.size(); ++i) {
     const auto& log = missing[i].log;
+    if (found_since.contains(file_alone(log.key))) continue;  // it came back
     if (looks[i].gone) {
       co_await tell_removed(log);
       continue;
@@ -180,13 +183,13 @@ asio::awaitable<bool> Engine::look_for_unsynced(std::vector<UnsyncedLog> known) 
 }
 
 asio::awaitable<void> Engine::tell_removed(UnsyncedLog log) {
-  if (logs_here().files.contains(file_alone(log.key))) co_return;  // it came back
   auto end = log.end;
   end.finished_at = clock_.wall();
   auto finish = [end](Ledger& ledger) { return ledger.finish(end.id, end.lost, end.finished_at); };
   const auto recorded = co_await with_ledger(std::move(finish));
   if (!recorded) spdlog::warn("not recorded path={:?} error={:?}", end.path, recorded.error().message);
   finished_.push_back(end);
+  if (finished_.size() > Ledger::finished_kept) finished_.pop_front();
   spdlog::warn("log gone while the daemon was stopped path={:?} unsent={}", end.path, end.lost.changes);
   events_.add("source_gone", sentence_of_lost(end) + "; that was while the daemon was stopped",
               {.scope = Scope::of(end.container.project).text(),
@@ -213,8 +216,11 @@ void Engine::tell_unseen(const Unseen& unseen) {
 }
 
 void Engine::add_unseen(std::vector<api::SourceStatus>& sources) const {
+  if (unseen_.empty()) return;
+  std::set<std::string> told;
+  for (const auto& source : sources) told.insert(source.path);
   for (const auto& [log, why] : unseen_) {
-    if (std::ranges::find(sources, log.key.path, &api::SourceStatus::path) != sources.end()) continue;
+    if (told.contains(log.key.path)) continue;
     auto& source = sources.emplace_back();
     source.path = log.key.path;
     source.kind = kind_name(sources::Kind::run_log);

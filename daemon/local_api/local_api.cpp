@@ -115,7 +115,8 @@ class LocalApi::Impl {
     Connection* longest = nullptr;
     for (auto* each : door_.connections) {
       boost::system::error_code ignored;
-      const bool meant = each->idle && each->idle_since <= idle_before && (!uid || each->peer.uid == *uid);
+      const bool rests = each->idle && !each->draining && each->idle_since <= idle_before;
+      const bool meant = rests && (!uid || each->peer.uid == *uid);
       // What it has asked meanwhile may not be read yet.
       if (!meant || each->stream.socket().available(ignored) > 0) continue;
       if (!longest || each->idle_since < longest->idle_since) longest = each;

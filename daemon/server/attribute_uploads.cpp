@@ -473,6 +473,20 @@ asio::awaitable<UploadOutcome> send_set(Sending* sending, const AttributeUpload*
 
 }  // namespace
 
+namespace {
+
+/// Its container could not be looked up. Where something before the server answered, that says nothing of the
+/// container, nor of whether the server takes such files.
+UploadOutcome not_looked_up(Failure failure) {
+  if (failure.status == 404 && failure.code.starts_with("http_")) {
+    failure.kind = Failure::Kind::forbidden;
+    failure.code = "container_not_looked_up";
+  }
+  return outcome_of_server(std::move(failure));
+}
+
+}  // namespace
+
 asio::awaitable<UploadOutcome> upload_attribute(std::shared_ptr<Api> api, AttributeUpload upload,
                                                 UploadSettings settings) {
   // One part after the other: the server numbers what it has.
@@ -481,7 +495,7 @@ asio::awaitable<UploadOutcome> upload_attribute(std::shared_ptr<Api> api, Attrib
   std::uint64_t sent = 0;
   for (bool again_there = false;;) {
     const auto found = co_await find_container(api, upload.container);
-    if (!found) co_return outcome_of_server(found.error());
+    if (!found) co_return not_looked_up(found.error());
     Sending sending{
         .api = api, .stores = {}, .settings = settings, .store = upload.progress, .on_progress = upload.on_progress};
     auto how = UploadOutcome();
@@ -496,7 +510,7 @@ asio::awaitable<UploadOutcome> upload_attribute(std::shared_ptr<Api> api, Attrib
     // restarts: it is looked up again, and where it is there, the call is made once more.
     forget_stale(*api, upload.container, *found, *how.failure);
     const auto again = co_await find_container(api, upload.container);
-    if (!again) co_return outcome_of_server(again.error());
+    if (!again) co_return not_looked_up(again.error());
     if (again->known.id == found->known.id && std::exchange(again_there, true)) co_return how;
   }
 }

@@ -182,6 +182,7 @@ asio::awaitable<bool> is_gone(std::shared_ptr<Api> api, ProjectName project, Fai
   if (failure.status != 404) co_return false;
   const auto listed = co_await list_projects(std::move(api), project.workspace);
   if (!listed) co_return is_missing(listed.error());
+  if (listed->size() >= most_projects_listed) co_return false;  // it may be among those that were not listed
   co_return std::ranges::none_of(*listed, [&project](const ProjectFacts& each) {
     return equal_ignoring_case(each.name.project, project.project);
   });

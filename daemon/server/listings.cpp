@@ -17,7 +17,6 @@ namespace json = boost::json;
 namespace {
 
 constexpr std::size_t projects_a_page = 500;
-constexpr std::size_t most_projects = 10'000;
 constexpr auto type_is_fresh_for = std::chrono::hours(1);
 constexpr auto unknown_is_fresh_for = std::chrono::minutes(5);
 
@@ -41,7 +40,7 @@ bool says_nothing(const Failure& failure) {
 
 asio::awaitable<Answer<std::vector<ProjectFacts>>> list_projects(std::shared_ptr<Api> api, std::string workspace) {
   std::vector<ProjectFacts> projects;
-  while (projects.size() < most_projects) {
+  while (projects.size() < most_projects_listed) {
     auto call = reading("/api/backend/v1/projects/listForOrganization", {{"organizationIdentifier", workspace},
                                                                          {"offset", std::to_string(projects.size())},
                                                                          {"limit", std::to_string(projects_a_page)}});

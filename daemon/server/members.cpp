@@ -100,7 +100,8 @@ asio::awaitable<bool> is_no_member(std::shared_ptr<Api> api, Membership change, 
   if (failure.status != 404) co_return false;
   const auto members = co_await list_members(std::move(api), change.project, change.service_account);
   if (!members) co_return is_missing(members.error());
-  co_return std::ranges::find(*members, change.who, &MemberFacts::name) == members->end();
+  co_return std::ranges::none_of(
+      *members, [&change](const MemberFacts& each) { return equal_ignoring_case(each.name, change.who); });
 }
 
 asio::awaitable<Answer<ManageReply>> conclude(std::shared_ptr<Api> api, Membership change, std::string id,

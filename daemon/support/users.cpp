@@ -15,10 +15,6 @@ namespace {
 constexpr std::size_t max_entry_bytes = 1 << 20;  // our own bound
 constexpr int most_groups = 1 << 16;              // the kernel's
 
-}  // namespace
-
-namespace {
-
 struct User {
   std::string name;
   gid_t group;

@@ -512,6 +512,11 @@ TEST(Status, TellsOfAnUnsyncedLogThatCannotBeSeenAfterARestartAndNotAsLost) {
   std::filesystem::permissions(team, std::filesystem::perms(0755));
   ASSERT_EQ(box.sync({"flush"}).status, 0);
   EXPECT_TRUE(gets_state(box, below_closed, "closed"));
+
+  const auto given_up = box.sync({"discard", "ml-team/lab", "--run", "r-1"});
+  EXPECT_EQ(given_up.status, 0) << given_up.err;
+  EXPECT_THAT(given_up.out, HasSubstr("2 changes of run r-1 of ml-team/lab that were lost"));
+  EXPECT_THAT(box.sync({"status"}).out, Not(HasSubstr("r-1")));
 }
 
 class UnusableToken : public ::testing::TestWithParam<std::pair<const char*, const char*>> {};

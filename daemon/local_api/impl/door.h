@@ -72,6 +72,7 @@ struct Connection {
   bool idle = true;  // between requests: may be closed without anybody losing an answer
   Instant idle_since;
   bool streams_events = false;
+  bool draining = false;  // it still sends what nobody reads, and is to read its answer then
 
  private:
   void give_up_place() {

@@ -343,7 +343,7 @@ asio::awaitable<Next> serve_one(Connection& connection, beast::flat_buffer& buff
 asio::awaitable<void> drain(Connection& connection) {
   boost::system::error_code error;
   connection.stream.socket().shutdown(asio::socket_base::shutdown_send, error);
-  connection.rest();  // it has its answer
+  connection.idle = connection.draining = true;  // it has its answer
   connection.stream.expires_after(connection.door.options.request_timeout);
   std::string rest(drain_bytes, '\0');
   for (std::uint64_t drained = 0; !error && drained < most_drained && !connection.door.stopping;) {

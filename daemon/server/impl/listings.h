@@ -11,6 +11,8 @@ namespace neptune::server {
 
 inline constexpr std::size_t longest_listing = 8u << 20;  ///< bytes of an answer that lists people or projects
 
+inline constexpr std::size_t most_projects_listed = 10'000;  ///< our own bound
+
 boost::asio::awaitable<Answer<std::vector<ProjectFacts>>> list_projects(std::shared_ptr<Api> api,
                                                                         std::string workspace);
 /// People, or the service accounts.

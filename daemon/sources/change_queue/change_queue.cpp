@@ -15,6 +15,7 @@
 #include "support/disk.h"
 #include "support/sizes.h"
 #include "support/task_group.h"
+#include "support/try.h"
 
 namespace neptune::sources {
 
@@ -220,10 +221,13 @@ class ChangeQueue::Impl {
     if (!record) return std::unexpected(std::move(record.error()));
     auto gap = store.close_gap(*record, now);
     if (!gap) return std::unexpected(std::move(gap.error()));
-    found.new_gap = *gap;
     auto gaps = store.gaps();
     if (!gaps) return std::unexpected(std::move(gaps.error()));
     found.gaps = std::move(*gaps);
+    // It may have been found while no daemon ran, by a look through the queue or an import.
+    for (const auto& each : found.gaps)
+      if (!each.told) found.new_gap = each;
+    if (found.new_gap) NEPTUNE_TRY(store.gaps_are_told());
     auto streams = store.streams();
     if (!streams) return std::unexpected(std::move(streams.error()));
     found.streams = std::move(*streams);
@@ -470,7 +474,9 @@ Result<std::unique_ptr<ChangeQueue>> ChangeQueue::open(asio::any_io_executor exe
   auto store = QueueStore::open(options.file);
   if (!store) return std::unexpected(std::move(store.error()));
   auto found = Impl::find(**store, options, clock.wall());
-  if (!found) return std::unexpected(std::move(found.error()));
+  if (!found)
+    return fail("queue_unusable",
+                fmt::format("the change queue {} cannot be used: {}", options.file.string(), found.error().message));
   return std::unique_ptr<ChangeQueue>(new ChangeQueue(std::make_unique<Impl>(
       std::move(executor), clock, std::move(options), listener, std::move(*store), std::move(*found))));
 }

@@ -86,7 +86,7 @@ class ChangeQueue {
 
   /// What was given out and is gone (QueueStore::gaps), as it was at the start.
   const std::vector<QueueGap>& gaps() const;
-  /// Of these, the one that was found at the start.
+  /// Of these, the newest that nobody was told of yet.
   const std::optional<QueueGap>& new_gap() const;
   const std::filesystem::path& file() const;
 

@@ -66,7 +66,7 @@ Result<QueueStore::Accepted> QueueStore::accept(std::span<const Handed> requests
   bytes_ += added;
   count_ += inserted;
   last_ = last;
-  mark_.write({identity_, last_, count_});
+  write_mark();
   return accepted;
 }
 

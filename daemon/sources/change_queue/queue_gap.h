@@ -29,6 +29,7 @@ struct QueueGap {
   Position recorded = 0;                ///< of those after it nothing is on record
   std::optional<std::uint64_t> lost{};  ///< so many of its changes waited, and are gone; none: not known
   WallTime at{};                        ///< when that was found
+  bool told = false;                    ///< by a daemon that started since
 
   bool lost_some() const { return lost != 0u; }
 };

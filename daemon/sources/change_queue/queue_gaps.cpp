@@ -14,10 +14,11 @@ namespace {
 QueueGap gap_at(const sqlite::Statement& row) {
   QueueGap gap{.first = row.number(0),
                .last = row.number(1),
-               .queue = static_cast<std::uint64_t>(row.number(2)),
+               .queue = count_at(row, 2),
                .recorded = row.number(3),
-               .at = from_unix_ms(row.number(5))};
-  if (!row.is_null(4)) gap.lost = static_cast<std::uint64_t>(row.number(4));
+               .at = from_unix_ms(row.number(5)),
+               .told = row.number(6) != 0};
+  if (!row.is_null(4)) gap.lost = count_at(row, 4);
   return gap;
 }
 
@@ -60,6 +61,11 @@ Result<std::optional<QueueGap>> QueueStore::gap(const OnRecord& record) {
   return gap;
 }
 
+/// Until the gap is closed, the mark alone tells of it.
+void QueueStore::write_mark() {
+  if (gap_closed_) mark_.write({identity_, last_, count_});
+}
+
 Result<std::optional<QueueGap>> QueueStore::close_gap(const OnRecord& record, WallTime now) {
   auto found = gap(record);
   if (!found) return std::unexpected(std::move(found.error()));
@@ -68,7 +74,7 @@ Result<std::optional<QueueGap>> QueueStore::close_gap(const OnRecord& record, Wa
     auto transaction = database_->begin(true);
     if (!transaction) return std::unexpected(std::move(transaction.error()));
     NEPTUNE_TRY(database_->run(
-        "INSERT INTO gaps (first, last, queue, recorded, lost, at_ms) VALUES (?, ?, ?, ?, nullif(?, -1), ?)",
+        "INSERT INTO gaps (first, last, queue, recorded, lost, at_ms, told) VALUES (?, ?, ?, ?, nullif(?, -1), ?, 0)",
         gap->first, gap->last, as_signed(gap->queue), gap->recorded, gap->lost ? as_signed(*gap->lost) : -1,
         to_unix_ms(now)));
     NEPTUNE_TRY(database_->run("DELETE FROM sqlite_sequence WHERE name = 'changes'"));
@@ -76,21 +82,26 @@ Result<std::optional<QueueGap>> QueueStore::close_gap(const OnRecord& record, Wa
     NEPTUNE_TRY(transaction->commit());
     last_ = gap->last;
   }
-  mark_.write({identity_, last_, count_});
+  gap_closed_ = true;
+  write_mark();
   return found;
 }
 
 Result<std::vector<QueueGap>> QueueStore::gaps() {
   std::vector<QueueGap> list;
-  NEPTUNE_TRY(database_->each("SELECT first, last, queue, recorded, lost, at_ms FROM gaps ORDER BY first",
+  NEPTUNE_TRY(database_->each("SELECT first, last, queue, recorded, lost, at_ms, told FROM gaps ORDER BY first",
                               [&list](const sqlite::Statement& row) { list.push_back(gap_at(row)); }));
   return list;
+}
+
+Result<void> QueueStore::gaps_are_told() {
+  return database_->run("UPDATE gaps SET told = 1 WHERE told = 0");
 }
 
 /// Of one that is not queued.
 Result<void> QueueStore::look_at_gaps(Position position, Place& place) {
   return database_->each(
-      "SELECT first, last, queue, recorded, lost, at_ms FROM gaps WHERE last >= ? ORDER BY first LIMIT 1",
+      "SELECT first, last, queue, recorded, lost, at_ms, told FROM gaps WHERE last >= ? ORDER BY first LIMIT 1",
       [&](const sqlite::Statement& row) {
         auto gap = gap_at(row);
         if (gap.first > position) {

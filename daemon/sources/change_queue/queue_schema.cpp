@@ -73,7 +73,7 @@ CREATE TABLE moved_streams (
 constexpr const char* gaps_table = R"(
 CREATE TABLE gaps (
   first INTEGER PRIMARY KEY, last INTEGER NOT NULL, queue INTEGER NOT NULL, recorded INTEGER NOT NULL, lost INTEGER,
-  at_ms INTEGER NOT NULL);
+  at_ms INTEGER NOT NULL, told INTEGER NOT NULL);
 )";
 
 }  // namespace

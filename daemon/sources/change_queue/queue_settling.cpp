@@ -63,7 +63,7 @@ Result<QueueStore::Settled> QueueStore::settle_some(std::int64_t stream, Positio
   NEPTUNE_TRY(transaction->commit());
   bytes_ -= std::min(bytes_.load(), bytes);
   count_ -= std::min(count_, count);
-  mark_.write({identity_, last_, count_});
+  write_mark();
   if (const auto known = confirmed_.find(stream); known != confirmed_.end()) {
     auto& rows = known->second;
     if (last > rows.upto) {

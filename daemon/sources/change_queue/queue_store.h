@@ -40,7 +40,7 @@ class Store;
 ///   moved_streams  of what left, how much was not brought back
 ///             move, workspace, project, kind, container → count
 ///   gaps      one a time that changes were found to be missing (QueueGap)
-///             first, last · queue, recorded, lost · at_ms
+///             first, last · queue, recorded, lost · at_ms · told
 ///
 /// Beside it `changes.mark` (queue_mark.h): which queue this is, its last number, and how many changes it holds.
 ///
@@ -48,7 +48,8 @@ class Store;
 ///  - seq numbers all changes in the order in which they were accepted, and is never used again (AUTOINCREMENT): a
 ///    position that was confirmed in an earlier life of a stream says nothing about a later change;
 ///  - nor is it where the file lost what it held, or another takes its place: before anything is accepted or taken as
-///    confirmed (`close_gap`), it goes on after the last number that the mark and the engine's ledger know of;
+///    confirmed (`close_gap`; until then the mark stays as it is), it goes on after the last number that the mark and
+///    the engine's ledger know of;
 ///  - each file has an identity (random, never 0), which is part of every SourceKey: what was confirmed of one file is
 ///    not taken for what waits in another;
 ///  - a change stays in its stream, but for a removal that steps aside and a create that passes the writes before it,
@@ -249,6 +250,8 @@ class QueueStore {
   /// The same, and goes on behind it: from then on it is one of `gaps`.
   Result<std::optional<QueueGap>> close_gap(const OnRecord& record, WallTime now);
   Result<std::vector<QueueGap>> gaps();
+  /// People know of all of these.
+  Result<void> gaps_are_told();
 
  private:
   QueueStore(std::filesystem::path file, std::unique_ptr<sqlite::Store> database);
@@ -267,6 +270,7 @@ class QueueStore {
   Result<void> look_at_moved(Position position, Place& place);
   Result<void> look_at_gaps(Position position, Place& place);
   Result<std::uint64_t> unconfirmed(const OnRecord& record);
+  void write_mark();
   Result<void> note_moved(std::int64_t stream, Position upto, std::uint64_t count, std::int64_t move);
   Result<void> keep_order(std::int64_t stream, Batch& batch, Position create);
   Result<Position> first_create(std::int64_t stream, Position after);
@@ -282,6 +286,7 @@ class QueueStore {
   std::uint64_t count_ = 0;  // changes in it
   Position last_ = 0;        // the number that was given out last
   QueueMarkFile mark_;
+  bool gap_closed_ = false;
 };
 
 }  // namespace neptune::sources

@@ -124,6 +124,15 @@ TEST_F(AttributeUploads, ABareNotFoundWhileTheServerRestartsIsFollowedByAnotherT
   EXPECT_EQ(how.failure.value().code, "http_404");
 }
 
+TEST_F(AttributeUploads, ABareNotFoundForTheirContainerSaysNothingOfThem) {
+  ASSERT_EQ(send_file(make_file("f", 10)).kind, Kind::done);
+  fault(R"("path": "/api/leaderboard/", "status": 404)");
+  const auto how = send_file(make_file("g", 10));
+  ASSERT_EQ(how.kind, Kind::server) << shown_outcome(how);
+  EXPECT_EQ(how.failure.value().kind, Failure::Kind::forbidden) << "it waits";
+  EXPECT_EQ(how.failure.value().code, "container_not_looked_up");
+}
+
 TEST_F(AttributeUploads, ErrorsInsideOfA200AreRefusals) {
   sandbox.control(R"({"reject": {"path": "data/*", "code": "FIELD_PATH_INVALID"}})");
   for (const std::int64_t size : {std::int64_t{10}, 6 * mib}) {

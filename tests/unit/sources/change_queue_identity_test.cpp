@@ -188,6 +188,47 @@ TEST_F(ChangeQueueIdentity, DamageWithinTheLogCostsWhatLiesBehindItAndThatIsKnow
   EXPECT_EQ(waits_after(0), 101u);
 }
 
+TEST_F(ChangeQueueIdentity, WhatIsTakenOutOfADamagedOneHidesNothingFromTheDaemonThatStartsNext) {
+  open();
+  accept(100);
+  move_log_into_file();
+  accept(20);
+  kill();
+  damage_log(0, 16);
+  {
+    auto store = QueueStore::open(options.file);
+    ASSERT_TRUE(store);
+    const auto streams = (*store)->streams();
+    ASSERT_TRUE(streams);
+    ASSERT_TRUE((*store)->settle(streams->front().id, 100));
+  }
+  open();
+  ASSERT_TRUE(queue->new_gap());
+  EXPECT_EQ(queue->new_gap()->first, 101);
+  EXPECT_EQ(queue->new_gap()->last, 120);
+  EXPECT_EQ(accept_one(), 121);
+}
+
+TEST_F(ChangeQueueIdentity, AGapThatWasFoundWhileNoDaemonRanIsTold) {
+  open();
+  accept(100);
+  move_log_into_file();
+  accept(20);
+  kill();
+  damage_log(0, 16);
+  {
+    auto store = QueueStore::open(options.file);
+    ASSERT_TRUE(store);
+    ASSERT_TRUE((*store)->close_gap({}, loop.clock.wall()));
+  }
+  open();
+  ASSERT_TRUE(queue->new_gap());
+  EXPECT_EQ(queue->new_gap()->lost, 20u);
+  close();
+  open();
+  EXPECT_FALSE(queue->new_gap());
+}
+
 TEST_F(ChangeQueueIdentity, WithoutAMarkItGoesOnBehindWhatTheLedgerKnows) {
   open();
   accept(100);
