@@ -285,7 +285,7 @@ std::vector<FinishedSource> Engine::lost_in(const DiscardRequest& request) const
 asio::awaitable<Result<std::uint64_t>> Engine::give_up_lost(DiscardRequest request) {
   // A log that cannot be seen is as good as removed for who gives it up.
   std::vector<UnsyncedLog> not_to_be_seen;
-  std::erase_if(unseen_, [&](const Unseen& one) {
+  std::erase_if(unseen_, [&request, &not_to_be_seen](const Unseen& one) {
     if (!means(request, one.log.end.container)) return false;
     not_to_be_seen.push_back(one.log);
     return true;
