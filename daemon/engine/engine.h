@@ -719,8 +719,8 @@ struct Engine::Feed {
     std::optional<RequestStatus> found{};  ///< none while it is being found out
   };
   Rare<LookedInto> looked_into;
-  /// The create that was handed in last, and whether the server may have it from an earlier try.
   std::vector<std::string> refused_before;  ///< values of the last such update: the next is asked about these first
+  /// The create that was handed in last, and whether the server may have it from an earlier try.
   sources::Position create_tried = 0;
   bool create_may_be_ours = false;
 
